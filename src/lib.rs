@@ -1,0 +1,31 @@
+//! camera-capture: the picture of the instant a contact closes, kept safe and delivered.
+//!
+//! ```text
+//!  gpio/ ──edge──▶ trigger/ ──trigger──▶ capture ──image──▶ store/ ──upload──▶ upload/ ──▶ target/
+//!                                           ▲                │
+//!                                         frame              ├─▶ retention
+//!                                         source/            └─▶ web/
+//! ```
+//!
+//! Start reading at [`daemon`]; `ARCHITECTURE.md` is the map.
+
+pub mod backoff;
+pub mod capture;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod daemon;
+pub mod demo;
+pub mod gpio;
+pub mod media;
+pub mod model;
+pub mod retention;
+pub mod source;
+pub mod status;
+pub mod store;
+pub mod supervise;
+pub mod systemd;
+pub mod target;
+pub mod trigger;
+pub mod upload;
+pub mod web;

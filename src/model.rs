@@ -1,0 +1,466 @@
+//! Names, identities and facts that cross more than one part of the program.
+//!
+//! Everything here is parsed once, where it enters; an invalid key, file name or identity cannot be written down
+//! afterwards. Nothing here does input or output.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Instant;
+
+use serde::{Serialize, Serializer};
+
+/// Most characters in a [`CameraKey`].
+const CAMERA_KEY_MAX: usize = 32;
+
+/// Fewest digits of the epoch seconds in a [`FileName`]; earlier instants are padded, so that `_2` at the end of a
+/// name is never mistaken for a time.
+const EPOCH_DIGITS_MIN: usize = 9;
+
+/// Most digits of the epoch seconds in a [`FileName`] (the year 5138).
+const EPOCH_DIGITS_MAX: usize = 11;
+
+/// The short name of a camera, as in `r1_1698765432.jpg`: 1 to 32 characters of `a-z 0-9 _ -`, the first one a
+/// letter or digit.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CameraKey(String);
+
+impl CameraKey {
+    /// Parses a key; the error says what is accepted.
+    pub fn parse(text: &str) -> Result<Self, InvalidKey> {
+        let first_is_fine = text.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());
+        let rest_is_fine =
+            text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-');
+        if text.len() <= CAMERA_KEY_MAX && first_is_fine && rest_is_fine {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidKey)
+        }
+    }
+
+    /// The key as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The text is not a camera key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("1 to 32 characters of a-z, 0-9, _ and -, starting with a letter or digit")]
+pub struct InvalidKey;
+
+impl FromStr for CameraKey {
+    type Err = InvalidKey;
+    fn from_str(text: &str) -> Result<Self, InvalidKey> {
+        Self::parse(text)
+    }
+}
+
+impl fmt::Display for CameraKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for CameraKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Serialize for CameraKey {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+/// The identity of an image: 128 random bits, written as 32 hexadecimal digits.
+///
+/// It is the idempotency key of every upload and stands in the picture itself (EXIF `ImageUniqueID`), so it survives
+/// the loss of the database.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ImageId([u8; 16]);
+
+impl ImageId {
+    /// A fresh identity from the kernel's random numbers.
+    pub fn random() -> Self {
+        let mut bytes = [0; 16];
+        // The call fails only on kernels without getrandom(2) and without /dev/urandom; there the program's own
+        // generator is good enough for uniqueness, and nothing secret hangs on it.
+        if getrandom::fill(&mut bytes).is_err() {
+            bytes = fastrand::u128(..).to_le_bytes();
+        }
+        Self(bytes)
+    }
+
+    /// Parses 32 hexadecimal digits.
+    pub fn parse(text: &str) -> Option<Self> {
+        if text.len() != 32 || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return None;
+        }
+        u128::from_str_radix(text, 16).ok().map(|n| Self(n.to_be_bytes()))
+    }
+
+    /// The identity as stored in the database.
+    pub fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+
+    /// An identity read back from the database.
+    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+}
+
+impl fmt::Display for ImageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex(&self.0))
+    }
+}
+
+impl fmt::Debug for ImageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Serialize for ImageId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// Lower-case hexadecimal digits of `bytes`.
+pub fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    bytes
+        .iter()
+        .flat_map(|b| [DIGITS[usize::from(b >> 4)], DIGITS[usize::from(b & 15)]])
+        .map(char::from)
+        .collect()
+}
+
+/// The name of a stored picture: `{camera}_{epoch seconds}.jpg`, the second one of a second with `_2` at the end.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FileName {
+    camera: CameraKey,
+    epoch_s: u64,
+    /// 1 for the first picture of a second, which carries no suffix.
+    ordinal: u32,
+}
+
+impl FileName {
+    /// Highest ordinal of one camera within one second.
+    pub const ORDINAL_MAX: u32 = 9_999;
+
+    /// The name of the `ordinal`-th picture (from 1) that `camera` has of the second `epoch_s`.
+    pub fn new(camera: CameraKey, epoch_s: u64, ordinal: u32) -> Self {
+        Self {
+            camera,
+            epoch_s: epoch_s.min(10_u64.pow(EPOCH_DIGITS_MAX as u32) - 1),
+            ordinal: ordinal.clamp(1, Self::ORDINAL_MAX),
+        }
+    }
+
+    /// Parses a name exactly as this program writes it; anything else, paths above all, is refused.
+    pub fn parse(text: &str) -> Option<Self> {
+        let stem = text.strip_suffix(".jpg")?;
+        let (rest, last) = stem.rsplit_once('_')?;
+        let parsed = if is_epoch(last) {
+            Self::new(CameraKey::parse(rest).ok()?, last.parse().ok()?, 1)
+        } else {
+            let (camera, epoch) = rest.rsplit_once('_')?;
+            if !is_epoch(epoch) || !last.bytes().all(|b| b.is_ascii_digit()) {
+                return None;
+            }
+            Self::new(CameraKey::parse(camera).ok()?, epoch.parse().ok()?, last.parse().ok()?)
+        };
+        (parsed.to_string() == text).then_some(parsed)
+    }
+
+    /// The camera that took it.
+    pub fn camera(&self) -> &CameraKey {
+        &self.camera
+    }
+
+    /// The second of the edge, since 1970.
+    pub fn epoch_s(&self) -> u64 {
+        self.epoch_s
+    }
+
+    /// Which picture of its second it is, from 1.
+    pub fn ordinal(&self) -> u32 {
+        self.ordinal
+    }
+
+    /// The same second, next ordinal; `None` past [`Self::ORDINAL_MAX`].
+    pub fn next(&self) -> Option<Self> {
+        (self.ordinal < Self::ORDINAL_MAX).then(|| Self { ordinal: self.ordinal + 1, ..self.clone() })
+    }
+}
+
+fn is_epoch(text: &str) -> bool {
+    (EPOCH_DIGITS_MIN..=EPOCH_DIGITS_MAX).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit())
+}
+
+impl fmt::Display for FileName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}_{:0width$}", self.camera, self.epoch_s, width = EPOCH_DIGITS_MIN)?;
+        if self.ordinal > 1 {
+            write!(f, "_{}", self.ordinal)?;
+        }
+        f.write_str(".jpg")
+    }
+}
+
+impl fmt::Debug for FileName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Serialize for FileName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// Wall-clock time: milliseconds since 1970, UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct UnixMs(pub i64);
+
+impl UnixMs {
+    /// Whole seconds since 1970; an instant before it counts as 1970.
+    pub fn epoch_s(self) -> u64 {
+        u64::try_from(self.0.div_euclid(1000)).unwrap_or(0)
+    }
+
+    /// RFC 3339 in UTC with milliseconds, such as `2026-11-20T12:00:00.250Z`.
+    pub fn rfc3339(self) -> String {
+        match jiff::Timestamp::from_millisecond(self.0) {
+            Ok(stamp) => format!("{stamp:.3}"),
+            Err(_) => "1970-01-01T00:00:00.000Z".to_owned(),
+        }
+    }
+
+    /// The UTC day, such as `2026-11-20`.
+    pub fn day(self) -> String {
+        self.rfc3339().chars().take(10).collect()
+    }
+
+    /// This instant moved by `ms` milliseconds.
+    pub fn plus_ms(self, ms: i64) -> Self {
+        Self(self.0.saturating_add(ms))
+    }
+}
+
+/// What asked for a picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Cause {
+    /// A contact closed.
+    Gpio,
+    /// A person or program asked, through the dashboard or the API.
+    Manual,
+    /// A picture without a row was found on the disk at start-up.
+    Recovered,
+}
+
+impl Cause {
+    /// As in the database and the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Gpio => "gpio",
+            Self::Manual => "manual",
+            Self::Recovered => "recovered",
+        }
+    }
+
+    /// Parses what [`Self::as_str`] writes.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Gpio, Self::Manual, Self::Recovered].into_iter().find(|cause| cause.as_str() == text)
+    }
+}
+
+/// A debounced edge or a command: the wish for a picture of one instant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trigger {
+    /// The camera that shall take it.
+    pub camera: CameraKey,
+    /// What asked.
+    pub cause: Cause,
+    /// The instant, on the monotonic clock: the kernel's time stamp of the edge.
+    pub at: Instant,
+    /// The same instant on the wall clock, as it stood then.
+    pub edge_at: UnixMs,
+}
+
+/// How a trigger ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// It led to at least one stored picture.
+    Captured,
+    /// Another trigger was already being served and stands for it.
+    Coalesced,
+    /// No picture; the ledger has the reason.
+    Failed,
+}
+
+impl Outcome {
+    /// As in the database and the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Captured => "captured",
+            Self::Coalesced => "coalesced",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// Parses what [`Self::as_str`] writes.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Captured, Self::Coalesced, Self::Failed].into_iter().find(|outcome| outcome.as_str() == text)
+    }
+}
+
+/// Where the delivery of one image to one target stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum UploadState {
+    /// Owed: waiting, being sent or to be tried again.
+    Pending,
+    /// Confirmed by the target.
+    Delivered,
+    /// Refused for good and put aside with the reason (dead letter).
+    Dead,
+    /// The target is switched off.
+    Skipped,
+    /// The image's file is gone.
+    Lost,
+}
+
+impl UploadState {
+    /// Every state.
+    pub const ALL: [Self; 5] = [Self::Pending, Self::Delivered, Self::Dead, Self::Skipped, Self::Lost];
+
+    /// As in the database and the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Delivered => "delivered",
+            Self::Dead => "dead",
+            Self::Skipped => "skipped",
+            Self::Lost => "lost",
+        }
+    }
+
+    /// Parses what [`Self::as_str`] writes.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == text)
+    }
+}
+
+/// The kind of an upload target; one of each can be configured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TargetKind {
+    /// An HTTP endpoint that takes `multipart/form-data`.
+    Api,
+}
+
+impl TargetKind {
+    /// As in the configuration, the database and the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Api => "api",
+        }
+    }
+
+    /// Parses what [`Self::as_str`] writes.
+    pub fn parse(text: &str) -> Option<Self> {
+        (text == "api").then_some(Self::Api)
+    }
+}
+
+impl fmt::Display for TargetKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn key(text: &str) -> CameraKey {
+        CameraKey::parse(text).unwrap()
+    }
+
+    #[test]
+    fn file_names_follow_the_contract() {
+        assert_eq!(FileName::new(key("r1"), 1_698_765_432, 1).to_string(), "r1_1698765432.jpg");
+        assert_eq!(FileName::new(key("r1"), 1_698_765_432, 2).to_string(), "r1_1698765432_2.jpg");
+    }
+
+    #[test]
+    fn a_key_that_ends_in_a_number_is_not_mistaken_for_a_suffix() {
+        let name = FileName::parse("gate_1_1698765432.jpg").unwrap();
+        assert_eq!((name.camera().as_str(), name.ordinal()), ("gate_1", 1));
+        let second = FileName::parse("gate_1_1698765432_3.jpg").unwrap();
+        assert_eq!((second.camera().as_str(), second.ordinal()), ("gate_1", 3));
+    }
+
+    #[test]
+    fn names_that_are_not_ours_are_refused() {
+        for text in [
+            "",
+            ".jpg",
+            "r1_.jpg",
+            "r1_1698765432.jpeg",
+            "../r1_1698765432.jpg",
+            "r1_1698765432_1.jpg",
+            "r1_1698765432_02.jpg",
+            "r1_1698765432_99999.jpg",
+            "/r1_1698765432.jpg",
+            "r1_1698765432.jpg\0",
+            "R1_1698765432.jpg",
+            "_1698765432.jpg",
+            "r1_16987.jpg",
+            "r1_+698765432.jpg",
+        ] {
+            assert_eq!(FileName::parse(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn times_are_rfc_3339_with_milliseconds() {
+        assert_eq!(UnixMs(1_698_765_432_007).rfc3339(), "2023-10-31T15:17:12.007Z");
+        assert_eq!(UnixMs(0).rfc3339(), "1970-01-01T00:00:00.000Z");
+        assert_eq!(UnixMs(1_698_765_432_000).day(), "2023-10-31");
+    }
+
+    #[test]
+    fn image_ids_are_32_hexadecimal_digits_and_read_back() {
+        let id = ImageId::random();
+        assert_eq!(id.to_string().len(), 32);
+        assert_eq!(ImageId::parse(&id.to_string()), Some(id));
+        assert_eq!(ImageId::parse("+0000000000000000000000000000001"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn every_name_written_is_read_back(
+            camera in "[a-z0-9][a-z0-9_-]{0,31}", epoch in 0_u64..99_999_999_999, ordinal in 1_u32..=9_999,
+        ) {
+            let name = FileName::new(key(&camera), epoch, ordinal);
+            prop_assert_eq!(FileName::parse(&name.to_string()), Some(name));
+        }
+
+        #[test]
+        fn parsing_any_text_never_panics(text in ".{0,80}") {
+            if let Some(name) = FileName::parse(&text) {
+                prop_assert_eq!(name.to_string(), text);
+            }
+        }
+    }
+}
