@@ -61,6 +61,12 @@ pub fn boot_id() -> String {
         .unwrap_or_default()
 }
 
+/// Seconds east of UTC at this site at that instant.
+pub fn utc_offset_s(at: UnixMs) -> i32 {
+    let zone = jiff::tz::TimeZone::system();
+    jiff::Timestamp::from_millisecond(at.0).map_or(0, |stamp| zone.to_offset(stamp).seconds())
+}
+
 /// Whether the system says that its clock has been set from the network in this boot.
 pub fn is_synchronised() -> bool {
     std::path::Path::new(TIMESYNC_FLAG).exists()

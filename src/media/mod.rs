@@ -1,1 +1,8 @@
-//! Stub.
+//! Pictures as bytes: access units, frames, JPEG files. Pure: no clock, no input or output.
+
+pub mod exif;
+pub mod frame;
+pub mod gop;
+pub mod h264;
+pub mod jpeg;
+pub mod timeline;

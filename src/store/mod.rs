@@ -1,1 +1,190 @@
-//! Stub.
+//! What is kept: pictures as plain files, and one SQLite database with the ledger, the images, the upload queue,
+//! settings and sessions.
+//!
+//! A picture is synced and has its name before a row mentions it; its row, its uploads and the outcome of its trigger
+//! are one transaction. [`Store::reconcile`] leads back to that after a crash.
+
+mod access;
+mod db;
+mod files;
+mod images;
+mod ledger;
+mod migrate;
+mod queue;
+mod reconcile;
+mod stats;
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::model::TargetKind;
+
+pub use access::{Session, Token};
+pub use images::{Cursor, Deletion, Image, ImageQuery, NewImage, Page, UploadInfo};
+pub use ledger::{LedgerEntry, LedgerQuery, TriggerId};
+pub use queue::{DueUpload, Settlement};
+pub use reconcile::Reconciled;
+pub use stats::{CameraTally, Deletable, Kept, Stats};
+
+use db::Db;
+use files::Files;
+
+/// What went wrong with the disk or the database.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database file cannot be used.
+    #[error(
+        "cannot use the database {path}: {source}; check that the directory exists, is writable and has space"
+    )]
+    Database {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite said.
+        source: rusqlite::Error,
+    },
+    /// The file belongs to another program.
+    #[error("{path} is not a database of this program; set DATABASE_PATH to another file")]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A newer version of this program made it.
+    #[error(
+        "the database {path} has schema {found}, this version knows {known}; install the newer version again"
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its schema version.
+        found: i32,
+        /// The newest one this program knows.
+        known: usize,
+    },
+    /// A statement failed.
+    #[error("database statement failed: {0}")]
+    Statement(#[from] rusqlite::Error),
+    /// A file or directory failed.
+    #[error("cannot {action} {path}: {source}")]
+    File {
+        /// What was attempted.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Another daemon owns the picture directory.
+    #[error("another camera-capture already uses {path}; stop it or choose another IMAGE_STORAGE_PATH")]
+    Owned {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// More pictures within one second than names.
+    #[error("no free name left for this second")]
+    NoName,
+    /// The statement's thread ended before it could answer.
+    #[error("the database operation was interrupted")]
+    Interrupted,
+}
+
+impl StoreError {
+    /// Whether the disk is full.
+    pub fn is_full(&self) -> bool {
+        match self {
+            Self::File { source, .. } => source.kind() == io::ErrorKind::StorageFull,
+            Self::Statement(error) | Self::Database { source: error, .. } => {
+                error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
+            }
+            Self::Foreign { .. }
+            | Self::Newer { .. }
+            | Self::Owned { .. }
+            | Self::NoName
+            | Self::Interrupted => false,
+        }
+    }
+}
+
+/// A cheap handle on everything that is kept.
+#[derive(Clone)]
+pub struct Store {
+    db: Db,
+    files: Files,
+    boot_id: Arc<str>,
+    /// Targets that get a row for each new image, and the state it starts in.
+    targets: Arc<[(TargetKind, crate::model::UploadState)]>,
+}
+
+/// Holds the picture directory for this process until it is dropped.
+#[derive(Debug)]
+pub struct Ownership {
+    _lock: File,
+}
+
+impl Store {
+    /// Opens the picture directory and the database, creating what is missing. Blocking; call it before the runtime
+    /// serves anything, or from the blocking pool.
+    ///
+    /// `targets` are the upload targets that are owed every image recorded from now on.
+    pub fn open(
+        images: &Path,
+        database: &Path,
+        targets: &[(TargetKind, crate::model::UploadState)],
+    ) -> Result<Self, StoreError> {
+        let files = Files::open(images).map_err(|source| StoreError::File {
+            action: "create the picture directory",
+            path: images.to_owned(),
+            source,
+        })?;
+        if let Some(parent) = database.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            std::fs::create_dir_all(parent).map_err(|source| StoreError::File {
+                action: "create the directory",
+                path: parent.to_owned(),
+                source,
+            })?;
+        }
+        Ok(Self {
+            db: Db::open(database)?,
+            files,
+            boot_id: crate::clock::boot_id().into(),
+            targets: targets.into(),
+        })
+    }
+
+    /// Takes the picture directory for this process; fails when a daemon already has it.
+    pub fn own(&self) -> Result<Ownership, StoreError> {
+        let path = || self.files.root().to_owned();
+        match self.files.lock() {
+            Ok(Some(lock)) => Ok(Ownership { _lock: lock }),
+            Ok(None) => Err(StoreError::Owned { path: path() }),
+            Err(source) => Err(StoreError::File { action: "lock", path: path(), source }),
+        }
+    }
+
+    /// The picture directory.
+    pub fn root(&self) -> &Path {
+        self.files.root()
+    }
+
+    /// Writes everything back into the database file; the last act before the program ends.
+    pub async fn close(&self) -> Result<(), StoreError> {
+        self.db.checkpoint().await
+    }
+
+    /// Answers when the database answers; the watchdog asks it.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.db.read(|c| Ok(c.query_row("select 1", [], |_| Ok(()))?)).await
+    }
+}
+
+/// A value of a column that this program wrote and that therefore must parse.
+fn parsed<T>(column: &'static str, value: Option<T>) -> rusqlite::Result<T> {
+    value.ok_or_else(|| {
+        rusqlite::Error::FromSqlConversionFailure(
+            0,
+            rusqlite::types::Type::Text,
+            format!("column {column} holds a value this version does not know").into(),
+        )
+    })
+}

@@ -1,0 +1,217 @@
+//! The newest groups of pictures of a camera, undecoded: what a trigger needs to show an instant that is already past.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// One coded picture (ITU-T H.264 section 3.1), shared and never copied.
+#[derive(Clone, Debug)]
+pub struct AccessUnit {
+    /// RTP time in nanoseconds since the session began; gives the order of display.
+    pub rtp_ns: i64,
+    /// When it was taken, on our clock.
+    pub instant: Instant,
+    /// Annex B byte stream, with parameter sets before each IDR.
+    pub data: Arc<[u8]>,
+    /// Whether decoding can start here.
+    pub is_idr: bool,
+}
+
+/// The access units a decoder needs for one wanted picture, in decoding order, the first one an IDR.
+#[derive(Clone, Debug)]
+pub struct Excerpt {
+    /// Never empty; starts with an IDR.
+    pub units: Vec<AccessUnit>,
+    /// RTP time of the wanted picture, which is among them.
+    pub wanted_rtp_ns: i64,
+    /// When the wanted picture was taken.
+    pub instant: Instant,
+}
+
+/// Bounds of the buffer.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes of all units together.
+    pub bytes: usize,
+    /// From the oldest to the newest unit.
+    pub span: Duration,
+}
+
+/// Whole groups of pictures, the newest last. Holds the current group and those before it that still reach into the
+/// time that must be kept; starts with an IDR or is empty.
+#[derive(Debug)]
+pub struct Gops {
+    limits: Limits,
+    /// How far back an instant may be asked for.
+    reach: Duration,
+    units: VecDeque<AccessUnit>,
+    bytes: usize,
+    /// The current group outgrew the limits; nothing is kept until the next IDR.
+    is_overgrown: bool,
+}
+
+impl Gops {
+    /// An empty buffer that keeps at least the current group, and older ones as far as `reach` needs them.
+    pub fn new(limits: Limits, reach: Duration) -> Self {
+        Self { limits, reach, units: VecDeque::new(), bytes: 0, is_overgrown: false }
+    }
+
+    /// Appends a unit. Units before the first IDR are of no use and are dropped.
+    pub fn push(&mut self, unit: AccessUnit) {
+        if unit.is_idr {
+            self.is_overgrown = false;
+        } else if self.units.is_empty() || self.is_overgrown {
+            return;
+        }
+        self.bytes += unit.data.len();
+        self.units.push_back(unit);
+        self.forget();
+    }
+
+    /// Drops everything; the next unit kept is an IDR.
+    pub fn clear(&mut self) {
+        self.units.clear();
+        self.bytes = 0;
+    }
+
+    /// Whether a picture can be decoded.
+    pub fn is_ready(&self) -> bool {
+        !self.units.is_empty()
+    }
+
+    /// The instant of the newest picture.
+    pub fn newest(&self) -> Option<Instant> {
+        self.units.iter().map(|unit| unit.instant).max()
+    }
+
+    /// What a decoder needs to show the picture taken nearest to `at`; `None` while nothing is kept.
+    pub fn nearest(&self, at: Instant) -> Option<Excerpt> {
+        let distance = |unit: &AccessUnit| unit.instant.max(at) - unit.instant.min(at);
+        let (index, wanted) = self.units.iter().enumerate().min_by_key(|(_, unit)| distance(unit))?;
+        let first = (0..=index).rev().find(|i| self.units[*i].is_idr)?;
+        Some(Excerpt {
+            units: self.units.range(first..=index).cloned().collect(),
+            wanted_rtp_ns: wanted.rtp_ns,
+            instant: wanted.instant,
+        })
+    }
+
+    /// Drops old groups that nothing needs any more, and everything once the limits are passed.
+    fn forget(&mut self) {
+        while let Some(next) = self.second_group() {
+            // The group before is needed while an instant within reach may be nearer to it.
+            let newest = self.units.back().map_or(self.units[next].instant, |unit| unit.instant);
+            let is_within_reach = newest.saturating_duration_since(self.units[next].instant) <= self.reach;
+            if is_within_reach && self.fits() {
+                return;
+            }
+            for unit in self.units.drain(..next) {
+                self.bytes -= unit.data.len();
+            }
+        }
+        if !self.fits() {
+            self.clear();
+            self.is_overgrown = true;
+        }
+    }
+
+    fn second_group(&self) -> Option<usize> {
+        (1..self.units.len()).find(|i| self.units[*i].is_idr)
+    }
+
+    fn fits(&self) -> bool {
+        let span = match (self.units.front(), self.units.back()) {
+            (Some(first), Some(last)) => last.instant.saturating_duration_since(first.instant),
+            _ => Duration::ZERO,
+        };
+        self.bytes <= self.limits.bytes && span <= self.limits.span
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const LIMITS: Limits = Limits { bytes: 10_000, span: Duration::from_secs(60) };
+
+    fn unit(start: Instant, i: u32, gop: u32, bytes: usize) -> AccessUnit {
+        AccessUnit {
+            rtp_ns: i64::from(i) * 40_000_000,
+            instant: start + Duration::from_millis(40) * i,
+            data: vec![0; bytes].into(),
+            is_idr: i.is_multiple_of(gop),
+        }
+    }
+
+    fn filled(start: Instant, frames: u32, gop: u32) -> Gops {
+        let mut gops = Gops::new(LIMITS, Duration::from_secs(1));
+        (0..frames).for_each(|i| gops.push(unit(start, i, gop, 10)));
+        gops
+    }
+
+    #[test]
+    fn the_nearest_frame_comes_with_all_it_needs_from_its_idr() {
+        let start = Instant::now();
+        let excerpt = filled(start, 75, 50).nearest(start + Duration::from_millis(61 * 40 + 15)).unwrap();
+        assert_eq!(excerpt.units.len(), 12);
+        assert!(excerpt.units[0].is_idr);
+        assert_eq!(excerpt.wanted_rtp_ns, 61 * 40_000_000);
+        assert_eq!(excerpt.instant, start + Duration::from_millis(61 * 40));
+    }
+
+    #[test]
+    fn right_after_an_idr_the_frame_before_it_is_still_there() {
+        let start = Instant::now();
+        let excerpt = filled(start, 51, 50).nearest(start + Duration::from_millis(49 * 40)).unwrap();
+        assert_eq!((excerpt.units.len(), excerpt.wanted_rtp_ns), (50, 49 * 40_000_000));
+    }
+
+    #[test]
+    fn units_before_the_first_idr_are_not_kept() {
+        let start = Instant::now();
+        let mut gops = Gops::new(LIMITS, Duration::ZERO);
+        (1..50).for_each(|i| gops.push(unit(start, i, 50, 10)));
+        assert!(!gops.is_ready());
+        gops.push(unit(start, 50, 50, 10));
+        assert!(gops.is_ready());
+    }
+
+    #[test]
+    fn a_group_larger_than_the_limit_is_dropped_until_the_next_idr() {
+        let start = Instant::now();
+        let mut gops = Gops::new(LIMITS, Duration::ZERO);
+        (0..49).for_each(|i| gops.push(unit(start, i, 50, 400)));
+        assert!(!gops.is_ready());
+        gops.push(unit(start, 50, 50, 400));
+        assert!(gops.is_ready());
+    }
+
+    proptest! {
+        #[test]
+        fn memory_is_bounded_and_the_buffer_starts_with_an_idr(
+            sizes in proptest::collection::vec(0_usize..3_000, 0..300), gop in 1_u32..80,
+        ) {
+            let start = Instant::now();
+            let mut gops = Gops::new(LIMITS, Duration::from_secs(1));
+            for (i, size) in sizes.iter().enumerate() {
+                gops.push(unit(start, u32::try_from(i).unwrap(), gop, *size));
+                prop_assert!(gops.bytes <= LIMITS.bytes);
+                prop_assert_eq!(gops.bytes, gops.units.iter().map(|u| u.data.len()).sum::<usize>());
+                prop_assert!(gops.units.front().is_none_or(|u| u.is_idr));
+            }
+        }
+
+        #[test]
+        fn no_kept_frame_is_nearer_than_the_one_given(frames in 1_u32..200, gop in 1_u32..60, ms in 0_u64..9_000) {
+            let start = Instant::now();
+            let gops = filled(start, frames, gop);
+            let at = start + Duration::from_millis(ms);
+            let excerpt = gops.nearest(at).unwrap();
+            let distance = |instant: Instant| instant.max(at) - instant.min(at);
+            let best = gops.units.iter().map(|u| distance(u.instant)).min().unwrap();
+            prop_assert_eq!(distance(excerpt.instant), best);
+            prop_assert_eq!(excerpt.units.last().unwrap().rtp_ns, excerpt.wanted_rtp_ns);
+        }
+    }
+}

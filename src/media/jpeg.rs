@@ -1,0 +1,236 @@
+//! JPEG files: encoding frames straight from their planes, and looking at what claims to be a JPEG.
+
+use jpeg_encoder::{Encoder, ImageBuffer, JpegColorType, SamplingFactor};
+
+use super::exif;
+use super::frame::Frame;
+
+/// Quality of stored pictures: plates stay readable, a 1080p picture takes 300–400 kB.
+const QUALITY: u8 = 85;
+
+/// Width of the thumbnail inside each picture; two of them side by side fill a phone.
+const THUMBNAIL_WIDTH: usize = 320;
+
+/// Quality of the thumbnail, so that it fits into the 64 KiB of its segment.
+const THUMBNAIL_QUALITY: u8 = 70;
+
+/// A frame that cannot be a JPEG.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot encode a picture of {width}×{height} as JPEG: {reason}")]
+pub struct EncodeError {
+    width: usize,
+    height: usize,
+    reason: String,
+}
+
+/// Bytes that are no whole JPEG.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotJpeg {
+    /// It does not begin like one.
+    #[error("no JPEG: the start marker FF D8 is missing")]
+    NoStart,
+    /// It ends before the end marker.
+    #[error("a JPEG that was cut off: the end marker FF D9 is missing")]
+    NoEnd,
+    /// No frame header tells its size.
+    #[error("a damaged JPEG: no frame header")]
+    NoFrame,
+}
+
+/// Encodes a frame, 4:2:0, with `facts` and a thumbnail inside.
+pub fn encode(frame: &Frame, facts: &exif::Facts) -> Result<Vec<u8>, EncodeError> {
+    let thumbnail = encode_planes(&frame.shrunk(THUMBNAIL_WIDTH), THUMBNAIL_QUALITY, None)?;
+    encode_planes(frame, QUALITY, Some(exif::write(facts, &thumbnail)))
+}
+
+/// Encodes a frame without anything about it, for a picture that is not stored.
+pub fn encode_plain(frame: &Frame) -> Result<Vec<u8>, EncodeError> {
+    encode_planes(frame, QUALITY, None)
+}
+
+fn encode_planes(frame: &Frame, quality: u8, exif_segment: Option<Vec<u8>>) -> Result<Vec<u8>, EncodeError> {
+    let failed = |reason: String| EncodeError { width: frame.width, height: frame.height, reason };
+    let planes = Planes::of(frame).ok_or_else(|| failed("more than 65535 pixels on a side".to_owned()))?;
+    let mut out = Vec::with_capacity(frame.width * frame.height / 4);
+    let mut encoder = Encoder::new(&mut out, quality);
+    encoder.set_sampling_factor(SamplingFactor::F_2_2);
+    if let Some(segment) = exif_segment {
+        encoder.add_app_segment(1, segment).map_err(|error| failed(error.to_string()))?;
+    }
+    encoder.encode_image(planes).map_err(|error| failed(error.to_string()))?;
+    Ok(out)
+}
+
+/// Feeds the planes to the encoder line by line, expanded to full range (JFIF 1.02 knows no other).
+struct Planes<'a> {
+    frame: &'a Frame,
+    width: u16,
+    height: u16,
+    luma: [u8; 256],
+    chroma: [u8; 256],
+}
+
+impl<'a> Planes<'a> {
+    fn of(frame: &'a Frame) -> Option<Self> {
+        let identity: [u8; 256] = std::array::from_fn(|i| u8::try_from(i).unwrap_or(u8::MAX));
+        let (luma, chroma) = if frame.is_full_range {
+            (identity, identity)
+        } else {
+            (identity.map(|y| expand(y, 16, 219, 0)), identity.map(|c| expand(c, 128, 224, 128)))
+        };
+        let (width, height) = (u16::try_from(frame.width).ok()?, u16::try_from(frame.height).ok()?);
+        Some(Self { frame, width, height, luma, chroma })
+    }
+}
+
+/// Maps a video-range sample with the given origin and span to full range around `centre`.
+fn expand(sample: u8, origin: i32, span: i32, centre: i32) -> u8 {
+    let distance = (i32::from(sample) - origin) * 255;
+    let rounded = (distance + distance.signum() * span / 2) / span;
+    u8::try_from((rounded + centre).clamp(0, 255)).unwrap_or(u8::MAX)
+}
+
+impl ImageBuffer for Planes<'_> {
+    fn get_jpeg_color_type(&self) -> JpegColorType {
+        JpegColorType::Ycbcr
+    }
+
+    fn width(&self) -> u16 {
+        self.width
+    }
+
+    fn height(&self) -> u16 {
+        self.height
+    }
+
+    fn fill_buffers(&self, y: u16, buffers: &mut [Vec<u8>; 4]) {
+        let (row, width) = (usize::from(y), self.frame.width);
+        let luma = &self.frame.y[row * width..][..width];
+        buffers[0].extend(luma.iter().map(|sample| self.luma[usize::from(*sample)]));
+        let chroma_width = self.frame.chroma_width();
+        for (plane, buffer) in [&self.frame.u, &self.frame.v].into_iter().zip(&mut buffers[1..3]) {
+            let line = &plane[row / 2 * chroma_width..][..chroma_width];
+            // The encoder halves again what is doubled here, so each sample arrives as it was.
+            buffer.extend(line.iter().flat_map(|c| [self.chroma[usize::from(*c)]; 2]).take(width));
+        }
+    }
+}
+
+/// Looks at bytes that should be a whole JPEG, without decoding them. Returns width and height in pixels.
+pub fn inspect(bytes: &[u8]) -> Result<(u32, u32), NotJpeg> {
+    let mut rest = bytes.strip_prefix(&[0xff, 0xd8]).ok_or(NotJpeg::NoStart)?;
+    if !bytes.ends_with(&[0xff, 0xd9]) {
+        return Err(NotJpeg::NoEnd);
+    }
+    loop {
+        let [0xff, marker, high, low, payload @ ..] = rest else { return Err(NotJpeg::NoFrame) };
+        if *marker == 0xff {
+            // Fill bytes may stand before a marker (ITU-T T.81 section B.1.1.2).
+            rest = &rest[1..];
+            continue;
+        }
+        // SOF0 to SOF15, without DHT, JPG and DAC that lie among them (ITU-T T.81 table B.1).
+        if matches!(marker, 0xc0..=0xcf) && !matches!(marker, 0xc4 | 0xc8 | 0xcc) {
+            let [_, h1, h0, w1, w0, ..] = payload else { return Err(NotJpeg::NoFrame) };
+            let (height, width) = (u16::from_be_bytes([*h1, *h0]), u16::from_be_bytes([*w1, *w0]));
+            if width == 0 || height == 0 {
+                return Err(NotJpeg::NoFrame);
+            }
+            return Ok((u32::from(width), u32::from(height)));
+        }
+        let length = usize::from(u16::from_be_bytes([*high, *low]));
+        rest = rest.get(2 + length.max(2)..).ok_or(NotJpeg::NoFrame)?;
+    }
+}
+
+/// A smaller JPEG of at most [`THUMBNAIL_WIDTH`] for a picture that carries no thumbnail of its own.
+///
+/// `None` when it cannot be decoded within 50 megapixels and 256 MiB.
+pub fn thumbnail(jpeg: &[u8]) -> Option<Vec<u8>> {
+    let mut reader = image::ImageReader::with_format(std::io::Cursor::new(jpeg), image::ImageFormat::Jpeg);
+    let mut limits = image::Limits::default();
+    (limits.max_image_width, limits.max_image_height) = (Some(10_000), Some(5_000));
+    limits.max_alloc = Some(256 << 20);
+    reader.limits(limits);
+    let side = u32::try_from(THUMBNAIL_WIDTH).ok()?;
+    let small = reader.decode().ok()?.thumbnail(side, side).into_rgb8();
+    let mut out = Vec::new();
+    image::codecs::jpeg::JpegEncoder::new_with_quality(&mut out, THUMBNAIL_QUALITY)
+        .encode_image(&small)
+        .ok()?;
+    Some(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{CameraKey, Cause, ImageId, UnixMs};
+    use proptest::prelude::*;
+
+    fn grey(width: usize, height: usize, luma: u8, is_full_range: bool) -> Frame {
+        let chroma = vec![128; width.div_ceil(2) * height.div_ceil(2)];
+        Frame { width, height, y: vec![luma; width * height], u: chroma.clone(), v: chroma, is_full_range }
+    }
+
+    fn facts() -> exif::Facts {
+        exif::Facts {
+            id: ImageId::random(),
+            camera: CameraKey::parse("r1").unwrap(),
+            label: "Entry".to_owned(),
+            cause: Cause::Gpio,
+            edge_at: UnixMs(1_698_765_432_250),
+            frame_offset_ms: Some(4),
+            utc_offset_s: 0,
+        }
+    }
+
+    fn mean_luma(jpeg: &[u8]) -> u8 {
+        let decoded = image::load_from_memory(jpeg).unwrap().into_luma8();
+        let sum: u64 = decoded.pixels().map(|p| u64::from(p.0[0])).sum();
+        u8::try_from(sum / u64::from(decoded.width() * decoded.height())).unwrap()
+    }
+
+    #[test]
+    fn an_encoded_frame_is_a_whole_jpeg_of_its_size_with_facts_and_thumbnail() {
+        let (jpeg, facts) = (encode(&grey(641, 359, 90, true), &facts()).unwrap(), facts());
+        assert_eq!(inspect(&jpeg), Ok((641, 359)));
+        assert_eq!(exif::read(&jpeg).unwrap().edge_at, facts.edge_at);
+        let small = exif::thumbnail(&jpeg).unwrap();
+        assert!(inspect(small).unwrap().0 <= 320);
+        assert_eq!(mean_luma(&jpeg), 90);
+    }
+
+    #[test]
+    fn video_range_black_and_white_become_full_range() {
+        for (video, full) in [(16, 0), (235, 255), (0, 0), (255, 255)] {
+            let jpeg = encode_plain(&grey(64, 64, video, false)).unwrap();
+            assert!(mean_luma(&jpeg).abs_diff(full) <= 1, "{video}: {}", mean_luma(&jpeg));
+        }
+    }
+
+    #[test]
+    fn a_jpeg_without_a_thumbnail_gets_one_by_decoding() {
+        let jpeg = encode_plain(&grey(1280, 720, 90, true)).unwrap();
+        assert_eq!(exif::thumbnail(&jpeg), None);
+        assert_eq!(inspect(&thumbnail(&jpeg).unwrap()), Ok((320, 180)));
+        assert_eq!(thumbnail(b"not a jpeg"), None);
+    }
+
+    #[test]
+    fn torn_and_foreign_bytes_are_told_apart() {
+        let jpeg = encode_plain(&grey(64, 64, 90, true)).unwrap();
+        assert_eq!(inspect(&jpeg[..jpeg.len() - 1]), Err(NotJpeg::NoEnd));
+        assert_eq!(inspect(b"GIF89a"), Err(NotJpeg::NoStart));
+        assert_eq!(inspect(&[0xff, 0xd8, 0xff, 0xd9]), Err(NotJpeg::NoFrame));
+    }
+
+    proptest! {
+        #[test]
+        fn looking_at_any_bytes_never_panics(mut bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = inspect(&bytes);
+            bytes.splice(0..0, [0xff, 0xd8]);
+            bytes.extend([0xff, 0xd9]);
+            let _ = inspect(&bytes);
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Settings, sessions and tokens. Secrets are kept as hashes only.
+
+use rusqlite::{OptionalExtension, named_params};
+
+use super::{Store, StoreError};
+use crate::model::UnixMs;
+
+/// Someone who is logged in.
+#[derive(Clone, Debug)]
+pub struct Session {
+    /// What mutations must show in their CSRF header.
+    pub csrf: String,
+    /// When the password was given.
+    pub created_at: UnixMs,
+    /// When it was last used.
+    pub last_seen_at: UnixMs,
+    /// When it ends whatever happens.
+    pub expires_at: UnixMs,
+}
+
+/// A program that may use the API.
+#[derive(Clone, Debug)]
+pub struct Token {
+    /// Row.
+    pub id: i64,
+    /// What a person called it.
+    pub name: String,
+    /// When it was made.
+    pub created_at: UnixMs,
+}
+
+impl Store {
+    /// A setting's value.
+    pub async fn setting(&self, key: &'static str) -> Result<Option<String>, StoreError> {
+        self.db
+            .read(move |c| {
+                Ok(c.prepare_cached("select value from settings where key = :key")?
+                    .query_row(named_params! {":key": key}, |row| row.get(0))
+                    .optional()?)
+            })
+            .await
+    }
+
+    /// Stores the password's hash and logs everyone out, in one transaction.
+    pub async fn set_password_hash(&self, key: &'static str, hash: String) -> Result<(), StoreError> {
+        const SET_SQL: &str = "
+            insert into settings (key, value) values (:key, :value)
+            on conflict (key) do update set value = excluded.value";
+        self.db
+            .write(move |tx| {
+                tx.execute(SET_SQL, named_params! {":key": key, ":value": hash})?;
+                tx.execute("delete from sessions", [])?;
+                Ok(())
+            })
+            .await
+    }
+
+    /// Keeps a session under the SHA-256 of its cookie; sessions that have ended are forgotten on the way.
+    pub async fn insert_session(&self, id_hash: [u8; 32], session: Session) -> Result<(), StoreError> {
+        const INSERT_SQL: &str = "
+            insert into sessions (id_hash, csrf, created_at, last_seen_at, expires_at)
+            values (:id_hash, :csrf, :created_at, :last_seen_at, :expires_at)";
+        self.db
+            .write(move |tx| {
+                tx.execute(
+                    "delete from sessions where expires_at <= :now",
+                    named_params! {":now": session.created_at.0},
+                )?;
+                tx.execute(
+                    INSERT_SQL,
+                    named_params! {":id_hash": id_hash, ":csrf": session.csrf, ":created_at": session.created_at.0,
+                    ":last_seen_at": session.last_seen_at.0, ":expires_at": session.expires_at.0},
+                )?;
+                Ok(())
+            })
+            .await
+    }
+
+    /// The session with this hash, whether it has ended or not.
+    pub async fn session(&self, id_hash: [u8; 32]) -> Result<Option<Session>, StoreError> {
+        const SESSION_SQL: &str = "
+            select csrf, created_at, last_seen_at, expires_at from sessions where id_hash = :id_hash";
+        self.db
+            .read(move |c| {
+                Ok(c.prepare_cached(SESSION_SQL)?
+                    .query_row(named_params! {":id_hash": id_hash}, |row| {
+                        Ok(Session {
+                            csrf: row.get("csrf")?,
+                            created_at: UnixMs(row.get("created_at")?),
+                            last_seen_at: UnixMs(row.get("last_seen_at")?),
+                            expires_at: UnixMs(row.get("expires_at")?),
+                        })
+                    })
+                    .optional()?)
+            })
+            .await
+    }
+
+    /// Notes that a session was used. Call it seldom; each call is a write to the card.
+    pub async fn touch_session(&self, id_hash: [u8; 32], now: UnixMs) -> Result<(), StoreError> {
+        const TOUCH_SQL: &str = "update sessions set last_seen_at = :now where id_hash = :id_hash";
+        self.db
+            .write(move |tx| {
+                tx.execute(TOUCH_SQL, named_params! {":now": now.0, ":id_hash": id_hash})?;
+                Ok(())
+            })
+            .await
+    }
+
+    /// Ends a session.
+    pub async fn delete_session(&self, id_hash: [u8; 32]) -> Result<(), StoreError> {
+        self.db
+            .write(move |tx| {
+                tx.execute(
+                    "delete from sessions where id_hash = :id_hash",
+                    named_params! {":id_hash": id_hash},
+                )?;
+                Ok(())
+            })
+            .await
+    }
+
+    /// Keeps a program's token under its SHA-256.
+    pub async fn insert_token(&self, name: String, hash: [u8; 32], now: UnixMs) -> Result<Token, StoreError> {
+        const INSERT_SQL: &str = "insert into tokens (name, hash, created_at) values (:name, :hash, :now)";
+        self.db
+            .write(move |tx| {
+                tx.execute(INSERT_SQL, named_params! {":name": name, ":hash": hash, ":now": now.0})?;
+                Ok(Token { id: tx.last_insert_rowid(), name, created_at: now })
+            })
+            .await
+    }
+
+    /// Whether there is a token with this hash.
+    pub async fn has_token(&self, hash: [u8; 32]) -> Result<bool, StoreError> {
+        self.db
+            .read(move |c| {
+                Ok(c.prepare_cached("select 1 from tokens where hash = :hash")?
+                    .exists(named_params! {":hash": hash})?)
+            })
+            .await
+    }
+
+    /// Every token, oldest first.
+    pub async fn tokens(&self) -> Result<Vec<Token>, StoreError> {
+        self.db
+            .read(|c| {
+                let tokens = c
+                    .prepare_cached("select id, name, created_at from tokens order by id")?
+                    .query_map([], |row| {
+                        Ok(Token {
+                            id: row.get("id")?,
+                            name: row.get("name")?,
+                            created_at: UnixMs(row.get("created_at")?),
+                        })
+                    })?
+                    .collect::<Result<_, _>>()?;
+                Ok(tokens)
+            })
+            .await
+    }
+
+    /// Revokes a token; `false` when there was none.
+    pub async fn delete_token(&self, id: i64) -> Result<bool, StoreError> {
+        self.db
+            .write(move |tx| {
+                Ok(tx.execute("delete from tokens where id = :id", named_params! {":id": id})? > 0)
+            })
+            .await
+    }
+}

@@ -1,0 +1,486 @@
+//! Pictures: recording, listing, protecting and deleting them.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, named_params};
+use sha2::{Digest, Sha256};
+
+use super::files::{Incoming, relative_path};
+use super::ledger::{TriggerId, mark_captured};
+use super::{Store, StoreError, parsed};
+use crate::clock;
+use crate::model::{CameraKey, Cause, FileName, ImageId, TargetKind, UnixMs, UploadState};
+
+/// A picture to be kept.
+#[derive(Clone, Debug)]
+pub struct NewImage {
+    /// Its identity, the same as inside the file.
+    pub id: ImageId,
+    /// The ledger row it answers; ended as captured in the same transaction.
+    pub trigger: TriggerId,
+    /// The camera.
+    pub camera: CameraKey,
+    /// What asked for it.
+    pub cause: Cause,
+    /// The instant asked for; its second gives the name.
+    pub edge_at: UnixMs,
+    /// The same instant on the monotonic clock, for the latency.
+    pub edge: Instant,
+    /// The instant shown minus the edge, in milliseconds.
+    pub frame_offset_ms: Option<i64>,
+    /// Pixels.
+    pub width: u32,
+    /// Pixels.
+    pub height: u32,
+    /// A complete JPEG.
+    pub jpeg: Vec<u8>,
+}
+
+/// A stored picture.
+#[derive(Clone, Debug)]
+pub struct Image {
+    /// Its identity.
+    pub id: ImageId,
+    /// Its name.
+    pub filename: FileName,
+    /// Where it lies, relative to the picture directory.
+    pub path: PathBuf,
+    /// The camera.
+    pub camera: CameraKey,
+    /// What asked for it.
+    pub cause: Cause,
+    /// The instant it shows.
+    pub taken_at: UnixMs,
+    /// That instant minus the edge, in milliseconds.
+    pub frame_offset_ms: Option<i64>,
+    /// Pixels.
+    pub width: u32,
+    /// Pixels.
+    pub height: u32,
+    /// Length of the file.
+    pub bytes: u64,
+    /// SHA-256 of the file.
+    pub sha256: [u8; 32],
+    /// Kept whatever retention says.
+    pub protected: bool,
+    /// One for each target it is or was owed to.
+    pub uploads: Vec<UploadInfo>,
+}
+
+/// How the delivery of one picture to one target stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UploadInfo {
+    /// To whom.
+    pub target: TargetKind,
+    /// How it stands.
+    pub state: UploadState,
+    /// Attempts so far.
+    pub attempts: u32,
+    /// What the last failed attempt met.
+    pub last_error: Option<String>,
+    /// When the target confirmed it.
+    pub delivered_at: Option<UnixMs>,
+}
+
+/// Which pictures to list.
+#[derive(Clone, Debug, Default)]
+pub struct ImageQuery {
+    /// Only this camera.
+    pub camera: Option<CameraKey>,
+    /// Not before this instant.
+    pub from: Option<UnixMs>,
+    /// Before this instant.
+    pub to: Option<UnixMs>,
+    /// Only with an upload in this state.
+    pub state: Option<UploadState>,
+    /// At most this many, from 1.
+    pub limit: u32,
+    /// Where the previous page ended.
+    pub cursor: Option<Cursor>,
+}
+
+/// The end of a page: the last row's time and identity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cursor {
+    /// Milliseconds since 1970.
+    pub ms: i64,
+    /// Row identity.
+    pub id: i64,
+}
+
+impl Cursor {
+    /// After everything: the start of a list that runs from the newest.
+    pub const END: Self = Self { ms: i64::MAX, id: i64::MAX };
+
+    /// Parses what [`std::fmt::Display`] writes.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (ms, id) = text.split_once('.')?;
+        Some(Self { ms: ms.parse().ok()?, id: id.parse().ok()? })
+    }
+}
+
+impl std::fmt::Display for Cursor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.ms, self.id)
+    }
+}
+
+/// One page of a list.
+#[derive(Clone, Debug)]
+pub struct Page<T> {
+    /// The rows.
+    pub items: Vec<T>,
+    /// Where the next page begins; `None` at the end.
+    pub next: Option<Cursor>,
+}
+
+impl<T> Page<T> {
+    /// Cuts a list that was read one row too long.
+    pub(super) fn cut(mut items: Vec<T>, limit: u32, cursor: impl Fn(&T) -> Cursor) -> Self {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let more = items.len() > limit;
+        items.truncate(limit);
+        let next = if more { items.last().map(cursor) } else { None };
+        Self { items, next }
+    }
+}
+
+/// What became of a wish to delete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deletion {
+    /// Gone.
+    Deleted,
+    /// There is no such picture.
+    NotFound,
+    /// It is protected; nothing was done.
+    Protected,
+    /// It has not been delivered yet; nothing was done.
+    Owed,
+}
+
+const COLUMNS: &str =
+    "id, uid, file_name, path, camera, cause, taken_at, frame_offset_ms, width, height, bytes,
+    sha256, protected";
+
+const INSERT_SQL: &str = "
+    insert into images (uid, trigger_id, camera, file_name, path, cause, taken_at, frame_offset_ms, width, height,
+                        bytes, sha256)
+    values (:uid, :trigger_id, :camera, :file_name, :path, :cause, :taken_at, :frame_offset_ms, :width, :height,
+            :bytes, :sha256)";
+
+/// A file that is to become a row; what [`insert`] needs beside the name.
+pub(super) struct Facts {
+    pub(super) id: ImageId,
+    pub(super) trigger: Option<TriggerId>,
+    pub(super) cause: Cause,
+    pub(super) taken_at: UnixMs,
+    pub(super) frame_offset_ms: Option<i64>,
+    pub(super) width: u32,
+    pub(super) height: u32,
+    pub(super) bytes: u64,
+    pub(super) sha256: [u8; 32],
+}
+
+impl Store {
+    /// Keeps a picture: file synced, named, folder synced, then one transaction with its row, its uploads and the
+    /// outcome of its trigger. When this returns, no power cut can undo it.
+    ///
+    /// Dropping the future may leave a synced file without a row, which start-up adopts.
+    pub async fn record(&self, new: NewImage) -> Result<Image, StoreError> {
+        let files = self.files.clone();
+        let id = new.id;
+        // The slow part, outside the writer's lock.
+        let (incoming, facts, first, edge, edge_at) = super::db::blocking(move || {
+            let incoming = files.write_incoming(new.id, &new.jpeg).map_err(|source| StoreError::File {
+                action: "write a picture below",
+                path: files.root().to_owned(),
+                source,
+            })?;
+            let facts = Facts {
+                id: new.id,
+                trigger: Some(new.trigger),
+                cause: new.cause,
+                taken_at: new.edge_at.plus_ms(new.frame_offset_ms.unwrap_or(0)),
+                frame_offset_ms: new.frame_offset_ms,
+                width: new.width,
+                height: new.height,
+                bytes: new.jpeg.len() as u64,
+                sha256: Sha256::digest(&new.jpeg).into(),
+            };
+            let first = FileName::new(new.camera, new.edge_at.epoch_s(), 1);
+            Ok((incoming, facts, first, new.edge, new.edge_at))
+        })
+        .await?;
+        let store = self.clone();
+        self.db
+            .write(move |tx| {
+                store.publish_and_insert(tx, incoming, first, edge_at, &facts)?;
+                if let Some(trigger) = facts.trigger {
+                    mark_captured(tx, trigger, Some(clock::signed_ms(Instant::now(), edge)))?;
+                }
+                by_id(tx, id)?.ok_or(StoreError::Interrupted)
+            })
+            .await
+    }
+
+    /// Gives an incoming file the first free name of its second, and its row.
+    pub(super) fn publish_and_insert(
+        &self,
+        tx: &Transaction<'_>,
+        mut incoming: Incoming,
+        mut name: FileName,
+        edge_at: UnixMs,
+        facts: &Facts,
+    ) -> Result<(), StoreError> {
+        loop {
+            // A deleted picture keeps its row, and so its name; the file system speaks for files without a row.
+            if !name_is_known(tx, &name)? {
+                let path = relative_path(&name, edge_at);
+                let published =
+                    self.files.publish(&mut incoming, &path).map_err(|source| StoreError::File {
+                        action: "name the picture",
+                        path: self.files.root().join(&path),
+                        source,
+                    })?;
+                if published {
+                    return self.insert(tx, &name, &path, facts);
+                }
+            }
+            name = name.next().ok_or(StoreError::NoName)?;
+        }
+    }
+
+    /// Inserts the row of a file that lies at `path`, and what is owed of it.
+    pub(super) fn insert(
+        &self,
+        tx: &Transaction<'_>,
+        name: &FileName,
+        path: &Path,
+        facts: &Facts,
+    ) -> Result<(), StoreError> {
+        tx.prepare_cached(INSERT_SQL)?.execute(named_params! {
+            ":uid": facts.id.as_bytes(),
+            ":trigger_id": facts.trigger.map(|id| id.0),
+            ":camera": name.camera().as_str(),
+            ":file_name": name.to_string(),
+            ":path": path.to_string_lossy(),
+            ":cause": facts.cause.as_str(),
+            ":taken_at": facts.taken_at.0,
+            ":frame_offset_ms": facts.frame_offset_ms,
+            ":width": facts.width,
+            ":height": facts.height,
+            ":bytes": i64::try_from(facts.bytes).unwrap_or(i64::MAX),
+            ":sha256": facts.sha256,
+        })?;
+        let image = tx.last_insert_rowid();
+        for (target, state) in self.targets.iter() {
+            tx.prepare_cached(
+                "insert into uploads (image_id, target, state) values (:image, :target, :state)",
+            )?
+            .execute(named_params! {":image": image, ":target": target.as_str(), ":state": state.as_str()})?;
+        }
+        Ok(())
+    }
+
+    /// Pictures, newest first.
+    pub async fn images(&self, query: ImageQuery) -> Result<Page<Image>, StoreError> {
+        self.db.read(move |c| list(c, &query)).await
+    }
+
+    /// The picture with this name, if it is there.
+    pub async fn image(&self, name: &FileName) -> Result<Option<Image>, StoreError> {
+        let name = name.clone();
+        self.db.read(move |c| by_name(c, &name)).await
+    }
+
+    /// The whole path of a picture.
+    pub fn path_of(&self, image: &Image) -> PathBuf {
+        self.files.root().join(&image.path)
+    }
+
+    /// Switches the protection of a picture; `None` when there is no such picture.
+    pub async fn protect(&self, name: &FileName, protected: bool) -> Result<Option<Image>, StoreError> {
+        const PROTECT_SQL: &str = "
+            update images set protected = :protected where file_name = :name and state = 'present'";
+        let name = name.clone();
+        self.db
+            .write(move |tx| {
+                tx.execute(PROTECT_SQL, named_params! {":protected": protected, ":name": name.to_string()})?;
+                by_name(tx, &name)
+            })
+            .await
+    }
+
+    /// Deletes a picture at an operator's wish. One that is still owed goes only with `even_if_owed`; a protected one
+    /// never. The intent is durable before the file goes.
+    pub async fn delete_image(&self, name: &FileName, even_if_owed: bool) -> Result<Deletion, StoreError> {
+        let name = name.clone();
+        let decided = self
+            .db
+            .write(move |tx| {
+                let Some(image) = by_name(tx, &name)? else { return Ok(Err(Deletion::NotFound)) };
+                if image.protected {
+                    return Ok(Err(Deletion::Protected));
+                }
+                let owed =
+                    image.uploads.iter().any(|u| matches!(u.state, UploadState::Pending | UploadState::Dead));
+                if owed && !even_if_owed {
+                    return Ok(Err(Deletion::Owed));
+                }
+                mark_deleting(tx, image.id, "operator")?;
+                Ok(Ok((image.id, image.path)))
+            })
+            .await?;
+        match decided {
+            Err(refusal) => Ok(refusal),
+            Ok(image) => {
+                self.finish_deletion(vec![image]).await?;
+                Ok(Deletion::Deleted)
+            }
+        }
+    }
+
+    /// Removes the files of pictures whose deletion is already decided, then says so in their rows.
+    pub(super) async fn finish_deletion(&self, images: Vec<(ImageId, PathBuf)>) -> Result<(), StoreError> {
+        const DELETED_SQL: &str = "
+            update images set state = 'deleted', deleted_at = :now where uid = :uid and state = 'deleting'";
+        let files = self.files.clone();
+        let gone = super::db::blocking(move || {
+            for (_, path) in &images {
+                files.remove(path).map_err(|source| StoreError::File {
+                    action: "delete",
+                    path: files.root().join(path),
+                    source,
+                })?;
+            }
+            Ok(images)
+        })
+        .await?;
+        self.db
+            .write(move |tx| {
+                for (id, _) in &gone {
+                    tx.prepare_cached(DELETED_SQL)?
+                        .execute(named_params! {":uid": id.as_bytes(), ":now": clock::now().0})?;
+                }
+                Ok(())
+            })
+            .await
+    }
+}
+
+/// Writes down that a picture shall go. Its open uploads end: nothing is owed of a picture that is given up.
+pub(super) fn mark_deleting(tx: &Transaction<'_>, id: ImageId, reason: &str) -> Result<(), StoreError> {
+    const DELETING_SQL: &str = "
+        update images set state = 'deleting', delete_reason = :reason where uid = :uid and state = 'present'";
+    const LOST_SQL: &str = "
+        update uploads set state = 'lost', last_error = 'deleted by an operator before it was delivered'
+        where image_id = (select id from images where uid = :uid) and state in ('pending', 'dead')";
+    tx.prepare_cached(DELETING_SQL)?.execute(named_params! {":uid": id.as_bytes(), ":reason": reason})?;
+    tx.prepare_cached(LOST_SQL)?.execute(named_params! {":uid": id.as_bytes()})?;
+    Ok(())
+}
+
+pub(super) fn name_is_known(tx: &Transaction<'_>, name: &FileName) -> Result<bool, StoreError> {
+    Ok(tx
+        .prepare_cached("select 1 from images where file_name = :name")?
+        .exists(named_params! {":name": name.to_string()})?)
+}
+
+fn by_name(c: &Connection, name: &FileName) -> Result<Option<Image>, StoreError> {
+    let sql = format!("select {COLUMNS} from images where file_name = :name and state = 'present'");
+    one(c, &sql, named_params! {":name": name.to_string()})
+}
+
+fn by_id(c: &Connection, id: ImageId) -> Result<Option<Image>, StoreError> {
+    let sql = format!("select {COLUMNS} from images where uid = :uid and state = 'present'");
+    one(c, &sql, named_params! {":uid": id.as_bytes()})
+}
+
+fn one(c: &Connection, sql: &str, params: impl rusqlite::Params) -> Result<Option<Image>, StoreError> {
+    let found = c.prepare_cached(sql)?.query_row(params, image).optional()?;
+    found.map(|found| with_uploads(c, found)).transpose()
+}
+
+pub(super) fn images_of_trigger(c: &Connection, trigger: TriggerId) -> Result<Vec<Image>, StoreError> {
+    let sql =
+        format!("select {COLUMNS} from images where trigger_id = :trigger and state = 'present' order by id");
+    let rows: Vec<(i64, Image)> = c
+        .prepare_cached(&sql)?
+        .query_map(named_params! {":trigger": trigger.0}, image)?
+        .collect::<Result<_, _>>()?;
+    rows.into_iter().map(|row| with_uploads(c, row)).collect()
+}
+
+fn list(c: &Connection, query: &ImageQuery) -> Result<Page<Image>, StoreError> {
+    let of_camera = if query.camera.is_some() { "camera = :camera and" } else { ":camera is null and" };
+    let in_state = match query.state {
+        Some(_) => "exists (select 1 from uploads where image_id = images.id and uploads.state = :state) and",
+        None => ":state is null and",
+    };
+    let sql = format!(
+        "select {COLUMNS} from images
+         where {of_camera} {in_state} state = 'present'
+           and (taken_at, id) < (:before_ms, :before_id) and taken_at >= :from and taken_at < :to
+         order by taken_at desc, id desc limit :limit"
+    );
+    let before = query.cursor.unwrap_or(Cursor::END);
+    let rows: Vec<(i64, Image)> = c
+        .prepare_cached(&sql)?
+        .query_map(
+            named_params! {
+                ":camera": query.camera.as_ref().map(CameraKey::as_str),
+                ":state": query.state.map(UploadState::as_str),
+                ":before_ms": before.ms,
+                ":before_id": before.id,
+                ":from": query.from.map_or(i64::MIN, |at| at.0),
+                ":to": query.to.map_or(i64::MAX, |at| at.0),
+                // One more than asked tells whether there is a next page.
+                ":limit": i64::from(query.limit) + 1,
+            },
+            image,
+        )?
+        .collect::<Result<_, _>>()?;
+    let page = Page::cut(rows, query.limit, |(id, image)| Cursor { ms: image.taken_at.0, id: *id });
+    let items = page.items.into_iter().map(|row| with_uploads(c, row)).collect::<Result<_, _>>()?;
+    Ok(Page { items, next: page.next })
+}
+
+fn with_uploads(c: &Connection, (row, image): (i64, Image)) -> Result<Image, StoreError> {
+    const UPLOADS_SQL: &str = "
+        select target, state, attempts, last_error, delivered_at from uploads
+        where image_id = :image order by target";
+    let uploads = c
+        .prepare_cached(UPLOADS_SQL)?
+        .query_map(named_params! {":image": row}, |row| {
+            Ok(UploadInfo {
+                target: parsed("target", TargetKind::parse(&row.get::<_, String>("target")?))?,
+                state: parsed("state", UploadState::parse(&row.get::<_, String>("state")?))?,
+                attempts: row.get("attempts")?,
+                last_error: row.get("last_error")?,
+                delivered_at: row.get::<_, Option<i64>>("delivered_at")?.map(UnixMs),
+            })
+        })?
+        .collect::<Result<_, _>>()?;
+    Ok(Image { uploads, ..image })
+}
+
+/// A row and its identity.
+pub(super) fn image(row: &Row<'_>) -> rusqlite::Result<(i64, Image)> {
+    let image = Image {
+        id: ImageId::from_bytes(row.get("uid")?),
+        filename: parsed("file_name", FileName::parse(&row.get::<_, String>("file_name")?))?,
+        path: PathBuf::from(row.get::<_, String>("path")?),
+        camera: parsed("camera", CameraKey::parse(&row.get::<_, String>("camera")?).ok())?,
+        cause: parsed("cause", Cause::parse(&row.get::<_, String>("cause")?))?,
+        taken_at: UnixMs(row.get("taken_at")?),
+        frame_offset_ms: row.get("frame_offset_ms")?,
+        width: row.get("width")?,
+        height: row.get("height")?,
+        bytes: u64::try_from(row.get::<_, i64>("bytes")?).unwrap_or(0),
+        sha256: row.get("sha256")?,
+        protected: row.get("protected")?,
+        uploads: Vec::new(),
+    };
+    Ok((row.get("id")?, image))
+}

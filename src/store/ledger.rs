@@ -1,0 +1,242 @@
+//! The ledger: every trigger has a row, and every row ends with an outcome.
+
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, named_params};
+
+use super::images::{Cursor, Page, images_of_trigger};
+use super::{Image, Store, StoreError, parsed};
+use crate::clock;
+use crate::model::{CameraKey, Cause, Outcome, Trigger, UnixMs};
+
+/// Identity of a ledger row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TriggerId(pub(super) i64);
+
+impl TriggerId {
+    /// As shown in the API.
+    pub fn get(self) -> i64 {
+        self.0
+    }
+}
+
+/// A trigger and how it ended.
+#[derive(Clone, Debug)]
+pub struct LedgerEntry {
+    /// Identity, rising in order of arrival.
+    pub id: TriggerId,
+    /// The camera asked.
+    pub camera: CameraKey,
+    /// What asked.
+    pub cause: Cause,
+    /// The instant asked for.
+    pub edge_at: UnixMs,
+    /// `None` while the capture is under way.
+    pub outcome: Option<Outcome>,
+    /// Why there is no picture, for people.
+    pub reason: Option<String>,
+    /// From the edge to the first durable picture, in milliseconds.
+    pub latency_ms: Option<i64>,
+    /// Its pictures, oldest first.
+    pub images: Vec<Image>,
+}
+
+/// Which entries to list.
+#[derive(Clone, Debug, Default)]
+pub struct LedgerQuery {
+    /// Only this camera.
+    pub camera: Option<CameraKey>,
+    /// Not before this instant.
+    pub from: Option<UnixMs>,
+    /// Before this instant.
+    pub to: Option<UnixMs>,
+    /// Only with this outcome.
+    pub outcome: Option<Outcome>,
+    /// At most this many, from 1.
+    pub limit: u32,
+    /// Where the previous page ended.
+    pub cursor: Option<Cursor>,
+}
+
+const BEGIN_SQL: &str = "
+    insert into triggers (camera, cause, edge_at, boot_id, boot_ms, clock, outcome, reason)
+    values (:camera, :cause, :edge_at, :boot_id, :boot_ms, :clock, :outcome, :reason)";
+
+const FINISH_SQL: &str = "
+    update triggers set outcome = :outcome, reason = :reason
+    where id = :id and outcome is null";
+
+/// Both lists and single pages; `:camera` null means all, and so on.
+const LIST_SQL: &str = "
+    select id, camera, cause, edge_at, outcome, reason, latency_ms
+    from triggers
+    where (edge_at, id) < (:before_ms, :before_id)
+      and edge_at >= :from
+      and edge_at < :to
+      and (:outcome is null or outcome = :outcome)
+    order by edge_at desc, id desc
+    limit :limit";
+
+const LIST_OF_CAMERA_SQL: &str = "
+    select id, camera, cause, edge_at, outcome, reason, latency_ms
+    from triggers
+    where camera = :camera
+      and (edge_at, id) < (:before_ms, :before_id)
+      and edge_at >= :from
+      and edge_at < :to
+      and (:outcome is null or outcome = :outcome)
+    order by edge_at desc, id desc
+    limit :limit";
+
+impl Store {
+    /// Writes a trigger down before its picture is stored. Durable when it returns.
+    pub async fn begin_trigger(&self, trigger: &Trigger) -> Result<TriggerId, StoreError> {
+        self.insert_trigger(trigger, None, None).await
+    }
+
+    /// Writes down a trigger for which another one stands.
+    pub async fn coalesce_trigger(&self, trigger: &Trigger, reason: &str) -> Result<TriggerId, StoreError> {
+        self.insert_trigger(trigger, Some(Outcome::Coalesced), Some(reason.to_owned())).await
+    }
+
+    /// Ends an open trigger without a picture. A trigger that has ended already keeps its outcome.
+    pub async fn fail_trigger(&self, id: TriggerId, reason: &str) -> Result<(), StoreError> {
+        let reason = reason.to_owned();
+        self.db
+            .write(move |tx| {
+                tx.prepare_cached(FINISH_SQL)?.execute(named_params! {
+                    ":id": id.0, ":outcome": Outcome::Failed.as_str(), ":reason": reason,
+                })?;
+                Ok(())
+            })
+            .await
+    }
+
+    async fn insert_trigger(
+        &self,
+        trigger: &Trigger,
+        outcome: Option<Outcome>,
+        reason: Option<String>,
+    ) -> Result<TriggerId, StoreError> {
+        let trigger = trigger.clone();
+        let boot_id = self.boot_id.clone();
+        let boot_ms = clock::boot_ms() - clock::signed_ms(std::time::Instant::now(), trigger.at);
+        let clock_state = if clock::is_synchronised() { "synced" } else { "unsynced" };
+        self.db
+            .write(move |tx| {
+                tx.prepare_cached(BEGIN_SQL)?.execute(named_params! {
+                    ":camera": trigger.camera.as_str(),
+                    ":cause": trigger.cause.as_str(),
+                    ":edge_at": trigger.edge_at.0,
+                    ":boot_id": &*boot_id,
+                    ":boot_ms": boot_ms,
+                    ":clock": clock_state,
+                    ":outcome": outcome.map(Outcome::as_str),
+                    ":reason": reason,
+                })?;
+                Ok(TriggerId(tx.last_insert_rowid()))
+            })
+            .await
+    }
+
+    /// The ledger, newest first.
+    pub async fn ledger(&self, query: LedgerQuery) -> Result<Page<LedgerEntry>, StoreError> {
+        self.db.read(move |c| list(c, &query)).await
+    }
+
+    /// One entry.
+    pub async fn ledger_entry(&self, id: TriggerId) -> Result<Option<LedgerEntry>, StoreError> {
+        const ENTRY_SQL: &str = "
+            select id, camera, cause, edge_at, outcome, reason, latency_ms
+            from triggers where id = :id";
+        self.db
+            .read(move |c| {
+                let entry =
+                    c.prepare_cached(ENTRY_SQL)?.query_row(named_params! {":id": id.0}, entry).optional()?;
+                entry.map(|entry| with_images(c, entry)).transpose()
+            })
+            .await
+    }
+
+    /// Ends every trigger that a crash left open. Returns how many there were.
+    pub(super) async fn close_open_triggers(&self, reason: &'static str) -> Result<usize, StoreError> {
+        const CLOSE_SQL: &str = "
+            update triggers set outcome = 'failed', reason = :reason where outcome is null";
+        self.db.write(move |tx| Ok(tx.execute(CLOSE_SQL, named_params! {":reason": reason})?)).await
+    }
+}
+
+/// Ends a trigger with a picture, within the transaction that inserts the picture's row.
+pub(super) fn mark_captured(
+    tx: &Transaction<'_>,
+    id: TriggerId,
+    latency_ms: Option<i64>,
+) -> Result<(), StoreError> {
+    const CAPTURED_SQL: &str = "
+        update triggers set outcome = 'captured', reason = null, latency_ms = coalesce(latency_ms, :latency_ms)
+        where id = :id";
+    tx.prepare_cached(CAPTURED_SQL)?.execute(named_params! {":id": id.0, ":latency_ms": latency_ms})?;
+    Ok(())
+}
+
+/// The open trigger of `camera` at exactly `edge_at`, to which a recovered picture belongs.
+pub(super) fn open_trigger(
+    tx: &Transaction<'_>,
+    camera: &CameraKey,
+    edge_at: UnixMs,
+) -> Result<Option<TriggerId>, StoreError> {
+    const OPEN_SQL: &str = "
+        select id from triggers
+        where outcome is null and camera = :camera and edge_at = :edge_at
+        order by id limit 1";
+    let id = tx
+        .prepare_cached(OPEN_SQL)?
+        .query_row(named_params! {":camera": camera.as_str(), ":edge_at": edge_at.0}, |row| row.get(0))
+        .optional()?;
+    Ok(id.map(TriggerId))
+}
+
+fn list(c: &Connection, query: &LedgerQuery) -> Result<Page<LedgerEntry>, StoreError> {
+    let before = query.cursor.unwrap_or(Cursor::END);
+    let from = query.from.map_or(i64::MIN, |at| at.0);
+    let to = query.to.map_or(i64::MAX, |at| at.0);
+    let outcome = query.outcome.map(Outcome::as_str);
+    // One more than asked tells whether there is a next page.
+    let limit = i64::from(query.limit) + 1;
+    let entries: Vec<LedgerEntry> = match &query.camera {
+        None => c
+            .prepare_cached(LIST_SQL)?
+            .query_map(
+                named_params! {":before_ms": before.ms, ":before_id": before.id, ":from": from, ":to": to,
+                ":outcome": outcome, ":limit": limit},
+                entry,
+            )?
+            .collect::<Result<_, _>>()?,
+        Some(camera) => c
+            .prepare_cached(LIST_OF_CAMERA_SQL)?
+            .query_map(
+                named_params! {":camera": camera.as_str(), ":before_ms": before.ms, ":before_id": before.id,
+                ":from": from, ":to": to, ":outcome": outcome, ":limit": limit},
+                entry,
+            )?
+            .collect::<Result<_, _>>()?,
+    };
+    let entries = entries.into_iter().map(|entry| with_images(c, entry)).collect::<Result<Vec<_>, _>>()?;
+    Ok(Page::cut(entries, query.limit, |entry| Cursor { ms: entry.edge_at.0, id: entry.id.0 }))
+}
+
+fn with_images(c: &Connection, entry: LedgerEntry) -> Result<LedgerEntry, StoreError> {
+    Ok(LedgerEntry { images: images_of_trigger(c, entry.id)?, ..entry })
+}
+
+fn entry(row: &Row<'_>) -> rusqlite::Result<LedgerEntry> {
+    let outcome: Option<String> = row.get("outcome")?;
+    Ok(LedgerEntry {
+        id: TriggerId(row.get("id")?),
+        camera: parsed("camera", CameraKey::parse(&row.get::<_, String>("camera")?).ok())?,
+        cause: parsed("cause", Cause::parse(&row.get::<_, String>("cause")?))?,
+        edge_at: UnixMs(row.get("edge_at")?),
+        outcome: outcome.map(|text| parsed("outcome", Outcome::parse(&text))).transpose()?,
+        reason: row.get("reason")?,
+        latency_ms: row.get("latency_ms")?,
+        images: Vec::new(),
+    })
+}

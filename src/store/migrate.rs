@@ -1,0 +1,86 @@
+//! Numbered, append-only schema migrations, recorded in `pragma user_version`.
+
+use std::path::Path;
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::StoreError;
+
+/// Marks the file as ours (`pragma application_id`, "CAMQ").
+const APPLICATION_ID: i32 = 0x4341_4d51;
+
+/// In order; a shipped one is never edited.
+const MIGRATIONS: &[&str] = &[include_str!("../../migrations/0001_initial.sql")];
+
+/// Refuses a file that another program made or a newer version of this one, before anything is written to it.
+pub(super) fn check_identity(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    let failed = |source| StoreError::Database { path: path.to_owned(), source };
+    let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
+    let application = pragma("application_id").map_err(failed)?;
+    let version = pragma("user_version").map_err(failed)?;
+    let tables: i64 =
+        connection.query_row("select count(*) from sqlite_schema", [], |row| row.get(0)).map_err(failed)?;
+    if application != APPLICATION_ID && (application != 0 || tables > 0) {
+        return Err(StoreError::Foreign { path: path.to_owned() });
+    }
+    if usize::try_from(version).unwrap_or(usize::MAX) > MIGRATIONS.len() {
+        return Err(StoreError::Newer { path: path.to_owned(), found: version, known: MIGRATIONS.len() });
+    }
+    Ok(())
+}
+
+/// Applies what is missing, each migration in a transaction of its own.
+pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
+    let failed = |source| StoreError::Database { path: path.to_owned(), source };
+    let mut apply = || -> rusqlite::Result<()> {
+        // Two processes may start at once; the lock is taken before the version is read.
+        let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let done: i32 = tx.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        for (number, sql) in MIGRATIONS.iter().enumerate().skip(usize::try_from(done).unwrap_or(0)) {
+            tx.execute_batch(sql)?;
+            tx.pragma_update(None, "user_version", i32::try_from(number + 1).unwrap_or(i32::MAX))?;
+        }
+        tx.pragma_update(None, "application_id", APPLICATION_ID)?;
+        tx.commit()
+    };
+    apply().map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(path: &Path) -> Result<Connection, StoreError> {
+        let mut connection = Connection::open(path).unwrap();
+        check_identity(&connection, path)?;
+        migrate(&mut connection, path)?;
+        Ok(connection)
+    }
+
+    #[test]
+    fn a_database_of_a_newer_version_is_refused_and_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.db");
+        open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
+        assert!(matches!(open(&path), Err(StoreError::Newer { found: 99, .. })));
+    }
+
+    #[test]
+    fn a_database_of_another_program_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.db");
+        Connection::open(&path).unwrap().execute_batch("create table songs (id integer)").unwrap();
+        assert!(matches!(open(&path), Err(StoreError::Foreign { .. })));
+    }
+
+    #[test]
+    fn opening_twice_changes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.db");
+        for _ in 0..2 {
+            let connection = open(&path).unwrap();
+            let version: i32 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+            assert_eq!(usize::try_from(version).unwrap(), MIGRATIONS.len());
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! Running counts and retention's questions.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use rusqlite::named_params;
+
+use super::images::mark_deleting;
+use super::{Store, StoreError};
+use crate::model::{ImageId, TargetKind, UnixMs, UploadState};
+
+/// What has happened so far, and what is kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// By camera key.
+    pub cameras: BTreeMap<String, CameraTally>,
+    /// Number of uploads by target and state.
+    pub uploads: BTreeMap<TargetKind, Vec<(UploadState, u64)>>,
+    /// Bytes an ordinary user may still write to the pictures' file system.
+    pub free_bytes: u64,
+    /// Size of that file system.
+    pub total_bytes: u64,
+}
+
+/// What one camera has done, and what is kept of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CameraTally {
+    /// Triggers that led to a picture.
+    pub captured: u64,
+    /// Triggers for which another one stands.
+    pub coalesced: u64,
+    /// Triggers without a picture.
+    pub failed: u64,
+    /// Pictures that are there.
+    pub images: u64,
+    /// Their size.
+    pub bytes: u64,
+}
+
+impl Stats {
+    /// Pictures owed to any target.
+    pub fn pending(&self) -> u64 {
+        self.in_state(UploadState::Pending)
+    }
+
+    /// Uploads in one state, over all targets.
+    pub fn in_state(&self, wanted: UploadState) -> u64 {
+        self.uploads.values().flatten().filter(|(state, _)| *state == wanted).map(|(_, n)| n).sum()
+    }
+
+    /// Size of all pictures that are there.
+    pub fn used_bytes(&self) -> u64 {
+        self.cameras.values().map(|tally| tally.bytes).sum()
+    }
+}
+
+/// A picture that may go, oldest first.
+#[derive(Clone, Debug)]
+pub struct Deletable {
+    /// Its identity.
+    pub id: ImageId,
+    /// Its name, for the report.
+    pub filename: String,
+    /// Its place.
+    pub path: PathBuf,
+    /// Its size.
+    pub bytes: u64,
+    /// The instant it shows.
+    pub taken_at: UnixMs,
+}
+
+/// Pictures past their time that stay, and why.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// Still owed to a target.
+    pub owed: u64,
+    /// Put aside by a target, waiting for a person.
+    pub dead: u64,
+    /// Protected by a person.
+    pub protected: u64,
+}
+
+/// Not protected, and nothing of it pending or put aside.
+const DELETABLE_SQL: &str = "
+    select id, uid, file_name, path, bytes, taken_at from images
+    where state = 'present' and protected = 0 and taken_at < :before
+      and not exists (select 1 from uploads where image_id = images.id and uploads.state in ('pending', 'dead'))
+      and (taken_at, id) > (:after_ms, :after_id)
+    order by taken_at, id
+    limit :limit";
+
+const KEPT_SQL: &str = "
+    select
+        count(*) filter (where not protected and exists (
+            select 1 from uploads where image_id = images.id and uploads.state = 'pending')),
+        count(*) filter (where not protected and exists (
+            select 1 from uploads where image_id = images.id and uploads.state = 'dead')),
+        count(*) filter (where protected)
+    from images where state = 'present' and taken_at < :before";
+
+impl Store {
+    /// The running counts.
+    pub async fn stats(&self) -> Result<Stats, StoreError> {
+        let files = self.files.clone();
+        self.db
+            .read(move |c| {
+                let mut stats = Stats::default();
+                let mut statement = c.prepare_cached("select subject, what, value from tallies")?;
+                let mut rows = statement.query([])?;
+                while let Some(row) = rows.next()? {
+                    let (subject, what): (String, String) = (row.get(0)?, row.get(1)?);
+                    let value = u64::try_from(row.get::<_, i64>(2)?).unwrap_or(0);
+                    stats.add(subject, &what, value);
+                }
+                if let Ok((free, total)) = files.space() {
+                    (stats.free_bytes, stats.total_bytes) = (free, total);
+                }
+                Ok(stats)
+            })
+            .await
+    }
+
+    /// Up to `limit` pictures taken before an instant that retention may delete, oldest first, after `after`.
+    pub async fn deletable(
+        &self,
+        before: UnixMs,
+        after: Option<(UnixMs, i64)>,
+        limit: u32,
+    ) -> Result<Vec<(i64, Deletable)>, StoreError> {
+        let (after_ms, after_id) = after.map_or((i64::MIN, i64::MIN), |(at, id)| (at.0, id));
+        self.db
+            .read(move |c| {
+                let found = c
+                    .prepare_cached(DELETABLE_SQL)?
+                    .query_map(
+                        named_params! {":before": before.0, ":after_ms": after_ms, ":after_id": after_id,
+                        ":limit": limit},
+                        |row| {
+                            let deletable = Deletable {
+                                id: ImageId::from_bytes(row.get("uid")?),
+                                filename: row.get("file_name")?,
+                                path: PathBuf::from(row.get::<_, String>("path")?),
+                                bytes: u64::try_from(row.get::<_, i64>("bytes")?).unwrap_or(0),
+                                taken_at: UnixMs(row.get("taken_at")?),
+                            };
+                            Ok((row.get("id")?, deletable))
+                        },
+                    )?
+                    .collect::<Result<_, _>>()?;
+                Ok(found)
+            })
+            .await
+    }
+
+    /// How many pictures taken before an instant stay, and why.
+    pub async fn kept(&self, before: UnixMs) -> Result<Kept, StoreError> {
+        self.db
+            .read(move |c| {
+                Ok(c.prepare_cached(KEPT_SQL)?.query_row(named_params! {":before": before.0}, |row| {
+                    let count = |n: i64| u64::try_from(n).unwrap_or(0);
+                    Ok(Kept {
+                        owed: count(row.get(0)?),
+                        dead: count(row.get(1)?),
+                        protected: count(row.get(2)?),
+                    })
+                })?)
+            })
+            .await
+    }
+
+    /// Deletes what [`Store::deletable`] found and is still deletable. Returns what went.
+    pub async fn delete_expired(&self, candidates: Vec<Deletable>) -> Result<Vec<Deletable>, StoreError> {
+        const STILL_SQL: &str = "
+            select 1 from images
+            where uid = :uid and state = 'present' and protected = 0 and not exists (
+                select 1 from uploads where image_id = images.id and uploads.state in ('pending', 'dead'))";
+        let decided = self
+            .db
+            .write(move |tx| {
+                let mut decided = Vec::with_capacity(candidates.len());
+                for candidate in candidates {
+                    // Someone may have protected it or asked for it again since it was listed.
+                    if tx
+                        .prepare_cached(STILL_SQL)?
+                        .exists(named_params! {":uid": candidate.id.as_bytes()})?
+                    {
+                        mark_deleting(tx, candidate.id, "retention")?;
+                        decided.push(candidate);
+                    }
+                }
+                Ok(decided)
+            })
+            .await?;
+        self.finish_deletion(decided.iter().map(|d| (d.id, d.path.clone())).collect()).await?;
+        Ok(decided)
+    }
+}
+
+impl Stats {
+    fn add(&mut self, subject: String, what: &str, value: u64) {
+        if let Some(state) = what.strip_prefix("upload:") {
+            if let (Some(target), Some(state)) = (TargetKind::parse(&subject), UploadState::parse(state)) {
+                self.uploads.entry(target).or_default().push((state, value));
+            }
+            return;
+        }
+        let tally = self.cameras.entry(subject).or_default();
+        match what {
+            "captured" => tally.captured = value,
+            "coalesced" => tally.coalesced = value,
+            "failed" => tally.failed = value,
+            "images" => tally.images = value,
+            "bytes" => tally.bytes = value,
+            _ => {}
+        }
+    }
+}
