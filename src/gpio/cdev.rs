@@ -37,7 +37,8 @@ impl Cdev {
     pub(super) fn open(active: ActiveLevel, wanted: Option<&str>, pins: &[Pin]) -> Result<Self, GpioError> {
         let chip = find_chip(wanted)?;
         let path = chip.path().to_owned();
-        let info = chip.info().map_err(|error| explain(&error, &path, "ask for the chip's number of lines"))?;
+        let info =
+            chip.info().map_err(|error| explain(&error, &path, "ask for the chip's number of lines"))?;
         if let Some(pin) = pins.iter().find(|pin| u32::from(**pin) >= info.num_lines) {
             return Err(GpioError::NoSuchLine { pin: *pin });
         }
@@ -132,7 +133,8 @@ fn chips() -> Vec<(PathBuf, gpiocdev::Result<Chip>)> {
 }
 
 fn find_chip(wanted: Option<&str>) -> Result<Chip, GpioError> {
-    let open = |path: &Path| Chip::from_path(path).map_err(|error| explain(&error, path, "open the GPIO chip"));
+    let open =
+        |path: &Path| Chip::from_path(path).map_err(|error| explain(&error, path, "open the GPIO chip"));
     let Some(wanted) = wanted else {
         let mut chips = chips();
         let header = chips.iter().position(|(_, chip)| chip.as_ref().is_ok_and(is_pi_header)).unwrap_or(0);

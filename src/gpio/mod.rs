@@ -164,10 +164,14 @@ fn open_auto(config: &GpioConfig, pins: &[Pin]) -> Result<Box<dyn EdgeSource>, G
 #[derive(Debug, thiserror::Error)]
 pub enum GpioError {
     /// rppal does not know this board.
-    #[error("this is not a Raspberry Pi that rppal knows; set GPIO_BACKEND=cdev (or auto), or sim to try without")]
+    #[error(
+        "this is not a Raspberry Pi that rppal knows; set GPIO_BACKEND=cdev (or auto), or sim to try without"
+    )]
     NotAPi,
     /// There is no such GPIO chip.
-    #[error("no GPIO chip {wanted}; found {found}; set GPIO_CHIP to one of these, or check that the kernel has GPIO")]
+    #[error(
+        "no GPIO chip {wanted}; found {found}; set GPIO_CHIP to one of these, or check that the kernel has GPIO"
+    )]
     NoChip {
         /// What was looked for.
         wanted: String,

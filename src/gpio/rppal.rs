@@ -26,7 +26,8 @@ pub(super) struct Rppal {
 impl Rppal {
     /// Takes the lines into use.
     pub(super) fn open(active: ActiveLevel, pins: &[Pin]) -> Result<Self, GpioError> {
-        let gpio = Gpio::new().map_err(|error| explain(error, None, "open the GPIO chip of this Raspberry Pi"))?;
+        let gpio =
+            Gpio::new().map_err(|error| explain(error, None, "open the GPIO chip of this Raspberry Pi"))?;
         // rppal writes mode and resistor into the registers before it asks the kernel for the line; on a line that
         // belongs to somebody else that would turn an output into an input.
         if let Some(busy) = cdev::find_busy(pins) {
@@ -60,7 +61,11 @@ impl EdgeSource for Rppal {
                         Trigger::FallingEdge => Level::Low,
                         Trigger::Both | Trigger::Disabled => level_of(pin),
                     };
-                    return Ok(Some(Edge { pin: pin.pin(), level, at: instant_of_monotonic(event.timestamp) }));
+                    return Ok(Some(Edge {
+                        pin: pin.pin(),
+                        level,
+                        at: instant_of_monotonic(event.timestamp),
+                    }));
                 }
                 Ok(None) => return Ok(None),
                 // epoll_wait(2) is interrupted by SIGCONT even without a handler, see signal(7).
@@ -107,7 +112,9 @@ fn explain(error: Error, pin: Option<Pin>, what: &str) -> GpioError {
             found: cdev::list_chips(),
         },
         (Error::Io(source), _) => GpioError::Io { what, source },
-        (Error::ThreadPanic, _) => GpioError::Io { what, source: io::Error::other("rppal's thread panicked") },
+        (Error::ThreadPanic, _) => {
+            GpioError::Io { what, source: io::Error::other("rppal's thread panicked") }
+        }
     }
 }
 
