@@ -1,1 +1,5 @@
 //! Stub.
+
+pub mod debounce;
+pub mod gpio_check;
+pub mod watcher;
