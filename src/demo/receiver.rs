@@ -1,0 +1,5 @@
+//! stub
+/// a
+pub struct Receiver;
+/// a
+pub enum ReceiverFault {}
