@@ -16,6 +16,7 @@ use tracing::warn;
 use crate::clock;
 use crate::demo::picture::{Picture, Scene};
 use crate::demo::rtp::nal_units;
+use crate::demo::stream::{Join, StreamConfig};
 use crate::model::UnixMs;
 
 /// Access units a client may be behind before it is dropped: about two and a half seconds at 25 frames a second.
@@ -32,52 +33,6 @@ const SIDE: std::ops::RangeInclusive<usize> = 80..=1920;
 const NAL_TYPE: u8 = 0x1f;
 const NAL_SPS: u8 = 7;
 const NAL_PPS: u8 = 8;
-
-/// What a client that begins to play is sent first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Join {
-    /// The rest of the running group of pictures, which it cannot decode, as from most cameras.
-    MidGop,
-    /// An IDR made for it, as from encoders that answer a PLAY with one.
-    WithIdr,
-}
-
-/// One camera: where it is found and what it shows.
-#[derive(Clone, Debug)]
-pub struct StreamConfig {
-    /// Path of the stream, such as `/r1`.
-    pub path: String,
-    /// Written in the picture and in the session description.
-    pub label: String,
-    /// Tint of the scene in degrees, to tell cameras apart at a glance.
-    pub hue: u16,
-    /// Pixels in a row; even, 80 to 1920.
-    pub width: usize,
-    /// Rows; even, 80 to 1920.
-    pub height: usize,
-    /// Frames a second, 1 to 60.
-    pub fps: u32,
-    /// Frames from one IDR to the next.
-    pub gop: u32,
-    /// What comes first after a PLAY.
-    pub join: Join,
-}
-
-impl StreamConfig {
-    /// The camera of the demonstration: 640 by 360 at 25 frames a second, an IDR every two seconds.
-    pub fn new(path: &str, label: &str, hue: u16) -> Self {
-        Self {
-            path: path.to_owned(),
-            label: label.to_owned(),
-            hue,
-            width: 640,
-            height: 360,
-            fps: 25,
-            gop: 50,
-            join: Join::MidGop,
-        }
-    }
-}
 
 /// Why a synthetic camera cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -331,6 +286,8 @@ fn open_codec(config: &StreamConfig) -> Result<Encoder, openh264::Error> {
         .sps_pps_strategy(SpsPpsStrategy::ConstantId)
         // IDRs come where the grid says and nowhere else, every frame comes, and a small board keeps its other cores.
         .scene_change_detect(false)
+        // It leaves specks of moved things on the flat areas of a drawn picture.
+        .background_detection(false)
         .skip_frames(false)
         .num_threads(1);
     Encoder::with_api_config(OpenH264API::from_source(), settings)

@@ -12,16 +12,19 @@
 pub mod encoder;
 mod font;
 pub mod framecode;
+mod http;
 mod multipart;
 pub mod picture;
 pub mod receiver;
+mod receiver_connection;
 mod rtp;
 mod rtsp_auth;
 mod rtsp_connection;
 pub mod rtsp_server;
 mod sdp;
+mod stream;
 
-pub use encoder::{Join, StreamConfig};
-pub use receiver::{Receiver, ReceiverFault};
+pub use receiver::{Receiver, ReceiverFault, ReceiverHandle};
 pub use rtsp_auth::{Auth, AuthScheme};
-pub use rtsp_server::{RtspFault, RtspServer};
+pub use rtsp_server::{RtspFault, RtspHandle, RtspServer};
+pub use stream::{Join, StreamConfig};

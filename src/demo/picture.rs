@@ -273,6 +273,10 @@ fn background(width: usize, height: usize, hue: f32) -> Picture {
         let x = f32::from(dash) * 84.0 + 10.0;
         picture.fill(x, 279.0, x + 48.0, 283.0, Colour::grey(0.85));
     }
+    // The time code is drawn on luma alone; under it the picture has no colour.
+    for top in [4.0, 316.0] {
+        picture.fill(48.0, top, 592.0, top + 40.0, Colour::grey(0.2));
+    }
     // The barrier's housing; the arm moves and is drawn with each picture.
     picture.fill(402.0, 204.0, 422.0, 272.0, Colour::rgb(0.9, 0.7, 0.1));
     picture.fill(398.0, 268.0, 426.0, 276.0, Colour::grey(0.25));

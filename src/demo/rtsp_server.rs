@@ -15,9 +15,10 @@ use tokio::task::{JoinSet, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use crate::demo::encoder::{Camera, EncoderError, EncoderLoop, StreamConfig};
+use crate::demo::encoder::{Camera, EncoderError, EncoderLoop};
 use crate::demo::rtsp_auth::Auth;
 use crate::demo::rtsp_connection::Connection;
+use crate::demo::stream::StreamConfig;
 
 /// Connections at a time; one more is closed as soon as it is accepted.
 const CLIENTS_MAX: usize = 64;
