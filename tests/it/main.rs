@@ -1,7 +1,6 @@
 //! Stories of the whole program and of its parts against real peers.
-
-mod gpio_pishim;
 #![allow(clippy::unwrap_used, reason = "clippy.toml allows it in test functions, not in their helpers")]
 
 mod demo_receiver;
 mod demo_rtsp;
+mod gpio_pishim;
