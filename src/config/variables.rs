@@ -148,7 +148,7 @@ pub const VARIABLES: &[Variable] = &[
     open("UPLOAD_ENABLED", Fallback::Text("true"), "whether pictures are delivered"),
     open(
         "BACKGROUND_UPLOAD",
-        Text("true"),
+        Fallback::Text("true"),
         "false: a manual capture answers after its first delivery attempt",
     ),
     open(
@@ -161,7 +161,7 @@ pub const VARIABLES: &[Variable] = &[
     secret("UPLOAD_HEADERS", "further request headers, Name: value; Name: value"),
     open(
         "UPLOAD_QUEUE_SIZE",
-        Text("100"),
+        Fallback::Text("100"),
         "uploads held in memory; the queue on disk has no limit but the disk",
     ),
     open("OFFLINE_RETRY_INTERVAL", Fallback::Text("60"), "longest pause between attempts, seconds"),
