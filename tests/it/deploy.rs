@@ -1,5 +1,7 @@
 //! The installer and the unit, in a directory of their own: nothing of the machine is touched.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
