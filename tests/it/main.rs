@@ -4,3 +4,7 @@
 mod demo_receiver;
 mod demo_rtsp;
 mod gpio_pishim;
+//! Tests of the program from outside.
+
+mod config;
+mod deploy;
