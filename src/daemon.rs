@@ -129,9 +129,13 @@ impl Task for Watchdog {
             let are_contacts_open = !self.status.gpio().backend.is_empty();
             let is_edge_thread_stuck = are_contacts_open && self.contacts.turns() == turns;
             turns = self.contacts.turns();
-            let does_store_answer = tokio::time::timeout(ANSWER_LIMIT, self.store.ping()).await.is_ok_and(|r| r.is_ok());
+            let does_store_answer =
+                tokio::time::timeout(ANSWER_LIMIT, self.store.ping()).await.is_ok_and(|r| r.is_ok());
             if is_edge_thread_stuck || !does_store_answer {
-                error!(is_edge_thread_stuck, does_store_answer, "something is stuck; the watchdog is not fed");
+                error!(
+                    is_edge_thread_stuck,
+                    does_store_answer, "something is stuck; the watchdog is not fed"
+                );
             } else {
                 systemd::alive();
             }
@@ -163,7 +167,8 @@ pub async fn run(config: Config, on_ready: OnReady) -> anyhow::Result<()> {
     let status = Status::new(&config);
     show_last_images(&config, &store, &status).await?;
 
-    let (intake, sessions, work) = (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
+    let (intake, sessions, work) =
+        (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
     let (mut intake_tasks, mut session_tasks, mut work_tasks) =
         (Supervisor::new(&status), Supervisor::new(&status), Supervisor::new(&status));
 

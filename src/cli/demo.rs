@@ -37,7 +37,8 @@ pub(super) fn run(dir: Option<PathBuf>) -> anyhow::Result<()> {
 
 async fn serve(root: &Path) -> anyhow::Result<()> {
     let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let streams = CAMERAS.iter().map(|(key, label, hue)| StreamConfig::new(&format!("/{key}"), label, *hue)).collect();
+    let streams =
+        CAMERAS.iter().map(|(key, label, hue)| StreamConfig::new(&format!("/{key}"), label, *hue)).collect();
     let cameras = RtspServer::bind(any_port, streams, None).await?;
     let received = root.join("received");
     std::fs::create_dir_all(&received).with_context(|| format!("create {}", received.display()))?;
@@ -84,7 +85,9 @@ fn configuration(root: &Path, cameras: SocketAddr, upload_url: &str) -> anyhow::
 
 fn port() -> anyhow::Result<u16> {
     match std::env::var("BIND_PORT") {
-        Ok(text) if !text.is_empty() => text.parse().with_context(|| format!("BIND_PORT: no port number ({text})")),
+        Ok(text) if !text.is_empty() => {
+            text.parse().with_context(|| format!("BIND_PORT: no port number ({text})"))
+        }
         _ => {
             let is_free = TcpListener::bind((Ipv4Addr::LOCALHOST, PORT)).is_ok();
             Ok(if is_free { PORT } else { 0 })

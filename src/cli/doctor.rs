@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 
 use super::{runtime, say};
-use crate::config::{CameraConfig, Config, RtspConfig, SourceConfig};
 use crate::clock;
+use crate::config::{CameraConfig, Config, RtspConfig, SourceConfig};
 use crate::media::gop::Excerpt;
 use crate::media::{h264, jpeg};
 use crate::model::{CameraKey, FileName};
@@ -35,7 +35,9 @@ pub(super) fn run(config: &Config, keys: &[CameraKey]) -> anyhow::Result<bool> {
     let mut chosen = Vec::new();
     for key in keys {
         let known = config.cameras.iter().find(|camera| camera.key == *key);
-        chosen.push(known.with_context(|| format!("there is no camera {key}; there are: {}", names(config)))?.clone());
+        chosen.push(
+            known.with_context(|| format!("there is no camera {key}; there are: {}", names(config)))?.clone(),
+        );
     }
     if keys.is_empty() {
         chosen.extend(config.cameras.iter().filter(|camera| camera.enabled).cloned());
@@ -69,7 +71,8 @@ fn names(config: &Config) -> String {
 async fn test(config: &Config, mut camera: CameraConfig, folder: &Path) -> anyhow::Result<String> {
     camera.enabled = true;
     let status = Status::new(&Config { cameras: vec![camera.clone()], ..config.clone() });
-    let mut source = Source::new(&camera, &status).context("it has no address; set CAMERA_n_RTSP or CAMERA_n_IP")?;
+    let mut source =
+        Source::new(&camera, &status).context("it has no address; set CAMERA_n_RTSP or CAMERA_n_IP")?;
     let authentication = match &camera.source {
         Some(SourceConfig::Rtsp(rtsp)) => authentication(rtsp).await,
         None => "unknown".to_owned(),
@@ -119,7 +122,8 @@ async fn ask(sender: &mpsc::Sender<FrameRequest>, at: Instant, limit: Duration) 
 /// What the stream is like, what that means for a trigger on this machine, and what to change on the camera.
 fn advice(stream: &StreamInfo, per_frame: Duration, encode: Duration) -> String {
     let fps = stream.fps.map_or_else(|| "unknown".to_owned(), |fps| format!("{fps}"));
-    let mut text = format!("  stream: {}, {}×{}, {fps} frames a second\n", stream.codec, stream.width, stream.height);
+    let mut text =
+        format!("  stream: {}, {}×{}, {fps} frames a second\n", stream.codec, stream.width, stream.height);
     let (Some(gop), Some(rate)) = (stream.gop_frames, stream.fps) else {
         text.push_str("  keyframe interval: longer than could be watched; set the camera's I-frame interval to its frame rate\n");
         return text;
@@ -200,10 +204,24 @@ mod tests {
     #[test]
     fn a_slow_stream_comes_with_the_setting_to_change() {
         let stream = StreamInfo {
-            codec: "avc1.640028".to_owned(), width: 1920, height: 1080, fps: Some(25.0), gop_frames: Some(250),
+            codec: "avc1.640028".to_owned(),
+            width: 1920,
+            height: 1080,
+            fps: Some(25.0),
+            gop_frames: Some(250),
         };
         let text = advice(&stream, Duration::from_millis(16), Duration::from_millis(20));
-        assert!(text.contains("keyframe every 250 frames (10.0 s)") && text.contains("I-frame interval to 93"), "{text}");
-        assert!(!advice(&StreamInfo { gop_frames: Some(50), ..stream }, Duration::from_millis(16), Duration::ZERO).contains("to change"));
+        assert!(
+            text.contains("keyframe every 250 frames (10.0 s)") && text.contains("I-frame interval to 93"),
+            "{text}"
+        );
+        assert!(
+            !advice(
+                &StreamInfo { gop_frames: Some(50), ..stream },
+                Duration::from_millis(16),
+                Duration::ZERO
+            )
+            .contains("to change")
+        );
     }
 }

@@ -85,6 +85,8 @@ fn done_if(result: anyhow::Result<bool>) -> ExitCode {
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
+        // Decoders, the database, password hashes: the queue in front of them is theirs; the unit's TasksMax has room.
+        .max_blocking_threads(16)
         .enable_all()
         .build()
         .context("start the runtime")

@@ -1,10 +1,8 @@
 //! Stories of the whole program and of its parts against real peers.
 #![allow(clippy::unwrap_used, reason = "clippy.toml allows it in test functions, not in their helpers")]
 
+mod config;
 mod demo_receiver;
 mod demo_rtsp;
-mod gpio_pishim;
-//! Tests of the program from outside.
-
-mod config;
 mod deploy;
+mod gpio_pishim;
