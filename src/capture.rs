@@ -20,7 +20,7 @@ use crate::backoff::Backoff;
 use crate::clock;
 use crate::config::{CameraConfig, Config};
 use crate::media::gop::Excerpt;
-use crate::media::{exif, h264, jpeg};
+use crate::media::{decode, exif, jpeg};
 use crate::model::{CameraKey, Cause, ImageId, Trigger};
 use crate::source::{FrameRequest, FrameRequests, NoFrame, Source};
 use crate::status::{CameraState, Event, Status};
@@ -187,11 +187,12 @@ impl Captures {
     pub async fn snapshot(&self, camera: &CameraKey) -> Result<Vec<u8>, CaptureError> {
         let mailbox = self.mailbox(camera)?;
         let excerpt = request(&mailbox.frames, Instant::now()).await?;
-        let (jpeg, _) = on_pool(&self.decoders, move || {
-            let frame = h264::decode(&excerpt).map_err(|error| CaptureError::NoFrame(error.to_string()))?;
-            jpeg::encode_plain(&frame).map_err(|error| CaptureError::NoFrame(error.to_string()))
-        })
-        .await?;
+        let (jpeg, _) =
+            on_pool(&self.decoders, move || match decode::picture(&excerpt).map_err(no_frame)? {
+                decode::Picture::Frame(frame) => jpeg::encode_plain(&frame).map_err(no_frame),
+                decode::Picture::Jpeg(jpeg) => Ok(jpeg),
+            })
+            .await?;
         Ok(jpeg)
     }
 
@@ -452,14 +453,23 @@ async fn request(frames: &mpsc::Sender<FrameRequest>, at: Instant) -> Result<Exc
 /// Decodes and encodes. Blocking.
 fn encode(excerpt: &Excerpt, facts: &exif::Facts, offset_ms: i64) -> Result<Picture, CaptureError> {
     let began = Instant::now();
-    let frame = h264::decode(excerpt).map_err(|error| CaptureError::NoFrame(error.to_string()))?;
+    let picture = decode::picture(excerpt).map_err(no_frame)?;
     let decode = began.elapsed();
     let began = Instant::now();
-    let jpeg = jpeg::encode(&frame, facts).map_err(|error| CaptureError::NoFrame(error.to_string()))?;
+    let (jpeg, (width, height)) = match picture {
+        decode::Picture::Frame(frame) => {
+            let size = |pixels: usize| u32::try_from(pixels).unwrap_or(u32::MAX);
+            (jpeg::encode(&frame, facts).map_err(no_frame)?, (size(frame.width), size(frame.height)))
+        }
+        decode::Picture::Jpeg(jpeg) => jpeg::with_facts(&jpeg, facts).map_err(no_frame)?,
+    };
     let stages =
         Stages { decode, encode: began.elapsed(), frames: excerpt.units.len(), wait: Duration::ZERO };
-    let size = |pixels: usize| u32::try_from(pixels).unwrap_or(u32::MAX);
-    Ok(Picture { jpeg, width: size(frame.width), height: size(frame.height), offset_ms, stages })
+    Ok(Picture { jpeg, width, height, offset_ms, stages })
+}
+
+fn no_frame(error: impl std::fmt::Display) -> CaptureError {
+    CaptureError::NoFrame(error.to_string())
 }
 
 /// Runs heavy work on the blocking pool, as many at a time as there are permits. Returns how long it waited for one.

@@ -13,7 +13,7 @@ use super::{runtime, say};
 use crate::clock;
 use crate::config::{CameraConfig, Config, RtspConfig, SourceConfig};
 use crate::media::gop::Excerpt;
-use crate::media::{h264, jpeg};
+use crate::media::{decode, jpeg};
 use crate::model::{CameraKey, FileName};
 use crate::source::{FrameRequest, FrameRequests, Source};
 use crate::status::{Status, StreamInfo};
@@ -103,14 +103,19 @@ async fn test(config: &Config, mut camera: CameraConfig, folder: &Path) -> anyho
     };
     let frames = excerpt.units.len();
     let decoding = Instant::now();
-    let frame = tokio::task::spawn_blocking(move || h264::decode(&excerpt)).await.context("decode")??;
+    let picture =
+        tokio::task::spawn_blocking(move || decode::picture(&excerpt)).await.context("decode")??;
     let per_frame = decoding.elapsed() / u32::try_from(frames).unwrap_or(1);
     let encoding = Instant::now();
-    let picture = jpeg::encode_plain(&frame)?;
+    let picture = match picture {
+        decode::Picture::Frame(frame) => jpeg::encode_plain(&frame)?,
+        decode::Picture::Jpeg(jpeg) => jpeg,
+    };
     let encode = encoding.elapsed();
+    let (width, height) = jpeg::inspect(&picture)?;
     let path = folder.join(FileName::new(camera.key.clone(), clock::now().epoch_s(), 1).to_string());
     std::fs::write(&path, &picture).with_context(|| format!("write {}", path.display()))?;
-    let mut verdict = format!("  picture: {} ({}×{})\n", path.display(), frame.width, frame.height);
+    let mut verdict = format!("  picture: {} ({width}×{height})\n", path.display());
     verdict.push_str(&format!("  authentication: {authentication}\n"));
     verdict.push_str(&format!("  time to the first picture: {} ms\n", first.as_millis()));
     verdict.push_str(&stream.map_or_else(String::new, |stream| advice(&stream, per_frame, encode)));

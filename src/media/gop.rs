@@ -4,6 +4,17 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+/// How pictures are coded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Codec {
+    /// ITU-T H.264.
+    H264,
+    /// ITU-T H.265.
+    H265,
+    /// JPEG; every picture stands alone (RFC 2435).
+    Jpeg,
+}
+
 /// One coded picture (ITU-T H.264 section 3.1), shared and never copied.
 #[derive(Clone, Debug)]
 pub struct AccessUnit {
@@ -11,7 +22,7 @@ pub struct AccessUnit {
     pub rtp_ns: i64,
     /// When it was taken, on our clock.
     pub instant: Instant,
-    /// Annex B byte stream, with parameter sets before each IDR.
+    /// Annex B byte stream with parameter sets before each IDR, or a JPEG file.
     pub data: Arc<[u8]>,
     /// Whether decoding can start here.
     pub is_idr: bool,
@@ -20,6 +31,8 @@ pub struct AccessUnit {
 /// The access units a decoder needs for one wanted picture, in decoding order, the first one an IDR.
 #[derive(Clone, Debug)]
 pub struct Excerpt {
+    /// How they are coded.
+    pub codec: Codec,
     /// Never empty; starts with an IDR.
     pub units: Vec<AccessUnit>,
     /// RTP time of the wanted picture, which is among them.
@@ -41,6 +54,7 @@ pub struct Limits {
 /// time that must be kept; starts with an IDR or is empty.
 #[derive(Debug)]
 pub struct Gops {
+    codec: Codec,
     limits: Limits,
     /// How far back an instant may be asked for.
     reach: Duration,
@@ -52,8 +66,8 @@ pub struct Gops {
 
 impl Gops {
     /// An empty buffer that keeps at least the current group, and older ones as far as `reach` needs them.
-    pub fn new(limits: Limits, reach: Duration) -> Self {
-        Self { limits, reach, units: VecDeque::new(), bytes: 0, waits_for_idr: false }
+    pub fn new(codec: Codec, limits: Limits, reach: Duration) -> Self {
+        Self { codec, limits, reach, units: VecDeque::new(), bytes: 0, waits_for_idr: false }
     }
 
     /// Appends a unit. Units before the first IDR are of no use and are dropped.
@@ -96,6 +110,7 @@ impl Gops {
         let (index, wanted) = self.units.iter().enumerate().min_by_key(|(_, unit)| distance(unit))?;
         let first = (0..=index).rev().find(|i| self.units[*i].is_idr)?;
         Some(Excerpt {
+            codec: self.codec,
             units: self.units.range(first..=index).cloned().collect(),
             wanted_rtp_ns: wanted.rtp_ns,
             instant: wanted.instant,
@@ -151,7 +166,7 @@ mod tests {
     }
 
     fn filled(start: Instant, frames: u32, gop: u32) -> Gops {
-        let mut gops = Gops::new(LIMITS, Duration::from_secs(1));
+        let mut gops = Gops::new(Codec::H264, LIMITS, Duration::from_secs(1));
         (0..frames).for_each(|i| gops.push(unit(start, i, gop, 10)));
         gops
     }
@@ -176,7 +191,7 @@ mod tests {
     #[test]
     fn units_before_the_first_idr_are_not_kept() {
         let start = Instant::now();
-        let mut gops = Gops::new(LIMITS, Duration::ZERO);
+        let mut gops = Gops::new(Codec::H264, LIMITS, Duration::ZERO);
         (1..50).for_each(|i| gops.push(unit(start, i, 50, 10)));
         assert!(!gops.is_ready());
         gops.push(unit(start, 50, 50, 10));
@@ -186,7 +201,7 @@ mod tests {
     #[test]
     fn a_group_larger_than_the_limit_is_dropped_until_the_next_idr() {
         let start = Instant::now();
-        let mut gops = Gops::new(LIMITS, Duration::ZERO);
+        let mut gops = Gops::new(Codec::H264, LIMITS, Duration::ZERO);
         (0..49).for_each(|i| gops.push(unit(start, i, 50, 400)));
         assert!(!gops.is_ready());
         gops.push(unit(start, 50, 50, 400));
@@ -210,7 +225,7 @@ mod tests {
             sizes in proptest::collection::vec(0_usize..3_000, 0..300), gop in 1_u32..80,
         ) {
             let start = Instant::now();
-            let mut gops = Gops::new(LIMITS, Duration::from_secs(1));
+            let mut gops = Gops::new(Codec::H264, LIMITS, Duration::from_secs(1));
             for (i, size) in sizes.iter().enumerate() {
                 gops.push(unit(start, u32::try_from(i).unwrap(), gop, *size));
                 prop_assert!(gops.bytes <= LIMITS.bytes);

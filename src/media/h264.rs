@@ -1,91 +1,110 @@
-//! H.264 decoding: from the IDR to the one wanted picture.
+//! H.264 (ITU-T H.264): OpenH264 for progressive video, a second decoder for interlaced video, which OpenH264 lacks.
 
-use h264_reader::nal::sps::SeqParameterSet;
+use h264_reader::nal::sps::{FrameMbsFlags, SeqParameterSet};
 use h264_reader::nal::{Nal, RefNal, UnitType};
 use openh264::OpenH264API;
 use openh264::decoder::{DecodedYUV, Decoder, DecoderConfig, Flush};
 use openh264::formats::YUVSource;
+use rust_h264::decoder::OrderedDecoder;
+use rust_h264::nal::parse_annex_b;
 
+use super::decode::{DecodeError, Ranked};
 use super::frame::Frame;
 use super::gop::Excerpt;
 
-/// The wanted picture cannot be had from these access units.
-#[derive(Debug, thiserror::Error)]
-pub enum DecodeError {
-    /// The decoder could not be set up.
-    #[error("cannot start the H.264 decoder: {0}")]
-    Start(openh264::Error),
-    /// The stream is damaged or uses what the decoder lacks.
-    #[error("the H.264 decoder refused frame {number} of {total}: {source}")]
-    Refused {
-        /// Which unit since the IDR, from 1.
-        number: usize,
-        /// How many there are.
-        total: usize,
-        /// What the decoder said.
-        source: openh264::Error,
-    },
-    /// The units were taken, but the wanted picture did not come out.
-    #[error("the H.264 decoder took {total} frames and gave {shown}, without the wanted one")]
-    NotShown {
-        /// Pictures that came out.
-        shown: usize,
-        /// Units that went in.
-        total: usize,
-    },
-}
-
 /// Decodes the wanted picture of an excerpt. Blocking, tens of milliseconds for each frame since the IDR on a small
 /// computer.
-pub fn decode(excerpt: &Excerpt) -> Result<Frame, DecodeError> {
-    // The default flushes after every unit, which breaks streams with B-frames (OpenH264 error 16384).
-    let config = DecoderConfig::new().flush_after_decode(Flush::NoFlush);
-    let mut decoder =
-        Decoder::with_api_config(OpenH264API::from_source(), config).map_err(DecodeError::Start)?;
-    let is_full_range = excerpt.units.first().is_some_and(|unit| is_full_range(&unit.data));
-    // Pictures come out in display order and carry no time, so the wanted one is known by its rank.
-    let rank = excerpt.units.iter().filter(|unit| unit.rtp_ns < excerpt.wanted_rtp_ns).count();
-    let total = excerpt.units.len();
-    let mut shown = 0;
-    for (i, unit) in excerpt.units.iter().enumerate() {
-        let refused = |source| DecodeError::Refused { number: i + 1, total, source };
-        if let Some(picture) = decoder.decode(&unit.data).map_err(refused)? {
-            if shown == rank {
-                return copy(&picture, is_full_range).ok_or(DecodeError::NotShown { shown, total });
-            }
-            shown += 1;
-        }
-    }
-    let refused = |source| DecodeError::Refused { number: total, total, source };
-    for picture in decoder.flush_remaining().map_err(refused)? {
-        if shown == rank {
-            return copy(&picture, is_full_range).ok_or(DecodeError::NotShown { shown, total });
-        }
-        shown += 1;
-    }
-    Err(DecodeError::NotShown { shown, total })
+pub(super) fn decode(excerpt: &Excerpt) -> Result<Frame, DecodeError> {
+    let stream = excerpt.units.first().map(|unit| StreamFacts::of(&unit.data)).unwrap_or_default();
+    if stream.is_interlaced { interlaced(excerpt, stream) } else { progressive(excerpt, stream) }
 }
 
-fn copy(picture: &DecodedYUV<'_>, is_full_range: bool) -> Option<Frame> {
+fn progressive(excerpt: &Excerpt, stream: StreamFacts) -> Result<Frame, DecodeError> {
+    let started = |source: openh264::Error| DecodeError::Start { reason: source.to_string() };
+    // The default flushes after every unit, which breaks streams with B-frames (OpenH264 error 16384).
+    let config = DecoderConfig::new().flush_after_decode(Flush::NoFlush);
+    let mut decoder = Decoder::with_api_config(OpenH264API::from_source(), config).map_err(started)?;
+    let mut ranked = Ranked::new(excerpt);
+    for (i, unit) in excerpt.units.iter().enumerate() {
+        let picture = decoder.decode(&unit.data).map_err(|error| ranked.refused(i + 1, &error))?;
+        if let Some(picture) = picture
+            && ranked.is_wanted()
+        {
+            return copy(&picture, stream).ok_or_else(|| ranked.not_shown());
+        }
+    }
+    let rest = decoder.flush_remaining().map_err(|error| ranked.refused(excerpt.units.len(), &error))?;
+    for picture in rest {
+        if ranked.is_wanted() {
+            return copy(&picture, stream).ok_or_else(|| ranked.not_shown());
+        }
+    }
+    Err(ranked.not_shown())
+}
+
+fn interlaced(excerpt: &Excerpt, stream: StreamFacts) -> Result<Frame, DecodeError> {
+    let mut decoder = OrderedDecoder::new();
+    let mut ranked = Ranked::new(excerpt);
+    for (i, unit) in excerpt.units.iter().enumerate() {
+        for nal in parse_annex_b(&unit.data) {
+            let pictures = decoder.decode_nal(&nal).map_err(|error| ranked.refused(i + 1, &error))?;
+            for picture in pictures {
+                if ranked.is_wanted() {
+                    return planes(&picture, stream).ok_or_else(|| ranked.not_shown());
+                }
+            }
+        }
+    }
+    for picture in decoder.flush() {
+        if ranked.is_wanted() {
+            return planes(&picture, stream).ok_or_else(|| ranked.not_shown());
+        }
+    }
+    Err(ranked.not_shown())
+}
+
+fn planes(picture: &rust_h264::decoder::Frame, stream: StreamFacts) -> Option<Frame> {
+    let size = (usize::try_from(picture.width).ok()?, usize::try_from(picture.height).ok()?);
+    if picture.bit_depth != 8 {
+        return None;
+    }
+    let chroma = size.0.div_ceil(2);
+    let planes = [(&picture.y[..], size.0), (&picture.u[..], chroma), (&picture.v[..], chroma)];
+    Frame::from_strided(size, planes, stream.is_full_range)
+}
+
+fn copy(picture: &DecodedYUV<'_>, stream: StreamFacts) -> Option<Frame> {
     let (y, u, v) = picture.strides();
     Frame::from_strided(
         picture.dimensions(),
         [(picture.y(), y), (picture.u(), u), (picture.v(), v)],
-        is_full_range,
+        stream.is_full_range,
     )
 }
 
-/// `video_full_range_flag` of the parameter set in an IDR unit; video range when nothing says otherwise (ITU-T H.264
-/// section E.2.1).
-fn is_full_range(annex_b: &[u8]) -> bool {
-    let sps = nal_units(annex_b).find_map(|nal| {
-        let nal = RefNal::new(nal, &[], true);
-        (nal.header().ok()?.nal_unit_type() == UnitType::SeqParameterSet)
-            .then(|| SeqParameterSet::from_bits(nal.rbsp_bits()).ok())?
-    });
-    sps.and_then(|sps| sps.vui_parameters)
-        .and_then(|vui| vui.video_signal_type)
-        .is_some_and(|signal| signal.video_full_range_flag)
+/// What the parameter set of an IDR unit says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct StreamFacts {
+    /// `video_full_range_flag`; video range when nothing says otherwise (ITU-T H.264 section E.2.1).
+    is_full_range: bool,
+    /// Fields or macroblock pairs may occur (`frame_mbs_only_flag` is 0).
+    is_interlaced: bool,
+}
+
+impl StreamFacts {
+    fn of(annex_b: &[u8]) -> Self {
+        let sps = nal_units(annex_b).find_map(|nal| {
+            let nal = RefNal::new(nal, &[], true);
+            (nal.header().ok()?.nal_unit_type() == UnitType::SeqParameterSet)
+                .then(|| SeqParameterSet::from_bits(nal.rbsp_bits()).ok())?
+        });
+        let Some(sps) = sps else { return Self::default() };
+        let signal = sps.vui_parameters.and_then(|vui| vui.video_signal_type);
+        Self {
+            is_full_range: signal.is_some_and(|signal| signal.video_full_range_flag),
+            is_interlaced: !matches!(sps.frame_mbs_flags, FrameMbsFlags::Frames),
+        }
+    }
 }
 
 /// The NAL units of an Annex B byte stream, without their start codes.
@@ -114,7 +133,7 @@ fn skip_start_code(bytes: &[u8]) -> Option<&[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::media::gop::AccessUnit;
+    use crate::media::gop::{AccessUnit, Codec};
     use openh264::encoder::{Encoder, EncoderConfig, IntraFramePeriod};
     use openh264::formats::YUVBuffer;
     use proptest::prelude::*;
@@ -144,7 +163,12 @@ mod tests {
     }
 
     fn excerpt(units: Vec<AccessUnit>, wanted: usize) -> Excerpt {
-        Excerpt { wanted_rtp_ns: units[wanted].rtp_ns, instant: units[wanted].instant, units }
+        Excerpt {
+            codec: Codec::H264,
+            wanted_rtp_ns: units[wanted].rtp_ns,
+            instant: units[wanted].instant,
+            units,
+        }
     }
 
     #[test]
@@ -176,7 +200,7 @@ mod tests {
         #[test]
         fn splitting_any_bytes_never_panics(bytes in proptest::collection::vec(0_u8..3, 0..100)) {
             prop_assert!(nal_units(&bytes).all(|nal| !nal.is_empty()));
-            let _ = is_full_range(&bytes);
+            let _ = StreamFacts::of(&bytes);
         }
     }
 }

@@ -48,6 +48,15 @@ pub fn encode_plain(frame: &Frame) -> Result<Vec<u8>, EncodeError> {
     encode_planes(frame, QUALITY, None)
 }
 
+/// Puts `facts` into a whole JPEG that a camera made; nothing is encoded again. Returns the file and its size in pixels.
+pub fn with_facts(jpeg: &[u8], facts: &exif::Facts) -> Result<(Vec<u8>, (u32, u32)), NotJpeg> {
+    let size = inspect(jpeg)?;
+    let segment = exif::write(facts, &[]);
+    let length = u16::try_from(segment.len() + 2).map_err(|_| NotJpeg::NoFrame)?;
+    let (start, rest) = jpeg.split_at(2);
+    Ok(([start, &[0xff, 0xe1], &length.to_be_bytes(), &segment, rest].concat(), size))
+}
+
 fn encode_planes(frame: &Frame, quality: u8, exif_segment: Option<Vec<u8>>) -> Result<Vec<u8>, EncodeError> {
     let failed = |reason: String| EncodeError { width: frame.width, height: frame.height, reason };
     let planes = Planes::of(frame).ok_or_else(|| failed("more than 65535 pixels on a side".to_owned()))?;
@@ -198,6 +207,16 @@ mod tests {
         let small = exif::thumbnail(&jpeg).unwrap();
         assert!(inspect(small).unwrap().0 <= 320);
         assert_eq!(mean_luma(&jpeg), 90);
+    }
+
+    #[test]
+    fn a_cameras_own_jpeg_gets_the_facts_and_stays_as_it_is() {
+        let original = encode_plain(&grey(64, 48, 90, true)).unwrap();
+        let (jpeg, size) = with_facts(&original, &facts()).unwrap();
+        assert_eq!((size, inspect(&jpeg)), ((64, 48), Ok((64, 48))));
+        assert_eq!(exif::read(&jpeg).unwrap().edge_at, facts().edge_at);
+        assert!(jpeg.ends_with(&original[2..]));
+        assert_eq!(with_facts(&original[..100], &facts()), Err(NotJpeg::NoEnd));
     }
 
     #[test]

@@ -79,12 +79,13 @@ impl FrameRequests {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::media::gop::{AccessUnit, Limits};
+    use crate::media::gop::{AccessUnit, Codec, Limits};
     use std::time::Duration;
     use tokio::sync::oneshot;
 
     fn gops(start: Instant, frames: u32) -> Gops {
-        let mut gops = Gops::new(Limits { bytes: 1 << 20, span: Duration::from_secs(9) }, Duration::ZERO);
+        let mut gops =
+            Gops::new(Codec::H264, Limits { bytes: 1 << 20, span: Duration::from_secs(9) }, Duration::ZERO);
         for i in 0..frames {
             gops.push(AccessUnit {
                 rtp_ns: i64::from(i) * 40_000_000,

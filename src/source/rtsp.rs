@@ -18,7 +18,7 @@ use tracing::{debug, info};
 
 use super::{FrameRequests, SourceError};
 use crate::config::{RtspConfig, Transport, shown_url};
-use crate::media::gop::{AccessUnit, Gops, Limits};
+use crate::media::gop::{AccessUnit, Codec, Gops, Limits};
 use crate::media::timeline::Timeline;
 use crate::model::CameraKey;
 use crate::status::{CameraState, Status, StreamInfo};
@@ -53,6 +53,7 @@ pub struct Rtsp {
 
 /// What a session has seen of its stream.
 struct Stream {
+    codec: Codec,
     gops: Gops,
     timeline: Timeline,
     info: StreamInfo,
@@ -81,12 +82,12 @@ impl Rtsp {
                 _ = requests.next() => requests.expire(Instant::now(), &reason),
             }
         };
-        let (mut session, stream_index) = match opened {
+        let (mut session, stream_index, codec) = match opened {
             Ok(Ok(opened)) => opened,
             Ok(Err(error)) => return error,
             Err(_) => return self.diagnose().await,
         };
-        let mut stream = Stream::new(&session, stream_index, self.reach);
+        let mut stream = Stream::new(&session, stream_index, codec, self.reach);
         loop {
             let limit = stream.last_frame + NO_FRAME_LIMIT;
             tokio::select! {
@@ -119,7 +120,7 @@ impl Rtsp {
         format!("{}:{}", url.host_str().unwrap_or("?"), url.port().unwrap_or(554))
     }
 
-    async fn open(&self) -> Result<(Demuxed, usize), SourceError> {
+    async fn open(&self) -> Result<(Demuxed, usize, Codec), SourceError> {
         let credentials = self.config.credentials.as_ref().map(|credentials| retina::client::Credentials {
             username: credentials.username.clone(),
             password: credentials.password.reveal().clone(),
@@ -143,7 +144,7 @@ impl Rtsp {
         let setup = SetupOptions::default().transport(transport).frame_format(FrameFormat::SIMPLE);
         session.setup(index, setup).await.map_err(explain)?;
         let playing: Session<Playing> = session.play(PlayOptions::default()).await.map_err(explain)?;
-        Ok((playing.demuxed().map_err(explain)?, index))
+        Ok((playing.demuxed().map_err(explain)?, index, codec))
     }
 
     fn wrong_codec(&self, video: &[&str]) -> String {
@@ -154,8 +155,8 @@ impl Rtsp {
                 self.number
             ),
             [codec, ..] => format!(
-                "the camera at {address} sends {codec}, this version decodes H.264 only; set the camera's video \
-                 encoding to H.264, or use its sub-stream in CAMERA_{}_RTSP",
+                "the camera at {address} sends {codec}, which is not one of H.264, H.265 and JPEG; set the camera's \
+                 video encoding to H.264, or use its sub-stream in CAMERA_{}_RTSP",
                 self.number,
                 codec = codec.to_uppercase()
             ),
@@ -180,7 +181,7 @@ impl Rtsp {
             debug!(camera = %self.key, packets = frame.loss(), "packets lost");
             stream.gops.break_off();
         }
-        let is_idr = frame.is_random_access_point();
+        let is_idr = stream.codec == Codec::Jpeg || frame.is_random_access_point();
         if is_idr {
             stream.last_idr = now;
             stream.measure(rtp_ns);
@@ -283,12 +284,18 @@ impl Rtsp {
 }
 
 impl Stream {
-    fn new(session: &Demuxed, index: usize, reach: Duration) -> Self {
-        let nothing =
-            StreamInfo { codec: "h264".to_owned(), width: 0, height: 0, fps: None, gop_frames: None };
+    fn new(session: &Demuxed, index: usize, codec: Codec, reach: Duration) -> Self {
+        let nothing = StreamInfo {
+            codec: format!("{codec:?}").to_lowercase(),
+            width: 0,
+            height: 0,
+            fps: None,
+            gop_frames: None,
+        };
         let now = Instant::now();
         Self {
-            gops: Gops::new(LIMITS, reach),
+            codec,
+            gops: Gops::new(codec, LIMITS, reach),
             timeline: Timeline::default(),
             info: info_of(session, index, &nothing),
             group: None,
@@ -329,6 +336,16 @@ fn info_of(session: &Demuxed, index: usize, known: &StreamInfo) -> StreamInfo {
             StreamInfo { codec: video.rfc6381_codec().to_owned(), width, height, ..known.clone() }
         }
         _ => known.clone(),
+    }
+}
+
+/// The codec of an RTP encoding name, if it can be decoded.
+fn codec(encoding_name: &str) -> Option<Codec> {
+    match encoding_name {
+        "h264" => Some(Codec::H264),
+        "h265" => Some(Codec::H265),
+        "jpeg" => Some(Codec::Jpeg),
+        _ => None,
     }
 }
 
