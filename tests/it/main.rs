@@ -1,1 +1,3 @@
+//! Whole parts of the program against real peers on loopback.
 
+mod web;
