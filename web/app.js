@@ -2,7 +2,7 @@
 
 const $ = (id) => document.getElementById(id);
 const PAGE = 24;
-const EVENTS_PAGE = 12;
+const EVENTS_PAGE = 10;
 
 /** What is known; every render function reads from here. */
 const known = { session: null, status: null, stats: null, images: [], imagesNext: null, events: [], eventsNext: null };
@@ -60,8 +60,15 @@ const plural = (count, one, many = `${one}s`) => `${count.toLocaleString()} ${co
 const sentence = (text) => (text ? text[0].toUpperCase() + text.slice(1) + (/[.!?…]$/.test(text) ? "" : ".") : "");
 const signed = (ms) => `${ms < 0 ? "−" : "+"}${Math.abs(ms)} ms`;
 
+/** Gives an element the colour of a kind, and no other. */
+function colour(element, kind) {
+  element.classList.remove("ok", "info", "warn", "bad");
+  if (kind) element.classList.add(kind);
+}
+
 function chip(element, [text, kind]) {
-  element.className = `chip ${kind}`.trim();
+  element.classList.add("chip");
+  colour(element, kind);
   element.textContent = text;
 }
 
@@ -85,7 +92,7 @@ function clone(id) {
 function say(element, text, kind) {
   element.hidden = !text;
   element.textContent = text;
-  if (kind !== undefined) element.className = `${element.className.replace(/ (ok|bad|info|warn)\b/g, "")} ${kind}`;
+  if (kind) colour(element, kind);
 }
 
 // ---------------------------------------------------------------- talking to the server
@@ -299,7 +306,7 @@ function renderStorage(storage) {
 function renderFoot() {
   const up = known.status.uptime_s;
   const running = up < 3600 ? plural(Math.floor(up / 60), "minute") : up < 172800 ? plural(Math.floor(up / 3600), "hour") : plural(Math.floor(up / 86400), "day");
-  $("foot").textContent = `camera-capture ${known.status.version}, running for ${running}. Times are shown in ${zone}; hold the pointer over one for UTC.`;
+  $("foot").textContent = `camera-capture ${known.status.version}, running for ${running}. Times are shown in ${zone}${zone === "UTC" ? "" : "; hold the pointer over one for UTC"}.`;
 }
 
 // ---------------------------------------------------------------- cameras
@@ -381,7 +388,7 @@ function renderAges() {
     const text = cards.get(camera.key)?.querySelector(".camera-when");
     const last = camera.last_image;
     if (!text) continue;
-    text.textContent = last ? `${when(last.taken_at_ms)} · ${ago(last.taken_at_ms)}` : camera.enabled ? "Waits for its first picture" : "CAMERA_n_ENABLED switches it on";
+    text.textContent = last ? `${when(last.taken_at_ms)} · ${ago(last.taken_at_ms)}` : camera.enabled ? "Waits for its first picture" : "Switched off in the configuration";
     text.title = last ? `${last.taken_at} UTC` : "";
   }
 }
@@ -664,6 +671,7 @@ function listen() {
 
 function complain(error) {
   if (error.code === "unauthorized") return;
+  if (!(error instanceof Refused)) console.error(error);
   say($("lost"), `${error.message} Trying again…`);
 }
 
@@ -712,7 +720,10 @@ for (const dialog of [$("picture"), $("settings")]) {
   });
 }
 
-$("open-settings").addEventListener("click", () => $("settings").showModal());
+$("open-settings").addEventListener("click", () => {
+  $("settings").showModal();
+  loadTokens();
+});
 $("log-out").addEventListener("click", async () => {
   try {
     await api("/api/logout", "POST");
@@ -742,6 +753,43 @@ $("change-password").addEventListener("submit", async (event) => {
   }
   form.querySelector("button").disabled = false;
 });
+
+const tokenNote = (text, kind, secret = "") => {
+  say($("new-token").querySelector("[role=status]"), text, kind);
+  say($("new-token").querySelector(".secret"), secret);
+};
+
+async function loadTokens() {
+  try {
+    const { tokens } = await api("/api/tokens");
+    $("tokens").replaceChildren(...tokens.map((token) => {
+      const item = document.createElement("li");
+      const revoke = Object.assign(document.createElement("button"), { type: "button", textContent: "Revoke" });
+      revoke.setAttribute("aria-label", `Revoke ${token.name}`);
+      revoke.addEventListener("click", async () => {
+        await api(`/api/tokens/${token.id}`, "DELETE").catch((error) => tokenNote(error.message, "bad"));
+        loadTokens();
+      });
+      item.append(`${token.name}, since ${day.format(Date.parse(token.created_at))}`, revoke);
+      return item;
+    }));
+  } catch (error) {
+    tokenNote(error.message, "bad");
+  }
+}
+
+$("new-token").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  try {
+    const { token } = await api("/api/tokens", "POST", { name: event.target.elements.name.value });
+    event.target.reset();
+    tokenNote("Copy it into the program; it is not shown again:", "ok", token);
+    loadTokens();
+  } catch (error) {
+    tokenNote(error.message, "bad");
+  }
+});
+$("settings").addEventListener("close", () => tokenNote(""));
 
 // ---------------------------------------------------------------- begin
 

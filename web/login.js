@@ -54,11 +54,11 @@ async function send(path, body) {
     say("The server cannot be reached. Check that it runs and that you are on its network.");
   }
   button.disabled = false;
-  form.querySelector("input[type=password], input").select();
+  form.querySelector("input:not([hidden])").select();
 }
 
 form.hidden = false;
-form.querySelector("input").focus();
+form.querySelector("input:not([hidden])").focus();
 document.title = `${form.querySelector("h1").textContent} · camera-capture`;
 
 form.querySelector(".reveal").addEventListener("change", (event) => {

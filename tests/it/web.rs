@@ -2,4 +2,4 @@
 
 mod access;
 mod content;
-mod harness;
+pub(crate) mod harness;

@@ -36,6 +36,7 @@ pub(crate) struct Dashboard {
     /// What was done to simulated lines.
     pub(crate) simulated: Arc<Mutex<Vec<(Pin, Level)>>>,
     pub(crate) dir: tempfile::TempDir,
+    client: reqwest::Client,
 }
 
 impl Drop for Dashboard {
@@ -50,6 +51,7 @@ pub(crate) struct Browser {
     pub(crate) addr: SocketAddr,
     pub(crate) cookie: String,
     pub(crate) csrf: String,
+    client: reqwest::Client,
 }
 
 /// An answer, read to its end.
@@ -188,7 +190,7 @@ pub(crate) async fn start(access: WebAccess, hash: Option<String>) -> Dashboard 
     let addr = bound.addr();
     let setup_code = bound.setup_code().await.unwrap();
     let server = tokio::spawn(bound.run());
-    Dashboard { addr, store, status, cancel, setup_code, server, simulated, dir }
+    Dashboard { addr, store, status, cancel, setup_code, server, simulated, dir, client: client() }
 }
 
 impl Dashboard {
@@ -200,11 +202,11 @@ impl Dashboard {
         headers: &[(&str, &str)],
         body: &str,
     ) -> Answer {
-        send(&client(), self.addr, method, path, headers, body).await
+        send(&self.client, self.addr, method, path, headers, body).await
     }
 
     pub(crate) async fn log_in(&self, password: &str) -> Answer {
-        self.log_in_from(&client(), password).await
+        self.log_in_from(&self.client, password).await
     }
 
     pub(crate) async fn log_in_from(&self, client: &reqwest::Client, password: &str) -> Answer {
@@ -259,7 +261,7 @@ impl Browser {
     pub(crate) fn of(addr: SocketAddr, answer: &Answer) -> Self {
         let cookie = answer.header("set-cookie").split(';').next().unwrap().to_owned();
         let csrf = answer.json()["csrf_token"].as_str().unwrap().to_owned();
-        Self { addr, cookie, csrf }
+        Self { addr, cookie, csrf, client: client() }
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
@@ -268,7 +270,7 @@ impl Browser {
 
     pub(crate) async fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
         let headers: Vec<_> = headers.iter().copied().chain([("cookie", self.cookie.as_str())]).collect();
-        send(&client(), self.addr, Method::GET, path, &headers, "").await
+        send(&self.client, self.addr, Method::GET, path, &headers, "").await
     }
 
     /// A change, as the page's script sends it.
@@ -281,7 +283,7 @@ impl Browser {
             ("sec-fetch-site", "same-origin"),
             ("content-type", "application/json"),
         ];
-        send(&client(), self.addr, method, path, &headers, body).await
+        send(&self.client, self.addr, method, path, &headers, body).await
     }
 
     pub(crate) async fn post(&self, path: &str, body: &str) -> Answer {
@@ -291,7 +293,7 @@ impl Browser {
     /// The live events, from now on.
     pub(crate) async fn stream(&self) -> reqwest::Response {
         let url = format!("http://{}/api/stream", self.addr);
-        client().get(url).header("cookie", &self.cookie).send().await.unwrap()
+        self.client.get(url).header("cookie", &self.cookie).send().await.unwrap()
     }
 }
 
