@@ -6,3 +6,6 @@ mod demo_receiver;
 mod demo_rtsp;
 mod deploy;
 mod gpio_pishim;
+//! Whole parts of the program against real peers on loopback.
+
+mod web;
