@@ -6,6 +6,4 @@ mod demo_receiver;
 mod demo_rtsp;
 mod deploy;
 mod gpio_pishim;
-//! Whole parts of the program against real peers on loopback.
-
 mod web;
