@@ -3,9 +3,13 @@
 //!
 //! The tables are read from the document, so they cannot differ from what is enforced. Code of tests is not judged.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod rules;
+
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use rules::{Rules, Source, code, crate_paths, line_of, places, rules};
 
 /// A file that is longer is two files.
 const LINES_MAX: usize = 500;
@@ -13,7 +17,11 @@ const LINES_MAX: usize = 500;
 /// What only some places may call: the word, where it may stand, and why.
 const WORDS: &[(&str, &[&str], &str)] = &[
     ("SystemTime::now", &["clock.rs"], "wall time comes from clock::now()"),
-    ("env::var", &["config/", "cli/demo.rs"], "the environment is read in config/ (the demonstration reads its port)"),
+    (
+        "env::var",
+        &["config/", "cli/demo.rs"],
+        "the environment is read in config/ (the demonstration reads its port)",
+    ),
     ("env::set_var", &[], "changing the environment beside other threads is unsound"),
     ("process::exit", &["daemon.rs"], "only a second signal ends the process at once"),
     ("tokio::spawn", &["daemon.rs"], "tasks belong to the supervisor or to a JoinSet"),
@@ -22,38 +30,28 @@ const WORDS: &[(&str, &[&str], &str)] = &[
 ];
 
 /// Files that decide and do nothing: no clock, no input or output, no waiting.
-const PURE: &[&str] = &[
-    "model.rs", "backoff.rs", "media/", "trigger/debounce.rs", "upload/policy.rs", "target/response.rs",
-];
+const PURE: &[&str] =
+    &["model.rs", "backoff.rs", "media/", "trigger/debounce.rs", "upload/policy.rs", "target/response.rs"];
 
 /// What a pure file does not say.
-const IMPURE: &[&str] = &["tokio::", "std::fs", "std::net", "std::thread", "Instant::now", "crate::clock", ".await"];
+const IMPURE: &[&str] =
+    &["tokio::", "std::fs", "std::net", "std::thread", "Instant::now", "crate::clock", ".await"];
 
 /// What must be there for a stranger.
 const TOP_LEVEL: &[&str] = &[
-    "README.md", "ARCHITECTURE.md", "STYLE.md", "CHANGELOG.md", "LICENSE-MIT", "LICENSE-APACHE", "env.example",
-    "camera-capture.service", "deploy/install.sh", "migrations/0001_initial.sql", "scripts/demo", "Cargo.lock",
+    "README.md",
+    "ARCHITECTURE.md",
+    "STYLE.md",
+    "CHANGELOG.md",
+    "LICENSE-MIT",
+    "LICENSE-APACHE",
+    "env.example",
+    "camera-capture.service",
+    "deploy/install.sh",
+    "migrations/0001_initial.sql",
+    "scripts/demo",
+    "Cargo.lock",
 ];
-
-/// A source file without its comments and tests; its lines keep their numbers.
-struct Source {
-    /// Below `src/`.
-    path: String,
-    code: String,
-}
-
-/// What the document says.
-#[derive(Default)]
-struct Rules {
-    /// Module, and what it may import: a module, or a module and the only items of it.
-    modules: BTreeMap<String, BTreeMap<String, BTreeSet<String>>>,
-    /// Modules from the lowest.
-    order: Vec<String>,
-    /// Crate as written in paths, and where it may be used.
-    crates: BTreeMap<String, Vec<String>>,
-    /// Files on the map, below `src/`.
-    map: BTreeSet<String>,
-}
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -90,127 +88,6 @@ fn is_test(path: &str) -> bool {
     path.ends_with("_tests.rs") || path.ends_with("/testing.rs")
 }
 
-/// The text without comments and without modules marked `#[cfg(test)]`, as many lines as before.
-fn code(text: &str) -> String {
-    let mut out = String::new();
-    let mut lines = text.lines().peekable();
-    let mut in_tests = false;
-    while let Some(line) = lines.next() {
-        if line == "#[cfg(test)]" && lines.peek().is_some_and(|next| next.starts_with("mod ") && next.ends_with('{')) {
-            in_tests = true;
-        }
-        if !in_tests {
-            out.push_str(line.split("//").next().unwrap_or_default());
-        } else if line == "}" {
-            in_tests = false;
-        }
-        out.push('\n');
-    }
-    out
-}
-
-/// Words in backticks.
-fn quoted(text: &str) -> Vec<String> {
-    text.split('`').skip(1).step_by(2).map(str::to_owned).collect()
-}
-
-/// The rows of the first table below a heading, without its head.
-fn table(document: &str, heading: &str) -> Vec<Vec<String>> {
-    let part = document.split(heading).nth(1).unwrap_or_else(|| panic!("ARCHITECTURE.md has no {heading}"));
-    part.lines()
-        .skip_while(|line| !line.starts_with('|'))
-        .take_while(|line| line.starts_with('|'))
-        .skip(2)
-        .map(|line| line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect())
-        .collect()
-}
-
-fn rules(document: &str) -> Rules {
-    let mut rules = Rules::default();
-    for row in table(document, "## Who may import whom") {
-        for module in quoted(&row[1]) {
-            let mut allowed: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-            for entry in quoted(&row[2]) {
-                let (other, items) = entry.split_once("::").unwrap_or((&entry, ""));
-                let items = items.split(|c: char| !is_word(c)).filter(|item| !item.is_empty()).map(str::to_owned);
-                allowed.insert(other.to_owned(), items.collect());
-            }
-            rules.order.push(module.clone());
-            rules.modules.insert(module, allowed);
-        }
-    }
-    for row in table(document, "## Crates stay behind their edge") {
-        for name in quoted(&row[0]) {
-            rules.crates.insert(name, quoted(&row[1]));
-        }
-    }
-    let map = document.split("## Source tree").nth(1).and_then(|part| part.split("```").nth(1)).unwrap_or_default();
-    let mut folder = String::new();
-    for line in map.lines() {
-        let indent = line.len() - line.trim_start().len();
-        let name = line.split_whitespace().next().unwrap_or_default();
-        match indent {
-            2 if name.ends_with('/') => folder = name.to_owned(),
-            2 if name.ends_with(".rs") => _ = rules.map.insert(name.to_owned()),
-            4 if name.ends_with(".rs") => _ = rules.map.insert(format!("{folder}{name}")),
-            _ => {}
-        }
-    }
-    rules
-}
-
-fn is_word(c: char) -> bool {
-    c.is_ascii_alphanumeric() || c == '_'
-}
-
-/// Where `word` stands and does not continue a longer path or name.
-fn places<'a>(code: &'a str, word: &'a str) -> impl Iterator<Item = usize> + 'a {
-    let begins = |at: usize| !code[..at].ends_with(is_word) && !(word.ends_with(':') && code[..at].ends_with("::"));
-    code.match_indices(word).map(|(at, _)| at).filter(move |at| begins(*at))
-}
-
-/// Every `crate::` path, with the place where its last name stands. Groups in braces are spread.
-fn crate_paths(code: &str) -> Vec<(usize, Vec<String>)> {
-    let mut found = Vec::new();
-    for at in places(code, "crate::") {
-        spread(code, at + "crate::".len(), &[], &mut found);
-    }
-    found
-}
-
-/// Reads one path from `at`; returns where it ends.
-fn spread(code: &str, mut at: usize, prefix: &[String], found: &mut Vec<(usize, Vec<String>)>) -> usize {
-    let mut path = prefix.to_vec();
-    loop {
-        at += code[at..].len() - code[at..].trim_start().len();
-        if code[at..].starts_with('{') {
-            at += 1;
-            while !code[at..].trim_start().starts_with('}') && at < code.len() {
-                at = spread(code, at, &path, found);
-                at += code[at..].find([',', '}']).unwrap_or(code.len() - at);
-                at += usize::from(code[at..].starts_with(','));
-            }
-            return at + code[at..].find('}').map_or(0, |end| end + 1);
-        }
-        let word: String = code[at..].chars().take_while(|c| is_word(*c)).collect();
-        let place = at;
-        at += word.len();
-        if !word.is_empty() {
-            path.push(word);
-        }
-        if code[at..].starts_with("::") {
-            at += 2;
-        } else {
-            found.push((place, path));
-            return at;
-        }
-    }
-}
-
-fn line_of(code: &str, at: usize) -> usize {
-    code[..at].matches('\n').count() + 1
-}
-
 /// The top-level module of a file.
 fn module_of(path: &str) -> &str {
     path.split('/').next().unwrap_or_default().trim_end_matches(".rs")
@@ -227,7 +104,8 @@ fn is_at(path: &str, places: &[impl AsRef<str>]) -> bool {
 fn breaches(sources: &[Source], rules: &Rules) -> Vec<String> {
     let mut breaches = Vec::new();
     for Source { path, code } in sources {
-        let mut breach = |at: usize, text: String| breaches.push(format!("src/{path}:{}: {text}", line_of(code, at)));
+        let mut breach =
+            |at: usize, text: String| breaches.push(format!("src/{path}:{}: {text}", line_of(code, at)));
         let own = module_of(path);
         let is_crate_root = matches!(own, "lib" | "main");
         for (at, names) in crate_paths(code) {
@@ -238,8 +116,13 @@ fn breaches(sources: &[Source], rules: &Rules) -> Vec<String> {
             };
             match allowed.get(other) {
                 None => breach(at, format!("`{own}` may not import `{other}`; see the table of modules")),
-                Some(items) if !items.is_empty() && !names.get(1).is_some_and(|item| items.contains(item)) => {
-                    breach(at, format!("of `{other}`, `{own}` may import only {items:?}; see the table of modules"));
+                Some(items)
+                    if !items.is_empty() && !names.get(1).is_some_and(|item| items.contains(item)) =>
+                {
+                    breach(
+                        at,
+                        format!("of `{other}`, `{own}` may import only {items:?}; see the table of modules"),
+                    );
                 }
                 Some(_) => {}
             }
@@ -256,19 +139,25 @@ fn breaches(sources: &[Source], rules: &Rules) -> Vec<String> {
                 }
             }
         }
-        for (word, homes, rule) in WORDS.iter().filter(|(_, homes, _)| !is_at(path, homes)) {
+        for (word, _, rule) in WORDS.iter().filter(|(_, homes, _)| !is_at(path, homes)) {
             for at in places(code, word) {
                 breach(at, format!("`{word}`: {rule}"));
             }
         }
         for word in IMPURE.iter().filter(|_| is_at(path, PURE)) {
             for (at, _) in code.match_indices(word) {
-                breach(at, format!("`{word}` in a file that only decides (PURE in tests/architecture.rs)"));
+                breach(
+                    at,
+                    format!("`{word}` in a file that only decides (PURE in tests/architecture/main.rs)"),
+                );
             }
         }
         let lines = code.trim_end().lines().count();
         if lines > LINES_MAX {
-            breach(code.len(), format!("{lines} lines without tests, {LINES_MAX} are the limit; make two files of it"));
+            breach(
+                code.len(),
+                format!("{lines} lines without tests, {LINES_MAX} are the limit; make two files of it"),
+            );
         }
     }
     breaches
@@ -319,7 +208,10 @@ fn every_file_is_on_the_map_and_everything_on_the_map_is_there() {
     let map = rules(&read("ARCHITECTURE.md")).map;
     let missing: Vec<_> = there.difference(&map).collect();
     let stale: Vec<_> = map.difference(&there).collect();
-    assert!(missing.is_empty() && stale.is_empty(), "not on the map: {missing:?}; only on the map: {stale:?}");
+    assert!(
+        missing.is_empty() && stale.is_empty(),
+        "not on the map: {missing:?}; only on the map: {stale:?}"
+    );
     for path in TOP_LEVEL {
         assert!(root().join(path).is_file(), "{path} is missing");
     }
@@ -328,7 +220,8 @@ fn every_file_is_on_the_map_and_everything_on_the_map_is_there() {
 #[test]
 fn every_dependency_has_a_place() {
     let manifest = read("Cargo.toml");
-    let section = manifest.split("\n[dependencies]\n").nth(1).and_then(|rest| rest.split("\n[").next()).unwrap();
+    let section =
+        manifest.split("\n[dependencies]\n").nth(1).and_then(|rest| rest.split("\n[").next()).unwrap();
     let depended: BTreeSet<String> = section
         .lines()
         .filter(|line| !line.starts_with('#'))
@@ -392,7 +285,10 @@ fn what_is_allowed_is_no_breach() {
     let fine = "use crate::clock;\nuse crate::store::{Image};\n// rusqlite::Row\nuse super::Pin;\nlet a = my_crate::b;\n\
                 #[cfg(test)]\nmod tests {\n    use crate::web;\n}\n";
     assert_eq!(judged("gpio/mod.rs", fine), Vec::<String>::new());
-    assert_eq!(judged("store/mod.rs", "use rusqlite::Row;\nuse crate::store::Image;\n"), Vec::<String>::new());
+    assert_eq!(
+        judged("store/mod.rs", "use rusqlite::Row;\nuse crate::store::Image;\n"),
+        Vec::<String>::new()
+    );
 }
 
 #[test]
