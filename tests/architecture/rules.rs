@@ -101,9 +101,9 @@ fn is_word(c: char) -> bool {
 
 /// Where `word` stands and does not continue a longer path or name.
 pub(super) fn places<'a>(code: &'a str, word: &'a str) -> impl Iterator<Item = usize> + 'a {
-    let begins =
-        |at: usize| !code[..at].ends_with(is_word) && !(word.ends_with(':') && code[..at].ends_with("::"));
-    code.match_indices(word).map(|(at, _)| at).filter(move |at| begins(*at))
+    let continues =
+        |at: usize| code[..at].ends_with(is_word) || (word.ends_with(':') && code[..at].ends_with("::"));
+    code.match_indices(word).map(|(at, _)| at).filter(move |at| !continues(*at))
 }
 
 /// Every `crate::` path, with the place where its last name stands. Groups in braces are spread.
