@@ -5,6 +5,7 @@
 //! are one transaction. [`Store::reconcile`] leads back to that after a crash.
 
 mod access;
+mod crash;
 mod db;
 mod files;
 mod images;
@@ -14,10 +15,25 @@ mod queue;
 mod reconcile;
 mod stats;
 
+#[cfg(test)]
+mod crash_tests;
+#[cfg(test)]
+mod model_tests;
+#[cfg(test)]
+mod plan_tests;
+#[cfg(test)]
+mod reconcile_tests;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use tokio::sync::watch;
 
 use crate::model::TargetKind;
 
@@ -112,6 +128,8 @@ pub struct Store {
     db: Db,
     files: Files,
     boot_id: Arc<str>,
+    /// Counts what became due by itself: new pictures and wishes to try again.
+    due: watch::Sender<u64>,
     /// Targets that get a row for each new image, and the state it starts in.
     targets: Arc<[(TargetKind, crate::model::UploadState)]>,
 }
@@ -148,6 +166,7 @@ impl Store {
             db: Db::open(database)?,
             files,
             boot_id: crate::clock::boot_id().into(),
+            due: watch::Sender::new(0),
             targets: targets.into(),
         })
     }
@@ -165,6 +184,16 @@ impl Store {
     /// The picture directory.
     pub fn root(&self) -> &Path {
         self.files.root()
+    }
+
+    /// Whether the picture directory is the one that was opened; false while its file system is not mounted.
+    pub fn is_there(&self) -> bool {
+        self.files.is_there()
+    }
+
+    /// Changes whenever an upload became due by something other than the passing of time.
+    pub fn watch_due(&self) -> watch::Receiver<u64> {
+        self.due.subscribe()
     }
 
     /// Writes everything back into the database file; the last act before the program ends.
