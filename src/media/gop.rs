@@ -46,21 +46,21 @@ pub struct Gops {
     reach: Duration,
     units: VecDeque<AccessUnit>,
     bytes: usize,
-    /// The current group outgrew the limits; nothing is kept until the next IDR.
-    is_overgrown: bool,
+    /// The current group outgrew the limits or lost packets; nothing is kept until the next IDR.
+    waits_for_idr: bool,
 }
 
 impl Gops {
     /// An empty buffer that keeps at least the current group, and older ones as far as `reach` needs them.
     pub fn new(limits: Limits, reach: Duration) -> Self {
-        Self { limits, reach, units: VecDeque::new(), bytes: 0, is_overgrown: false }
+        Self { limits, reach, units: VecDeque::new(), bytes: 0, waits_for_idr: false }
     }
 
     /// Appends a unit. Units before the first IDR are of no use and are dropped.
     pub fn push(&mut self, unit: AccessUnit) {
         if unit.is_idr {
-            self.is_overgrown = false;
-        } else if self.units.is_empty() || self.is_overgrown {
+            self.waits_for_idr = false;
+        } else if self.units.is_empty() || self.waits_for_idr {
             return;
         }
         self.bytes += unit.data.len();
@@ -72,6 +72,12 @@ impl Gops {
     pub fn clear(&mut self) {
         self.units.clear();
         self.bytes = 0;
+    }
+
+    /// Packets were lost: what follows refers to what is missing, so nothing is kept until the next IDR. What came
+    /// before stays.
+    pub fn break_off(&mut self) {
+        self.waits_for_idr = true;
     }
 
     /// Whether a picture can be decoded.
@@ -111,7 +117,7 @@ impl Gops {
         }
         if !self.fits() {
             self.clear();
-            self.is_overgrown = true;
+            self.waits_for_idr = true;
         }
     }
 
@@ -185,6 +191,17 @@ mod tests {
         assert!(!gops.is_ready());
         gops.push(unit(start, 50, 50, 400));
         assert!(gops.is_ready());
+    }
+
+    #[test]
+    fn after_a_loss_nothing_is_kept_until_the_next_idr_and_nothing_before_it_is_forgotten() {
+        let start = Instant::now();
+        let mut gops = filled(start, 20, 50);
+        gops.break_off();
+        (20..50).for_each(|i| gops.push(unit(start, i, 50, 10)));
+        assert_eq!(gops.newest(), Some(start + Duration::from_millis(19 * 40)));
+        gops.push(unit(start, 50, 50, 10));
+        assert_eq!(gops.newest(), Some(start + Duration::from_millis(50 * 40)));
     }
 
     proptest! {

@@ -213,7 +213,8 @@ impl Store {
         })
         .await?;
         let store = self.clone();
-        self.db
+        let image = self
+            .db
             .write(move |tx| {
                 store.publish_and_insert(tx, incoming, first, edge_at, &facts)?;
                 if let Some(trigger) = facts.trigger {
@@ -221,7 +222,9 @@ impl Store {
                 }
                 by_id(tx, id)?.ok_or(StoreError::Interrupted)
             })
-            .await
+            .await?;
+        self.due.send_modify(|count| *count = count.wrapping_add(1));
+        Ok(image)
     }
 
     /// Gives an incoming file the first free name of its second, and its row.

@@ -19,6 +19,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tokio::sync::watch;
+
 use crate::model::TargetKind;
 
 pub use access::{Session, Token};
@@ -112,6 +114,8 @@ pub struct Store {
     db: Db,
     files: Files,
     boot_id: Arc<str>,
+    /// Counts what became due by itself: new pictures and wishes to try again.
+    due: watch::Sender<u64>,
     /// Targets that get a row for each new image, and the state it starts in.
     targets: Arc<[(TargetKind, crate::model::UploadState)]>,
 }
@@ -148,6 +152,7 @@ impl Store {
             db: Db::open(database)?,
             files,
             boot_id: crate::clock::boot_id().into(),
+            due: watch::Sender::new(0),
             targets: targets.into(),
         })
     }
@@ -165,6 +170,11 @@ impl Store {
     /// The picture directory.
     pub fn root(&self) -> &Path {
         self.files.root()
+    }
+
+    /// Changes whenever an upload became due by something other than the passing of time.
+    pub fn watch_due(&self) -> watch::Receiver<u64> {
+        self.due.subscribe()
     }
 
     /// Writes everything back into the database file; the last act before the program ends.

@@ -185,6 +185,7 @@ impl Store {
                 Ok(())
             })
             .await?;
+        self.due.send_modify(|count| *count = count.wrapping_add(1));
         self.image(name).await
     }
 

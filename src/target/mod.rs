@@ -1,1 +1,109 @@
-//! Stub.
+//! Upload targets: each delivers one image once. Retrying, waiting and the queue are the business of `upload`.
+
+mod api;
+mod response;
+
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+use tokio::io::AsyncReadExt;
+
+use crate::config::UploadConfig;
+use crate::model::TargetKind;
+use crate::store::DueUpload;
+
+pub use response::Answer;
+
+/// Why an image was not delivered, by what can be done about it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TargetError {
+    /// No answer: name, route, connection, TLS, time-out. Says nothing about the image.
+    #[error("{message}")]
+    Unreachable {
+        /// What was attempted and what was seen.
+        message: String,
+    },
+    /// The target asked for patience (408, 425, 429) or failed by itself (5xx).
+    #[error("{message}")]
+    Busy {
+        /// What it said.
+        message: String,
+        /// How long it asked us to wait.
+        retry_after: Option<Duration>,
+    },
+    /// The target will refuse every image until someone changes something: log-in, path, captive portal.
+    #[error("{message}")]
+    Misconfigured {
+        /// What it said.
+        message: String,
+    },
+    /// The target refuses this image.
+    #[error("{message}")]
+    Rejected {
+        /// What it said.
+        message: String,
+    },
+    /// The image's file is gone or is not what was stored.
+    #[error("{message}")]
+    Unreadable {
+        /// What was found.
+        message: String,
+    },
+}
+
+/// A configured target.
+pub enum Target {
+    /// `multipart/form-data` to an HTTP API.
+    Api(api::Api),
+}
+
+impl Target {
+    /// The targets of a configuration. Nothing is contacted.
+    pub fn all(config: &UploadConfig) -> Vec<Self> {
+        config
+            .api
+            .iter()
+            .filter(|_| config.enabled)
+            .map(|api| Self::Api(api::Api::new(api.clone())))
+            .collect()
+    }
+
+    /// Which kind it is.
+    pub fn kind(&self) -> TargetKind {
+        match self {
+            Self::Api(_) => TargetKind::Api,
+        }
+    }
+
+    /// Host and port that a connection needs.
+    pub fn address(&self) -> (String, u16) {
+        match self {
+            Self::Api(api) => api.address(),
+        }
+    }
+
+    /// Delivers one image once. Dropping the future ends the attempt; the target may have taken the image all the same.
+    pub async fn deliver(&self, upload: &DueUpload) -> Result<(), TargetError> {
+        let bytes = read(upload).await?;
+        match self {
+            Self::Api(api) => api.deliver(upload, bytes).await,
+        }
+    }
+}
+
+/// Reads the file of an upload and makes sure that it is what was stored.
+async fn read(upload: &DueUpload) -> Result<Vec<u8>, TargetError> {
+    let unreadable =
+        |what: String| TargetError::Unreadable { message: format!("{}: {what}", upload.path.display()) };
+    let mut bytes = Vec::new();
+    let file = tokio::fs::File::open(&upload.path).await.map_err(|error| unreadable(error.to_string()))?;
+    let limit = upload.bytes.saturating_add(1);
+    file.take(limit).read_to_end(&mut bytes).await.map_err(|error| unreadable(error.to_string()))?;
+    let is_intact =
+        bytes.len() as u64 == upload.bytes && <[u8; 32]>::from(Sha256::digest(&bytes)) == upload.sha256;
+    if is_intact {
+        Ok(bytes)
+    } else {
+        Err(unreadable("the file is not what was stored (length or SHA-256)".to_owned()))
+    }
+}

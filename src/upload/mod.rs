@@ -1,1 +1,27 @@
-//! Stub.
+//! Delivery: one lane for each target, from the durable queue, for as long as it takes.
+
+mod connectivity;
+mod policy;
+mod worker;
+
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+
+pub use connectivity::Connectivity;
+pub use worker::Lane;
+
+/// A handle on one lane.
+#[derive(Clone, Debug, Default)]
+pub struct Poke(Arc<Notify>);
+
+impl Poke {
+    /// Ends a pause: someone asked for a try, or the target can be reached again.
+    pub fn poke(&self) {
+        self.0.notify_one();
+    }
+
+    async fn poked(&self) {
+        self.0.notified().await;
+    }
+}

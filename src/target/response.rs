@@ -1,0 +1,181 @@
+//! What an HTTP answer means for an upload. Pure.
+
+use std::time::Duration;
+
+use super::TargetError;
+use crate::model::UnixMs;
+
+/// Longest wait that a target may ask for; a typing error there must not stop deliveries for days.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
+
+/// Of the target's words this much is kept.
+const WORDS_MAX: usize = 200;
+
+/// An answer, as far as it matters.
+#[derive(Clone, Debug, Default)]
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// `Content-Type`.
+    pub content_type: String,
+    /// `Retry-After`, as sent.
+    pub retry_after: Option<String>,
+    /// `Location`, as sent.
+    pub location: Option<String>,
+    /// Start of the body.
+    pub body: String,
+}
+
+impl Answer {
+    /// Judges the answer: delivered, or why not.
+    pub fn judge(&self, now: UnixMs) -> Result<(), TargetError> {
+        let status = self.status;
+        let message = self.sentence();
+        match status {
+            200..=299 if self.is_web_page() => Err(TargetError::Misconfigured {
+                message: format!(
+                    "answered {status} with a web page instead of taking the picture; is it a captive portal or the \
+                     wrong address? {message}"
+                ),
+            }),
+            200..=299 => Ok(()),
+            300..=399 => Err(TargetError::Misconfigured {
+                message: format!(
+                    "redirected ({status}) to {}; pictures follow no redirects, set S3_API_URL to the final address",
+                    self.location
+                        .as_deref()
+                        .map_or_else(|| "nowhere".to_owned(), |to| words(without_query(to)))
+                ),
+            }),
+            400 | 413 | 415 | 422 => Err(TargetError::Rejected { message }),
+            408 | 425 | 429 | 500..=599 => Err(TargetError::Busy {
+                message,
+                retry_after: self.retry_after.as_deref().and_then(|t| wait(t, now)),
+            }),
+            _ => Err(TargetError::Misconfigured { message }),
+        }
+    }
+
+    /// An HTML page: by its type and by its look, because plain answers are often labelled `text/html` by accident.
+    fn is_web_page(&self) -> bool {
+        let start = self.body.trim_start().to_ascii_lowercase();
+        self.content_type.to_ascii_lowercase().contains("html")
+            && (start.contains("<html") || start.contains("<!doctype"))
+    }
+
+    fn sentence(&self) -> String {
+        let said = words(&self.body);
+        let hint = match self.status {
+            401 | 403 | 407 => "; check UPLOAD_HEADERS and the credentials in S3_API_URL",
+            404 | 405 => "; check the path in S3_API_URL",
+            _ => "",
+        };
+        if said.is_empty() {
+            format!("answered {}{hint}", self.status)
+        } else {
+            format!("answered {}: {said}{hint}", self.status)
+        }
+    }
+}
+
+/// `Retry-After` (RFC 9110 section 10.2.3): seconds or a date.
+fn wait(text: &str, now: UnixMs) -> Option<Duration> {
+    let wait = match text.trim().parse::<u64>() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => {
+            let at =
+                httpdate::parse_http_date(text.trim()).ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
+            at.saturating_sub(Duration::from_millis(u64::try_from(now.0).ok()?))
+        }
+    };
+    Some(wait.clamp(Duration::from_secs(1), RETRY_AFTER_MAX))
+}
+
+/// A server's words, fit for a log line and a table cell.
+fn words(text: &str) -> String {
+    let one_line: Vec<&str> = text.split_whitespace().collect();
+    let clean: String = one_line.join(" ").chars().filter(|c| !c.is_control()).take(WORDS_MAX).collect();
+    clean
+}
+
+/// Queries of redirects may carry tokens.
+fn without_query(url: &str) -> &str {
+    url.split(['?', '#']).next().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn answer(status: u16) -> Answer {
+        Answer { status, body: "no".to_owned(), ..Answer::default() }
+    }
+
+    #[test]
+    fn every_status_is_blamed_on_the_right_side() {
+        for status in [200, 201, 202, 204] {
+            assert_eq!(answer(status).judge(UnixMs(0)), Ok(()), "{status}");
+        }
+        for status in [400, 413, 415, 422] {
+            assert!(matches!(answer(status).judge(UnixMs(0)), Err(TargetError::Rejected { .. })), "{status}");
+        }
+        for status in [408, 425, 429, 500, 502, 503, 504, 507] {
+            assert!(matches!(answer(status).judge(UnixMs(0)), Err(TargetError::Busy { .. })), "{status}");
+        }
+        for status in [301, 302, 307, 308, 401, 403, 404, 405, 407, 409, 418] {
+            assert!(
+                matches!(answer(status).judge(UnixMs(0)), Err(TargetError::Misconfigured { .. })),
+                "{status}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_captive_portal_is_not_a_delivery_but_a_mislabelled_ok_is() {
+        let page = |body: &str| Answer {
+            status: 200,
+            content_type: "text/html; charset=utf-8".to_owned(),
+            body: body.to_owned(),
+            ..Answer::default()
+        };
+        assert!(page("<!DOCTYPE html><title>Log in to the hotel</title>").judge(UnixMs(0)).is_err());
+        assert!(page("  <HTML><body>Welcome</body></HTML>").judge(UnixMs(0)).is_err());
+        assert_eq!(page("ok").judge(UnixMs(0)), Ok(()));
+    }
+
+    #[test]
+    fn retry_after_is_read_as_seconds_or_date_and_bounded() {
+        let now = UnixMs(784_111_777_000);
+        let asked = |text: &str| {
+            let answer = Answer { retry_after: Some(text.to_owned()), ..answer(429) };
+            match answer.judge(now) {
+                Err(TargetError::Busy { retry_after, .. }) => retry_after.map(|wait| wait.as_secs()),
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(asked("120"), Some(120));
+        assert_eq!(asked("Sun, 06 Nov 1994 08:51:37 GMT"), Some(120));
+        assert_eq!(asked("0"), Some(1));
+        assert_eq!(asked("999999"), Some(3600));
+        assert_eq!(asked("soon"), None);
+    }
+
+    #[test]
+    fn the_words_of_a_redirect_leave_out_its_query() {
+        let answer =
+            Answer { location: Some("https://x.example/login?token=hunter2".to_owned()), ..answer(302) };
+        let text = answer.judge(UnixMs(0)).unwrap_err().to_string();
+        assert!(text.contains("https://x.example/login;") && !text.contains("hunter2"), "{text}");
+    }
+
+    proptest! {
+        #[test]
+        fn any_answer_is_judged_without_panic(status: u16, body in ".{0,400}", after in ".{0,40}", kind in ".{0,20}") {
+            let answer = Answer { status, body, retry_after: Some(after), content_type: kind, location: None };
+            if let Err(error) = answer.judge(UnixMs(1)) {
+                prop_assert!(error.to_string().chars().all(|c| !c.is_control()));
+            }
+        }
+    }
+}
