@@ -11,6 +11,7 @@
 
 pub mod backoff;
 pub mod capture;
+pub mod chain;
 pub mod cli;
 pub mod clock;
 pub mod config;

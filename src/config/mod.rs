@@ -1,15 +1,41 @@
 //! The configuration: final types, parsed once at start.
+//!
+//! [`Env`] is the environment as a value, [`Config::parse`] turns it into final types and reports every problem at
+//! once. [`VARIABLES`] is the one table of names, defaults and meanings; `env.example` is checked against it.
 
+mod address;
+mod camera;
+mod describe;
+mod dotfile;
+mod env;
+mod gpio;
+mod log;
+mod problem;
+mod reader;
 mod secret;
+mod spelling;
+mod storage;
+#[cfg(test)]
+mod testing;
+mod upload;
+mod values;
+mod variables;
+mod web;
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::time::Duration;
-
-use url::Url;
-
-use crate::model::CameraKey;
+pub use address::shown_url;
+pub use camera::{CameraConfig, Credentials, RtspConfig, SourceConfig, Transport};
+pub use env::Env;
+pub use gpio::{ActiveLevel, GpioBackend, GpioConfig};
+pub use log::{LogConfig, LogFormat};
+pub use problem::{Problem, Problems, Warning};
 pub use secret::Secret;
+pub use storage::StorageConfig;
+pub use upload::{ApiTargetConfig, UploadConfig};
+pub use variables::{Fallback, VARIABLES, Variable};
+pub use web::{WebAccess, WebConfig};
+
+use problem::Wrong;
+use reader::Reader;
 
 /// Everything the program was told, valid as a whole.
 #[derive(Clone, Debug)]
@@ -28,181 +54,173 @@ pub struct Config {
     pub log: LogConfig,
 }
 
-/// One camera (`CAMERA_n_…`).
-#[derive(Clone, Debug)]
-pub struct CameraConfig {
-    /// The `n` of its variables, from 1 to 16.
-    pub number: u8,
-    /// Its short name, `r<n>` unless `CAMERA_n_NAME` says otherwise.
-    pub key: CameraKey,
-    /// Its name for people: Entry, Exit, Auxiliary, `Camera <n>`, or `CAMERA_n_LABEL`.
-    pub label: String,
-    /// Whether it is used.
-    pub enabled: bool,
-    /// Where its pictures come from; `None` only when it is disabled and has no address.
-    pub source: Option<SourceConfig>,
-    /// Which instants are kept of each trigger, in milliseconds from the edge.
-    pub offsets_ms: Vec<i64>,
-    /// BCM number of its contact, if it has one.
-    pub pin: Option<u8>,
+impl Config {
+    /// Reads everything from `env`. On failure all problems come at once, those of the environment file among them;
+    /// neither problems nor warnings contain a secret.
+    pub fn parse(env: &Env) -> Result<(Self, Vec<Warning>), Problems> {
+        let mut reader = Reader::new(env);
+        let config = Self::read(&mut reader);
+        let Reader { problems, warnings, .. } = reader;
+        match config {
+            Some(config) if problems.is_empty() => Ok((config, warnings)),
+            _ => Err(Problems { problems, warnings }),
+        }
+    }
+
+    /// The sections; `None` if one of them reported a problem.
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        check_names(reader);
+        let cameras = camera::read(reader);
+        let gpio = GpioConfig::read(reader);
+        let upload = UploadConfig::read(reader);
+        let storage = StorageConfig::read(reader);
+        let web = WebConfig::read(reader);
+        let log = LogConfig::read(reader);
+        Some(Self {
+            cameras: cameras.ok()?,
+            gpio: gpio.ok()?,
+            upload: upload.ok()?,
+            storage: storage.ok()?,
+            web: web.ok()?,
+            log: log.ok()?,
+        })
+    }
 }
 
-/// Where a camera's pictures come from.
-#[derive(Clone, Debug)]
-pub enum SourceConfig {
-    /// A stream that is kept open.
-    Rtsp(RtspConfig),
+/// Warns of names nobody reads and refuses cameras that cannot exist.
+fn check_names(reader: &mut Reader<'_>) {
+    for name in reader.env().names() {
+        match variables::find(name) {
+            Some((_, Some(number))) if !(1..=u32::from(variables::CAMERA_NUMBER_MAX)).contains(&number) => {
+                let wrong = Wrong::new("there is no camera of this number", "cameras 1 to 16");
+                reader.refuse(name, &wrong);
+            }
+            Some(_) => {}
+            None => {
+                if let Some(nearest) = spelling::suspect(name) {
+                    reader.warn(name, format_args!("nothing reads this name; {nearest} is the nearest"));
+                }
+            }
+        }
+    }
 }
 
-/// An RTSP stream.
-#[derive(Clone, Debug)]
-pub struct RtspConfig {
-    /// Without user name and password.
-    pub url: Url,
-    /// What to answer when the camera asks who we are.
-    pub credentials: Option<Credentials>,
-    /// How RTP travels.
-    pub transport: Transport,
-}
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
 
-/// A user name and its password.
-#[derive(Clone, Debug)]
-pub struct Credentials {
-    /// User name.
-    pub username: String,
-    /// Password.
-    pub password: Secret<String>,
-}
+    use proptest::prelude::{Strategy, any, prop, prop_assert, proptest};
 
-/// How RTP travels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Transport {
-    /// Interleaved in the RTSP connection (RFC 2326 section 10.12).
-    Tcp,
-    /// In datagrams of its own.
-    Udp,
-}
+    use super::testing::{config, problems, warnings};
+    use super::*;
 
-/// Contacts (`GPIO_…`).
-#[derive(Clone, Debug)]
-pub struct GpioConfig {
-    /// Whether hardware (or its simulation) is touched at all.
-    pub enabled: bool,
-    /// Whether an edge takes a picture; if not, contacts are only shown.
-    pub trigger_enabled: bool,
-    /// Which back end serves the lines.
-    pub backend: GpioBackend,
-    /// Which level means that the contact is closed.
-    pub active: ActiveLevel,
-    /// How long a line is deaf after a trigger.
-    pub bounce: Duration,
-    /// The chip, by number, path, name or label; `None` looks for the Pi's header.
-    pub chip: Option<String>,
-}
+    #[test]
+    fn an_empty_environment_is_a_valid_configuration() {
+        assert!(config(&[]).cameras.is_empty());
+    }
 
-/// `GPIO_BACKEND`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum GpioBackend {
-    /// rppal on a Raspberry Pi, else the character device.
-    Auto,
-    /// rppal.
-    Rppal,
-    /// The kernel's GPIO character device.
-    Cdev,
-    /// Simulated pins.
-    Sim,
-}
+    #[test]
+    fn a_mistyped_name_is_a_warning_with_the_real_one() {
+        assert_eq!(
+            warnings(&[("CAMERA_1_PIN", "18"), ("HOME", "/root"), ("CAMERA_1_IP", "a")]),
+            ["CAMERA_1_PIN: nothing reads this name; GPIO_CAMERA_1_PIN is the nearest"]
+        );
+    }
 
-/// `GPIO_ACTIVE`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ActiveLevel {
-    /// The contact pulls the line to ground; the internal pull-up is switched on.
-    Low,
-    /// The contact pulls the line up; the internal pull-down is switched on.
-    High,
-}
+    #[test]
+    fn ten_mistakes_in_one_file_are_ten_problems_and_no_secret() {
+        let file = b"CAMERA_1_RTSP=rtsps://bob:hunter2@cam/live
+CAMERA_2_ENABLED=true
+CAMERA_3_IP=192.168.1.300
+GPIO_CAMERA_3_PIN=28
+GPIO_BOUNCE_TIME=0
+S3_API_URL=ftp://bob:hunter2@store/
+UPLOAD_HEADERS='Authorization hunter2'
+this line is hunter2
+WEB_AUTH_ENABLED=false
+WEB_PASSWORD_HASH=hunter2
+CAMERA_PASSWORD=hunter2
+CAMERA_USERNAME=bob
+";
+        let problems = Config::parse(&Env::from_file(file, "box.env")).unwrap_err();
+        let text = problems.to_string();
+        assert_eq!(problems.len(), 10, "{text}");
+        assert_eq!(text.lines().count(), 10, "{text}");
+        for start in [
+            "box.env line 8: ",
+            "CAMERA_1_RTSP: ",
+            "CAMERA_2_ENABLED: ",
+            "CAMERA_3_IP: ",
+            "GPIO_CAMERA_3_PIN: ",
+            "GPIO_BOUNCE_TIME: ",
+            "S3_API_URL: ",
+            "UPLOAD_HEADERS: ",
+            "WEB_AUTH_ENABLED: ",
+            "WEB_PASSWORD_HASH: ",
+        ] {
+            assert!(text.lines().any(|line| line.starts_with(start)), "{start} not in\n{text}");
+        }
+        assert!(!text.contains("hunter2") && !text.contains("bob"), "{text}");
+    }
 
-/// Delivery.
-#[derive(Clone, Debug)]
-pub struct UploadConfig {
-    /// `UPLOAD_ENABLED`: whether anything is sent.
-    pub enabled: bool,
-    /// `BACKGROUND_UPLOAD`: if false, a manual capture answers after its first delivery attempt.
-    pub background: bool,
-    /// `UPLOAD_QUEUE_SIZE`: rows held in memory at once; the durable queue has no limit but the disk.
-    pub prefetch: usize,
-    /// `OFFLINE_RETRY_INTERVAL`: longest pause between attempts on a target that is away.
-    pub retry_interval: Duration,
-    /// `CONNECTIVITY_CHECK_INTERVAL`: how often an idle target is asked for a connection.
-    pub check_interval: Duration,
-    /// The HTTP API, if it is configured and not left out by `UPLOAD_TARGETS`.
-    pub api: Option<ApiTargetConfig>,
-}
+    #[test]
+    fn the_table_lists_exactly_the_variables_that_are_read() {
+        let env = Env::from_pairs([("CAMERA_1_IP", "a")]);
+        let mut reader = Reader::new(&env);
+        assert!(Config::read(&mut reader).is_some());
+        let asked: BTreeSet<_> = reader
+            .asked
+            .iter()
+            .map(|name| variables::find(name).map_or("unlisted", |(v, _)| v.name))
+            .collect();
+        let listed: BTreeSet<_> = VARIABLES.iter().map(|variable| variable.name).collect();
+        assert_eq!(asked, listed);
+    }
 
-/// The `api` target.
-#[derive(Clone, Debug)]
-pub struct ApiTargetConfig {
-    /// `S3_API_URL`; may carry credentials, so it is never printed whole.
-    pub url: Secret<Url>,
-    /// `UPLOAD_FIELD_NAME`.
-    pub field_name: String,
-    /// `UPLOAD_HEADERS`, names valid as HTTP header names.
-    pub headers: Vec<(String, Secret<String>)>,
-}
+    #[test]
+    fn every_secret_variable_with_a_wrong_value_hides_it() {
+        for variable in VARIABLES.iter().filter(|variable| variable.secret) {
+            let name = variable.name_for(1);
+            let list = problems(&[(&name, "\u{1}hunter2")]);
+            assert!(!list.is_empty() && list.iter().all(|text| !text.contains("hunter2")), "{list:?}");
+        }
+    }
 
-/// Disk and database.
-#[derive(Clone, Debug)]
-pub struct StorageConfig {
-    /// `IMAGE_STORAGE_PATH`.
-    pub images: PathBuf,
-    /// `DATABASE_PATH`, default `camera-capture.db` beside the images' directory.
-    pub database: PathBuf,
-    /// `IMAGE_RETENTION_DAYS`.
-    pub retention_days: u32,
-    /// `CLEANUP_INTERVAL_HOURS`.
-    pub cleanup_interval: Duration,
-    /// `STORAGE_MAX_BYTES`, if there is a limit.
-    pub max_bytes: Option<u64>,
-    /// `STORAGE_MIN_FREE_BYTES`, if there is a floor.
-    pub min_free_bytes: Option<u64>,
-}
+    fn any_name() -> impl Strategy<Value = String> {
+        (0..VARIABLES.len(), 0..18_u8).prop_map(|(index, number)| VARIABLES[index].name_for(number))
+    }
 
-/// Dashboard.
-#[derive(Clone, Debug)]
-pub struct WebConfig {
-    /// `BIND_IP` and `BIND_PORT`.
-    pub bind: SocketAddr,
-    /// Who may look.
-    pub access: WebAccess,
-    /// `WEB_PASSWORD_HASH`, a PHC string; counts until a password is set.
-    pub password_hash: Option<Secret<String>>,
-}
+    proptest! {
+        #[test]
+        fn no_values_panic(pairs in prop::collection::vec((any_name(), any::<String>()), 0..12)) {
+            if let Ok((config, _)) = Config::parse(&Env::from_pairs(pairs)) {
+                prop_assert!(!config.describe().is_empty());
+            }
+        }
 
-/// Who may use the dashboard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WebAccess {
-    /// Whoever has the password.
-    Password,
-    /// Whoever is on this machine (`WEB_AUTH_ENABLED=false` on a loopback address).
-    Loopback,
-    /// The demonstration: like [`WebAccess::Loopback`], and the page says so.
-    Demo,
-}
+        #[test]
+        fn no_password_is_ever_shown(
+            names in prop::collection::vec(any_name(), 0..6),
+            value in "(rtsp://|http://)?[a-z:]{0,4}hunter2(@[a-z/]{0,5})?",
+        ) {
+            // Where a value is no secret it may be shown; only secret variables are tried.
+            let pairs = names.into_iter().filter(|name| variables::find(name).is_none_or(|(v, _)| v.secret));
+            let env = Env::from_pairs(pairs.map(|name| (name, value.clone())));
+            let text = match Config::parse(&env) {
+                Ok((config, warnings)) => format!("{warnings:?} {}", config.web.bind),
+                Err(problems) => format!("{problems} {:?}", problems.warnings()),
+            };
+            prop_assert!(!text.contains("hunter2"), "{}", text);
+        }
 
-/// Log.
-#[derive(Clone, Debug)]
-pub struct LogConfig {
-    /// `LOG_LEVEL`: a level or a `tracing` filter.
-    pub filter: String,
-    /// `LOG_FORMAT`.
-    pub format: LogFormat,
-}
-
-/// `LOG_FORMAT`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One object a line.
-    Json,
+        #[test]
+        fn a_description_can_always_be_read_back(label in "\\PC{1,30}") {
+            let pairs = [("CAMERA_1_IP", "a"), ("CAMERA_1_LABEL", label.as_str())];
+            if let Ok((config, _)) = Config::parse(&Env::from_pairs(pairs)) {
+                let text = config.describe();
+                let (again, _) = Config::parse(&Env::from_file(text.as_bytes(), "described")).unwrap();
+                prop_assert!(again.cameras[0].label == config.cameras[0].label, "{}", text);
+            }
+        }
+    }
 }

@@ -1,1 +1,30 @@
-//! Stub.
+//! The far side of the demonstration and of the tests: cameras that speak real RTSP and an upload receiver, both on
+//! loopback.
+//!
+//! ```text
+//!  picture ──I420──▶ encoder ──access units──▶ rtsp_server ──RTP in TCP──▶ the daemon ──POST──▶ receiver
+//!     ▲ framecode: every frame shows its own instant, for people and for programs
+//! ```
+//!
+//! Nothing here is a mock: a client cannot tell these cameras from devices, and other players (ffmpeg, VLC in TCP mode)
+//! can watch them. Everything is bounded and ends with its cancellation token.
+
+pub mod encoder;
+mod font;
+pub mod framecode;
+mod http;
+mod multipart;
+pub mod picture;
+pub mod receiver;
+mod receiver_connection;
+mod rtp;
+mod rtsp_auth;
+mod rtsp_connection;
+pub mod rtsp_server;
+mod sdp;
+mod stream;
+
+pub use receiver::{Receiver, ReceiverFault, ReceiverHandle};
+pub use rtsp_auth::{Auth, AuthScheme};
+pub use rtsp_server::{RtspFault, RtspHandle, RtspServer};
+pub use stream::{Join, StreamConfig};

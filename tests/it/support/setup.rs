@@ -10,8 +10,7 @@ pub(crate) const PASSWORD: &str = "correct horse battery staple";
 
 /// Argon2id of [`PASSWORD`].
 pub(crate) const PASSWORD_HASH: &str =
-    "{}", Argon2::new(Algorithm::Argon2id, Version::V0x13, p).hash_password(b"correct horse battery staple").unwrap());
-$argon2id$v=19$m=19456,t=2,p=1$3jeS2ATfKUBrEN5/BZ1btw$ASVgPI7IUaw5zchjilUbztSvcgzt9lWq3jyZl9nF9dw";
+    "$argon2id$v=19$m=19456,t=2,p=1$3jeS2ATfKUBrEN5/BZ1btw$ASVgPI7IUaw5zchjilUbztSvcgzt9lWq3jyZl9nF9dw";
 
 /// The configuration and the directory of a daemon; outlives it, so that it can be started again.
 pub(crate) struct Setup {

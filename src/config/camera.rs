@@ -1,0 +1,406 @@
+//! `CAMERA_…` and `GPIO_CAMERA_n_PIN`: the cameras and their contacts.
+//!
+//! A camera exists as soon as one of its variables is set. User name and password are looked for in this order, each
+//! on its own: `CAMERA_n_USERNAME` and `CAMERA_n_PASSWORD`, the address, `CAMERA_USERNAME` and `CAMERA_PASSWORD`.
+
+use std::collections::BTreeMap;
+
+use url::Url;
+
+use super::Secret;
+use super::address::{self, Address};
+use super::gpio::pin;
+use super::problem::Wrong;
+use super::reader::{Read, Reader, Reported};
+use super::values::{boolean, choice, short};
+use super::variables::{self, CAMERA_NUMBER_MAX};
+use crate::model::CameraKey;
+
+/// Farthest offset from the edge, milliseconds: what a group of pictures in memory can be expected to reach back.
+const OFFSET_MS_MAX: i64 = 10_000;
+
+/// Most instants kept of one trigger.
+const OFFSETS_MAX: usize = 9;
+
+/// Longest label, characters.
+const LABEL_CHARS_MAX: usize = 64;
+
+/// Longest user name or password, characters.
+const CREDENTIAL_CHARS_MAX: usize = 256;
+
+/// Words of `CAMERA_n_TRANSPORT`.
+pub(super) const TRANSPORTS: &[(&str, Transport)] = &[("tcp", Transport::Tcp), ("udp", Transport::Udp)];
+
+/// One camera (`CAMERA_n_…`).
+#[derive(Clone, Debug)]
+pub struct CameraConfig {
+    /// The `n` of its variables, from 1 to 16.
+    pub number: u8,
+    /// Its short name, `r<n>` unless `CAMERA_n_NAME` says otherwise; no other camera has it.
+    pub key: CameraKey,
+    /// Its name for people: Entry, Exit, Auxiliary, `Camera <n>`, or `CAMERA_n_LABEL`.
+    pub label: String,
+    /// Whether it is used; then it has a source.
+    pub enabled: bool,
+    /// Where its pictures come from; `None` only when it is disabled and has no address.
+    pub source: Option<SourceConfig>,
+    /// Which instants are kept of each trigger, in milliseconds from the edge: 1 to 9 of them, ascending, none twice.
+    pub offsets_ms: Vec<i64>,
+    /// BCM number of its contact, if it has one; no other camera has it.
+    pub pin: Option<u8>,
+}
+
+/// Where a camera's pictures come from.
+#[derive(Clone, Debug)]
+pub enum SourceConfig {
+    /// A stream that is kept open.
+    Rtsp(RtspConfig),
+}
+
+/// An RTSP stream.
+#[derive(Clone, Debug)]
+pub struct RtspConfig {
+    /// Without user name and password. Path or query may still hold a secret: print it with
+    /// [`shown_url`](super::shown_url).
+    pub url: Url,
+    /// What to answer when the camera asks who we are.
+    pub credentials: Option<Credentials>,
+    /// How RTP travels.
+    pub transport: Transport,
+}
+
+/// A user name and its password, which may be empty.
+#[derive(Clone, Debug)]
+pub struct Credentials {
+    /// User name.
+    pub username: String,
+    /// Password.
+    pub password: Secret<String>,
+}
+
+/// How RTP travels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// Interleaved in the RTSP connection (RFC 2326 section 10.12).
+    Tcp,
+    /// In datagrams of its own.
+    Udp,
+}
+
+/// User name and password that hold for every camera without its own.
+struct Common {
+    username: Read<Option<String>>,
+    password: Read<Option<Secret<String>>>,
+}
+
+/// Reads all cameras, in the order of their numbers.
+pub(super) fn read(reader: &mut Reader<'_>) -> Read<Vec<CameraConfig>> {
+    let common = Common {
+        username: reader.optional("CAMERA_USERNAME", short(CREDENTIAL_CHARS_MAX)),
+        password: reader.optional("CAMERA_PASSWORD", password),
+    };
+    let mut taken = Taken::default();
+    let mut cameras = Ok(Vec::new());
+    for number in 1..=CAMERA_NUMBER_MAX {
+        if !exists(reader, number) {
+            warn_of_idle_pin(reader, number);
+            continue;
+        }
+        match (read_one(reader, number, &common, &mut taken), &mut cameras) {
+            (Ok(camera), Ok(cameras)) => cameras.push(camera),
+            (Err(reported), cameras) => *cameras = Err(reported),
+            (Ok(_), Err(_)) => {}
+        }
+    }
+    cameras
+}
+
+/// Names and pins that are given away, and to whom.
+#[derive(Default)]
+struct Taken {
+    keys: BTreeMap<CameraKey, u8>,
+    pins: BTreeMap<u8, u8>,
+}
+
+fn exists(reader: &Reader<'_>, number: u8) -> bool {
+    reader.env().names().any(|name| {
+        variables::find(name).is_some_and(|(variable, found)| {
+            variable.name.starts_with("CAMERA_n_") && found == Some(u32::from(number))
+        })
+    })
+}
+
+fn warn_of_idle_pin(reader: &mut Reader<'_>, number: u8) {
+    let name = format!("GPIO_CAMERA_{number}_PIN");
+    if let Ok(Some(Some(_))) = reader.optional(&name, pin) {
+        reader.warn(&name, format_args!("there is no camera {number}, so its contact is not watched"));
+    }
+}
+
+fn read_one(reader: &mut Reader<'_>, number: u8, common: &Common, taken: &mut Taken) -> Read<CameraConfig> {
+    let name = |suffix: &str| format!("CAMERA_{number}_{suffix}");
+    let stream = reader.optional(&name("RTSP"), address::rtsp);
+    let host = reader.optional(&name("IP"), address::from_host);
+    reader.refuse_unsupported(
+        &name("SNAPSHOT_URL"),
+        "cameras that serve single pictures are not part of this version",
+        &format!("nothing here; CAMERA_{number}_RTSP"),
+    );
+    let enabled = reader.optional(&name("ENABLED"), boolean);
+    let key = read_key(reader, number, &mut taken.keys);
+    let label = reader.required(&name("LABEL"), short(LABEL_CHARS_MAX));
+    let username = reader.optional(&name("USERNAME"), short(CREDENTIAL_CHARS_MAX));
+    let password = reader.optional(&name("PASSWORD"), password);
+    let transport = reader.required(&name("TRANSPORT"), choice(TRANSPORTS));
+    let offsets_ms = reader.required(&name("OFFSETS_MS"), offsets);
+    let pin = read_pin(reader, number, &mut taken.pins);
+
+    // An address that is wrong has been reported; it must not be called missing, too.
+    let (stream, host) = (stream?, host?);
+    let address = stream.or(host);
+    let enabled = enabled?.unwrap_or(address.is_some());
+    if enabled && address.is_none() {
+        let accepted =
+            format!("an address in CAMERA_{number}_RTSP or CAMERA_{number}_IP beside it, or false");
+        return Err(reader.refuse(&name("ENABLED"), &Wrong::new("the camera has no address", accepted)));
+    }
+    let own = Common { username, password };
+    let transport = transport?;
+    let source = match address {
+        None => None,
+        Some(address) => {
+            let url = address.url.clone();
+            let credentials = credentials(reader, number, address, own, common)?;
+            Some(SourceConfig::Rtsp(RtspConfig { url, credentials, transport }))
+        }
+    };
+    Ok(CameraConfig { number, key: key?, label: label?, enabled, source, offsets_ms: offsets_ms?, pin: pin? })
+}
+
+fn read_key(reader: &mut Reader<'_>, number: u8, keys: &mut BTreeMap<CameraKey, u8>) -> Read<CameraKey> {
+    let name = format!("CAMERA_{number}_NAME");
+    let parse = |text: &str| {
+        CameraKey::parse(text).map_err(|invalid| Wrong::new("not a short name", invalid.to_string()))
+    };
+    let key = reader.required(&name, parse)?;
+    match keys.insert(key.clone(), number) {
+        None => Ok(key),
+        Some(other) => {
+            let what = format!("{key} is the name of camera {other} already");
+            Err(reader.refuse(&name, &Wrong::new(what, "a name no other camera has")))
+        }
+    }
+}
+
+fn read_pin(reader: &mut Reader<'_>, number: u8, pins: &mut BTreeMap<u8, u8>) -> Read<Option<u8>> {
+    let name = format!("GPIO_CAMERA_{number}_PIN");
+    let Some(pin) = reader.with_default(&name, pin)?.flatten() else { return Ok(None) };
+    match pins.insert(pin, number) {
+        None => Ok(Some(pin)),
+        Some(other) => {
+            let what = format!("{pin} is the pin of camera {other} already");
+            Err(reader.refuse(&name, &Wrong::new(what, "a pin no other camera has, or none for one of them")))
+        }
+    }
+}
+
+fn credentials(
+    reader: &mut Reader<'_>,
+    number: u8,
+    address: Address,
+    own: Common,
+    common: &Common,
+) -> Read<Option<Credentials>> {
+    let username = own.username?.or(address.username).or(common.username.clone()?);
+    let password = own.password?.or(address.password).or(common.password.clone()?);
+    match (username, password) {
+        (None, None) => Ok(None),
+        // Some cameras are delivered with a user and no password.
+        (Some(username), password) => {
+            let password = password.unwrap_or_else(|| Secret::new(String::new()));
+            Ok(Some(Credentials { username, password }))
+        }
+        (None, Some(_)) => Err(report_missing_user(reader, number)),
+    }
+}
+
+/// A password alone: reported once for the common one, whichever cameras it would serve.
+fn report_missing_user(reader: &mut Reader<'_>, number: u8) -> Reported {
+    let own = format!("CAMERA_{number}_PASSWORD");
+    let named = if reader.env().get(&own).is_some() { own } else { "CAMERA_PASSWORD".to_owned() };
+    let wrong =
+        Wrong::new("there is a password and no user name", "a user name in CAMERA_USERNAME beside it");
+    let start = format!("{named}: ");
+    if reader.problems.iter().any(|problem| problem.to_string().starts_with(&start)) {
+        return Reported;
+    }
+    reader.refuse(&named, &wrong)
+}
+
+fn password(text: &str) -> Result<Secret<String>, Wrong> {
+    short(CREDENTIAL_CHARS_MAX)(text).map(Secret::new)
+}
+
+/// Reads `CAMERA_n_OFFSETS_MS`: sorts, drops doubles.
+fn offsets(text: &str) -> Result<Vec<i64>, Wrong> {
+    let accepted = "up to 9 whole numbers from -10000 to 10000, comma separated, such as -400,0,400";
+    let mut offsets = Vec::new();
+    for item in text.split(',') {
+        let offset: i64 =
+            item.trim().parse().map_err(|_| Wrong::new("not a list of whole numbers", accepted))?;
+        if !(-OFFSET_MS_MAX..=OFFSET_MS_MAX).contains(&offset) {
+            return Err(Wrong::new("out of range", accepted));
+        }
+        offsets.push(offset);
+    }
+    offsets.sort_unstable();
+    offsets.dedup();
+    if offsets.len() > OFFSETS_MAX {
+        return Err(Wrong::new("too many instants", accepted));
+    }
+    Ok(offsets)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{config, problem, problems, warnings};
+    use super::*;
+
+    /// User, password and address of camera 1.
+    fn camera_1(pairs: &[(&str, &str)]) -> (String, Option<(String, String)>) {
+        let Some(SourceConfig::Rtsp(rtsp)) = config(pairs).cameras.remove(0).source else {
+            panic!("no source")
+        };
+        let credentials = rtsp.credentials.map(|c| (c.username, c.password.reveal().clone()));
+        (rtsp.url.into(), credentials)
+    }
+
+    fn user(name: &str, password: &str) -> Option<(String, String)> {
+        Some((name.to_owned(), password.to_owned()))
+    }
+
+    #[test]
+    fn without_variables_there_are_no_cameras() {
+        assert!(config(&[("GPIO_ENABLED", "true"), ("CAMERA_1_IP", "")]).cameras.is_empty());
+    }
+
+    #[test]
+    fn cameras_have_the_established_names_labels_and_pins() {
+        let cameras = config(&[
+            ("CAMERA_1_IP", "10.0.0.1"),
+            ("CAMERA_2_IP", "10.0.0.2"),
+            ("CAMERA_3_IP", "10.0.0.3"),
+            ("CAMERA_16_IP", "10.0.0.16"),
+        ])
+        .cameras;
+        let seen: Vec<_> =
+            cameras.iter().map(|c| (c.number, c.key.as_str(), c.label.as_str(), c.pin)).collect();
+        assert_eq!(
+            seen,
+            [
+                (1, "r1", "Entry", Some(18)),
+                (2, "r2", "Exit", Some(19)),
+                (3, "r3", "Auxiliary", Some(20)),
+                (16, "r16", "Camera 16", None)
+            ]
+        );
+        assert!(cameras.iter().all(|c| c.enabled && c.offsets_ms == [0]));
+    }
+
+    #[test]
+    fn a_camera_is_enabled_by_its_address_and_disabled_by_word() {
+        let enabled = |pairs: &[(&str, &str)]| config(pairs).cameras.remove(0).enabled;
+        assert!(enabled(&[("CAMERA_1_RTSP", "rtsp://cam/")]));
+        assert!(!enabled(&[("CAMERA_1_RTSP", "rtsp://cam/"), ("CAMERA_1_ENABLED", "no")]));
+        assert!(!enabled(&[("CAMERA_1_LABEL", "Gate")]));
+        let text = problem(&[("CAMERA_2_ENABLED", "true")]);
+        assert!(text.starts_with("CAMERA_2_ENABLED: the camera has no address (seen \"true\")"), "{text}");
+    }
+
+    #[test]
+    fn an_address_wins_over_an_ip() {
+        let (url, _) = camera_1(&[("CAMERA_1_RTSP", "rtsp://cam/a"), ("CAMERA_1_IP", "10.0.0.1")]);
+        assert_eq!(url, "rtsp://cam/a");
+    }
+
+    #[test]
+    fn the_cameras_own_user_wins_then_the_address_then_the_common_one() {
+        let common = [("CAMERA_USERNAME", "common"), ("CAMERA_PASSWORD", " c ")];
+        let plain = ("CAMERA_1_RTSP", "rtsp://cam/");
+        let with_user = ("CAMERA_1_RTSP", "rtsp://url:u@cam/");
+        assert_eq!(camera_1(&[plain]).1, None);
+        assert_eq!(camera_1(&[common[0], common[1], plain]).1, user("common", " c "));
+        assert_eq!(camera_1(&[common[0], common[1], with_user]).1, user("url", "u"));
+        let own = [("CAMERA_1_USERNAME", "own"), ("CAMERA_1_PASSWORD", "o")];
+        assert_eq!(camera_1(&[common[0], common[1], own[0], own[1], with_user]).1, user("own", "o"));
+        assert_eq!(camera_1(&[common[0], common[1], own[0], plain]).1, user("own", " c "));
+        assert_eq!(camera_1(&[own[0], plain]).1, user("own", ""));
+    }
+
+    #[test]
+    fn a_password_without_a_user_is_one_problem() {
+        let text = problem(&[("CAMERA_PASSWORD", "x"), ("CAMERA_1_IP", "a"), ("CAMERA_2_IP", "b")]);
+        assert!(text.starts_with("CAMERA_PASSWORD: there is a password and no user name"), "{text}");
+        let text = problem(&[("CAMERA_1_PASSWORD", "x"), ("CAMERA_1_IP", "a")]);
+        assert!(text.starts_with("CAMERA_1_PASSWORD: there is a password and no user name"), "{text}");
+    }
+
+    #[test]
+    fn two_cameras_on_one_pin_or_with_one_name_are_problems() {
+        let both = [("CAMERA_1_IP", "a"), ("CAMERA_2_IP", "b")];
+        let text = problem(&[both[0], both[1], ("GPIO_CAMERA_2_PIN", "18")]);
+        assert!(text.starts_with("GPIO_CAMERA_2_PIN: 18 is the pin of camera 1 already"), "{text}");
+        let text = problem(&[both[0], both[1], ("CAMERA_2_NAME", "r1")]);
+        assert!(text.starts_with("CAMERA_2_NAME: r1 is the name of camera 1 already"), "{text}");
+        let cameras =
+            config(&[both[0], both[1], ("GPIO_CAMERA_1_PIN", "none"), ("GPIO_CAMERA_2_PIN", "18")]).cameras;
+        assert_eq!((cameras[0].pin, cameras[1].pin), (None, Some(18)));
+    }
+
+    #[test]
+    fn offsets_are_sorted_and_counted_once() {
+        let parsed =
+            |text: &str| config(&[("CAMERA_1_IP", "a"), ("CAMERA_1_OFFSETS_MS", text)]).cameras.remove(0);
+        assert_eq!(parsed("400, 0,-400,0").offsets_ms, [-400, 0, 400]);
+        for text in ["x", "1,,2", "10001", "-10001", "1.5", "1,2,3,4,5,6,7,8,9,10", "9999999999999999999999"]
+        {
+            let text = problem(&[("CAMERA_1_IP", "a"), ("CAMERA_1_OFFSETS_MS", text)]);
+            assert!(text.starts_with("CAMERA_1_OFFSETS_MS: "), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_this_version_cannot_do_is_refused_with_the_reason() {
+        let text = problem(&[("CAMERA_1_RTSP", "rtsps://u:hunter2@cam/")]);
+        assert!(
+            text.contains("rtsps") && text.contains("(value hidden)") && !text.contains("hunter2"),
+            "{text}"
+        );
+        let text = problem(&[("CAMERA_1_SNAPSHOT_URL", "http://u:hunter2@cam/a.jpg")]);
+        assert!(text.contains("not part of this version") && !text.contains("hunter2"), "{text}");
+    }
+
+    #[test]
+    fn every_mistake_of_a_camera_is_reported() {
+        let list = problems(&[
+            ("CAMERA_1_RTSP", "http://cam"),
+            ("CAMERA_1_IP", "1.2.3"),
+            ("CAMERA_1_ENABLED", "ja"),
+            ("CAMERA_1_NAME", "Gate 1"),
+            ("CAMERA_1_LABEL", &"x".repeat(65)),
+            ("CAMERA_1_TRANSPORT", "http"),
+            ("GPIO_CAMERA_1_PIN", "99"),
+        ]);
+        assert_eq!(list.len(), 7, "{list:#?}");
+    }
+
+    #[test]
+    fn a_camera_that_cannot_be_and_a_pin_without_a_camera_are_reported() {
+        for name in ["CAMERA_0_IP", "CAMERA_17_IP", "GPIO_CAMERA_17_PIN"] {
+            let text = problem(&[(name, "1")]);
+            assert!(text.starts_with(&format!("{name}: there is no camera of this number")), "{text}");
+        }
+        let list = warnings(&[("GPIO_CAMERA_2_PIN", "5")]);
+        assert_eq!(list, ["GPIO_CAMERA_2_PIN: there is no camera 2, so its contact is not watched"]);
+    }
+}

@@ -1,0 +1,183 @@
+//! The effective configuration as an environment file, with secrets hidden.
+
+use std::fmt::{Display, Write};
+
+use super::address::shown_url;
+use super::values::word;
+use super::{
+    ApiTargetConfig, CameraConfig, Config, SourceConfig, UploadConfig, WebAccess, camera, gpio, log,
+};
+
+impl Config {
+    /// Every setting as a `NAME=value` line that could be read back. What is secret stands in a comment that says it
+    /// is set; reading the lines back gives the same configuration without the secrets.
+    pub fn describe(&self) -> String {
+        let mut lines = Lines::default();
+        for camera in &self.cameras {
+            describe_camera(&mut lines, camera);
+        }
+        lines.set("GPIO_ENABLED", self.gpio.enabled);
+        lines.set("GPIO_TRIGGER_ENABLED", self.gpio.trigger_enabled);
+        lines.set("GPIO_BOUNCE_TIME", self.gpio.bounce.as_millis());
+        lines.set("GPIO_BACKEND", word(gpio::BACKENDS, &self.gpio.backend));
+        lines.set("GPIO_ACTIVE", word(gpio::ACTIVE_LEVELS, &self.gpio.active));
+        lines.set_some("GPIO_CHIP", self.gpio.chip.as_ref());
+        describe_upload(&mut lines, &self.upload);
+        lines.set("IMAGE_STORAGE_PATH", self.storage.images.display());
+        lines.set("DATABASE_PATH", self.storage.database.display());
+        lines.set("IMAGE_RETENTION_DAYS", self.storage.retention_days);
+        lines.set("CLEANUP_INTERVAL_HOURS", self.storage.cleanup_interval.as_secs() / 3600);
+        lines.set_some("STORAGE_MAX_BYTES", self.storage.max_bytes);
+        lines.set_some("STORAGE_MIN_FREE_BYTES", self.storage.min_free_bytes);
+        lines.set("BIND_IP", self.web.bind.ip());
+        lines.set("BIND_PORT", self.web.bind.port());
+        lines.set("WEB_AUTH_ENABLED", self.web.access == WebAccess::Password);
+        if self.web.password_hash.is_some() {
+            lines.comment("WEB_PASSWORD_HASH is set (value hidden)");
+        }
+        lines.set("LOG_LEVEL", &self.log.filter);
+        lines.set("LOG_FORMAT", word(log::FORMATS, &self.log.format));
+        lines.0
+    }
+}
+
+fn describe_camera(lines: &mut Lines, camera: &CameraConfig) {
+    let name = |suffix: &str| format!("CAMERA_{}_{suffix}", camera.number);
+    lines.set(&name("NAME"), &camera.key);
+    lines.set(&name("LABEL"), &camera.label);
+    lines.set(&name("ENABLED"), camera.enabled);
+    match &camera.source {
+        None => {}
+        Some(SourceConfig::Rtsp(rtsp)) => {
+            lines.set(&name("RTSP"), shown_url(&rtsp.url));
+            if rtsp.credentials.is_some() {
+                lines.comment(format_args!("{} and PASSWORD are set (values hidden)", name("USERNAME")));
+            }
+            lines.set(&name("TRANSPORT"), word(camera::TRANSPORTS, &rtsp.transport));
+        }
+    }
+    let offsets: Vec<_> = camera.offsets_ms.iter().map(ToString::to_string).collect();
+    lines.set(&name("OFFSETS_MS"), offsets.join(","));
+    let pin = camera.pin.map_or_else(|| "none".to_owned(), |pin| pin.to_string());
+    lines.set(&format!("GPIO_CAMERA_{}_PIN", camera.number), pin);
+}
+
+fn describe_upload(lines: &mut Lines, upload: &UploadConfig) {
+    lines.set("UPLOAD_ENABLED", upload.enabled);
+    lines.set("BACKGROUND_UPLOAD", upload.background);
+    if let Some(api) = &upload.api {
+        describe_api(lines, api);
+    }
+    lines.set("UPLOAD_QUEUE_SIZE", upload.prefetch);
+    lines.set("OFFLINE_RETRY_INTERVAL", upload.retry_interval.as_secs());
+    lines.set("CONNECTIVITY_CHECK_INTERVAL", upload.check_interval.as_secs());
+}
+
+fn describe_api(lines: &mut Lines, api: &ApiTargetConfig) {
+    let whole = api.url.reveal();
+    let mut shown = whole.clone();
+    shown.set_query(None);
+    let shown = shown_url(&shown);
+    if shown != whole.as_str() {
+        lines.comment("S3_API_URL has more than is shown: user, password or query are hidden");
+    }
+    lines.set("UPLOAD_TARGETS", "api");
+    lines.set("S3_API_URL", shown);
+    lines.set("UPLOAD_FIELD_NAME", &api.field_name);
+    if !api.headers.is_empty() {
+        let names: Vec<_> = api.headers.iter().map(|(name, _)| name.as_str()).collect();
+        lines.comment(format_args!("UPLOAD_HEADERS is set: {} (values hidden)", names.join(", ")));
+    }
+}
+
+/// Lines of an environment file.
+#[derive(Default)]
+struct Lines(String);
+
+impl Lines {
+    fn set(&mut self, name: &str, value: impl Display) {
+        let value = quoted(&value.to_string());
+        // Writing to a String cannot fail.
+        let _ = writeln!(self.0, "{name}={value}");
+    }
+
+    fn set_some(&mut self, name: &str, value: Option<impl Display>) {
+        if let Some(value) = value {
+            self.set(name, value);
+        }
+    }
+
+    fn comment(&mut self, text: impl Display) {
+        // Writing to a String cannot fail.
+        let _ = writeln!(self.0, "# {text}");
+    }
+}
+
+/// `value` as an environment file wants it: plain, in single quotes, or in double quotes and escaped if it has a single
+/// quote or a backslash (dotenvy takes a backslash before the closing single quote for an escape).
+fn quoted(value: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "_-.,:/=+[]?&%*".contains(c);
+    if value.chars().all(plain) {
+        value.to_owned()
+    } else if !value.contains(['\'', '\\']) {
+        format!("'{value}'")
+    } else {
+        let escaped: String =
+            value.chars().flat_map(|c| "\"\\$".contains(c).then_some('\\').into_iter().chain([c])).collect();
+        format!("\"{escaped}\"")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::config;
+    use super::super::{Config, Env};
+
+    const FULL: &[(&str, &str)] = &[
+        ("CAMERA_1_RTSP", "rtsp://bob:hunter2@10.0.0.1:8554/live/ch=1&password=hunter2"),
+        ("CAMERA_1_LABEL", "Gate \"A\" $5 it's \\ here"),
+        ("CAMERA_1_OFFSETS_MS", "-400,0,400"),
+        ("CAMERA_2_ENABLED", "false"),
+        ("CAMERA_2_LABEL", "back #2"),
+        ("GPIO_CAMERA_2_PIN", "none"),
+        ("CAMERA_USERNAME", "common"),
+        ("CAMERA_PASSWORD", "hunter2"),
+        ("GPIO_CHIP", "/dev/gpiochip0"),
+        ("S3_API_URL", "https://bob:hunter2@api.example/up?token=hunter2"),
+        ("UPLOAD_HEADERS", "X-Key: hunter2"),
+        ("STORAGE_MAX_BYTES", "1G"),
+        ("IMAGE_STORAGE_PATH", "/srv/our gate/images"),
+        ("BIND_IP", "::1"),
+        ("WEB_AUTH_ENABLED", "false"),
+        (
+            "WEB_PASSWORD_HASH",
+            "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$RdescudvJCsgt3ub+b0dWRWJTmaaJObGl2ZgZAa1bGI",
+        ),
+        ("LOG_LEVEL", "info,camera_capture::upload=debug"),
+    ];
+
+    #[test]
+    fn the_description_reads_back_to_itself_apart_from_secrets() {
+        for pairs in [&[][..], FULL] {
+            let first = config(pairs).describe();
+            let env = Env::from_file(first.as_bytes(), "described");
+            let (again, warnings) = Config::parse(&env).unwrap();
+            assert_eq!(warnings, []);
+            let settings = |text: &str| {
+                let lines = text.lines().filter(|line| !line.starts_with('#'));
+                lines.map(str::to_owned).collect::<Vec<_>>()
+            };
+            assert_eq!(settings(&again.describe()), settings(&first));
+        }
+    }
+
+    #[test]
+    fn no_secret_stands_in_the_description() {
+        let text = config(FULL).describe();
+        for secret in ["hunter2", "bob", "argon2id", "RdescudvJCs"] {
+            assert!(!text.contains(secret), "{secret} in\n{text}");
+        }
+        assert!(text.contains("CAMERA_1_USERNAME and PASSWORD are set"), "{text}");
+        assert!(text.contains("# UPLOAD_HEADERS is set: X-Key (values hidden)"), "{text}");
+    }
+}

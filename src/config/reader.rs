@@ -1,0 +1,113 @@
+//! Typed look-up that collects every problem instead of stopping at the first.
+//!
+//! A section reads all its variables into `Result`s first and uses `?` only afterwards, so one mistake never hides
+//! another.
+
+use std::collections::BTreeSet;
+
+use super::env::Env;
+use super::problem::{Problem, Seen, Warning, Wrong};
+use super::variables::{self, Variable};
+
+/// The problem is in the list already; there is nothing left to say.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reported;
+
+/// What a section gets.
+pub(super) type Read<T> = Result<T, Reported>;
+
+/// Reads variables and remembers what was wrong.
+pub(super) struct Reader<'a> {
+    env: &'a Env,
+    pub(super) problems: Vec<Problem>,
+    pub(super) warnings: Vec<Warning>,
+    /// Everything that was asked for, for the test that the table and the code agree.
+    pub(super) asked: BTreeSet<String>,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(env: &'a Env) -> Self {
+        Self { env, problems: env.problems.clone(), warnings: env.warnings.clone(), asked: BTreeSet::new() }
+    }
+
+    /// The environment itself.
+    pub(super) fn env(&self) -> &'a Env {
+        self.env
+    }
+
+    /// The value of a variable that may be unset and has no default. White space around it is dropped, except around
+    /// a secret, which may be meant.
+    pub(super) fn optional<T>(
+        &mut self,
+        name: &str,
+        parse: impl FnOnce(&str) -> Result<T, Wrong>,
+    ) -> Read<Option<T>> {
+        self.asked.insert(name.to_owned());
+        let Some(text) = self.env.get(name) else { return Ok(None) };
+        let text = if is_secret(name) { text } else { text.trim() };
+        if text.is_empty() {
+            return Ok(None);
+        }
+        if text.chars().any(char::is_control) {
+            let wrong = Wrong::new("contains a control character", "printable characters on one line");
+            return Err(self.refuse(name, &wrong));
+        }
+        match parse(text) {
+            Ok(value) => Ok(Some(value)),
+            Err(wrong) => Err(self.refuse(name, &wrong)),
+        }
+    }
+
+    /// The value of a variable, or its default from the table, if it has one.
+    pub(super) fn with_default<T>(
+        &mut self,
+        name: &str,
+        parse: impl Fn(&str) -> Result<T, Wrong>,
+    ) -> Read<Option<T>> {
+        if let Some(value) = self.optional(name, &parse)? {
+            return Ok(Some(value));
+        }
+        match variables::find(name).and_then(|(variable, number)| default(variable, number)) {
+            Some(text) => parse(&text).map(Some).map_err(|wrong| self.refuse(name, &wrong)),
+            None => Ok(None),
+        }
+    }
+
+    /// The value of a variable that has a default in the table.
+    pub(super) fn required<T>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, Wrong>) -> Read<T> {
+        self.with_default(name, parse)?
+            .ok_or_else(|| self.refuse(name, &Wrong::new("is not set", "any value")))
+    }
+
+    /// Records a problem.
+    pub(super) fn refuse(&mut self, name: &str, wrong: &Wrong) -> Reported {
+        let seen = match self.env.get(name) {
+            Some(text) if !is_secret(name) => Seen::Open(text),
+            Some(_) => Seen::Hidden,
+            None => Seen::Absent,
+        };
+        self.problems.push(Problem::new(name, seen, wrong));
+        Reported
+    }
+
+    /// Records a warning.
+    pub(super) fn warn(&mut self, name: &str, text: impl std::fmt::Display) {
+        self.warnings.push(Warning::new(name, text));
+    }
+
+    /// Refuses a variable this version does not act on, if it is set.
+    pub(super) fn refuse_unsupported(&mut self, name: &str, reason: &str, accepted: &str) {
+        self.asked.insert(name.to_owned());
+        if self.env.get(name).is_some() {
+            self.refuse(name, &Wrong::new(reason, accepted));
+        }
+    }
+}
+
+fn is_secret(name: &str) -> bool {
+    variables::find(name).is_none_or(|(variable, _)| variable.secret)
+}
+
+fn default(variable: &Variable, number: Option<u32>) -> Option<String> {
+    variable.default_for(number.and_then(|number| u8::try_from(number).ok()).unwrap_or(0))
+}

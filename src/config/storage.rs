@@ -1,0 +1,111 @@
+//! `IMAGE_…`, `STORAGE_…`, `DATABASE_PATH`, `CLEANUP_…`: disk and database.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::problem::Wrong;
+use super::reader::{Read, Reader};
+use super::values::{bytes, path, whole};
+
+/// Longest `IMAGE_RETENTION_DAYS`, about a hundred years: "for ever" without an overflow anywhere.
+const RETENTION_DAYS_MAX: u64 = 36_500;
+
+/// Longest `CLEANUP_INTERVAL_HOURS`, a year.
+const CLEANUP_HOURS_MAX: u64 = 8_760;
+
+/// File name of the database when `DATABASE_PATH` does not say otherwise.
+const DATABASE_NAME: &str = "camera-capture.db";
+
+/// Disk and database.
+#[derive(Clone, Debug)]
+pub struct StorageConfig {
+    /// `IMAGE_STORAGE_PATH`; relative ones count from the working directory.
+    pub images: PathBuf,
+    /// `DATABASE_PATH`, default `camera-capture.db` beside the images' directory.
+    pub database: PathBuf,
+    /// `IMAGE_RETENTION_DAYS`, 1 to 36500.
+    pub retention_days: u32,
+    /// `CLEANUP_INTERVAL_HOURS`, an hour to a year.
+    pub cleanup_interval: Duration,
+    /// `STORAGE_MAX_BYTES`, if there is a limit; at least 1 MiB.
+    pub max_bytes: Option<u64>,
+    /// `STORAGE_MIN_FREE_BYTES`, if there is a floor; at least 1 MiB.
+    pub min_free_bytes: Option<u64>,
+}
+
+impl StorageConfig {
+    pub(super) fn read(reader: &mut Reader<'_>) -> Read<Self> {
+        let images = reader.required("IMAGE_STORAGE_PATH", path);
+        let database = reader.optional("DATABASE_PATH", path);
+        let days = reader.required("IMAGE_RETENTION_DAYS", whole(1..=RETENTION_DAYS_MAX, "days"));
+        let hours = reader.required("CLEANUP_INTERVAL_HOURS", whole(1..=CLEANUP_HOURS_MAX, "hours"));
+        let max_bytes = reader.optional("STORAGE_MAX_BYTES", bytes);
+        let min_free_bytes = reader.optional("STORAGE_MIN_FREE_BYTES", bytes);
+
+        let (images, database) = (images?, database?);
+        if database.as_ref().is_some_and(|database| database.starts_with(&images)) {
+            let wrong = Wrong::new("lies in the images' directory", "a path outside IMAGE_STORAGE_PATH");
+            return Err(reader.refuse("DATABASE_PATH", &wrong));
+        }
+        Ok(Self {
+            database: database.unwrap_or_else(|| images.with_file_name(DATABASE_NAME)),
+            images,
+            // The range above fits.
+            retention_days: u32::try_from(days?).unwrap_or(u32::MAX),
+            cleanup_interval: Duration::from_secs(hours? * 3600),
+            max_bytes: max_bytes?,
+            min_free_bytes: min_free_bytes?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{config, problem};
+    use super::*;
+
+    #[test]
+    fn the_database_lies_beside_the_images_unless_told_otherwise() {
+        let database = |pairs: &[(&str, &str)]| config(pairs).storage.database;
+        assert_eq!(database(&[]), PathBuf::from("camera-capture.db"));
+        assert_eq!(
+            database(&[("IMAGE_STORAGE_PATH", "/srv/gate/images")]),
+            PathBuf::from("/srv/gate/camera-capture.db")
+        );
+        assert_eq!(database(&[("DATABASE_PATH", "/srv/x.db")]), PathBuf::from("/srv/x.db"));
+    }
+
+    #[test]
+    fn limits_are_read() {
+        let storage = config(&[
+            ("IMAGE_RETENTION_DAYS", "7"),
+            ("CLEANUP_INTERVAL_HOURS", "1"),
+            ("STORAGE_MAX_BYTES", "20G"),
+            ("STORAGE_MIN_FREE_BYTES", "512MiB"),
+        ])
+        .storage;
+        assert_eq!((storage.retention_days, storage.cleanup_interval), (7, Duration::from_secs(3600)));
+        assert_eq!((storage.max_bytes, storage.min_free_bytes), (Some(20_000_000_000), Some(512 << 20)));
+        let storage = config(&[]).storage;
+        assert_eq!((storage.retention_days, storage.cleanup_interval), (120, Duration::from_secs(86_400)));
+        assert_eq!((storage.max_bytes, storage.min_free_bytes), (None, None));
+    }
+
+    #[test]
+    fn what_would_lose_pictures_is_a_problem() {
+        for (name, value) in [
+            ("IMAGE_RETENTION_DAYS", "0"),
+            ("IMAGE_RETENTION_DAYS", "36501"),
+            ("CLEANUP_INTERVAL_HOURS", "0"),
+            ("CLEANUP_INTERVAL_HOURS", "8761"),
+            ("IMAGE_STORAGE_PATH", "/"),
+            ("IMAGE_STORAGE_PATH", "~/images"),
+            ("DATABASE_PATH", "images"),
+            ("DATABASE_PATH", "images/x.db"),
+            ("STORAGE_MAX_BYTES", "10"),
+            ("STORAGE_MIN_FREE_BYTES", "lots"),
+        ] {
+            assert!(problem(&[(name, value)]).starts_with(&format!("{name}: ")), "{name}={value}");
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! Every variable the program reads: the one table behind look-up, defaults, warnings and `env.example`.
+//!
+//! An `n` between underscores stands for the number of a camera, 1 to 16. A default is the text that would be read
+//! if the variable were set to it, so the table cannot disagree with the code.
+
+/// Highest `n` of `CAMERA_n_…`.
+pub(super) const CAMERA_NUMBER_MAX: u8 = 16;
+
+/// A variable of the environment.
+#[derive(Debug)]
+pub struct Variable {
+    /// Its name; `_n_` stands for the number of a camera.
+    pub name: &'static str,
+    /// What holds when it is unset or empty.
+    pub default: Fallback,
+    /// What it is, in one line.
+    pub summary: &'static str,
+    /// Whether its value is, or may contain, something that must not be printed.
+    pub secret: bool,
+}
+
+/// What holds when a variable is unset.
+#[derive(Debug)]
+pub enum Fallback {
+    /// Nothing, or something that follows from other variables, as the summary says.
+    None,
+    /// This text.
+    Text(&'static str),
+    /// This text for camera 1, 2, 3; nothing for the others.
+    FirstThree([&'static str; 3]),
+    /// This text for camera 1, 2, 3; for the others this one with the number behind it.
+    Numbered([&'static str; 3], &'static str),
+}
+
+impl Variable {
+    /// The default text, for camera `n` if the name has an `n`.
+    pub fn default_for(&self, n: u8) -> Option<String> {
+        let first_three = |texts: &[&'static str; 3]| {
+            let index = usize::from(n).checked_sub(1)?;
+            texts.get(index).map(|text| (*text).to_owned())
+        };
+        match &self.default {
+            Fallback::None => None,
+            Fallback::Text(text) => Some((*text).to_owned()),
+            Fallback::FirstThree(texts) => first_three(texts),
+            Fallback::Numbered(texts, stem) => first_three(texts).or_else(|| Some(format!("{stem}{n}"))),
+        }
+    }
+
+    /// The name for camera `n`; the name itself if it has no `n`.
+    pub fn name_for(&self, n: u8) -> String {
+        match self.halves() {
+            Some((head, tail)) => format!("{head}{n}{tail}"),
+            None => self.name.to_owned(),
+        }
+    }
+
+    /// Whether there is one for each camera.
+    pub fn is_per_camera(&self) -> bool {
+        self.halves().is_some()
+    }
+
+    /// What stands before and after the `n`.
+    fn halves(&self) -> Option<(&'static str, &'static str)> {
+        let at = self.name.find("_n_")?;
+        Some((&self.name[..=at], &self.name[at + 2..]))
+    }
+
+    /// The number in `name`, if `name` is this variable's for some camera, existing or not.
+    fn number_in(&self, name: &str) -> Option<u32> {
+        let (head, tail) = self.halves()?;
+        let digits = name.strip_prefix(head)?.strip_suffix(tail)?;
+        let canonical = digits == "0" || !digits.starts_with('0');
+        if !canonical || digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+            return None;
+        }
+        // More digits than fit are a camera that does not exist, too.
+        Some(digits.parse().unwrap_or(u32::MAX))
+    }
+}
+
+/// The variable called `name`, and the number of the camera in it, which may be out of range.
+pub(super) fn find(name: &str) -> Option<(&'static Variable, Option<u32>)> {
+    VARIABLES.iter().find_map(|variable| {
+        if variable.name == name && !variable.is_per_camera() {
+            return Some((variable, None));
+        }
+        variable.number_in(name).map(|number| (variable, Some(number)))
+    })
+}
+
+const fn open(name: &'static str, default: Fallback, summary: &'static str) -> Variable {
+    Variable { name, default, summary, secret: false }
+}
+
+const fn secret(name: &'static str, summary: &'static str) -> Variable {
+    Variable { name, default: Fallback::None, summary, secret: true }
+}
+
+/// All of them, in the order of `env.example`.
+pub const VARIABLES: &[Variable] = &[
+    open(
+        "CAMERA_n_IP",
+        Fallback::None,
+        "address of the camera: IPv4, IPv6 or host name, with :port if it is not 554",
+    ),
+    secret(
+        "CAMERA_n_RTSP",
+        "whole address of the stream, rtsp://[user:password@]host[:port]/path; wins over the IP",
+    ),
+    open(
+        "CAMERA_n_ENABLED",
+        Fallback::None,
+        "whether it is used; if unset, true as soon as it has an address",
+    ),
+    open(
+        "CAMERA_n_NAME",
+        Fallback::Numbered(["r1", "r2", "r3"], "r"),
+        "short name in file names and addresses",
+    ),
+    open("CAMERA_n_LABEL", Fallback::Numbered(["Entry", "Exit", "Auxiliary"], "Camera "), "name for people"),
+    open("CAMERA_n_USERNAME", Fallback::None, "user name of this camera, instead of CAMERA_USERNAME"),
+    secret("CAMERA_n_PASSWORD", "password of this camera, instead of CAMERA_PASSWORD"),
+    open("CAMERA_n_TRANSPORT", Fallback::Text("tcp"), "how RTP travels: tcp or udp"),
+    open(
+        "CAMERA_n_OFFSETS_MS",
+        Fallback::Text("0"),
+        "instants kept of each trigger, milliseconds from the edge",
+    ),
+    secret("CAMERA_n_SNAPSHOT_URL", "reserved: a camera that serves single JPEG pictures"),
+    open("CAMERA_USERNAME", Fallback::None, "user name of every camera that has none of its own"),
+    secret("CAMERA_PASSWORD", "password of every camera that has none of its own"),
+    open("GPIO_ENABLED", Fallback::Text("false"), "whether contacts are watched"),
+    open("GPIO_TRIGGER_ENABLED", Fallback::Text("true"), "whether a closing contact takes a picture"),
+    open(
+        "GPIO_CAMERA_n_PIN",
+        Fallback::FirstThree(["18", "19", "20"]),
+        "BCM number of the contact's pin, or none",
+    ),
+    open("GPIO_BOUNCE_TIME", Fallback::Text("300"), "milliseconds a contact is deaf after a trigger"),
+    open("GPIO_BACKEND", Fallback::Text("auto"), "auto, rppal, cdev or sim"),
+    open("GPIO_ACTIVE", Fallback::Text("low"), "level of a closed contact: low or high"),
+    open(
+        "GPIO_CHIP",
+        Fallback::None,
+        "GPIO chip by number, path, name or label; if unset, the header of the Pi",
+    ),
+    open("UPLOAD_ENABLED", Fallback::Text("true"), "whether pictures are delivered"),
+    open(
+        "BACKGROUND_UPLOAD",
+        Fallback::Text("true"),
+        "false: a manual capture answers after its first delivery attempt",
+    ),
+    open(
+        "UPLOAD_TARGETS",
+        Fallback::None,
+        "targets in use, comma separated; if unset, those that are configured",
+    ),
+    secret("S3_API_URL", "HTTP API that takes the pictures"),
+    open("UPLOAD_FIELD_NAME", Fallback::Text("file"), "name of the multipart field"),
+    secret("UPLOAD_HEADERS", "further request headers, Name: value; Name: value"),
+    open(
+        "UPLOAD_QUEUE_SIZE",
+        Fallback::Text("100"),
+        "uploads held in memory; the queue on disk has no limit but the disk",
+    ),
+    open("OFFLINE_RETRY_INTERVAL", Fallback::Text("60"), "longest pause between attempts, seconds"),
+    open(
+        "CONNECTIVITY_CHECK_INTERVAL",
+        Fallback::Text("60"),
+        "pause between checks of an idle target, seconds",
+    ),
+    open("S3_ENDPOINT", Fallback::None, "reserved: delivery to an S3 store"),
+    open("S3_REGION", Fallback::None, "reserved: delivery to an S3 store"),
+    open("S3_BUCKET", Fallback::None, "reserved: delivery to an S3 store"),
+    open("S3_PREFIX", Fallback::None, "reserved: delivery to an S3 store"),
+    secret("S3_ACCESS_KEY_ID", "reserved: delivery to an S3 store"),
+    secret("S3_SECRET_ACCESS_KEY", "reserved: delivery to an S3 store"),
+    secret("DISCORD_WEBHOOK_URL", "reserved: delivery to a Discord channel"),
+    secret("RELAY_URL", "reserved: delivery to another box"),
+    open("IMAGE_STORAGE_PATH", Fallback::Text("images"), "directory of the pictures"),
+    open(
+        "DATABASE_PATH",
+        Fallback::None,
+        "database file; if unset, camera-capture.db beside the images' directory",
+    ),
+    open("IMAGE_RETENTION_DAYS", Fallback::Text("120"), "days a delivered picture is kept"),
+    open("CLEANUP_INTERVAL_HOURS", Fallback::Text("24"), "hours between retention runs"),
+    open("STORAGE_MAX_BYTES", Fallback::None, "most bytes the pictures may take; if unset, no limit"),
+    open("STORAGE_MIN_FREE_BYTES", Fallback::None, "bytes of the disk that stay free; if unset, no floor"),
+    open("BIND_IP", Fallback::Text("0.0.0.0"), "address the dashboard listens on"),
+    open("BIND_PORT", Fallback::Text("9000"), "port of the dashboard; 0 takes a free one"),
+    open("WEB_AUTH_ENABLED", Fallback::Text("true"), "false only together with a loopback BIND_IP"),
+    secret("WEB_PASSWORD_HASH", "argon2id hash of the dashboard's password; counts until one is set"),
+    open("LOG_LEVEL", Fallback::Text("info"), "off, error, warn, info, debug, trace, or a filter"),
+    open("LOG_FORMAT", Fallback::Text("text"), "text or json"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(name: &str) -> Option<(&'static str, Option<u32>)> {
+        find(name).map(|(variable, number)| (variable.name, number))
+    }
+
+    #[test]
+    fn a_name_with_a_number_is_found_for_any_number_written_plainly() {
+        assert_eq!(found("CAMERA_1_IP"), Some(("CAMERA_n_IP", Some(1))));
+        assert_eq!(found("GPIO_CAMERA_16_PIN"), Some(("GPIO_CAMERA_n_PIN", Some(16))));
+        assert_eq!(found("CAMERA_0_IP"), Some(("CAMERA_n_IP", Some(0))));
+        assert_eq!(found("CAMERA_99999999999_IP"), Some(("CAMERA_n_IP", Some(u32::MAX))));
+        assert_eq!(found("CAMERA_01_IP"), None);
+        assert_eq!(found("CAMERA__IP"), None);
+        assert_eq!(found("CAMERA_n_IP"), None);
+        assert_eq!(found("CAMERA_USERNAME"), Some(("CAMERA_USERNAME", None)));
+    }
+
+    #[test]
+    fn the_first_three_cameras_have_names_and_pins_and_the_others_a_number() {
+        let default = |name: &str, n| find(name).and_then(|(variable, _)| variable.default_for(n));
+        assert_eq!(default("CAMERA_1_LABEL", 2).as_deref(), Some("Exit"));
+        assert_eq!(default("CAMERA_1_LABEL", 4).as_deref(), Some("Camera 4"));
+        assert_eq!(default("CAMERA_1_NAME", 12).as_deref(), Some("r12"));
+        assert_eq!(default("GPIO_CAMERA_1_PIN", 3).as_deref(), Some("20"));
+        assert_eq!(default("GPIO_CAMERA_1_PIN", 4), None);
+    }
+
+    #[test]
+    fn no_name_stands_twice() {
+        let mut names: Vec<_> = VARIABLES.iter().map(|variable| variable.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), VARIABLES.len());
+    }
+}

@@ -1,0 +1,201 @@
+//! `BIND_…`, `WEB_…`: the dashboard.
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::Secret;
+use super::problem::Wrong;
+use super::reader::{Read, Reader};
+use super::values::{boolean, whole};
+
+/// Most memory a hash may ask for, KiB: 128 MiB. Checking a password costs what its hash says, and a Pi has little.
+const HASH_MEMORY_KIB_MAX: u32 = 131_072;
+
+/// Most passes a hash may ask for.
+const HASH_PASSES_MAX: u32 = 10;
+
+/// Most lanes a hash may ask for.
+const HASH_LANES_MAX: u32 = 8;
+
+/// Dashboard.
+#[derive(Clone, Debug)]
+pub struct WebConfig {
+    /// `BIND_IP` and `BIND_PORT`; port 0 lets the kernel choose.
+    pub bind: SocketAddr,
+    /// Who may look.
+    pub access: WebAccess,
+    /// `WEB_PASSWORD_HASH`, a PHC string; counts until a password is set.
+    pub password_hash: Option<Secret<String>>,
+}
+
+/// Who may use the dashboard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WebAccess {
+    /// Whoever has the password.
+    Password,
+    /// Whoever is on this machine (`WEB_AUTH_ENABLED=false` on a loopback address).
+    Loopback,
+    /// The demonstration: like [`WebAccess::Loopback`], and the page says so.
+    Demo,
+}
+
+impl WebConfig {
+    pub(super) fn read(reader: &mut Reader<'_>) -> Read<Self> {
+        let ip = reader.required("BIND_IP", ip);
+        let port = reader.required("BIND_PORT", whole(0..=u64::from(u16::MAX), ""));
+        let auth_enabled = reader.required("WEB_AUTH_ENABLED", boolean);
+        let hash = reader.optional("WEB_PASSWORD_HASH", |text| {
+            check_hash(text.trim()).map(|()| Secret::new(text.trim().to_owned()))
+        });
+
+        let ip = ip?;
+        let access = match auth_enabled? {
+            true => WebAccess::Password,
+            false if ip.to_canonical().is_loopback() => WebAccess::Loopback,
+            false => {
+                let what = format!("without a password the dashboard would be open to all who reach {ip}");
+                let wrong = Wrong::new(what, "true, or false together with BIND_IP=127.0.0.1 or BIND_IP=::1");
+                return Err(reader.refuse("WEB_AUTH_ENABLED", &wrong));
+            }
+        };
+        // The range above fits.
+        let port = u16::try_from(port?).unwrap_or(0);
+        Ok(Self { bind: SocketAddr::new(ip, port), access, password_hash: hash? })
+    }
+}
+
+/// An IPv4 or IPv6 address, the latter with or without brackets.
+fn ip(text: &str) -> Result<IpAddr, Wrong> {
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    bare.parse().map_err(|_| {
+        Wrong::new(
+            "not an IP address",
+            "an address of this machine, 0.0.0.0 or :: for all of them, 127.0.0.1 for none",
+        )
+    })
+}
+
+/// Checks that `text` is an argon2id hash in PHC form
+/// (`$argon2id$v=19$m=19456,t=2,p=1$<salt>$<hash>`, RFC 9106 and the PHC string format) of bearable cost.
+fn check_hash(text: &str) -> Result<(), Wrong> {
+    let accepted = "the argon2id hash of a password, $argon2id$v=19$m=…,t=…,p=…$salt$hash with m up to 131072, \
+                    t up to 10, p up to 8; in single quotes in an environment file";
+    let wrong = |what: &str| Wrong::new(what, accepted);
+    let fields: Vec<&str> = text.split('$').collect();
+    let ["", "argon2id", "v=19", parameters, salt, hash] = fields[..] else {
+        return Err(wrong("not an argon2id hash"));
+    };
+    let mut numbers = [0_u32; 3];
+    let mut given = parameters.split(',');
+    for (number, name) in numbers.iter_mut().zip(["m=", "t=", "p="]) {
+        let digits = given.next().and_then(|parameter| parameter.strip_prefix(name)).unwrap_or_default();
+        // A leading zero is not canonical, and verifiers differ over it.
+        let plain = digits.bytes().all(|b| b.is_ascii_digit()) && !digits.starts_with('0');
+        *number = digits
+            .parse()
+            .ok()
+            .filter(|_| plain)
+            .ok_or_else(|| wrong("the parameters are not m, t and p"))?;
+    }
+    if given.next().is_some() {
+        return Err(wrong("the parameters are not m, t and p"));
+    }
+    let [memory, passes, lanes] = numbers;
+    if memory > HASH_MEMORY_KIB_MAX || passes > HASH_PASSES_MAX || lanes > HASH_LANES_MAX {
+        return Err(wrong("costs too much to check"));
+    }
+    if memory < 8 * lanes {
+        return Err(wrong("m is below 8 times p"));
+    }
+    // 8 to 48 bytes of salt, 16 to 64 bytes of hash, in base64 without padding.
+    let base64 = |text: &str, length: std::ops::RangeInclusive<usize>| {
+        length.contains(&text.len())
+            && text.len() % 4 != 1
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'+' || b == b'/')
+    };
+    if base64(salt, 11..=64) && base64(hash, 22..=86) {
+        Ok(())
+    } else {
+        Err(wrong("salt or hash is cut off"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{config, problem};
+    use super::*;
+
+    const HASH: &str =
+        "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$RdescudvJCsgt3ub+b0dWRWJTmaaJObGl2ZgZAa1bGI";
+
+    #[test]
+    fn the_dashboard_listens_everywhere_and_wants_a_password() {
+        let web = config(&[]).web;
+        assert_eq!((web.bind, web.access), ("0.0.0.0:9000".parse().unwrap(), WebAccess::Password));
+        assert!(web.password_hash.is_none());
+    }
+
+    #[test]
+    fn an_address_of_either_family_and_port_0_are_read() {
+        let bind = |ip, port| config(&[("BIND_IP", ip), ("BIND_PORT", port)]).web.bind.to_string();
+        assert_eq!(bind("127.0.0.1", "0"), "127.0.0.1:0");
+        assert_eq!(bind("[::]", "80"), "[::]:80");
+    }
+
+    #[test]
+    fn the_password_can_be_left_out_on_a_loopback_address_only() {
+        for ip in ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"] {
+            let web = config(&[("BIND_IP", ip), ("WEB_AUTH_ENABLED", "false")]).web;
+            assert_eq!(web.access, WebAccess::Loopback, "{ip}");
+        }
+        for ip in ["", "0.0.0.0", "::", "192.168.1.33", "::ffff:10.0.0.1"] {
+            let text = problem(&[("BIND_IP", ip), ("WEB_AUTH_ENABLED", "false")]);
+            assert!(text.starts_with("WEB_AUTH_ENABLED: without a password"), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_or_port_is_a_problem() {
+        for (name, value) in [
+            ("BIND_IP", "localhost"),
+            ("BIND_IP", "192.168.1.300"),
+            ("BIND_IP", "127.0.0.1:9000"),
+            ("BIND_PORT", "65536"),
+            ("BIND_PORT", "-1"),
+            ("BIND_PORT", "http"),
+        ] {
+            assert!(problem(&[(name, value)]).starts_with(&format!("{name}: ")), "{name}={value}");
+        }
+    }
+
+    #[test]
+    fn a_hash_is_taken_as_it_is() {
+        let hash = config(&[("WEB_PASSWORD_HASH", HASH)]).web.password_hash.unwrap();
+        assert_eq!(hash.reveal(), HASH);
+    }
+
+    #[test]
+    fn a_hash_that_is_none_or_costs_too_much_is_a_problem_and_is_not_shown() {
+        for (from, to) in [
+            ("argon2id", "argon2i"),
+            ("v=19", "v=16"),
+            ("m=19456", "m=131073"),
+            ("m=19456", "m=7"),
+            ("m=19456", "m=019456"),
+            ("m=19456", "m=99999999999"),
+            ("t=2", "t=11"),
+            ("t=2", "t=0"),
+            ("p=1", "p=9"),
+            ("p=1", "p=1,keyid=AA"),
+            ("c29tZXNhbHRzb21lc2FsdA", "c29t"),
+            ("ZAa1bGI", "!"),
+            ("$argon2id", "hunter2"),
+        ] {
+            let text = problem(&[("WEB_PASSWORD_HASH", &HASH.replace(from, to))]);
+            assert!(
+                text.starts_with("WEB_PASSWORD_HASH: ") && text.contains("(value hidden)"),
+                "{to}: {text}"
+            );
+            assert!(!text.contains("hunter2") && !text.contains("RdescudvJCs"), "{text}");
+        }
+    }
+}
