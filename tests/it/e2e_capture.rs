@@ -12,7 +12,7 @@ use super::support::picture::{instant_shown, sha256};
 use super::support::receiver::Receiver;
 use super::support::rtsp::{Auth, FULL_HD, RtspPeer, USER, is_available};
 use super::support::setup::Setup;
-use super::support::{machine_alone, percentile, scale, wait_until};
+use super::support::{machine_alone, percentile, report, scale, wait_until};
 
 const CAMERAS: [&str; 3] = ["r1", "r2", "r3"];
 
@@ -82,7 +82,7 @@ async fn every_edge_on_three_cameras_is_a_picture_of_its_instant_and_is_delivere
         assert_eq!(received[&file].sha256, sha256(&jpeg), "{file} arrived changed");
         errors.push(instant_shown(&jpeg, edge_ms, &file) - edge_ms);
     }
-    print_times(&daemon.lines().captured(), &errors);
+    report_times(&daemon.lines().captured(), &errors);
     let worst = errors.iter().max_by_key(|error| error.abs()).unwrap();
     assert!(worst.abs() <= INTERVAL_MS, "a picture shows an instant {worst} ms from its edge: {errors:?}");
 }
@@ -108,12 +108,16 @@ fn file_of(event: &Value) -> String {
     name.unwrap_or_else(|| panic!("no name in {event}")).to_owned()
 }
 
-fn print_times(captured: &[Captured], errors: &[i64]) {
+fn report_times(captured: &[Captured], errors: &[i64]) {
     let row = |name: &str, values: Vec<u64>| {
-        println!("  {name:<22} median {:>5}   p95 {:>5}", percentile(&values, 50), percentile(&values, 95));
+        report(&format!(
+            "  {name:<24} median {:>5}   p95 {:>5}",
+            percentile(&values, 50),
+            percentile(&values, 95)
+        ));
     };
     let of = |stage: fn(&Captured) -> u64| captured.iter().map(stage).collect::<Vec<_>>();
-    println!("{} pictures; milliseconds:", captured.len());
+    report(&format!("{} pictures; milliseconds:", captured.len()));
     row("edge to durable", of(|c| c.total_ms));
     row("  wait for the frame", of(|c| c.wait_ms));
     row("  decode", of(|c| c.decode_ms));

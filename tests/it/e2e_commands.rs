@@ -31,7 +31,8 @@ async fn one_shot_commands_work_while_the_daemon_runs() {
 
     let test = run(&setup, &["--test-capture"], "").await;
     assert_eq!(test.status.code(), Some(0), "{test:?}");
-    let file = std::fs::read_dir(setup.images().join("test")).unwrap().next().expect("a test picture").unwrap();
+    let file =
+        std::fs::read_dir(setup.images().join("test")).unwrap().next().expect("a test picture").unwrap();
     let near = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap();
     instant_shown(&std::fs::read(file.path()).unwrap(), near, "the test picture");
     assert_eq!(daemon.images().await.len(), 1, "a test picture is not in the gallery");
@@ -102,7 +103,12 @@ async fn sigterm_during_captures_exits_0_and_every_edge_has_an_outcome() {
     let daemon = Daemon::start(&setup).await;
     let events = daemon.events().await;
     assert_eq!(events.len(), 1);
-    assert_eq!(events[0]["outcome"], "captured", "a capture under way is finished: {reply:?} {}", lines.text());
+    assert_eq!(
+        events[0]["outcome"],
+        "captured",
+        "a capture under way is finished: {reply:?} {}",
+        lines.text()
+    );
     assert_eq!(daemon.images().await.len(), 1);
 }
 
@@ -138,13 +144,23 @@ async fn no_secret_is_in_the_log_at_its_most_talkative_or_in_the_api() {
     .await;
 
     let mut seen = String::new();
-    for path in ["/", "/api/status", "/api/stats", "/api/images", "/api/events", "/api/gpio/status", "/metrics", "/health"] {
+    for path in [
+        "/",
+        "/api/status",
+        "/api/stats",
+        "/api/images",
+        "/api/events",
+        "/api/gpio/status",
+        "/metrics",
+        "/health",
+    ] {
         let reply = daemon.send(Method::GET, path, None).await.unwrap();
         seen += &format!("{path}: {} {}\n", reply.status, reply.text());
     }
     let (_, lines) = daemon.terminate().await;
     seen += &lines.text();
-    let encoded = ["cam:canary-one", "cam:canary-two", "box:canary-three", "cam:canary-six"].map(|pair| STANDARD.encode(pair));
+    let encoded = ["cam:canary-one", "cam:canary-two", "box:canary-three", "cam:canary-six"]
+        .map(|pair| STANDARD.encode(pair));
     let plain = ["canary", PASSWORD, PASSWORD_HASH];
     for secret in plain.into_iter().chain(encoded.iter().map(String::as_str)) {
         let shown: Vec<_> = seen.lines().filter(|line| line.contains(secret)).collect();

@@ -11,7 +11,7 @@ use super::support::picture::sha256;
 use super::support::receiver::Receiver;
 use super::support::rtsp::{Auth, RtspPeer, SMALL, is_available};
 use super::support::setup::Setup;
-use super::support::{machine_alone, scale};
+use super::support::{machine_alone, report, scale};
 
 const CAMERAS: [&str; 3] = ["r1", "r2", "r3"];
 
@@ -58,12 +58,12 @@ async fn nothing_acknowledged_is_lost_or_doubled_by_sigkill_during_captures() {
         assert!(event["outcome"].is_string(), "an edge without an outcome: {event}");
     }
     let resent = receiver.receptions().len() - received.len();
-    println!(
+    report(&format!(
         "{rounds} times SIGKILL during {captures} captures: {} acknowledged, {} stored, {unanswered} cut off, \
          {resent} sent twice",
         acknowledged.lock().unwrap().len(),
-        gallery.len(),
-    );
+        gallery.len()
+    ));
 }
 
 /// Asks for `captures` pictures, half of them by contact, and kills the daemon while they are under way. Returns how
@@ -82,7 +82,8 @@ async fn capture_and_kill(daemon: Daemon, captures: u64, acknowledged: &Acknowle
             let Ok(reply) = api.capture(key).await else { return true };
             if reply.status == 201 {
                 let image = reply.json();
-                let text = |name: &str| image[name].as_str().unwrap_or_else(|| panic!("{name}: {image}")).to_owned();
+                let text =
+                    |name: &str| image[name].as_str().unwrap_or_else(|| panic!("{name}: {image}")).to_owned();
                 acknowledged.lock().unwrap().insert(text("filename"), Some(text("sha256")));
             }
             false
@@ -101,7 +102,11 @@ async fn capture_and_kill(daemon: Daemon, captures: u64, acknowledged: &Acknowle
 }
 
 /// The gallery by name. Fails unless every acknowledged picture is in it, and disk and gallery agree.
-async fn check_gallery(daemon: &Daemon, setup: &Setup, acknowledged: &Acknowledged) -> BTreeMap<String, Value> {
+async fn check_gallery(
+    daemon: &Daemon,
+    setup: &Setup,
+    acknowledged: &Acknowledged,
+) -> BTreeMap<String, Value> {
     let images = daemon.images().await;
     let count = images.len();
     let gallery: BTreeMap<_, _> =

@@ -80,7 +80,8 @@ async fn heal_refused(daemon: &Daemon, reserved: TcpSocket) {
     assert_eq!(reply.status, 504, "{}", reply.text());
     assert!(reply.text().contains("connection refused"), "the answer says why: {}", reply.text());
     let events = daemon.events().await;
-    let event = events.iter().find(|event| event["camera"] == "r2").expect("a failed trigger is in the ledger");
+    let event =
+        events.iter().find(|event| event["camera"] == "r2").expect("a failed trigger is in the ledger");
     assert_eq!(event["outcome"], "failed");
     assert!(event["reason"].as_str().is_some_and(|reason| reason.contains("connection refused")), "{event}");
     drop(reserved);
@@ -125,7 +126,8 @@ impl SilentPort {
         let listener = socket.listen(1).unwrap();
         let address = listener.local_addr().unwrap();
         let mut queued = Vec::new();
-        while let Ok(stream) = tokio::time::timeout(Duration::from_secs(1), TcpStream::connect(address)).await {
+        while let Ok(stream) = tokio::time::timeout(Duration::from_secs(1), TcpStream::connect(address)).await
+        {
             queued.push(stream.unwrap());
         }
         Self { listener, _queued: queued }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::support::daemon::Daemon;
 use super::support::rtsp::{Auth, FULL_HD, RtspPeer, is_available};
 use super::support::setup::Setup;
-use super::support::{machine_alone, scale};
+use super::support::{machine_alone, report, scale};
 
 /// Of one core, for three 1080p25 streams. Receiving costs about one; decoding them costs more than a whole core.
 const CPU_PERCENT_MAX: f64 = 8.0;
@@ -28,7 +28,9 @@ async fn three_idle_cameras_are_watched_without_decoding() {
     tokio::time::sleep(Duration::from_secs(seconds)).await;
     let percent = (daemon.cpu_time() - before).as_secs_f64() / began.elapsed().as_secs_f64() * 100.0;
     let (rss, _) = daemon.rss_kib();
-    println!("idle with three 1080p25 streams for {seconds} s: {percent:.1} % of a core, {rss} KiB resident");
+    report(&format!(
+        "idle with three 1080p25 streams for {seconds} s: {percent:.1} % of a core, {rss} KiB resident"
+    ));
     assert!(percent < CPU_PERCENT_MAX, "{percent:.1} % of a core: something decodes while nobody triggers");
     assert!(rss < RSS_KIB_MAX, "{rss} KiB resident");
 

@@ -6,7 +6,7 @@ use super::support::daemon::Daemon;
 use super::support::receiver::{Answer, Receiver};
 use super::support::rtsp::{Auth, RtspPeer, SMALL, is_available};
 use super::support::setup::Setup;
-use super::support::{machine_alone, machine_shared, scale, wait_until};
+use super::support::{machine_alone, machine_shared, report, scale, wait_until};
 
 /// Longest delivery of everything once the receiver is back.
 const DELIVERY: Duration = Duration::from_secs(120);
@@ -47,7 +47,10 @@ async fn pictures_taken_without_a_receiver_are_delivered_after_a_restart_in_boun
     let stored = setup.pictures();
     assert_eq!(stored.len() as u64, captures);
     assert_eq!(received.keys().collect::<Vec<_>>(), stored.keys().collect::<Vec<_>>());
-    println!("{captures} pictures without a receiver: most memory {early} KiB after 5, {late} KiB after half, {delivering} KiB while delivering");
+    report(&format!(
+        "{captures} pictures without a receiver: most memory {early} KiB after 5, {late} KiB after half, {delivering} KiB \
+         while delivering"
+    ));
     for most in [late, delivering] {
         assert!(most < early + GROWTH_KIB_MAX, "memory grows with what waits: {early}, then {most} KiB");
     }

@@ -1,6 +1,11 @@
 //! Stories of the whole program and of its parts against real peers.
 
 #![allow(clippy::unwrap_used, reason = "clippy.toml allows it in test functions, not in their helpers")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "clippy.toml allows it in test functions, not in their helpers"
+)]
 
 mod demo_receiver;
 mod demo_rtsp;

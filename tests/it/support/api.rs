@@ -40,7 +40,8 @@ impl Api {
     pub(crate) async fn log_in(address: &str, password: &str) -> Result<Self, Reply> {
         // Plain HTTP needs no TLS, but the client is not built without a provider of it. A second one is refused.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let stranger = Self { client: client(HeaderMap::new()), address: address.trim_end_matches('/').to_owned() };
+        let stranger =
+            Self { client: client(HeaderMap::new()), address: address.trim_end_matches('/').to_owned() };
         let request = stranger.client.post(format!("{}/api/login", stranger.address));
         let body = json!({ "password": password }).to_string();
         let answer = request.header("content-type", "application/json").body(body).send().await.unwrap();
@@ -59,7 +60,12 @@ impl Api {
     }
 
     /// Any request. The error is what the connection met.
-    pub(crate) async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Result<Reply, String> {
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Result<Reply, String> {
         let mut request = self.client.request(method, format!("{}{path}", self.address));
         if let Some(body) = body {
             request = request.header("content-type", "application/json").body(body.to_string());
@@ -106,7 +112,9 @@ impl Api {
         let mut cursor = String::new();
         loop {
             let page = self.get(&format!("{path}?limit=100{cursor}")).await.json();
-            all.extend(page[list].as_array().unwrap_or_else(|| panic!("{path}: no {list} in {page}")).clone());
+            all.extend(
+                page[list].as_array().unwrap_or_else(|| panic!("{path}: no {list} in {page}")).clone(),
+            );
             match page["next_cursor"].as_str() {
                 Some(next) => cursor = format!("&cursor={next}"),
                 None => return all,

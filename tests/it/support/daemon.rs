@@ -40,7 +40,12 @@ impl Deref for Daemon {
 pub(crate) fn program(setup: &Setup) -> Command {
     let binary = std::env::var("CAMERA_CAPTURE_BIN");
     let mut command = Command::new(binary.as_deref().unwrap_or(env!("CARGO_BIN_EXE_camera-capture")));
-    command.env_clear().current_dir(setup.directory()).arg("--env-file").arg(setup.write()).kill_on_drop(true);
+    command
+        .env_clear()
+        .current_dir(setup.directory())
+        .arg("--env-file")
+        .arg(setup.write())
+        .kill_on_drop(true);
     command
 }
 
@@ -61,8 +66,12 @@ pub(crate) async fn run(setup: &Setup, arguments: &[&str], input: &str) -> Outpu
 impl Daemon {
     /// Starts the daemon, waits until its dashboard is there, and logs in.
     pub(crate) async fn start(setup: &Setup) -> Self {
-        let mut child =
-            program(setup).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = program(setup)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         let lines = Lines::default();
         lines.read(child.stdout.take().unwrap());
         lines.read(child.stderr.take().unwrap());

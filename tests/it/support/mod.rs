@@ -9,6 +9,7 @@ pub(crate) mod receiver;
 pub(crate) mod rtsp;
 pub(crate) mod setup;
 
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -49,7 +50,14 @@ pub(crate) async fn wait_until<T>(
 
 /// A number from the environment, for the long runs; `default` keeps the everyday run short.
 pub(crate) fn scale(name: &str, default: u64) -> u64 {
-    std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name}={text}: not a number")))
+    std::env::var(name)
+        .map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name}={text}: not a number")))
+}
+
+/// Says something on the terminal, also when the test passes and its output is swallowed.
+pub(crate) fn report(text: &str) {
+    // Nobody to tell is fine.
+    let _ = std::io::stderr().write_all(format!("{text}\n").as_bytes());
 }
 
 /// The value below which `percent` of the values lie.

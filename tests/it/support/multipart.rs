@@ -99,7 +99,8 @@ fn only_part<'a>(body: &'a [u8], boundary: &str) -> Result<(BTreeMap<String, Str
         return Err("there is more than one part".to_owned());
     }
     let end = find(inside, b"\r\n\r\n").ok_or("the part has no headers")?;
-    let head = std::str::from_utf8(&inside[..end]).map_err(|_| "the part's headers are not UTF-8".to_owned())?;
+    let head =
+        std::str::from_utf8(&inside[..end]).map_err(|_| "the part's headers are not UTF-8".to_owned())?;
     let headers = head
         .split("\r\n")
         .map(|line| {
@@ -123,4 +124,69 @@ fn disposition(headers: &BTreeMap<String, String>) -> Result<(String, String), S
 /// Where `wanted` begins.
 pub(crate) fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
     bytes.windows(wanted.len()).position(|window| window == wanted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const JPEG: &str = "\u{7f}picture";
+
+    /// What the head says of a body, with every `from` in the head replaced.
+    fn judged(body: &[u8], from: &str, to: &str) -> Result<String, String> {
+        let digest = STANDARD.encode(Sha256::digest(body));
+        let head = format!(
+            "POST /upload HTTP/1.1\r\ncontent-type: multipart/form-data; boundary=b\r\ncontent-length: {}\r\n\
+             idempotency-key: 7\r\ncontent-digest: sha-256=:{digest}:",
+            body.len()
+        );
+        let head = Head::parse(head.replace(from, to).as_bytes())?;
+        head.content_length()?;
+        head.upload(body).map(|upload| upload.filename)
+    }
+
+    fn body(text: &str) -> Vec<u8> {
+        let jpeg = [b"\xff\xd8", JPEG.as_bytes(), b"\xff\xd9"].concat();
+        let (before, after) = text.split_once("JPEG").expect("there is a picture");
+        [before.as_bytes(), &jpeg, after.as_bytes()].concat()
+    }
+
+    const PART: &str = "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"r1_1698765432.jpg\"\r\n\
+                        Content-Type: image/jpeg\r\n\r\nJPEG\r\n--b--\r\n";
+
+    #[test]
+    fn a_request_as_the_contract_wants_it_is_taken() {
+        assert_eq!(judged(&body(PART), "", "").as_deref(), Ok("r1_1698765432.jpg"));
+    }
+
+    #[test]
+    fn every_deviation_of_a_body_is_a_violation() {
+        for (from, to) in [
+            ("--b--", "--b"),
+            ("name=\"file\"", "name=\"picture\""),
+            ("image/jpeg", "application/octet-stream"),
+            ("JPEG", "JPEG?"),
+            ("\r\n--b--", "\r\n--b\r\n\r\n--b--"),
+            ("; filename=\"r1_1698765432.jpg\"", ""),
+        ] {
+            let changed = body(&PART.replacen(from, to, 1));
+            assert!(judged(&changed, "", "").is_err(), "{from:?} instead of {to:?} was taken");
+        }
+    }
+
+    #[test]
+    fn every_missing_or_wrong_header_is_a_violation() {
+        for (from, to) in [
+            ("idempotency-key", "x-key"),
+            ("content-digest", "x-digest"),
+            ("sha-256=:", "sha-256=:A"),
+            ("content-length", "x-length"),
+            ("content-length", "transfer-encoding: chunked\r\ncontent-length"),
+            ("content-length", "idempotency-key: 8\r\ncontent-length"),
+            ("boundary=b", "boundary=c"),
+            ("HTTP/1.1", "HTTP/1.0"),
+        ] {
+            assert!(judged(&body(PART), from, to).is_err(), "{to:?} instead of {from:?} was taken");
+        }
+    }
 }

@@ -51,11 +51,8 @@ pub(crate) struct Receiver {
 impl Receiver {
     /// A receiver on a free port.
     pub(crate) async fn start() -> Self {
-        let mut receiver = Self {
-            address: SocketAddr::from(([127, 0, 0, 1], 0)),
-            record: Arc::default(),
-            listening: None,
-        };
+        let mut receiver =
+            Self { address: SocketAddr::from(([127, 0, 0, 1], 0)), record: Arc::default(), listening: None };
         receiver.up();
         receiver
     }
@@ -180,8 +177,10 @@ fn take(head: &Head, body: &[u8], record: &Mutex<Record>) -> Result<(), String> 
 async fn refuse(stream: &mut TcpStream, record: &Mutex<Record>, violation: String) {
     let body = format!("{violation}\n");
     record.lock().unwrap().violations.push(violation);
-    let text =
-        format!("HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    let text = format!(
+        "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
     // The test fails by the violation; whether the sender hears of it does not matter.
     let _ = stream.write_all(text.as_bytes()).await;
 }
