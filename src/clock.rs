@@ -40,12 +40,31 @@ pub fn signed_ms(instant: Instant, origin: Instant) -> i64 {
 /// A stamp that lies in the future or more than a minute back is not of that clock; then the answer is now.
 pub fn instant_of_monotonic(stamp: Duration) -> Instant {
     const PLAUSIBLE: Duration = Duration::from_secs(60);
-    let current = Instant::now();
-    let monotonic = timespec(rustix::time::clock_gettime(rustix::time::ClockId::Monotonic));
+    let (current, monotonic) = both_clocks();
     match monotonic.checked_sub(stamp) {
         Some(age) if age < PLAUSIBLE => current.checked_sub(age).unwrap_or(current),
         _ => current,
     }
+}
+
+/// The monotonic clock as an instant and as the kernel counts it, read together: a thread that is put aside between
+/// the two readings tries again.
+fn both_clocks() -> (Instant, Duration) {
+    const TOGETHER: Duration = Duration::from_micros(100);
+    const TRIES: usize = 20;
+    let mut best: Option<(Duration, Instant, Duration)> = None;
+    for _ in 0..TRIES {
+        let before = Instant::now();
+        let monotonic = timespec(rustix::time::clock_gettime(rustix::time::ClockId::Monotonic));
+        let apart = before.elapsed();
+        if best.is_none_or(|(least, ..)| apart < least) {
+            best = Some((apart, before, monotonic));
+        }
+        if apart < TOGETHER {
+            break;
+        }
+    }
+    best.map_or_else(|| (Instant::now(), Duration::ZERO), |(_, before, monotonic)| (before, monotonic))
 }
 
 /// Milliseconds since boot, suspended time included (`CLOCK_BOOTTIME`).

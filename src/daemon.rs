@@ -1,1 +1,259 @@
-//! Stub.
+//! The whole program: builds every part, joins them, stops them in order.
+//!
+//! Shutdown: contacts and new captures first, then captures under way finish (they need their cameras), then cameras,
+//! then deliveries, the dashboard and the database. An unfinished upload keeps its row.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::capture::{Camera, Capture, Captures};
+use crate::chain::chain;
+use crate::config::Config;
+use crate::model::{TargetKind, UploadState};
+use crate::retention::RetentionTask;
+use crate::status::Status;
+use crate::store::{ImageQuery, Store};
+use crate::supervise::{Supervisor, Task};
+use crate::systemd;
+use crate::target::Target;
+use crate::trigger::Triggers;
+use crate::trigger::watcher::Contacts;
+use crate::upload::{Connectivity, Lane, Poke};
+use crate::web;
+
+/// Captures under way get this long to finish.
+const CAPTURES_LIMIT: Duration = Duration::from_secs(8);
+
+/// Everything else gets this long; the sum stays below `TimeoutStopSec=`.
+const REST_LIMIT: Duration = Duration::from_secs(5);
+
+/// An edge thread or a database that has not answered by then is stuck, and the watchdog is not fed.
+const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+
+/// Who is told that the dashboard listens.
+pub type OnReady = Box<dyn Fn(SocketAddr) + Send + Sync>;
+
+macro_rules! task {
+    ($type:ty, $kind:literal, $self:ident => $label:expr) => {
+        impl Task for $type {
+            fn kind(&self) -> &'static str {
+                $kind
+            }
+
+            fn label(&self) -> String {
+                let $self = self;
+                $label
+            }
+
+            async fn run(&mut self, cancel: &CancellationToken) -> Result<(), String> {
+                Self::run(self, cancel).await;
+                Ok(())
+            }
+        }
+    };
+}
+
+task!(Camera, "camera", this => format!("camera:{}", this.key()));
+task!(Capture, "capture", this => format!("capture:{}", this.key()));
+task!(Triggers, "contacts", _this => "contacts".to_owned());
+task!(RetentionTask, "retention", _this => "retention".to_owned());
+task!(Connectivity, "connectivity", this => format!("connectivity:{}", this.kind()));
+
+impl Task for Lane {
+    fn kind(&self) -> &'static str {
+        "upload"
+    }
+
+    fn label(&self) -> String {
+        format!("upload:{}", Self::kind(self))
+    }
+
+    async fn run(&mut self, cancel: &CancellationToken) -> Result<(), String> {
+        Self::run(self, cancel).await.map_err(|error| chain(&error))
+    }
+}
+
+/// The dashboard; bound anew whenever it could not be kept up, because an address may come and go.
+struct Web {
+    parts: web::Parts,
+    on_ready: OnReady,
+}
+
+impl Task for Web {
+    fn kind(&self) -> &'static str {
+        "dashboard"
+    }
+
+    fn label(&self) -> String {
+        "dashboard".to_owned()
+    }
+
+    async fn run(&mut self, cancel: &CancellationToken) -> Result<(), String> {
+        let bound = web::bind(self.parts.clone()).map_err(|error| chain(&error))?;
+        (self.on_ready)(bound.addr());
+        bound.run(cancel.clone()).await.map_err(|error| chain(&error))
+    }
+}
+
+/// Feeds the watchdog while the edge thread and the database answer.
+struct Watchdog {
+    interval: Duration,
+    contacts: Contacts,
+    status: Status,
+    store: Store,
+}
+
+impl Task for Watchdog {
+    fn kind(&self) -> &'static str {
+        "watchdog"
+    }
+
+    fn label(&self) -> String {
+        "watchdog".to_owned()
+    }
+
+    async fn run(&mut self, cancel: &CancellationToken) -> Result<(), String> {
+        let mut turns = self.contacts.turns();
+        loop {
+            tokio::select! {
+                () = cancel.cancelled() => return Ok(()),
+                () = tokio::time::sleep(self.interval) => {}
+            }
+            let are_contacts_open = !self.status.gpio().backend.is_empty();
+            let is_edge_thread_stuck = are_contacts_open && self.contacts.turns() == turns;
+            turns = self.contacts.turns();
+            let does_store_answer =
+                tokio::time::timeout(ANSWER_LIMIT, self.store.ping()).await.is_ok_and(|r| r.is_ok());
+            if is_edge_thread_stuck || !does_store_answer {
+                error!(
+                    is_edge_thread_stuck,
+                    does_store_answer, "something is stuck; the watchdog is not fed"
+                );
+            } else {
+                systemd::alive();
+            }
+        }
+    }
+}
+
+/// Which targets get a row for each new picture, and in which state.
+pub fn owed_to(config: &Config) -> Vec<(TargetKind, UploadState)> {
+    let state = if config.upload.enabled { UploadState::Pending } else { UploadState::Skipped };
+    config.upload.api.iter().map(|_| (TargetKind::Api, state)).collect()
+}
+
+/// Opens what is kept, as configured. Blocking.
+pub fn open_store(config: &Config) -> anyhow::Result<Store> {
+    Ok(Store::open(&config.storage.images, &config.storage.database, &owed_to(config))?)
+}
+
+/// Runs until a signal asks it to stop. `on_ready` is told the dashboard's address whenever it listens.
+///
+/// An error means that it could not start; whatever happens afterwards is a state on the dashboard.
+pub async fn run(config: Config, on_ready: OnReady) -> anyhow::Result<()> {
+    let store = {
+        let config = config.clone();
+        tokio::task::spawn_blocking(move || open_store(&config)).await.context("open the store")??
+    };
+    let _ownership = store.own()?;
+    store.reconcile().await.context("put the picture directory and the database in order")?;
+    let status = Status::new(&config);
+    show_last_images(&config, &store, &status).await?;
+
+    let (intake, sessions, work) =
+        (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
+    let (mut intake_tasks, mut session_tasks, mut work_tasks) =
+        (Supervisor::new(&status), Supervisor::new(&status), Supervisor::new(&status));
+
+    let (captures, cameras) = Captures::new(&config, &store, &status);
+    for (camera, capture) in cameras {
+        session_tasks.spawn(camera, &sessions);
+        intake_tasks.spawn(capture, &intake);
+    }
+    let triggers = Triggers::new(&config, &captures, &store, &status);
+    let (sim, contacts) = (triggers.sim(), triggers.contacts());
+    if config.gpio.enabled {
+        intake_tasks.spawn(triggers, &intake);
+    }
+    let mut pokes = Vec::new();
+    for target in Target::all(&config.upload).into_iter().map(Arc::new) {
+        let poke = Poke::default();
+        work_tasks.spawn(Lane::new(target.clone(), &config.upload, &store, &status, poke.clone()), &work);
+        work_tasks.spawn(Connectivity::new(target, &config.upload, &status, poke.clone()), &work);
+        pokes.push(poke);
+    }
+    let (retention_task, retention) = RetentionTask::new(&store, &config.storage, &status);
+    work_tasks.spawn(retention_task, &work);
+    let parts = web::Parts::new(&config, &store, &status, &captures, &retention, sim, pokes)?;
+    work_tasks.spawn(Web { parts, on_ready }, &work);
+    if let Some(interval) = systemd::watchdog_interval() {
+        let watchdog = Watchdog { interval, contacts, status: status.clone(), store: store.clone() };
+        work_tasks.spawn(watchdog, &work);
+    }
+    info!(version = env!("CARGO_PKG_VERSION"), "started");
+    systemd::ready("serving");
+
+    wait_for_signal().await?;
+    info!("stopping");
+    systemd::stopping();
+    intake.cancel();
+    let aborted = intake_tasks.drain(CAPTURES_LIMIT).await;
+    if aborted > 0 {
+        warn!(tasks = aborted, "some captures did not finish; the next start accounts for them");
+    }
+    sessions.cancel();
+    session_tasks.drain(REST_LIMIT).await;
+    work.cancel();
+    work_tasks.drain(REST_LIMIT).await;
+    store.close().await.context("close the database")?;
+    info!("stopped");
+    Ok(())
+}
+
+/// Tells on standard output where the dashboard is.
+pub fn announce(address: SocketAddr) {
+    let shown = match address.ip() {
+        ip if ip.is_unspecified() => SocketAddr::new(std::net::Ipv4Addr::LOCALHOST.into(), address.port()),
+        _ => address,
+    };
+    // Nobody may read it; the log has it too.
+    let _ = writeln!(std::io::stdout(), "dashboard: http://{shown}/");
+    info!(%address, "dashboard listens");
+}
+
+async fn show_last_images(config: &Config, store: &Store, status: &Status) -> anyhow::Result<()> {
+    for camera in &config.cameras {
+        let query = ImageQuery { camera: Some(camera.key.clone()), limit: 1, ..ImageQuery::default() };
+        if let Some(image) = store.images(query).await?.items.into_iter().next() {
+            status.update_camera(&camera.key, |known| {
+                known.last_image = Some((image.filename.to_string(), image.taken_at));
+            });
+        }
+    }
+    Ok(())
+}
+
+/// SIGTERM or SIGINT. A second one ends the process at once, for a person who will not wait.
+async fn wait_for_signal() -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        std::process::exit(1);
+    });
+    Ok(())
+}

@@ -1,3 +1,9 @@
-//! The program's entry: everything is in the library.
+//! The program's entry: flags in, exit status out. Everything else is in the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+use camera_capture::cli;
+
+fn main() -> ExitCode {
+    cli::run(cli::args::Args::from_process())
+}

@@ -1,17 +1,16 @@
 //! `CAMERA_…` and `GPIO_CAMERA_n_PIN`: the cameras and their contacts.
 //!
-//! A camera exists as soon as one of its variables is set. User name and password are looked for in this order, each
-//! on its own: `CAMERA_n_USERNAME` and `CAMERA_n_PASSWORD`, the address, `CAMERA_USERNAME` and `CAMERA_PASSWORD`.
+//! A camera exists as soon as one of its variables is set.
 
 use std::collections::BTreeMap;
 
 use url::Url;
 
-use super::Secret;
-use super::address::{self, Address};
+use super::address;
 use super::gpio::pin;
+use super::login::{Credentials, Login};
 use super::problem::Wrong;
-use super::reader::{Read, Reader, Reported};
+use super::reader::{Read, Reader};
 use super::values::{boolean, choice, short};
 use super::variables::{self, CAMERA_NUMBER_MAX};
 use crate::model::CameraKey;
@@ -24,9 +23,6 @@ const OFFSETS_MAX: usize = 9;
 
 /// Longest label, characters.
 const LABEL_CHARS_MAX: usize = 64;
-
-/// Longest user name or password, characters.
-const CREDENTIAL_CHARS_MAX: usize = 256;
 
 /// Words of `CAMERA_n_TRANSPORT`.
 pub(super) const TRANSPORTS: &[(&str, Transport)] = &[("tcp", Transport::Tcp), ("udp", Transport::Udp)];
@@ -69,15 +65,6 @@ pub struct RtspConfig {
     pub transport: Transport,
 }
 
-/// A user name and its password, which may be empty.
-#[derive(Clone, Debug)]
-pub struct Credentials {
-    /// User name.
-    pub username: String,
-    /// Password.
-    pub password: Secret<String>,
-}
-
 /// How RTP travels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
@@ -87,18 +74,16 @@ pub enum Transport {
     Udp,
 }
 
-/// User name and password that hold for every camera without its own.
-struct Common {
-    username: Read<Option<String>>,
-    password: Read<Option<Secret<String>>>,
+/// Names and pins that are given away, and to whom.
+#[derive(Default)]
+struct Taken {
+    keys: BTreeMap<CameraKey, u8>,
+    pins: BTreeMap<u8, u8>,
 }
 
 /// Reads all cameras, in the order of their numbers.
 pub(super) fn read(reader: &mut Reader<'_>) -> Read<Vec<CameraConfig>> {
-    let common = Common {
-        username: reader.optional("CAMERA_USERNAME", short(CREDENTIAL_CHARS_MAX)),
-        password: reader.optional("CAMERA_PASSWORD", password),
-    };
+    let common = Login::read(reader, "CAMERA_");
     let mut taken = Taken::default();
     let mut cameras = Ok(Vec::new());
     for number in 1..=CAMERA_NUMBER_MAX {
@@ -113,13 +98,6 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Read<Vec<CameraConfig>> {
         }
     }
     cameras
-}
-
-/// Names and pins that are given away, and to whom.
-#[derive(Default)]
-struct Taken {
-    keys: BTreeMap<CameraKey, u8>,
-    pins: BTreeMap<u8, u8>,
 }
 
 fn exists(reader: &Reader<'_>, number: u8) -> bool {
@@ -137,7 +115,7 @@ fn warn_of_idle_pin(reader: &mut Reader<'_>, number: u8) {
     }
 }
 
-fn read_one(reader: &mut Reader<'_>, number: u8, common: &Common, taken: &mut Taken) -> Read<CameraConfig> {
+fn read_one(reader: &mut Reader<'_>, number: u8, common: &Login, taken: &mut Taken) -> Read<CameraConfig> {
     let name = |suffix: &str| format!("CAMERA_{number}_{suffix}");
     let stream = reader.optional(&name("RTSP"), address::rtsp);
     let host = reader.optional(&name("IP"), address::from_host);
@@ -149,8 +127,7 @@ fn read_one(reader: &mut Reader<'_>, number: u8, common: &Common, taken: &mut Ta
     let enabled = reader.optional(&name("ENABLED"), boolean);
     let key = read_key(reader, number, &mut taken.keys);
     let label = reader.required(&name("LABEL"), short(LABEL_CHARS_MAX));
-    let username = reader.optional(&name("USERNAME"), short(CREDENTIAL_CHARS_MAX));
-    let password = reader.optional(&name("PASSWORD"), password);
+    let own = Login::read(reader, &name(""));
     let transport = reader.required(&name("TRANSPORT"), choice(TRANSPORTS));
     let offsets_ms = reader.required(&name("OFFSETS_MS"), offsets);
     let pin = read_pin(reader, number, &mut taken.pins);
@@ -164,14 +141,12 @@ fn read_one(reader: &mut Reader<'_>, number: u8, common: &Common, taken: &mut Ta
             format!("an address in CAMERA_{number}_RTSP or CAMERA_{number}_IP beside it, or false");
         return Err(reader.refuse(&name("ENABLED"), &Wrong::new("the camera has no address", accepted)));
     }
-    let own = Common { username, password };
     let transport = transport?;
     let source = match address {
         None => None,
         Some(address) => {
-            let url = address.url.clone();
-            let credentials = credentials(reader, number, address, own, common)?;
-            Some(SourceConfig::Rtsp(RtspConfig { url, credentials, transport }))
+            let credentials = own.credentials(reader, number, &address, common)?;
+            Some(SourceConfig::Rtsp(RtspConfig { url: address.url, credentials, transport }))
         }
     };
     Ok(CameraConfig { number, key: key?, label: label?, enabled, source, offsets_ms: offsets_ms?, pin: pin? })
@@ -202,43 +177,6 @@ fn read_pin(reader: &mut Reader<'_>, number: u8, pins: &mut BTreeMap<u8, u8>) ->
             Err(reader.refuse(&name, &Wrong::new(what, "a pin no other camera has, or none for one of them")))
         }
     }
-}
-
-fn credentials(
-    reader: &mut Reader<'_>,
-    number: u8,
-    address: Address,
-    own: Common,
-    common: &Common,
-) -> Read<Option<Credentials>> {
-    let username = own.username?.or(address.username).or(common.username.clone()?);
-    let password = own.password?.or(address.password).or(common.password.clone()?);
-    match (username, password) {
-        (None, None) => Ok(None),
-        // Some cameras are delivered with a user and no password.
-        (Some(username), password) => {
-            let password = password.unwrap_or_else(|| Secret::new(String::new()));
-            Ok(Some(Credentials { username, password }))
-        }
-        (None, Some(_)) => Err(report_missing_user(reader, number)),
-    }
-}
-
-/// A password alone: reported once for the common one, whichever cameras it would serve.
-fn report_missing_user(reader: &mut Reader<'_>, number: u8) -> Reported {
-    let own = format!("CAMERA_{number}_PASSWORD");
-    let named = if reader.env().get(&own).is_some() { own } else { "CAMERA_PASSWORD".to_owned() };
-    let wrong =
-        Wrong::new("there is a password and no user name", "a user name in CAMERA_USERNAME beside it");
-    let start = format!("{named}: ");
-    if reader.problems.iter().any(|problem| problem.to_string().starts_with(&start)) {
-        return Reported;
-    }
-    reader.refuse(&named, &wrong)
-}
-
-fn password(text: &str) -> Result<Secret<String>, Wrong> {
-    short(CREDENTIAL_CHARS_MAX)(text).map(Secret::new)
 }
 
 /// Reads `CAMERA_n_OFFSETS_MS`: sorts, drops doubles.

@@ -74,7 +74,8 @@ fn check_traps(name: &str, value: &str) -> Result<(), Wrong> {
             (Some('\''), '\'') | (Some('"'), '"') => quote = None,
             (Some('\''), _) => {}
             (_, '\\') => {
-                if characters.next().is_none() {
+                let escaped = characters.next();
+                if escaped.is_none() {
                     let what = format!("{subject} ends in a backslash, which would be lost");
                     return Err(Wrong::new(what, "the value in double quotes with every backslash doubled"));
                 }

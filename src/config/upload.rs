@@ -101,13 +101,8 @@ impl UploadConfig {
             let wrong = Wrong::new("api has no address", "an address in S3_API_URL beside it");
             return Err(reader.refuse("UPLOAD_TARGETS", &wrong));
         }
-        let api = match url {
-            Some(url) => Some(ApiTargetConfig { url, field_name: field_name?, headers: headers? }),
-            None => {
-                (field_name?, headers?);
-                None
-            }
-        };
+        let (field_name, headers) = (field_name?, headers?);
+        let api = url.map(|url| ApiTargetConfig { url, field_name, headers });
         Ok(Self {
             enabled: enabled?,
             background: background?,

@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use tracing::{debug, info};
 
 use super::{FrameRequests, SourceError};
-use crate::config::{RtspConfig, Transport};
+use crate::config::{RtspConfig, Transport, shown_url};
 use crate::media::gop::{AccessUnit, Gops, Limits};
 use crate::media::timeline::Timeline;
 use crate::model::CameraKey;
@@ -229,8 +229,8 @@ impl Rtsp {
                  CAMERA_{n}_USERNAME and CAMERA_{n}_PASSWORD, or CAMERA_USERNAME and CAMERA_PASSWORD"
             )),
             Some(404) => refusal(format!(
-                "the camera at {address} has no stream at the path {}; check CAMERA_{n}_RTSP",
-                self.config.url.path()
+                "the camera at {address} has no stream at {}; check CAMERA_{n}_RTSP",
+                shown_url(&self.config.url)
             )),
             Some(461) => refusal(format!(
                 "the camera at {address} refused this transport; set CAMERA_{n}_TRANSPORT to {}",

@@ -5,10 +5,11 @@
 //! the line is deaf for the bounce time, counted from that edge:
 //!
 //! ```text
-//!            at                    at + bounce time
-//! open   ────┐ ┌┐ ┌───────              │  ┌┐ ┌──────────────
-//! closed     └─┘└─┘  … └────────────────┼──┘└─┘
-//!                 ├5ms┤fires    deaf    │     ├─ 30 ms ─┤ settled open: may fire again
+//!           at
+//! open    ──┐ ┌─┐ ┌─┐                         ┌─┐ ┌───────────
+//! closed    └─┘ └─┘ └─────────────────────────┘ └─┘
+//!                   ├ 5 ms ┤ fires                ├ 30 ms ┤ open: the next closing may fire,
+//!           ├────────────── deaf ──────────┤                if the deaf time is over as well
 //! ```
 //!
 //! What follows from that:
@@ -194,7 +195,7 @@ impl Debounce {
     }
 
     /// Whether the line is settled closed.
-    pub fn is_closed(&self) -> bool {
+    pub fn is_settled_closed(&self) -> bool {
         self.settled_closed
     }
 

@@ -19,7 +19,7 @@ const BOUNCES_PER_TRIGGER_MAX: u64 = 20;
 /// What was seen.
 #[derive(Clone, Debug)]
 pub struct Summary {
-    /// The back end that served the lines.
+    /// The back end that served the lines; `none` if no line is configured.
     pub backend: &'static str,
     /// Every line as it was at the end, with its counters.
     pub lines: Vec<LineStatus>,
@@ -36,6 +36,11 @@ pub fn test_gpio(
     out: &mut dyn Write,
     stop: &CancellationToken,
 ) -> Result<Summary, GpioError> {
+    if lines.is_empty() {
+        // Nobody to tell if the pipe is closed.
+        let _ = writeln!(out, "no camera has a contact; set GPIO_CAMERA_n_PIN");
+        return Ok(Summary { backend: "none", lines: Vec::new() });
+    }
     let contacts = Contacts::new(lines);
     let opened = gpio::open(config, &contacts.pins())?;
     let mut watcher = Watcher::new(opened.source, config, &contacts)?;
@@ -175,7 +180,7 @@ mod tests {
     use super::*;
     use crate::config::GpioBackend;
 
-    fn sim(backend: GpioBackend) -> GpioConfig {
+    fn config(backend: GpioBackend) -> GpioConfig {
         GpioConfig {
             enabled: false,
             trigger_enabled: true,
@@ -195,11 +200,21 @@ mod tests {
         let mut out = Vec::new();
         let lines = [(18, CameraKey::parse("r1").unwrap())];
         let summary =
-            test_gpio(&sim(GpioBackend::Sim), &lines, Some(0), &mut out, &CancellationToken::new()).unwrap();
+            test_gpio(&config(GpioBackend::Sim), &lines, Some(0), &mut out, &CancellationToken::new())
+                .unwrap();
         assert_eq!((summary.backend, summary.lines.len()), ("sim", 1));
         let text = String::from_utf8(out).unwrap();
         assert!(text.contains("line 18 triggers r1; it is high (open)\n"), "{text}");
         assert!(text.contains("line 18 (r1): never changed; "), "{text}");
+    }
+
+    #[test]
+    fn without_lines_it_says_so_and_touches_nothing() {
+        let mut out = Vec::new();
+        let summary =
+            test_gpio(&config(GpioBackend::Rppal), &[], None, &mut out, &CancellationToken::new()).unwrap();
+        assert_eq!(summary.backend, "none");
+        assert!(String::from_utf8(out).unwrap().contains("GPIO_CAMERA_n_PIN"));
     }
 
     #[test]
@@ -208,7 +223,7 @@ mod tests {
         stop.cancel();
         let mut out = Vec::new();
         let lines = [(18, CameraKey::parse("r1").unwrap())];
-        test_gpio(&sim(GpioBackend::Sim), &lines, None, &mut out, &stop).unwrap();
+        test_gpio(&config(GpioBackend::Sim), &lines, None, &mut out, &stop).unwrap();
         assert!(String::from_utf8(out).unwrap().contains("watched for 0 s"));
     }
 

@@ -299,7 +299,7 @@ impl Watcher {
     }
 
     fn tell(&mut self, index: usize, settled: Settled, sink: &mut impl FnMut(LineEvent)) {
-        let active = self.lines[index].debounce.is_closed();
+        let active = self.lines[index].debounce.is_settled_closed();
         let level = if active { Level::closed(self.active) } else { Level::open(self.active) };
         let (pin, camera) = {
             let line = &mut self.contacts.status()[index];

@@ -7,8 +7,10 @@
     reason = "clippy.toml allows it in test functions, not in their helpers"
 )]
 
+mod config;
 mod demo_receiver;
 mod demo_rtsp;
+mod deploy;
 mod e2e_capture;
 mod e2e_commands;
 mod e2e_crash;

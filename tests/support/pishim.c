@@ -86,9 +86,7 @@ static void note(const char *format, ...)
 	va_end(args);
 	in_dir(path, sizeof path, "log");
 	int fd = syscall(SYS_openat, AT_FDCWD, path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
-	if (fd < 0)
-		return;
-	if (write(fd, text, length) < 0)
+	if (fd < 0 || write(fd, text, length) < 0)
 		perror("pishim: log");
 	close(fd);
 }
@@ -253,7 +251,7 @@ static int do_open(int folder, const char *path, int flags, mode_t mode)
 {
 	const char *file = redirected(path);
 	if (!file)
-		return syscall(SYS_openat, folder, path, flags, mode);
+		return syscall(SYS_openat, folder, path, flags | O_LARGEFILE, mode);
 	pthread_once(&once, start);
 	char other[512];
 	in_dir(other, sizeof other, file);
@@ -281,23 +279,14 @@ int open(const char *path, int flags, ...)
 	return do_open(AT_FDCWD, path, flags, mode);
 }
 
-int open64(const char *path, int flags, ...)
-{
-	MODE(flags)
-	return do_open(AT_FDCWD, path, flags | O_LARGEFILE, mode);
-}
-
 int openat(int folder, const char *path, int flags, ...)
 {
 	MODE(flags)
 	return do_open(folder, path, flags, mode);
 }
 
-int openat64(int folder, const char *path, int flags, ...)
-{
-	MODE(flags)
-	return do_open(folder, path, flags | O_LARGEFILE, mode);
-}
+__typeof__(open) open64 __attribute__((alias("open")));
+__typeof__(openat) openat64 __attribute__((alias("openat")));
 
 /* Says that the chip exists under its own name; everything else takes the way of the C library. */
 char *realpath(const char *path, char *resolved)

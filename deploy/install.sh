@@ -1,0 +1,192 @@
+#!/bin/sh
+# Installs camera-capture as a service on Raspberry Pi OS, Debian and other systems with systemd, or removes it.
+# Can be run again at any time: it replaces the program and the unit, and never touches settings, pictures or the
+# database.
+set -eu
+umask 022
+
+usage() {
+    cat <<'END'
+Usage: deploy/install.sh [--prefix DIR] [--destdir DIR] [--no-start] [BINARY]
+       deploy/install.sh --uninstall [--prefix DIR] [--destdir DIR]
+
+Installs BINARY (default: target/release/camera-capture beside this directory) as DIR/bin/camera-capture
+(default prefix: /usr/local), with its own user, directories, access to the contacts, and a systemd unit.
+
+  --destdir DIR  put the files below DIR and change nothing else: no users, no services, no root needed.
+                 The variable DESTDIR does the same.
+  --no-start     install, but do not enable or start the service
+  --uninstall    remove program and unit; settings, pictures, database and user stay
+  --help         this text
+
+Exit status: 0 done, 1 something failed, 2 wrong usage.
+END
+}
+
+say() { printf '%s\n' "$*"; }
+fail() { printf 'install.sh: %s\n' "$*" >&2; exit 1; }
+wrong_usage() { printf 'install.sh: %s\n' "$*" >&2; usage >&2; exit 2; }
+
+here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
+source_dir=$(dirname -- "$here")
+destdir=${DESTDIR:-}
+prefix=/usr/local
+binary=
+start=yes
+uninstall=no
+
+while [ $# -gt 0 ]; do
+    case $1 in
+        --prefix) [ $# -ge 2 ] || wrong_usage "--prefix wants a directory"; prefix=$2; shift ;;
+        --prefix=*) prefix=${1#*=} ;;
+        --destdir) [ $# -ge 2 ] || wrong_usage "--destdir wants a directory"; destdir=$2; shift ;;
+        --destdir=*) destdir=${1#*=} ;;
+        --no-start) start=no ;;
+        --uninstall) uninstall=yes ;;
+        --help | -h) usage; exit 0 ;;
+        -*) wrong_usage "unknown option $1" ;;
+        *) [ -z "$binary" ] || wrong_usage "more than one binary: $binary and $1"; binary=$1 ;;
+    esac
+    shift
+done
+
+# The prefix ends up in the unit, where these would mean something else.
+case $prefix in
+    *[!A-Za-z0-9/._-]*) wrong_usage "the prefix may contain letters, digits and / . _ - only: $prefix" ;;
+    /*) ;;
+    *) wrong_usage "the prefix must begin with /: $prefix" ;;
+esac
+prefix=${prefix%/}
+case $destdir in
+    '' | /*) ;;
+    *) wrong_usage "the destination must begin with /: $destdir" ;;
+esac
+destdir=${destdir%/}
+
+program=$prefix/bin/camera-capture
+unit=/etc/systemd/system/camera-capture.service
+rules=/etc/udev/rules.d/60-camera-capture.rules
+sysusers=/etc/sysusers.d/camera-capture.conf
+tmpfiles=/etc/tmpfiles.d/camera-capture.conf
+settings_dir=/etc/camera-capture
+settings=$settings_dir/camera-capture.env
+state_dir=/var/lib/camera-capture
+
+# Whether this is the machine itself and not a directory to be packed.
+live() { [ -z "$destdir" ]; }
+has() { command -v "$1" >/dev/null 2>&1; }
+systemd_runs() { [ -d /run/systemd/system ]; }
+
+if live; then
+    [ "$(id -u)" -eq 0 ] || fail "must be run as root: sudo deploy/install.sh (or with --destdir DIR for a dry run)"
+    has systemctl || fail "systemctl not found: this script installs a systemd service"
+fi
+
+# put MODE SOURCE TARGET: a file, complete or not at all, also while the old one is running.
+put() {
+    mkdir -p -- "$destdir$(dirname -- "$3")"
+    install -m "$1" -- "$2" "$destdir$3.new"
+    mv -f -- "$destdir$3.new" "$destdir$3"
+    say "installed $destdir$3"
+}
+
+# make_dir MODE PATH
+make_dir() {
+    [ -d "$destdir$2" ] || mkdir -p -- "$destdir$2"
+    chmod "$1" "$destdir$2"
+}
+
+do_uninstall() {
+    if live && systemd_runs; then
+        systemctl disable --now camera-capture.service 2>/dev/null || say "the service was not installed"
+    fi
+    for file in "$program" "$unit" "$rules" "$sysusers" "$tmpfiles"; do
+        if [ -e "$destdir$file" ]; then
+            rm -f -- "$destdir$file"
+            say "removed $destdir$file"
+        fi
+    done
+    if live && systemd_runs; then
+        systemctl daemon-reload
+        if has udevadm; then udevadm control --reload || true; fi
+    fi
+    say "kept: settings in $destdir$settings_dir, pictures and database in $destdir$state_dir, the user camera-capture"
+}
+
+do_install() {
+    [ -n "$binary" ] || binary=$source_dir/target/release/camera-capture
+    [ -f "$binary" ] || fail "$binary not found: build it with cargo build --release, or name a binary"
+    for file in camera-capture.service env.example deploy/60-camera-capture.rules deploy/sysusers.conf \
+        deploy/tmpfiles.conf; do
+        [ -f "$source_dir/$file" ] || fail "$source_dir/$file not found: run this script from a complete copy"
+    done
+    if live; then
+        "$binary" --version >/dev/null 2>&1 ||
+            fail "$binary does not run on this machine ($(uname -m)): build it here or for this architecture"
+    fi
+
+    put 755 "$binary" "$program"
+    put 644 "$source_dir/deploy/60-camera-capture.rules" "$rules"
+    put 644 "$source_dir/deploy/sysusers.conf" "$sysusers"
+    put 644 "$source_dir/deploy/tmpfiles.conf" "$tmpfiles"
+
+    scratch=$(mktemp)
+    trap 'rm -f -- "$scratch"' EXIT
+    sed "s|/usr/local/bin/camera-capture|$program|" "$source_dir/camera-capture.service" >"$scratch"
+    put 644 "$scratch" "$unit"
+
+    if live; then
+        if has systemd-sysusers; then
+            systemd-sysusers "$sysusers"
+        else
+            getent group gpio >/dev/null || groupadd --system gpio
+            getent passwd camera-capture >/dev/null ||
+                useradd --system --user-group --groups gpio --home-dir "$state_dir" --shell /usr/sbin/nologin \
+                    camera-capture
+        fi
+    fi
+    make_dir 750 "$settings_dir"
+    make_dir 700 "$state_dir"
+    if [ -e "$destdir$settings" ]; then
+        say "kept $destdir$settings"
+    else
+        put 640 "$source_dir/env.example" "$settings"
+    fi
+    if live; then
+        chown root:camera-capture "$settings_dir" "$settings"
+        chmod 640 "$settings"
+        chown camera-capture:camera-capture "$state_dir"
+        start_service
+    fi
+}
+
+start_service() {
+    if ! systemd_runs; then
+        say "systemd is not running here: enable the service later with systemctl enable --now camera-capture"
+        return
+    fi
+    if has udevadm; then
+        udevadm control --reload || true
+        udevadm trigger --subsystem-match=gpio --subsystem-match='*gpiomem*' || true
+    fi
+    systemctl daemon-reload
+    if ! report=$("$program" --env-file "$settings" --check-config 2>&1); then
+        say "$report"
+        fail "$settings has the problems above; correct them and run: systemctl enable --now camera-capture"
+    fi
+    if [ "$start" = no ]; then
+        say "not started; start it with: systemctl enable --now camera-capture"
+        return
+    fi
+    systemctl enable camera-capture.service
+    systemctl restart camera-capture.service
+    say "running; settings are in $settings, messages in: journalctl -u camera-capture"
+    say "after a change: systemctl restart camera-capture"
+}
+
+if [ "$uninstall" = yes ]; then
+    [ -z "$binary" ] || wrong_usage "--uninstall takes no binary"
+    do_uninstall
+else
+    do_install
+fi

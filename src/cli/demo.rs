@@ -1,0 +1,96 @@
+//! `--demo`: the whole daemon with simulated contacts, synthetic cameras behind real RTSP and a local receiver.
+//!
+//! Everything lies in one directory and on loopback. Nothing of the machine's own configuration is read but
+//! `BIND_PORT`, `LOG_LEVEL` and `LOG_FORMAT`.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, anyhow};
+use tokio_util::sync::CancellationToken;
+
+use super::{runtime, start_log};
+use crate::config::{Config, Env, WebAccess};
+use crate::daemon;
+use crate::demo::{Receiver, RtspServer, StreamConfig};
+use crate::model::ImageId;
+
+/// Key, label and tint of each camera.
+const CAMERAS: [(&str, &str, u16); 3] = [("r1", "Entry", 200), ("r2", "Exit", 30), ("r3", "Auxiliary", 120)];
+
+/// The dashboard's port unless `BIND_PORT` says otherwise; another one if it is taken.
+const PORT: u16 = 9000;
+
+/// Runs until a signal. A temporary directory that it made is removed at the end.
+pub(super) fn run(dir: Option<PathBuf>) -> anyhow::Result<()> {
+    let (root, is_temporary) = match dir {
+        Some(dir) => (dir, false),
+        None => (std::env::temp_dir().join(format!("camera-capture-demo-{}", ImageId::random())), true),
+    };
+    std::fs::create_dir_all(&root).with_context(|| format!("create the directory {}", root.display()))?;
+    let outcome = runtime()?.block_on(Box::pin(serve(&root)));
+    if is_temporary {
+        std::fs::remove_dir_all(&root).with_context(|| format!("remove {}", root.display()))?;
+    }
+    outcome
+}
+
+async fn serve(root: &Path) -> anyhow::Result<()> {
+    let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let streams =
+        CAMERAS.iter().map(|(key, label, hue)| StreamConfig::new(&format!("/{key}"), label, *hue)).collect();
+    let cameras = RtspServer::bind(any_port, streams, None).await?;
+    let received = root.join("received");
+    std::fs::create_dir_all(&received).with_context(|| format!("create {}", received.display()))?;
+    let receiver = Receiver::bind(any_port, Some(received)).await.context("listen for uploads")?;
+    let config = configuration(root, cameras.local_addr(), &receiver.url())?;
+    start_log(&config.log);
+    let cancel = CancellationToken::new();
+    let _end = cancel.clone().drop_guard();
+    let peers = async {
+        tokio::join!(cameras.run(cancel.clone()), receiver.run(cancel.clone()));
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        outcome = daemon::run(config, Box::new(daemon::announce)) => outcome,
+        () = peers => Ok(()),
+    }
+}
+
+fn configuration(root: &Path, cameras: SocketAddr, upload_url: &str) -> anyhow::Result<Config> {
+    let mut pairs: Vec<(String, String)> = Vec::new();
+    let mut set = |name: &str, value: String| pairs.push((name.to_owned(), value));
+    for (n, (key, label, _)) in CAMERAS.iter().enumerate() {
+        let n = n + 1;
+        set(&format!("CAMERA_{n}_NAME"), (*key).to_owned());
+        set(&format!("CAMERA_{n}_LABEL"), (*label).to_owned());
+        set(&format!("CAMERA_{n}_RTSP"), format!("rtsp://{cameras}/{key}"));
+    }
+    set("GPIO_ENABLED", "true".to_owned());
+    set("GPIO_BACKEND", "sim".to_owned());
+    set("S3_API_URL", upload_url.to_owned());
+    set("IMAGE_STORAGE_PATH", root.join("images").to_string_lossy().into_owned());
+    set("BIND_IP", Ipv4Addr::LOCALHOST.to_string());
+    set("BIND_PORT", port()?.to_string());
+    set("WEB_AUTH_ENABLED", "false".to_owned());
+    for name in ["LOG_LEVEL", "LOG_FORMAT"] {
+        if let Ok(value) = std::env::var(name) {
+            set(name, value);
+        }
+    }
+    let (mut config, _) = Config::parse(&Env::from_pairs(pairs)).map_err(|problems| anyhow!("{problems}"))?;
+    config.web.access = WebAccess::Demo;
+    Ok(config)
+}
+
+fn port() -> anyhow::Result<u16> {
+    match std::env::var("BIND_PORT") {
+        Ok(text) if !text.is_empty() => {
+            text.parse().with_context(|| format!("BIND_PORT: no port number ({text})"))
+        }
+        _ => {
+            let is_free = TcpListener::bind((Ipv4Addr::LOCALHOST, PORT)).is_ok();
+            Ok(if is_free { PORT } else { 0 })
+        }
+    }
+}

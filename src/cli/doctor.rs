@@ -1,0 +1,227 @@
+//! `--test-capture`: one frame from every camera, and a verdict in words.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+
+use super::{runtime, say};
+use crate::clock;
+use crate::config::{CameraConfig, Config, RtspConfig, SourceConfig};
+use crate::media::gop::Excerpt;
+use crate::media::{h264, jpeg};
+use crate::model::{CameraKey, FileName};
+use crate::source::{FrameRequest, FrameRequests, Source};
+use crate::status::{Status, StreamInfo};
+
+/// How long a camera may take until its first picture, a keyframe every eight seconds included.
+const FRAME_LIMIT: Duration = Duration::from_secs(18);
+
+/// How long two keyframes are waited for, to learn their distance.
+const GOP_LIMIT: Duration = Duration::from_secs(12);
+
+/// How long the question for the kind of authentication may take.
+const PROBE_LIMIT: Duration = Duration::from_secs(3);
+
+/// A trigger-to-file time that a gate does not notice.
+const FINE: Duration = Duration::from_millis(1500);
+
+/// Tests the cameras. `true` when all gave a picture.
+pub(super) fn run(config: &Config, keys: &[CameraKey]) -> anyhow::Result<bool> {
+    let mut chosen = Vec::new();
+    for key in keys {
+        let known = config.cameras.iter().find(|camera| camera.key == *key);
+        chosen.push(
+            known.with_context(|| format!("there is no camera {key}; there are: {}", names(config)))?.clone(),
+        );
+    }
+    if keys.is_empty() {
+        chosen.extend(config.cameras.iter().filter(|camera| camera.enabled).cloned());
+    }
+    if chosen.is_empty() {
+        anyhow::bail!("no camera is enabled; set CAMERA_1_IP or CAMERA_1_RTSP");
+    }
+    let folder = config.storage.images.join("test");
+    std::fs::create_dir_all(&folder).with_context(|| format!("create the directory {}", folder.display()))?;
+    runtime()?.block_on(async {
+        let mut all_fine = true;
+        for camera in chosen {
+            let (name, label) = (camera.key.clone(), camera.label.clone());
+            match test(config, camera, &folder).await {
+                Ok(verdict) => say(&format!("{name} ({label}): fine\n{verdict}")),
+                Err(error) => {
+                    all_fine = false;
+                    say(&format!("{name} ({label}): failed\n  {error:#}"));
+                }
+            }
+        }
+        Ok(all_fine)
+    })
+}
+
+fn names(config: &Config) -> String {
+    let names: Vec<&str> = config.cameras.iter().map(|camera| camera.key.as_str()).collect();
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}
+
+async fn test(config: &Config, mut camera: CameraConfig, folder: &Path) -> anyhow::Result<String> {
+    camera.enabled = true;
+    let status = Status::new(&Config { cameras: vec![camera.clone()], ..config.clone() });
+    let mut source =
+        Source::new(&camera, &status).context("it has no address; set CAMERA_n_RTSP or CAMERA_n_IP")?;
+    let authentication = match &camera.source {
+        Some(SourceConfig::Rtsp(rtsp)) => authentication(rtsp).await,
+        None => "unknown".to_owned(),
+    };
+    let (sender, receiver) = mpsc::channel(1);
+    let mut requests = FrameRequests::new(receiver);
+    let began = Instant::now();
+    let session = source.serve(&mut requests);
+    let look = async {
+        let excerpt = ask(&sender, Instant::now(), FRAME_LIMIT).await?;
+        let first = began.elapsed();
+        let deadline = Instant::now() + GOP_LIMIT;
+        let mut stream = status.camera(&camera.key).and_then(|known| known.stream);
+        while stream.as_ref().is_none_or(|stream| stream.gop_frames.is_none()) && Instant::now() < deadline {
+            // The next frame is asked for instead of sleeping: it arrives when there is something new to know.
+            ask(&sender, Instant::now(), GOP_LIMIT).await?;
+            stream = status.camera(&camera.key).and_then(|known| known.stream);
+        }
+        anyhow::Ok((excerpt, first, stream))
+    };
+    let (excerpt, first, stream) = tokio::select! {
+        error = session => anyhow::bail!(error.message),
+        looked = look => looked?,
+    };
+    let frames = excerpt.units.len();
+    let decoding = Instant::now();
+    let frame = tokio::task::spawn_blocking(move || h264::decode(&excerpt)).await.context("decode")??;
+    let per_frame = decoding.elapsed() / u32::try_from(frames).unwrap_or(1);
+    let encoding = Instant::now();
+    let picture = jpeg::encode_plain(&frame)?;
+    let encode = encoding.elapsed();
+    let path = folder.join(FileName::new(camera.key.clone(), clock::now().epoch_s(), 1).to_string());
+    std::fs::write(&path, &picture).with_context(|| format!("write {}", path.display()))?;
+    let mut verdict = format!("  picture: {} ({}×{})\n", path.display(), frame.width, frame.height);
+    verdict.push_str(&format!("  authentication: {authentication}\n"));
+    verdict.push_str(&format!("  time to the first picture: {} ms\n", first.as_millis()));
+    verdict.push_str(&stream.map_or_else(String::new, |stream| advice(&stream, per_frame, encode)));
+    Ok(verdict.trim_end().to_owned())
+}
+
+async fn ask(sender: &mpsc::Sender<FrameRequest>, at: Instant, limit: Duration) -> anyhow::Result<Excerpt> {
+    let (reply, answer) = oneshot::channel();
+    sender.send(FrameRequest { at, deadline: at + limit, reply }).await.context("ask for a frame")?;
+    Ok(answer.await.context("the session ended")??)
+}
+
+/// What the stream is like, what that means for a trigger on this machine, and what to change on the camera.
+fn advice(stream: &StreamInfo, per_frame: Duration, encode: Duration) -> String {
+    let fps = stream.fps.map_or_else(|| "unknown".to_owned(), |fps| format!("{fps}"));
+    let mut text =
+        format!("  stream: {}, {}×{}, {fps} frames a second\n", stream.codec, stream.width, stream.height);
+    let (Some(gop), Some(rate)) = (stream.gop_frames, stream.fps) else {
+        text.push_str("  keyframe interval: longer than could be watched; set the camera's I-frame interval to its frame rate\n");
+        return text;
+    };
+    text.push_str(&format!("  keyframe every {gop} frames ({:.1} s)\n", f64::from(gop) / rate.max(0.1)));
+    let (mean, worst) = (per_frame * gop.div_ceil(2) + encode, per_frame * gop + encode);
+    text.push_str(&format!(
+        "  from trigger to file on this machine: about {} ms, at worst {} ms (one frame takes {:.1} ms to decode)\n",
+        mean.as_millis(),
+        worst.as_millis(),
+        per_frame.as_secs_f64() * 1000.0,
+    ));
+    if worst > FINE {
+        let wanted = (FINE.as_secs_f64() / per_frame.as_secs_f64()).floor().max(1.0);
+        text.push_str(&format!(
+            "  to change: set the camera's I-frame interval to {wanted} or less, or use a smaller stream; the picture is \
+             exact either way, it would only be on disk sooner\n"
+        ));
+    }
+    text
+}
+
+/// What kind of log-in the camera asks for, by asking without one.
+async fn authentication(config: &RtspConfig) -> String {
+    let host = config.url.host_str().unwrap_or_default();
+    let target = (host.trim_matches(['[', ']']), config.url.port().unwrap_or(554));
+    let question = format!("DESCRIBE {} RTSP/1.0\r\nCSeq: 1\r\nAccept: application/sdp\r\n\r\n", config.url);
+    let probe = async {
+        let mut stream = TcpStream::connect(target).await.ok()?;
+        stream.write_all(question.as_bytes()).await.ok()?;
+        let mut answer = vec![0; 4096];
+        let length = stream.read(&mut answer).await.ok()?;
+        Some(String::from_utf8_lossy(&answer[..length]).into_owned())
+    };
+    match timeout(PROBE_LIMIT, probe).await {
+        Ok(Some(answer)) => schemes(&answer),
+        Ok(None) | Err(_) => "unknown, the camera did not answer the question".to_owned(),
+    }
+}
+
+/// The schemes of an answer (RFC 2326 section 12.44).
+fn schemes(answer: &str) -> String {
+    let offered: Vec<String> = answer
+        .lines()
+        .filter_map(|line| line.split_once(':'))
+        .filter(|(name, _)| name.eq_ignore_ascii_case("WWW-Authenticate"))
+        .map(|(_, value)| {
+            let scheme = value.split_whitespace().next().unwrap_or("?").to_lowercase();
+            let algorithm = value.to_lowercase().split("algorithm=").nth(1).map(|rest| {
+                rest.trim_start_matches('"').split(['"', ',', ' ']).next().unwrap_or_default().to_owned()
+            });
+            match (scheme.as_str(), algorithm) {
+                ("digest", Some(algorithm)) => format!("digest ({algorithm})"),
+                ("digest", None) => "digest (md5)".to_owned(),
+                _ => scheme,
+            }
+        })
+        .collect();
+    match (offered.is_empty(), answer.starts_with("RTSP/1.0 401")) {
+        (false, _) => offered.join(", "),
+        (true, true) => "wanted, of an unnamed kind".to_owned(),
+        (true, false) => "none, everyone on the network can watch".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kind_of_authentication_is_named_with_its_algorithm() {
+        let answer = "RTSP/1.0 401 Unauthorized\r\nCSeq: 1\r\nWWW-Authenticate: Digest realm=\"x\", nonce=\"y\"\r\n\
+                      www-authenticate: Digest realm=\"x\", algorithm=SHA-256\r\nWWW-Authenticate: Basic realm=\"x\"\r\n\r\n";
+        assert_eq!(schemes(answer), "digest (md5), digest (sha-256), basic");
+        assert_eq!(schemes("RTSP/1.0 200 OK\r\n\r\n"), "none, everyone on the network can watch");
+    }
+
+    #[test]
+    fn a_slow_stream_comes_with_the_setting_to_change() {
+        let stream = StreamInfo {
+            codec: "avc1.640028".to_owned(),
+            width: 1920,
+            height: 1080,
+            fps: Some(25.0),
+            gop_frames: Some(250),
+        };
+        let text = advice(&stream, Duration::from_millis(16), Duration::from_millis(20));
+        assert!(
+            text.contains("keyframe every 250 frames (10.0 s)") && text.contains("I-frame interval to 93"),
+            "{text}"
+        );
+        assert!(
+            !advice(
+                &StreamInfo { gop_frames: Some(50), ..stream },
+                Duration::from_millis(16),
+                Duration::ZERO
+            )
+            .contains("to change")
+        );
+    }
+}

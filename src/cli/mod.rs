@@ -1,0 +1,157 @@
+//! The command line: what each mode does, and with which exit status it ends.
+
+pub mod args;
+mod demo;
+mod doctor;
+mod password;
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{Config, Env, LogConfig, LogFormat, Problems};
+use crate::daemon;
+use crate::retention;
+use crate::trigger;
+use args::{Args, Mode};
+
+/// The thing asked for failed.
+const FAILED: u8 = 1;
+
+/// The configuration is wrong (`EX_CONFIG` of sysexits.h).
+const BAD_CONFIGURATION: u8 = 78;
+
+/// Does what the arguments ask for. Returns the exit status.
+pub fn run(args: Args) -> ExitCode {
+    // One provider for all connections; installing it twice is harmless.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    if let Mode::Demo { dir } = args.mode {
+        return done(demo::run(dir));
+    }
+    let config = match configuration(args.env_file) {
+        Ok(config) => config,
+        Err(problems) => {
+            say_error(&problems.to_string());
+            return ExitCode::from(BAD_CONFIGURATION);
+        }
+    };
+    match args.mode {
+        Mode::Demo { .. } => ExitCode::from(FAILED),
+        Mode::CheckConfig => {
+            say(&config.describe());
+            ExitCode::SUCCESS
+        }
+        Mode::Daemon => {
+            start_log(&config.log);
+            done(runtime().and_then(|runtime| {
+                runtime.block_on(Box::pin(daemon::run(config, Box::new(daemon::announce))))
+            }))
+        }
+        Mode::TestCapture { keys } => done_if(doctor::run(&config, &keys)),
+        Mode::TestGpio { seconds } => done(test_gpio(&config, seconds)),
+        Mode::CleanupNow { dry_run } => done(cleanup(&config, dry_run)),
+        Mode::SetPassword { stdin } => done(password::run(&config, stdin)),
+    }
+}
+
+/// Reads the configuration and says on standard error what looks suspicious.
+fn configuration(env_file: Option<PathBuf>) -> Result<Config, Problems> {
+    let (config, warnings) = Config::parse(&Env::load(env_file.as_deref())?)?;
+    for warning in warnings {
+        say_error(&format!("warning: {warning}"));
+    }
+    Ok(config)
+}
+
+fn done(result: anyhow::Result<()>) -> ExitCode {
+    done_if(result.map(|()| true))
+}
+
+fn done_if(result: anyhow::Result<bool>) -> ExitCode {
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(FAILED),
+        Err(error) => {
+            say_error(&format!("camera-capture: {error:#}"));
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        // Decoders, the database, password hashes: the queue in front of them is theirs; the unit's TasksMax has room.
+        .max_blocking_threads(16)
+        .enable_all()
+        .build()
+        .context("start the runtime")
+}
+
+/// Writes the log to standard error, where systemd's journal takes it.
+fn start_log(config: &LogConfig) {
+    let filter = EnvFilter::try_new(&config.filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let result = match config.format {
+        LogFormat::Text => {
+            let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
+            builder.with_ansi(is_terminal).with_target(false).try_init()
+        }
+        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+    };
+    if let Err(error) = result {
+        say_error(&format!("the log could not be started: {error}"));
+    }
+}
+
+fn test_gpio(config: &Config, seconds: Option<u64>) -> anyhow::Result<()> {
+    let lines = trigger::lines(config);
+    if lines.is_empty() {
+        anyhow::bail!("no enabled camera has a contact; set CAMERA_n_ENABLED and GPIO_CAMERA_n_PIN");
+    }
+    let stop = CancellationToken::new();
+    let runtime = runtime()?;
+    let signalled = stop.clone();
+    runtime.spawn(async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            signalled.cancel();
+        }
+    });
+    trigger::watcher::test_gpio(&config.gpio, &lines, seconds, &mut std::io::stdout(), &stop)?;
+    Ok(())
+}
+
+fn cleanup(config: &Config, dry_run: bool) -> anyhow::Result<()> {
+    let store = daemon::open_store(config)?;
+    let report = runtime()?.block_on(retention::run(&store, &config.storage, dry_run))?;
+    for name in &report.names {
+        say(&format!("{} {name}", if dry_run { "would delete" } else { "deleted" }));
+    }
+    let kept = report.kept;
+    say(&format!(
+        "{} {} pictures ({} bytes) taken before {}; past their time and kept: {} not delivered yet, {} put aside by a \
+         target, {} protected",
+        if dry_run { "would delete" } else { "deleted" },
+        report.deleted,
+        report.freed_bytes,
+        report.before.rfc3339(),
+        kept.owed,
+        kept.dead,
+        kept.protected,
+    ));
+    Ok(())
+}
+
+/// Writes a line to standard output. A reader that has gone is no error.
+fn say(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+/// Writes a line to standard error. There is nobody to tell if that fails.
+fn say_error(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}

@@ -1,0 +1,75 @@
+//! Who the camera is told we are.
+//!
+//! User name and password are looked for in this order, each on its own: `CAMERA_n_USERNAME` and `CAMERA_n_PASSWORD`,
+//! the address, `CAMERA_USERNAME` and `CAMERA_PASSWORD`.
+
+use super::Secret;
+use super::address::Address;
+use super::problem::Wrong;
+use super::reader::{Read, Reader, Reported};
+use super::values::short;
+
+/// Longest user name or password, characters.
+const CHARS_MAX: usize = 256;
+
+/// A user name and its password, which may be empty.
+#[derive(Clone, Debug)]
+pub struct Credentials {
+    /// User name.
+    pub username: String,
+    /// Password.
+    pub password: Secret<String>,
+}
+
+/// User name and password, of one camera or of all that have none of their own.
+pub(super) struct Login {
+    username: Read<Option<String>>,
+    password: Read<Option<Secret<String>>>,
+}
+
+impl Login {
+    /// Reads `USERNAME` and `PASSWORD` behind `prefix`.
+    pub(super) fn read(reader: &mut Reader<'_>, prefix: &str) -> Self {
+        Self {
+            username: reader.optional(&format!("{prefix}USERNAME"), short(CHARS_MAX)),
+            password: reader
+                .optional(&format!("{prefix}PASSWORD"), |text| short(CHARS_MAX)(text).map(Secret::new)),
+        }
+    }
+
+    /// What camera `number` is told, from its own variables, its address and the common variables.
+    pub(super) fn credentials(
+        self,
+        reader: &mut Reader<'_>,
+        number: u8,
+        address: &Address,
+        common: &Self,
+    ) -> Read<Option<Credentials>> {
+        let username = self.username?.or_else(|| address.username.clone()).or(common.username.clone()?);
+        let password = self.password?.or_else(|| address.password.clone()).or(common.password.clone()?);
+        match (username, password) {
+            (None, None) => Ok(None),
+            // Some cameras are delivered with a user and no password.
+            (Some(username), password) => {
+                let password = password.unwrap_or_else(|| Secret::new(String::new()));
+                Ok(Some(Credentials { username, password }))
+            }
+            (None, Some(_)) => Err(report_missing_user(reader, number)),
+        }
+    }
+}
+
+/// A password alone: reported once for the common one, whichever cameras it would serve.
+fn report_missing_user(reader: &mut Reader<'_>, number: u8) -> Reported {
+    let own = format!("CAMERA_{number}_PASSWORD");
+    let name = [own.as_str(), "CAMERA_PASSWORD"].into_iter().find(|name| reader.env().get(name).is_some());
+    // The password may also stand in the address, as in rtsp://:password@camera/.
+    let address = format!("CAMERA_{number}_RTSP");
+    let name = name.unwrap_or(&address);
+    if reader.problems.iter().any(|problem| problem.to_string().starts_with(&format!("{name}: "))) {
+        return Reported;
+    }
+    let wrong =
+        Wrong::new("there is a password and no user name", "a user name in CAMERA_USERNAME beside it");
+    reader.refuse(name, &wrong)
+}

@@ -1,0 +1,193 @@
+//! The installer and the unit, in a directory of their own: nothing of the machine is touched.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+const PROGRAM: &str = "usr/local/bin/camera-capture";
+const SETTINGS: &str = "etc/camera-capture/camera-capture.env";
+const UNIT: &str = "etc/systemd/system/camera-capture.service";
+
+fn project() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Runs the installer below `destination`.
+fn install(destination: &Path, arguments: &[&str]) -> Output {
+    Command::new("sh")
+        .arg(project().join("deploy/install.sh"))
+        .args(arguments)
+        .env("DESTDIR", destination)
+        .output()
+        .unwrap()
+}
+
+/// Runs the installer, which must succeed.
+fn install_well(destination: &Path, arguments: &[&str]) {
+    let output = install(destination, arguments);
+    assert!(output.status.success(), "{output:?}");
+}
+
+/// A destination and a stand-in for the built program.
+fn destination() -> (TempDir, PathBuf, String) {
+    let scratch = tempfile::tempdir().unwrap();
+    let binary = scratch.path().join("built");
+    fs::write(&binary, "#!/bin/sh\n").unwrap();
+    let root = scratch.path().join("root");
+    let binary = binary.to_str().unwrap().to_owned();
+    (scratch, root, binary)
+}
+
+/// Every path below `root` with its permissions and, for a file, its content.
+fn tree(root: &Path) -> BTreeMap<PathBuf, (u32, Option<Vec<u8>>)> {
+    let mut entries = BTreeMap::new();
+    let mut pending = vec![root.to_path_buf()];
+    while let Some(directory) = pending.pop() {
+        for entry in fs::read_dir(&directory).unwrap() {
+            let path = entry.unwrap().path();
+            let metadata = fs::symlink_metadata(&path).unwrap();
+            let content = metadata.is_file().then(|| fs::read(&path).unwrap());
+            let mode = metadata.permissions().mode() & 0o7777;
+            entries.insert(path.strip_prefix(root).unwrap().to_path_buf(), (mode, content));
+            if metadata.is_dir() {
+                pending.push(path);
+            }
+        }
+    }
+    entries
+}
+
+#[test]
+fn installing_twice_leaves_the_same_tree_as_installing_once() {
+    let (_scratch, root, binary) = destination();
+    install_well(&root, &[&binary]);
+    let once = tree(&root);
+    install_well(&root, &[&binary]);
+    assert_eq!(tree(&root), once);
+
+    let mode = |path: &str| once[Path::new(path)].0;
+    assert_eq!(mode(PROGRAM), 0o755);
+    assert_eq!(mode(SETTINGS), 0o640);
+    assert_eq!(mode(UNIT), 0o644);
+    assert_eq!(mode("etc/camera-capture"), 0o750);
+    assert_eq!(mode("var/lib/camera-capture"), 0o700);
+    let files: Vec<_> =
+        once.iter().filter(|(_, (_, content))| content.is_some()).map(|(path, _)| path).collect();
+    assert_eq!(files.len(), 6, "{files:?}");
+}
+
+#[test]
+fn an_update_replaces_the_program_and_keeps_the_settings() {
+    let (_scratch, root, binary) = destination();
+    install_well(&root, &[&binary]);
+    fs::write(root.join(SETTINGS), "BIND_PORT=9001\n").unwrap();
+    fs::write(&binary, "#!/bin/sh\n# newer\n").unwrap();
+    install_well(&root, &[&binary]);
+    assert_eq!(fs::read_to_string(root.join(SETTINGS)).unwrap(), "BIND_PORT=9001\n");
+    assert_eq!(fs::read_to_string(root.join(PROGRAM)).unwrap(), "#!/bin/sh\n# newer\n");
+}
+
+#[test]
+fn uninstalling_keeps_settings_and_pictures_and_can_be_repeated() {
+    let (_scratch, root, binary) = destination();
+    install_well(&root, &[&binary]);
+    let picture = root.join("var/lib/camera-capture/r1_1698765432.jpg");
+    fs::write(&picture, "picture").unwrap();
+    for _ in 0..2 {
+        install_well(&root, &["--uninstall"]);
+        let files: Vec<_> = tree(&root)
+            .into_iter()
+            .filter(|(_, (_, content))| content.is_some())
+            .map(|(path, _)| path)
+            .collect();
+        assert_eq!(files, [Path::new(SETTINGS), Path::new("var/lib/camera-capture/r1_1698765432.jpg")]);
+    }
+}
+
+#[test]
+fn the_unit_starts_the_program_where_it_was_installed_with_the_settings_installed() {
+    let (_scratch, root, binary) = destination();
+    install_well(&root, &["--prefix", "/opt/gate", &binary]);
+    assert!(root.join("opt/gate/bin/camera-capture").exists());
+    let unit = fs::read_to_string(root.join(UNIT)).unwrap();
+    let starts: Vec<_> = unit.lines().filter(|line| line.starts_with("ExecStart=")).collect();
+    assert_eq!(starts, [format!("ExecStart=/opt/gate/bin/camera-capture --env-file /{SETTINGS}")]);
+}
+
+#[test]
+fn wrong_usage_and_a_missing_binary_change_nothing() {
+    let (_scratch, root, binary) = destination();
+    for (arguments, status) in [
+        (&["--verbose"][..], 2),
+        (&["--prefix"], 2),
+        (&["--prefix", "opt"], 2),
+        (&["--prefix", "/opt/a b"], 2),
+        (&[&binary, &binary], 2),
+        (&["--uninstall", &binary], 2),
+        (&["/nonexistent/camera-capture"], 1),
+    ] {
+        let output = install(&root, arguments);
+        assert_eq!(output.status.code(), Some(status), "{arguments:?}: {output:?}");
+        assert!(!output.stderr.is_empty());
+    }
+    assert!(!root.exists());
+}
+
+#[test]
+fn the_unit_is_valid_and_its_exposure_is_below_two() {
+    let scratch = tempfile::tempdir().unwrap();
+    let unit = scratch.path().join("camera-capture.service");
+    // The check wants the program to exist.
+    let text = fs::read_to_string(project().join("camera-capture.service")).unwrap();
+    fs::write(&unit, text.replace("/usr/local/bin/camera-capture", "/bin/true")).unwrap();
+    for arguments in [
+        &["verify", "--recursive-errors=no"][..],
+        // In tenths: 1.5 when this was written, most of it network and device access.
+        &["security", "--offline=true", "--no-pager", "--threshold=20"],
+    ] {
+        match Command::new("systemd-analyze").args(arguments).arg(&unit).output() {
+            Err(error) => eprintln!("SKIPPED: systemd-analyze {arguments:?} cannot run here: {error}"),
+            Ok(output) => {
+                let said = String::from_utf8_lossy(&output.stderr).into_owned();
+                assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stdout));
+                assert!(!said.contains("camera-capture.service:"), "{said}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_description_of_the_user_is_valid() {
+    let scratch = tempfile::tempdir().unwrap();
+    let directory = scratch.path().join("etc/sysusers.d");
+    fs::create_dir_all(&directory).unwrap();
+    fs::copy(project().join("deploy/sysusers.conf"), directory.join("camera-capture.conf")).unwrap();
+    let output = Command::new("systemd-sysusers")
+        .arg("--dry-run")
+        .arg(format!("--root={}", scratch.path().display()))
+        .arg("camera-capture.conf")
+        .output();
+    match output {
+        Err(error) => eprintln!("SKIPPED: systemd-sysusers cannot run here: {error}"),
+        Ok(output) => {
+            // A line it does not understand is reported with its number and does not change the status.
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success() && !said.contains("camera-capture.conf:"), "{said}");
+            assert!(said.contains("Creating user 'camera-capture'"), "{said}");
+        }
+    }
+}
+
+#[test]
+fn shellcheck_finds_nothing_in_the_installer() {
+    match Command::new("shellcheck").arg(project().join("deploy/install.sh")).output() {
+        Err(error) => eprintln!("SKIPPED: shellcheck cannot run here: {error}"),
+        Ok(output) => assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout)),
+    }
+}
