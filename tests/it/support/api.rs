@@ -52,11 +52,10 @@ impl Api {
         let cookie = cookie.split(';').next().unwrap_or_default();
         let mut headers = HeaderMap::new();
         headers.insert(COOKIE, HeaderValue::from_str(cookie).unwrap());
-        let reader = Self { client: client(headers.clone()), address: stranger.address };
-        let session = reader.get("/api/session").await.json();
-        let csrf = session["csrf"].as_str().unwrap_or_else(|| panic!("no CSRF token in {session}"));
+        let answer = reply.json();
+        let csrf = answer["csrf_token"].as_str().unwrap_or_else(|| panic!("no CSRF token in {answer}"));
         headers.insert("x-csrf-token", HeaderValue::from_str(csrf).unwrap());
-        Ok(Self { client: client(headers), ..reader })
+        Ok(Self { client: client(headers), ..stranger })
     }
 
     /// Any request. The error is what the connection met.
