@@ -15,16 +15,16 @@ use tracing::{error, info, warn};
 
 use crate::capture::{Camera, Capture, Captures};
 use crate::chain::chain;
-use crate::config::Config;
+use crate::config::{Config, GpioBackend};
 use crate::model::{TargetKind, UploadState};
-use crate::retention::RetentionTask;
+use crate::retention::{Retention, RetentionTask};
 use crate::status::Status;
 use crate::store::{ImageQuery, Store};
 use crate::supervise::{Supervisor, Task};
 use crate::systemd;
 use crate::target::Target;
-use crate::trigger::Triggers;
 use crate::trigger::watcher::Contacts;
+use crate::trigger::{SimContacts, Triggers};
 use crate::upload::{Connectivity, Lane, Poke};
 use crate::web;
 
@@ -82,7 +82,13 @@ impl Task for Lane {
 
 /// The dashboard; bound anew whenever it could not be kept up, because an address may come and go.
 struct Web {
-    parts: web::Parts,
+    config: Arc<Config>,
+    store: Store,
+    status: Status,
+    captures: Captures,
+    retention: Retention,
+    sim: SimContacts,
+    pokes: Arc<[Poke]>,
     on_ready: OnReady,
 }
 
@@ -96,9 +102,28 @@ impl Task for Web {
     }
 
     async fn run(&mut self, cancel: &CancellationToken) -> Result<(), String> {
-        let bound = web::bind(self.parts.clone()).map_err(|error| chain(&error))?;
+        let is_simulated = self.config.gpio.enabled && self.config.gpio.backend == GpioBackend::Sim;
+        let (sim, pokes) = (self.sim.clone(), Arc::clone(&self.pokes));
+        let simulate: web::Simulate = Arc::new(move |pin, level| {
+            // A line that is not open yet has no level to change.
+            sim.set(pin, level);
+        });
+        let bound = web::bind(web::Parts {
+            config: Arc::clone(&self.config),
+            store: self.store.clone(),
+            status: self.status.clone(),
+            captures: self.captures.clone(),
+            retention: self.retention.clone(),
+            sim: is_simulated.then_some(simulate),
+            wake_uploads: Arc::new(move || pokes.iter().for_each(Poke::poke)),
+            cancel: cancel.clone(),
+        })
+        .map_err(|error| chain(&error))?;
+        if let Some(code) = bound.setup_code().await.map_err(|error| chain(&error))? {
+            warn!(code, "no password is set: open the dashboard and enter this one-time set-up code");
+        }
         (self.on_ready)(bound.addr());
-        bound.run(cancel.clone()).await.map_err(|error| chain(&error))
+        bound.run().await.map_err(|error| chain(&error))
     }
 }
 
@@ -191,8 +216,17 @@ pub async fn run(config: Config, on_ready: OnReady) -> anyhow::Result<()> {
     }
     let (retention_task, retention) = RetentionTask::new(&store, &config.storage, &status);
     work_tasks.spawn(retention_task, &work);
-    let parts = web::Parts::new(&config, &store, &status, &captures, &retention, sim, pokes)?;
-    work_tasks.spawn(Web { parts, on_ready }, &work);
+    let web = Web {
+        config: Arc::new(config),
+        store: store.clone(),
+        status: status.clone(),
+        captures,
+        retention,
+        sim,
+        pokes: pokes.into(),
+        on_ready,
+    };
+    work_tasks.spawn(web, &work);
     if let Some(interval) = systemd::watchdog_interval() {
         let watchdog = Watchdog { interval, contacts, status: status.clone(), store: store.clone() };
         work_tasks.spawn(watchdog, &work);

@@ -82,16 +82,20 @@ async fn test(config: &Config, mut camera: CameraConfig, folder: &Path) -> anyho
     let began = Instant::now();
     let session = source.serve(&mut requests);
     let look = async {
-        let excerpt = ask(&sender, Instant::now(), FRAME_LIMIT).await?;
+        let mut longest = ask(&sender, Instant::now(), FRAME_LIMIT).await?;
         let first = began.elapsed();
         let deadline = Instant::now() + GOP_LIMIT;
         let mut stream = status.camera(&camera.key).and_then(|known| known.stream);
         while stream.as_ref().is_none_or(|stream| stream.gop_frames.is_none()) && Instant::now() < deadline {
             // The next frame is asked for instead of sleeping: it arrives when there is something new to know.
-            ask(&sender, Instant::now(), GOP_LIMIT).await?;
+            let excerpt = ask(&sender, Instant::now(), GOP_LIMIT).await?;
+            // A keyframe takes several times as long as what follows it, so one frame tells nothing of a group.
+            if excerpt.units.len() > longest.units.len() {
+                longest = excerpt;
+            }
             stream = status.camera(&camera.key).and_then(|known| known.stream);
         }
-        anyhow::Ok((excerpt, first, stream))
+        anyhow::Ok((longest, first, stream))
     };
     let (excerpt, first, stream) = tokio::select! {
         error = session => anyhow::bail!(error.message),

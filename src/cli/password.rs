@@ -9,7 +9,7 @@ use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr
 use super::{runtime, say};
 use crate::config::Config;
 use crate::daemon;
-use crate::web;
+use crate::web::auth::{PASSWORD_KEY, hash_password};
 
 /// Longer lines are cut off; no password is that long.
 const LINE_MAX: u64 = 4096;
@@ -17,9 +17,9 @@ const LINE_MAX: u64 = 4096;
 /// Sets the password and logs everyone out.
 pub(super) fn run(config: &Config, from_stdin: bool) -> anyhow::Result<()> {
     let password = if from_stdin { read_line(std::io::stdin().lock())? } else { ask()? };
-    let hash = web::hash_password(&password)?;
+    let hash = hash_password(&password)?;
     let store = daemon::open_store(config)?;
-    runtime()?.block_on(store.set_password_hash(web::PASSWORD_KEY, hash))?;
+    runtime()?.block_on(store.set_password_hash(PASSWORD_KEY, hash))?;
     say("the dashboard's password is set; everyone who was logged in is logged out");
     Ok(())
 }

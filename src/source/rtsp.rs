@@ -200,12 +200,15 @@ impl Rtsp {
     }
 
     fn show_connected(&self, stream: &Stream) {
-        let was = self.status.camera(&self.key);
-        if was.is_some_and(|c| c.state == CameraState::Connected && c.stream.as_ref() == Some(&stream.info)) {
+        let Some(was) = self.status.camera(&self.key) else { return };
+        let was_away = was.state != CameraState::Connected;
+        if !was_away && was.stream.as_ref() == Some(&stream.info) {
             return;
         }
-        let info = &stream.info;
-        info!(camera = %self.key, codec = info.codec, width = info.width, height = info.height, "camera connected");
+        if was_away {
+            let info = &stream.info;
+            info!(codec = info.codec, width = info.width, height = info.height, "camera connected");
+        }
         self.status.update_camera(&self.key, |camera| {
             camera.state = CameraState::Connected;
             camera.last_error = None;

@@ -1,45 +1,184 @@
-//! Stub.
-use crate::{
-    capture::Captures, config::Config, retention::Retention, status::Status, store::Store,
-    trigger::SimContacts, upload::Poke,
-};
-/// x
-pub const PASSWORD_KEY: &str = "p";
-/// x
-pub fn hash_password(_: &str) -> Result<String, std::io::Error> {
-    Ok(String::new())
+//! The dashboard: pages, JSON API, live events, health and metrics, behind one gate.
+//!
+//! [`routes`] is the table of everything that is served and who may have it; [`guard`] enforces it before any handler
+//! runs. One worker serves all; whatever takes time (database, disk, hashing, pictures) is on the blocking pool.
+
+mod account;
+mod actions;
+mod assets;
+pub mod auth;
+mod body;
+mod error;
+mod files;
+mod gpio;
+mod guard;
+mod images;
+mod json;
+mod live;
+mod metrics;
+mod overview;
+mod password;
+mod query;
+pub mod routes;
+mod throttle;
+
+use std::future::Future;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::{App, HttpServer, web};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use crate::capture::Captures;
+use crate::config::Config;
+use crate::gpio::{Level, Pin};
+use crate::retention::Retention;
+use crate::status::Status;
+use crate::store::{Store, StoreError};
+
+use auth::Auth;
+
+/// Answers under way get this long to end when the program stops; streams end at once.
+const DRAIN: Duration = Duration::from_secs(3);
+
+/// A client that has not sent its headers by then is answered 408.
+const HEADERS_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Connections at once. Fewer would let two hundred slow clients shut out everyone else.
+const CONNECTIONS_MAX: usize = 1024;
+
+/// Dashboards that are kept up to date at once; each costs a connection and a little work per event.
+const STREAMS_MAX: usize = 16;
+
+/// Pictures decoded for a thumbnail at once: one can take 150 MB.
+const THUMBNAILS_AT_ONCE: usize = 1;
+
+/// Drives a simulated contact.
+pub type Simulate = Arc<dyn Fn(Pin, Level) + Send + Sync>;
+
+/// Wakes the upload task.
+pub type WakeUploads = Arc<dyn Fn() + Send + Sync>;
+
+/// What the dashboard shows and drives.
+pub struct Parts {
+    /// Where to listen, who may look, which contacts and cameras there are.
+    pub config: Arc<Config>,
+    /// Pictures, ledger, sessions.
+    pub store: Store,
+    /// Last known states and the events that change them.
+    pub status: Status,
+    /// The cameras.
+    pub captures: Captures,
+    /// The retention task.
+    pub retention: Retention,
+    /// Sets a simulated line; `None` unless the back end is `sim`.
+    pub sim: Option<Simulate>,
+    /// Called when something of the queue has become due by hand.
+    pub wake_uploads: WakeUploads,
+    /// Stops the server.
+    pub cancel: CancellationToken,
 }
-/// x
-#[derive(Clone)]
-pub struct Parts;
-impl Parts {
-    /// x
-    pub fn new(
-        _: &Config,
-        _: &Store,
-        _: &Status,
-        _: &Captures,
-        _: &Retention,
-        _: SimContacts,
-        _: Vec<Poke>,
-    ) -> anyhow::Result<Self> {
-        Ok(Parts)
-    }
+
+/// What every handler can reach.
+struct State {
+    config: Arc<Config>,
+    store: Store,
+    status: Status,
+    captures: Captures,
+    retention: Retention,
+    sim: Option<Simulate>,
+    wake_uploads: WakeUploads,
+    cancel: CancellationToken,
+    auth: Auth,
+    streams: Arc<Semaphore>,
+    thumbnails: Semaphore,
 }
-/// x
-pub struct Bound;
-/// x
-pub fn bind(_: Parts) -> std::io::Result<Bound> {
-    Ok(Bound)
+
+/// A server that has its port but does not serve yet.
+pub struct Bound {
+    listener: TcpListener,
+    addr: SocketAddr,
+    state: web::Data<State>,
 }
+
+/// Takes the address of `config.web.bind` (port 0 takes any free one). The error names it and says what to do; also
+/// when `WEB_PASSWORD_HASH` is no hash.
+pub fn bind(parts: Parts) -> io::Result<Bound> {
+    let wanted = parts.config.web.bind;
+    let auth = Auth::new(parts.store.clone(), &parts.config.web)
+        .map_err(|message| io::Error::new(io::ErrorKind::InvalidInput, message))?;
+    let failed = |error: io::Error| {
+        let hint = match error.kind() {
+            io::ErrorKind::AddrInUse => "another program has it; stop that one or set BIND_PORT",
+            io::ErrorKind::AddrNotAvailable => "this machine does not have that address; set BIND_IP",
+            io::ErrorKind::PermissionDenied => "ports below 1024 need a privilege; set BIND_PORT",
+            _ => "set BIND_IP and BIND_PORT",
+        };
+        io::Error::new(error.kind(), format!("cannot listen on {wanted}: {error}; {hint}"))
+    };
+    let listener = TcpListener::bind(wanted).map_err(failed)?;
+    let addr = listener.local_addr().map_err(failed)?;
+    let state = State {
+        config: parts.config,
+        store: parts.store,
+        status: parts.status,
+        captures: parts.captures,
+        retention: parts.retention,
+        sim: parts.sim,
+        wake_uploads: parts.wake_uploads,
+        cancel: parts.cancel,
+        auth,
+        streams: Arc::new(Semaphore::new(STREAMS_MAX)),
+        thumbnails: Semaphore::new(THUMBNAILS_AT_ONCE),
+    };
+    Ok(Bound { listener, addr, state: web::Data::new(state) })
+}
+
 impl Bound {
-    /// x
-    pub fn addr(&self) -> std::net::SocketAddr {
-        ([127, 0, 0, 1], 1).into()
+    /// The address that is really listened on.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
     }
-    /// x
-    pub async fn run(self, c: tokio_util::sync::CancellationToken) -> std::io::Result<()> {
-        c.cancelled().await;
-        Ok(())
+
+    /// The code that allows to set the first password; `None` when it is set or none is asked for. Print it once.
+    pub async fn setup_code(&self) -> Result<Option<String>, StoreError> {
+        self.state.auth.setup_code().await
+    }
+
+    /// Serves until cancelled, then lets answers under way end for at most three seconds.
+    ///
+    /// The worker has a thread and a runtime of its own, so a page never delays a camera. Must be called within a
+    /// tokio runtime; dropping the future stops the server without waiting.
+    pub fn run(self) -> impl Future<Output = io::Result<()>> + Send + 'static {
+        let Self { listener, state, .. } = self;
+        async move {
+            let cancel = state.cancel.clone();
+            let factory = move || {
+                App::new()
+                    .app_data(state.clone())
+                    .wrap(actix_web::middleware::from_fn(guard::gate))
+                    .configure(routes::register)
+            };
+            let server = HttpServer::new(factory)
+                .workers(1)
+                .disable_signals()
+                .max_connections(CONNECTIONS_MAX)
+                .client_request_timeout(HEADERS_TIMEOUT)
+                .shutdown_timeout(DRAIN.as_secs())
+                .listen(listener)?
+                .run();
+            let handle = server.handle();
+            tokio::pin!(server);
+            tokio::select! {
+                ended = &mut server => return ended,
+                () = cancel.cancelled() => {}
+            }
+            // The server future must be polled for the stop to proceed.
+            let (ended, ()) = tokio::join!(server, handle.stop(true));
+            ended
+        }
     }
 }

@@ -1,0 +1,73 @@
+//! What can be asked for: a picture now, a look through a camera, a retention run.
+
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, web};
+
+use super::error::ApiError;
+use super::guard::peer;
+use super::query::camera_of;
+use super::{State, json as shape};
+use crate::status::Event;
+use crate::store::Image;
+
+/// With `BACKGROUND_UPLOAD=false` an answer waits this long for the first attempt at delivery.
+const FIRST_ATTEMPT: Duration = Duration::from_secs(30);
+
+/// How often the queue is asked, in case an event was missed.
+const ASK_AGAIN: Duration = Duration::from_millis(500);
+
+pub(super) async fn capture(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+    let camera = camera_of(&request)?;
+    tracing::info!(from = %peer(&request), %camera, "picture asked for");
+    let mut events = state.status.subscribe();
+    let image = state.captures.take(&camera).await?;
+    let mut answer = image.clone();
+    if !state.config.upload.background {
+        // Whether it was delivered is in the answer; that it was not in time is no failure of the capture.
+        let _ = tokio::time::timeout(FIRST_ATTEMPT, first_attempt(&state, &image, &mut events)).await;
+        if let Some(image) = state.store.image(&image.filename).await? {
+            answer = image;
+        }
+    }
+    Ok(HttpResponse::Created()
+        .insert_header(("Location", format!("/api/images/{}", answer.filename)))
+        .json(shape::image(&answer)))
+}
+
+async fn first_attempt(
+    state: &State,
+    image: &Image,
+    events: &mut tokio::sync::broadcast::Receiver<Event>,
+) -> Result<(), ApiError> {
+    while state.store.is_untried(image.id).await? {
+        tokio::select! {
+            () = state.cancel.cancelled() => return Ok(()),
+            () = tokio::time::sleep(ASK_AGAIN) => {}
+            _ = events.recv() => {}
+        }
+    }
+    Ok(())
+}
+
+pub(super) async fn snapshot(
+    request: HttpRequest,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
+    let jpeg = state.captures.snapshot(&camera_of(&request)?).await?;
+    Ok(HttpResponse::Ok().content_type("image/jpeg").body(jpeg))
+}
+
+pub(super) async fn clean_up(
+    request: HttpRequest,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
+    tracing::info!(from = %peer(&request), "retention run asked for");
+    let report = state
+        .retention
+        .run_now()
+        .await
+        .map_err(|message| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "retention", message))?;
+    Ok(HttpResponse::Ok().json(shape::report(&report)))
+}

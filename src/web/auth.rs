@@ -1,0 +1,400 @@
+//! Who may use the dashboard: the password, the set-up code before there is one, sessions, tokens.
+//!
+//! The store keeps only hashes: Argon2id of the password, SHA-256 of cookies and tokens, which are 256 random bits and
+//! need no slow hash. Everything is asked of the store anew each time, so that a password set on the command line
+//! counts at once.
+
+use std::net::IpAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+use super::error::ApiError;
+use super::password::{BUSY_RETRY, Busy, Hasher, check_strength};
+use super::throttle::Throttle;
+use crate::clock;
+use crate::config::{Secret, WebAccess, WebConfig};
+use crate::model::UnixMs;
+use crate::store::{Session, Store, StoreError, Token};
+
+pub use super::password::{PASSWORD_KEY, PasswordError, hash_password, is_usable_hash};
+
+/// A session that nobody uses ends after this.
+const IDLE: Duration = Duration::from_secs(30 * 60);
+
+/// A session ends after this, used or not.
+const ABSOLUTE: Duration = Duration::from_secs(12 * 60 * 60);
+
+/// The use of a session is written down at most this often: each note is a write to the card.
+const TOUCH: Duration = Duration::from_secs(5 * 60);
+
+/// Every API token begins like this, so that one that leaked is recognised for what it is.
+const TOKEN_PREFIX: &str = "cc_";
+
+/// Characters of a set-up code: none that looks like another one, none that needs a shift key.
+const CODE_ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+
+/// Characters of a set-up code without its dash: 50 random bits, guessed at most a few times a minute.
+const CODE_LENGTH: usize = 10;
+
+/// Who is asking.
+#[derive(Clone, Debug)]
+pub(super) enum Principal {
+    /// A browser with a session.
+    Session { id_hash: [u8; 32], csrf: String },
+    /// A program with a token.
+    Token { hash: [u8; 32] },
+    /// A browser or program on this machine, where no password is asked for.
+    Local,
+}
+
+/// A session that has just begun.
+pub(super) struct NewSession {
+    /// For the cookie.
+    pub(super) secret: String,
+    /// For the CSRF header.
+    pub(super) csrf: String,
+}
+
+/// The door: knows who may come in.
+pub struct Auth {
+    store: Store,
+    access: WebAccess,
+    configured: Option<Secret<String>>,
+    hasher: Hasher,
+    throttle: Mutex<Throttle>,
+    code: Option<Secret<String>>,
+    /// Held while the first password is being set: the second of two with the right code comes too late.
+    setting_up: tokio::sync::Mutex<()>,
+    /// Counts revocations; streams look whether they were meant.
+    revoked: watch::Sender<u64>,
+}
+
+impl Auth {
+    pub(super) fn new(store: Store, config: &WebConfig) -> Result<Self, String> {
+        if let Some(hash) = &config.password_hash
+            && !is_usable_hash(hash.reveal())
+        {
+            return Err("WEB_PASSWORD_HASH: not an Argon2 hash this program accepts (the value is hidden); accepted is \
+                        a PHC string beginning with $argon2id$, with at most m=131072, t=10, p=16"
+                .to_owned());
+        }
+        let code = match config.access {
+            WebAccess::Password => Some(Secret::new(random_code()?)),
+            WebAccess::Loopback | WebAccess::Demo => None,
+        };
+        Ok(Self {
+            store,
+            access: config.access,
+            configured: config.password_hash.clone(),
+            hasher: Hasher::new(),
+            throttle: Mutex::new(Throttle::new(Instant::now())),
+            code,
+            setting_up: tokio::sync::Mutex::new(()),
+            revoked: watch::Sender::new(0),
+        })
+    }
+
+    /// The code that allows to set the first password, such as `k3x9m-q7w2p`; `None` once there is a password, or
+    /// where none is asked for. The daemon prints it once, at start.
+    pub async fn setup_code(&self) -> Result<Option<String>, StoreError> {
+        let Some(code) = &self.code else { return Ok(None) };
+        Ok(if self.has_password().await? { None } else { Some(code.reveal().clone()) })
+    }
+
+    /// Whether a password has been set, here, on the command line or in the configuration.
+    pub(super) async fn has_password(&self) -> Result<bool, StoreError> {
+        Ok(self.current_hash().await?.is_some())
+    }
+
+    /// Whether someone must set the first password before anything is served.
+    pub(super) async fn needs_setup(&self) -> Result<bool, StoreError> {
+        Ok(self.code.is_some() && !self.has_password().await?)
+    }
+
+    pub(super) fn access(&self) -> WebAccess {
+        self.access
+    }
+
+    async fn current_hash(&self) -> Result<Option<String>, StoreError> {
+        let stored = self.store.setting(PASSWORD_KEY).await?;
+        Ok(stored.or_else(|| self.configured.as_ref().map(|hash| hash.reveal().clone())))
+    }
+
+    /// A new session for whoever knows the password.
+    pub(super) async fn log_in(&self, from: IpAddr, password: String) -> Result<NewSession, ApiError> {
+        self.begin_guess(from)?;
+        let stored = self.current_hash().await.map_err(|error| ApiError::of_store_for_strangers(&error))?;
+        if !self.judge(from, self.hasher.verify(password, stored).await)? {
+            warn!(%from, "log-in refused: wrong password");
+            return Err(ApiError::new(
+                actix_web::http::StatusCode::UNAUTHORIZED,
+                "wrong_password",
+                "the password is wrong",
+            ));
+        }
+        self.throttle().succeeded(from);
+        info!(%from, "logged in");
+        self.begin_session().await.map_err(|error| ApiError::of_store_for_strangers(&error))
+    }
+
+    /// Sets the first password and logs in whoever has the set-up code.
+    pub(super) async fn set_up(
+        &self,
+        from: IpAddr,
+        code: &str,
+        password: String,
+    ) -> Result<NewSession, ApiError> {
+        let _alone = self.setting_up.lock().await;
+        let hide = |error: StoreError| ApiError::of_store_for_strangers(&error);
+        let Some(expected) = &self.code else {
+            return Err(already_set_up());
+        };
+        if self.has_password().await.map_err(hide)? {
+            return Err(already_set_up());
+        }
+        self.begin_guess(from)?;
+        if !same(&plain_code(code), &plain_code(expected.reveal())) {
+            warn!(%from, "set-up refused: wrong code");
+            return Err(ApiError::forbidden(
+                "wrong_code",
+                "the set-up code is wrong; it stands in the program's log of its last start",
+            ));
+        }
+        self.throttle().succeeded(from);
+        let hash = self.hash_new(password).await?;
+        self.store.set_password_hash(PASSWORD_KEY, hash).await.map_err(hide)?;
+        info!(%from, "first password set");
+        self.begin_session().await.map_err(hide)
+    }
+
+    /// Changes the password, ends every session and begins a new one for whoever changed it.
+    pub(super) async fn change_password(
+        &self,
+        from: IpAddr,
+        current: String,
+        new: String,
+    ) -> Result<NewSession, ApiError> {
+        let Some(stored) = self.current_hash().await? else {
+            return Err(ApiError::conflict(
+                "no_password",
+                "no password is set and none is asked for on this computer; --set-password sets one",
+            ));
+        };
+        self.begin_guess(from)?;
+        if !self.judge(from, self.hasher.verify(current, Some(stored)).await)? {
+            warn!(%from, "change of password refused: wrong current password");
+            return Err(ApiError::forbidden("wrong_password", "the current password is wrong"));
+        }
+        self.throttle().succeeded(from);
+        let hash = self.hash_new(new).await?;
+        self.store.set_password_hash(PASSWORD_KEY, hash).await?;
+        info!(%from, "password changed, every session ended");
+        let session = self.begin_session().await?;
+        self.revoked.send_modify(|count| *count += 1);
+        Ok(session)
+    }
+
+    /// Ends a session.
+    pub(super) async fn log_out(&self, id_hash: [u8; 32]) -> Result<(), StoreError> {
+        self.store.delete_session(id_hash).await?;
+        self.revoked.send_modify(|count| *count += 1);
+        Ok(())
+    }
+
+    /// Makes a token. Its secret is shown this once.
+    pub(super) async fn new_token(&self, name: String) -> Result<(Token, String), ApiError> {
+        let secret = format!("{TOKEN_PREFIX}{}", random_secret()?);
+        let token = self.store.insert_token(name, digest(&secret), clock::now()).await?;
+        Ok((token, secret))
+    }
+
+    /// Revokes a token; `false` when there is none of that number.
+    pub(super) async fn delete_token(&self, id: i64) -> Result<bool, StoreError> {
+        let was_there = self.store.delete_token(id).await?;
+        self.revoked.send_modify(|count| *count += 1);
+        Ok(was_there)
+    }
+
+    /// Who a bearer token belongs to.
+    pub(super) async fn by_token(&self, secret: &str) -> Result<Option<Principal>, StoreError> {
+        if !secret.starts_with(TOKEN_PREFIX) {
+            return Ok(None);
+        }
+        let hash = digest(secret);
+        Ok(self.store.has_token(hash).await?.then_some(Principal::Token { hash }))
+    }
+
+    /// Who a session cookie belongs to. Its use is noted now and then.
+    pub(super) async fn by_cookie(&self, secret: &str) -> Result<Option<Principal>, StoreError> {
+        let id_hash = digest(secret);
+        let Some(session) = self.store.session(id_hash).await? else { return Ok(None) };
+        let now = clock::now();
+        if has_ended(&session, now) {
+            self.store.delete_session(id_hash).await?;
+            return Ok(None);
+        }
+        if (now.0 - session.last_seen_at.0).abs() >= ms(TOUCH) {
+            self.store.touch_session(id_hash, now).await?;
+        }
+        Ok(Some(Principal::Session { id_hash, csrf: session.csrf }))
+    }
+
+    /// Whether someone who was let in still may stay. Asking does not count as use.
+    pub(super) async fn is_still_welcome(&self, principal: &Principal) -> Result<bool, StoreError> {
+        match principal {
+            Principal::Session { id_hash, .. } => {
+                let session = self.store.session(*id_hash).await?;
+                Ok(session.is_some_and(|session| !has_ended(&session, clock::now())))
+            }
+            Principal::Token { hash } => self.store.has_token(*hash).await,
+            Principal::Local => Ok(true),
+        }
+    }
+
+    /// Changes whenever a session or token was revoked.
+    pub(super) fn revocations(&self) -> watch::Receiver<u64> {
+        self.revoked.subscribe()
+    }
+
+    async fn hash_new(&self, password: String) -> Result<String, ApiError> {
+        let refused = |error: PasswordError| {
+            ApiError::new(
+                actix_web::http::StatusCode::UNPROCESSABLE_ENTITY,
+                "password_refused",
+                error.to_string(),
+            )
+        };
+        check_strength(&password).map_err(refused)?;
+        self.hasher.hash(password).await.map_err(|Busy| busy())?.map_err(refused)
+    }
+
+    async fn begin_session(&self) -> Result<NewSession, StoreError> {
+        let random = || random_secret().map_err(|_| StoreError::Interrupted);
+        let (secret, csrf) = (random()?, random()?);
+        let now = clock::now();
+        let session = Session {
+            csrf: csrf.clone(),
+            created_at: now,
+            last_seen_at: now,
+            expires_at: now.plus_ms(ms(ABSOLUTE)),
+        };
+        self.store.insert_session(digest(&secret), session).await?;
+        Ok(NewSession { secret, csrf })
+    }
+
+    fn begin_guess(&self, from: IpAddr) -> Result<(), ApiError> {
+        self.throttle()
+            .begin(from, Instant::now())
+            .map_err(|wait| ApiError::too_many("too many wrong attempts; wait a moment and try again", wait))
+    }
+
+    /// A guess that found no turn does not count as wrong.
+    fn judge(&self, from: IpAddr, verdict: Result<bool, Busy>) -> Result<bool, ApiError> {
+        verdict.map_err(|Busy| {
+            self.throttle().withdrawn(from);
+            busy()
+        })
+    }
+
+    fn throttle(&self) -> MutexGuard<'_, Throttle> {
+        // Every change leaves the counts whole.
+        self.throttle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn already_set_up() -> ApiError {
+    ApiError::conflict("already_set_up", "the first password has been set, or none is needed; log in instead")
+}
+
+fn busy() -> ApiError {
+    ApiError::too_many("too many log-ins at the same time; try again in a moment", BUSY_RETRY)
+}
+
+/// Whether a session is over: too old, unused for too long, or made by a clock that has since been set back.
+fn has_ended(session: &Session, now: UnixMs) -> bool {
+    now >= session.expires_at
+        || now.0 - session.last_seen_at.0 > ms(IDLE)
+        || session.created_at.0 - now.0 > ms(TOUCH)
+}
+
+fn ms(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Compares in a time that depends on nothing but the lengths.
+pub(super) fn same(given: &str, expected: &str) -> bool {
+    given.as_bytes().ct_eq(expected.as_bytes()).into()
+}
+
+fn digest(secret: &str) -> [u8; 32] {
+    Sha256::digest(secret.as_bytes()).into()
+}
+
+/// 256 random bits as text.
+fn random_secret() -> Result<String, ApiError> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes)
+        .map_err(|_| ApiError::unavailable("no_random", "the machine has no random numbers yet"))?;
+    Ok(URL_SAFE_NO_PAD.encode(bytes))
+}
+
+fn random_code() -> Result<String, String> {
+    let mut bytes = [0; CODE_LENGTH];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| format!("no random numbers for the set-up code of the dashboard: {error}"))?;
+    let mut code: String =
+        bytes.iter().map(|byte| char::from(CODE_ALPHABET[usize::from(byte % 32)])).collect();
+    code.insert(CODE_LENGTH / 2, '-');
+    Ok(code)
+}
+
+/// A code as it is compared: people add spaces, leave out the dash and use capitals.
+fn plain_code(code: &str) -> String {
+    code.chars().filter(|c| c.is_ascii_alphanumeric()).map(|c| c.to_ascii_lowercase()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn session(created: i64, seen: i64) -> Session {
+        Session {
+            csrf: String::new(),
+            created_at: UnixMs(created),
+            last_seen_at: UnixMs(seen),
+            expires_at: UnixMs(created + ms(ABSOLUTE)),
+        }
+    }
+
+    #[test]
+    fn a_session_ends_after_half_an_hour_unused_or_twelve_hours_in_all() {
+        let minute = 60_000;
+        assert!(!has_ended(&session(0, 0), UnixMs(30 * minute)));
+        assert!(has_ended(&session(0, 0), UnixMs(31 * minute)));
+        let last_hour = 12 * 60 * minute;
+        assert!(!has_ended(&session(0, last_hour - minute), UnixMs(last_hour - 1)));
+        assert!(has_ended(&session(0, last_hour - minute), UnixMs(last_hour)));
+    }
+
+    #[test]
+    fn a_session_from_the_future_has_ended() {
+        assert!(has_ended(&session(3_600_000, 3_600_000), UnixMs(0)));
+    }
+
+    #[test]
+    fn set_up_codes_are_easy_to_type_and_forgive_how_they_are_typed() {
+        let code = random_code().unwrap();
+        assert_eq!(code.len(), CODE_LENGTH + 1);
+        assert!(!code.contains(['0', 'o', '1', 'l']), "{code}");
+        let typed = format!(" {} ", code.replace('-', " ").to_uppercase());
+        assert!(same(&plain_code(&typed), &plain_code(&code)));
+        assert!(!same(&plain_code(""), &plain_code(&code)));
+    }
+}

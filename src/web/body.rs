@@ -1,0 +1,77 @@
+//! JSON bodies of requests: small, in time, and labelled as JSON.
+
+use std::time::Duration;
+
+use actix_web::dev::Payload;
+use actix_web::http::{StatusCode, header};
+use actix_web::{FromRequest, HttpRequest};
+use futures_util::StreamExt;
+use futures_util::future::LocalBoxFuture;
+use serde::de::DeserializeOwned;
+
+use super::error::ApiError;
+
+/// No body of this API needs a tenth of it.
+const BYTES_MAX: usize = 64 * 1024;
+
+/// A body must have arrived by then; a client that sends a byte a second would hold its connection for ever.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A JSON body. Only `Content-Type: application/json` is taken: a foreign page cannot send that without being asked.
+pub(super) struct Json<T>(pub(super) T);
+
+impl<T: DeserializeOwned> FromRequest for Json<T> {
+    type Error = ApiError;
+    type Future = LocalBoxFuture<'static, Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+        let essence = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim();
+        let is_json = essence.eq_ignore_ascii_case("application/json");
+        let declared = request.headers().get(header::CONTENT_LENGTH).and_then(|n| n.to_str().ok());
+        let is_long = declared.is_some_and(|n| n.parse().is_ok_and(|n: usize| n > BYTES_MAX));
+        let payload = payload.take();
+        Box::pin(async move {
+            if !is_json {
+                return Err(ApiError::new(
+                    StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                    "not_json",
+                    "send the body as Content-Type: application/json",
+                ));
+            }
+            if is_long {
+                return Err(too_long());
+            }
+            let bytes = tokio::time::timeout(TIMEOUT, read(payload)).await.map_err(|_| {
+                ApiError::new(
+                    StatusCode::REQUEST_TIMEOUT,
+                    "timeout",
+                    format!("the body did not arrive within {} seconds", TIMEOUT.as_secs()),
+                )
+            })??;
+            let value = serde_json::from_slice(&bytes)
+                .map_err(|error| ApiError::bad_request(format!("the body is not as expected: {error}")))?;
+            Ok(Self(value))
+        })
+    }
+}
+
+async fn read(mut payload: Payload) -> Result<Vec<u8>, ApiError> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = payload.next().await {
+        let chunk = chunk.map_err(|_| ApiError::bad_request("the body was cut off"))?;
+        if bytes.len() + chunk.len() > BYTES_MAX {
+            return Err(too_long());
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
+}
+
+fn too_long() -> ApiError {
+    ApiError::new(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        "too_large",
+        format!("the body is longer than {} kB", BYTES_MAX / 1024),
+    )
+}

@@ -1,0 +1,220 @@
+//! Sending a picture: opened below the picture directory and nowhere else, whole or in part.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Component, Path};
+use std::sync::Arc;
+
+use actix_web::body::SizedStream;
+use actix_web::http::{StatusCode, header};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
+use bytes::Bytes;
+use rustix::fs::{Mode, OFlags, ResolveFlags, open, openat, openat2};
+use rustix::io::Errno;
+
+use super::error::ApiError;
+use super::query::no_image;
+
+/// Bytes read at a time; a picture is one to four of them.
+const CHUNK: u64 = 256 * 1024;
+
+/// Pictures never change: a browser may keep them for a day, for itself alone.
+const CACHE: &str = "private, max-age=86400, immutable";
+
+/// A picture must not become a page, whatever bytes are in it.
+const CSP: &str = "default-src 'none'; style-src 'unsafe-inline'; sandbox";
+
+/// Opens a regular file below `root`; neither a symbolic link nor `..` leads anywhere. Blocking.
+pub(super) fn open_beneath(root: &Path, relative: &Path) -> io::Result<File> {
+    let root = open(root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    let file = match openat2(&root, relative, flags, Mode::empty(), resolve) {
+        // Kernels before 5.6 do not have it, some sandboxes forbid it.
+        Err(Errno::NOSYS | Errno::PERM) => open_stepwise(&root, relative, flags)?,
+        opened => opened?,
+    };
+    let file = File::from(file);
+    if !file.metadata()?.is_file() {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    Ok(file)
+}
+
+/// As `openat2` with `RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS`, one component at a time.
+fn open_stepwise(
+    root: impl std::os::fd::AsFd,
+    relative: &Path,
+    flags: OFlags,
+) -> io::Result<std::os::fd::OwnedFd> {
+    let mut folder = openat(root, ".", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let mut components = relative.components().peekable();
+    while let Some(component) = components.next() {
+        let Component::Normal(name) = component else { return Err(io::ErrorKind::InvalidInput.into()) };
+        if components.peek().is_none() {
+            return Ok(openat(&folder, name, flags, Mode::empty())?);
+        }
+        let step = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        folder = openat(&folder, name, step, Mode::empty())?;
+    }
+    Err(io::ErrorKind::InvalidInput.into())
+}
+
+/// What part of a file is wanted.
+#[derive(Debug, PartialEq, Eq)]
+enum Part {
+    Whole,
+    /// First byte and number of bytes, within the file.
+    Range(u64, u64),
+    Unsatisfiable,
+}
+
+/// One byte range (RFC 9110 section 14.1.2). Several ranges, other units and nonsense mean the whole, as the RFC allows.
+fn part(range: Option<&str>, length: u64) -> Part {
+    let Some(spec) = range.and_then(|range| range.strip_prefix("bytes=")) else { return Part::Whole };
+    let Some((first, last)) = spec.trim().split_once('-') else { return Part::Whole };
+    let number = |text: &str| {
+        let is_number = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        is_number.then(|| text.parse().unwrap_or(u64::MAX))
+    };
+    match (number(first), number(last)) {
+        (Some(first), _) if first >= length && (last.is_empty() || number(last).is_some()) => {
+            Part::Unsatisfiable
+        }
+        (Some(first), None) if last.is_empty() => Part::Range(first, length - first),
+        (Some(first), Some(last)) if first <= last => Part::Range(first, last.min(length - 1) - first + 1),
+        (None, Some(0)) if first.is_empty() => Part::Unsatisfiable,
+        (None, Some(suffix)) if first.is_empty() && length > 0 => {
+            let count = suffix.min(length);
+            Part::Range(length - count, count)
+        }
+        _ => Part::Whole,
+    }
+}
+
+/// Whether the asker has this version already (RFC 9110 section 13.1.2).
+pub(super) fn is_known(request: &HttpRequest, etag: &str) -> bool {
+    let Some(known) = request.headers().get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok())
+    else {
+        return false;
+    };
+    known.split(',').map(str::trim).any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
+}
+
+/// The headers of every answer with a picture.
+pub(super) fn picture(status: StatusCode, etag: &str) -> HttpResponseBuilder {
+    let mut answer = HttpResponse::build(status);
+    answer
+        .insert_header((header::ETAG, etag))
+        .insert_header((header::CACHE_CONTROL, CACHE))
+        .insert_header((header::CONTENT_SECURITY_POLICY, CSP));
+    answer
+}
+
+/// Answers with a file of `length` bytes, or the part that was asked for.
+pub(super) fn send(request: &HttpRequest, file: File, length: u64, etag: &str) -> HttpResponse {
+    let text = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
+    // A range of another version is of no use (RFC 9110 section 13.1.5).
+    let is_same_version = text(header::IF_RANGE).is_none_or(|tag| tag == etag);
+    let part = part(text(header::RANGE).filter(|_| is_same_version), length);
+    let (status, start, count) = match part {
+        Part::Whole => (StatusCode::OK, 0, length),
+        Part::Range(start, count) => (StatusCode::PARTIAL_CONTENT, start, count),
+        Part::Unsatisfiable => {
+            return picture(StatusCode::RANGE_NOT_SATISFIABLE, etag)
+                .insert_header((header::CONTENT_RANGE, format!("bytes */{length}")))
+                .finish();
+        }
+    };
+    let mut answer = picture(status, etag);
+    answer.insert_header((header::ACCEPT_RANGES, "bytes")).content_type("image/jpeg");
+    if status == StatusCode::PARTIAL_CONTENT {
+        let range = format!("bytes {start}-{}/{length}", start + count - 1);
+        answer.insert_header((header::CONTENT_RANGE, range));
+    }
+    answer.body(SizedStream::new(count, chunks(file, start, count)))
+}
+
+/// The bytes of a file from `start`, read on the blocking pool.
+fn chunks(file: File, start: u64, count: u64) -> impl futures_util::Stream<Item = Result<Bytes, io::Error>> {
+    let file = Arc::new(file);
+    futures_util::stream::unfold((start, count), move |(at, left)| {
+        let file = Arc::clone(&file);
+        async move {
+            let wanted = usize::try_from(left.min(CHUNK)).ok().filter(|wanted| *wanted > 0)?;
+            let read = tokio::task::spawn_blocking(move || {
+                let mut chunk = vec![0; wanted];
+                file.read_exact_at(&mut chunk, at)?;
+                Ok(Bytes::from(chunk))
+            });
+            let chunk = read.await.unwrap_or_else(|error| Err(io::Error::other(error)));
+            let done = wanted as u64;
+            // After a failure nothing follows; the connection is cut, so the asker sees that bytes are missing.
+            let next = if chunk.is_ok() { (at + done, left - done) } else { (at, 0) };
+            Some((chunk, next))
+        }
+    })
+}
+
+/// A picture that has a row but cannot be opened: gone behind our back.
+pub(super) fn gone(error: &io::Error, filename: &str) -> ApiError {
+    tracing::error!(%error, file = filename, "a picture cannot be opened");
+    no_image()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_follow_rfc_9110() {
+        for (range, expected) in [
+            ("bytes=0-0", Part::Range(0, 1)),
+            ("bytes=2-5", Part::Range(2, 4)),
+            ("bytes=5-99", Part::Range(5, 5)),
+            ("bytes=4-", Part::Range(4, 6)),
+            ("bytes=-3", Part::Range(7, 3)),
+            ("bytes=-99", Part::Range(0, 10)),
+            ("bytes=10-", Part::Unsatisfiable),
+            ("bytes=10-20", Part::Unsatisfiable),
+            ("bytes=-0", Part::Unsatisfiable),
+            ("bytes=99999999999999999999-", Part::Unsatisfiable),
+            ("bytes=5-2", Part::Whole),
+            ("bytes=0-1,4-5", Part::Whole),
+            ("bytes=x-", Part::Whole),
+            ("bytes=-", Part::Whole),
+            ("lines=1-2", Part::Whole),
+        ] {
+            assert_eq!(part(Some(range), 10), expected, "{range}");
+        }
+        assert_eq!(part(None, 10), Part::Whole);
+        assert_eq!(part(Some("bytes=0-0"), 0), Part::Unsatisfiable);
+        assert_eq!(part(Some("bytes=-1"), 0), Part::Whole);
+    }
+
+    #[test]
+    fn no_link_and_no_dots_lead_out_of_the_directory() {
+        let outside = tempfile::tempdir().unwrap();
+        std::fs::write(outside.path().join("secret"), "secret").unwrap();
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir(root.path().join("day")).unwrap();
+        std::fs::write(root.path().join("day/a.jpg"), "fine").unwrap();
+        std::os::unix::fs::symlink(outside.path().join("secret"), root.path().join("day/link.jpg")).unwrap();
+        std::os::unix::fs::symlink(outside.path(), root.path().join("folder")).unwrap();
+        let absolute = outside.path().join("secret");
+        let up = Path::new("..").join(outside.path().file_name().unwrap()).join("secret");
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let stepwise = |relative: &Path| {
+            let folder = open(root.path(), OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).unwrap();
+            open_stepwise(folder, relative, flags)
+        };
+        assert!(open_beneath(root.path(), Path::new("day/a.jpg")).is_ok());
+        assert!(stepwise(Path::new("day/a.jpg")).is_ok());
+        for path in [Path::new("day/link.jpg"), Path::new("folder/secret"), &absolute, &up, Path::new("")] {
+            assert!(open_beneath(root.path(), path).is_err(), "{}", path.display());
+            assert!(stepwise(path).is_err(), "{}", path.display());
+        }
+        assert!(open_beneath(root.path(), Path::new("day")).is_err());
+    }
+}

@@ -1,0 +1,155 @@
+//! Pictures and the ledger: lists, files, and what can be done with a picture.
+
+use std::io::Read;
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::body::Json;
+use super::error::ApiError;
+use super::files;
+use super::guard::peer;
+use super::query::{Query, filename_of, no_image};
+use super::{State, json as shape};
+use crate::media::{exif, jpeg};
+use crate::model::{Outcome, UploadState, hex};
+use crate::status::Event;
+use crate::store::{Deletion, Image, ImageQuery, LedgerQuery};
+
+/// The thumbnail lies in the first segment of a picture, which is at most 64 KiB long.
+const HEAD: u64 = 68 * 1024;
+
+#[derive(Deserialize)]
+pub(super) struct Protect {
+    protected: bool,
+}
+
+pub(super) async fn list(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+    let query = Query::of(&request, &["camera", "from", "to", "state", "limit", "cursor"])?;
+    let query = ImageQuery {
+        camera: query.camera()?,
+        from: query.instant("from")?,
+        to: query.instant("to")?,
+        state: query.parsed("state", "pending, delivered, dead, skipped or lost", UploadState::parse)?,
+        limit: query.limit()?,
+        cursor: query.cursor()?,
+    };
+    let page = state.store.images(query).await?;
+    Ok(HttpResponse::Ok().json(json!({
+        "images": page.items.iter().map(shape::image).collect::<Vec<_>>(),
+        "next_cursor": page.next.map(|cursor| cursor.to_string()),
+    })))
+}
+
+/// The ledger.
+pub(super) async fn events(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+    let query = Query::of(&request, &["camera", "from", "to", "outcome", "limit", "cursor"])?;
+    let query = LedgerQuery {
+        camera: query.camera()?,
+        from: query.instant("from")?,
+        to: query.instant("to")?,
+        outcome: query.parsed("outcome", "captured, coalesced or failed", Outcome::parse)?,
+        limit: query.limit()?,
+        cursor: query.cursor()?,
+    };
+    let page = state.store.ledger(query).await?;
+    Ok(HttpResponse::Ok().json(json!({
+        "events": page.items.iter().map(shape::event).collect::<Vec<_>>(),
+        "next_cursor": page.next.map(|cursor| cursor.to_string()),
+    })))
+}
+
+/// The JPEG, whole or in part; with `?thumb=1` a small one.
+pub(super) async fn file(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+    let name = filename_of(&request)?;
+    let wants_thumbnail = Query::of(&request, &["thumb"])?.flag("thumb")?;
+    let image = state.store.image(&name).await?.ok_or_else(no_image)?;
+    let etag = format!("\"{}{}\"", hex(&image.sha256), if wants_thumbnail { "-thumb" } else { "" });
+    if files::is_known(&request, &etag) {
+        return Ok(files::picture(StatusCode::NOT_MODIFIED, &etag).finish());
+    }
+    if wants_thumbnail {
+        let thumbnail = thumbnail(&state, &image).await?;
+        return Ok(files::picture(StatusCode::OK, &etag).content_type("image/jpeg").body(thumbnail));
+    }
+    let (root, path) = (state.store.root().to_owned(), image.path.clone());
+    let opened = web::block(move || {
+        let file = files::open_beneath(&root, &path)?;
+        let length = file.metadata()?.len();
+        Ok((file, length))
+    });
+    let (file, length) = flat(opened.await).map_err(|error| files::gone(&error, &name.to_string()))?;
+    Ok(files::send(&request, file, length, &etag))
+}
+
+/// The thumbnail inside the picture, or one made of it.
+async fn thumbnail(state: &State, image: &Image) -> Result<Vec<u8>, ApiError> {
+    let (root, path) = (state.store.root().to_owned(), image.path.clone());
+    let read = web::block(move || {
+        let mut file = files::open_beneath(&root, &path)?;
+        let mut bytes = Vec::new();
+        (&mut file).take(HEAD).read_to_end(&mut bytes)?;
+        Ok((exif::thumbnail(&bytes).map(<[u8]>::to_vec), file, bytes))
+    });
+    let name = image.filename.to_string();
+    let (inside, mut file, mut bytes) = flat(read.await).map_err(|error| files::gone(&error, &name))?;
+    if let Some(thumbnail) = inside {
+        return Ok(thumbnail);
+    }
+    let stopping = || ApiError::unavailable("stopping", "the program is shutting down");
+    let _turn = state.thumbnails.acquire().await.map_err(|_| stopping())?;
+    let left = image.bytes.saturating_sub(bytes.len() as u64);
+    let made = web::block(move || {
+        file.take(left).read_to_end(&mut bytes)?;
+        jpeg::thumbnail(&bytes).ok_or_else(|| std::io::Error::from(std::io::ErrorKind::InvalidData))
+    });
+    flat(made.await).map_err(|error| {
+        tracing::warn!(%error, file = name, "no thumbnail could be made");
+        ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "no_thumbnail", "no small version of it can be made")
+    })
+}
+
+fn flat<T>(result: Result<std::io::Result<T>, actix_web::error::BlockingError>) -> std::io::Result<T> {
+    result.unwrap_or_else(|error| Err(std::io::Error::other(error.to_string())))
+}
+
+pub(super) async fn delete(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+    let name = filename_of(&request)?;
+    let even_if_owed = Query::of(&request, &["force"])?.flag("force")?;
+    match state.store.delete_image(&name, even_if_owed).await? {
+        Deletion::Deleted => {
+            tracing::info!(from = %peer(&request), file = %name, even_if_owed, "picture deleted");
+            state.status.publish(Event::Deleted(vec![name.to_string()]));
+            Ok(HttpResponse::NoContent().finish())
+        }
+        Deletion::NotFound => Err(no_image()),
+        Deletion::Protected => Err(ApiError::conflict(
+            "protected",
+            "the picture is protected; end its protection before deleting it",
+        )),
+        Deletion::Owed => Err(ApiError::conflict(
+            "upload_owed",
+            "the picture has not been delivered yet; ?force=true deletes it all the same",
+        )),
+    }
+}
+
+pub(super) async fn protect(
+    request: HttpRequest,
+    state: web::Data<State>,
+    Json(body): Json<Protect>,
+) -> Result<HttpResponse, ApiError> {
+    let name = filename_of(&request)?;
+    let image = state.store.protect(&name, body.protected).await?.ok_or_else(no_image)?;
+    Ok(HttpResponse::Ok().json(shape::image(&image)))
+}
+
+/// Makes what was put aside or waits for its next attempt due at once.
+pub(super) async fn retry(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+    let name = filename_of(&request)?;
+    let image = state.store.retry(&name).await?.ok_or_else(no_image)?;
+    (state.wake_uploads)();
+    Ok(HttpResponse::Ok().json(shape::image(&image)))
+}

@@ -1,0 +1,160 @@
+//! How things look in the API. Times are RFC 3339 in UTC and, beside them, milliseconds where programs reckon.
+
+use serde_json::{Value, json};
+
+use crate::gpio::Level;
+use crate::model::{TargetKind, UnixMs, UploadState, hex};
+use crate::retention::Report;
+use crate::status::{Alarm, CameraStatus, GpioStatus, LineState, TargetStatus};
+use crate::store::{CameraTally, Image, LedgerEntry};
+
+pub(super) fn image(image: &Image) -> Value {
+    let uploads: Vec<Value> = image
+        .uploads
+        .iter()
+        .map(|upload| {
+            json!({
+                "target": upload.target,
+                "state": upload.state,
+                "attempts": upload.attempts,
+                "last_error": upload.last_error,
+                "delivered_at": upload.delivered_at.map(UnixMs::rfc3339),
+            })
+        })
+        .collect();
+    json!({
+        "id": image.id,
+        "filename": image.filename,
+        "camera": image.camera,
+        "taken_at": image.taken_at.rfc3339(),
+        "taken_at_ms": image.taken_at.0,
+        "cause": image.cause,
+        "frame_offset_ms": image.frame_offset_ms,
+        "width": image.width,
+        "height": image.height,
+        "bytes": image.bytes,
+        "sha256": hex(&image.sha256),
+        "protected": image.protected,
+        "uploads": uploads,
+    })
+}
+
+pub(super) fn event(entry: &LedgerEntry) -> Value {
+    json!({
+        "id": entry.id.get(),
+        "camera": entry.camera,
+        "cause": entry.cause,
+        "edge_at": entry.edge_at.rfc3339(),
+        "edge_at_ms": entry.edge_at.0,
+        "outcome": entry.outcome,
+        "reason": entry.reason,
+        "latency_ms": entry.latency_ms,
+        "images": entry.images.iter().map(image).collect::<Vec<_>>(),
+    })
+}
+
+pub(super) fn camera(camera: &CameraStatus) -> Value {
+    let stream = camera.stream.as_ref().map(|stream| {
+        json!({
+            "codec": stream.codec,
+            "width": stream.width,
+            "height": stream.height,
+            "fps": stream.fps,
+            "gop_frames": stream.gop_frames,
+        })
+    });
+    json!({
+        "key": camera.key,
+        "label": camera.label,
+        "enabled": camera.enabled,
+        "state": camera.state.as_str(),
+        "last_error": camera.last_error,
+        "stream": stream,
+    })
+}
+
+pub(super) fn last_image(image: &Image) -> Value {
+    json!({
+        "filename": image.filename,
+        "taken_at": image.taken_at.rfc3339(),
+        "taken_at_ms": image.taken_at.0,
+        "url": format!("/api/images/{}", image.filename),
+    })
+}
+
+pub(super) fn gpio(gpio: &GpioStatus) -> Value {
+    json!({
+        "enabled": gpio.enabled,
+        "backend": gpio.backend,
+        "error": gpio.error,
+        "lines": gpio.lines.iter().map(line).collect::<Vec<_>>(),
+    })
+}
+
+pub(super) fn line(line: &LineState) -> Value {
+    json!({
+        "pin": line.pin,
+        "level": line.level.map(level),
+        "active": line.active,
+        "camera": line.camera,
+        "last_edge": line.last_edge.map(UnixMs::rfc3339),
+        "last_edge_ms": line.last_edge.map(|at| at.0),
+        "edges": line.edges,
+        "bounces": line.bounces,
+    })
+}
+
+pub(super) fn level(level: Level) -> &'static str {
+    match level {
+        Level::Low => "low",
+        Level::High => "high",
+    }
+}
+
+pub(super) fn target(target: &TargetStatus) -> Value {
+    json!({
+        "target": target.kind,
+        "online": target.online,
+        "since": target.since.rfc3339(),
+        "last_error": target.last_error,
+        "last_delivered": target.last_delivered.map(UnixMs::rfc3339),
+        "paused_until": target.paused_until.map(UnixMs::rfc3339),
+    })
+}
+
+pub(super) fn alarms(alarms: &[Alarm]) -> Value {
+    alarms
+        .iter()
+        .map(|alarm| json!({"part": alarm.part, "message": alarm.message, "since": alarm.since.rfc3339()}))
+        .collect()
+}
+
+pub(super) fn tally(tally: &CameraTally) -> Value {
+    json!({
+        "captured": tally.captured,
+        "coalesced": tally.coalesced,
+        "failed": tally.failed,
+        "images": tally.images,
+        "bytes": tally.bytes,
+    })
+}
+
+/// Every state with its number, also those that are nought.
+pub(super) fn uploads(count: impl Fn(UploadState) -> u64) -> Value {
+    UploadState::ALL.iter().map(|state| (state.as_str().to_owned(), json!(count(*state)))).collect()
+}
+
+pub(super) fn upload(filename: &str, target: TargetKind, state: UploadState, error: Option<&str>) -> Value {
+    json!({"filename": filename, "target": target, "state": state, "error": error})
+}
+
+pub(super) fn report(report: &Report) -> Value {
+    json!({
+        "deleted": report.deleted,
+        "freed_bytes": report.freed_bytes,
+        "names": report.names,
+        "kept": {"owed": report.kept.owed, "dead": report.kept.dead, "protected": report.kept.protected},
+        "before": report.before.rfc3339(),
+        "before_ms": report.before.0,
+    })
+}

@@ -1,0 +1,89 @@
+//! Numbers for Prometheus, in its text format 0.0.4.
+
+use std::fmt::{Display, Write};
+
+use actix_web::{HttpResponse, web};
+
+use super::State;
+use super::error::ApiError;
+use crate::status::CameraState;
+
+/// A text of metrics that is being written.
+struct Page(String);
+
+impl Page {
+    fn head(&mut self, name: &str, kind: &str, help: &str) {
+        // Writing into a String cannot fail.
+        let _ = writeln!(self.0, "# HELP camera_capture_{name} {help}\n# TYPE camera_capture_{name} {kind}");
+    }
+
+    /// Values of labels are camera keys, targets and words of this program; none needs escaping.
+    fn value(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
+        let labels: Vec<String> = labels.iter().map(|(name, value)| format!("{name}=\"{value}\"")).collect();
+        let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
+        // Writing into a String cannot fail.
+        let _ = writeln!(self.0, "camera_capture_{name}{labels} {value}");
+    }
+
+    fn single(&mut self, name: &str, help: &str, value: impl Display) {
+        self.head(name, "gauge", help);
+        self.value(name, &[], value);
+    }
+}
+
+pub(super) async fn metrics(state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+    let stats = state.store.stats().await?;
+    let mut page = Page(String::new());
+    page.head("info", "gauge", "The version that is running.");
+    page.value("info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
+    page.single("uptime_seconds", "Seconds since the program started.", state.status.uptime().as_secs());
+
+    page.head("triggers_total", "counter", "Triggers by camera and outcome.");
+    for (camera, tally) in &stats.cameras {
+        for (outcome, count) in
+            [("captured", tally.captured), ("coalesced", tally.coalesced), ("failed", tally.failed)]
+        {
+            page.value("triggers_total", &[("camera", camera), ("outcome", outcome)], count);
+        }
+    }
+    page.head("images", "gauge", "Pictures that are kept, by camera.");
+    for (camera, tally) in &stats.cameras {
+        page.value("images", &[("camera", camera)], tally.images);
+    }
+    page.head("image_bytes", "gauge", "Size of the pictures that are kept, by camera.");
+    for (camera, tally) in &stats.cameras {
+        page.value("image_bytes", &[("camera", camera)], tally.bytes);
+    }
+    page.head("uploads", "gauge", "Uploads by target and state.");
+    for (target, states) in &stats.uploads {
+        for (upload_state, count) in states {
+            let labels = [("target", target.as_str()), ("state", upload_state.as_str())];
+            page.value("uploads", &labels, count);
+        }
+    }
+    page.single("uploads_pending", "Uploads that are owed to any target.", stats.pending());
+    page.single("storage_free_bytes", "Bytes that can still be written.", stats.free_bytes);
+    page.single("storage_total_bytes", "Size of the file system.", stats.total_bytes);
+
+    page.head("camera_connected", "gauge", "1 while pictures can be taken.");
+    for camera in state.status.cameras() {
+        let is_connected = camera.state == CameraState::Connected;
+        page.value("camera_connected", &[("camera", camera.key.as_str())], u8::from(is_connected));
+    }
+    page.head("target_online", "gauge", "1 while the target can be reached.");
+    for target in state.status.targets() {
+        let is_online = target.online.unwrap_or(false);
+        page.value("target_online", &[("target", target.kind.as_str())], u8::from(is_online));
+    }
+    let lines = state.status.gpio().lines;
+    page.head("contact_edges_total", "counter", "Level changes of a contact.");
+    for line in &lines {
+        page.value("contact_edges_total", &[("camera", line.camera.as_str())], line.edges);
+    }
+    page.head("contact_bounces_total", "counter", "Level changes of a contact that were bounce.");
+    for line in &lines {
+        page.value("contact_bounces_total", &[("camera", line.camera.as_str())], line.bounces);
+    }
+    page.single("alarms", "Alarms that are raised.", state.status.alarms().len());
+    Ok(HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(page.0))
+}

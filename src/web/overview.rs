@@ -1,0 +1,107 @@
+//! How things stand: the status of every part, the counts, and whether the program is well.
+
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpResponse, web};
+use serde_json::{Value, json};
+
+use super::error::ApiError;
+use super::{State, json as shape};
+use crate::config::WebAccess;
+use crate::model::{CameraKey, UploadState};
+use crate::store::{CameraTally, ImageQuery, Stats};
+
+/// A database that has not answered by then is not well.
+const PING_TIMEOUT: Duration = Duration::from_secs(2);
+
+pub(super) async fn status(state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+    let stats = state.store.stats().await?;
+    let mut cameras = Vec::new();
+    for camera in state.status.cameras() {
+        let mut value = shape::camera(&camera);
+        value["last_image"] = last_image(&state, camera.key).await?;
+        cameras.push(value);
+    }
+    let targets: Vec<Value> = state.status.targets().iter().map(shape::target).collect();
+    Ok(HttpResponse::Ok().json(json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "uptime_s": state.status.uptime().as_secs(),
+        "online": state.status.is_online(),
+        "gpio": shape::gpio(&state.status.gpio()),
+        "simulated": state.sim.is_some(),
+        "uploads": shape::uploads(|wanted| stats.in_state(wanted)),
+        "storage": storage(&state, &stats),
+        "targets": targets,
+        "alarms": shape::alarms(&state.status.alarms()),
+        "demo": state.config.web.access == WebAccess::Demo,
+        "cameras": cameras,
+    })))
+}
+
+/// From the store, so that it is right after a restart and after a deletion.
+async fn last_image(state: &State, camera: CameraKey) -> Result<Value, ApiError> {
+    let query = ImageQuery { camera: Some(camera), limit: 1, ..ImageQuery::default() };
+    let page = state.store.images(query).await?;
+    Ok(page.items.first().map_or(Value::Null, shape::last_image))
+}
+
+fn storage(state: &State, stats: &Stats) -> Value {
+    json!({
+        "used_bytes": stats.used_bytes(),
+        "free_bytes": stats.free_bytes,
+        "total_bytes": stats.total_bytes,
+        "max_bytes": state.config.storage.max_bytes,
+        "retention_days": state.config.storage.retention_days,
+    })
+}
+
+pub(super) async fn stats(state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+    let stats = state.store.stats().await?;
+    let total = stats.cameras.values().fold(CameraTally::default(), |sum, tally| CameraTally {
+        captured: sum.captured + tally.captured,
+        coalesced: sum.coalesced + tally.coalesced,
+        failed: sum.failed + tally.failed,
+        images: sum.images + tally.images,
+        bytes: sum.bytes + tally.bytes,
+    });
+    let mut cameras: serde_json::Map<String, Value> =
+        stats.cameras.iter().map(|(key, tally)| (key.clone(), shape::tally(tally))).collect();
+    // A camera that has done nothing yet is there too.
+    for camera in &state.config.cameras {
+        let nothing = || shape::tally(&CameraTally::default());
+        cameras.entry(camera.key.as_str().to_owned()).or_insert_with(nothing);
+    }
+    let by_target: serde_json::Map<String, Value> = stats
+        .uploads
+        .iter()
+        .map(|(target, states)| (target.as_str().to_owned(), shape::uploads(|wanted| count(states, wanted))))
+        .collect();
+    Ok(HttpResponse::Ok().json(json!({
+        "total": shape::tally(&total),
+        "cameras": cameras,
+        "uploads": {"total": shape::uploads(|wanted| stats.in_state(wanted)), "targets": by_target},
+        "storage": storage(&state, &stats),
+    })))
+}
+
+fn count(states: &[(UploadState, u64)], wanted: UploadState) -> u64 {
+    states.iter().filter(|(state, _)| *state == wanted).map(|(_, n)| n).sum()
+}
+
+/// For monitors: whether the program can do its work, and no more than the names of the parts that cannot.
+pub(super) async fn health(state: web::Data<State>) -> HttpResponse {
+    let mut failing = Vec::new();
+    if !matches!(tokio::time::timeout(PING_TIMEOUT, state.store.ping()).await, Ok(Ok(()))) {
+        failing.push("database");
+    }
+    if state.status.alarms().iter().any(|alarm| alarm.part == "storage") {
+        failing.push("storage");
+    }
+    if failing.is_empty() {
+        HttpResponse::Ok().json(json!({"status": "ok"}))
+    } else {
+        HttpResponse::build(StatusCode::SERVICE_UNAVAILABLE)
+            .json(json!({"status": "failing", "failing": failing}))
+    }
+}

@@ -1,0 +1,109 @@
+//! Query strings and path segments, parsed once, with errors that name the parameter and what is accepted.
+
+use actix_web::HttpRequest;
+
+use super::error::ApiError;
+use crate::model::{CameraKey, FileName, UnixMs};
+use crate::store::Cursor;
+
+/// Items on a page unless asked otherwise.
+const LIMIT_DEFAULT: u32 = 50;
+
+/// Most items on a page: about 100 kB of JSON.
+const LIMIT_MAX: u32 = 200;
+
+/// The parameters of a query string. Each name may stand once, and only the names a route knows.
+pub(super) struct Query(Vec<(String, String)>);
+
+impl Query {
+    pub(super) fn of(request: &HttpRequest, known: &[&str]) -> Result<Self, ApiError> {
+        let mut pairs: Vec<(String, String)> = Vec::new();
+        for (name, value) in url::form_urlencoded::parse(request.query_string().as_bytes()) {
+            if !known.contains(&&*name) {
+                return Err(ApiError::bad_request(format!(
+                    "unknown parameter; accepted here: {}",
+                    if known.is_empty() { "none".to_owned() } else { known.join(", ") }
+                )));
+            }
+            if pairs.iter().any(|(other, _)| *other == name) {
+                return Err(ApiError::bad_request(format!("{name}: given more than once")));
+            }
+            // An empty field of a form means that nothing was chosen.
+            if !value.is_empty() {
+                pairs.push((name.into_owned(), value.into_owned()));
+            }
+        }
+        Ok(Self(pairs))
+    }
+
+    fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
+    }
+
+    /// A value of a closed set or with a grammar; `accepted` goes into the error.
+    pub(super) fn parsed<T>(
+        &self,
+        name: &str,
+        accepted: &str,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<Option<T>, ApiError> {
+        let Some(text) = self.get(name) else { return Ok(None) };
+        match parse(text) {
+            Some(value) => Ok(Some(value)),
+            None => Err(ApiError::bad_request(format!("{name}: accepted is {accepted}"))),
+        }
+    }
+
+    /// `1`, `true`, `0` or `false`; absent is false.
+    pub(super) fn flag(&self, name: &str) -> Result<bool, ApiError> {
+        let value = self.parsed(name, "true or false", |text| match text {
+            "1" | "true" => Some(true),
+            "0" | "false" => Some(false),
+            _ => None,
+        })?;
+        Ok(value.unwrap_or(false))
+    }
+
+    pub(super) fn camera(&self) -> Result<Option<CameraKey>, ApiError> {
+        self.parsed("camera", "a camera's key, such as r1", |text| CameraKey::parse(text).ok())
+    }
+
+    /// RFC 3339, or milliseconds since 1970.
+    pub(super) fn instant(&self, name: &str) -> Result<Option<UnixMs>, ApiError> {
+        self.parsed(name, "a time such as 2026-11-20T12:00:00Z, or milliseconds since 1970", |text| {
+            if let Ok(ms) = text.parse::<i64>() {
+                return Some(UnixMs(ms));
+            }
+            text.parse::<jiff::Timestamp>().ok().map(|stamp| UnixMs(stamp.as_millisecond()))
+        })
+    }
+
+    pub(super) fn limit(&self) -> Result<u32, ApiError> {
+        let limit = self.parsed("limit", &format!("1 to {LIMIT_MAX}"), |text| {
+            text.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit))
+        })?;
+        Ok(limit.unwrap_or(LIMIT_DEFAULT))
+    }
+
+    pub(super) fn cursor(&self) -> Result<Option<Cursor>, ApiError> {
+        self.parsed("cursor", "the next_cursor of the page before", Cursor::parse)
+    }
+}
+
+/// The camera in the path; one that cannot exist does not.
+pub(super) fn camera_of(request: &HttpRequest) -> Result<CameraKey, ApiError> {
+    request
+        .match_info()
+        .get("camera")
+        .and_then(|text| CameraKey::parse(text).ok())
+        .ok_or_else(|| ApiError::not_found("there is no camera of that name"))
+}
+
+/// The picture in the path, by the grammar of names and nothing else: a path trick does not parse.
+pub(super) fn filename_of(request: &HttpRequest) -> Result<FileName, ApiError> {
+    request.match_info().get("filename").and_then(FileName::parse).ok_or_else(no_image)
+}
+
+pub(super) fn no_image() -> ApiError {
+    ApiError::not_found("there is no picture of that name; it may have been deleted")
+}
