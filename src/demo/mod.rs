@@ -6,8 +6,8 @@
 //!     ▲ framecode: every frame shows its own instant, for people and for programs
 //! ```
 //!
-//! Nothing here is a mock: a client cannot tell these cameras from devices, and other players (ffmpeg, VLC in TCP mode)
-//! can watch them. Everything is bounded and ends with its cancellation token.
+//! Nothing here is a mock: the bytes go through the kernel's sockets, and other programs (ffmpeg, ffprobe) can play the
+//! cameras too. Everything is bounded and ends with its cancellation token.
 
 pub mod encoder;
 mod font;

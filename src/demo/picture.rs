@@ -317,6 +317,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
         #[test]
         fn any_size_hue_label_and_instant_is_drawn_without_a_panic(
             width in 0_usize..700, height in 0_usize..400, hue: u16, label: String, ms: i64, number: u64,

@@ -56,7 +56,6 @@ impl Auth {
                 let answer = Parameters::parse(rest);
                 scheme.eq_ignore_ascii_case("digest")
                     && answer.get("username") == Some(self.user.as_str())
-                    && answer.get("nonce") == Some(nonce)
                     && self
                         .response(&answer, method, nonce)
                         .is_some_and(|is| answer.get("response") == Some(is.as_str()))
@@ -64,7 +63,8 @@ impl Auth {
         }
     }
 
-    /// The right `response` for the other parameters of an answer (RFC 2617, 3.2.2.1).
+    /// The right `response` for the other parameters of an answer (RFC 2617, 3.2.2.1). It is taken of our own nonce,
+    /// so an answer to any other challenge is wrong by itself.
     fn response(&self, answer: &Parameters<'_>, method: &str, nonce: &str) -> Option<String> {
         let account = md5_hex(&format!("{}:{REALM}:{}", self.user, self.password.reveal()));
         let request = md5_hex(&format!("{method}:{}", answer.get("uri")?));

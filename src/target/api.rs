@@ -1,5 +1,7 @@
-//! The `api` target: `POST` of `multipart/form-data` (RFC 7578) with one part, its digest (RFC 9530) and an
-//! idempotency key.
+//! The `api` target: `POST` of `multipart/form-data` (RFC 7578) with one part, an idempotency key, and digests.
+//!
+//! `Content-Digest` covers the content it stands at (RFC 9530 section 2): in the request's header the whole multipart
+//! body, in the part's header the picture.
 
 use std::error::Error;
 use std::sync::{Mutex, PoisonError};
@@ -8,10 +10,11 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
-use reqwest::multipart::{Form, Part};
 use reqwest::{Client, Response, redirect};
 
 use super::{Answer, TargetError};
+use sha2::{Digest, Sha256};
+
 use crate::clock;
 use crate::config::ApiTargetConfig;
 use crate::store::DueUpload;
@@ -73,11 +76,13 @@ impl Api {
 
     pub(super) async fn deliver(&self, upload: &DueUpload, bytes: Vec<u8>) -> Result<(), TargetError> {
         let limit = ATTEMPT_LIMIT.max(Duration::from_secs(bytes.len() as u64 / SLOWEST));
+        let boundary = boundary(upload, &bytes);
+        let body = self.body(upload, &boundary, &bytes);
         let sent = self
             .client()?
             .post(self.config.url.reveal().clone())
-            .headers(self.headers(upload)?)
-            .multipart(self.form(upload, bytes)?)
+            .headers(self.headers(upload, &boundary, &body)?)
+            .body(body)
             .timeout(limit)
             .send()
             .await;
@@ -87,15 +92,20 @@ impl Api {
         }
     }
 
-    fn form(&self, upload: &DueUpload, bytes: Vec<u8>) -> Result<Form, TargetError> {
-        let part = Part::bytes(bytes)
-            .file_name(upload.filename.to_string())
-            .mime_str("image/jpeg")
-            .map_err(|error| misconfigured(&error.to_string()))?;
-        Ok(Form::new().part(self.config.field_name.clone(), part))
+    /// The multipart body: one part.
+    fn body(&self, upload: &DueUpload, boundary: &str, picture: &[u8]) -> Vec<u8> {
+        let head = format!(
+            "--{boundary}\r\nContent-Disposition: form-data; name=\"{}\"; filename=\"{}\"\r\nContent-Type: \
+             image/jpeg\r\nContent-Digest: {}\r\n\r\n",
+            escaped(&self.config.field_name),
+            upload.filename,
+            digest(upload.sha256),
+        );
+        let tail = format!("\r\n--{boundary}--\r\n");
+        [head.as_bytes(), picture, tail.as_bytes()].concat()
     }
 
-    fn headers(&self, upload: &DueUpload) -> Result<HeaderMap, TargetError> {
+    fn headers(&self, upload: &DueUpload, boundary: &str, body: &[u8]) -> Result<HeaderMap, TargetError> {
         let mut headers = HeaderMap::new();
         for (name, value) in &self.config.headers {
             let name = HeaderName::try_from(name.as_str())
@@ -105,8 +115,11 @@ impl Api {
             value.set_sensitive(true);
             headers.insert(name, value);
         }
-        let digest = format!("sha-256=:{}:", STANDARD.encode(upload.sha256));
-        for (name, value) in [("idempotency-key", upload.id.to_string()), ("content-digest", digest)] {
+        for (name, value) in [
+            ("content-type", format!("multipart/form-data; boundary={boundary}")),
+            ("idempotency-key", upload.id.to_string()),
+            ("content-digest", digest(Sha256::digest(body).into())),
+        ] {
             let value = HeaderValue::try_from(value).map_err(|error| misconfigured(&error.to_string()))?;
             headers.insert(HeaderName::from_static(name), value);
         }
@@ -129,6 +142,25 @@ impl Api {
         };
         TargetError::Unreachable { message }
     }
+}
+
+/// A digest as RFC 9530 writes it.
+fn digest(sha256: [u8; 32]) -> String {
+    format!("sha-256=:{}:", STANDARD.encode(sha256))
+}
+
+/// A boundary that does not occur in the picture: the image's identity, lengthened until that is so.
+fn boundary(upload: &DueUpload, picture: &[u8]) -> String {
+    let mut boundary = format!("camera-capture-{}", upload.id);
+    while picture.windows(boundary.len()).any(|window| window == boundary.as_bytes()) {
+        boundary.push('x');
+    }
+    boundary
+}
+
+/// A field name as browsers escape it in `Content-Disposition` (RFC 7578 section 2 and its practice).
+fn escaped(name: &str) -> String {
+    name.replace('"', "%22").replace('\r', "%0D").replace('\n', "%0A")
 }
 
 fn misconfigured(message: &str) -> TargetError {

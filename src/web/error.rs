@@ -70,11 +70,6 @@ impl ApiError {
             "the store cannot answer; the log has the reason",
         )
     }
-
-    /// How long the asker should wait, if that was said.
-    pub(super) fn retry_after(&self) -> Option<Duration> {
-        self.retry_after
-    }
 }
 
 impl fmt::Display for ApiError {

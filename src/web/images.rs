@@ -94,7 +94,7 @@ async fn thumbnail(state: &State, image: &Image) -> Result<Vec<u8>, ApiError> {
         Ok((exif::thumbnail(&bytes).map(<[u8]>::to_vec), file, bytes))
     });
     let name = image.filename.to_string();
-    let (inside, mut file, mut bytes) = flat(read.await).map_err(|error| files::gone(&error, &name))?;
+    let (inside, file, mut bytes) = flat(read.await).map_err(|error| files::gone(&error, &name))?;
     if let Some(thumbnail) = inside {
         return Ok(thumbnail);
     }
