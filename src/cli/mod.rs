@@ -13,6 +13,7 @@ use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
+use crate::chain::chain;
 use crate::config::{Config, Env, LogConfig, LogFormat, Problems};
 use crate::daemon;
 use crate::retention;
@@ -76,7 +77,7 @@ fn done_if(result: anyhow::Result<bool>) -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(FAILED),
         Err(error) => {
-            say_error(&format!("camera-capture: {error:#}"));
+            say_error(&format!("camera-capture: {}", chain(error.as_ref())));
             ExitCode::from(FAILED)
         }
     }

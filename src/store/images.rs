@@ -6,6 +6,7 @@ use std::time::Instant;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, named_params};
 use sha2::{Digest, Sha256};
 
+use super::crash;
 use super::files::{Incoming, relative_path};
 use super::ledger::{TriggerId, mark_captured};
 use super::{Store, StoreError, parsed};
@@ -159,7 +160,7 @@ pub enum Deletion {
     Owed,
 }
 
-const COLUMNS: &str =
+pub(super) const COLUMNS: &str =
     "id, uid, file_name, path, camera, cause, taken_at, frame_offset_ms, width, height, bytes,
     sha256, protected";
 
@@ -191,12 +192,13 @@ impl Store {
         let files = self.files.clone();
         let id = new.id;
         // The slow part, outside the writer's lock.
-        let (incoming, facts, first, edge, edge_at) = super::db::blocking(move || {
+        let (incoming, facts, first, edge) = super::db::blocking(move || {
             let incoming = files.write_incoming(new.id, &new.jpeg).map_err(|source| StoreError::File {
                 action: "write a picture below",
                 path: files.root().to_owned(),
                 source,
             })?;
+            crash::point("written");
             let facts = Facts {
                 id: new.id,
                 trigger: Some(new.trigger),
@@ -209,20 +211,22 @@ impl Store {
                 sha256: Sha256::digest(&new.jpeg).into(),
             };
             let first = FileName::new(new.camera, new.edge_at.epoch_s(), 1);
-            Ok((incoming, facts, first, new.edge, new.edge_at))
+            Ok((incoming, facts, first, new.edge))
         })
         .await?;
         let store = self.clone();
         let image = self
             .db
             .write(move |tx| {
-                store.publish_and_insert(tx, incoming, first, edge_at, &facts)?;
+                store.publish_and_insert(tx, incoming, first, &facts)?;
                 if let Some(trigger) = facts.trigger {
                     mark_captured(tx, trigger, Some(clock::signed_ms(Instant::now(), edge)))?;
                 }
+                crash::point("before commit");
                 by_id(tx, id)?.ok_or(StoreError::Interrupted)
             })
             .await?;
+        crash::point("committed");
         self.due.send_modify(|count| *count = count.wrapping_add(1));
         Ok(image)
     }
@@ -233,13 +237,12 @@ impl Store {
         tx: &Transaction<'_>,
         mut incoming: Incoming,
         mut name: FileName,
-        edge_at: UnixMs,
         facts: &Facts,
     ) -> Result<(), StoreError> {
         loop {
             // A deleted picture keeps its row, and so its name; the file system speaks for files without a row.
             if !name_is_known(tx, &name)? {
-                let path = relative_path(&name, edge_at);
+                let path = relative_path(&name);
                 let published =
                     self.files.publish(&mut incoming, &path).map_err(|source| StoreError::File {
                         action: "name the picture",
@@ -338,37 +341,46 @@ impl Store {
         match decided {
             Err(refusal) => Ok(refusal),
             Ok(image) => {
+                crash::point("intent");
                 self.finish_deletion(vec![image]).await?;
                 Ok(Deletion::Deleted)
             }
         }
     }
 
-    /// Removes the files of pictures whose deletion is already decided, then says so in their rows.
+    /// Removes the files of pictures whose deletion is already decided, then says so in their rows. A file that cannot
+    /// be removed does not hold up the others; its deletion stays begun and the first such error is returned.
     pub(super) async fn finish_deletion(&self, images: Vec<(ImageId, PathBuf)>) -> Result<(), StoreError> {
         const DELETED_SQL: &str = "
             update images set state = 'deleted', deleted_at = :now where uid = :uid and state = 'deleting'";
         let files = self.files.clone();
-        let gone = super::db::blocking(move || {
-            for (_, path) in &images {
-                files.remove(path).map_err(|source| StoreError::File {
-                    action: "delete",
-                    path: files.root().join(path),
-                    source,
-                })?;
+        let (gone, failed) = super::db::blocking(move || {
+            let (mut gone, mut failed) = (Vec::with_capacity(images.len()), None);
+            for (id, path) in images {
+                match files.remove(&path) {
+                    Ok(()) => gone.push(id),
+                    Err(source) => {
+                        let path = files.root().join(path);
+                        failed = failed.or(Some(StoreError::File { action: "delete", path, source }));
+                    }
+                }
             }
-            Ok(images)
+            Ok((gone, failed))
         })
         .await?;
-        self.db
-            .write(move |tx| {
-                for (id, _) in &gone {
-                    tx.prepare_cached(DELETED_SQL)?
-                        .execute(named_params! {":uid": id.as_bytes(), ":now": clock::now().0})?;
-                }
-                Ok(())
-            })
-            .await
+        crash::point("removed");
+        if !gone.is_empty() {
+            self.db
+                .write(move |tx| {
+                    for id in &gone {
+                        tx.prepare_cached(DELETED_SQL)?
+                            .execute(named_params! {":uid": id.as_bytes(), ":now": clock::now().0})?;
+                    }
+                    Ok(())
+                })
+                .await?;
+        }
+        failed.map_or(Ok(()), Err)
     }
 }
 
@@ -415,18 +427,23 @@ pub(super) fn images_of_trigger(c: &Connection, trigger: TriggerId) -> Result<Ve
     rows.into_iter().map(|row| with_uploads(c, row)).collect()
 }
 
-fn list(c: &Connection, query: &ImageQuery) -> Result<Page<Image>, StoreError> {
+/// The statement of a list; `query` decides on its shape only.
+pub(super) fn list_sql(query: &ImageQuery) -> String {
     let of_camera = if query.camera.is_some() { "camera = :camera and" } else { ":camera is null and" };
     let in_state = match query.state {
         Some(_) => "exists (select 1 from uploads where image_id = images.id and uploads.state = :state) and",
         None => ":state is null and",
     };
-    let sql = format!(
+    format!(
         "select {COLUMNS} from images
          where {of_camera} {in_state} state = 'present'
            and (taken_at, id) < (:before_ms, :before_id) and taken_at >= :from and taken_at < :to
          order by taken_at desc, id desc limit :limit"
-    );
+    )
+}
+
+fn list(c: &Connection, query: &ImageQuery) -> Result<Page<Image>, StoreError> {
+    let sql = list_sql(query);
     let before = query.cursor.unwrap_or(Cursor::END);
     let rows: Vec<(i64, Image)> = c
         .prepare_cached(&sql)?

@@ -5,6 +5,7 @@
 //! are one transaction. [`Store::reconcile`] leads back to that after a crash.
 
 mod access;
+mod crash;
 mod db;
 mod files;
 mod images;
@@ -13,6 +14,19 @@ mod migrate;
 mod queue;
 mod reconcile;
 mod stats;
+
+#[cfg(test)]
+mod crash_tests;
+#[cfg(test)]
+mod model_tests;
+#[cfg(test)]
+mod plan_tests;
+#[cfg(test)]
+mod reconcile_tests;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 
 use std::fs::File;
 use std::io;
@@ -170,6 +184,11 @@ impl Store {
     /// The picture directory.
     pub fn root(&self) -> &Path {
         self.files.root()
+    }
+
+    /// Whether the picture directory is the one that was opened; false while its file system is not mounted.
+    pub fn is_there(&self) -> bool {
+        self.files.is_there()
     }
 
     /// Changes whenever an upload became due by something other than the passing of time.

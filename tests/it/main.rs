@@ -19,3 +19,4 @@ mod e2e_idle;
 mod e2e_offline;
 mod gpio_pishim;
 mod support;
+mod web;
