@@ -2,7 +2,8 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, named_params};
 
-use super::images::{Cursor, Page, images_of_trigger};
+use super::images::images_of_trigger;
+use super::page::{Cursor, Page};
 use super::{Image, Store, StoreError, parsed};
 use crate::clock;
 use crate::model::{CameraKey, Cause, Outcome, Trigger, UnixMs};

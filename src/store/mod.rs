@@ -11,6 +11,7 @@ mod files;
 mod images;
 mod ledger;
 mod migrate;
+mod page;
 mod queue;
 mod reconcile;
 mod stats;
@@ -38,8 +39,9 @@ use tokio::sync::watch;
 use crate::model::TargetKind;
 
 pub use access::{Session, Token};
-pub use images::{Cursor, Deletion, Image, ImageQuery, NewImage, Page, UploadInfo};
+pub use images::{Deletion, Image, ImageQuery, NewImage, UploadInfo};
 pub use ledger::{LedgerEntry, LedgerQuery, TriggerId};
+pub use page::{Cursor, Page};
 pub use queue::{DueUpload, Settlement};
 pub use reconcile::Reconciled;
 pub use stats::{CameraTally, Deletable, Kept, Stats};

@@ -87,7 +87,7 @@ fn sources() -> Vec<Source> {
 
 /// Files that are compiled for tests alone.
 fn is_test(path: &str) -> bool {
-    path.ends_with("_tests.rs") || path.ends_with("/testing.rs")
+    ["_tests.rs", "/tests.rs", "/testing.rs"].iter().any(|end| path.ends_with(end))
 }
 
 /// The top-level module of a file.
@@ -278,6 +278,8 @@ fn a_breach_is_shown_with_file_line_and_rule() {
         ["src/store/mod.rs:2: `SystemTime::now`: wall time comes from clock::now()"]
     );
     assert_eq!(judged("clock.rs", "use super::store;\n").len(), 1);
+    let after_tests = "#[cfg(test)]\nmod tests {\n}\n#[cfg(test)]\nconst X: u8 = 1;\nuse crate::gpio;\n";
+    assert_eq!(judged("store/mod.rs", after_tests).len(), 1, "code after tests is code");
     assert_eq!(judged("trigger/debounce.rs", "fn x() { Instant::now(); }\n").len(), 1);
     assert_eq!(judged("store/mod.rs", &"fn x() {}\n".repeat(LINES_MAX + 1)).len(), 1);
 }
@@ -285,6 +287,7 @@ fn a_breach_is_shown_with_file_line_and_rule() {
 #[test]
 fn what_is_allowed_is_no_breach() {
     let fine = "use crate::clock;\nuse crate::store::{Image};\n// rusqlite::Row\nuse super::Pin;\nlet a = my_crate::b;\n\
+                #[cfg(test)]\nmod x_tests;\n#[cfg(test)]\nfn y() {\n    reqwest::get();\n}\n\
                 #[cfg(test)]\nmod tests {\n    use crate::web;\n}\n";
     assert_eq!(judged("gpio/mod.rs", fine), Vec::<String>::new());
     assert_eq!(

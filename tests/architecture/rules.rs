@@ -22,21 +22,24 @@ pub(super) struct Rules {
     pub(super) map: BTreeSet<String>,
 }
 
-/// The text without comments and without modules marked `#[cfg(test)]`, as many lines as before.
+/// The text without comments and without what is marked `#[cfg(test)]` at the margin, as many lines as before.
 pub(super) fn code(text: &str) -> String {
     let mut out = String::new();
-    let mut lines = text.lines().peekable();
-    let mut in_tests = false;
-    while let Some(line) = lines.next() {
-        if line == "#[cfg(test)]"
-            && lines.peek().is_some_and(|next| next.starts_with("mod ") && next.ends_with('{'))
-        {
-            in_tests = true;
+    // Inside such an item: whether its braces have opened.
+    let mut skipped: Option<bool> = None;
+    for line in text.lines() {
+        if line == "#[cfg(test)]" {
+            skipped = Some(false);
         }
-        if !in_tests {
-            out.push_str(line.split("//").next().unwrap_or_default());
-        } else if line == "}" {
-            in_tests = false;
+        match &mut skipped {
+            None => out.push_str(line.split("//").next().unwrap_or_default()),
+            Some(has_opened) => {
+                *has_opened |= line.ends_with('{');
+                let ends = if *has_opened { line == "}" } else { line.ends_with([';', '}']) };
+                if ends {
+                    skipped = None;
+                }
+            }
         }
         out.push('\n');
     }
