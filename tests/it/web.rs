@@ -2,4 +2,5 @@
 
 mod access;
 mod content;
-pub(crate) mod harness;
+mod harness;
+mod live;
