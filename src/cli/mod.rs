@@ -95,7 +95,9 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 
 /// Writes the log to standard error, where systemd's journal takes it.
 fn start_log(config: &LogConfig) {
-    let filter = EnvFilter::try_new(&config.filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    // The web framework tells at info level how many threads it starts; an operator need not know.
+    let quiet = format!("actix_server=warn,{}", config.filter);
+    let filter = EnvFilter::try_new(quiet).unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let result = match config.format {
         LogFormat::Text => {
@@ -127,6 +129,10 @@ fn test_gpio(config: &Config, seconds: Option<u64>) -> anyhow::Result<()> {
 }
 
 fn cleanup(config: &Config, dry_run: bool) -> anyhow::Result<()> {
+    if !config.storage.database.exists() {
+        say(&format!("there is no database {} yet; nothing to clean up", config.storage.database.display()));
+        return Ok(());
+    }
     let store = daemon::open_store(config)?;
     let report = runtime()?.block_on(retention::run(&store, &config.storage, dry_run))?;
     for name in &report.names {

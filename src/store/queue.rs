@@ -216,7 +216,7 @@ impl Store {
                     "update uploads set leased_until = 0 where state = 'pending' and leased_until > 0",
                     [],
                 )?;
-                for target in [TargetKind::Api] {
+                for target in TargetKind::ALL {
                     let sql = if active.contains(&target) { OWED_AGAIN_SQL } else { SKIP_SQL };
                     tx.execute(sql, named_params! {":target": target.as_str()})?;
                 }
