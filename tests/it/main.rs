@@ -6,3 +6,5 @@ mod demo_receiver;
 mod demo_rtsp;
 mod deploy;
 mod gpio_pishim;
+mod store_crash;
+mod targets;
