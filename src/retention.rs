@@ -13,6 +13,10 @@ use crate::model::UnixMs;
 use crate::status::{Event, Status};
 use crate::store::{Deletable, Kept, Store, StoreError};
 
+/// With a limit on bytes or a floor of free space, runs are never further apart than this: a busy day fills a disk
+/// between two daily runs.
+const SPACE_INTERVAL: Duration = Duration::from_secs(60);
+
 /// Pictures deleted in one transaction; short enough that a capture never waits long for the database.
 const BATCH: u32 = 64;
 
@@ -172,7 +176,9 @@ impl RetentionTask {
 
     /// Runs until cancelled; a batch that has begun is finished.
     pub async fn run(&mut self, cancel: &CancellationToken) {
-        let mut timer = tokio::time::interval(self.storage.cleanup_interval.max(Duration::from_secs(1)));
+        let has_limits = self.storage.max_bytes.is_some() || self.storage.min_free_bytes.is_some();
+        let longest = if has_limits { SPACE_INTERVAL } else { Duration::MAX };
+        let mut timer = tokio::time::interval(self.storage.cleanup_interval.min(longest));
         timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let reply = tokio::select! {

@@ -688,10 +688,10 @@ $("clean-up").addEventListener("click", async () => {
   $("clean-up").disabled = true;
   $("report").textContent = "Looking for what may go…";
   try {
-    const { deleted, freed_bytes: freed, kept } = await api("/api/cleanup/run", "POST");
+    const { deleted, freed_bytes: freed, kept, refused } = await api("/api/cleanup/run", "POST");
     const stay = [[kept.owed, "not delivered"], [kept.dead, "put aside"], [kept.protected, "protected"]]
       .filter(([count]) => count > 0).map(([count, why]) => `${count.toLocaleString()} ${why}`);
-    $("report").textContent = `${deleted === 0 ? "Nothing had to go" : `${plural(deleted, "picture")} deleted, ${bytes(freed)} freed`}.` +
+    $("report").textContent = refused ?? `${deleted === 0 ? "Nothing had to go" : `${plural(deleted, "picture")} deleted, ${bytes(freed)} freed`}.` +
       `${stay.length > 0 ? ` Kept although past their time: ${stay.join(", ")}.` : ""}`;
     statusSoon();
   } catch (error) {

@@ -54,7 +54,7 @@ pub fn run(args: Args) -> ExitCode {
         }
         Mode::TestCapture { keys } => done_if(doctor::run(&config, &keys)),
         Mode::TestGpio { seconds } => done(test_gpio(&config, seconds)),
-        Mode::CleanupNow { dry_run } => done(cleanup(&config, dry_run)),
+        Mode::CleanupNow { dry_run } => done_if(cleanup(&config, dry_run)),
         Mode::SetPassword { stdin } => done(password::run(&config, stdin)),
     }
 }
@@ -128,13 +128,18 @@ fn test_gpio(config: &Config, seconds: Option<u64>) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn cleanup(config: &Config, dry_run: bool) -> anyhow::Result<()> {
+/// `false` when the run was refused.
+fn cleanup(config: &Config, dry_run: bool) -> anyhow::Result<bool> {
     if !config.storage.database.exists() {
         say(&format!("there is no database {} yet; nothing to clean up", config.storage.database.display()));
-        return Ok(());
+        return Ok(true);
     }
     let store = daemon::open_store(config)?;
     let report = runtime()?.block_on(retention::run(&store, &config.storage, dry_run))?;
+    if let Some(reason) = &report.refused {
+        say_error(&format!("camera-capture: {reason}"));
+        return Ok(false);
+    }
     for name in &report.names {
         say(&format!("{} {name}", if dry_run { "would delete" } else { "deleted" }));
     }
@@ -150,7 +155,7 @@ fn cleanup(config: &Config, dry_run: bool) -> anyhow::Result<()> {
         kept.dead,
         kept.protected,
     ));
-    Ok(())
+    Ok(true)
 }
 
 /// Writes a line to standard output. A reader that has gone is no error.

@@ -7,6 +7,7 @@
 mod access;
 mod crash;
 mod db;
+mod deletion;
 mod files;
 mod images;
 mod ledger;
@@ -39,7 +40,8 @@ use tokio::sync::watch;
 use crate::model::TargetKind;
 
 pub use access::{Session, Token};
-pub use images::{Deletion, Image, ImageQuery, NewImage, UploadInfo};
+pub use deletion::Deletion;
+pub use images::{Image, ImageQuery, NewImage, UploadInfo};
 pub use ledger::{LedgerEntry, LedgerQuery, TriggerId};
 pub use page::{Cursor, Page};
 pub use queue::{DueUpload, Settlement};

@@ -1,4 +1,4 @@
-//! Lists in pages: a page ends at a row, not at a number, so that rows that come and go meanwhile shift nothing.
+//! Lists are read page by page. A page begins where the one before it ended, so what is added meanwhile shifts nothing.
 
 /// The end of a page: the last row's time and identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,6 @@ use rusqlite::{Connection, StatementStatus};
 use super::testing::{OWED, Place, T0, camera};
 use super::*;
 use super::{images, ledger, queue, stats};
-use crate::model::UnixMs;
 
 /// Enough that a scan shows.
 const ROWS: i64 = 20_000;
@@ -44,7 +43,8 @@ fn filled() -> (Place, Store) {
 
 fn plan(c: &Connection, sql: &str) -> Vec<String> {
     let mut statement = c.prepare(&format!("explain query plan {sql}")).unwrap();
-    statement.query_map([], |row| row.get(3)).unwrap().map(Result::unwrap).collect()
+    let unbound: &[(&str, &dyn rusqlite::ToSql)] = &[];
+    statement.query_map(unbound, |row| row.get(3)).unwrap().map(Result::unwrap).collect()
 }
 
 /// Every list the store reads or changes by row, with its name.
@@ -116,7 +116,7 @@ fn work(c: &Connection, sql: &str, params: &[(&str, &dyn rusqlite::ToSql)]) -> (
 
 #[test]
 fn a_page_and_a_claim_among_twenty_thousand_rows_are_little_work() {
-    let (place, store) = filled();
+    let (place, _store) = filled();
     let c = place.sql();
     for (at, key) in [(ROWS, None), (ROWS / 2, None), (ROWS, Some("r1")), (ROWS / 2, Some("r1"))] {
         let (before_ms, key_text) = (T0 + at * 1000, key);
@@ -147,6 +147,4 @@ fn a_page_and_a_claim_among_twenty_thousand_rows_are_little_work() {
         &[(":before", &i64::MAX), (":after_ms", &i64::MIN), (":after_id", &i64::MIN), (":limit", &64)];
     let (count, steps) = work(&c, stats::DELETABLE_SQL, oldest);
     assert!(count == 64 && steps < STEPS_MAX, "deletable: {count} rows, {steps} steps");
-    drop(store);
-    let _ = UnixMs(0);
 }

@@ -62,6 +62,9 @@ pub enum Settlement {
     },
 }
 
+/// Every kind of target that uploads can be owed to.
+const KINDS: [TargetKind; 1] = [TargetKind::Api];
+
 /// What follows the columns of the claim.
 const CLAIM_SQL: &str = "
     , attempts
@@ -198,10 +201,12 @@ impl Store {
     /// Brings the queue in line with the configured targets: what waits for one that is switched off is skipped, what
     /// was skipped for one that is on is owed again. Leases of an earlier run are given back.
     pub(super) async fn align_targets(&self) -> Result<(), StoreError> {
+        // The tally spares a look at every upload there ever was.
         const OWED_AGAIN_SQL: &str = "
             update uploads set state = 'pending', not_before = 0
             where target = :target and state = 'skipped'
-              and image_id in (select id from images where state = 'present')";
+              and exists (select 1 from images where id = image_id and state = 'present')
+              and (select value from tallies where subject = :target and what = 'upload:skipped') > 0";
         const SKIP_SQL: &str = "
             update uploads set state = 'skipped' where target = :target and state = 'pending'";
         let active: Vec<TargetKind> = self
@@ -216,7 +221,7 @@ impl Store {
                     "update uploads set leased_until = 0 where state = 'pending' and leased_until > 0",
                     [],
                 )?;
-                for target in TargetKind::ALL {
+                for target in KINDS {
                     let sql = if active.contains(&target) { OWED_AGAIN_SQL } else { SKIP_SQL };
                     tx.execute(sql, named_params! {":target": target.as_str()})?;
                 }

@@ -208,7 +208,7 @@ impl Store {
     async fn compare_files(&self) -> Result<usize, StoreError> {
         const OWED_AGAIN_SQL: &str = "
             update uploads set state = 'pending', not_before = 0
-            where state = 'lost' and image_id in (select id from images where state = 'present')";
+            where state = 'lost' and exists (select 1 from images where id = image_id and state = 'present')";
         let (mut after, mut missing) = (0, 0);
         while let Some(compared) = self.compare_page(after).await? {
             after = compared.last;

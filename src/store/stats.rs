@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use rusqlite::{OptionalExtension, named_params};
 
-use super::images::mark_deleting;
+use super::deletion::mark_deleting;
 use super::{Store, StoreError};
 use crate::model::{ImageId, TargetKind, UnixMs, UploadState};
 
@@ -98,8 +98,9 @@ pub(super) const KEPT_SQL: &str = "
         count(*) filter (where protected)
     from images where state = 'present' and taken_at < :before";
 
+/// The index is named, because with statistics the planner would rather sort every row than walk it for one.
 pub(super) const NEWEST_SQL: &str = "
-    select file_name, taken_at from images where state = 'present'
+    select file_name, taken_at from images indexed by images_by_time where state = 'present'
     order by taken_at desc, id desc limit 1";
 
 impl Store {

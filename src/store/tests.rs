@@ -298,6 +298,7 @@ proptest! {
             loop {
                 let page = store.images(query.clone()).await.unwrap();
                 assert!(page.items.len() <= limit as usize);
+                assert!(seen.len() < 100, "the list does not end");
                 seen.extend(page.items.into_iter().map(|image| (image.taken_at, image.filename)));
                 if let Some(second) = between.next() {
                     take(&store, "r1", T0 + second * SECOND).await;

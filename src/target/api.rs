@@ -1,7 +1,6 @@
-//! The `api` target: `POST` of `multipart/form-data` (RFC 7578) with one part, an idempotency key, and digests.
+//! The `api` target: `POST` of `multipart/form-data` (RFC 7578) with one part, an idempotency key and a digest.
 //!
-//! `Content-Digest` covers the content it stands at (RFC 9530 section 2): in the request's header the whole multipart
-//! body, in the part's header the picture.
+//! `Content-Digest` covers the content of the message (RFC 9530 section 2), which is the whole multipart body.
 
 use std::error::Error;
 use std::sync::{Mutex, PoisonError};
@@ -96,10 +95,9 @@ impl Api {
     fn body(&self, upload: &DueUpload, boundary: &str, picture: &[u8]) -> Vec<u8> {
         let head = format!(
             "--{boundary}\r\nContent-Disposition: form-data; name=\"{}\"; filename=\"{}\"\r\nContent-Type: \
-             image/jpeg\r\nContent-Digest: {}\r\n\r\n",
+             image/jpeg\r\n\r\n",
             escaped(&self.config.field_name),
             upload.filename,
-            digest(upload.sha256),
         );
         let tail = format!("\r\n--{boundary}--\r\n");
         [head.as_bytes(), picture, tail.as_bytes()].concat()
@@ -143,6 +141,8 @@ impl Api {
             format!("the name {host} was not found; is this machine on line, and is the name right?")
         } else if text.contains("Connection refused") {
             format!("nothing listens at {host}:{port} (connection refused)")
+        } else if text.contains("InvalidContentType") {
+            format!("{host}:{port} does not speak TLS; is its address http:// instead of https://?")
         } else if text.contains("certificate") {
             format!("the certificate of {host} is not trusted: {text}")
         } else {

@@ -46,11 +46,14 @@ pub(super) fn decide(result: Result<(), TargetError>, at: Situation) -> Decision
         let backoff = Backoff { base: base.min(at.cap), cap: at.cap };
         backoff.delay(at.failures.saturating_add(1), at.random)
     };
-    // Perhaps the target stumbles over this very image: after a few tries another one goes first.
+    // Perhaps the target stumbles over this very image: after its second try it is not due when the pause ends, so that
+    // another one goes first.
     let behind = |wait: Duration| {
-        let own =
-            Backoff { base: wait, cap: at.cap.max(wait) }.delay(at.attempts.saturating_add(1), at.random);
-        at.now.plus_ms(i64::try_from(own.max(wait).as_millis()).unwrap_or(i64::MAX))
+        let own = match at.attempts {
+            0 => Duration::ZERO,
+            again => Backoff { base: PAUSE_BASE.min(at.cap), cap: at.cap }.delay(again, at.random),
+        };
+        at.now.plus_ms(i64::try_from(wait.saturating_add(own).as_millis()).unwrap_or(i64::MAX))
     };
     match result {
         Ok(()) => Decision { settlement: Settlement::Delivered { at: at.now }, pause: None, is_online: true },
@@ -145,24 +148,26 @@ mod tests {
             Settlement::Retry { not_before, .. } if not_before >= UnixMs(1_000_000 + 600_000)));
     }
 
-    #[test]
-    fn an_image_that_meets_a_fault_again_lets_another_one_go_first() {
-        for error in [
-            TargetError::Broken { message: text() },
-            TargetError::Busy { message: text(), retry_after: None },
-            TargetError::Misconfigured { message: text() },
-        ] {
-            // The target's own row of failures was broken by images that passed; this one was tried five times.
-            let situation = Situation { attempts: 5, failures: 0, ..at(0) };
-            let decision = decide(Err(error), situation);
-            let end_of_pause =
-                situation.now.plus_ms(i64::try_from(decision.pause.unwrap().as_millis()).unwrap());
-            assert!(matches!(decision.settlement,
-                Settlement::Retry { not_before, .. } if not_before > end_of_pause));
-        }
-    }
-
     proptest! {
+        #[test]
+        fn an_image_that_meets_a_fault_again_lets_another_one_go_first(
+            failures: u32, attempts in 1_u32.., random in 0.0_f64..=1.0, cap in 1_u64..600, asked in prop::option::of(1_u64..3600),
+        ) {
+            let situation = Situation {
+                now: UnixMs(0), attempts, failures, cap: Duration::from_secs(cap), random,
+            };
+            for error in [
+                TargetError::Broken { message: text() },
+                TargetError::Busy { message: text(), retry_after: asked.map(Duration::from_secs) },
+                TargetError::Misconfigured { message: text() },
+            ] {
+                let decision = decide(Err(error), situation);
+                let pause = i64::try_from(decision.pause.unwrap().as_millis()).unwrap();
+                let Settlement::Retry { not_before, .. } = decision.settlement else { panic!() };
+                prop_assert!(not_before >= UnixMs(pause + 500), "{:?} after {}", not_before, pause);
+            }
+        }
+
         #[test]
         fn a_failing_target_is_never_tried_at_once(failures: u32, attempts: u32, random in 0.0_f64..=1.0, cap in 1_u64..600) {
             let situation = Situation {

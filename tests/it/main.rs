@@ -18,5 +18,7 @@ mod e2e_faults;
 mod e2e_idle;
 mod e2e_offline;
 mod gpio_pishim;
+mod store_crash;
 mod support;
+mod targets;
 mod web;
