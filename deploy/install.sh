@@ -151,6 +151,8 @@ do_install() {
         say "kept $destdir$settings"
     else
         put 640 "$source_dir/env.example" "$settings"
+        # An absolute path, so that a command started by hand in another directory uses the same pictures.
+        sed -i "s|^#IMAGE_STORAGE_PATH=.*|IMAGE_STORAGE_PATH=$state_dir/images|" "$destdir$settings"
     fi
     if live; then
         chown root:camera-capture "$settings_dir" "$settings"

@@ -229,8 +229,10 @@ impl Camera {
             let was_connected =
                 self.status.camera(&self.key).is_some_and(|c| c.state == CameraState::Connected);
             failures = if was_connected { 1 } else { failures + 1 };
-            if failures == 1 {
-                warn!(camera = %self.key, error = %error, "camera lost");
+            if was_connected {
+                warn!(%error, "camera lost");
+            } else if failures == 1 {
+                warn!(%error, "camera not connected");
             }
             self.status.update_camera(&self.key, |camera| {
                 camera.state = CameraState::Degraded;

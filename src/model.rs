@@ -368,6 +368,9 @@ pub enum TargetKind {
 }
 
 impl TargetKind {
+    /// Every kind.
+    pub const ALL: [Self; 1] = [Self::Api];
+
     /// As in the configuration, the database and the API.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -377,7 +380,7 @@ impl TargetKind {
 
     /// Parses what [`Self::as_str`] writes.
     pub fn parse(text: &str) -> Option<Self> {
-        (text == "api").then_some(Self::Api)
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
     }
 }
 

@@ -5,13 +5,17 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::clock;
 use crate::config::StorageConfig;
 use crate::model::UnixMs;
 use crate::status::{Event, Status};
 use crate::store::{Deletable, Kept, Store, StoreError};
+
+/// With a limit on bytes or a floor of free space, runs are never further apart than this: a busy day fills a disk
+/// between two daily runs.
+const SPACE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Pictures deleted in one transaction; short enough that a capture never waits long for the database.
 const BATCH: u32 = 64;
@@ -20,6 +24,9 @@ const BATCH: u32 = 64;
 const NAMES_MAX: usize = 1_000;
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// 2026-01-01, the year this version was made; a clock before it has not been set. A Pi has no clock of its own.
+const EPOCH: UnixMs = UnixMs(1_767_225_600_000);
 
 /// What a run did, or would do.
 #[derive(Clone, Debug, Default)]
@@ -36,38 +43,78 @@ pub struct Report {
     pub kept: Kept,
     /// Everything taken before this was past its time.
     pub before: UnixMs,
+    /// Why nothing was looked at, for people: the clock is obviously wrong, and what is old cannot be told.
+    pub refused: Option<String>,
 }
 
-/// One retention run. `storage` gives the limits.
+/// What a run goes by.
+#[derive(Clone, Copy, Debug)]
+struct Situation {
+    now: UnixMs,
+    /// Bytes free on the pictures' file system.
+    free_bytes: u64,
+}
+
+/// One retention run. `storage` gives the limits. Deletions that an earlier run began are finished first.
 pub async fn run(store: &Store, storage: &StorageConfig, is_dry_run: bool) -> Result<Report, StoreError> {
-    let before = clock::now().plus_ms(-i64::from(storage.retention_days) * DAY_MS);
-    let mut report = Report { is_dry_run, before, kept: store.kept(before).await?, ..Report::default() };
-    delete_while(store, before, &mut report, |_| true).await?;
-    let stats = store.stats().await?;
-    // A dry run has freed nothing yet, so what it would free counts as free.
-    let planned = if is_dry_run { report.freed_bytes } else { 0 };
-    let over = storage
-        .max_bytes
-        .map_or(0, |max| (stats.used_bytes() - planned.min(stats.used_bytes())).saturating_sub(max));
-    let short = storage
-        .min_free_bytes
-        .map_or(0, |floor| floor.saturating_sub(stats.free_bytes.saturating_add(planned)));
-    let needed = over.max(short);
-    if needed > 0 {
-        let already = report.freed_bytes;
-        delete_while(store, UnixMs(i64::MAX), &mut report, |report| report.freed_bytes - already < needed)
-            .await?;
+    let situation = Situation { now: clock::now(), free_bytes: store.stats().await?.free_bytes };
+    run_in(store, storage, situation, is_dry_run).await
+}
+
+async fn run_in(
+    store: &Store,
+    storage: &StorageConfig,
+    situation: Situation,
+    is_dry_run: bool,
+) -> Result<Report, StoreError> {
+    let before = situation.now.plus_ms(-i64::from(storage.retention_days) * DAY_MS);
+    let mut report = Report { is_dry_run, before, ..Report::default() };
+    if let Some(reason) = doubt(situation.now, store.newest().await?) {
+        return Ok(Report { refused: Some(reason), ..report });
     }
+    if !is_dry_run {
+        store.finish_begun_deletions().await?;
+    }
+    report.kept = store.kept(before).await?;
+    let used = store.stats().await?.used_bytes();
+    delete_while(store, None, before, &mut report, |_| true).await?;
+    let freed = report.freed_bytes;
+    let over = storage.max_bytes.map_or(0, |max| used.saturating_sub(freed).saturating_sub(max));
+    let free = situation.free_bytes.saturating_add(freed);
+    let short = storage.min_free_bytes.map_or(0, |floor| floor.saturating_sub(free));
+    let needed = over.max(short);
+    let is_short = |report: &Report| report.freed_bytes - freed < needed;
+    // What was past its time has been looked at.
+    delete_while(store, Some((before.plus_ms(-1), i64::MAX)), UnixMs(i64::MAX), &mut report, is_short)
+        .await?;
     Ok(report)
 }
 
+/// Why the clock cannot be trusted to tell what is old; `None` when it looks right.
+fn doubt(now: UnixMs, newest: Option<(String, UnixMs)>) -> Option<String> {
+    if now < EPOCH {
+        return Some(format!(
+            "the clock says {}, which is before this version was made; nothing is deleted until it is set",
+            now.rfc3339()
+        ));
+    }
+    let (name, taken_at) = newest.filter(|(_, taken_at)| now < taken_at.plus_ms(-DAY_MS))?;
+    Some(format!(
+        "the clock says {}, but {name} was taken at {}; nothing is deleted until the clock is set, or that picture is \
+         deleted if its time is wrong",
+        now.rfc3339(),
+        taken_at.rfc3339()
+    ))
+}
+
+/// Deletes what may go, oldest first, of what lies after `after` and was taken before `before`, while `go_on`.
 async fn delete_while(
     store: &Store,
+    mut after: Option<(UnixMs, i64)>,
     before: UnixMs,
     report: &mut Report,
     go_on: impl Fn(&Report) -> bool,
 ) -> Result<(), StoreError> {
-    let mut after = None;
     while go_on(report) {
         let found = store.deletable(before, after, BATCH).await?;
         let Some((id, last)) = found.last() else { return Ok(()) };
@@ -75,7 +122,7 @@ async fn delete_while(
         let mut batch = Vec::new();
         let mut planned = Report { freed_bytes: report.freed_bytes, ..Report::default() };
         for (_, candidate) in found {
-            if go_on(&planned) && !(report.is_dry_run && report.names.contains(&candidate.filename)) {
+            if go_on(&planned) {
                 planned.freed_bytes += candidate.bytes;
                 batch.push(candidate);
             }
@@ -129,7 +176,9 @@ impl RetentionTask {
 
     /// Runs until cancelled; a batch that has begun is finished.
     pub async fn run(&mut self, cancel: &CancellationToken) {
-        let mut timer = tokio::time::interval(self.storage.cleanup_interval.max(Duration::from_secs(1)));
+        let has_limits = self.storage.max_bytes.is_some() || self.storage.min_free_bytes.is_some();
+        let longest = if has_limits { SPACE_INTERVAL } else { Duration::MAX };
+        let mut timer = tokio::time::interval(self.storage.cleanup_interval.min(longest));
         timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let reply = tokio::select! {
@@ -142,6 +191,10 @@ impl RetentionTask {
             };
             let report = run(&self.store, &self.storage, false).await;
             match &report {
+                Ok(Report { refused: Some(reason), .. }) => {
+                    warn!(reason, "the retention run was refused");
+                    self.status.raise("retention", format!("old pictures are not deleted: {reason}"));
+                }
                 Ok(report) => {
                     self.status.clear("retention");
                     if report.deleted > 0 {
@@ -161,3 +214,7 @@ impl RetentionTask {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "retention_tests.rs"]
+mod tests;

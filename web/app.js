@@ -1,1 +1,814 @@
+// The dashboard. Reads the API once, then keeps itself up to date by server-sent events.
 
+const $ = (id) => document.getElementById(id);
+const PAGE = 24;
+const EVENTS_PAGE = 10;
+
+/** What is known; every render function reads from here. */
+const known = { session: null, status: null, stats: null, images: [], imagesNext: null, events: [], eventsNext: null };
+
+// ---------------------------------------------------------------- words
+
+const UPLOAD = {
+  pending: ["Waiting", "warn"], delivered: ["Delivered", "ok"], dead: ["Put aside", "bad"],
+  skipped: ["Not sent", ""], lost: ["Lost", "bad"],
+};
+const CAMERA = {
+  connected: ["Connected", "ok"], connecting: ["Connecting", "info"], degraded: ["Trying again", "bad"], disabled: ["Switched off", ""],
+};
+const OUTCOME = { captured: ["Captured", "ok"], coalesced: ["Joined another", ""], failed: ["Failed", "bad"] };
+const CAUSE = { gpio: "contact", manual: "by hand", recovered: "found on disk" };
+const TARGET = { api: "HTTP API" };
+
+const zone = Intl.DateTimeFormat().resolvedOptions().timeZone || "local time";
+const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const day = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
+const full = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "long" });
+
+/** Today only the time, else the day too. */
+function when(ms) {
+  const at = new Date(ms);
+  const time = clock.format(at);
+  return at.toDateString() === new Date().toDateString() ? time : `${day.format(at)}, ${time}`;
+}
+
+function setTime(element, iso) {
+  element.dateTime = iso;
+  element.textContent = when(Date.parse(iso));
+  element.title = `${iso.replace("T", " ").replace("Z", "")} UTC`;
+}
+
+function ago(ms) {
+  const seconds = Math.max(0, Math.round((Date.now() - ms) / 1000));
+  if (seconds < 60) return `${seconds} s ago`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ago`;
+  if (seconds < 86400) return `${Math.floor(seconds / 3600)} h ago`;
+  return `${Math.floor(seconds / 86400)} days ago`;
+}
+
+function bytes(count) {
+  const units = ["B", "kB", "MB", "GB", "TB"];
+  let power = 0;
+  while (count >= 1000 && power < units.length - 1) {
+    count /= 1000;
+    power += 1;
+  }
+  return `${count >= 100 || power === 0 ? Math.round(count) : count.toFixed(1)} ${units[power]}`;
+}
+
+const plural = (count, one, many = `${one}s`) => `${count.toLocaleString()} ${count === 1 ? one : many}`;
+const sentence = (text) => (text ? text[0].toUpperCase() + text.slice(1) + (/[.!?…]$/.test(text) ? "" : ".") : "");
+const signed = (ms) => `${ms < 0 ? "−" : "+"}${Math.abs(ms)} ms`;
+
+/** Gives an element the colour of a kind, and no other. */
+function colour(element, kind) {
+  element.classList.remove("ok", "info", "warn", "bad");
+  if (kind) element.classList.add(kind);
+}
+
+function chip(element, [text, kind]) {
+  element.classList.add("chip");
+  colour(element, kind);
+  element.textContent = text;
+}
+
+/** One word for all uploads of a picture: the worst of them. */
+function delivery(image) {
+  for (const state of ["lost", "dead", "pending", "delivered"]) {
+    const upload = image.uploads.find((one) => one.state === state);
+    if (upload) return state === "pending" && upload.attempts > 0 ? ["Retrying", "warn"] : UPLOAD[state];
+  }
+  return UPLOAD.skipped;
+}
+
+function label(key) {
+  return known.status?.cameras.find((camera) => camera.key === key)?.label ?? key;
+}
+
+function clone(id) {
+  return $(id).content.firstElementChild.cloneNode(true);
+}
+
+function say(element, text, kind) {
+  element.hidden = !text;
+  element.textContent = text;
+  if (kind) colour(element, kind);
+}
+
+// ---------------------------------------------------------------- talking to the server
+
+class Refused extends Error {
+  constructor(code, message) {
+    super(sentence(message));
+    this.code = code;
+  }
+}
+
+async function api(path, method = "GET", body) {
+  const headers = {};
+  if (method !== "GET" && known.session?.csrf_token) headers["X-CSRF-Token"] = known.session.csrf_token;
+  if (body !== undefined) headers["Content-Type"] = "application/json";
+  let response;
+  try {
+    response = await fetch(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
+  } catch {
+    throw new Refused("unreachable", "the server cannot be reached; check that it runs and that you are on its network");
+  }
+  if (response.status === 401) {
+    location.replace("/login");
+    throw new Refused("unauthorized", "you have been logged out");
+  }
+  const answer = response.status === 204 ? null : await response.json().catch(() => null);
+  if (!response.ok) {
+    throw new Refused(answer?.error?.code, answer?.error?.message ?? `the server answered ${response.status}`);
+  }
+  return answer;
+}
+
+const fileUrl = (name) => `/api/images/${encodeURIComponent(name)}`;
+
+async function loadStatus() {
+  [known.status, known.stats] = await Promise.all([api("/api/status"), api("/api/stats")]);
+  renderStatus();
+}
+
+let statusTimer = 0;
+/** Reads the counts anew, at most once a second however many events come. */
+function statusSoon() {
+  statusTimer ||= setTimeout(() => {
+    statusTimer = 0;
+    loadStatus().catch(() => {});
+  }, 1000);
+}
+
+function filters() {
+  const form = $("filter").elements;
+  return { camera: form.camera.value, state: form.state.value };
+}
+
+async function loadImages(more = false) {
+  const query = new URLSearchParams({ ...filters(), limit: PAGE });
+  if (more) query.set("cursor", known.imagesNext);
+  const page = await api(`/api/images?${query}`);
+  const before = new Set(more ? known.images.map((image) => image.filename) : []);
+  known.images = [...(more ? known.images : []), ...page.images.filter((image) => !before.has(image.filename))];
+  known.imagesNext = page.next_cursor;
+  renderGallery();
+}
+
+async function loadEvents(more = false) {
+  const query = new URLSearchParams({ outcome: $("only-failed").checked ? "failed" : "", limit: EVENTS_PAGE });
+  if (more) query.set("cursor", known.eventsNext);
+  const page = await api(`/api/events?${query}`);
+  const before = new Set(more ? known.events.map((event) => event.id) : []);
+  known.events = [...(more ? known.events : []), ...page.events.filter((event) => !before.has(event.id))];
+  known.eventsNext = page.next_cursor;
+  renderEvents();
+}
+
+async function load() {
+  await loadStatus();
+  await Promise.all([loadImages(), loadEvents()]);
+}
+
+// ---------------------------------------------------------------- top, alarms, side
+
+function renderStatus() {
+  const { status, stats } = known;
+  const filter = $("filter").elements.camera;
+  if (filter.options.length !== status.cameras.length + 1) {
+    filter.replaceChildren(filter.options[0], ...status.cameras.map((one) => new Option(`${one.label} (${one.key})`, one.key)));
+  }
+  $("demo").hidden = !status.demo;
+  renderStrip();
+  renderAlarms(status.alarms);
+  renderCameras();
+  renderTargets(status, stats);
+  renderContacts(status.gpio);
+  renderStorage(status.storage);
+  renderFoot();
+}
+
+function renderStrip() {
+  const { status } = known;
+  const used = status.cameras.filter((camera) => camera.enabled);
+  const up = used.filter((camera) => camera.state === "connected").length;
+  const { pending, dead } = status.uploads;
+  const { free_bytes: free, total_bytes: total } = status.storage;
+  const items = [
+    used.length === 0 ? ["No camera is switched on", "neutral"]
+      : [`${up} of ${plural(used.length, "camera")} connected`, up === used.length ? "ok" : "bad"],
+    status.targets.length === 0 ? ["No upload target", "neutral"] : status.online ? ["Online", "ok"] : ["Offline", "bad"],
+    [pending === 0 ? "Nothing waiting" : `${plural(pending, "upload")} waiting`, pending === 0 ? "ok" : "warn"],
+    ...(dead > 0 ? [[`${dead.toLocaleString()} put aside`, "bad"]] : []),
+    [`${bytes(free)} free`, total > 0 && free / total < 0.07 ? "bad" : "ok"],
+  ];
+  $("strip").replaceChildren(...items.map(([text, kind]) => {
+    const item = document.createElement("li");
+    item.className = kind;
+    item.textContent = text;
+    return item;
+  }));
+}
+
+function renderAlarms(alarms) {
+  $("alarms").replaceChildren(...alarms.map((alarm) => {
+    const item = document.createElement("li");
+    item.className = "bad";
+    item.textContent = `${sentence(alarm.message)} Since ${when(Date.parse(alarm.since))}.`;
+    return item;
+  }));
+}
+
+function renderTargets(status, stats) {
+  if (status.targets.length === 0) {
+    const text = document.createElement("p");
+    text.className = "hint";
+    text.textContent = "No upload target is configured. Pictures are kept on this machine only.";
+    $("targets").replaceChildren(text);
+    return;
+  }
+  $("targets").replaceChildren(...status.targets.map((target) => {
+    const element = clone("target-template");
+    const find = (selector) => element.querySelector(selector);
+    find(".target-name").textContent = TARGET[target.target] ?? target.target;
+    const paused = target.paused_until && Date.parse(target.paused_until) > Date.now();
+    chip(find(".chip"), paused ? ["Paused", "warn"] : target.online === null ? ["Not tried yet", ""] : target.online ? ["Online", "ok"] : ["Offline", "bad"]);
+    const words = [];
+    if (target.last_error && (paused || target.online === false)) words.push(sentence(target.last_error));
+    if (paused) words.push(`Tried again at ${when(Date.parse(target.paused_until))}.`);
+    else if (target.online === false) words.push(`Away since ${when(Date.parse(target.since))}; pictures wait and are sent by themselves.`);
+    if (target.last_delivered) words.push(`Last delivery ${when(Date.parse(target.last_delivered))}.`);
+    find(".target-text").textContent = words.join(" ");
+    const counts = stats.uploads.targets[target.target] ?? {};
+    for (const cell of element.querySelectorAll("[data-count]")) {
+      cell.textContent = (counts[cell.dataset.count] ?? 0).toLocaleString();
+    }
+    const dead = find(".show-dead");
+    dead.hidden = !counts.dead;
+    dead.addEventListener("click", () => {
+      $("filter").elements.state.value = "dead";
+      loadImages().catch(complain);
+      $("gallery-title").scrollIntoView();
+    });
+    return element;
+  }));
+}
+
+function renderContacts(gpio) {
+  const note = !gpio.enabled ? "Contacts are switched off (GPIO_ENABLED=false)."
+    : gpio.error ? sentence(gpio.error)
+    : gpio.lines.length === 0 ? "No contact is watched yet." : "";
+  say($("contacts-note"), note);
+  $("contacts").hidden = gpio.lines.length === 0;
+  $("contacts").tBodies[0].replaceChildren(...gpio.lines.map((line) => {
+    const row = document.createElement("tr");
+    const lamp = document.createElement("span");
+    renderLamp(lamp, line);
+    const cells = [label(line.camera), lamp, "", line.edges.toLocaleString()].map((content) => {
+      const cell = document.createElement("td");
+      cell.append(content);
+      return cell;
+    });
+    cells[1].title = `GPIO ${line.pin}, level ${line.level ?? "unknown"}`;
+    if (line.last_edge) {
+      const time = document.createElement("time");
+      setTime(time, line.last_edge);
+      cells[2].append(time);
+    } else {
+      cells[2].textContent = "none yet";
+    }
+    cells[3].className = "number";
+    cells[3].title = `${plural(line.bounces, "bounce")} among them`;
+    row.append(...cells);
+    return row;
+  }));
+}
+
+function renderLamp(element, line) {
+  const unknown = !line || line.level === null;
+  element.className = `lamp${line?.active ? " closed" : ""}`;
+  element.textContent = unknown ? "Unknown" : line.active ? "Closed" : "Open";
+}
+
+function renderStorage(storage) {
+  const used = storage.total_bytes - storage.free_bytes;
+  const share = storage.total_bytes > 0 ? used / storage.total_bytes : 0;
+  $("disk").value = share;
+  $("disk").textContent = $("disk").title = `${Math.round(share * 100)} % of the disk is used`;
+  $("storage").textContent =
+    `${plural(known.stats.total.images, "picture")}, ${bytes(storage.used_bytes)}. ` +
+    `${bytes(storage.free_bytes)} of ${bytes(storage.total_bytes)} free. ` +
+    `Delivered pictures are kept ${plural(storage.retention_days, "day")}` +
+    `${storage.max_bytes === null ? "" : ` and up to ${bytes(storage.max_bytes)}`}.`;
+}
+
+function renderFoot() {
+  const up = known.status.uptime_s;
+  const running = up < 60 ? "less than a minute" : up < 3600 ? plural(Math.floor(up / 60), "minute") : up < 172800 ? plural(Math.floor(up / 3600), "hour") : plural(Math.floor(up / 86400), "day");
+  $("foot").textContent = `camera-capture ${known.status.version}, running for ${running}. Times are shown in ${zone}${zone === "UTC" ? "" : "; hold the pointer over one for UTC"}.`;
+}
+
+// ---------------------------------------------------------------- cameras
+
+const cards = new Map();
+
+function cameraCard(key) {
+  let card = cards.get(key);
+  if (card) return card;
+  card = clone("camera-template");
+  cards.set(key, card);
+  const said = card.querySelector(".camera-said");
+  const press = (selector, waiting, act) => {
+    const button = card.querySelector(selector);
+    const text = button.textContent;
+    button.addEventListener("click", async () => {
+      button.disabled = true;
+      button.textContent = waiting;
+      say(said, "");
+      try {
+        await act();
+      } catch (error) {
+        say(said, error.message, "bad");
+      }
+      button.textContent = text;
+      button.disabled = false;
+    });
+  };
+  press(".capture", "Taking…", async () => addImage(await api(`/api/capture/${key}`, "POST")));
+  press(".simulate", "Closing…", () => api(`/api/gpio/sim/${key}`, "POST", { pulse_ms: 500 }));
+  card.querySelector(".camera-picture").addEventListener("click", async () => {
+    const name = known.status.cameras.find((camera) => camera.key === key)?.last_image?.filename;
+    if (!name) return;
+    const shown = known.images.find((image) => image.filename === name);
+    openPicture(shown ?? (await api(`/api/images?camera=${key}&limit=1`)).images[0]);
+  });
+  return card;
+}
+
+function renderCameras() {
+  const { cameras, gpio, simulated } = known.status;
+  for (const camera of cameras) {
+    const card = cameraCard(camera.key);
+    const find = (selector) => card.querySelector(selector);
+    card.classList.toggle("is-off", !camera.enabled);
+    find(".camera-label").textContent = camera.label;
+    find(".camera-key").textContent = camera.key;
+    chip(find(".camera-state"), CAMERA[camera.state]);
+    const { stream } = camera;
+    find(".camera-state").title = stream
+      ? `${stream.codec}, ${stream.width}×${stream.height}${stream.fps ? `, ${stream.fps.toFixed(1)} frames per second` : ""}` : "";
+    say(find(".camera-error"), camera.state === "disabled" ? "" : sentence(camera.last_error ?? ""));
+    const image = find(".camera-picture img");
+    const last = camera.last_image;
+    find(".camera-picture").disabled = !last;
+    image.hidden = !last;
+    find(".camera-none").hidden = Boolean(last);
+    if (last && image.dataset.name !== last.filename) {
+      image.dataset.name = last.filename;
+      image.src = last.url;
+      image.alt = `Last picture of ${camera.label}; open it`;
+    }
+    const line = gpio.lines.find((one) => one.camera === camera.key);
+    find(".lamp").hidden = !line;
+    renderLamp(find(".lamp"), line);
+    find(".lamp").prepend("Contact: ");
+    find(".capture").hidden = !camera.enabled;
+    find(".capture").setAttribute("aria-label", `Capture ${camera.label}`);
+    find(".simulate").hidden = !(simulated && line && camera.enabled);
+    find(".simulate").setAttribute("aria-label", `Close contact of ${camera.label}`);
+  }
+  const wanted = cameras.map((camera) => cards.get(camera.key));
+  if (wanted.some((card, index) => $("cameras").children[index] !== card)) $("cameras").replaceChildren(...wanted);
+  renderAges();
+}
+
+function renderAges() {
+  for (const camera of known.status?.cameras ?? []) {
+    const text = cards.get(camera.key)?.querySelector(".camera-when");
+    const last = camera.last_image;
+    if (!text) continue;
+    text.textContent = last ? `${when(last.taken_at_ms)} · ${ago(last.taken_at_ms)}` : camera.enabled ? "Waits for its first picture" : "Switched off in the configuration";
+    text.title = last ? `${last.taken_at} UTC` : "";
+  }
+}
+
+// ---------------------------------------------------------------- pictures
+
+const tiles = new Map();
+
+function tile(image) {
+  let item = tiles.get(image.filename);
+  if (!item) {
+    item = clone("tile-template");
+    tiles.set(image.filename, item);
+    const picture = item.querySelector("img");
+    picture.src = `${fileUrl(image.filename)}?thumb=1`;
+    item.querySelector("button").addEventListener("click", () => {
+      openPicture(known.images.find((one) => one.filename === image.filename) ?? image);
+    });
+  }
+  const name = label(image.camera);
+  item.querySelector("img").alt = `${name}, ${when(image.taken_at_ms)}`;
+  item.querySelector(".tile-camera").textContent = image.protected ? `${name} 🔒` : name;
+  chip(item.querySelector(".chip"), delivery(image));
+  setTime(item.querySelector("time"), image.taken_at);
+  const offset = item.querySelector(".tile-offset");
+  offset.textContent = image.frame_offset_ms === null ? "" : signed(image.frame_offset_ms);
+  offset.title = "the frame's distance from the moment asked for";
+  return item;
+}
+
+function renderGallery() {
+  const items = known.images.map(tile);
+  const gallery = $("gallery");
+  items.forEach((item, index) => {
+    if (gallery.children[index] !== item) gallery.insertBefore(item, gallery.children[index] ?? null);
+  });
+  while (gallery.children.length > items.length) gallery.lastElementChild.remove();
+  for (const name of tiles.keys()) {
+    if (!known.images.some((image) => image.filename === name)) tiles.delete(name);
+  }
+  const { camera, state } = filters();
+  say($("gallery-empty"), items.length > 0 ? "" : camera || state
+    ? "No picture fits this choice." : "No picture yet. The first one appears here as soon as a contact closes or you press Capture.");
+  $("gallery-more").hidden = !known.imagesNext;
+}
+
+function fits(image) {
+  const { camera, state } = filters();
+  return (!camera || image.camera === camera) && (!state || image.uploads.some((upload) => upload.state === state));
+}
+
+function addImage(image) {
+  const camera = known.status?.cameras.find((one) => one.key === image.camera);
+  if (camera && (!camera.last_image || camera.last_image.taken_at_ms <= image.taken_at_ms)) {
+    camera.last_image = { filename: image.filename, taken_at: image.taken_at, taken_at_ms: image.taken_at_ms, url: fileUrl(image.filename) };
+    renderCameras();
+  }
+  if (changeImage(image) || !fits(image)) return;
+  const place = known.images.findIndex((one) => one.taken_at_ms < image.taken_at_ms);
+  if (place < 0 && known.imagesNext) return;
+  known.images.splice(place < 0 ? known.images.length : place, 0, image);
+  renderGallery();
+  tiles.get(image.filename)?.querySelector("button").classList.add("is-new");
+}
+
+/** Takes over what is new of a picture that is shown; false when it is not. */
+function changeImage(image) {
+  const index = known.images.findIndex((one) => one.filename === image.filename);
+  if (shown?.filename === image.filename) {
+    shown = image;
+    renderPicture();
+  }
+  if (index < 0) return false;
+  known.images[index] = image;
+  tile(image);
+  return true;
+}
+
+function changeUpload({ filename, target, state, error }) {
+  const image = known.images.find((one) => one.filename === filename) ?? (shown?.filename === filename ? shown : null);
+  if (!image) return;
+  const uploads = image.uploads.map((upload) => upload.target !== target ? upload : {
+    ...upload, state, last_error: error ?? upload.last_error,
+    attempts: upload.attempts + 1,
+    delivered_at: state === "delivered" ? new Date().toISOString() : upload.delivered_at,
+  });
+  changeImage({ ...image, uploads });
+}
+
+function removeImages(names) {
+  const gone = new Set(names);
+  known.images = known.images.filter((image) => !gone.has(image.filename));
+  renderGallery();
+  if (shown && gone.has(shown.filename)) $("picture").close();
+}
+
+// ---------------------------------------------------------------- one picture
+
+let shown = null;
+
+function openPicture(image) {
+  if (!image) return;
+  shown = image;
+  say($("picture-note"), "");
+  renderPicture();
+  if (!$("picture").open) $("picture").showModal();
+}
+
+function renderPicture() {
+  const image = shown;
+  const url = fileUrl(image.filename);
+  $("picture-title").textContent = `${label(image.camera)}, ${when(image.taken_at_ms)}`;
+  if ($("picture-image").getAttribute("src") !== url) $("picture-image").src = url;
+  $("picture-image").alt = `Picture ${image.filename}`;
+  $("picture-link").href = url;
+  $("download").href = url;
+  $("download").download = image.filename;
+  const taken = document.createElement("time");
+  setTime(taken, image.taken_at);
+  taken.textContent = full.format(image.taken_at_ms);
+  const digest = document.createElement("code");
+  digest.textContent = image.sha256;
+  const facts = [
+    ["File", image.filename],
+    ["Camera", `${label(image.camera)} (${image.camera})`],
+    ["Taken", taken],
+    ["Asked for by", CAUSE[image.cause] ?? image.cause],
+    ["Frame", image.frame_offset_ms === null ? "distance unknown" : `${signed(image.frame_offset_ms)} from that moment`],
+    ["Size", `${image.width} × ${image.height}, ${bytes(image.bytes)}`],
+    ["SHA-256", digest],
+    ["Kept", image.protected ? "until you end its protection" : "as long as retention says"],
+  ];
+  $("picture-facts").replaceChildren(...facts.flatMap(([term, value]) => {
+    const [name, content] = [document.createElement("dt"), document.createElement("dd")];
+    name.textContent = term;
+    content.append(value);
+    return [name, content];
+  }));
+  $("picture-uploads").replaceChildren(...image.uploads.map((upload) => {
+    const text = document.createElement("p");
+    const state = document.createElement("span");
+    chip(state, UPLOAD[upload.state]);
+    const words = [` ${TARGET[upload.target] ?? upload.target}`];
+    if (upload.delivered_at) words.push(`, ${when(Date.parse(upload.delivered_at))}`);
+    if (upload.attempts > 0) words.push(`, ${plural(upload.attempts, "attempt")}`);
+    if (upload.last_error && upload.state !== "delivered") words.push(`. ${sentence(upload.last_error)}`);
+    text.append(state, words.join(""));
+    return text;
+  }));
+  $("protect").textContent = image.protected ? "End protection" : "Protect";
+  $("retry").hidden = !image.uploads.some((upload) => ["pending", "dead"].includes(upload.state));
+  const index = known.images.findIndex((one) => one.filename === image.filename);
+  $("newer").disabled = index <= 0;
+  $("older").disabled = index < 0 || index >= known.images.length - 1;
+}
+
+function step(by) {
+  const index = known.images.findIndex((one) => one.filename === shown.filename);
+  if (index >= 0) openPicture(known.images[index + by]);
+}
+
+function ask(title, text) {
+  $("confirm-title").textContent = title;
+  $("confirm-text").textContent = text;
+  $("confirm").returnValue = "no";
+  $("confirm").showModal();
+  return new Promise((resolve) => {
+    $("confirm").addEventListener("close", () => resolve($("confirm").returnValue === "yes"), { once: true });
+  });
+}
+
+async function deletePicture() {
+  const { filename } = shown;
+  if (!(await ask("Delete this picture?", `${filename} is deleted from this machine. This cannot be undone.`))) return;
+  try {
+    await api(fileUrl(filename), "DELETE");
+  } catch (error) {
+    if (error.code !== "upload_owed") throw error;
+    const text = `${filename} has not been delivered yet. If it is deleted here, it is lost.`;
+    if (!(await ask("Delete it although it was not delivered?", text))) return;
+    await api(`${fileUrl(filename)}?force=true`, "DELETE");
+  }
+  removeImages([filename]);
+  statusSoon();
+}
+
+/** Runs what a button of the picture asks for and shows there what went wrong. */
+function onPicture(id, act) {
+  $(id).addEventListener("click", async () => {
+    say($("picture-note"), "");
+    $(id).disabled = true;
+    try {
+      await act();
+    } catch (error) {
+      say($("picture-note"), error.message, "bad");
+    }
+    $(id).disabled = false;
+    if (shown && $("picture").open) renderPicture();
+  });
+}
+
+// ---------------------------------------------------------------- events
+
+function renderEvents() {
+  $("events").replaceChildren(...known.events.map((event) => {
+    const item = clone("event-template");
+    const find = (selector) => item.querySelector(selector);
+    find(".event-camera").textContent = label(event.camera);
+    find(".event-cause").textContent = CAUSE[event.cause] ?? event.cause;
+    chip(find(".chip"), OUTCOME[event.outcome] ?? ["Under way", "info"]);
+    setTime(find("time"), event.edge_at);
+    const after = event.latency_ms === null ? "" : ` · stored after ${event.latency_ms.toLocaleString()} ms`;
+    find("time").after(Object.assign(document.createElement("span"), { className: "hint", textContent: after }));
+    say(find(".event-reason"), sentence(event.reason ?? ""));
+    return item;
+  }));
+  say($("events-empty"), known.events.length > 0 ? "" : $("only-failed").checked ? "No failure. Good." : "Nothing has happened yet.");
+  $("events-more").hidden = !known.eventsNext;
+}
+
+function addEvent(event) {
+  const index = known.events.findIndex((one) => one.id === event.id);
+  if (index >= 0) known.events[index] = event;
+  else if (!$("only-failed").checked || event.outcome === "failed") known.events.unshift(event);
+  renderEvents();
+}
+
+// ---------------------------------------------------------------- live
+
+let wasLost = false;
+
+function listen() {
+  const source = new EventSource("/api/stream");
+  const on = (name, act) => source.addEventListener(name, (event) => act(JSON.parse(event.data)));
+  source.addEventListener("open", () => {
+    $("lost").hidden = true;
+    if (wasLost) load().catch(complain);
+    wasLost = false;
+  });
+  source.addEventListener("error", () => {
+    wasLost = true;
+    $("lost").hidden = false;
+    if (source.readyState !== EventSource.CLOSED) return;
+    // Refused rather than lost: api() leads to the log-in page when the session is over.
+    source.close();
+    setTimeout(() => api("/api/session").catch(() => {}).finally(listen), 5000);
+  });
+  on("image", (image) => {
+    addImage(image);
+    statusSoon();
+  });
+  on("upload", (upload) => {
+    changeUpload(upload);
+    statusSoon();
+  });
+  on("trigger", addEvent);
+  on("deleted", ({ filenames }) => {
+    removeImages(filenames);
+    statusSoon();
+  });
+  on("alarms", ({ alarms }) => renderAlarms(alarms));
+  on("connectivity", statusSoon);
+  on("resync", () => load().catch(complain));
+  on("camera", (changed) => {
+    const camera = known.status.cameras.find((one) => one.key === changed.key);
+    if (!camera) return;
+    Object.assign(camera, changed);
+    renderCameras();
+    renderStrip();
+  });
+  on("contact", (changed) => {
+    const { gpio } = known.status;
+    const index = gpio.lines.findIndex((line) => line.pin === changed.pin);
+    if (index < 0) gpio.lines.push(changed);
+    else gpio.lines[index] = changed;
+    renderContacts(gpio);
+    renderCameras();
+  });
+}
+
+function complain(error) {
+  if (error.code === "unauthorized") return;
+  if (!(error instanceof Refused)) console.error(error);
+  say($("lost"), `${error.message} Trying again…`);
+}
+
+// ---------------------------------------------------------------- controls
+
+const later = (act) => () => act().catch(complain);
+
+$("filter").addEventListener("change", later(() => loadImages()));
+$("gallery-more").addEventListener("click", later(() => loadImages(true)));
+$("only-failed").addEventListener("change", later(() => loadEvents()));
+$("events-more").addEventListener("click", later(() => loadEvents(true)));
+
+$("clean-up").addEventListener("click", async () => {
+  $("clean-up").disabled = true;
+  $("report").textContent = "Looking for what may go…";
+  try {
+    const { deleted, freed_bytes: freed, kept, refused } = await api("/api/cleanup/run", "POST");
+    const stay = [[kept.owed, "not delivered"], [kept.dead, "put aside"], [kept.protected, "protected"]]
+      .filter(([count]) => count > 0).map(([count, why]) => `${count.toLocaleString()} ${why}`);
+    $("report").textContent = refused ?? `${deleted === 0 ? "Nothing had to go" : `${plural(deleted, "picture")} deleted, ${bytes(freed)} freed`}.` +
+      `${stay.length > 0 ? ` Kept although past their time: ${stay.join(", ")}.` : ""}`;
+    statusSoon();
+  } catch (error) {
+    $("report").textContent = error.message;
+  }
+  $("clean-up").disabled = false;
+});
+
+onPicture("protect", async () => changeImage(await api(`${fileUrl(shown.filename)}/protect`, "POST", { protected: !shown.protected })));
+onPicture("retry", async () => changeImage(await api(`${fileUrl(shown.filename)}/retry`, "POST")));
+onPicture("delete", deletePicture);
+$("newer").addEventListener("click", () => step(-1));
+$("older").addEventListener("click", () => step(1));
+$("picture").addEventListener("keydown", (event) => {
+  if (event.key === "ArrowLeft") step(-1);
+  if (event.key === "ArrowRight") step(1);
+});
+$("picture").addEventListener("close", () => {
+  tiles.get(shown?.filename)?.querySelector("button").focus();
+  shown = null;
+});
+for (const dialog of [$("picture"), $("settings")]) {
+  dialog.querySelector(".close").addEventListener("click", () => dialog.close());
+  dialog.addEventListener("click", (event) => {
+    if (event.target === dialog) dialog.close();
+  });
+}
+
+$("open-settings").addEventListener("click", () => {
+  $("settings").showModal();
+  loadTokens();
+});
+$("log-out").addEventListener("click", async () => {
+  try {
+    await api("/api/logout", "POST");
+    location.replace("/login");
+  } catch (error) {
+    complain(error);
+  }
+});
+
+$("change-password").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const form = event.target;
+  const note = form.querySelector("[role=status]");
+  const { current, new: fresh, again } = form.elements;
+  if (fresh.value !== again.value) {
+    say(note, "The two new passwords differ.", "bad");
+    again.select();
+    return;
+  }
+  form.querySelector("button").disabled = true;
+  try {
+    known.session.csrf_token = (await api("/api/password", "POST", { current: current.value, new: fresh.value })).csrf_token;
+    form.reset();
+    say(note, "The password is changed. Everyone else has been logged out.", "ok");
+  } catch (error) {
+    say(note, error.message, "bad");
+  }
+  form.querySelector("button").disabled = false;
+});
+
+const tokenNote = (text, kind, secret = "") => {
+  say($("new-token").querySelector("[role=status]"), text, kind);
+  say($("new-token").querySelector(".secret"), secret);
+};
+
+async function loadTokens() {
+  try {
+    const { tokens } = await api("/api/tokens");
+    $("tokens").replaceChildren(...tokens.map((token) => {
+      const item = document.createElement("li");
+      const revoke = Object.assign(document.createElement("button"), { type: "button", textContent: "Revoke" });
+      revoke.setAttribute("aria-label", `Revoke ${token.name}`);
+      revoke.addEventListener("click", async () => {
+        await api(`/api/tokens/${token.id}`, "DELETE").catch((error) => tokenNote(error.message, "bad"));
+        loadTokens();
+      });
+      item.append(`${token.name}, since ${day.format(Date.parse(token.created_at))}`, revoke);
+      return item;
+    }));
+  } catch (error) {
+    tokenNote(error.message, "bad");
+  }
+}
+
+$("new-token").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  try {
+    const { token } = await api("/api/tokens", "POST", { name: event.target.elements.name.value });
+    event.target.reset();
+    tokenNote("Copy it into the program; it is not shown again:", "ok", token);
+    loadTokens();
+  } catch (error) {
+    tokenNote(error.message, "bad");
+  }
+});
+$("settings").addEventListener("close", () => tokenNote(""));
+
+// ---------------------------------------------------------------- begin
+
+async function begin() {
+  try {
+    known.session = await api("/api/session");
+    $("log-out").hidden = known.session.kind !== "session";
+    $("change-password").hidden = known.session.kind !== "session";
+    $("no-password").hidden = known.session.kind === "session";
+    await load();
+    $("lost").hidden = true;
+    listen();
+  } catch (error) {
+    complain(error);
+    setTimeout(begin, 5000);
+  }
+}
+
+setInterval(renderAges, 10_000);
+// Edges, ages and free space move without events of their own.
+setInterval(() => document.hidden || loadStatus().catch(() => {}), 60_000);
+begin();

@@ -13,6 +13,7 @@ use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
+use crate::chain::chain;
 use crate::config::{Config, Env, LogConfig, LogFormat, Problems};
 use crate::daemon;
 use crate::retention;
@@ -53,7 +54,7 @@ pub fn run(args: Args) -> ExitCode {
         }
         Mode::TestCapture { keys } => done_if(doctor::run(&config, &keys)),
         Mode::TestGpio { seconds } => done(test_gpio(&config, seconds)),
-        Mode::CleanupNow { dry_run } => done(cleanup(&config, dry_run)),
+        Mode::CleanupNow { dry_run } => done_if(cleanup(&config, dry_run)),
         Mode::SetPassword { stdin } => done(password::run(&config, stdin)),
     }
 }
@@ -76,7 +77,7 @@ fn done_if(result: anyhow::Result<bool>) -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(FAILED),
         Err(error) => {
-            say_error(&format!("camera-capture: {error:#}"));
+            say_error(&format!("camera-capture: {}", chain(error.as_ref())));
             ExitCode::from(FAILED)
         }
     }
@@ -94,7 +95,9 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 
 /// Writes the log to standard error, where systemd's journal takes it.
 fn start_log(config: &LogConfig) {
-    let filter = EnvFilter::try_new(&config.filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    // The web framework tells at info level how many threads it starts; an operator need not know.
+    let quiet = format!("actix_server=warn,{}", config.filter);
+    let filter = EnvFilter::try_new(quiet).unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let result = match config.format {
         LogFormat::Text => {
@@ -125,9 +128,18 @@ fn test_gpio(config: &Config, seconds: Option<u64>) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn cleanup(config: &Config, dry_run: bool) -> anyhow::Result<()> {
+/// `false` when the run was refused.
+fn cleanup(config: &Config, dry_run: bool) -> anyhow::Result<bool> {
+    if !config.storage.database.exists() {
+        say(&format!("there is no database {} yet; nothing to clean up", config.storage.database.display()));
+        return Ok(true);
+    }
     let store = daemon::open_store(config)?;
     let report = runtime()?.block_on(retention::run(&store, &config.storage, dry_run))?;
+    if let Some(reason) = &report.refused {
+        say_error(&format!("camera-capture: {reason}"));
+        return Ok(false);
+    }
     for name in &report.names {
         say(&format!("{} {name}", if dry_run { "would delete" } else { "deleted" }));
     }
@@ -143,7 +155,7 @@ fn cleanup(config: &Config, dry_run: bool) -> anyhow::Result<()> {
         kept.dead,
         kept.protected,
     ));
-    Ok(())
+    Ok(true)
 }
 
 /// Writes a line to standard output. A reader that has gone is no error.

@@ -69,7 +69,7 @@ fn ip(text: &str) -> Result<IpAddr, Wrong> {
     bare.parse().map_err(|_| {
         Wrong::new(
             "not an IP address",
-            "an address of this machine, 0.0.0.0 or :: for all of them, 127.0.0.1 for none",
+            "an address of this machine, 0.0.0.0 or :: for all of them, 127.0.0.1 for this machine alone",
         )
     })
 }

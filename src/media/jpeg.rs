@@ -152,7 +152,7 @@ pub fn inspect(bytes: &[u8]) -> Result<(u32, u32), NotJpeg> {
     }
 }
 
-/// A smaller JPEG of at most [`THUMBNAIL_WIDTH`] for a picture that carries no thumbnail of its own.
+/// A smaller JPEG of at most 320 pixels in width for a picture that carries no thumbnail of its own.
 ///
 /// `None` when it cannot be decoded within 50 megapixels and 256 MiB.
 pub fn thumbnail(jpeg: &[u8]) -> Option<Vec<u8>> {

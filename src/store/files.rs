@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, FlockOperation, RenameFlags};
 
+use super::crash;
 use crate::model::{FileName, ImageId, UnixMs};
 
 /// Temporary files; on the same file system as the pictures, hidden from `cp` and `rsync` patterns like `*/`.
@@ -24,10 +25,16 @@ pub(super) struct Files {
     root: PathBuf,
 }
 
-/// A complete, synced file that has no name yet; removed when it is dropped unpublished.
+/// How often a picture is named again when its folder vanishes under it: retention, perhaps of another process, removes
+/// empty day folders.
+const FOLDER_TRIES: usize = 16;
+
+/// A complete, synced file that has no name yet; one that this process wrote is removed when it is dropped unpublished.
 #[derive(Debug)]
 pub(super) struct Incoming {
     path: Option<PathBuf>,
+    /// A file that an earlier run left is the only copy of its picture and outlives every failure.
+    is_kept: bool,
 }
 
 impl Files {
@@ -66,7 +73,8 @@ impl Files {
     pub(super) fn write_incoming(&self, id: ImageId, bytes: &[u8]) -> io::Result<Incoming> {
         let path = self.root.join(INCOMING).join(format!("{id}.part"));
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o640).open(&path)?;
-        let incoming = Incoming { path: Some(path) };
+        let incoming = Incoming { path: Some(path), is_kept: false };
+        crash::point("created");
         file.write_all(bytes)?;
         file.sync_all()?;
         Ok(incoming)
@@ -78,7 +86,10 @@ impl Files {
         let to = self.root.join(relative);
         let folder = to.parent().unwrap_or(&self.root);
         let mut renamed = rustix::fs::renameat_with(CWD, from, CWD, &to, RenameFlags::NOREPLACE);
-        if renamed == Err(rustix::io::Errno::NOENT) {
+        for _ in 0..FOLDER_TRIES {
+            if renamed != Err(rustix::io::Errno::NOENT) {
+                break;
+            }
             // The first picture of its day, or retention removed the empty folder a moment ago.
             fs::create_dir_all(folder)?;
             sync_dir(&self.root)?;
@@ -96,13 +107,19 @@ impl Files {
             Err(error) => return Err(error.into()),
         }
         incoming.path = None;
+        crash::point("renamed");
         sync_dir(folder)?;
         Ok(true)
     }
 
-    /// Takes over a file that a crash left in the incoming folder.
+    /// Takes over a file that a crash left in the incoming folder. It stays there when it cannot be published.
     pub(super) fn adopt_incoming(path: PathBuf) -> Incoming {
-        Incoming { path: Some(path) }
+        Incoming { path: Some(path), is_kept: true }
+    }
+
+    /// Whether the directory is what [`Files::open`] prepared; a file system that has been unmounted leaves a bare one.
+    pub(super) fn is_there(&self) -> bool {
+        self.root.join(INCOMING).is_dir()
     }
 
     /// What a crash left in the incoming folder.
@@ -133,11 +150,17 @@ impl Files {
         let path = self.root.join(relative);
         match fs::remove_file(&path) {
             Ok(()) => {}
+            // Perhaps a crash came between the removal and its sync, so the folder is synced all the same.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        crash::point("unlinked");
+        let folder = path.parent().unwrap_or(&self.root);
+        match sync_dir(folder) {
+            Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(error),
         }
-        let folder = path.parent().unwrap_or(&self.root);
-        sync_dir(folder)?;
         if folder != self.root && fs::remove_dir(folder).is_ok() {
             sync_dir(&self.root)?;
         }
@@ -153,7 +176,7 @@ impl Files {
 
 impl Drop for Incoming {
     fn drop(&mut self) {
-        if let Some(path) = &self.path {
+        if let Some(path) = self.path.as_ref().filter(|_| !self.is_kept) {
             // Best effort: start-up looks through the folder anyway.
             let _ = fs::remove_file(path);
         }
@@ -161,8 +184,12 @@ impl Drop for Incoming {
 }
 
 /// Where a picture lies below the picture directory: a folder for each UTC day, so that no folder grows for ever.
-pub(super) fn relative_path(name: &FileName, edge_at: UnixMs) -> PathBuf {
-    Path::new(&edge_at.day()).join(name.to_string())
+///
+/// The day is that of the name, whose range is bounded, so a picture that claims to be of any other time cannot lie
+/// outside the day folders.
+pub(super) fn relative_path(name: &FileName) -> PathBuf {
+    let second = UnixMs(i64::try_from(name.epoch_s()).unwrap_or(0).saturating_mul(1000));
+    Path::new(&second.day()).join(name.to_string())
 }
 
 /// Makes the names in a directory durable.

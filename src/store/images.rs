@@ -6,8 +6,10 @@ use std::time::Instant;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, named_params};
 use sha2::{Digest, Sha256};
 
+use super::crash;
 use super::files::{Incoming, relative_path};
 use super::ledger::{TriggerId, mark_captured};
+use super::page::{Cursor, Page};
 use super::{Store, StoreError, parsed};
 use crate::clock;
 use crate::model::{CameraKey, Cause, FileName, ImageId, TargetKind, UnixMs, UploadState};
@@ -100,66 +102,7 @@ pub struct ImageQuery {
     pub cursor: Option<Cursor>,
 }
 
-/// The end of a page: the last row's time and identity.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cursor {
-    /// Milliseconds since 1970.
-    pub ms: i64,
-    /// Row identity.
-    pub id: i64,
-}
-
-impl Cursor {
-    /// After everything: the start of a list that runs from the newest.
-    pub const END: Self = Self { ms: i64::MAX, id: i64::MAX };
-
-    /// Parses what [`std::fmt::Display`] writes.
-    pub fn parse(text: &str) -> Option<Self> {
-        let (ms, id) = text.split_once('.')?;
-        Some(Self { ms: ms.parse().ok()?, id: id.parse().ok()? })
-    }
-}
-
-impl std::fmt::Display for Cursor {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}.{}", self.ms, self.id)
-    }
-}
-
-/// One page of a list.
-#[derive(Clone, Debug)]
-pub struct Page<T> {
-    /// The rows.
-    pub items: Vec<T>,
-    /// Where the next page begins; `None` at the end.
-    pub next: Option<Cursor>,
-}
-
-impl<T> Page<T> {
-    /// Cuts a list that was read one row too long.
-    pub(super) fn cut(mut items: Vec<T>, limit: u32, cursor: impl Fn(&T) -> Cursor) -> Self {
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        let more = items.len() > limit;
-        items.truncate(limit);
-        let next = if more { items.last().map(cursor) } else { None };
-        Self { items, next }
-    }
-}
-
-/// What became of a wish to delete.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Deletion {
-    /// Gone.
-    Deleted,
-    /// There is no such picture.
-    NotFound,
-    /// It is protected; nothing was done.
-    Protected,
-    /// It has not been delivered yet; nothing was done.
-    Owed,
-}
-
-const COLUMNS: &str =
+pub(super) const COLUMNS: &str =
     "id, uid, file_name, path, camera, cause, taken_at, frame_offset_ms, width, height, bytes,
     sha256, protected";
 
@@ -191,12 +134,13 @@ impl Store {
         let files = self.files.clone();
         let id = new.id;
         // The slow part, outside the writer's lock.
-        let (incoming, facts, first, edge, edge_at) = super::db::blocking(move || {
+        let (incoming, facts, first, edge) = super::db::blocking(move || {
             let incoming = files.write_incoming(new.id, &new.jpeg).map_err(|source| StoreError::File {
                 action: "write a picture below",
                 path: files.root().to_owned(),
                 source,
             })?;
+            crash::point("written");
             let facts = Facts {
                 id: new.id,
                 trigger: Some(new.trigger),
@@ -209,20 +153,22 @@ impl Store {
                 sha256: Sha256::digest(&new.jpeg).into(),
             };
             let first = FileName::new(new.camera, new.edge_at.epoch_s(), 1);
-            Ok((incoming, facts, first, new.edge, new.edge_at))
+            Ok((incoming, facts, first, new.edge))
         })
         .await?;
         let store = self.clone();
         let image = self
             .db
             .write(move |tx| {
-                store.publish_and_insert(tx, incoming, first, edge_at, &facts)?;
+                store.publish_and_insert(tx, incoming, first, &facts)?;
                 if let Some(trigger) = facts.trigger {
                     mark_captured(tx, trigger, Some(clock::signed_ms(Instant::now(), edge)))?;
                 }
+                crash::point("before commit");
                 by_id(tx, id)?.ok_or(StoreError::Interrupted)
             })
             .await?;
+        crash::point("committed");
         self.due.send_modify(|count| *count = count.wrapping_add(1));
         Ok(image)
     }
@@ -233,13 +179,12 @@ impl Store {
         tx: &Transaction<'_>,
         mut incoming: Incoming,
         mut name: FileName,
-        edge_at: UnixMs,
         facts: &Facts,
     ) -> Result<(), StoreError> {
         loop {
             // A deleted picture keeps its row, and so its name; the file system speaks for files without a row.
             if !name_is_known(tx, &name)? {
-                let path = relative_path(&name, edge_at);
+                let path = relative_path(&name);
                 let published =
                     self.files.publish(&mut incoming, &path).map_err(|source| StoreError::File {
                         action: "name the picture",
@@ -314,74 +259,6 @@ impl Store {
             })
             .await
     }
-
-    /// Deletes a picture at an operator's wish. One that is still owed goes only with `even_if_owed`; a protected one
-    /// never. The intent is durable before the file goes.
-    pub async fn delete_image(&self, name: &FileName, even_if_owed: bool) -> Result<Deletion, StoreError> {
-        let name = name.clone();
-        let decided = self
-            .db
-            .write(move |tx| {
-                let Some(image) = by_name(tx, &name)? else { return Ok(Err(Deletion::NotFound)) };
-                if image.protected {
-                    return Ok(Err(Deletion::Protected));
-                }
-                let owed =
-                    image.uploads.iter().any(|u| matches!(u.state, UploadState::Pending | UploadState::Dead));
-                if owed && !even_if_owed {
-                    return Ok(Err(Deletion::Owed));
-                }
-                mark_deleting(tx, image.id, "operator")?;
-                Ok(Ok((image.id, image.path)))
-            })
-            .await?;
-        match decided {
-            Err(refusal) => Ok(refusal),
-            Ok(image) => {
-                self.finish_deletion(vec![image]).await?;
-                Ok(Deletion::Deleted)
-            }
-        }
-    }
-
-    /// Removes the files of pictures whose deletion is already decided, then says so in their rows.
-    pub(super) async fn finish_deletion(&self, images: Vec<(ImageId, PathBuf)>) -> Result<(), StoreError> {
-        const DELETED_SQL: &str = "
-            update images set state = 'deleted', deleted_at = :now where uid = :uid and state = 'deleting'";
-        let files = self.files.clone();
-        let gone = super::db::blocking(move || {
-            for (_, path) in &images {
-                files.remove(path).map_err(|source| StoreError::File {
-                    action: "delete",
-                    path: files.root().join(path),
-                    source,
-                })?;
-            }
-            Ok(images)
-        })
-        .await?;
-        self.db
-            .write(move |tx| {
-                for (id, _) in &gone {
-                    tx.prepare_cached(DELETED_SQL)?
-                        .execute(named_params! {":uid": id.as_bytes(), ":now": clock::now().0})?;
-                }
-                Ok(())
-            })
-            .await
-    }
-}
-
-/// Writes down that a picture shall go. Its open uploads end: nothing is owed of a picture that is given up.
-pub(super) fn mark_deleting(tx: &Transaction<'_>, id: ImageId, reason: &str) -> Result<(), StoreError> {
-    const DELETING_SQL: &str = "
-        update images set state = 'deleting', delete_reason = :reason where uid = :uid and state = 'present'";
-    const LOST_SQL: &str = "
-        update uploads set state = 'lost', last_error = 'deleted by an operator before it was delivered'
-        where image_id = (select id from images where uid = :uid) and state in ('pending', 'dead')";
-    tx.prepare_cached(DELETING_SQL)?.execute(named_params! {":uid": id.as_bytes(), ":reason": reason})?;
-    tx.prepare_cached(LOST_SQL)?.execute(named_params! {":uid": id.as_bytes()})?;
-    Ok(())
 }
 
 pub(super) fn name_is_known(tx: &Transaction<'_>, name: &FileName) -> Result<bool, StoreError> {
@@ -390,7 +267,7 @@ pub(super) fn name_is_known(tx: &Transaction<'_>, name: &FileName) -> Result<boo
         .exists(named_params! {":name": name.to_string()})?)
 }
 
-fn by_name(c: &Connection, name: &FileName) -> Result<Option<Image>, StoreError> {
+pub(super) fn by_name(c: &Connection, name: &FileName) -> Result<Option<Image>, StoreError> {
     let sql = format!("select {COLUMNS} from images where file_name = :name and state = 'present'");
     one(c, &sql, named_params! {":name": name.to_string()})
 }
@@ -415,18 +292,23 @@ pub(super) fn images_of_trigger(c: &Connection, trigger: TriggerId) -> Result<Ve
     rows.into_iter().map(|row| with_uploads(c, row)).collect()
 }
 
-fn list(c: &Connection, query: &ImageQuery) -> Result<Page<Image>, StoreError> {
+/// The statement of a list; `query` decides on its shape only.
+pub(super) fn list_sql(query: &ImageQuery) -> String {
     let of_camera = if query.camera.is_some() { "camera = :camera and" } else { ":camera is null and" };
     let in_state = match query.state {
         Some(_) => "exists (select 1 from uploads where image_id = images.id and uploads.state = :state) and",
         None => ":state is null and",
     };
-    let sql = format!(
+    format!(
         "select {COLUMNS} from images
          where {of_camera} {in_state} state = 'present'
            and (taken_at, id) < (:before_ms, :before_id) and taken_at >= :from and taken_at < :to
          order by taken_at desc, id desc limit :limit"
-    );
+    )
+}
+
+fn list(c: &Connection, query: &ImageQuery) -> Result<Page<Image>, StoreError> {
+    let sql = list_sql(query);
     let before = query.cursor.unwrap_or(Cursor::END);
     let rows: Vec<(i64, Image)> = c
         .prepare_cached(&sql)?

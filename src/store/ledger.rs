@@ -2,7 +2,8 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, named_params};
 
-use super::images::{Cursor, Page, images_of_trigger};
+use super::images::images_of_trigger;
+use super::page::{Cursor, Page};
 use super::{Image, Store, StoreError, parsed};
 use crate::clock;
 use crate::model::{CameraKey, Cause, Outcome, Trigger, UnixMs};
@@ -65,7 +66,7 @@ const FINISH_SQL: &str = "
     where id = :id and outcome is null";
 
 /// Both lists and single pages; `:camera` null means all, and so on.
-const LIST_SQL: &str = "
+pub(super) const LIST_SQL: &str = "
     select id, camera, cause, edge_at, outcome, reason, latency_ms
     from triggers
     where (edge_at, id) < (:before_ms, :before_id)
@@ -75,7 +76,7 @@ const LIST_SQL: &str = "
     order by edge_at desc, id desc
     limit :limit";
 
-const LIST_OF_CAMERA_SQL: &str = "
+pub(super) const LIST_OF_CAMERA_SQL: &str = "
     select id, camera, cause, edge_at, outcome, reason, latency_ms
     from triggers
     where camera = :camera
@@ -177,16 +178,17 @@ pub(super) fn mark_captured(
     Ok(())
 }
 
-/// The open trigger of `camera` at exactly `edge_at`, to which a recovered picture belongs.
-pub(super) fn open_trigger(
+/// The trigger of `camera` at exactly `edge_at`, to which a recovered picture belongs: an open one before one that has
+/// a picture already (several are taken around an edge) or that failed (the picture was written, its row was not).
+pub(super) fn trigger_of_orphan(
     tx: &Transaction<'_>,
     camera: &CameraKey,
     edge_at: UnixMs,
 ) -> Result<Option<TriggerId>, StoreError> {
     const OPEN_SQL: &str = "
         select id from triggers
-        where outcome is null and camera = :camera and edge_at = :edge_at
-        order by id limit 1";
+        where camera = :camera and edge_at = :edge_at and outcome is not 'coalesced'
+        order by outcome is not null, id limit 1";
     let id = tx
         .prepare_cached(OPEN_SQL)?
         .query_row(named_params! {":camera": camera.as_str(), ":edge_at": edge_at.0}, |row| row.get(0))

@@ -29,14 +29,18 @@ pub(super) fn check_identity(connection: &Connection, path: &Path) -> Result<(),
     Ok(())
 }
 
-/// Applies what is missing, each migration in a transaction of its own.
+/// Applies what is missing, all of it or nothing. A database that is up to date is not written to.
 pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
     let failed = |source| StoreError::Database { path: path.to_owned(), source };
     let mut apply = || -> rusqlite::Result<()> {
         // Two processes may start at once; the lock is taken before the version is read.
         let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let done: i32 = tx.pragma_query_value(None, "user_version", |row| row.get(0))?;
-        for (number, sql) in MIGRATIONS.iter().enumerate().skip(usize::try_from(done).unwrap_or(0)) {
+        let done = usize::try_from(done).unwrap_or(0);
+        if done >= MIGRATIONS.len() {
+            return Ok(());
+        }
+        for (number, sql) in MIGRATIONS.iter().enumerate().skip(done) {
             tx.execute_batch(sql)?;
             tx.pragma_update(None, "user_version", i32::try_from(number + 1).unwrap_or(i32::MAX))?;
         }

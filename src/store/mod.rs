@@ -5,14 +5,30 @@
 //! are one transaction. [`Store::reconcile`] leads back to that after a crash.
 
 mod access;
+mod crash;
 mod db;
+mod deletion;
 mod files;
 mod images;
 mod ledger;
 mod migrate;
+mod page;
 mod queue;
 mod reconcile;
 mod stats;
+
+#[cfg(test)]
+mod crash_tests;
+#[cfg(test)]
+mod model_tests;
+#[cfg(test)]
+mod plan_tests;
+#[cfg(test)]
+mod reconcile_tests;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 
 use std::fs::File;
 use std::io;
@@ -24,8 +40,10 @@ use tokio::sync::watch;
 use crate::model::TargetKind;
 
 pub use access::{Session, Token};
-pub use images::{Cursor, Deletion, Image, ImageQuery, NewImage, Page, UploadInfo};
+pub use deletion::Deletion;
+pub use images::{Image, ImageQuery, NewImage, UploadInfo};
 pub use ledger::{LedgerEntry, LedgerQuery, TriggerId};
+pub use page::{Cursor, Page};
 pub use queue::{DueUpload, Settlement};
 pub use reconcile::Reconciled;
 pub use stats::{CameraTally, Deletable, Kept, Stats};
@@ -170,6 +188,11 @@ impl Store {
     /// The picture directory.
     pub fn root(&self) -> &Path {
         self.files.root()
+    }
+
+    /// Whether the picture directory is the one that was opened; false while its file system is not mounted.
+    pub fn is_there(&self) -> bool {
+        self.files.is_there()
     }
 
     /// Changes whenever an upload became due by something other than the passing of time.

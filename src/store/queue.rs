@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use rusqlite::{OptionalExtension, named_params};
 
-use super::images::image;
+use super::images::{COLUMNS, image};
 use super::{Image, Store, StoreError};
 use crate::model::{CameraKey, Cause, FileName, ImageId, TargetKind, UnixMs, UploadState};
 
@@ -62,31 +62,36 @@ pub enum Settlement {
     },
 }
 
+/// Every kind of target that uploads can be owed to.
+const KINDS: [TargetKind; 1] = [TargetKind::Api];
+
+/// What follows the columns of the claim.
 const CLAIM_SQL: &str = "
-    select i.*, u.attempts
+    , attempts
     from uploads u join images i on i.id = u.image_id
     where u.target = :target
       and u.state = 'pending'
       and u.not_before <= :now
       and u.leased_until <= :now
-      and i.state in ('present', 'missing')
+      and i.state = 'present'
     order by u.image_id
     limit :limit";
 
-const LEASE_SQL: &str = "
+pub(super) const LEASE_SQL: &str = "
     update uploads set leased_until = :until where image_id = :image and target = :target";
 
-const SETTLE_SQL: &str = "
+pub(super) const SETTLE_SQL: &str = "
     update uploads
     set state = :state, attempts = attempts + 1, not_before = :not_before, leased_until = 0,
         last_error = coalesce(:error, last_error), delivered_at = :delivered_at
     where image_id = :image and target = :target and state = 'pending'";
 
-const RELEASE_SQL: &str = "
-    update uploads set leased_until = 0
-    where target = :target and state = 'pending' and leased_until > 0";
+pub(super) const RELEASE_SQL: &str = "
+    update uploads
+    set leased_until = 0, not_before = case when not_before > :latest then 0 else not_before end
+    where target = :target and state = 'pending' and (leased_until > 0 or not_before > :latest)";
 
-const NEXT_DUE_SQL: &str = "
+pub(super) const NEXT_DUE_SQL: &str = "
     select min(max(not_before, leased_until)) from uploads
     where target = :target and state = 'pending'";
 
@@ -104,7 +109,7 @@ impl Store {
         self.db
             .write(move |tx| {
                 let due: Vec<DueUpload> = tx
-                    .prepare_cached(CLAIM_SQL)?
+                    .prepare_cached(&claim_sql())?
                     .query_map(
                         named_params! {":target": target.as_str(), ":now": now.0,
                         ":limit": i64::try_from(limit).unwrap_or(i64::MAX)},
@@ -125,8 +130,9 @@ impl Store {
             .await
     }
 
-    /// Writes down what an attempt led to. An upload that was settled or given up meanwhile keeps its state.
-    pub async fn settle(&self, upload: &DueUpload, settlement: Settlement) -> Result<(), StoreError> {
+    /// Writes down what an attempt led to. An upload that was settled or given up meanwhile keeps its state; then the
+    /// answer is `false`.
+    pub async fn settle(&self, upload: &DueUpload, settlement: Settlement) -> Result<bool, StoreError> {
         let (row, target) = (upload.row, upload.target);
         let (state, not_before, error, delivered_at) = match settlement {
             Settlement::Delivered { at } => (UploadState::Delivered, 0, None, Some(at.0)),
@@ -138,20 +144,22 @@ impl Store {
         };
         self.db
             .write(move |tx| {
-                tx.prepare_cached(SETTLE_SQL)?.execute(named_params! {
+                let settled = tx.prepare_cached(SETTLE_SQL)?.execute(named_params! {
                     ":state": state.as_str(), ":not_before": not_before, ":error": error,
                     ":delivered_at": delivered_at, ":image": row, ":target": target.as_str(),
                 })?;
-                Ok(())
+                Ok(settled > 0)
             })
             .await
     }
 
     /// Gives back every lease of a target: those of an earlier run, or those not used because the target went away.
-    pub async fn release_leases(&self, target: TargetKind) -> Result<(), StoreError> {
+    ///
+    /// What waits for an instant after `latest` is due at once: no wait is that long, so the clock has been set back.
+    pub async fn release_leases(&self, target: TargetKind, latest: UnixMs) -> Result<(), StoreError> {
         self.db
             .write(move |tx| {
-                tx.execute(RELEASE_SQL, named_params! {":target": target.as_str()})?;
+                tx.execute(RELEASE_SQL, named_params! {":target": target.as_str(), ":latest": latest.0})?;
                 Ok(())
             })
             .await
@@ -169,12 +177,13 @@ impl Store {
             .await
     }
 
-    /// Makes everything of a picture that was put aside or is waiting due at once; `None` when there is no such picture.
+    /// Makes everything of a picture that was put aside, was given up for want of its file, or is waiting due at once;
+    /// `None` when there is no such picture.
     pub async fn retry(&self, name: &FileName) -> Result<Option<Image>, StoreError> {
         const RETRY_SQL: &str = "
             update uploads set state = 'pending', not_before = 0, leased_until = 0
             where image_id = (select id from images where file_name = :name and state = 'present')
-              and (state = 'dead' or (state = 'pending' and leased_until <= :now))";
+              and (state in ('dead', 'lost') or (state = 'pending' and leased_until <= :now))";
         let filename = name.clone();
         self.db
             .write(move |tx| {
@@ -192,8 +201,12 @@ impl Store {
     /// Brings the queue in line with the configured targets: what waits for one that is switched off is skipped, what
     /// was skipped for one that is on is owed again. Leases of an earlier run are given back.
     pub(super) async fn align_targets(&self) -> Result<(), StoreError> {
+        // The tally spares a look at every upload there ever was.
         const OWED_AGAIN_SQL: &str = "
-            update uploads set state = 'pending', not_before = 0 where target = :target and state = 'skipped'";
+            update uploads set state = 'pending', not_before = 0
+            where target = :target and state = 'skipped'
+              and exists (select 1 from images where id = image_id and state = 'present')
+              and (select value from tallies where subject = :target and what = 'upload:skipped') > 0";
         const SKIP_SQL: &str = "
             update uploads set state = 'skipped' where target = :target and state = 'pending'";
         let active: Vec<TargetKind> = self
@@ -208,7 +221,7 @@ impl Store {
                     "update uploads set leased_until = 0 where state = 'pending' and leased_until > 0",
                     [],
                 )?;
-                for target in [TargetKind::Api] {
+                for target in KINDS {
                     let sql = if active.contains(&target) { OWED_AGAIN_SQL } else { SKIP_SQL };
                     tx.execute(sql, named_params! {":target": target.as_str()})?;
                 }
@@ -232,6 +245,10 @@ impl Store {
             })
             .await
     }
+}
+
+pub(super) fn claim_sql() -> String {
+    format!("select {COLUMNS}{CLAIM_SQL}")
 }
 
 fn due_upload(

@@ -2,11 +2,14 @@
 //!
 //! * A complete picture without a row is adopted, with its own identity, time and trigger as written inside it.
 //! * A file that is no complete picture goes to the quarantine folder.
-//! * A row without its file is marked missing, and what was owed of it is lost, loudly.
+//! * A row without its file is marked missing, and what was owed of it is lost, loudly; when the file is back, it is
+//!   owed again.
 //! * A deletion that had begun is finished.
 //! * A trigger without an outcome ends as failed.
+//!
+//! One file that cannot be dealt with (full disk, bad sector) does not keep the program from starting: it stays where it
+//! is, and the next start tries again.
 
-use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -14,10 +17,12 @@ use rusqlite::named_params;
 use sha2::{Digest, Sha256};
 use tracing::{error, info, warn};
 
+use super::crash;
 use super::files::Files;
 use super::images::{Facts, name_is_known};
-use super::ledger::{mark_captured, open_trigger};
+use super::ledger::{mark_captured, trigger_of_orphan};
 use super::{Store, StoreError};
+use crate::chain::chain;
 use crate::media::{self, exif};
 use crate::model::{Cause, FileName, ImageId, UnixMs};
 
@@ -26,6 +31,12 @@ const FILE_MAX: u64 = 64 << 20;
 
 /// Why a trigger that was open at the end of the last run has no picture.
 const INTERRUPTED: &str = "the program ended before the picture was stored (power cut, crash or restart)";
+
+/// Rows compared with the disk at a time.
+const ROWS_AT_A_TIME: i64 = 500;
+
+/// Farthest that a picture lies from its edge; a larger number in a file was not written by this program.
+const OFFSET_MAX_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// Why an upload is lost, when it is lost for want of its file.
 const FILE_GONE: &str = "its file is gone from the disk";
@@ -43,6 +54,8 @@ pub struct Reconciled {
     pub deletions: usize,
     /// Triggers that were still open.
     pub interrupted: usize,
+    /// Files and folders that could not be dealt with; the next start tries again.
+    pub unfinished: usize,
 }
 
 /// A whole picture found on the disk.
@@ -55,18 +68,26 @@ struct Found {
 impl Store {
     /// Brings folder and database into agreement. Only the owner of the directory may call it.
     pub async fn reconcile(&self) -> Result<Reconciled, StoreError> {
-        let mut done =
-            Reconciled { deletions: self.finish_begun_deletions().await?, ..Reconciled::default() };
-        self.align_targets().await?;
+        let mut done = Reconciled::default();
+        match self.finish_begun_deletions().await {
+            Ok(count) => done.deletions = count,
+            Err(error) => unfinished(&mut done, self.root(), &error),
+        }
         let left_over = self.files.left_over().map_err(|e| self.failed("read the incoming folder of", e))?;
         for path in left_over {
-            self.adopt_left_over(path, &mut done).await?;
+            if let Err(error) = self.adopt_left_over(path.clone(), &mut done).await {
+                unfinished(&mut done, &path, &error);
+            }
         }
+        done.missing = self.compare_files().await?;
         let folders = self.files.day_folders().map_err(|e| self.failed("read", e))?;
-        done.missing = self.mark_missing(&folders).await?;
         for folder in folders {
-            self.adopt_orphans(folder, &mut done).await?;
+            if let Err(error) = self.adopt_orphans(folder.clone(), &mut done).await {
+                unfinished(&mut done, &folder, &error);
+            }
         }
+        // Last, because it also judges what is owed again.
+        self.align_targets().await?;
         done.interrupted = self.close_open_triggers(INTERRUPTED).await?;
         if done != Reconciled::default() {
             info!(
@@ -75,6 +96,7 @@ impl Store {
                 missing = done.missing,
                 deletions = done.deletions,
                 interrupted = done.interrupted,
+                unfinished = done.unfinished,
                 "the last run ended in the middle of something; put in order"
             );
         }
@@ -85,7 +107,8 @@ impl Store {
         StoreError::File { action, path: self.files.root().to_owned(), source }
     }
 
-    async fn finish_begun_deletions(&self) -> Result<usize, StoreError> {
+    /// Finishes deletions that were decided and then interrupted or refused by the disk. Returns how many there were.
+    pub(crate) async fn finish_begun_deletions(&self) -> Result<usize, StoreError> {
         let begun: Vec<(ImageId, PathBuf)> = self
             .db
             .read(|c| {
@@ -119,9 +142,10 @@ impl Store {
                     quarantine(&store.files, &path);
                     return Ok(false);
                 }
-                found.facts.trigger = open_trigger(tx, found.name.camera(), found.edge_at)?;
+                found.facts.trigger = trigger_of_orphan(tx, found.name.camera(), found.edge_at)?;
                 let incoming = Files::adopt_incoming(path);
-                store.publish_and_insert(tx, incoming, found.name.clone(), found.edge_at, &found.facts)?;
+                store.publish_and_insert(tx, incoming, found.name.clone(), &found.facts)?;
+                crash::point("adopted");
                 if let Some(trigger) = found.facts.trigger {
                     mark_captured(tx, trigger, None)?;
                 }
@@ -162,8 +186,9 @@ impl Store {
                         quarantined += usize::from(quarantine(&store.files, &path));
                         continue;
                     }
-                    found.facts.trigger = open_trigger(tx, found.name.camera(), found.edge_at)?;
+                    found.facts.trigger = trigger_of_orphan(tx, found.name.camera(), found.edge_at)?;
                     store.insert(tx, &found.name, &relative, &found.facts)?;
+                    crash::point("adopted");
                     if let Some(trigger) = found.facts.trigger {
                         mark_captured(tx, trigger, None)?;
                     }
@@ -178,56 +203,98 @@ impl Store {
         Ok(())
     }
 
-    /// Rows whose file is gone, and rows whose file is back (a disk that was not mounted last time).
-    async fn mark_missing(&self, folders: &[PathBuf]) -> Result<usize, StoreError> {
+    /// Rows whose file is gone, and rows whose file is back (a disk that was not mounted last time). Returns how many
+    /// are newly gone.
+    async fn compare_files(&self) -> Result<usize, StoreError> {
+        const OWED_AGAIN_SQL: &str = "
+            update uploads set state = 'pending', not_before = 0
+            where state = 'lost' and exists (select 1 from images where id = image_id and state = 'present')";
+        let (mut after, mut missing) = (0, 0);
+        while let Some(compared) = self.compare_page(after).await? {
+            after = compared.last;
+            missing += compared.changes.iter().filter(|change| !change.is_there).count();
+            self.write_changes(compared.changes).await?;
+        }
+        // Also what was given up while the program ran. A file that is damaged is found out again at its delivery.
+        self.db.write(|tx| Ok(tx.execute(OWED_AGAIN_SQL, [])?)).await?;
+        Ok(missing)
+    }
+
+    /// Looks for the files of some rows after `after`; `None` at the end. A bounded number, so that memory does not grow
+    /// with the years.
+    async fn compare_page(&self, after: i64) -> Result<Option<Compared>, StoreError> {
+        const PAGE_SQL: &str = "
+            select id, path, bytes, state = 'present' from images
+            where id > :after and state in ('present', 'missing')
+            order by id limit :limit";
+        let root = self.files.root().to_owned();
+        self.db
+            .read(move |c| {
+                let rows: Vec<(i64, String, i64, bool)> = c
+                    .prepare_cached(PAGE_SQL)?
+                    .query_map(named_params! {":after": after, ":limit": ROWS_AT_A_TIME}, |row| {
+                        Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+                    })?
+                    .collect::<Result<_, _>>()?;
+                let Some(last) = rows.last().map(|row| row.0) else { return Ok(None) };
+                let mut changes = Vec::new();
+                for (image, path, bytes, was_there) in rows {
+                    let is_there = fs::symlink_metadata(root.join(&path))
+                        .is_ok_and(|meta| meta.is_file() && i64::try_from(meta.len()) == Ok(bytes));
+                    if is_there != was_there {
+                        changes.push(Change { image, path, is_there });
+                    }
+                }
+                Ok(Some(Compared { last, changes }))
+            })
+            .await
+    }
+
+    async fn write_changes(&self, changes: Vec<Change>) -> Result<(), StoreError> {
+        const STATE_SQL: &str = "update images set state = :state where id = :image";
         const LOST_SQL: &str = "
             update uploads set state = 'lost', last_error = :error
             where image_id = :image and state in ('pending', 'dead', 'skipped')";
-        const OWED_AGAIN_SQL: &str = "
-            update uploads set state = 'pending', not_before = 0
-            where image_id = :image and state = 'lost' and last_error = :error";
-        const STATE_SQL: &str = "update images set state = :state where id = :image";
-        let folders = folders.to_vec();
-        let root = self.files.root().to_owned();
+        if changes.is_empty() {
+            return Ok(());
+        }
         self.db
             .write(move |tx| {
-                let sizes = sizes(&folders, &root);
-                let rows: Vec<(i64, String, i64, bool)> = tx
-                    .prepare("select id, path, bytes, state = 'present' from images where state in ('present', 'missing')")?
-                    .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?
-                    .collect::<Result<_, _>>()?;
-                let mut missing = 0;
-                for (image, path, bytes, was_present) in rows {
-                    let is_there = sizes.get(Path::new(&path)).is_some_and(|size| i64::try_from(*size) == Ok(bytes));
-                    if is_there == was_present {
+                for Change { image, path, is_there } in changes {
+                    let state = if is_there { "present" } else { "missing" };
+                    tx.prepare_cached(STATE_SQL)?
+                        .execute(named_params! {":state": state, ":image": image})?;
+                    if is_there {
+                        info!(file = path, "a picture that was missing is back");
                         continue;
                     }
-                    let (state, sql) = if is_there {
-                        info!(file = path, "a picture that was missing is back");
-                        ("present", OWED_AGAIN_SQL)
-                    } else {
-                        missing += 1;
-                        error!(file = path, "a stored picture is gone or changed its size; is the disk mounted?");
-                        ("missing", LOST_SQL)
-                    };
-                    tx.prepare_cached(STATE_SQL)?.execute(named_params! {":state": state, ":image": image})?;
-                    tx.prepare_cached(sql)?.execute(named_params! {":error": FILE_GONE, ":image": image})?;
+                    error!(file = path, "a stored picture is gone or changed its size; is the disk mounted?");
+                    tx.prepare_cached(LOST_SQL)?
+                        .execute(named_params! {":error": FILE_GONE, ":image": image})?;
                 }
-                Ok(missing)
+                Ok(())
             })
             .await
     }
 }
 
-/// Length of every file in the day folders, by its path below `root`.
-fn sizes(folders: &[PathBuf], root: &Path) -> HashMap<PathBuf, u64> {
-    let entries = folders.iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten().flatten();
-    entries
-        .filter_map(|entry| {
-            let path = entry.path();
-            Some((path.strip_prefix(root).ok()?.to_owned(), entry.metadata().ok()?.len()))
-        })
-        .collect()
+/// Some rows, compared with the disk.
+struct Compared {
+    /// The last row looked at.
+    last: i64,
+    changes: Vec<Change>,
+}
+
+/// A row that says one thing while the disk says another.
+struct Change {
+    image: i64,
+    path: String,
+    is_there: bool,
+}
+
+fn unfinished(done: &mut Reconciled, path: &Path, error: &StoreError) {
+    done.unfinished += 1;
+    error!(path = %path.display(), error = chain(error), "cannot be put in order; the next start tries again");
 }
 
 fn is_known(tx: &rusqlite::Transaction<'_>, found: &Found) -> Result<bool, StoreError> {
@@ -237,23 +304,36 @@ fn is_known(tx: &rusqlite::Transaction<'_>, found: &Found) -> Result<bool, Store
 }
 
 /// Reads a file that may be a picture of ours: whole, by its markers, and with its facts inside, or with a name of
-/// ours that tells camera and time.
+/// ours that tells camera and time. Facts that contradict the name (a copied or forged file) do not count.
 fn read_picture(path: &Path, name: Option<FileName>) -> Option<Found> {
-    let meta = fs::metadata(path).ok()?;
+    // A link is not followed: it could lead anywhere.
+    let meta = fs::symlink_metadata(path).ok()?;
     if !meta.is_file() || meta.len() > FILE_MAX {
         return None;
     }
     let bytes = fs::read(path).ok()?;
     let (width, height) = media::jpeg::inspect(&bytes).ok()?;
-    let written = exif::read(&bytes);
+    let written = exif::read(&bytes).filter(|written| {
+        let of_exif = FileName::new(written.camera.clone(), written.edge_at.epoch_s(), 1);
+        name.as_ref()
+            .is_none_or(|name| (name.camera(), name.epoch_s()) == (of_exif.camera(), of_exif.epoch_s()))
+    });
     let name = match (&written, name) {
         (_, Some(name)) => name,
         (Some(written), None) => FileName::new(written.camera.clone(), written.edge_at.epoch_s(), 1),
         (None, None) => return None,
     };
     let by_name = UnixMs(i64::try_from(name.epoch_s()).ok()?.saturating_mul(1000));
-    let edge_at = written.as_ref().map_or(by_name, |written| written.edge_at);
-    let frame_offset_ms = written.as_ref().and_then(|written| written.frame_offset_ms);
+    // A time that no name can hold is as good as none.
+    let edge_at = written
+        .as_ref()
+        .map(|written| written.edge_at)
+        .filter(|at| at.0 >= 0 && at.epoch_s() == name.epoch_s())
+        .unwrap_or(by_name);
+    let frame_offset_ms = written
+        .as_ref()
+        .and_then(|written| written.frame_offset_ms)
+        .filter(|offset| offset.unsigned_abs() <= OFFSET_MAX_MS);
     Some(Found {
         name,
         edge_at,

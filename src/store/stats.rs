@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use rusqlite::named_params;
+use rusqlite::{OptionalExtension, named_params};
 
-use super::images::mark_deleting;
+use super::deletion::mark_deleting;
 use super::{Store, StoreError};
 use crate::model::{ImageId, TargetKind, UnixMs, UploadState};
 
@@ -81,7 +81,7 @@ pub struct Kept {
 }
 
 /// Not protected, and nothing of it pending or put aside.
-const DELETABLE_SQL: &str = "
+pub(super) const DELETABLE_SQL: &str = "
     select id, uid, file_name, path, bytes, taken_at from images
     where state = 'present' and protected = 0 and taken_at < :before
       and not exists (select 1 from uploads where image_id = images.id and uploads.state in ('pending', 'dead'))
@@ -89,7 +89,7 @@ const DELETABLE_SQL: &str = "
     order by taken_at, id
     limit :limit";
 
-const KEPT_SQL: &str = "
+pub(super) const KEPT_SQL: &str = "
     select
         count(*) filter (where not protected and exists (
             select 1 from uploads where image_id = images.id and uploads.state = 'pending')),
@@ -97,6 +97,11 @@ const KEPT_SQL: &str = "
             select 1 from uploads where image_id = images.id and uploads.state = 'dead')),
         count(*) filter (where protected)
     from images where state = 'present' and taken_at < :before";
+
+/// The index is named, because with statistics the planner would rather sort every row than walk it for one.
+pub(super) const NEWEST_SQL: &str = "
+    select file_name, taken_at from images indexed by images_by_time where state = 'present'
+    order by taken_at desc, id desc limit 1";
 
 impl Store {
     /// The running counts.
@@ -148,6 +153,17 @@ impl Store {
                     )?
                     .collect::<Result<_, _>>()?;
                 Ok(found)
+            })
+            .await
+    }
+
+    /// The picture taken last: its name and time.
+    pub async fn newest(&self) -> Result<Option<(String, UnixMs)>, StoreError> {
+        self.db
+            .read(|c| {
+                Ok(c.prepare_cached(NEWEST_SQL)?
+                    .query_row([], |row| Ok((row.get(0)?, UnixMs(row.get(1)?))))
+                    .optional()?)
             })
             .await
     }

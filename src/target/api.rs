@@ -1,7 +1,6 @@
-//! The `api` target: `POST` of `multipart/form-data` (RFC 7578) with one part, an idempotency key, and digests.
+//! The `api` target: `POST` of `multipart/form-data` (RFC 7578) with one part, an idempotency key and a digest.
 //!
-//! `Content-Digest` covers the content it stands at (RFC 9530 section 2): in the request's header the whole multipart
-//! body, in the part's header the picture.
+//! `Content-Digest` covers the content of the message (RFC 9530 section 2), which is the whole multipart body.
 
 use std::error::Error;
 use std::sync::{Mutex, PoisonError};
@@ -87,7 +86,7 @@ impl Api {
             .send()
             .await;
         match sent {
-            Ok(response) => read_answer(response).await.judge(clock::now()),
+            Ok(response) => self.read_answer(response).await?.judge(clock::now()),
             Err(error) => Err(self.unreachable(&error)),
         }
     }
@@ -96,10 +95,9 @@ impl Api {
     fn body(&self, upload: &DueUpload, boundary: &str, picture: &[u8]) -> Vec<u8> {
         let head = format!(
             "--{boundary}\r\nContent-Disposition: form-data; name=\"{}\"; filename=\"{}\"\r\nContent-Type: \
-             image/jpeg\r\nContent-Digest: {}\r\n\r\n",
+             image/jpeg\r\n\r\n",
             escaped(&self.config.field_name),
             upload.filename,
-            digest(upload.sha256),
         );
         let tail = format!("\r\n--{boundary}--\r\n");
         [head.as_bytes(), picture, tail.as_bytes()].concat()
@@ -129,18 +127,59 @@ impl Api {
     fn unreachable(&self, error: &reqwest::Error) -> TargetError {
         let (host, port) = self.address();
         let text = chain(error);
+        if !error.is_connect() {
+            let message = if error.is_timeout() {
+                format!("{host}:{port} did not answer in time")
+            } else {
+                format!("the connection to {host}:{port} broke: {text}")
+            };
+            return TargetError::Broken { message };
+        }
         let message = if error.is_timeout() {
             format!("{host}:{port} did not answer in time")
         } else if text.contains("failed to lookup") || text.contains("dns error") {
             format!("the name {host} was not found; is this machine on line, and is the name right?")
         } else if text.contains("Connection refused") {
             format!("nothing listens at {host}:{port} (connection refused)")
+        } else if text.contains("InvalidContentType") {
+            format!("{host}:{port} does not speak TLS; is its address http:// instead of https://?")
         } else if text.contains("certificate") {
             format!("the certificate of {host} is not trusted: {text}")
         } else {
             format!("no answer from {host}:{port}: {text}")
         };
         TargetError::Unreachable { message }
+    }
+
+    async fn read_answer(&self, mut response: Response) -> Result<Answer, TargetError> {
+        let header = |name| {
+            response
+                .headers()
+                .get(name)
+                .and_then(|value: &HeaderValue| value.to_str().ok())
+                .map(str::to_owned)
+        };
+        let mut answer = Answer {
+            status: response.status().as_u16(),
+            content_type: header(CONTENT_TYPE).unwrap_or_default(),
+            retry_after: header(RETRY_AFTER),
+            location: header(LOCATION),
+            body: String::new(),
+        };
+        let mut body = Vec::new();
+        while body.len() < BODY_MAX {
+            match response.chunk().await {
+                Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+                Ok(None) => break,
+                // Perhaps a captive portal's page, of which nothing has come yet.
+                Err(error) if answer.is_success_in_html() => return Err(self.unreachable(&error)),
+                // The status has been said; the rest is words.
+                Err(_) => break,
+            }
+        }
+        body.truncate(BODY_MAX);
+        answer.body = String::from_utf8_lossy(&body).into_owned();
+        Ok(answer)
     }
 }
 
@@ -165,30 +204,6 @@ fn escaped(name: &str) -> String {
 
 fn misconfigured(message: &str) -> TargetError {
     TargetError::Misconfigured { message: message.to_owned() }
-}
-
-async fn read_answer(mut response: Response) -> Answer {
-    let header = |name| {
-        response.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok()).map(str::to_owned)
-    };
-    let mut answer = Answer {
-        status: response.status().as_u16(),
-        content_type: header(CONTENT_TYPE).unwrap_or_default(),
-        retry_after: header(RETRY_AFTER),
-        location: header(LOCATION),
-        body: String::new(),
-    };
-    let mut body = Vec::new();
-    // A body that breaks off changes nothing: the status has been said.
-    while let Ok(Some(chunk)) = response.chunk().await {
-        body.extend_from_slice(&chunk);
-        if body.len() >= BODY_MAX {
-            break;
-        }
-    }
-    body.truncate(BODY_MAX);
-    answer.body = String::from_utf8_lossy(&body).into_owned();
-    answer
 }
 
 /// An error with its causes in one line. The library puts the address into its texts, and that may hold a password.

@@ -17,13 +17,21 @@ pub use response::Answer;
 /// Why an image was not delivered, by what can be done about it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TargetError {
-    /// No answer: name, route, connection, TLS, time-out. Says nothing about the image.
+    /// No connection: name, route, port, TLS. Says nothing about the image.
     #[error("{message}")]
     Unreachable {
         /// What was attempted and what was seen.
         message: String,
     },
-    /// The target asked for patience (408, 425, 429) or failed by itself (5xx).
+    /// The connection broke, or no answer came in time, after the target had been reached. Mostly the network; but a
+    /// proxy that closes on a large body looks the same, so another image should go first the next time.
+    #[error("{message}")]
+    Broken {
+        /// What was attempted and what was seen.
+        message: String,
+    },
+    /// The target asked for patience (408, 425, 429) or failed by itself (5xx), or the disk did not give the file just
+    /// now.
     #[error("{message}")]
     Busy {
         /// What it said.
@@ -91,14 +99,22 @@ impl Target {
     }
 }
 
-/// Reads the file of an upload and makes sure that it is what was stored.
+/// Reads the file of an upload and makes sure that it is what was stored. Only a file that is gone or different is given
+/// up; any other error (bad sector, too many open files) may pass.
 async fn read(upload: &DueUpload) -> Result<Vec<u8>, TargetError> {
     let unreadable =
         |what: String| TargetError::Unreadable { message: format!("{}: {what}", upload.path.display()) };
+    let failed = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::NotFound => unreadable(error.to_string()),
+        _ => TargetError::Busy {
+            message: format!("{} cannot be read: {error}", upload.path.display()),
+            retry_after: None,
+        },
+    };
     let mut bytes = Vec::new();
-    let file = tokio::fs::File::open(&upload.path).await.map_err(|error| unreadable(error.to_string()))?;
+    let file = tokio::fs::File::open(&upload.path).await.map_err(failed)?;
     let limit = upload.bytes.saturating_add(1);
-    file.take(limit).read_to_end(&mut bytes).await.map_err(|error| unreadable(error.to_string()))?;
+    file.take(limit).read_to_end(&mut bytes).await.map_err(failed)?;
     let is_intact =
         bytes.len() as u64 == upload.bytes && <[u8; 32]>::from(Sha256::digest(&bytes)) == upload.sha256;
     if is_intact {

@@ -56,11 +56,19 @@ impl Answer {
         }
     }
 
-    /// An HTML page: by its type and by its look, because plain answers are often labelled `text/html` by accident.
+    /// Success in an answer that calls itself HTML; whether it is a page only its body tells.
+    pub(super) fn is_success_in_html(&self) -> bool {
+        (200..300).contains(&self.status) && self.content_type.to_ascii_lowercase().contains("html")
+    }
+
+    /// An HTML page: by its look, and for fragments by its type too. The type alone does not tell, because plain answers
+    /// are often labelled `text/html` by accident; nor must a page have a type, for hasty portals send none.
     fn is_web_page(&self) -> bool {
-        let start = self.body.trim_start().to_ascii_lowercase();
-        self.content_type.to_ascii_lowercase().contains("html")
-            && (start.contains("<html") || start.contains("<!doctype"))
+        let start =
+            self.body.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}').to_ascii_lowercase();
+        start.starts_with("<html")
+            || start.starts_with("<!doctype html")
+            || (self.is_success_in_html() && start.starts_with('<'))
     }
 
     fn sentence(&self) -> String {

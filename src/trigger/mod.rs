@@ -28,6 +28,9 @@ const REOPEN: Backoff = Backoff { base: Duration::from_secs(2), cap: Duration::f
 /// Triggers that no capture took, waiting to be written into the ledger. Past this many they are counted in the log.
 const REFUSED_KEPT: usize = 256;
 
+/// The alarm of a contact that closes faster than the ledger can be written; over with the next trigger written.
+const FLICKER: &str = "flickering contact";
+
 /// A trigger that leads to no capture, and why.
 type Refused = (Trigger, CaptureError);
 
@@ -113,7 +116,7 @@ impl Triggers {
         let stop = cancel.child_token();
         let _stop_when_dropped = stop.clone().drop_guard();
         let thread_stop = stop.clone();
-        let mut sink = self.sink();
+        let sink = self.sink();
         let thread = std::thread::Builder::new().name("edge".to_owned()).spawn(move || {
             let opened = gpio::open(&config, &contacts.pins())
                 .and_then(|opened| Ok((Watcher::new(opened.source, &config, &contacts)?, opened.sim)));
@@ -121,7 +124,7 @@ impl Triggers {
                 Ok((watcher, sim)) => {
                     // The other side is gone only when the program ends.
                     let _ = sender.send(Ok((watcher.backend(), sim)));
-                    let _ = end_sender.send(watcher.run(&thread_stop, |event| sink(event)));
+                    let _ = end_sender.send(watcher.run(&thread_stop, sink));
                 }
                 Err(error) => {
                     let _ = sender.send(Err(error));
@@ -167,7 +170,7 @@ impl Triggers {
                 {
                     error!("more triggers than can be written down; is a contact flickering?");
                     status.raise(
-                        "contacts",
+                        FLICKER,
                         "a contact closes faster than it can be written down; check its wiring".to_owned(),
                     );
                 }
@@ -212,6 +215,7 @@ impl Triggers {
         };
         match written {
             Ok(id) => {
+                self.status.clear(FLICKER);
                 if let Ok(Some(entry)) = self.store.ledger_entry(id).await {
                     self.status.publish(Event::Trigger(Box::<LedgerEntry>::new(entry)));
                 }

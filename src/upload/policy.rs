@@ -46,30 +46,47 @@ pub(super) fn decide(result: Result<(), TargetError>, at: Situation) -> Decision
         let backoff = Backoff { base: base.min(at.cap), cap: at.cap };
         backoff.delay(at.failures.saturating_add(1), at.random)
     };
-    let after = |wait: Duration| at.now.plus_ms(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX));
+    // Perhaps the target stumbles over this very image: after its second try it is not due when the pause ends, so that
+    // another one goes first.
+    let behind = |wait: Duration| {
+        let own = match at.attempts {
+            0 => Duration::ZERO,
+            again => Backoff { base: PAUSE_BASE.min(at.cap), cap: at.cap }.delay(again, at.random),
+        };
+        at.now.plus_ms(i64::try_from(wait.saturating_add(own).as_millis()).unwrap_or(i64::MAX))
+    };
     match result {
         Ok(()) => Decision { settlement: Settlement::Delivered { at: at.now }, pause: None, is_online: true },
         Err(TargetError::Unreachable { message }) => Decision {
-            settlement: Settlement::Retry { not_before: at.now, error: message },
+            // No wait of its own: the oldest image goes first when the target is back.
+            settlement: Settlement::Retry { not_before: UnixMs(0), error: message },
             pause: Some(pause(PAUSE_BASE)),
             is_online: false,
         },
-        Err(TargetError::Busy { message, retry_after }) => {
-            let wait = retry_after.unwrap_or_else(|| pause(PAUSE_BASE));
-            // Perhaps the server stumbles over this very image: after a few tries another one goes first.
-            let own =
-                Backoff { base: wait, cap: at.cap.max(wait) }.delay(at.attempts.saturating_add(1), at.random);
+        Err(TargetError::Broken { message }) => {
+            let wait = pause(PAUSE_BASE);
             Decision {
-                settlement: Settlement::Retry { not_before: after(own.max(wait)), error: message },
+                settlement: Settlement::Retry { not_before: behind(wait), error: message },
                 pause: Some(wait),
                 is_online: true,
             }
         }
-        Err(TargetError::Misconfigured { message }) => Decision {
-            settlement: Settlement::Retry { not_before: at.now, error: message },
-            pause: Some(pause(MISCONFIGURED_BASE)),
-            is_online: true,
-        },
+        Err(TargetError::Busy { message, retry_after }) => {
+            let wait = retry_after.unwrap_or_else(|| pause(PAUSE_BASE));
+            Decision {
+                settlement: Settlement::Retry { not_before: behind(wait), error: message },
+                pause: Some(wait),
+                is_online: true,
+            }
+        }
+        Err(TargetError::Misconfigured { message }) => {
+            let wait = pause(MISCONFIGURED_BASE);
+            Decision {
+                settlement: Settlement::Retry { not_before: behind(wait), error: message },
+                pause: Some(wait),
+                is_online: true,
+            }
+        }
         Err(TargetError::Rejected { message }) => {
             Decision { settlement: Settlement::Dead { error: message }, pause: None, is_online: true }
         }
@@ -103,6 +120,7 @@ mod tests {
         for failures in [0, 1, 10, 1_000, u32::MAX] {
             for error in [
                 TargetError::Unreachable { message: text() },
+                TargetError::Broken { message: text() },
                 TargetError::Busy { message: text(), retry_after: None },
                 TargetError::Misconfigured { message: text() },
             ] {
@@ -131,6 +149,25 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn an_image_that_meets_a_fault_again_lets_another_one_go_first(
+            failures: u32, attempts in 1_u32.., random in 0.0_f64..=1.0, cap in 1_u64..600, asked in prop::option::of(1_u64..3600),
+        ) {
+            let situation = Situation {
+                now: UnixMs(0), attempts, failures, cap: Duration::from_secs(cap), random,
+            };
+            for error in [
+                TargetError::Broken { message: text() },
+                TargetError::Busy { message: text(), retry_after: asked.map(Duration::from_secs) },
+                TargetError::Misconfigured { message: text() },
+            ] {
+                let decision = decide(Err(error), situation);
+                let pause = i64::try_from(decision.pause.unwrap().as_millis()).unwrap();
+                let Settlement::Retry { not_before, .. } = decision.settlement else { panic!() };
+                prop_assert!(not_before >= UnixMs(pause + 500), "{:?} after {}", not_before, pause);
+            }
+        }
+
         #[test]
         fn a_failing_target_is_never_tried_at_once(failures: u32, attempts: u32, random in 0.0_f64..=1.0, cap in 1_u64..600) {
             let situation = Situation {

@@ -12,13 +12,17 @@ use super::Poke;
 use super::policy::{Decision, Situation, decide};
 use crate::clock;
 use crate::config::UploadConfig;
-use crate::model::{TargetKind, UploadState};
+use crate::model::{TargetKind, UnixMs, UploadState};
 use crate::status::{Event, Status};
 use crate::store::{DueUpload, Settlement, Store, StoreError};
-use crate::target::Target;
+use crate::target::{Target, TargetError};
 
 /// How long a claimed upload belongs to this process. Longer than any batch takes; a restart gives leases back anyway.
 const LEASE_MS: i64 = 60 * 60 * 1000;
+
+/// Longest wait that anything asks for, unless pauses may be longer still: the longest `Retry-After` that is honoured. What
+/// waits for a later instant waits by a clock that has been set back since.
+const WAIT_MAX: Duration = Duration::from_secs(60 * 60);
 
 /// The lane looks at the queue at least so often, whatever it was told; a missed wake-up heals by itself.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
@@ -64,7 +68,7 @@ impl Lane {
 
     /// Delivers until cancelled. An attempt under way is dropped then; its row stays pending and is sent again.
     pub async fn run(&mut self, cancel: &CancellationToken) -> Result<(), StoreError> {
-        self.store.release_leases(self.kind).await?;
+        self.store.release_leases(self.kind, self.latest()).await?;
         loop {
             self.due.mark_unchanged();
             // A target that fails is probed with one image, so that no batch is leased in vain.
@@ -81,10 +85,10 @@ impl Lane {
             for upload in batch {
                 let result = tokio::select! {
                     () = cancel.cancelled() => {
-                        self.store.release_leases(self.kind).await?;
+                        self.store.release_leases(self.kind, self.latest()).await?;
                         return Ok(());
                     }
-                    result = self.target.deliver(&upload) => result,
+                    result = self.target.deliver(&upload) => self.unless_disk_is_away(result),
                 };
                 let situation = Situation {
                     now: clock::now(),
@@ -101,11 +105,11 @@ impl Lane {
                 }
             }
             if let Some(pause) = pause {
-                self.store.release_leases(self.kind).await?;
+                self.store.release_leases(self.kind, self.latest()).await?;
                 tokio::select! {
                     () = cancel.cancelled() => return Ok(()),
                     () = tokio::time::sleep(pause) => {}
-                    () = self.poke.poked() => debug!(target = %self.kind, "pause ended early"),
+                    () = self.poke.poked() => self.hurry().await?,
                 }
                 self.status.update_target(self.kind, |target| target.paused_until = None);
             }
@@ -116,6 +120,10 @@ impl Lane {
     async fn wait_for_work(&mut self, cancel: &CancellationToken) -> Result<bool, StoreError> {
         let wait = match self.store.next_due(self.kind).await? {
             Some(at) => {
+                if at > self.latest() {
+                    self.store.release_leases(self.kind, self.latest()).await?;
+                    return Ok(true);
+                }
                 let ms = u64::try_from(at.0.saturating_sub(clock::now().0)).unwrap_or(0);
                 Duration::from_millis(ms.saturating_add(1)).min(LOOK_AGAIN)
             }
@@ -125,15 +133,45 @@ impl Lane {
         tokio::select! {
             () = cancel.cancelled() => Ok(false),
             changed = self.due.changed() => Ok(changed.is_ok()),
-            () = self.poke.poked() => Ok(true),
+            () = self.poke.poked() => {
+                self.hurry().await?;
+                Ok(true)
+            }
             () = tokio::time::sleep_until(until) => Ok(true),
+        }
+    }
+
+    /// Nothing waits longer than this.
+    fn latest(&self) -> UnixMs {
+        let wait = self.config.retry_interval.max(WAIT_MAX);
+        clock::now().plus_ms(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX))
+    }
+
+    /// Someone wants a try now: what waits by itself waits no longer.
+    async fn hurry(&self) -> Result<(), StoreError> {
+        debug!(target = %self.kind, "waiting ended early");
+        self.store.release_leases(self.kind, clock::now()).await
+    }
+
+    /// While the disk with the pictures is not mounted, no picture is given up because its file is not there.
+    fn unless_disk_is_away(&self, result: Result<(), TargetError>) -> Result<(), TargetError> {
+        match result {
+            Err(TargetError::Unreadable { .. }) if !self.store.is_there() => Err(TargetError::Busy {
+                message: format!("{} is away; is the disk mounted?", self.store.root().display()),
+                retry_after: None,
+            }),
+            result => result,
         }
     }
 
     /// Writes down what an attempt led to, and tells the dashboard.
     async fn settle(&mut self, upload: &DueUpload, decision: &Decision) -> Result<(), StoreError> {
-        self.store.settle(upload, decision.settlement.clone()).await?;
         let file = &upload.filename;
+        if !self.store.settle(upload, decision.settlement.clone()).await? {
+            debug!(%file, target = %self.kind, "deleted or settled while it was being sent");
+            self.show(decision, None);
+            return Ok(());
+        }
         let (state, error) = match &decision.settlement {
             Settlement::Delivered { .. } => {
                 info!(%file, target = %self.kind, attempts = upload.attempts + 1, "delivered");

@@ -82,7 +82,7 @@ impl Auth {
             && !is_usable_hash(hash.reveal())
         {
             return Err("WEB_PASSWORD_HASH: not an Argon2 hash this program accepts (the value is hidden); accepted is \
-                        a PHC string beginning with $argon2id$, with at most m=131072, t=10, p=16"
+                        a PHC string beginning with $argon2id$, with at most m=131072, t=10, p=8"
                 .to_owned());
         }
         let code = match config.access {

@@ -156,5 +156,6 @@ pub(super) fn report(report: &Report) -> Value {
         "kept": {"owed": report.kept.owed, "dead": report.kept.dead, "protected": report.kept.protected},
         "before": report.before.rfc3339(),
         "before_ms": report.before.0,
+        "refused": report.refused,
     })
 }

@@ -1,6 +1,6 @@
 //! The dashboard: pages, JSON API, live events, health and metrics, behind one gate.
 //!
-//! [`routes`] is the table of everything that is served and who may have it; [`guard`] enforces it before any handler
+//! [`routes`] is the table of everything that is served and who may have it; the gate enforces it before any handler
 //! runs. One worker serves all; whatever takes time (database, disk, hashing, pictures) is on the blocking pool.
 
 mod account;

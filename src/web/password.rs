@@ -24,7 +24,7 @@ const MEMORY_KIB_MAX: u32 = 128 * 1024;
 const PASSES_MAX: u32 = 10;
 
 /// As [`MEMORY_KIB_MAX`], for the lanes.
-const LANES_MAX: u32 = 16;
+const LANES_MAX: u32 = 8;
 
 /// Characters a password has at least.
 const LENGTH_MIN: usize = 8;

@@ -1,8 +1,24 @@
 //! Stories of the whole program and of its parts against real peers.
+
 #![allow(clippy::unwrap_used, reason = "clippy.toml allows it in test functions, not in their helpers")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "clippy.toml allows it in test functions, not in their helpers"
+)]
 
 mod config;
 mod demo_receiver;
 mod demo_rtsp;
 mod deploy;
+mod e2e_capture;
+mod e2e_commands;
+mod e2e_crash;
+mod e2e_faults;
+mod e2e_idle;
+mod e2e_offline;
 mod gpio_pishim;
+mod store_crash;
+mod support;
+mod targets;
+mod web;

@@ -1,0 +1,175 @@
+//! What the tests of the store share: a directory that lies in memory where the machine has one, and small real pictures.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+use super::{Image, NewImage, Store, TriggerId};
+use crate::media::frame::Frame;
+use crate::media::{exif, jpeg};
+use crate::model::{CameraKey, Cause, ImageId, TargetKind, Trigger, UnixMs, UploadState};
+
+/// 2027-01-15T08:00:00Z: later than this version, for retention's sake.
+pub(crate) const T0: i64 = 1_800_000_000_000;
+
+/// Owed to the one target.
+pub(crate) const OWED: &[(TargetKind, UploadState)] = &[(TargetKind::Api, UploadState::Pending)];
+
+/// The one target is switched off.
+pub(crate) const SKIPPED: &[(TargetKind, UploadState)] = &[(TargetKind::Api, UploadState::Skipped)];
+
+/// A directory for pictures and database.
+pub(crate) struct Place(TempDir);
+
+impl Place {
+    pub(crate) fn new() -> Self {
+        // There fsync costs nothing; elsewhere the tests are only slower.
+        Self(tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap())
+    }
+
+    pub(crate) fn images(&self) -> PathBuf {
+        self.0.path().join("images")
+    }
+
+    pub(crate) fn database(&self) -> PathBuf {
+        self.0.path().join("x.db")
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// A store that owes every picture.
+    pub(crate) fn open(&self) -> Store {
+        self.open_owing(OWED)
+    }
+
+    pub(crate) fn open_owing(&self, targets: &[(TargetKind, UploadState)]) -> Store {
+        Store::open(&self.images(), &self.database(), targets).unwrap()
+    }
+
+    /// A connection of its own, beside the store's.
+    pub(crate) fn sql(&self) -> Connection {
+        Connection::open(self.database()).unwrap()
+    }
+
+    /// Every file below the picture directory, hidden folders apart, in order.
+    pub(crate) fn pictures(&self) -> Vec<String> {
+        files_below(&self.images(), |folder| !folder.starts_with('.'))
+    }
+
+    /// Every file in one hidden folder.
+    pub(crate) fn hidden(&self, folder: &str) -> Vec<String> {
+        files_below(&self.images().join(folder), |_| true)
+    }
+}
+
+fn files_below(root: &Path, wanted: impl Fn(&str) -> bool) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(root).unwrap().map(Result::unwrap) {
+        let name = entry.file_name().into_string().unwrap();
+        if entry.path().is_dir() && wanted(&name) {
+            let below = std::fs::read_dir(entry.path()).unwrap().map(Result::unwrap);
+            found.extend(below.map(|file| format!("{name}/{}", file.file_name().into_string().unwrap())));
+        } else if entry.path().is_file() && !name.starts_with('.') {
+            found.push(name);
+        }
+    }
+    found.sort();
+    found
+}
+
+pub(crate) fn camera(key: &str) -> CameraKey {
+    CameraKey::parse(key).unwrap()
+}
+
+/// A contact that closed at `edge_ms`.
+pub(crate) fn trigger(key: &str, edge_ms: i64) -> Trigger {
+    Trigger { camera: camera(key), cause: Cause::Gpio, at: Instant::now(), edge_at: UnixMs(edge_ms) }
+}
+
+/// A small JPEG that carries the facts of `trigger`.
+pub(crate) fn jpeg_of(trigger: &Trigger, id: ImageId, frame_offset_ms: i64) -> Vec<u8> {
+    let frame = Frame {
+        width: 16,
+        height: 16,
+        y: vec![90; 256],
+        u: vec![128; 64],
+        v: vec![128; 64],
+        is_full_range: true,
+    };
+    let facts = exif::Facts {
+        id,
+        camera: trigger.camera.clone(),
+        label: "Entry".to_owned(),
+        cause: trigger.cause,
+        edge_at: trigger.edge_at,
+        frame_offset_ms: Some(frame_offset_ms),
+        utc_offset_s: 0,
+    };
+    jpeg::encode(&frame, &facts).unwrap()
+}
+
+/// A picture that answers `trigger`.
+pub(crate) fn picture(trigger: &Trigger, row: TriggerId, id: ImageId, frame_offset_ms: i64) -> NewImage {
+    NewImage {
+        id,
+        trigger: row,
+        camera: trigger.camera.clone(),
+        cause: trigger.cause,
+        edge_at: trigger.edge_at,
+        edge: trigger.at,
+        frame_offset_ms: Some(frame_offset_ms),
+        width: 16,
+        height: 16,
+        jpeg: jpeg_of(trigger, id, frame_offset_ms),
+    }
+}
+
+/// A trigger and its picture, recorded.
+pub(crate) async fn take(store: &Store, key: &str, edge_ms: i64) -> Image {
+    let trigger = trigger(key, edge_ms);
+    let row = store.begin_trigger(&trigger).await.unwrap();
+    store.record(picture(&trigger, row, ImageId::random(), 0)).await.unwrap()
+}
+
+/// The tallies as they should be, counted anew.
+pub(crate) fn recount(c: &Connection) -> BTreeMap<(String, String), i64> {
+    counts(
+        c,
+        "select camera, outcome, count(*) from triggers where outcome is not null group by 1, 2
+         union all select camera, 'images', count(*) from images where state = 'present' group by 1
+         union all select camera, 'bytes', sum(bytes) from images where state = 'present' group by 1
+         union all select target, 'upload:' || state, count(*) from uploads group by 1, 2",
+    )
+}
+
+/// The tallies as they are kept, those of nothing left out.
+pub(crate) fn tallies(c: &Connection) -> BTreeMap<(String, String), i64> {
+    counts(c, "select subject, what, value from tallies where value <> 0")
+}
+
+fn counts(c: &Connection, sql: &str) -> BTreeMap<(String, String), i64> {
+    let mut statement = c.prepare_cached(sql).unwrap();
+    let rows = statement.query_map([], |row| Ok(((row.get(0)?, row.get(1)?), row.get(2)?))).unwrap();
+    rows.map(Result::unwrap).collect()
+}
+
+/// Folder and database say the same: every row has its file, every file its row, every tally its count, and nothing is
+/// owed of a picture that is not there.
+pub(crate) fn assert_in_order(place: &Place) {
+    let c = place.sql();
+    assert_eq!(tallies(&c), recount(&c));
+    let mut statement = c.prepare("select path from images where state = 'present' order by path").unwrap();
+    let rows: Vec<String> = statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    assert_eq!(rows, place.pictures());
+    assert_eq!(place.hidden(".incoming"), Vec::<String>::new());
+    let count = |sql: &str| c.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+    let owed_of_nothing = "select count(*) from uploads join images on images.id = image_id
+                           where uploads.state = 'pending' and images.state <> 'present'";
+    assert_eq!(count(owed_of_nothing), 0);
+    assert_eq!(count("select count(*) from images where state = 'deleting'"), 0);
+}

@@ -1,0 +1,6 @@
+//! The dashboard's server over real HTTP on loopback: who may have what, and what they get.
+
+mod access;
+mod content;
+mod harness;
+mod live;

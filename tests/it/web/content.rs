@@ -1,0 +1,327 @@
+//! What is served to those who may have it.
+
+use std::collections::BTreeSet;
+
+use camera_capture::model::{Cause, Trigger, UnixMs};
+use camera_capture::store::Settlement;
+use camera_capture::web::routes::ROUTES;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::harness::{dashboard, grey, key, raw};
+
+const AT: UnixMs = UnixMs(1_698_765_432_250);
+
+#[tokio::test]
+async fn the_description_names_every_route_and_no_other() {
+    let description: Value = serde_json::from_str(include_str!("../../../web/openapi.json")).unwrap();
+    let mut described = BTreeSet::new();
+    for (path, methods) in description["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            let is_public = operation["security"].as_array().is_some_and(Vec::is_empty);
+            described.insert((path.clone(), method.to_uppercase(), is_public));
+        }
+    }
+    let served: BTreeSet<_> = ROUTES
+        .iter()
+        .map(|route| {
+            let is_public = route.access == camera_capture::web::routes::Access::Public;
+            (route.path.to_owned(), route.method.to_string(), is_public)
+        })
+        .collect();
+    assert_eq!(described, served);
+    let dashboard = dashboard().await;
+    assert_eq!(dashboard.browser().await.get("/api/openapi.json").await.json(), description);
+}
+
+#[tokio::test]
+async fn pages_and_their_assets_are_served_and_revalidated() {
+    let dashboard = dashboard().await;
+    let browser = dashboard.browser().await;
+    for (path, kind) in [
+        ("/", "text/html; charset=utf-8"),
+        ("/login", "text/html; charset=utf-8"),
+        ("/app.js", "text/javascript; charset=utf-8"),
+        ("/login.js", "text/javascript; charset=utf-8"),
+        ("/app.css", "text/css; charset=utf-8"),
+        ("/icon.svg", "image/svg+xml"),
+    ] {
+        let answer = browser.get(path).await;
+        assert_eq!((answer.status, answer.header("content-type")), (200, kind), "{path}");
+        let again = browser.get_with(path, &[("if-none-match", answer.header("etag"))]).await;
+        assert_eq!((again.status, again.body.len()), (304, 0), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_picture_is_listed_with_everything_the_contract_names() {
+    let dashboard = dashboard().await;
+    let image = dashboard.record("r1", AT).await;
+    let page = dashboard.browser().await.get("/api/images").await.json();
+    let expected = json!({
+        "id": image.id.to_string(),
+        "filename": "r1_1698765432.jpg",
+        "camera": "r1",
+        "taken_at": "2023-10-31T15:17:12.238Z",
+        "taken_at_ms": 1_698_765_432_238_i64,
+        "cause": "gpio",
+        "frame_offset_ms": -12,
+        "width": 64,
+        "height": 48,
+        "bytes": image.bytes,
+        "sha256": camera_capture::model::hex(&image.sha256),
+        "protected": false,
+        "uploads": [
+            {"target": "api", "state": "pending", "attempts": 0, "last_error": null, "delivered_at": null},
+        ],
+    });
+    assert_eq!(page, json!({"images": [expected], "next_cursor": null}));
+}
+
+#[tokio::test]
+async fn lists_are_filtered_and_paged_without_gaps_or_repeats() {
+    let dashboard = dashboard().await;
+    for n in 0..7 {
+        dashboard.record(if n % 2 == 0 { "r1" } else { "r2" }, AT.plus_ms(n * 1000)).await;
+    }
+    let browser = dashboard.browser().await;
+    for (list, items) in [("/api/images", "images"), ("/api/events", "events")] {
+        let mut seen = Vec::new();
+        let mut path = format!("{list}?limit=3");
+        loop {
+            let page = browser.get(&path).await.json();
+            seen.extend(page[items].as_array().unwrap().iter().map(|item| item["id"].clone()));
+            let Some(cursor) = page["next_cursor"].as_str() else { break };
+            path = format!("{list}?limit=3&cursor={cursor}");
+        }
+        let all = browser.get(list).await.json();
+        let all: Vec<_> = all[items].as_array().unwrap().iter().map(|item| item["id"].clone()).collect();
+        assert_eq!((seen.len(), &seen), (7, &all));
+    }
+    let count = async |query: &str| {
+        let page = browser.get(&format!("/api/images?{query}")).await.json();
+        page["images"].as_array().unwrap().len()
+    };
+    assert_eq!(count("camera=r2").await, 3);
+    assert_eq!(count("camera=r9").await, 0);
+    assert_eq!(count("state=pending").await, 7);
+    assert_eq!(count("state=dead").await, 0);
+    assert_eq!(count("from=2023-10-31T15:17:14Z").await, 5);
+    assert_eq!(count("from=2023-10-31T15:17:14Z&to=1698765435000").await, 1);
+    for query in
+        ["limit=0", "limit=x", "state=lost&state=dead", "camera=../x", "from=noon", "cursor=1", "shoe=1"]
+    {
+        assert_eq!(browser.get(&format!("/api/images?{query}")).await.status, 400, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn the_ledger_shows_failures_with_their_reason_and_open_triggers() {
+    let dashboard = dashboard().await;
+    let trigger = |ms| Trigger {
+        camera: key("r1"),
+        cause: Cause::Gpio,
+        at: std::time::Instant::now(),
+        edge_at: AT.plus_ms(ms),
+    };
+    dashboard.record("r1", AT).await;
+    let failed = dashboard.store.begin_trigger(&trigger(1000)).await.unwrap();
+    dashboard.store.fail_trigger(failed, "the camera was away").await.unwrap();
+    dashboard.store.begin_trigger(&trigger(2000)).await.unwrap();
+    let browser = dashboard.browser().await;
+    let events = browser.get("/api/events").await.json()["events"].clone();
+    let told: Vec<_> = (0..3).map(|n| (&events[n]["outcome"], &events[n]["reason"])).collect();
+    let null = &Value::Null;
+    assert_eq!(
+        told,
+        [(null, null), (&json!("failed"), &json!("the camera was away")), (&json!("captured"), null)]
+    );
+    assert_eq!(events[2]["images"][0]["filename"], "r1_1698765432.jpg");
+    let failures = browser.get("/api/events?outcome=failed").await.json();
+    assert_eq!(failures["events"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_picture_is_served_whole_in_part_and_not_twice() {
+    let dashboard = dashboard().await;
+    let image = dashboard.record_frame("r1", AT, grey(640, 480)).await;
+    let browser = dashboard.browser().await;
+    let path = "/api/images/r1_1698765432.jpg";
+    let on_disk = std::fs::read(dashboard.store.path_of(&image)).unwrap();
+    let whole = browser.get(path).await;
+    assert_eq!((whole.status, whole.header("content-type")), (200, "image/jpeg"));
+    assert_eq!(whole.body, on_disk);
+    assert!(whole.header("cache-control").starts_with("private"));
+    assert!(whole.header("content-security-policy").contains("sandbox"));
+    let etag = whole.header("etag").to_owned();
+    assert_eq!(etag, format!("\"{}\"", camera_capture::model::hex(&image.sha256)));
+    assert_eq!(browser.get_with(path, &[("if-none-match", &etag)]).await.status, 304);
+    assert_eq!(browser.get_with(path, &[("if-none-match", "\"other\"")]).await.status, 200);
+
+    let part = browser.get_with(path, &[("range", "bytes=2-11")]).await;
+    assert_eq!((part.status, part.body.as_slice()), (206, &on_disk[2..12]));
+    assert_eq!(part.header("content-range"), format!("bytes 2-11/{}", on_disk.len()));
+    let end = browser.get_with(path, &[("range", "bytes=-2")]).await;
+    assert_eq!((end.status, end.body.as_slice()), (206, &[0xff, 0xd9][..]));
+    let beyond = browser.get_with(path, &[("range", "bytes=99999999-")]).await;
+    assert_eq!(beyond.status, 416);
+    assert_eq!(beyond.header("content-range"), format!("bytes */{}", on_disk.len()));
+    let stale = browser.get_with(path, &[("range", "bytes=2-11"), ("if-range", "\"other\"")]).await;
+    assert_eq!((stale.status, stale.body.len()), (200, on_disk.len()));
+
+    let thumbnail = browser.get(&format!("{path}?thumb=1")).await;
+    assert_eq!(thumbnail.status, 200);
+    assert_ne!(thumbnail.header("etag"), etag);
+    let (width, _) = camera_capture::media::jpeg::inspect(&thumbnail.body).unwrap();
+    assert_eq!(width, 320);
+}
+
+#[tokio::test]
+async fn no_path_reaches_a_file_that_is_no_picture() {
+    let dashboard = dashboard().await;
+    let image = dashboard.record("r1", AT).await;
+    let linked = dashboard.record("r2", AT).await;
+    let secret = dashboard.dir.path().join("secret.txt");
+    std::fs::write(&secret, "TOP-SECRET").unwrap();
+    std::fs::write(dashboard.store.root().join("r1_1698765499.jpg"), "TOP-SECRET").unwrap();
+    let link = dashboard.store.path_of(&linked);
+    std::fs::remove_file(&link).unwrap();
+    std::os::unix::fs::symlink(&secret, &link).unwrap();
+    let browser = dashboard.browser().await;
+    let headers = format!("Host: {}\r\nCookie: {}\r\n", dashboard.addr, browser.cookie);
+    let relative = image.path.to_string_lossy().into_owned();
+    let long = "a".repeat(300);
+    for name in [
+        "../secret.txt",
+        "..%2fsecret.txt",
+        "%2e%2e%2fsecret.txt",
+        "%252e%252e%252fsecret.txt",
+        "..%5csecret.txt",
+        "..\\secret.txt",
+        "....//secret.txt",
+        "%2fetc%2fpasswd",
+        "/etc/passwd",
+        "//etc/passwd",
+        "r1_1698765432.jpg%00",
+        "r1_1698765432.jpg%00.txt",
+        "r1_1698765432.jpg/../../secret.txt",
+        "r1_1698765432.jpg%2f..%2f..%2fsecret.txt",
+        "r1_1698765432.JPG",
+        "R1_1698765432.jpg",
+        " r1_1698765432.jpg",
+        "r1_1698765432.part",
+        "r1_1698765499.jpg",
+        "r2_1698765432.jpg",
+        "r2_1698765432.jpg?thumb=1",
+        ".",
+        "..",
+        "%",
+        "%ff%fe",
+        relative.as_str(),
+        long.as_str(),
+    ] {
+        let target = format!("/api/images/{name}");
+        let answer = raw(dashboard.addr, target.as_bytes(), &headers).await;
+        let status = answer.split(' ').nth(1).unwrap_or_default();
+        assert!(matches!(status, "404" | "400"), "{name}: {answer}");
+        assert!(!answer.contains("TOP-SECRET") && !answer.contains("root:"), "{name}: {answer}");
+    }
+    let answer = raw(dashboard.addr, b"/api/images/r1_\x001698765432.jpg", &headers).await;
+    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+    assert_eq!(browser.get("/api/images/r1_1698765432.jpg").await.status, 200);
+}
+
+#[tokio::test]
+async fn pictures_that_are_owed_or_protected_are_not_deleted_by_mistake() {
+    let dashboard = dashboard().await;
+    let image = dashboard.record("r1", AT).await;
+    let file = dashboard.store.path_of(&image);
+    let browser = dashboard.browser().await;
+    let path = "/api/images/r1_1698765432.jpg";
+    let protect = format!("{path}/protect");
+    assert_eq!(browser.change(Method::DELETE, path, "").await.code(), "upload_owed");
+    let answer = browser.post(&protect, r#"{"protected": true}"#).await;
+    assert_eq!(answer.json()["protected"], true);
+    let forced = format!("{path}?force=true");
+    assert_eq!(browser.change(Method::DELETE, &forced, "").await.code(), "protected");
+    assert!(file.exists());
+    browser.post(&protect, r#"{"protected": false}"#).await;
+    assert_eq!(browser.change(Method::DELETE, &forced, "").await.status, 204);
+    assert!(!file.exists());
+    assert_eq!(browser.get(path).await.status, 404);
+    assert_eq!(browser.change(Method::DELETE, path, "").await.status, 404);
+    assert_eq!(browser.post(&protect, r#"{"protected": true}"#).await.status, 404);
+}
+
+#[tokio::test]
+async fn what_was_put_aside_is_owed_again_at_a_wish() {
+    let dashboard = dashboard().await;
+    dashboard.record("r1", AT).await;
+    let now = camera_capture::clock::now();
+    let target = camera_capture::model::TargetKind::Api;
+    let due = dashboard.store.claim_due(target, now, now.plus_ms(1000), 1).await.unwrap();
+    let refused = Settlement::Dead { error: "422 no plate found".to_owned() };
+    dashboard.store.settle(&due[0], refused).await.unwrap();
+    let browser = dashboard.browser().await;
+    let listed = browser.get("/api/images?state=dead").await.json();
+    assert_eq!(listed["images"][0]["uploads"][0]["last_error"], "422 no plate found");
+    let answer = browser.post("/api/images/r1_1698765432.jpg/retry", "").await;
+    assert_eq!(answer.json()["uploads"][0]["state"], "pending");
+}
+
+#[tokio::test]
+async fn the_status_shows_each_part_and_the_last_picture_after_a_restart() {
+    let dashboard = dashboard().await;
+    dashboard.record("r1", AT).await;
+    dashboard.status.raise("storage", "the disk is full; free some space".to_owned());
+    let browser = dashboard.browser().await;
+    let status = browser.get("/api/status").await.json();
+    assert_eq!(status["cameras"][0]["key"], "r1");
+    assert_eq!(status["cameras"][0]["state"], "connecting");
+    assert_eq!(status["cameras"][0]["last_image"]["url"], "/api/images/r1_1698765432.jpg");
+    assert_eq!(status["cameras"][1]["last_image"], Value::Null);
+    assert_eq!(status["cameras"][2]["state"], "disabled");
+    assert_eq!(status["uploads"]["pending"], 1);
+    assert_eq!(status["demo"], false);
+    assert_eq!(status["alarms"][0]["message"], "the disk is full; free some space");
+    assert!(status["storage"]["free_bytes"].as_u64().unwrap() > 0);
+    let stats = browser.get("/api/stats").await.json();
+    assert_eq!(stats["total"]["captured"], 1);
+    assert_eq!(stats["cameras"]["r2"]["captured"], 0);
+    assert_eq!(stats["uploads"]["targets"]["api"]["pending"], 1);
+    let metrics = String::from_utf8(browser.get("/metrics").await.body).unwrap();
+    assert!(metrics.contains("camera_capture_triggers_total{camera=\"r1\",outcome=\"captured\"} 1\n"));
+}
+
+#[tokio::test]
+async fn health_names_failing_parts_and_nothing_else() {
+    let dashboard = dashboard().await;
+    let health = async || {
+        let answer = dashboard.send(Method::GET, "/health", &[], "").await;
+        (answer.status, answer.json())
+    };
+    assert_eq!(health().await, (200, json!({"status": "ok"})));
+    dashboard.status.raise("storage", "secret path /mnt/card is full".to_owned());
+    assert_eq!(health().await, (503, json!({"status": "failing", "failing": ["storage"]})));
+}
+
+#[tokio::test]
+async fn captures_of_unknown_and_disabled_cameras_are_refused_in_words() {
+    let dashboard = dashboard().await;
+    let browser = dashboard.browser().await;
+    let answer = browser.post("/api/capture/r9", "").await;
+    assert_eq!((answer.status, answer.code().as_str()), (404, "not_found"));
+    let answer = browser.post("/api/capture/r3", "").await;
+    assert_eq!((answer.status, answer.code().as_str()), (409, "disabled"));
+    assert_eq!(browser.get("/api/snapshot/r3").await.status, 409);
+    assert_eq!(browser.get("/api/snapshot/..%2fr1").await.status, 404);
+}
+
+#[tokio::test]
+async fn a_retention_run_reports_what_it_did() {
+    let dashboard = dashboard().await;
+    dashboard.record("r1", AT).await;
+    let report = dashboard.browser().await.post("/api/cleanup/run", "").await.json();
+    assert_eq!(report["deleted"], 0);
+    assert_eq!(report["kept"], json!({"owed": 1, "dead": 0, "protected": 0}));
+}

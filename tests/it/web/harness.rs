@@ -1,0 +1,336 @@
+//! A dashboard on a free port of loopback, with a store of its own, and a client that is no browser.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+use camera_capture::capture::Captures;
+use camera_capture::config::{
+    ActiveLevel, ApiTargetConfig, CameraConfig, Config, GpioBackend, GpioConfig, LogConfig, LogFormat,
+    RtspConfig, Secret, SourceConfig, StorageConfig, Transport, UploadConfig, WebAccess, WebConfig,
+};
+use camera_capture::gpio::{Level, Pin};
+use camera_capture::media::{exif, frame::Frame, jpeg};
+use camera_capture::model::{CameraKey, Cause, ImageId, TargetKind, Trigger, UnixMs, UploadState};
+use camera_capture::retention::RetentionTask;
+use camera_capture::status::Status;
+use camera_capture::store::{Image, NewImage, Store};
+use camera_capture::web::{self, Parts, auth};
+use reqwest::Method;
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio_util::sync::CancellationToken;
+
+/// The password of every dashboard that has one.
+pub(crate) const PASSWORD: &str = "correct horse battery";
+
+/// A dashboard, and what stands behind it.
+pub(crate) struct Dashboard {
+    pub(crate) addr: SocketAddr,
+    pub(crate) store: Store,
+    pub(crate) status: Status,
+    pub(crate) cancel: CancellationToken,
+    pub(crate) setup_code: Option<String>,
+    pub(crate) server: tokio::task::JoinHandle<std::io::Result<()>>,
+    /// What was done to simulated lines.
+    pub(crate) simulated: Arc<Mutex<Vec<(Pin, Level)>>>,
+    pub(crate) dir: tempfile::TempDir,
+    client: reqwest::Client,
+}
+
+impl Drop for Dashboard {
+    fn drop(&mut self) {
+        self.cancel.cancel();
+    }
+}
+
+/// A browser that is logged in.
+#[derive(Clone)]
+pub(crate) struct Browser {
+    pub(crate) addr: SocketAddr,
+    pub(crate) cookie: String,
+    pub(crate) csrf: String,
+    client: reqwest::Client,
+}
+
+/// An answer, read to its end.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: reqwest::header::HeaderMap,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Answer {
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("{self:?}"))
+    }
+
+    pub(crate) fn code(&self) -> String {
+        self.json()["error"]["code"].as_str().unwrap_or_default().to_owned()
+    }
+}
+
+pub(crate) fn key(text: &str) -> CameraKey {
+    CameraKey::parse(text).unwrap()
+}
+
+/// The hash of [`PASSWORD`], made once for all tests.
+pub(crate) fn password_hash() -> String {
+    static HASH: OnceLock<String> = OnceLock::new();
+    HASH.get_or_init(|| auth::hash_password(PASSWORD).unwrap()).clone()
+}
+
+pub(crate) fn client_from(address: IpAddr) -> reqwest::Client {
+    // Another test may have been first.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+        .local_address(address)
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .timeout(Duration::from_secs(60))
+        .build()
+        .unwrap()
+}
+
+pub(crate) fn client() -> reqwest::Client {
+    client_from([127, 0, 0, 1].into())
+}
+
+pub(crate) fn config(dir: &Path, access: WebAccess) -> Config {
+    let camera = |number: u8, label: &str, enabled: bool| CameraConfig {
+        number,
+        key: key(&format!("r{number}")),
+        label: label.to_owned(),
+        enabled,
+        source: enabled.then(|| {
+            SourceConfig::Rtsp(RtspConfig {
+                url: "rtsp://127.0.0.1:9/".parse().unwrap(),
+                credentials: None,
+                transport: Transport::Tcp,
+            })
+        }),
+        offsets_ms: vec![0],
+        pin: Some(17 + number),
+    };
+    Config {
+        cameras: vec![camera(1, "Entry", true), camera(2, "Exit", true), camera(3, "Auxiliary", false)],
+        gpio: GpioConfig {
+            enabled: true,
+            trigger_enabled: true,
+            backend: GpioBackend::Sim,
+            active: ActiveLevel::Low,
+            bounce: Duration::from_millis(300),
+            chip: None,
+        },
+        upload: UploadConfig {
+            enabled: true,
+            background: true,
+            prefetch: 100,
+            retry_interval: Duration::from_secs(60),
+            check_interval: Duration::from_secs(60),
+            api: Some(ApiTargetConfig {
+                url: Secret::new("http://127.0.0.1:9/".parse().unwrap()),
+                field_name: "file".to_owned(),
+                headers: Vec::new(),
+            }),
+        },
+        storage: StorageConfig {
+            images: dir.join("images"),
+            database: dir.join("camera-capture.db"),
+            retention_days: 120,
+            cleanup_interval: Duration::from_secs(86_400),
+            max_bytes: None,
+            min_free_bytes: None,
+        },
+        web: WebConfig { bind: "127.0.0.1:0".parse().unwrap(), access, password_hash: None },
+        log: LogConfig { filter: "info".to_owned(), format: LogFormat::Text },
+    }
+}
+
+/// A dashboard with [`PASSWORD`] set.
+pub(crate) async fn dashboard() -> Dashboard {
+    start(WebAccess::Password, Some(password_hash())).await
+}
+
+/// A dashboard whose password is `hash`, if there is one.
+pub(crate) async fn start(access: WebAccess, hash: Option<String>) -> Dashboard {
+    let dir = tempfile::tempdir().unwrap();
+    let config = Arc::new(config(dir.path(), access));
+    let targets = [(TargetKind::Api, UploadState::Pending)];
+    let store = Store::open(&config.storage.images, &config.storage.database, &targets).unwrap();
+    if let Some(hash) = hash {
+        store.set_password_hash(auth::PASSWORD_KEY, hash).await.unwrap();
+    }
+    let status = Status::new(&config);
+    // No camera runs: whoever asks for a picture is told that the program is shutting down.
+    let (captures, _) = Captures::new(&config, &store, &status);
+    let cancel = CancellationToken::new();
+    let (mut retention_task, retention) = RetentionTask::new(&store, &config.storage, &status);
+    let stop = cancel.clone();
+    tokio::spawn(async move { retention_task.run(&stop).await });
+    let simulated = Arc::new(Mutex::new(Vec::new()));
+    let lines = Arc::clone(&simulated);
+    let bound = web::bind(Parts {
+        config,
+        store: store.clone(),
+        status: status.clone(),
+        captures,
+        retention,
+        sim: Some(Arc::new(move |pin, level| lines.lock().unwrap().push((pin, level)))),
+        wake_uploads: Arc::new(|| {}),
+        cancel: cancel.clone(),
+    })
+    .unwrap();
+    let addr = bound.addr();
+    let setup_code = bound.setup_code().await.unwrap();
+    let server = tokio::spawn(bound.run());
+    Dashboard { addr, store, status, cancel, setup_code, server, simulated, dir, client: client() }
+}
+
+impl Dashboard {
+    /// One request without a session.
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Answer {
+        send(&self.client, self.addr, method, path, headers, body).await
+    }
+
+    pub(crate) async fn log_in(&self, password: &str) -> Answer {
+        self.log_in_from(&self.client, password).await
+    }
+
+    pub(crate) async fn log_in_from(&self, client: &reqwest::Client, password: &str) -> Answer {
+        let body = serde_json::json!({ "password": password }).to_string();
+        send(client, self.addr, Method::POST, "/api/login", &[("content-type", "application/json")], &body)
+            .await
+    }
+
+    /// A browser that is logged in.
+    pub(crate) async fn browser(&self) -> Browser {
+        let answer = self.log_in(PASSWORD).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        Browser::of(self.addr, &answer)
+    }
+
+    /// Stores a picture as a capture does: ledger, file, row, upload.
+    pub(crate) async fn record(&self, camera: &str, edge_at: UnixMs) -> Image {
+        self.record_frame(camera, edge_at, grey(64, 48)).await
+    }
+
+    pub(crate) async fn record_frame(&self, camera: &str, edge_at: UnixMs, frame: Frame) -> Image {
+        let (id, camera, edge) = (ImageId::random(), key(camera), Instant::now());
+        let trigger = Trigger { camera: camera.clone(), cause: Cause::Gpio, at: edge, edge_at };
+        let trigger = self.store.begin_trigger(&trigger).await.unwrap();
+        let facts = exif::Facts {
+            id,
+            camera: camera.clone(),
+            label: "Entry".to_owned(),
+            cause: Cause::Gpio,
+            edge_at,
+            frame_offset_ms: Some(-12),
+            utc_offset_s: 0,
+        };
+        let new = NewImage {
+            id,
+            trigger,
+            camera,
+            cause: Cause::Gpio,
+            edge_at,
+            edge,
+            frame_offset_ms: Some(-12),
+            width: frame.width as u32,
+            height: frame.height as u32,
+            jpeg: jpeg::encode(&frame, &facts).unwrap(),
+        };
+        self.store.record(new).await.unwrap()
+    }
+}
+
+impl Browser {
+    /// What a browser keeps of the answer to a log-in.
+    pub(crate) fn of(addr: SocketAddr, answer: &Answer) -> Self {
+        let cookie = answer.header("set-cookie").split(';').next().unwrap().to_owned();
+        let csrf = answer.json()["csrf_token"].as_str().unwrap().to_owned();
+        Self { addr, cookie, csrf, client: client() }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.get_with(path, &[]).await
+    }
+
+    pub(crate) async fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+        let headers: Vec<_> = headers.iter().copied().chain([("cookie", self.cookie.as_str())]).collect();
+        send(&self.client, self.addr, Method::GET, path, &headers, "").await
+    }
+
+    /// A change, as the page's script sends it.
+    pub(crate) async fn change(&self, method: Method, path: &str, body: &str) -> Answer {
+        let origin = format!("http://{}", self.addr);
+        let headers = [
+            ("cookie", self.cookie.as_str()),
+            ("x-csrf-token", self.csrf.as_str()),
+            ("origin", origin.as_str()),
+            ("sec-fetch-site", "same-origin"),
+            ("content-type", "application/json"),
+        ];
+        send(&self.client, self.addr, method, path, &headers, body).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &str) -> Answer {
+        self.change(Method::POST, path, body).await
+    }
+
+    /// The live events, from now on.
+    pub(crate) async fn stream(&self) -> reqwest::Response {
+        let url = format!("http://{}/api/stream", self.addr);
+        self.client.get(url).header("cookie", &self.cookie).send().await.unwrap()
+    }
+}
+
+pub(crate) async fn send(
+    client: &reqwest::Client,
+    addr: SocketAddr,
+    method: Method,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Answer {
+    let mut request = client.request(method, format!("http://{addr}{path}"));
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    if !body.is_empty() {
+        request = request.body(body.to_owned());
+    }
+    let response = request.send().await.unwrap();
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    Answer { status, headers, body: response.bytes().await.unwrap().to_vec() }
+}
+
+/// A request whose first line no decent client would send. Returns the whole answer as text.
+pub(crate) async fn raw(addr: SocketAddr, target: &[u8], headers: &str) -> String {
+    let mut connection = tokio::net::TcpStream::connect(addr).await.unwrap();
+    let mut request = b"GET ".to_vec();
+    request.extend_from_slice(target);
+    request.extend_from_slice(format!(" HTTP/1.1\r\n{headers}Connection: close\r\n\r\n").as_bytes());
+    connection.write_all(&request).await.unwrap();
+    let mut answer = Vec::new();
+    connection.read_to_end(&mut answer).await.unwrap();
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+pub(crate) fn grey(width: usize, height: usize) -> Frame {
+    let chroma = vec![128; width.div_ceil(2) * height.div_ceil(2)];
+    let y = (0..width * height).map(|n| (n % 251) as u8).collect();
+    Frame { width, height, y, u: chroma.clone(), v: chroma, is_full_range: true }
+}

@@ -1,0 +1,46 @@
+"""Machine-readable time code, drawn into video frames.
+
+A frame carries a 64-bit word as two rows of 32 black and white squares, once at the top and once at the bottom:
+
+    8 bits   loop length in seconds
+   40 bits   instant shown by the frame, milliseconds of Unix time modulo the loop length
+   16 bits   CRC-16/CCITT of the 48 bits above
+
+A square is a fortieth of the picture's width, so the word survives H.264 and JPEG at any sensible quality. The two
+copies differ when a picture was stitched from two instants: torn, or decoded without its reference.
+
+The reader is in the program's own demonstration (src/demo/framecode.rs): two implementations that must agree.
+"""
+import numpy as np
+
+COLUMNS = 32       # squares in a row
+GRID = 40          # the picture is this many squares wide
+LEFT = 4           # squares to the left of the first column
+BLACK, WHITE, SURROUND = 20, 230, 60
+
+
+def crc16(value48):
+    crc = 0xFFFF
+    for byte in value48.to_bytes(6, "big"):
+        crc ^= byte << 8
+        for _ in range(8):
+            crc = ((crc << 1) ^ 0x1021) & 0xFFFF if crc & 0x8000 else (crc << 1) & 0xFFFF
+    return crc
+
+
+def word(instant_ms, loop_s):
+    value = (loop_s << 40) | (instant_ms % (loop_s * 1000))
+    return (value << 16) | crc16(value)
+
+
+def draw(luma, instant_ms, loop_s):
+    """Draw the word into a luma plane (numpy uint8, height x width), in place."""
+    height, width = luma.shape
+    side = width // GRID
+    bits = word(instant_ms, loop_s)
+    rows = np.array([[(bits >> (63 - (r * COLUMNS + c))) & 1 for c in range(COLUMNS)] for r in range(2)], dtype=np.uint8)
+    tile = np.where(np.kron(rows, np.ones((side, side), dtype=np.uint8)) == 1, WHITE, BLACK).astype(np.uint8)
+    for top in (side // 2, height - side // 2 - 2 * side):
+        # A dark frame around the squares keeps bright neighbours from bleeding in.
+        luma[top - side // 4:top + 2 * side + side // 4, (LEFT - 1) * side:(LEFT + COLUMNS + 1) * side] = SURROUND
+        luma[top:top + 2 * side, LEFT * side:(LEFT + COLUMNS) * side] = tile

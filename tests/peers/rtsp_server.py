@@ -1,0 +1,340 @@
+#!/usr/bin/python3
+"""RTSP camera for tests, on GStreamer's RTSP server: nothing in it was written by those who wrote the client.
+
+Every frame shows, as a block code that can be read back from a JPEG (framecode.py), the wall-clock instant it stands
+for. The H.264 video is encoded once, by the ffmpeg program, into a loop of LOOP seconds and kept in a cache folder;
+frame i of the loop is sent when Unix time modulo LOOP is i / fps. Serving costs a few percent of a core, and a client
+joins in the middle of a group of pictures, as with a camera.
+
+When it serves, it prints one line on standard output: {"port": ..., "control_port": ...}. It ends when its standard
+input is closed, so it never outlives the test that started it. Faults are asked for on the control port, one line
+each, answered by "ok":
+
+    stall        no more frames; connections stay open
+    resume       undo stall
+    drop         close every client connection
+    gap N        leave out the next N access units (lost frames)
+    corrupt N    overwrite bytes in the middle of the next N access units
+    shift MS     RTP time stamps jump by MS milliseconds
+    clients      answer the number of connected clients
+"""
+import argparse
+import hashlib
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import gi
+gi.require_version("Gst", "1.0")
+gi.require_version("GstApp", "1.0")
+gi.require_version("GstRtsp", "1.0")
+gi.require_version("GstRtspServer", "1.0")
+from gi.repository import Gst, GstApp, GLib, GstRtsp, GstRtspServer  # noqa: E402,F401
+
+import framecode  # noqa: E402
+
+CAPS = "video/x-h264,stream-format=byte-stream,alignment=au"
+IDR, SPS, PPS, DELIMITER = 5, 7, 8, 9
+SECOND = 10**9
+
+
+def log(*words):
+    print(time.strftime("%H:%M:%S"), *words, file=sys.stderr, flush=True)
+
+
+def render(width, height, fps, loop_s):
+    """Yield I420 frames: a textured scene, a moving 'vehicle', sensor noise, the code."""
+    rng = np.random.default_rng(7)
+    coarse = rng.integers(0, 255, (height // 20 + 1, width // 20 + 1)).astype(np.float32)
+    scene = np.kron(coarse, np.ones((20, 20), dtype=np.float32))[:height, :width]
+    scene = (60 + scene * 0.4 + rng.normal(0, 6, (height, width))).clip(0, 255).astype(np.int16)
+    car_h, car_w = height // 3, width // 4
+    car = (120 + 60 * np.sin(np.arange(car_w) / 9)[None, :] + 30 * np.sin(np.arange(car_h) / 5)[:, None]
+           + rng.normal(0, 10, (car_h, car_w))).clip(0, 255).astype(np.int16)
+    noises = [rng.normal(0, 2, (height, width)).astype(np.int16) for _ in range(6)]
+    u = np.tile(np.linspace(110, 150, width // 2).astype(np.uint8), (height // 2, 1)).tobytes()
+    v = np.tile(np.linspace(140, 115, height // 2).astype(np.uint8)[:, None], (1, width // 2)).tobytes()
+    for i in range(fps * loop_s):
+        luma = scene.copy()
+        x = (i * 11) % (width - car_w)
+        luma[height // 3:height // 3 + car_h, x:x + car_w] = car
+        luma += np.roll(noises[int(rng.integers(0, len(noises)))], int(rng.integers(0, width)), axis=1)
+        luma = luma.clip(0, 255).astype(np.uint8)
+        framecode.draw(luma, i * 1000 // fps, loop_s)
+        yield luma.tobytes() + u + v
+
+
+def build_loop(a):
+    """Encode the loop unless it is cached; return the path of a Matroska file."""
+    x264 = f"keyint={a.gop}:min-keyint={a.gop}:scenecut=0:bframes={a.bframes}:b-adapt=0:threads=2"
+    encoder = ["-c:v", "libx264", "-preset", "veryfast", "-profile:v", a.profile, "-b:v", a.bitrate, "-maxrate", a.bitrate,
+               "-bufsize", a.bitrate, "-x264-params", x264]
+    key = hashlib.sha256(json.dumps([encoder, a.width, a.height, a.fps, a.loop, 4]).encode()).hexdigest()[:12]
+    path = os.path.join(a.cache, f"h264-{a.width}x{a.height}-{key}.mkv")
+    if os.path.exists(path):
+        return path
+    os.makedirs(a.cache, exist_ok=True)
+    log("encoding", path)
+    unfinished = f"{path}.{os.getpid()}.mkv"
+    ffmpeg = subprocess.Popen(
+        ["ffmpeg", "-v", "error", "-y", "-f", "rawvideo", "-pix_fmt", "yuv420p", "-s", f"{a.width}x{a.height}",
+         "-r", str(a.fps), "-i", "-", *encoder, unfinished], stdin=subprocess.PIPE)
+    for frame in render(a.width, a.height, a.fps, a.loop):
+        ffmpeg.stdin.write(frame)
+    ffmpeg.stdin.close()
+    if ffmpeg.wait():
+        raise SystemExit("ffmpeg failed")
+    os.rename(unfinished, path)
+    return path
+
+
+def nal_units(data):
+    """Split an Annex B byte string into NAL units without their start codes."""
+    return [unit for unit in re.split(rb"\x00\x00\x00?\x01", data) if unit]
+
+
+def kind(unit):
+    return unit[0] & 31
+
+
+def joined(units):
+    return b"".join(b"\0\0\0\1" + unit for unit in units)
+
+
+def load_loop(path):
+    """Return the access units in decoding order as [(ns from the loop's start, bytes)], and the parameter sets."""
+    pipe = Gst.parse_launch(f'filesrc location="{path}" ! matroskademux ! h264parse ! {CAPS} ! appsink name=s sync=false')
+    sink = pipe.get_by_name("s")
+    pipe.set_state(Gst.State.PLAYING)
+    units = []
+    while (sample := sink.emit("pull-sample")) is not None:
+        buffer = sample.get_buffer()
+        ok, mapped = buffer.map(Gst.MapFlags.READ)
+        units.append((buffer.pts, bytes(mapped.data)))
+        buffer.unmap(mapped)
+    pipe.set_state(Gst.State.NULL)
+    first = min(pts for pts, _ in units)
+    head = joined(u for u in nal_units(units[0][1]) if kind(u) in (SPS, PPS))
+
+    def as_cameras_send_it(data):
+        """Every IDR carries the parameter sets."""
+        nals = nal_units(data)
+        if not any(kind(u) == IDR for u in nals):
+            return data
+        return head + joined(u for u in nals if kind(u) not in (SPS, PPS, DELIMITER))
+    return [(pts - first, as_cameras_send_it(data)) for pts, data in units], head
+
+
+class Feed:
+    """Pushes the access units of the loop into the appsrc of one mount point."""
+
+    def __init__(self, path, units, head, a, faults):
+        self.path, self.units, self.head, self.a, self.faults = path, units, head, a, faults
+        # With B-frames a picture is sent before pictures that are shown earlier: an encoder can only do so this much
+        # after the instant it shows.
+        self.reorder_ns = max(0, *(pts - self.offset(i) for i, (pts, _) in enumerate(units)))
+
+    def offset(self, i):
+        return i * SECOND // self.a.fps
+
+    def attach(self, media):
+        src = media.get_element().get_by_name("src")
+        stop, started = threading.Event(), threading.Event()
+
+        def need(_src, _length):
+            if not started.is_set():
+                started.set()
+                threading.Thread(target=self.run, args=(src, stop), daemon=True).start()
+        src.connect("need-data", need)
+        media.connect("unprepared", lambda _media: stop.set())
+
+    def run(self, src, stop):
+        clock = src.get_clock()
+        while clock is None and not stop.is_set():
+            time.sleep(0.005)
+            clock = src.get_clock()
+        if clock is None:
+            return
+        count, loop_ns = len(self.units), self.a.loop * SECOND
+        delay = self.a.delay_ms * 10**6 + self.reorder_ns
+        # Running time of Unix time 0, fixed once so that RTP time stamps are regular.
+        zero = (clock.get_time() - src.get_base_time()) - time.time_ns()
+        turn, rest = divmod(time.time_ns(), loop_ns)
+        j = turn * count + rest * self.a.fps // SECOND + 1
+        first = True
+        log(self.path, "feed started")
+        while not stop.is_set():
+            turn, i = divmod(j, count)
+            pts, data = self.units[i]
+            due = turn * loop_ns + self.offset(i) + delay
+            wait = (due - time.time_ns()) / SECOND
+            if wait > 0:
+                time.sleep(wait)
+            j += 1
+            if self.faults["stall"]:
+                continue
+            if self.faults["gap"] > 0:
+                self.faults["gap"] -= 1
+                continue
+            if self.faults["corrupt"] > 0 and len(data) > 400:
+                self.faults["corrupt"] -= 1
+                k = len(data) // 2
+                data = data[:k] + bytes((x ^ 0x5A) | 1 for x in data[k:k + 64]) + data[k + 64:]
+            if first:
+                # Otherwise DESCRIBE would answer without sprop-parameter-sets.
+                first = False
+                if not data.startswith(self.head):
+                    data = self.head + data
+            buffer = Gst.Buffer.new_wrapped(data)
+            # The RTP time stamp follows the instant shown; the delay keeps it positive.
+            buffer.pts = max(0, turn * loop_ns + pts + zero + delay + self.faults["shift"] * 10**6)
+            buffer.duration = SECOND // self.a.fps
+            if src.emit("push-buffer", buffer) != Gst.FlowReturn.OK:
+                break
+        log(self.path, "feed ended")
+
+
+class Factory(GstRtspServer.RTSPMediaFactory):
+    def __init__(self, feed):
+        super().__init__()
+        self.feed = feed
+        self.set_shared(True)
+
+    def do_create_element(self, _url):
+        return Gst.parse_launch(f"( appsrc name=src is-live=true format=time do-timestamp=false max-bytes=0 caps={CAPS} ! "
+                                "rtph264pay config-interval=-1 aggregate-mode=zero-latency name=pay0 pt=96 )")
+
+    def do_configure(self, media):
+        self.feed.attach(media)
+
+
+def on_main_loop(work):
+    """Run work where GStreamer's server lives and return its result."""
+    result, done = [], threading.Event()
+
+    def run():
+        result.append(work())
+        done.set()
+        return False
+    GLib.idle_add(run)
+    done.wait(5)
+    return result[0] if result else None
+
+
+def obey(line, server, faults):
+    words = line.split()
+    if words in (["stall"], ["resume"]):
+        faults["stall"] = words[0] == "stall"
+    elif len(words) == 2 and words[0] in ("gap", "corrupt", "shift"):
+        faults[words[0]] = int(words[1])
+    elif words == ["drop"]:
+        on_main_loop(lambda: server.client_filter(lambda _server, _client: GstRtspServer.RTSPFilterResult.REMOVE))
+    elif words == ["clients"]:
+        return str(on_main_loop(lambda: len(server.client_filter(None) or [])))
+    else:
+        return "unknown"
+    return "ok"
+
+
+def control(listener, server, faults):
+    while True:
+        connection, _ = listener.accept()
+        with connection, connection.makefile("rw") as f:
+            for line in f:
+                f.write(obey(line, server, faults) + "\n")
+                f.flush()
+
+
+def protect(server, a):
+    token = GstRtspServer.RTSPToken()
+    token.set_string("media.factory.role", "user")
+    auth = GstRtspServer.RTSPAuth()
+    if a.auth == "basic":
+        auth.set_supported_methods(GstRtsp.RTSPAuthMethod.BASIC)
+        auth.add_basic(GstRtspServer.RTSPAuth.make_basic(a.user, a.password), token)
+    else:
+        auth.set_supported_methods(GstRtsp.RTSPAuthMethod.DIGEST)
+        auth.add_digest(a.user, a.password, token)
+    server.set_auth(auth)
+
+
+def permissions():
+    granted = GstRtspServer.RTSPPermissions()
+    granted.add_permission_for_role("user", "media.factory.access", True)
+    granted.add_permission_for_role("user", "media.factory.construct", True)
+    return granted
+
+
+def options():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--port", type=int, default=0, help="0: a free one")
+    p.add_argument("--control-port", type=int, default=0, help="0: a free one")
+    p.add_argument("--paths", default="r1", help="mount points, comma separated")
+    p.add_argument("--width", type=int, default=1920)
+    p.add_argument("--height", type=int, default=1080)
+    p.add_argument("--fps", type=int, default=25)
+    p.add_argument("--gop", type=int, default=50, help="frames; must divide loop * fps")
+    p.add_argument("--loop", type=int, default=20, help="seconds")
+    p.add_argument("--bitrate", default="4M")
+    p.add_argument("--profile", default="high", help="baseline, main or high")
+    p.add_argument("--bframes", type=int, default=0)
+    p.add_argument("--delay-ms", type=int, default=0, help="camera latency: from the instant shown to the first packet")
+    p.add_argument("--auth", choices=["none", "basic", "digest"], default="none")
+    p.add_argument("--user", default="cam")
+    p.add_argument("--password", default="secret")
+    p.add_argument("--protocols", default="tcp,udp", help="transports offered: tcp, udp or both")
+    p.add_argument("--cache", required=True, help="folder of the encoded loops")
+    p.add_argument("--encode-only", action="store_true")
+    a = p.parse_args()
+    if a.loop * a.fps % a.gop:
+        p.error("--gop must divide loop * fps")
+    return a
+
+
+def main():
+    a = options()
+    Gst.init(None)
+    loop_file = build_loop(a)
+    if a.encode_only:
+        return
+    units, head = load_loop(loop_file)
+    server = GstRtspServer.RTSPServer()
+    server.set_address("127.0.0.1")
+    server.set_service(str(a.port))
+    if a.auth != "none":
+        protect(server, a)
+    transports = dict(tcp=GstRtsp.RTSPLowerTrans.TCP, udp=GstRtsp.RTSPLowerTrans.UDP)
+    offered = GstRtsp.RTSPLowerTrans(0)
+    for name in a.protocols.split(","):
+        offered |= transports[name]
+    faults = dict(stall=False, gap=0, corrupt=0, shift=0)
+    for path in a.paths.split(","):
+        factory = Factory(Feed(path, units, head, a, faults))
+        factory.set_protocols(offered)
+        factory.set_latency(0)
+        if a.auth != "none":
+            factory.set_permissions(permissions())
+        server.get_mount_points().add_factory("/" + path, factory)
+    if not server.attach(None):
+        raise SystemExit(f"cannot listen on port {a.port}")
+    listener = socket.create_server(("127.0.0.1", a.control_port))
+    loop = GLib.MainLoop()
+    GLib.timeout_add_seconds(5, lambda: bool(server.get_session_pool().cleanup()) or True)
+    threading.Thread(target=control, args=(listener, server, faults), daemon=True).start()
+
+    def until_closed():
+        sys.stdin.buffer.read()
+        GLib.idle_add(loop.quit)
+    threading.Thread(target=until_closed, daemon=True).start()
+    print(json.dumps(dict(port=server.get_bound_port(), control_port=listener.getsockname()[1])), flush=True)
+    loop.run()
+
+
+if __name__ == "__main__":
+    main()
