@@ -5,13 +5,12 @@
 //! and the picture is stored only when the row is durable.
 
 use std::collections::HashMap;
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, error, info, info_span, warn};
@@ -25,6 +24,7 @@ use crate::model::{CameraKey, Cause, ImageId, Trigger};
 use crate::source::{FrameRequest, FrameRequests, NoFrame, Source};
 use crate::status::{CameraState, Event, Status};
 use crate::store::{Image, NewImage, Store, StoreError, TriggerId};
+use crate::workers::Workers;
 
 /// A frame waits this long for a session that is reconnecting. A barrier stays open about eight seconds; a picture
 /// taken after five shows the next car.
@@ -35,9 +35,6 @@ const MAILBOX: usize = 8;
 
 /// Frame requests of one camera under way: eight captures of at most nine frames each.
 const REQUESTS: usize = 72;
-
-/// Decoding at the same time; more would only make each picture later.
-const DECODERS_MAX: usize = 2;
 
 /// Pause before a camera that broke is contacted again.
 const RECONNECT: Backoff = Backoff { base: Duration::from_secs(1), cap: Duration::from_secs(15) };
@@ -79,7 +76,7 @@ struct Order {
 #[derive(Clone)]
 pub struct Captures {
     cameras: Arc<HashMap<CameraKey, Option<Mailbox>>>,
-    decoders: Arc<Semaphore>,
+    workers: Workers,
 }
 
 #[derive(Clone)]
@@ -107,7 +104,7 @@ pub struct Capture {
 #[derive(Clone)]
 struct Worker {
     frames: mpsc::Sender<FrameRequest>,
-    decoders: Arc<Semaphore>,
+    workers: Workers,
     store: Store,
     status: Status,
 }
@@ -133,8 +130,7 @@ struct Picture {
 impl Captures {
     /// The handle, and the two tasks of every enabled camera.
     pub fn new(config: &Config, store: &Store, status: &Status) -> (Self, Vec<(Camera, Capture)>) {
-        let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        let decoders = Arc::new(Semaphore::new(cores.min(DECODERS_MAX)));
+        let workers = Workers::start();
         let mut cameras = HashMap::new();
         let mut tasks = Vec::new();
         for camera in &config.cameras {
@@ -144,7 +140,7 @@ impl Captures {
                 let (frames, frame_receiver) = mpsc::channel(REQUESTS);
                 let worker = Worker {
                     frames: frames.clone(),
-                    decoders: Arc::clone(&decoders),
+                    workers: workers.clone(),
                     store: store.clone(),
                     status: status.clone(),
                 };
@@ -161,7 +157,7 @@ impl Captures {
             });
             cameras.insert(camera.key.clone(), mailbox);
         }
-        (Self { cameras: Arc::new(cameras), decoders }, tasks)
+        (Self { cameras: Arc::new(cameras), workers }, tasks)
     }
 
     /// Hands a trigger to its camera without waiting. The error gives it back with the reason.
@@ -187,12 +183,11 @@ impl Captures {
     pub async fn snapshot(&self, camera: &CameraKey) -> Result<Vec<u8>, CaptureError> {
         let mailbox = self.mailbox(camera)?;
         let excerpt = request(&mailbox.frames, Instant::now()).await?;
-        let (jpeg, _) =
-            on_pool(&self.decoders, move || match decode::picture(&excerpt).map_err(no_frame)? {
-                decode::Picture::Frame(frame) => jpeg::encode_plain(&frame).map_err(no_frame),
-                decode::Picture::Jpeg(jpeg) => Ok(jpeg),
-            })
-            .await?;
+        let jpeg = heavy(&self.workers, move || match decode::picture(&excerpt).map_err(no_frame)? {
+            decode::Picture::Frame(frame) => jpeg::encode_plain(&frame).map_err(no_frame),
+            decode::Picture::Jpeg(jpeg) => Ok(jpeg),
+        })
+        .await?;
         Ok(jpeg)
     }
 
@@ -344,7 +339,7 @@ impl Worker {
             frame_offset_ms: Some(frame_offset_ms),
             utc_offset_s: clock::utc_offset_s(trigger.edge_at),
         };
-        let (picture, _) = on_pool(&self.decoders, move || encode(&excerpt, &facts, frame_offset_ms)).await?;
+        let picture = heavy(&self.workers, move || encode(&excerpt, &facts, frame_offset_ms)).await?;
         Ok((id, Picture { stages: Stages { wait, ..picture.stages }, ..picture }))
     }
 
@@ -474,21 +469,12 @@ fn no_frame(error: impl std::fmt::Display) -> CaptureError {
     CaptureError::NoFrame(error.to_string())
 }
 
-/// Runs heavy work on the blocking pool, as many at a time as there are permits. Returns how long it waited for one.
-async fn on_pool<T: Send + 'static>(
-    permits: &Arc<Semaphore>,
+/// Does heavy work on the worker threads.
+async fn heavy<T: Send + 'static>(
+    workers: &Workers,
     work: impl FnOnce() -> Result<T, CaptureError> + Send + 'static,
-) -> Result<(T, Duration), CaptureError> {
-    let began = Instant::now();
-    let permit = Arc::clone(permits).acquire_owned().await.map_err(|_| CaptureError::Stopping)?;
-    let waited = began.elapsed();
-    let done = tokio::task::spawn_blocking(move || {
-        let _permit = permit;
-        work()
-    });
-    let value =
-        done.await.map_err(|_| CaptureError::NoFrame("the decoder failed unexpectedly".to_owned()))??;
-    Ok((value, waited))
+) -> Result<T, CaptureError> {
+    workers.run(work).await.map_err(|failed| CaptureError::NoFrame(failed.to_string()))?
 }
 
 fn ms(duration: Duration) -> u64 {

@@ -30,3 +30,4 @@ pub mod target;
 pub mod trigger;
 pub mod upload;
 pub mod web;
+pub mod workers;

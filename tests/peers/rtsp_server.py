@@ -39,9 +39,28 @@ from gi.repository import Gst, GstApp, GLib, GstRtsp, GstRtspServer  # noqa: E40
 
 import framecode  # noqa: E402
 
-CAPS = "video/x-h264,stream-format=byte-stream,alignment=au"
-IDR, SPS, PPS, DELIMITER = 5, 7, 8, 9
 SECOND = 10**9
+
+
+class Codec:
+    """How a stream is parsed and sent, and which NAL unit types matter in it (ITU-T H.264 table 7-1, H.265 table 7-1)."""
+
+    def __init__(self, parser, caps, payloader, idr=(), parameter_sets=(), delimiter=None, shift=0, mask=0):
+        self.parser, self.caps, self.payloader = parser, caps, payloader
+        self.idr, self.parameter_sets, self.delimiter = idr, parameter_sets, delimiter
+        self.shift, self.mask = shift, mask
+
+    def kind(self, unit):
+        return (unit[0] >> self.shift) & self.mask
+
+
+CODECS = dict(
+    h264=Codec("h264parse", "video/x-h264,stream-format=byte-stream,alignment=au",
+               "rtph264pay config-interval=-1 aggregate-mode=zero-latency", (5,), (7, 8), 9, 0, 31),
+    h265=Codec("h265parse", "video/x-h265,stream-format=byte-stream,alignment=au",
+               "rtph265pay config-interval=-1 aggregate-mode=zero-latency", (19, 20, 21), (32, 33, 34), 35, 1, 63),
+    mjpeg=Codec("jpegparse", "image/jpeg", "rtpjpegpay"),
+)
 
 
 def log(*words):
@@ -70,13 +89,24 @@ def render(width, height, fps, loop_s):
         yield luma.tobytes() + u + v
 
 
+def encoder_of(a):
+    """What ffmpeg is told to encode with."""
+    if a.codec == "mjpeg":
+        return ["-c:v", "mjpeg", "-q:v", "10", "-pix_fmt", "yuvj420p", "-huffman", "default"]
+    common = f"keyint={a.gop}:min-keyint={a.gop}:scenecut=0:bframes={a.bframes}:b-adapt=0"
+    if a.codec == "h265":
+        x265 = f"{common}:open-gop=0:rc-lookahead=5:lookahead-slices=1:log-level=error"
+        return ["-c:v", "libx265", "-preset", "ultrafast", "-b:v", a.bitrate, "-x265-params", x265]
+    x264 = f"{common}:threads=2" + (f":slices={a.slices}" if a.slices > 1 else "") + (":tff=1" if a.interlaced else "")
+    return ["-c:v", "libx264", "-preset", "veryfast", "-profile:v", a.profile, "-b:v", a.bitrate, "-maxrate", a.bitrate,
+            "-bufsize", a.bitrate, "-x264-params", x264]
+
+
 def build_loop(a):
     """Encode the loop unless it is cached; return the path of a Matroska file."""
-    x264 = f"keyint={a.gop}:min-keyint={a.gop}:scenecut=0:bframes={a.bframes}:b-adapt=0:threads=2"
-    encoder = ["-c:v", "libx264", "-preset", "veryfast", "-profile:v", a.profile, "-b:v", a.bitrate, "-maxrate", a.bitrate,
-               "-bufsize", a.bitrate, "-x264-params", x264]
+    encoder = encoder_of(a)
     key = hashlib.sha256(json.dumps([encoder, a.width, a.height, a.fps, a.loop, 4]).encode()).hexdigest()[:12]
-    path = os.path.join(a.cache, f"h264-{a.width}x{a.height}-{key}.mkv")
+    path = os.path.join(a.cache, f"{a.codec}-{a.width}x{a.height}-{key}.mkv")
     if os.path.exists(path):
         return path
     os.makedirs(a.cache, exist_ok=True)
@@ -99,17 +129,14 @@ def nal_units(data):
     return [unit for unit in re.split(rb"\x00\x00\x00?\x01", data) if unit]
 
 
-def kind(unit):
-    return unit[0] & 31
-
-
 def joined(units):
     return b"".join(b"\0\0\0\1" + unit for unit in units)
 
 
-def load_loop(path):
+def load_loop(path, codec):
     """Return the access units in decoding order as [(ns from the loop's start, bytes)], and the parameter sets."""
-    pipe = Gst.parse_launch(f'filesrc location="{path}" ! matroskademux ! h264parse ! {CAPS} ! appsink name=s sync=false')
+    pipe = Gst.parse_launch(f'filesrc location="{path}" ! matroskademux ! {codec.parser} ! {codec.caps} ! '
+                            "appsink name=s sync=false")
     sink = pipe.get_by_name("s")
     pipe.set_state(Gst.State.PLAYING)
     units = []
@@ -120,14 +147,16 @@ def load_loop(path):
         buffer.unmap(mapped)
     pipe.set_state(Gst.State.NULL)
     first = min(pts for pts, _ in units)
-    head = joined(u for u in nal_units(units[0][1]) if kind(u) in (SPS, PPS))
+    if not codec.idr:
+        return [(pts - first, data) for pts, data in units], b""
+    head = joined(u for u in nal_units(units[0][1]) if codec.kind(u) in codec.parameter_sets)
 
     def as_cameras_send_it(data):
         """Every IDR carries the parameter sets."""
         nals = nal_units(data)
-        if not any(kind(u) == IDR for u in nals):
+        if not any(codec.kind(u) in codec.idr for u in nals):
             return data
-        return head + joined(u for u in nals if kind(u) not in (SPS, PPS, DELIMITER))
+        return head + joined(u for u in nals if codec.kind(u) not in (*codec.parameter_sets, codec.delimiter))
     return [(pts - first, as_cameras_send_it(data)) for pts, data in units], head
 
 
@@ -207,8 +236,10 @@ class Factory(GstRtspServer.RTSPMediaFactory):
         self.set_shared(True)
 
     def do_create_element(self, _url):
-        return Gst.parse_launch(f"( appsrc name=src is-live=true format=time do-timestamp=false max-bytes=0 caps={CAPS} ! "
-                                "rtph264pay config-interval=-1 aggregate-mode=zero-latency name=pay0 pt=96 )")
+        a, codec = self.feed.a, CODECS[self.feed.a.codec]
+        size = f",width={a.width},height={a.height},framerate={a.fps}/1" if a.codec == "mjpeg" else ""
+        return Gst.parse_launch("( appsrc name=src is-live=true format=time do-timestamp=false max-bytes=0 "
+                                f"caps={codec.caps}{size} ! {codec.payloader} name=pay0 pt=96 )")
 
     def do_configure(self, media):
         self.feed.attach(media)
@@ -276,6 +307,7 @@ def options():
     p.add_argument("--port", type=int, default=0, help="0: a free one")
     p.add_argument("--control-port", type=int, default=0, help="0: a free one")
     p.add_argument("--paths", default="r1", help="mount points, comma separated")
+    p.add_argument("--codec", choices=sorted(CODECS), default="h264")
     p.add_argument("--width", type=int, default=1920)
     p.add_argument("--height", type=int, default=1080)
     p.add_argument("--fps", type=int, default=25)
@@ -284,6 +316,8 @@ def options():
     p.add_argument("--bitrate", default="4M")
     p.add_argument("--profile", default="high", help="baseline, main or high")
     p.add_argument("--bframes", type=int, default=0)
+    p.add_argument("--slices", type=int, default=1)
+    p.add_argument("--interlaced", action="store_true")
     p.add_argument("--delay-ms", type=int, default=0, help="camera latency: from the instant shown to the first packet")
     p.add_argument("--auth", choices=["none", "basic", "digest"], default="none")
     p.add_argument("--user", default="cam")
@@ -303,7 +337,7 @@ def main():
     loop_file = build_loop(a)
     if a.encode_only:
         return
-    units, head = load_loop(loop_file)
+    units, head = load_loop(loop_file, CODECS[a.codec])
     server = GstRtspServer.RTSPServer()
     server.set_address("127.0.0.1")
     server.set_service(str(a.port))

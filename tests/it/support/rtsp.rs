@@ -16,7 +16,7 @@ const CHECK: &str = "import gi, numpy, shutil\n\
     gi.require_version('GstRtspServer', '1.0')\n\
     from gi.repository import Gst, GstRtspServer\n\
     Gst.init(None)\n\
-    for name in ('rtph264pay', 'h264parse', 'matroskademux', 'appsrc'):\n\
+    for name in ('rtph264pay', 'rtph265pay', 'rtpjpegpay', 'h264parse', 'h265parse', 'jpegparse', 'matroskademux', 'appsrc'):\n\
     \x20   assert Gst.ElementFactory.find(name), 'GStreamer has no ' + name\n\
     assert shutil.which('ffmpeg'), 'there is no ffmpeg'";
 
@@ -44,13 +44,15 @@ pub(crate) struct Video {
     pub(crate) height: u32,
     pub(crate) gop: u32,
     pub(crate) bitrate: &'static str,
+    /// More words for `rtsp_server.py`: codec, profile and so on.
+    pub(crate) options: &'static [&'static str],
 }
 
 /// What parking cameras send: 1080p25, a keyframe every two seconds.
-pub(crate) const FULL_HD: Video = Video { width: 1920, height: 1080, gop: 50, bitrate: "4M" };
+pub(crate) const FULL_HD: Video = Video { width: 1920, height: 1080, gop: 50, bitrate: "4M", options: &[] };
 
 /// Cheap, where the size does not matter.
-pub(crate) const SMALL: Video = Video { width: 640, height: 360, gop: 25, bitrate: "1M" };
+pub(crate) const SMALL: Video = Video { width: 640, height: 360, gop: 25, bitrate: "1M", options: &[] };
 
 /// A running server; ends with this value.
 pub(crate) struct RtspPeer {
@@ -92,7 +94,8 @@ impl RtspPeer {
             .arg(loops())
             .args(["--port", &port.to_string(), "--paths", &paths.join(",")])
             .args(["--width", &video.width.to_string(), "--height", &video.height.to_string()])
-            .args(["--gop", &video.gop.to_string(), "--bitrate", video.bitrate, "--user", USER]);
+            .args(["--gop", &video.gop.to_string(), "--bitrate", video.bitrate, "--user", USER])
+            .args(video.options);
         match auth {
             Auth::None => &mut command,
             Auth::Basic { password } => command.args(["--auth", "basic", "--password", password]),
