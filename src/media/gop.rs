@@ -60,6 +60,12 @@ pub struct Gops {
     reach: Duration,
     units: VecDeque<AccessUnit>,
     bytes: usize,
+    /// RTP time and instant of the unit that is shown last.
+    last_shown: Option<(i64, Instant)>,
+    /// Up to this instant everything has come; see [`Self::settled`].
+    settled: Option<Instant>,
+    /// Units have come that are shown before an earlier one: there are B-frames.
+    is_reordered: bool,
     /// The current group outgrew the limits or lost packets; nothing is kept until the next IDR.
     waits_for_idr: bool,
 }
@@ -67,7 +73,17 @@ pub struct Gops {
 impl Gops {
     /// An empty buffer that keeps at least the current group, and older ones as far as `reach` needs them.
     pub fn new(codec: Codec, limits: Limits, reach: Duration) -> Self {
-        Self { codec, limits, reach, units: VecDeque::new(), bytes: 0, waits_for_idr: false }
+        Self {
+            codec,
+            limits,
+            reach,
+            units: VecDeque::new(),
+            bytes: 0,
+            last_shown: None,
+            settled: None,
+            is_reordered: false,
+            waits_for_idr: false,
+        }
     }
 
     /// Appends a unit. Units before the first IDR are of no use and are dropped.
@@ -76,6 +92,13 @@ impl Gops {
             self.waits_for_idr = false;
         } else if self.units.is_empty() || self.waits_for_idr {
             return;
+        }
+        match self.last_shown {
+            Some((rtp_ns, _)) if unit.rtp_ns < rtp_ns => self.is_reordered = true,
+            last_shown => {
+                self.settled = last_shown.map(|(_, instant)| instant);
+                self.last_shown = Some((unit.rtp_ns, unit.instant));
+            }
         }
         self.bytes += unit.data.len();
         self.units.push_back(unit);
@@ -86,6 +109,7 @@ impl Gops {
     pub fn clear(&mut self) {
         self.units.clear();
         self.bytes = 0;
+        (self.last_shown, self.settled) = (None, None);
     }
 
     /// Packets were lost: what follows refers to what is missing, so nothing is kept until the next IDR. What came
@@ -99,9 +123,15 @@ impl Gops {
         !self.units.is_empty()
     }
 
-    /// The instant of the newest picture.
-    pub fn newest(&self) -> Option<Instant> {
-        self.units.iter().map(|unit| unit.instant).max()
+    /// For an instant up to this one no nearer picture can come any more.
+    ///
+    /// That is the newest picture; with B-frames, which come after the picture they are shown before, the one that was
+    /// the newest before it.
+    pub fn settled(&self) -> Option<Instant> {
+        if self.units.is_empty() {
+            return None;
+        }
+        if self.is_reordered { self.settled } else { self.last_shown.map(|(_, instant)| instant) }
     }
 
     /// What a decoder needs to show the picture taken nearest to `at`; `None` while nothing is kept.
@@ -214,9 +244,24 @@ mod tests {
         let mut gops = filled(start, 20, 50);
         gops.break_off();
         (20..50).for_each(|i| gops.push(unit(start, i, 50, 10)));
-        assert_eq!(gops.newest(), Some(start + Duration::from_millis(19 * 40)));
+        assert_eq!(gops.settled(), Some(start + Duration::from_millis(19 * 40)));
         gops.push(unit(start, 50, 50, 10));
-        assert_eq!(gops.newest(), Some(start + Duration::from_millis(50 * 40)));
+        assert_eq!(gops.settled(), Some(start + Duration::from_millis(50 * 40)));
+    }
+
+    #[test]
+    fn with_b_frames_an_instant_is_settled_when_the_next_reference_has_come() {
+        let start = Instant::now();
+        let mut gops = Gops::new(Codec::H264, LIMITS, Duration::from_secs(1));
+        let mut settled = Vec::new();
+        for shown in [0, 3, 1, 2, 6, 4, 5, 9] {
+            gops.push(unit(start, shown, 50, 10));
+            settled.push(gops.settled().map(|at| at.duration_since(start).as_millis() / 40));
+        }
+        let unknown_yet = [Some(0), Some(3)];
+        assert_eq!(settled[..2], unknown_yet, "before the first B-frame nobody knows of them");
+        assert_eq!(settled[2..], [Some(0), Some(0), Some(3), Some(3), Some(3), Some(6)]);
+        assert_eq!(gops.nearest(start + Duration::from_millis(45)).unwrap().wanted_rtp_ns, 40_000_000);
     }
 
     proptest! {

@@ -50,10 +50,10 @@ impl FrameRequests {
         }
     }
 
-    /// Answers what can be answered: a request whose instant lies at or before the newest frame gets the nearest one.
+    /// Answers what can be answered: a request for an instant to which no nearer frame can come gets the nearest one.
     pub fn answer(&mut self, gops: &Gops) {
-        let Some(newest) = gops.newest() else { return };
-        for request in self.waiting.extract_if(.., |request| request.at <= newest) {
+        let Some(settled) = gops.settled() else { return };
+        for request in self.waiting.extract_if(.., |request| request.at <= settled) {
             let answer = gops.nearest(request.at).ok_or_else(|| NoFrame("no frame is buffered".to_owned()));
             // Nobody waits for the answer any more: fine.
             let _ = request.reply.send(answer);

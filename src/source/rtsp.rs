@@ -132,9 +132,11 @@ impl Rtsp {
         let mut session = Session::describe(self.config.url.clone(), options).await.map_err(explain)?;
         let video: Vec<&str> =
             session.streams().iter().filter(|s| s.media() == "video").map(|s| s.encoding_name()).collect();
-        let Some(index) =
-            session.streams().iter().position(|s| s.media() == "video" && s.encoding_name() == "h264")
-        else {
+        let usable = |s: &retina::client::Stream| {
+            codec(s.encoding_name()).filter(|_| matches!(s.media(), "video" | "image"))
+        };
+        let found = session.streams().iter().enumerate().find_map(|(i, stream)| Some((i, usable(stream)?)));
+        let Some((index, codec)) = found else {
             return Err(SourceError { message: self.wrong_codec(&video), is_refusal: true });
         };
         let transport = match self.config.transport {
