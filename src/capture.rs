@@ -387,9 +387,6 @@ impl Worker {
             bytes = image.bytes,
             "captured"
         );
-        self.status.update_camera(&image.camera, |camera| {
-            camera.last_image = Some((image.filename.to_string(), image.taken_at));
-        });
         self.status.publish(Event::Image(Box::new(image.clone())));
         Ok(image)
     }

@@ -19,7 +19,7 @@ use crate::config::{Config, GpioBackend};
 use crate::model::{TargetKind, UploadState};
 use crate::retention::{Retention, RetentionTask};
 use crate::status::Status;
-use crate::store::{ImageQuery, Store};
+use crate::store::Store;
 use crate::supervise::{Supervisor, Task};
 use crate::systemd;
 use crate::target::Target;
@@ -190,7 +190,6 @@ pub async fn run(config: Config, on_ready: OnReady) -> anyhow::Result<()> {
     let _ownership = store.own()?;
     store.reconcile().await.context("put the picture directory and the database in order")?;
     let status = Status::new(&config);
-    show_last_images(&config, &store, &status).await?;
 
     let (intake, sessions, work) =
         (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
@@ -260,18 +259,6 @@ pub fn announce(address: SocketAddr) {
     // Nobody may read it; the log has it too.
     let _ = writeln!(std::io::stdout(), "dashboard: http://{shown}/");
     info!(%address, "dashboard listens");
-}
-
-async fn show_last_images(config: &Config, store: &Store, status: &Status) -> anyhow::Result<()> {
-    for camera in &config.cameras {
-        let query = ImageQuery { camera: Some(camera.key.clone()), limit: 1, ..ImageQuery::default() };
-        if let Some(image) = store.images(query).await?.items.into_iter().next() {
-            status.update_camera(&camera.key, |known| {
-                known.last_image = Some((image.filename.to_string(), image.taken_at));
-            });
-        }
-    }
-    Ok(())
 }
 
 /// SIGTERM or SIGINT. A second one ends the process at once, for a person who will not wait.

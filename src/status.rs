@@ -71,8 +71,6 @@ pub struct CameraStatus {
     pub state: CameraState,
     /// What is wrong, and what to do; `None` while nothing is.
     pub last_error: Option<String>,
-    /// Name and time of its newest picture.
-    pub last_image: Option<(String, UnixMs)>,
     /// What its stream is like, once one was open.
     pub stream: Option<StreamInfo>,
 }
@@ -358,7 +356,6 @@ impl CameraStatus {
             enabled: config.enabled,
             state: if config.enabled { CameraState::Connecting } else { CameraState::Disabled },
             last_error: None,
-            last_image: None,
             stream: None,
         }
     }

@@ -304,7 +304,7 @@ function renderStorage(storage) {
 }
 
 function renderFoot() {
-  const up = known.status.uptime_s;
+  const up = known.status.uptime;
   const running = up < 60 ? "less than a minute" : up < 3600 ? plural(Math.floor(up / 60), "minute") : up < 172800 ? plural(Math.floor(up / 3600), "hour") : plural(Math.floor(up / 86400), "day");
   $("foot").textContent = `camera-capture ${known.status.version}, running for ${running}. Times are shown in ${zone}${zone === "UTC" ? "" : "; hold the pointer over one for UTC"}.`;
 }

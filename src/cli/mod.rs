@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use crate::chain::chain;
-use crate::config::{Config, Env, LogConfig, LogFormat, Problems};
+use crate::config::{Config, Env, LogConfig, LogFormat};
 use crate::daemon;
 use crate::retention;
 use crate::trigger;
@@ -30,49 +30,44 @@ const BAD_CONFIGURATION: u8 = 78;
 pub fn run(args: Args) -> ExitCode {
     // One provider for all connections; installing it twice is harmless.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    if let Mode::Demo { dir } = args.mode {
-        return done(demo::run(dir));
+    let env_file = args.env_file;
+    match args.mode {
+        Mode::Demo { dir } => done(demo::run(dir).map(|()| true)),
+        Mode::Daemon => configured(env_file, |config| serve(config).map(|()| true)),
+        Mode::TestCapture { keys } => configured(env_file, |config| doctor::run(&config, &keys)),
+        Mode::TestGpio { seconds } => {
+            configured(env_file, |config| test_gpio(&config, seconds).map(|()| true))
+        }
+        Mode::CleanupNow { dry_run } => configured(env_file, |config| cleanup(&config, dry_run)),
+        Mode::SetPassword { stdin } => {
+            configured(env_file, |config| password::run(&config, stdin).map(|()| true))
+        }
+        Mode::CheckConfig => configured(env_file, |config| {
+            say(&config.describe());
+            Ok(true)
+        }),
     }
-    let config = match configuration(args.env_file) {
-        Ok(config) => config,
+}
+
+/// Does `work` with the configuration, or says everything that is wrong with that. What looks suspicious goes to
+/// standard error.
+fn configured(env_file: Option<PathBuf>, work: impl FnOnce(Config) -> anyhow::Result<bool>) -> ExitCode {
+    match Env::load(env_file.as_deref()).and_then(|env| Config::parse(&env)) {
+        Ok((config, warnings)) => {
+            for warning in warnings {
+                say_error(&format!("warning: {warning}"));
+            }
+            done(work(config))
+        }
         Err(problems) => {
             say_error(&problems.to_string());
-            return ExitCode::from(BAD_CONFIGURATION);
+            ExitCode::from(BAD_CONFIGURATION)
         }
-    };
-    match args.mode {
-        Mode::Demo { .. } => ExitCode::from(FAILED),
-        Mode::CheckConfig => {
-            say(&config.describe());
-            ExitCode::SUCCESS
-        }
-        Mode::Daemon => {
-            start_log(&config.log);
-            done(runtime().and_then(|runtime| {
-                runtime.block_on(Box::pin(daemon::run(config, Box::new(daemon::announce))))
-            }))
-        }
-        Mode::TestCapture { keys } => done_if(doctor::run(&config, &keys)),
-        Mode::TestGpio { seconds } => done(test_gpio(&config, seconds)),
-        Mode::CleanupNow { dry_run } => done_if(cleanup(&config, dry_run)),
-        Mode::SetPassword { stdin } => done(password::run(&config, stdin)),
     }
 }
 
-/// Reads the configuration and says on standard error what looks suspicious.
-fn configuration(env_file: Option<PathBuf>) -> Result<Config, Problems> {
-    let (config, warnings) = Config::parse(&Env::load(env_file.as_deref())?)?;
-    for warning in warnings {
-        say_error(&format!("warning: {warning}"));
-    }
-    Ok(config)
-}
-
-fn done(result: anyhow::Result<()>) -> ExitCode {
-    done_if(result.map(|()| true))
-}
-
-fn done_if(result: anyhow::Result<bool>) -> ExitCode {
+/// The exit status of something asked for: `Ok(false)` is a failure that has been told already.
+fn done(result: anyhow::Result<bool>) -> ExitCode {
     match result {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(FAILED),
@@ -81,6 +76,11 @@ fn done_if(result: anyhow::Result<bool>) -> ExitCode {
             ExitCode::from(FAILED)
         }
     }
+}
+
+fn serve(config: Config) -> anyhow::Result<()> {
+    start_log(&config.log);
+    runtime()?.block_on(Box::pin(daemon::run(config, Box::new(daemon::announce))))
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {

@@ -26,7 +26,7 @@ pub(super) async fn status(state: web::Data<State>) -> Result<HttpResponse, ApiE
     let targets: Vec<Value> = state.status.targets().iter().map(shape::target).collect();
     Ok(HttpResponse::Ok().json(json!({
         "version": env!("CARGO_PKG_VERSION"),
-        "uptime_s": state.status.uptime().as_secs(),
+        "uptime": state.status.uptime().as_secs(),
         "online": state.status.is_online(),
         "gpio": shape::gpio(&state.status.gpio()),
         "simulated": state.sim.is_some(),
