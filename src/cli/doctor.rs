@@ -15,7 +15,7 @@ use crate::config::{CameraConfig, Config, RtspConfig, SourceConfig};
 use crate::media::gop::Excerpt;
 use crate::media::{decode, jpeg};
 use crate::model::{CameraKey, FileName};
-use crate::source::{FrameRequest, FrameRequests, Source};
+use crate::source::{FrameRequest, Request, Requests, Source};
 use crate::status::{Status, StreamInfo};
 
 /// How long a camera may take until its first picture, a keyframe every eight seconds included.
@@ -78,7 +78,7 @@ async fn test(config: &Config, mut camera: CameraConfig, folder: &Path) -> anyho
         None => "unknown".to_owned(),
     };
     let (sender, receiver) = mpsc::channel(1);
-    let mut requests = FrameRequests::new(receiver);
+    let mut requests = Requests::new(receiver);
     let began = Instant::now();
     let session = source.serve(&mut requests);
     let look = async {
@@ -122,9 +122,12 @@ async fn test(config: &Config, mut camera: CameraConfig, folder: &Path) -> anyho
     Ok(verdict.trim_end().to_owned())
 }
 
-async fn ask(sender: &mpsc::Sender<FrameRequest>, at: Instant, limit: Duration) -> anyhow::Result<Excerpt> {
+async fn ask(sender: &mpsc::Sender<Request>, at: Instant, limit: Duration) -> anyhow::Result<Excerpt> {
     let (reply, answer) = oneshot::channel();
-    sender.send(FrameRequest { at, deadline: at + limit, reply }).await.context("ask for a frame")?;
+    sender
+        .send(Request::Frame(FrameRequest { at, deadline: at + limit, reply }))
+        .await
+        .context("ask for a frame")?;
     Ok(answer.await.context("the session ended")??)
 }
 

@@ -26,6 +26,8 @@ pub struct AccessUnit {
     pub data: Arc<[u8]>,
     /// Whether decoding can start here.
     pub is_idr: bool,
+    /// Whether no other picture refers to it (ITU-T H.264 `nal_ref_idc` 0, ITU-T H.265 sub-layer non-reference).
+    pub is_disposable: bool,
 }
 
 /// The access units a decoder needs for one wanted picture, in decoding order, the first one an IDR.
@@ -39,6 +41,15 @@ pub struct Excerpt {
     pub wanted_rtp_ns: i64,
     /// When the wanted picture was taken.
     pub instant: Instant,
+}
+
+/// Whole groups of pictures that cover a stretch of time.
+#[derive(Clone, Debug)]
+pub struct Stretch {
+    /// How they are coded.
+    pub codec: Codec,
+    /// Never empty; in decoding order, starts with an IDR.
+    pub units: Vec<AccessUnit>,
 }
 
 /// Bounds of the buffer.
@@ -86,12 +97,17 @@ impl Gops {
         }
     }
 
-    /// Appends a unit. Units before the first IDR are of no use and are dropped.
-    pub fn push(&mut self, unit: AccessUnit) {
+    /// How the units are coded.
+    pub fn codec(&self) -> Codec {
+        self.codec
+    }
+
+    /// Appends a unit; whether it was of use. Units before the first IDR are not, and are dropped.
+    pub fn push(&mut self, unit: AccessUnit) -> bool {
         if unit.is_idr {
             self.waits_for_idr = false;
         } else if self.units.is_empty() || self.waits_for_idr {
-            return;
+            return false;
         }
         match self.last_shown {
             Some((rtp_ns, _)) if unit.rtp_ns < rtp_ns => self.is_reordered = true,
@@ -103,6 +119,7 @@ impl Gops {
         self.bytes += unit.data.len();
         self.units.push_back(unit);
         self.forget();
+        !self.units.is_empty()
     }
 
     /// Drops everything; the next unit kept is an IDR.
@@ -145,6 +162,20 @@ impl Gops {
             wanted_rtp_ns: wanted.rtp_ns,
             instant: wanted.instant,
         })
+    }
+
+    /// Everything from the IDR at or before `from`, or the oldest there is, up to `to`; `None` while nothing is kept.
+    pub fn stretch(&self, from: Instant, to: Instant) -> Option<Stretch> {
+        let starts = |(i, unit): (usize, &AccessUnit)| (unit.is_idr && unit.instant <= from).then_some(i);
+        let first = self.units.iter().enumerate().filter_map(starts).next_back().unwrap_or(0);
+        let last = self.units.iter().rposition(|unit| unit.instant <= to)?.max(first);
+        Some(Stretch { codec: self.codec, units: self.units.range(first..=last).cloned().collect() })
+    }
+
+    /// The current group, so far.
+    pub fn current(&self) -> Option<Stretch> {
+        let first = self.units.iter().rposition(|unit| unit.is_idr)?;
+        Some(Stretch { codec: self.codec, units: self.units.range(first..).cloned().collect() })
     }
 
     /// Drops old groups that nothing needs any more, and everything once the limits are passed.
@@ -192,12 +223,13 @@ mod tests {
             instant: start + Duration::from_millis(40) * i,
             data: vec![0; bytes].into(),
             is_idr: i.is_multiple_of(gop),
+            is_disposable: false,
         }
     }
 
     fn filled(start: Instant, frames: u32, gop: u32) -> Gops {
         let mut gops = Gops::new(Codec::H264, LIMITS, Duration::from_secs(1));
-        (0..frames).for_each(|i| gops.push(unit(start, i, gop, 10)));
+        (0..frames).for_each(|i| _ = gops.push(unit(start, i, gop, 10)));
         gops
     }
 
@@ -222,7 +254,7 @@ mod tests {
     fn units_before_the_first_idr_are_not_kept() {
         let start = Instant::now();
         let mut gops = Gops::new(Codec::H264, LIMITS, Duration::ZERO);
-        (1..50).for_each(|i| gops.push(unit(start, i, 50, 10)));
+        (1..50).for_each(|i| _ = gops.push(unit(start, i, 50, 10)));
         assert!(!gops.is_ready());
         gops.push(unit(start, 50, 50, 10));
         assert!(gops.is_ready());
@@ -232,7 +264,7 @@ mod tests {
     fn a_group_larger_than_the_limit_is_dropped_until_the_next_idr() {
         let start = Instant::now();
         let mut gops = Gops::new(Codec::H264, LIMITS, Duration::ZERO);
-        (0..49).for_each(|i| gops.push(unit(start, i, 50, 400)));
+        (0..49).for_each(|i| _ = gops.push(unit(start, i, 50, 400)));
         assert!(!gops.is_ready());
         gops.push(unit(start, 50, 50, 400));
         assert!(gops.is_ready());
@@ -243,7 +275,7 @@ mod tests {
         let start = Instant::now();
         let mut gops = filled(start, 20, 50);
         gops.break_off();
-        (20..50).for_each(|i| gops.push(unit(start, i, 50, 10)));
+        (20..50).for_each(|i| _ = gops.push(unit(start, i, 50, 10)));
         assert_eq!(gops.settled(), Some(start + Duration::from_millis(19 * 40)));
         gops.push(unit(start, 50, 50, 10));
         assert_eq!(gops.settled(), Some(start + Duration::from_millis(50 * 40)));
@@ -262,6 +294,22 @@ mod tests {
         assert_eq!(settled[..2], unknown_yet, "before the first B-frame nobody knows of them");
         assert_eq!(settled[2..], [Some(0), Some(0), Some(3), Some(3), Some(3), Some(6)]);
         assert_eq!(gops.nearest(start + Duration::from_millis(45)).unwrap().wanted_rtp_ns, 40_000_000);
+    }
+
+    #[test]
+    fn a_stretch_begins_at_the_idr_before_it_and_ends_with_its_last_unit() {
+        let start = Instant::now();
+        let gops = filled(start, 75, 25);
+        let at = |i: u32| start + Duration::from_millis(40) * i;
+        let shown = |stretch: Stretch| {
+            let number = |unit: &AccessUnit| unit.rtp_ns / 40_000_000;
+            (number(&stretch.units[0]), number(stretch.units.last().unwrap()))
+        };
+        assert_eq!(shown(gops.stretch(at(60), at(70)).unwrap()), (50, 70));
+        assert_eq!(shown(gops.stretch(at(55), at(999)).unwrap()), (50, 74));
+        assert_eq!(shown(gops.current().unwrap()), (50, 74));
+        let oldest = shown(gops.stretch(at(0), at(30)).unwrap());
+        assert_eq!(oldest.1, 30, "what is forgotten is left out: {oldest:?}");
     }
 
     proptest! {

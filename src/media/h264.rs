@@ -157,6 +157,7 @@ mod tests {
                     instant: start + Duration::from_millis(40) * u32::from(i),
                     data: data.into(),
                     is_idr: i == 0,
+                    is_disposable: false,
                 }
             })
             .collect()

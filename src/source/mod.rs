@@ -5,13 +5,35 @@ pub mod rtsp;
 
 use std::time::{Duration, Instant};
 
-use tokio::sync::oneshot;
+use tokio::sync::{broadcast, oneshot};
 
 use crate::config::{CameraConfig, SourceConfig};
-use crate::media::gop::Excerpt;
+use crate::media::gop::{AccessUnit, Codec, Excerpt, Stretch};
 use crate::status::Status;
 
-pub use requests::FrameRequests;
+pub use requests::Requests;
+
+/// What can be asked of a camera.
+#[derive(Debug)]
+pub enum Request {
+    /// The frame nearest to an instant, once no nearer one can come.
+    Frame(FrameRequest),
+    /// What would be needed for an instant as far as it has come, at once, so that decoding can begin while the frame
+    /// is on its way. `None` while nothing is buffered.
+    Begin {
+        /// The instant.
+        at: Instant,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Option<Excerpt>>,
+    },
+    /// A stretch of the stream, once all of it has come.
+    Stretch(StretchRequest),
+    /// The stream from now on.
+    Watch {
+        /// Where the answer goes.
+        reply: oneshot::Sender<Watch>,
+    },
+}
 
 /// The wish for the frame of one instant.
 #[derive(Debug)]
@@ -23,6 +45,41 @@ pub struct FrameRequest {
     /// Where the answer goes; dropped unanswered only when the program ends.
     pub reply: oneshot::Sender<Result<Excerpt, NoFrame>>,
 }
+
+/// The wish for the undecoded stream between two instants.
+#[derive(Debug)]
+pub struct StretchRequest {
+    /// Its begin; the answer starts with the IDR at or before it.
+    pub from: Instant,
+    /// Its end.
+    pub to: Instant,
+    /// When nobody waits any more.
+    pub deadline: Instant,
+    /// Where the answer goes; dropped unanswered only when the program ends.
+    pub reply: oneshot::Sender<Result<Stretch, NoFrame>>,
+}
+
+/// A camera's stream while it arrives. It outlives sessions: after a broken one the next unit is an IDR.
+#[derive(Debug)]
+pub struct Watch {
+    /// The current group so far.
+    pub begin: Option<Stretch>,
+    /// Every unit after that. A reader that lags behind by more than [`WATCHED`] misses some and goes on with the next
+    /// IDR.
+    pub units: broadcast::Receiver<Arrival>,
+}
+
+/// A unit that has just come.
+#[derive(Clone, Debug)]
+pub struct Arrival {
+    /// How it is coded.
+    pub codec: Codec,
+    /// The unit.
+    pub unit: AccessUnit,
+}
+
+/// Units a watcher may lag behind: five seconds at 25 frames a second.
+pub const WATCHED: usize = 128;
 
 /// There is no frame of the wanted instant; the text says why, for people.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -65,7 +122,7 @@ impl Source {
 
     /// Keeps the camera ready and answers requests until the session breaks. Requests outlive it: those that are not
     /// yet answered stay in `requests`. Dropping the future closes the session.
-    pub async fn serve(&mut self, requests: &mut FrameRequests) -> SourceError {
+    pub async fn serve(&mut self, requests: &mut Requests) -> SourceError {
         match self {
             Self::Rtsp(rtsp) => rtsp.serve(requests).await,
         }

@@ -2,29 +2,81 @@
 
 use std::time::Instant;
 
-use tokio::sync::mpsc;
+use tokio::sync::{broadcast, mpsc};
 
-use super::{FrameRequest, NoFrame};
-use crate::media::gop::Gops;
+use super::{Arrival, FrameRequest, NoFrame, Request, StretchRequest, WATCHED, Watch};
+use crate::media::gop::{AccessUnit, Gops};
 
-/// The requests of one camera: the channel they come from and those that still wait.
+/// The requests of one camera: the channel they come from, those that still wait, and whoever watches the stream.
 #[derive(Debug)]
-pub struct FrameRequests {
-    channel: mpsc::Receiver<FrameRequest>,
-    waiting: Vec<FrameRequest>,
+pub struct Requests {
+    channel: mpsc::Receiver<Request>,
+    waiting: Vec<Waiting>,
+    watched: broadcast::Sender<Arrival>,
 }
 
-impl FrameRequests {
-    /// Requests from a channel.
-    pub fn new(channel: mpsc::Receiver<FrameRequest>) -> Self {
-        Self { channel, waiting: Vec::new() }
+#[derive(Debug)]
+enum Waiting {
+    Frame(FrameRequest),
+    Stretch(StretchRequest),
+}
+
+impl Waiting {
+    fn deadline(&self) -> Instant {
+        match self {
+            Self::Frame(request) => request.deadline,
+            Self::Stretch(request) => request.deadline,
+        }
     }
 
-    /// Waits for the next request or for the deadline of one that waits. Safe to drop at any time.
+    /// The instant up to which everything must have come.
+    fn until(&self) -> Instant {
+        match self {
+            Self::Frame(request) => request.at,
+            Self::Stretch(request) => request.to,
+        }
+    }
+
+    fn is_given_up(&self) -> bool {
+        match self {
+            Self::Frame(request) => request.reply.is_closed(),
+            Self::Stretch(request) => request.reply.is_closed(),
+        }
+    }
+
+    // Nobody waits for the answer any more: fine.
+    fn answer(self, gops: &Gops) {
+        let nothing = || NoFrame("no frame is buffered".to_owned());
+        match self {
+            Self::Frame(request) => _ = request.reply.send(gops.nearest(request.at).ok_or_else(nothing)),
+            Self::Stretch(request) => {
+                _ = request.reply.send(gops.stretch(request.from, request.to).ok_or_else(nothing));
+            }
+        }
+    }
+
+    fn fail(self, reason: &str) {
+        let error = NoFrame(reason.to_owned());
+        match self {
+            Self::Frame(request) => _ = request.reply.send(Err(error)),
+            Self::Stretch(request) => _ = request.reply.send(Err(error)),
+        }
+    }
+}
+
+impl Requests {
+    /// Requests from a channel.
+    pub fn new(channel: mpsc::Receiver<Request>) -> Self {
+        Self { channel, waiting: Vec::new(), watched: broadcast::Sender::new(WATCHED) }
+    }
+
+    /// Waits for the next request or for the deadline of one that waits; what can be answered at once is, from `gops`.
+    /// Safe to drop at any time.
     ///
-    /// Returns whether a request came. Never returns after the other end of the channel is gone and nothing waits.
-    pub async fn next(&mut self) -> bool {
-        let deadline = self.waiting.iter().map(|request| request.deadline).min();
+    /// Returns whether somebody waits for a frame since then. Never returns after the other end of the channel is gone
+    /// and nothing waits.
+    pub async fn next(&mut self, gops: Option<&Gops>) -> bool {
+        let deadline = self.waiting.iter().map(Waiting::deadline).min();
         let expiry = async {
             match deadline {
                 Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
@@ -33,10 +85,7 @@ impl FrameRequests {
         };
         tokio::select! {
             request = self.channel.recv() => match request {
-                Some(request) => {
-                    self.waiting.push(request);
-                    true
-                }
+                Some(request) => self.admit(request, gops),
                 None if deadline.is_none() => std::future::pending().await,
                 // The channel is closed: only deadlines are left to wait for.
                 None => {
@@ -50,23 +99,51 @@ impl FrameRequests {
         }
     }
 
+    fn admit(&mut self, request: Request, gops: Option<&Gops>) -> bool {
+        match request {
+            Request::Frame(request) => {
+                self.waiting.push(Waiting::Frame(request));
+                true
+            }
+            Request::Stretch(request) => {
+                self.waiting.push(Waiting::Stretch(request));
+                true
+            }
+            // Nobody waits for the answer any more: fine.
+            Request::Begin { at, reply } => {
+                let _ = reply.send(gops.and_then(|gops| gops.nearest(at)));
+                false
+            }
+            Request::Watch { reply } => {
+                let begin = gops.and_then(Gops::current);
+                let _ = reply.send(Watch { begin, units: self.watched.subscribe() });
+                false
+            }
+        }
+    }
+
+    /// Shows a unit that was taken into `gops` to whoever watches.
+    pub fn show(&self, gops: &Gops, unit: &AccessUnit) {
+        if self.watched.receiver_count() > 0 {
+            // The last watcher may have gone.
+            let _ = self.watched.send(Arrival { codec: gops.codec(), unit: unit.clone() });
+        }
+    }
+
     /// Answers what can be answered: a request for an instant to which no nearer frame can come gets the nearest one.
     pub fn answer(&mut self, gops: &Gops) {
         let Some(settled) = gops.settled() else { return };
-        for request in self.waiting.extract_if(.., |request| request.at <= settled) {
-            let answer = gops.nearest(request.at).ok_or_else(|| NoFrame("no frame is buffered".to_owned()));
-            // Nobody waits for the answer any more: fine.
-            let _ = request.reply.send(answer);
+        for request in self.waiting.extract_if(.., |request| request.until() <= settled) {
+            request.answer(gops);
         }
     }
 
     /// Fails what has waited long enough, for `reason`.
     pub fn expire(&mut self, now: Instant, reason: &str) {
         for request in
-            self.waiting.extract_if(.., |request| request.deadline <= now || request.reply.is_closed())
+            self.waiting.extract_if(.., |request| request.deadline() <= now || request.is_given_up())
         {
-            // Nobody waits for the answer any more: fine.
-            let _ = request.reply.send(Err(NoFrame(reason.to_owned())));
+            request.fail(reason);
         }
     }
 
@@ -92,6 +169,7 @@ mod tests {
                 instant: start + Duration::from_millis(40) * i,
                 data: vec![0; 10].into(),
                 is_idr: i == 0,
+                is_disposable: false,
             });
         }
         gops
@@ -100,12 +178,15 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_request_waits_for_the_first_frame_at_or_after_its_instant() {
         let (sender, receiver) = mpsc::channel(8);
-        let mut requests = FrameRequests::new(receiver);
+        let mut requests = Requests::new(receiver);
         let start = Instant::now();
         let (reply, mut answer) = oneshot::channel();
         let at = start + Duration::from_millis(130);
-        sender.send(FrameRequest { at, deadline: start + Duration::from_secs(5), reply }).await.unwrap();
-        assert!(requests.next().await);
+        sender
+            .send(Request::Frame(FrameRequest { at, deadline: start + Duration::from_secs(5), reply }))
+            .await
+            .unwrap();
+        assert!(requests.next(None).await);
         requests.answer(&gops(start, 4));
         assert!(answer.try_recv().is_err(), "the frame at 120 ms is not yet known to be the nearest");
         requests.answer(&gops(start, 5));
@@ -115,14 +196,61 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_request_past_its_deadline_fails_with_the_reason() {
         let (sender, receiver) = mpsc::channel(8);
-        let mut requests = FrameRequests::new(receiver);
+        let mut requests = Requests::new(receiver);
         let (reply, mut answer) = oneshot::channel();
         let start = Instant::now();
         let deadline = tokio::time::Instant::now() + Duration::from_secs(5);
-        sender.send(FrameRequest { at: start, deadline: deadline.into(), reply }).await.unwrap();
-        assert!(requests.next().await);
-        assert!(!requests.next().await);
+        sender
+            .send(Request::Frame(FrameRequest { at: start, deadline: deadline.into(), reply }))
+            .await
+            .unwrap();
+        assert!(requests.next(None).await);
+        assert!(!requests.next(None).await);
         requests.expire(tokio::time::Instant::now().into(), "no camera");
         assert_eq!(answer.try_recv().unwrap().unwrap_err(), NoFrame("no camera".to_owned()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_watcher_gets_the_current_group_and_every_unit_after_it() {
+        let (sender, receiver) = mpsc::channel(8);
+        let mut requests = Requests::new(receiver);
+        let start = Instant::now();
+        let mut gops = gops(start, 3);
+        let (reply, answer) = oneshot::channel();
+        sender.send(Request::Watch { reply }).await.unwrap();
+        assert!(!requests.next(Some(&gops)).await);
+        let mut watch = answer.await.unwrap();
+        assert_eq!(watch.begin.unwrap().units.len(), 3);
+        let unit = AccessUnit {
+            rtp_ns: 120_000_000,
+            instant: start + Duration::from_millis(120),
+            data: vec![7].into(),
+            is_idr: false,
+            is_disposable: false,
+        };
+        assert!(gops.push(unit.clone()));
+        requests.show(&gops, &unit);
+        assert_eq!(&*watch.units.recv().await.unwrap().unit.data, [7]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stretch_waits_for_its_end_and_begin_does_not_wait() {
+        let (sender, receiver) = mpsc::channel(8);
+        let mut requests = Requests::new(receiver);
+        let start = Instant::now();
+        let (reply, mut answer) = oneshot::channel();
+        let to = start + Duration::from_millis(100);
+        let deadline = start + Duration::from_secs(5);
+        sender.send(Request::Stretch(StretchRequest { from: start, to, deadline, reply })).await.unwrap();
+        let (reply, begun) = oneshot::channel();
+        sender.send(Request::Begin { at: to, reply }).await.unwrap();
+        assert!(requests.next(None).await);
+        let early = gops(start, 2);
+        assert!(!requests.next(Some(&early)).await);
+        assert_eq!(begun.await.unwrap().unwrap().wanted_rtp_ns, 40_000_000);
+        requests.answer(&early);
+        assert!(answer.try_recv().is_err(), "its last frame has not come yet");
+        requests.answer(&gops(start, 4));
+        assert_eq!(answer.try_recv().unwrap().unwrap().units.len(), 3);
     }
 }

@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tracing::{debug, info};
 
-use super::{FrameRequests, SourceError};
+use super::{Requests, SourceError};
 use crate::config::{RtspConfig, Transport, shown_url};
 use crate::media::gop::{AccessUnit, Codec, Gops, Limits};
 use crate::media::timeline::Timeline;
@@ -70,7 +70,7 @@ impl Rtsp {
     }
 
     /// Opens a session and serves requests until it breaks.
-    pub async fn serve(&mut self, requests: &mut FrameRequests) -> SourceError {
+    pub async fn serve(&mut self, requests: &mut Requests) -> SourceError {
         let opening = timeout(OPEN_DEADLINE, self.open());
         tokio::pin!(opening);
         let reason = self.status.camera(&self.key).and_then(|camera| camera.last_error);
@@ -79,7 +79,7 @@ impl Rtsp {
         let opened = loop {
             tokio::select! {
                 opened = &mut opening => break opened,
-                _ = requests.next() => requests.expire(Instant::now(), &reason),
+                _ = requests.next(None) => requests.expire(Instant::now(), &reason),
             }
         };
         let (mut session, stream_index, codec) = match opened {
@@ -93,7 +93,9 @@ impl Rtsp {
             tokio::select! {
                 item = session.next() => match item {
                     Some(Ok(CodecItem::VideoFrame(frame))) => {
-                        self.take(&mut stream, &session, frame);
+                        if let Some(unit) = self.take(&mut stream, &session, frame) {
+                            requests.show(&stream.gops, &unit);
+                        }
                         requests.answer(&stream.gops);
                     }
                     Some(Ok(_)) => {}
@@ -106,7 +108,7 @@ impl Rtsp {
                         self.address(), NO_FRAME_LIMIT.as_secs(),
                     ));
                 }
-                _ = requests.next() => {
+                _ = requests.next(Some(&stream.gops)) => {
                     requests.answer(&stream.gops);
                     requests.expire(Instant::now(), &stream.reason(&self.address()));
                 }
@@ -165,8 +167,8 @@ impl Rtsp {
         }
     }
 
-    /// Takes in one frame.
-    fn take(&self, stream: &mut Stream, session: &Demuxed, frame: VideoFrame) {
+    /// Takes in one frame; returns it if it is of use.
+    fn take(&self, stream: &mut Stream, session: &Demuxed, frame: VideoFrame) -> Option<AccessUnit> {
         let now = Instant::now();
         let arrival = frame.start_ctx().received();
         let rtp_ns = nanoseconds(frame.timestamp().timestamp(), frame.timestamp().clock_rate());
@@ -190,8 +192,10 @@ impl Rtsp {
         } else if let Some((_, frames)) = &mut stream.group {
             *frames += 1;
         }
-        let Some(instant) = stream.timeline.instant_of(rtp_ns) else { return };
-        stream.gops.push(AccessUnit { rtp_ns, instant, data: frame.into_data().into(), is_idr });
+        let instant = stream.timeline.instant_of(rtp_ns)?;
+        let is_disposable = !is_idr && frame.is_disposable();
+        let unit = AccessUnit { rtp_ns, instant, data: frame.into_data().into(), is_idr, is_disposable };
+        let is_of_use = stream.gops.push(unit.clone());
         if is_idr {
             self.show_connected(stream);
         } else if now.duration_since(stream.last_idr) > NO_IDR_LIMIT {
@@ -200,6 +204,7 @@ impl Rtsp {
                 camera.last_error = Some(stream.reason(&self.address()));
             });
         }
+        is_of_use.then_some(unit)
     }
 
     fn show_connected(&self, stream: &Stream) {

@@ -21,7 +21,7 @@ use crate::config::{CameraConfig, Config};
 use crate::media::gop::Excerpt;
 use crate::media::{decode, exif, jpeg};
 use crate::model::{CameraKey, Cause, ImageId, Trigger};
-use crate::source::{FrameRequest, FrameRequests, NoFrame, Source};
+use crate::source::{FrameRequest, NoFrame, Request, Requests, Source, Watch};
 use crate::status::{CameraState, Event, Status};
 use crate::store::{Image, NewImage, Store, StoreError, TriggerId};
 use crate::workers::Workers;
@@ -82,14 +82,14 @@ pub struct Captures {
 #[derive(Clone)]
 struct Mailbox {
     orders: mpsc::Sender<Order>,
-    frames: mpsc::Sender<FrameRequest>,
+    frames: mpsc::Sender<Request>,
 }
 
 /// The session task of one camera.
 pub struct Camera {
     key: CameraKey,
     source: Source,
-    requests: FrameRequests,
+    requests: Requests,
     status: Status,
 }
 
@@ -103,7 +103,7 @@ pub struct Capture {
 /// What each capture of a camera needs.
 #[derive(Clone)]
 struct Worker {
-    frames: mpsc::Sender<FrameRequest>,
+    frames: mpsc::Sender<Request>,
     workers: Workers,
     store: Store,
     status: Status,
@@ -148,7 +148,7 @@ impl Captures {
                     Camera {
                         key: camera.key.clone(),
                         source,
-                        requests: FrameRequests::new(frame_receiver),
+                        requests: Requests::new(frame_receiver),
                         status: status.clone(),
                     },
                     Capture { config: camera.clone(), orders: order_receiver, worker },
@@ -189,6 +189,14 @@ impl Captures {
         })
         .await?;
         Ok(jpeg)
+    }
+
+    /// The camera's stream as it arrives, undecoded, from the session that is open anyway.
+    pub async fn watch(&self, camera: &CameraKey) -> Result<Watch, CaptureError> {
+        let (reply, answer) = oneshot::channel();
+        let watch = Request::Watch { reply };
+        self.mailbox(camera)?.frames.send(watch).await.map_err(|_| CaptureError::Stopping)?;
+        answer.await.map_err(|_| CaptureError::Stopping)
     }
 
     fn mailbox(&self, camera: &CameraKey) -> Result<&Mailbox, CaptureError> {
@@ -240,7 +248,7 @@ impl Camera {
                 tokio::select! {
                     () = cancel.cancelled() => return,
                     () = &mut pause => break,
-                    has_come = self.requests.next() => {
+                    has_come = self.requests.next(None) => {
                         self.requests.expire(Instant::now(), &error.message);
                         // A car is at the barrier: try at once, unless the camera said no.
                         if has_come && !error.is_refusal && failures <= 3 {
@@ -433,10 +441,13 @@ fn nearer(
 }
 
 /// Asks a camera for the frame of an instant.
-async fn request(frames: &mpsc::Sender<FrameRequest>, at: Instant) -> Result<Excerpt, CaptureError> {
+async fn request(frames: &mpsc::Sender<Request>, at: Instant) -> Result<Excerpt, CaptureError> {
     let (reply, answer) = oneshot::channel();
     let deadline = at.max(Instant::now()) + FRAME_DEADLINE;
-    frames.send(FrameRequest { at, deadline, reply }).await.map_err(|_| CaptureError::Stopping)?;
+    frames
+        .send(Request::Frame(FrameRequest { at, deadline, reply }))
+        .await
+        .map_err(|_| CaptureError::Stopping)?;
     match answer.await {
         Ok(Ok(excerpt)) => Ok(excerpt),
         Ok(Err(NoFrame(reason))) => Err(CaptureError::NoFrame(reason)),
