@@ -13,7 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::capture::{Camera, Capture, Captures};
+use crate::capture::{Camera, CameraTasks, Capture, Captures, Pump};
 use crate::chain::chain;
 use crate::config::{Config, GpioBackend};
 use crate::model::{TargetKind, UploadState};
@@ -61,6 +61,7 @@ macro_rules! task {
 }
 
 task!(Camera, "camera", this => format!("camera:{}", this.key()));
+task!(Pump, "decoding", this => format!("decoding:{}", this.key()));
 task!(Capture, "capture", this => format!("capture:{}", this.key()));
 task!(Triggers, "contacts", _this => "contacts".to_owned());
 task!(RetentionTask, "retention", _this => "retention".to_owned());
@@ -197,8 +198,9 @@ pub async fn run(config: Config, on_ready: OnReady) -> anyhow::Result<()> {
         (Supervisor::new(&status), Supervisor::new(&status), Supervisor::new(&status));
 
     let (captures, cameras) = Captures::new(&config, &store, &status);
-    for (camera, capture) in cameras {
+    for CameraTasks { camera, capture, pump } in cameras {
         session_tasks.spawn(camera, &sessions);
+        session_tasks.spawn(pump, &sessions);
         intake_tasks.spawn(capture, &intake);
     }
     let triggers = Triggers::new(&config, &captures, &store, &status);

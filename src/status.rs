@@ -58,6 +58,25 @@ pub struct StreamInfo {
     pub gop_frames: Option<u32>,
 }
 
+/// How a camera's stream is decoded, as measured on this machine.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decoding {
+    /// The decoder that was found to be fastest and right.
+    pub decoder: &'static str,
+    /// Milliseconds for one frame, on average since a keyframe.
+    pub ms_per_frame: f64,
+    /// Whether frames are decoded as they arrive.
+    pub is_hot: bool,
+    /// What that costs, or would cost, in percent of one core.
+    pub core_percent: f64,
+    /// Milliseconds of decoding that a trigger takes on average when the camera is not hot, if the group's length is known.
+    pub mean_ms: Option<u64>,
+    /// The same at worst.
+    pub worst_ms: Option<u64>,
+    /// What to change on the camera or in the configuration, if anything, for people.
+    pub advice: Option<String>,
+}
+
 /// One camera.
 #[derive(Clone, Debug)]
 pub struct CameraStatus {
@@ -73,6 +92,8 @@ pub struct CameraStatus {
     pub last_error: Option<String>,
     /// What its stream is like, once one was open.
     pub stream: Option<StreamInfo>,
+    /// How it is decoded, once that was measured.
+    pub decoding: Option<Decoding>,
 }
 
 /// One contact.
@@ -240,10 +261,12 @@ impl Status {
         let changed = {
             let mut inner = self.lock();
             let Some(camera) = inner.cameras.values_mut().find(|camera| camera.key == *key) else { return };
-            let before = (camera.state, camera.last_error.clone(), camera.stream.clone());
+            let seen = |camera: &CameraStatus| {
+                (camera.state, camera.last_error.clone(), camera.stream.clone(), camera.decoding.clone())
+            };
+            let before = seen(camera);
             change(camera);
-            (before != (camera.state, camera.last_error.clone(), camera.stream.clone()))
-                .then(|| camera.clone())
+            (before != seen(camera)).then(|| camera.clone())
         };
         if let Some(camera) = changed {
             self.publish(Event::Camera(Box::new(camera)));
@@ -357,6 +380,7 @@ impl CameraStatus {
             state: if config.enabled { CameraState::Connecting } else { CameraState::Disabled },
             last_error: None,
             stream: None,
+            decoding: None,
         }
     }
 }

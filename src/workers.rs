@@ -22,6 +22,7 @@ type Job = Box<dyn FnOnce() + Send>;
 #[derive(Clone)]
 pub struct Workers {
     jobs: Sender<Job>,
+    queue: Arc<Mutex<Receiver<Job>>>,
 }
 
 /// The work failed by a panic, or there is no thread to do it.
@@ -33,17 +34,23 @@ impl Workers {
     /// Starts a thread for each core, up to two.
     pub fn start() -> Self {
         let (jobs, receiver) = channel::<Job>();
-        let receiver = Arc::new(Mutex::new(receiver));
+        let workers = Self { jobs, queue: Arc::new(Mutex::new(receiver)) };
         let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get).min(THREADS_MAX);
-        for number in 0..threads {
-            let receiver = Arc::clone(&receiver);
-            let thread =
-                std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || work(&receiver));
-            if let Err(error) = thread {
-                error!(%error, "a worker thread could not be started");
-            }
+        (0..threads).for_each(|number| workers.add(&format!("worker-{number}")));
+        workers
+    }
+
+    /// Starts one more thread, in place of one whose work does not end: nothing can stop that.
+    pub fn replace_one(&self) {
+        self.add("worker-new");
+    }
+
+    fn add(&self, name: &str) {
+        let queue = Arc::clone(&self.queue);
+        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || work(&queue));
+        if let Err(error) = thread {
+            error!(%error, "a worker thread could not be started");
         }
-        Self { jobs }
     }
 
     /// Does `work` on one of the threads. Dropping the future does not stop work that has begun.

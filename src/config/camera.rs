@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use url::Url;
 
 use super::address;
+use super::engine::CameraEngine;
 use super::gpio::pin;
 use super::login::{Credentials, Login};
 use super::problem::Wrong;
@@ -44,6 +45,8 @@ pub struct CameraConfig {
     pub offsets_ms: Vec<i64>,
     /// BCM number of its contact, if it has one; no other camera has it.
     pub pin: Option<u8>,
+    /// How its pictures are decoded.
+    pub engine: CameraEngine,
 }
 
 /// Where a camera's pictures come from.
@@ -97,7 +100,23 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Read<Vec<CameraConfig>> {
             (Ok(_), Err(_)) => {}
         }
     }
-    cameras
+    let cameras = cameras?;
+    refuse_unknown_hints(reader, &cameras)?;
+    Ok(cameras)
+}
+
+fn refuse_unknown_hints(reader: &mut Reader<'_>, cameras: &[CameraConfig]) -> Read<()> {
+    let mut checked = Ok(());
+    for camera in cameras {
+        for key in &camera.engine.armed_by {
+            if !cameras.iter().any(|other| other.key == *key) {
+                let wrong = Wrong::new(format!("there is no camera {key}"), "short names of cameras");
+                let name = format!("CAMERA_{}_ARMED_BY", camera.number);
+                checked = Err(reader.refuse(&name, &wrong));
+            }
+        }
+    }
+    checked
 }
 
 fn exists(reader: &Reader<'_>, number: u8) -> bool {
@@ -131,6 +150,7 @@ fn read_one(reader: &mut Reader<'_>, number: u8, common: &Login, taken: &mut Tak
     let transport = reader.required(&name("TRANSPORT"), choice(TRANSPORTS));
     let offsets_ms = reader.required(&name("OFFSETS_MS"), offsets);
     let pin = read_pin(reader, number, &mut taken.pins);
+    let engine = CameraEngine::read(reader, number);
 
     // An address that is wrong has been reported; it must not be called missing, too.
     let (stream, host) = (stream?, host?);
@@ -149,7 +169,16 @@ fn read_one(reader: &mut Reader<'_>, number: u8, common: &Login, taken: &mut Tak
             Some(SourceConfig::Rtsp(RtspConfig { url: address.url, credentials, transport }))
         }
     };
-    Ok(CameraConfig { number, key: key?, label: label?, enabled, source, offsets_ms: offsets_ms?, pin: pin? })
+    Ok(CameraConfig {
+        number,
+        key: key?,
+        label: label?,
+        enabled,
+        source,
+        offsets_ms: offsets_ms?,
+        pin: pin?,
+        engine: engine?,
+    })
 }
 
 fn read_key(reader: &mut Reader<'_>, number: u8, keys: &mut BTreeMap<CameraKey, u8>) -> Read<CameraKey> {

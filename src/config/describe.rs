@@ -5,7 +5,8 @@ use std::fmt::{Display, Write};
 use super::address::shown_url;
 use super::values::word;
 use super::{
-    ApiTargetConfig, CameraConfig, Config, SourceConfig, UploadConfig, WebAccess, camera, gpio, log,
+    ApiTargetConfig, CameraConfig, CameraEngine, Config, SourceConfig, UploadConfig, WebAccess, camera,
+    engine, gpio, log,
 };
 
 impl Config {
@@ -16,6 +17,9 @@ impl Config {
         for camera in &self.cameras {
             describe_camera(&mut lines, camera);
         }
+        lines.set("DECODER", word(engine::DECODERS, &self.engine.decoder));
+        lines.set("DECODE_BUDGET_PERCENT", self.engine.budget_percent);
+        lines.set("ARM_SECONDS", self.engine.arm.as_secs());
         lines.set("GPIO_ENABLED", self.gpio.enabled);
         lines.set("GPIO_TRIGGER_ENABLED", self.gpio.trigger_enabled);
         lines.set("GPIO_BOUNCE_TIME", self.gpio.bounce.as_millis());
@@ -58,8 +62,20 @@ fn describe_camera(lines: &mut Lines, camera: &CameraConfig) {
     }
     let offsets: Vec<_> = camera.offsets_ms.iter().map(ToString::to_string).collect();
     lines.set(&name("OFFSETS_MS"), offsets.join(","));
+    describe_engine(lines, camera.number, &camera.engine);
     let pin = camera.pin.map_or_else(|| "none".to_owned(), |pin| pin.to_string());
     lines.set(&format!("GPIO_CAMERA_{}_PIN", camera.number), pin);
+}
+
+fn describe_engine(lines: &mut Lines, number: u8, engine: &CameraEngine) {
+    let name = |suffix: &str| format!("CAMERA_{number}_{suffix}");
+    lines.set(&name("MODE"), word(engine::MODES, &engine.mode));
+    if !engine.armed_by.is_empty() {
+        let hints: Vec<_> = engine.armed_by.iter().map(ToString::to_string).collect();
+        lines.set(&name("ARMED_BY"), hints.join(","));
+    }
+    lines.set(&name("TOLERANCE_MS"), engine.tolerance.as_millis());
+    lines.set(&name("LATENCY_MS"), engine.latency.as_millis());
 }
 
 fn describe_upload(lines: &mut Lines, upload: &UploadConfig) {

@@ -7,6 +7,7 @@ mod address;
 mod camera;
 mod describe;
 mod dotfile;
+mod engine;
 mod env;
 mod gpio;
 mod log;
@@ -25,6 +26,7 @@ mod web;
 
 pub use address::shown_url;
 pub use camera::{CameraConfig, RtspConfig, SourceConfig, Transport};
+pub use engine::{CameraEngine, DecoderChoice, EngineConfig, Mode};
 pub use env::Env;
 pub use gpio::{ActiveLevel, GpioBackend, GpioConfig};
 pub use log::{LogConfig, LogFormat};
@@ -44,6 +46,8 @@ use reader::Reader;
 pub struct Config {
     /// Every configured camera, enabled or not, in the order of its number.
     pub cameras: Vec<CameraConfig>,
+    /// Decoding.
+    pub engine: EngineConfig,
     /// Contacts.
     pub gpio: GpioConfig,
     /// Delivery.
@@ -73,6 +77,7 @@ impl Config {
     fn read(reader: &mut Reader<'_>) -> Option<Self> {
         check_names(reader);
         let cameras = camera::read(reader);
+        let engine = EngineConfig::read(reader);
         let gpio = GpioConfig::read(reader);
         let upload = UploadConfig::read(reader);
         let storage = StorageConfig::read(reader);
@@ -80,6 +85,7 @@ impl Config {
         let log = LogConfig::read(reader);
         Some(Self {
             cameras: cameras.ok()?,
+            engine: engine.ok()?,
             gpio: gpio.ok()?,
             upload: upload.ok()?,
             storage: storage.ok()?,

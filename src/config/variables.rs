@@ -127,9 +127,36 @@ pub const VARIABLES: &[Variable] = &[
         Fallback::Text("0"),
         "instants kept of each trigger, milliseconds from the edge",
     ),
+    open(
+        "CAMERA_n_MODE",
+        Fallback::Text("cold"),
+        "when the stream is decoded: cold (from the trigger on), hot (always), armed (hot for a while after a hint), auto",
+    ),
+    open(
+        "CAMERA_n_ARMED_BY",
+        Fallback::None,
+        "cameras whose triggers are the hint for mode armed, such as r1,r2",
+    ),
+    open(
+        "CAMERA_n_TOLERANCE_MS",
+        Fallback::Text("0"),
+        "a keyframe so near to the wanted instant is taken instead of the exact frame, which saves decoding, ms",
+    ),
+    open(
+        "CAMERA_n_LATENCY_MS",
+        Fallback::Text("0"),
+        "delay inside the camera, from the light on the sensor to the first packet, ms",
+    ),
     secret("CAMERA_n_SNAPSHOT_URL", "reserved: a camera that serves single JPEG pictures"),
     open("CAMERA_USERNAME", Fallback::None, "user name of every camera that has none of its own"),
     secret("CAMERA_PASSWORD", "password of every camera that has none of its own"),
+    open("DECODER", Fallback::Text("auto"), "auto (the fastest that is right), openh264, libavcodec or rust"),
+    open(
+        "DECODE_BUDGET_PERCENT",
+        Fallback::Text("25"),
+        "share of all cores that cameras in mode auto may keep busy, percent",
+    ),
+    open("ARM_SECONDS", Fallback::Text("30"), "how long a camera in mode armed stays hot after a hint, s"),
     open("GPIO_ENABLED", Fallback::Text("false"), "whether contacts are watched"),
     open("GPIO_TRIGGER_ENABLED", Fallback::Text("true"), "whether a closing contact takes a picture"),
     open(

@@ -1,13 +1,14 @@
-//! From access units to the wanted picture, by whichever decoder the stream needs.
+//! From access units to the wanted picture.
 
-use std::fmt::Display;
+use std::sync::Arc;
 
+use super::decoder::{DecoderKind, DecoderPolicy};
 use super::frame::Frame;
 use super::gop::{Codec, Excerpt};
-use super::{h264, h265};
+use super::lane::Lane;
 
 /// The wanted picture cannot be had from these access units.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
     /// The decoder could not be set up.
     #[error("cannot start the decoder: {reason}")]
@@ -25,6 +26,14 @@ pub enum DecodeError {
         /// What the decoder said.
         reason: String,
     },
+    /// A picture that others refer to never came.
+    #[error("a frame is missing before frame {number} of {total} since the keyframe")]
+    Gap {
+        /// The first unit after it, from 1.
+        number: usize,
+        /// How many there are.
+        total: usize,
+    },
     /// The units were taken, but the wanted picture did not come out, or in a format nobody can use.
     #[error("the decoder took {total} frames and gave {shown}, without the wanted one in a usable format")]
     NotShown {
@@ -35,52 +44,40 @@ pub enum DecodeError {
     },
 }
 
+impl DecodeError {
+    /// The first unit since the IDR, from 0, that is of no use any more; `None` when it is not the stream's fault.
+    pub fn damaged_from(&self) -> Option<usize> {
+        match self {
+            Self::Refused { number, .. } | Self::Gap { number, .. } => Some(number - 1),
+            Self::Start { .. } | Self::NotShown { .. } => None,
+        }
+    }
+}
+
 /// The wanted picture.
 #[derive(Debug)]
 pub enum Picture {
     /// Decoded, to be encoded as JPEG.
-    Frame(Frame),
+    Frame(Arc<Frame>),
     /// A JPEG as the camera made it.
     Jpeg(Vec<u8>),
 }
 
-/// The wanted picture of an excerpt. Blocking.
+/// The wanted picture of an excerpt, by a decoder of its own that is not kept. Blocking.
 pub fn picture(excerpt: &Excerpt) -> Result<Picture, DecodeError> {
+    if let Some(jpeg) = ready_made(excerpt) {
+        return Ok(Picture::Jpeg(jpeg));
+    }
+    let first = excerpt.units.first().ok_or(DecodeError::NotShown { shown: 0, total: 0 })?;
+    let kinds = DecoderKind::candidates(excerpt.codec, &first.data, DecoderPolicy::OpenH264);
+    let kind = kinds.first().ok_or(DecodeError::NotShown { shown: 0, total: 0 })?;
+    Lane::default().picture(excerpt, *kind).map(|decoded| Picture::Frame(decoded.frame))
+}
+
+/// The wanted picture if the camera made a JPEG of it.
+pub fn ready_made(excerpt: &Excerpt) -> Option<Vec<u8>> {
     match excerpt.codec {
-        Codec::H264 => h264::decode(excerpt).map(Picture::Frame),
-        Codec::H265 => h265::decode(excerpt).map(Picture::Frame),
-        Codec::Jpeg => match excerpt.units.last() {
-            Some(unit) => Ok(Picture::Jpeg(unit.data.to_vec())),
-            None => Err(DecodeError::NotShown { shown: 0, total: 0 }),
-        },
-    }
-}
-
-/// Counts the pictures a decoder shows. They come in display order and carry no time, so the wanted one is known by
-/// its rank among the units that went in.
-pub(super) struct Ranked {
-    rank: usize,
-    shown: usize,
-    total: usize,
-}
-
-impl Ranked {
-    pub(super) fn new(excerpt: &Excerpt) -> Self {
-        let rank = excerpt.units.iter().filter(|unit| unit.rtp_ns < excerpt.wanted_rtp_ns).count();
-        Self { rank, shown: 0, total: excerpt.units.len() }
-    }
-
-    /// Counts one picture; whether it is the wanted one.
-    pub(super) fn is_wanted(&mut self) -> bool {
-        self.shown += 1;
-        self.shown == self.rank + 1
-    }
-
-    pub(super) fn refused(&self, number: usize, reason: &impl Display) -> DecodeError {
-        DecodeError::Refused { number, total: self.total, reason: reason.to_string() }
-    }
-
-    pub(super) fn not_shown(&self) -> DecodeError {
-        DecodeError::NotShown { shown: self.shown, total: self.total }
+        Codec::Jpeg => excerpt.units.last().map(|unit| unit.data.to_vec()),
+        Codec::H264 | Codec::H265 => None,
     }
 }

@@ -135,6 +135,23 @@ impl Gops {
         self.waits_for_idr = true;
     }
 
+    /// A decoder found that `unit` cannot be decoded, and so nothing after it in its group: all that is dropped, and if
+    /// it is the current group, what follows until the next IDR. What came before stays.
+    pub fn drop_damaged(&mut self, unit: &AccessUnit) {
+        let Some(first) = self.units.iter().position(|known| Arc::ptr_eq(&known.data, &unit.data)) else {
+            return;
+        };
+        let end = (first + 1..self.units.len()).find(|i| self.units[*i].is_idr);
+        for unit in self.units.drain(first..end.unwrap_or(self.units.len())) {
+            self.bytes -= unit.data.len();
+        }
+        if end.is_none() {
+            self.break_off();
+            self.last_shown = self.units.iter().map(|unit| (unit.rtp_ns, unit.instant)).max();
+            self.settled = self.last_shown.map(|(_, instant)| instant);
+        }
+    }
+
     /// Whether a picture can be decoded.
     pub fn is_ready(&self) -> bool {
         !self.units.is_empty()
@@ -279,6 +296,25 @@ mod tests {
         assert_eq!(gops.settled(), Some(start + Duration::from_millis(19 * 40)));
         gops.push(unit(start, 50, 50, 10));
         assert_eq!(gops.settled(), Some(start + Duration::from_millis(50 * 40)));
+    }
+
+    #[test]
+    fn a_damaged_unit_goes_with_all_that_follows_in_its_group_and_nothing_else() {
+        let start = Instant::now();
+        let at = |i: u32| start + Duration::from_millis(40) * i;
+        let number = |gops: &Gops, i| gops.nearest(at(i)).unwrap().wanted_rtp_ns / 40_000_000;
+        let mut gops = filled(start, 70, 50);
+        let damaged = gops.units[60].clone();
+        gops.drop_damaged(&damaged);
+        assert_eq!((number(&gops, 65), gops.settled()), (59, Some(at(59))));
+        assert!(!gops.push(unit(start, 70, 50, 10)), "what follows refers to it");
+        assert!(gops.push(unit(start, 100, 50, 10)));
+        assert_eq!((number(&gops, 65), number(&gops, 90)), (59, 100));
+        let mut gops = filled(start, 70, 50);
+        let damaged = gops.units[40].clone();
+        gops.drop_damaged(&damaged);
+        assert_eq!((number(&gops, 44), number(&gops, 46), gops.settled()), (39, 50, Some(at(69))));
+        assert_eq!(gops.bytes, gops.units.iter().map(|u| u.data.len()).sum::<usize>());
     }
 
     #[test]

@@ -4,6 +4,7 @@ use jpeg_encoder::{Encoder, ImageBuffer, JpegColorType, SamplingFactor};
 
 use super::exif;
 use super::frame::Frame;
+use super::native::turbojpeg;
 
 /// Quality of stored pictures: plates stay readable, a 1080p picture takes 300–400 kB.
 const QUALITY: u8 = 85;
@@ -51,15 +52,28 @@ pub fn encode_plain(frame: &Frame) -> Result<Vec<u8>, EncodeError> {
 /// Puts `facts` into a whole JPEG that a camera made; nothing is encoded again. Returns the file and its size in pixels.
 pub fn with_facts(jpeg: &[u8], facts: &exif::Facts) -> Result<(Vec<u8>, (u32, u32)), NotJpeg> {
     let size = inspect(jpeg)?;
-    let segment = exif::write(facts, &[]);
-    let length = u16::try_from(segment.len() + 2).map_err(|_| NotJpeg::NoFrame)?;
-    let (start, rest) = jpeg.split_at(2);
-    Ok(([start, &[0xff, 0xe1], &length.to_be_bytes(), &segment, rest].concat(), size))
+    Ok((with_segment(jpeg, &exif::write(facts, &[])).ok_or(NotJpeg::NoFrame)?, size))
+}
+
+/// A JPEG with an APP1 segment after its start marker; `None` when the segment is longer than its length can say.
+fn with_segment(jpeg: &[u8], segment: &[u8]) -> Option<Vec<u8>> {
+    let length = u16::try_from(segment.len() + 2).ok()?;
+    let (start, rest) = jpeg.split_at_checked(2)?;
+    Some([start, &[0xff, 0xe1], &length.to_be_bytes(), segment, rest].concat())
 }
 
 fn encode_planes(frame: &Frame, quality: u8, exif_segment: Option<Vec<u8>>) -> Result<Vec<u8>, EncodeError> {
     let failed = |reason: String| EncodeError { width: frame.width, height: frame.height, reason };
     let planes = Planes::of(frame).ok_or_else(|| failed("more than 65535 pixels on a side".to_owned()))?;
+    if let Some(encoded) = planes.encode_natively(quality) {
+        let jpeg = encoded.map_err(failed)?;
+        return match exif_segment {
+            Some(segment) => {
+                with_segment(&jpeg, &segment).ok_or_else(|| failed("facts that are too long".to_owned()))
+            }
+            None => Ok(jpeg),
+        };
+    }
     let mut out = Vec::with_capacity(frame.width * frame.height / 4);
     let mut encoder = Encoder::new(&mut out, quality);
     encoder.set_sampling_factor(SamplingFactor::F_2_2);
@@ -89,6 +103,24 @@ impl<'a> Planes<'a> {
         };
         let (width, height) = (u16::try_from(frame.width).ok()?, u16::try_from(frame.height).ok()?);
         Some(Self { frame, width, height, luma, chroma })
+    }
+
+    /// By the system's library, if it is there.
+    fn encode_natively(&self, quality: u8) -> Option<Result<Vec<u8>, String>> {
+        if !turbojpeg::is_available() {
+            return None;
+        }
+        let frame = self.frame;
+        let size = (frame.width, frame.height);
+        if frame.is_full_range {
+            return turbojpeg::encode(size, [&frame.y, &frame.u, &frame.v], quality);
+        }
+        let expand = |plane: &[u8], table: &[u8; 256]| -> Vec<u8> {
+            plane.iter().map(|sample| table[usize::from(*sample)]).collect()
+        };
+        let y = expand(&frame.y, &self.luma);
+        let (u, v) = (expand(&frame.u, &self.chroma), expand(&frame.v, &self.chroma));
+        turbojpeg::encode(size, [&y, &u, &v], quality)
     }
 }
 

@@ -1,10 +1,16 @@
 //! Pictures as bytes: access units, frames, JPEG files. Pure: no clock, no input or output.
 
+pub mod continuity;
 pub mod decode;
+pub mod decoder;
 pub mod exif;
 pub mod frame;
 pub mod gop;
 pub mod h264;
-mod h265;
 pub mod jpeg;
+pub mod lane;
+pub mod native;
+#[cfg(test)]
+mod testing;
 pub mod timeline;
+pub mod verdict;

@@ -26,6 +26,8 @@ pub enum Request {
         /// Where the answer goes.
         reply: oneshot::Sender<Option<Excerpt>>,
     },
+    /// Word from a decoder that this unit, and so the rest of its group, is damaged and must not be given any more.
+    Damaged(AccessUnit),
     /// A stretch of the stream, once all of it has come.
     Stretch(StretchRequest),
     /// The stream from now on.
@@ -109,13 +111,7 @@ impl Source {
             SourceConfig::Rtsp(rtsp) => {
                 let earliest = config.offsets_ms.iter().copied().min().unwrap_or(0).min(0);
                 let reach = Duration::from_millis(earliest.unsigned_abs());
-                Some(Self::Rtsp(rtsp::Rtsp::new(
-                    config.number,
-                    config.key.clone(),
-                    rtsp.clone(),
-                    reach,
-                    status.clone(),
-                )))
+                Some(Self::Rtsp(rtsp::Rtsp::new(config, rtsp.clone(), reach, status.clone())))
             }
         }
     }

@@ -75,7 +75,7 @@ impl Requests {
     ///
     /// Returns whether somebody waits for a frame since then. Never returns after the other end of the channel is gone
     /// and nothing waits.
-    pub async fn next(&mut self, gops: Option<&Gops>) -> bool {
+    pub async fn next(&mut self, gops: Option<&mut Gops>) -> bool {
         let deadline = self.waiting.iter().map(Waiting::deadline).min();
         let expiry = async {
             match deadline {
@@ -99,7 +99,7 @@ impl Requests {
         }
     }
 
-    fn admit(&mut self, request: Request, gops: Option<&Gops>) -> bool {
+    fn admit(&mut self, request: Request, gops: Option<&mut Gops>) -> bool {
         match request {
             Request::Frame(request) => {
                 self.waiting.push(Waiting::Frame(request));
@@ -114,8 +114,14 @@ impl Requests {
                 let _ = reply.send(gops.and_then(|gops| gops.nearest(at)));
                 false
             }
+            Request::Damaged(unit) => {
+                if let Some(gops) = gops {
+                    gops.drop_damaged(&unit);
+                }
+                false
+            }
             Request::Watch { reply } => {
-                let begin = gops.and_then(Gops::current);
+                let begin = gops.and_then(|gops| gops.current());
                 let _ = reply.send(Watch { begin, units: self.watched.subscribe() });
                 false
             }
@@ -218,7 +224,7 @@ mod tests {
         let mut gops = gops(start, 3);
         let (reply, answer) = oneshot::channel();
         sender.send(Request::Watch { reply }).await.unwrap();
-        assert!(!requests.next(Some(&gops)).await);
+        assert!(!requests.next(Some(&mut gops)).await);
         let mut watch = answer.await.unwrap();
         assert_eq!(watch.begin.unwrap().units.len(), 3);
         let unit = AccessUnit {
@@ -245,8 +251,8 @@ mod tests {
         let (reply, begun) = oneshot::channel();
         sender.send(Request::Begin { at: to, reply }).await.unwrap();
         assert!(requests.next(None).await);
-        let early = gops(start, 2);
-        assert!(!requests.next(Some(&early)).await);
+        let mut early = gops(start, 2);
+        assert!(!requests.next(Some(&mut early)).await);
         assert_eq!(begun.await.unwrap().unwrap().wanted_rtp_ns, 40_000_000);
         requests.answer(&early);
         assert!(answer.try_recv().is_err(), "its last frame has not come yet");

@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use tracing::{debug, info};
 
 use super::{Requests, SourceError};
-use crate::config::{RtspConfig, Transport, shown_url};
+use crate::config::{CameraConfig, RtspConfig, Transport, shown_url};
 use crate::media::gop::{AccessUnit, Codec, Gops, Limits};
 use crate::media::timeline::Timeline;
 use crate::model::CameraKey;
@@ -48,6 +48,8 @@ pub struct Rtsp {
     key: CameraKey,
     config: RtspConfig,
     reach: Duration,
+    /// Inside the camera, before the first packet leaves.
+    latency: Duration,
     status: Status,
 }
 
@@ -64,9 +66,10 @@ struct Stream {
 }
 
 impl Rtsp {
-    /// Camera `number` with `key`; `earliest` is how far before an edge its pictures reach. Nothing is contacted yet.
-    pub fn new(number: u8, key: CameraKey, config: RtspConfig, earliest: Duration, status: Status) -> Self {
-        Self { number, key, config, reach: REACH + earliest, status }
+    /// A camera; `earliest` is how far before an edge its pictures reach. Nothing is contacted yet.
+    pub fn new(camera: &CameraConfig, config: RtspConfig, earliest: Duration, status: Status) -> Self {
+        let (number, key, latency) = (camera.number, camera.key.clone(), camera.engine.latency);
+        Self { number, key, config, reach: REACH + earliest + latency, latency, status }
     }
 
     /// Opens a session and serves requests until it breaks.
@@ -108,7 +111,7 @@ impl Rtsp {
                         self.address(), NO_FRAME_LIMIT.as_secs(),
                     ));
                 }
-                _ = requests.next(Some(&stream.gops)) => {
+                _ = requests.next(Some(&mut stream.gops)) => {
                     requests.answer(&stream.gops);
                     requests.expire(Instant::now(), &stream.reason(&self.address()));
                 }
@@ -192,7 +195,8 @@ impl Rtsp {
         } else if let Some((_, frames)) = &mut stream.group {
             *frames += 1;
         }
-        let instant = stream.timeline.instant_of(rtp_ns)?;
+        let sent = stream.timeline.instant_of(rtp_ns)?;
+        let instant = sent.checked_sub(self.latency).unwrap_or(sent);
         let is_disposable = !is_idr && frame.is_disposable();
         let unit = AccessUnit { rtp_ns, instant, data: frame.into_data().into(), is_idr, is_disposable };
         let is_of_use = stream.gops.push(unit.clone());

@@ -63,6 +63,17 @@ pub(super) fn camera(camera: &CameraStatus) -> Value {
             "gop_frames": stream.gop_frames,
         })
     });
+    let decoding = camera.decoding.as_ref().map(|decoding| {
+        json!({
+            "decoder": decoding.decoder,
+            "ms_per_frame": decoding.ms_per_frame,
+            "hot": decoding.is_hot,
+            "core_percent": decoding.core_percent,
+            "mean_ms": decoding.mean_ms,
+            "worst_ms": decoding.worst_ms,
+            "advice": decoding.advice,
+        })
+    });
     json!({
         "key": camera.key,
         "label": camera.label,
@@ -70,6 +81,7 @@ pub(super) fn camera(camera: &CameraStatus) -> Value {
         "state": camera.state.as_str(),
         "last_error": camera.last_error,
         "stream": stream,
+        "decoding": decoding,
     })
 }
 

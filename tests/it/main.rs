@@ -15,6 +15,7 @@ mod e2e_capture;
 mod e2e_codecs;
 mod e2e_commands;
 mod e2e_crash;
+mod e2e_engine;
 mod e2e_faults;
 mod e2e_idle;
 mod e2e_offline;

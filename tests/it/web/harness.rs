@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use camera_capture::capture::Captures;
 use camera_capture::config::{
-    ActiveLevel, ApiTargetConfig, CameraConfig, Config, GpioBackend, GpioConfig, LogConfig, LogFormat,
-    RtspConfig, Secret, SourceConfig, StorageConfig, Transport, UploadConfig, WebAccess, WebConfig,
+    ActiveLevel, ApiTargetConfig, CameraConfig, CameraEngine, Config, DecoderChoice, EngineConfig,
+    GpioBackend, GpioConfig, LogConfig, LogFormat, Mode, RtspConfig, Secret, SourceConfig, StorageConfig,
+    Transport, UploadConfig, WebAccess, WebConfig,
 };
 use camera_capture::gpio::{Level, Pin};
 use camera_capture::media::{exif, frame::Frame, jpeg};
@@ -117,9 +118,20 @@ pub(crate) fn config(dir: &Path, access: WebAccess) -> Config {
         }),
         offsets_ms: vec![0],
         pin: Some(17 + number),
+        engine: CameraEngine {
+            mode: Mode::Cold,
+            armed_by: Vec::new(),
+            tolerance: Duration::ZERO,
+            latency: Duration::ZERO,
+        },
     };
     Config {
         cameras: vec![camera(1, "Entry", true), camera(2, "Exit", true), camera(3, "Auxiliary", false)],
+        engine: EngineConfig {
+            decoder: DecoderChoice::Auto,
+            budget_percent: 25,
+            arm: Duration::from_secs(30),
+        },
         gpio: GpioConfig {
             enabled: true,
             trigger_enabled: true,

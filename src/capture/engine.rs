@@ -1,0 +1,141 @@
+//! A camera's decoding: one lane, worked on by the worker threads, with whichever decoder is best for its stream.
+
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Mutex as AsyncMutex;
+use tokio::time::timeout;
+use tracing::{debug, error};
+
+use crate::config::DecoderChoice;
+use crate::media::decode::DecodeError;
+use crate::media::decoder::{DecoderKind, DecoderPolicy};
+use crate::media::frame::Frame;
+use crate::media::gop::Excerpt;
+use crate::media::lane::{Decoded, Lane};
+use crate::workers::Workers;
+
+/// A decoder that has not come back by then is stuck. A group of 250 frames takes 25 s on the smallest Pi.
+const DECODE_LIMIT: Duration = Duration::from_secs(60);
+
+/// A handle on the decoding of one camera. Work is done in the order in which it was asked for.
+#[derive(Clone)]
+pub(super) struct Engine {
+    policy: DecoderPolicy,
+    workers: Workers,
+    lane: Arc<Mutex<Arc<AsyncMutex<Lane>>>>,
+    chosen: Arc<Mutex<Option<DecoderKind>>>,
+}
+
+/// There is no picture.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(super) enum EngineError {
+    /// What the decoder said.
+    #[error("{0}")]
+    Decode(#[from] DecodeError),
+    /// The work did not end, or panicked.
+    #[error("{0}")]
+    Broken(String),
+}
+
+impl Engine {
+    pub(super) fn new(choice: DecoderChoice, workers: Workers) -> Self {
+        let policy = match choice {
+            DecoderChoice::Auto => DecoderPolicy::Auto,
+            DecoderChoice::OpenH264 => DecoderPolicy::OpenH264,
+            DecoderChoice::Libavcodec => DecoderPolicy::Libavcodec,
+            DecoderChoice::Rust => DecoderPolicy::Rust,
+        };
+        Self { policy, workers, lane: Arc::default(), chosen: Arc::default() }
+    }
+
+    /// The same decoders on a lane of its own.
+    pub(super) fn beside(&self) -> Self {
+        Self { lane: Arc::default(), ..self.clone() }
+    }
+
+    /// The decoders for a stream, the best one first.
+    pub(super) fn kinds(&self, excerpt: &Excerpt) -> Vec<DecoderKind> {
+        let Some(first) = excerpt.units.first() else { return Vec::new() };
+        let mut kinds = DecoderKind::candidates(excerpt.codec, &first.data, self.policy);
+        let chosen = *self.chosen.lock().unwrap_or_else(PoisonError::into_inner);
+        // False stands before true, and equals stay in their order.
+        kinds.sort_by_key(|kind| Some(*kind) != chosen);
+        kinds
+    }
+
+    /// Prefers a decoder from now on.
+    pub(super) fn choose(&self, kind: DecoderKind) {
+        *self.chosen.lock().unwrap_or_else(PoisonError::into_inner) = Some(kind);
+    }
+
+    /// Decodes ahead; see [`Lane::begin`]. Returns the units decoded.
+    pub(super) async fn begin(&self, excerpt: Excerpt, stop: Arc<AtomicBool>) -> usize {
+        let Some(kind) = self.kinds(&excerpt).first().copied() else { return 0 };
+        // What goes wrong will go wrong again, and be told, when the picture is asked for.
+        self.run(move |lane| lane.begin(&excerpt, kind, &stop)).await.unwrap_or(0)
+    }
+
+    /// The wanted picture. A decoder that refuses is followed by the next one that can do the stream; a missing
+    /// reference is missing for all.
+    pub(super) async fn picture(&self, excerpt: &Arc<Excerpt>) -> Result<Decoded, EngineError> {
+        let mut first_error = None;
+        for kind in self.kinds(excerpt) {
+            let excerpt = Arc::clone(excerpt);
+            match self.run(move |lane| lane.picture(&excerpt, kind)).await? {
+                Ok(decoded) => return Ok(decoded),
+                Err(error @ DecodeError::Gap { .. }) => return Err(error.into()),
+                Err(error) => {
+                    debug!(decoder = kind.as_str(), %error, "refused");
+                    first_error.get_or_insert(error);
+                }
+            }
+        }
+        Err(first_error.unwrap_or(DecodeError::NotShown { shown: 0, total: 0 }).into())
+    }
+
+    /// What is new in an excerpt that grows; see [`Lane::follow`].
+    pub(super) async fn follow(&self, excerpt: Excerpt) -> Result<Vec<(i64, Arc<Frame>)>, EngineError> {
+        let Some(kind) = self.kinds(&excerpt).first().copied() else { return Ok(Vec::new()) };
+        Ok(self.run(move |lane| lane.follow(&excerpt, kind)).await??)
+    }
+
+    /// Gives the decoder's memory back, unless it is at work.
+    pub(super) fn rest(&self) {
+        if let Ok(mut lane) = self.lane().try_lock() {
+            lane.rest();
+        }
+    }
+
+    /// Does something on the worker threads that needs no lane.
+    pub(super) async fn aside<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, EngineError> {
+        self.workers.run(work).await.map_err(|failed| EngineError::Broken(failed.to_string()))
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Lane) -> T + Send + 'static,
+    ) -> Result<T, EngineError> {
+        let mut lane = self.lane().lock_owned().await;
+        match timeout(DECODE_LIMIT, self.workers.run(move || work(&mut lane))).await {
+            Ok(done) => done.map_err(|failed| EngineError::Broken(failed.to_string())),
+            Err(_) => {
+                error!("a decoder is stuck; it is left behind with its thread");
+                *self.lane.lock().unwrap_or_else(PoisonError::into_inner) = Arc::default();
+                self.workers.replace_one();
+                Err(EngineError::Broken(format!(
+                    "the decoder did not come back within {} s",
+                    DECODE_LIMIT.as_secs()
+                )))
+            }
+        }
+    }
+
+    fn lane(&self) -> Arc<AsyncMutex<Lane>> {
+        Arc::clone(&self.lane.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}

@@ -1,0 +1,280 @@
+//! The capture task of a camera: serves its triggers.
+
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, debug, error, info, info_span, warn};
+
+use super::shot::{Shooter, Shot};
+use super::{CaptureError, MAILBOX};
+use crate::clock;
+use crate::config::CameraConfig;
+use crate::media::{decode, exif, jpeg};
+use crate::model::{CameraKey, ImageId, Trigger};
+use crate::status::{Event, Status};
+use crate::store::{Image, NewImage, Store, StoreError, TriggerId};
+use crate::workers::Workers;
+
+/// A decoder that was not needed for so long gives its memory back.
+const REST: Duration = Duration::from_secs(30);
+
+/// A trigger and who waits for its picture.
+pub(super) struct Order {
+    pub(super) trigger: Trigger,
+    pub(super) reply: Option<oneshot::Sender<Result<Image, CaptureError>>>,
+}
+
+/// The capture task of one camera.
+pub struct Capture {
+    pub(super) config: CameraConfig,
+    pub(super) orders: mpsc::Receiver<Order>,
+    pub(super) worker: Worker,
+}
+
+/// What each capture of a camera needs.
+#[derive(Clone)]
+pub(super) struct Worker {
+    pub(super) shooter: Shooter,
+    pub(super) workers: Workers,
+    pub(super) store: Store,
+    pub(super) status: Status,
+}
+
+/// Where the time of a capture went.
+#[derive(Clone, Copy, Debug, Default)]
+struct Stages {
+    wait: Duration,
+    decode: Duration,
+    encode: Duration,
+    frames: usize,
+}
+
+/// A picture that is not stored yet.
+struct Picture {
+    jpeg: Vec<u8>,
+    width: u32,
+    height: u32,
+    offset_ms: i64,
+    note: Option<String>,
+    stages: Stages,
+}
+
+impl Capture {
+    /// The camera's key.
+    pub fn key(&self) -> &CameraKey {
+        &self.config.key
+    }
+
+    /// Serves triggers until cancelled; captures under way are finished.
+    pub async fn run(&mut self, cancel: &CancellationToken) {
+        let mut under_way = JoinSet::new();
+        let mut is_resting = true;
+        loop {
+            tokio::select! {
+                () = cancel.cancelled() => break,
+                Some(_) = under_way.join_next() => {}
+                () = tokio::time::sleep(REST), if !is_resting && under_way.is_empty() => {
+                    self.worker.shooter.engine.rest();
+                    is_resting = true;
+                }
+                order = self.orders.recv(), if under_way.len() < MAILBOX => {
+                    let Some(order) = order else { break };
+                    is_resting = false;
+                    let span = info_span!("capture", camera = %self.config.key, cause = order.trigger.cause.as_str());
+                    under_way.spawn(self.worker.clone().serve(self.config.clone(), order).instrument(span));
+                }
+            }
+        }
+        self.orders.close();
+        while let Ok(order) = self.orders.try_recv() {
+            under_way.spawn(self.worker.clone().serve(self.config.clone(), order));
+        }
+        while under_way.join_next().await.is_some() {}
+    }
+}
+
+impl Worker {
+    /// Serves one trigger to its end.
+    async fn serve(self, config: CameraConfig, order: Order) {
+        let trigger = order.trigger;
+        // All frames are asked for at once, before the buffer moves on.
+        let mut pictures: FuturesUnordered<_> =
+            config.offsets_ms.iter().map(|ms| self.picture(&config, &trigger, *ms)).collect();
+        let (id, first) = tokio::join!(self.store.begin_trigger(&trigger), pictures.next());
+        let id = match id {
+            Ok(id) => id,
+            Err(error) => return self.lost(&trigger, order.reply, &error),
+        };
+        let mut next = first;
+        let mut outcome = Err(CaptureError::NoFrame("no offset is configured".to_owned()));
+        while let Some(picture) = next {
+            outcome = nearer(outcome, self.keep(id, &trigger, picture).await);
+            next = pictures.next().await;
+        }
+        drop(pictures);
+        if let Err(error) = &outcome {
+            error!(edge_at = trigger.edge_at.rfc3339(), %error, "no picture of this trigger");
+            if let Err(error) = self.store.fail_trigger(id, &error.to_string()).await {
+                error!(%error, "the failure could not be written into the ledger");
+            }
+        }
+        if let Ok(Some(entry)) = self.store.ledger_entry(id).await {
+            self.status.publish(Event::Trigger(Box::new(entry)));
+        }
+        if let Some(reply) = order.reply {
+            // Whoever asked may have gone; the picture is kept all the same.
+            let _ = reply.send(outcome);
+        }
+    }
+
+    /// The picture taken nearest to the trigger plus `offset_ms`.
+    async fn picture(
+        &self,
+        config: &CameraConfig,
+        trigger: &Trigger,
+        offset_ms: i64,
+    ) -> Result<(ImageId, Picture), CaptureError> {
+        let distance = Duration::from_millis(offset_ms.unsigned_abs());
+        let at =
+            if offset_ms < 0 { trigger.at.checked_sub(distance) } else { trigger.at.checked_add(distance) };
+        let shot = self.shooter.shot(at.unwrap_or(trigger.at)).await?;
+        let frame_offset_ms = clock::signed_ms(shot.instant, trigger.at);
+        let id = ImageId::random();
+        let facts = exif::Facts {
+            id,
+            camera: config.key.clone(),
+            label: config.label.clone(),
+            cause: trigger.cause,
+            edge_at: trigger.edge_at,
+            frame_offset_ms: Some(frame_offset_ms),
+            utc_offset_s: clock::utc_offset_s(trigger.edge_at),
+        };
+        let picture = heavy(&self.workers, move || encode(shot, &facts, frame_offset_ms)).await?;
+        Ok((id, picture))
+    }
+
+    /// Stores a picture.
+    async fn keep(
+        &self,
+        trigger_id: TriggerId,
+        trigger: &Trigger,
+        picture: Result<(ImageId, Picture), CaptureError>,
+    ) -> Result<Image, CaptureError> {
+        let (id, picture) = picture?;
+        let stages = picture.stages;
+        let began = Instant::now();
+        let new = NewImage {
+            id,
+            trigger: trigger_id,
+            camera: trigger.camera.clone(),
+            cause: trigger.cause,
+            edge_at: trigger.edge_at,
+            edge: trigger.at,
+            frame_offset_ms: Some(picture.offset_ms),
+            width: picture.width,
+            height: picture.height,
+            jpeg: picture.jpeg,
+        };
+        let image = match self.store.record(new).await {
+            Ok(image) => {
+                self.status.clear("storage");
+                image
+            }
+            Err(error) => {
+                self.status.raise("storage", format!("pictures cannot be stored: {error}"));
+                return Err(CaptureError::Store(error.to_string()));
+            }
+        };
+        info!(
+            file = %image.filename,
+            offset_ms = picture.offset_ms,
+            total_ms = ms(trigger.at.elapsed()),
+            wait_ms = ms(stages.wait),
+            decode_ms = ms(stages.decode),
+            encode_ms = ms(stages.encode),
+            write_ms = ms(began.elapsed()),
+            frames = stages.frames,
+            bytes = image.bytes,
+            "captured"
+        );
+        if let Some(note) = &picture.note {
+            warn!(file = %image.filename, note, "not the plain picture of the instant");
+        }
+        self.status.publish(Event::Image(Box::new(image.clone())));
+        Ok(image)
+    }
+
+    /// Not even the ledger could be written: the operator must hear of it all the same.
+    fn lost(
+        &self,
+        trigger: &Trigger,
+        reply: Option<oneshot::Sender<Result<Image, CaptureError>>>,
+        error: &StoreError,
+    ) {
+        error!(edge_at = trigger.edge_at.rfc3339(), %error, "a trigger could not be written into the ledger");
+        self.status.raise(
+            "storage",
+            format!(
+                "the trigger of {} at {} could not be written down: {error}",
+                trigger.camera,
+                trigger.edge_at.rfc3339()
+            ),
+        );
+        if let Some(reply) = reply {
+            // Whoever asked may have gone.
+            let _ = reply.send(Err(CaptureError::Store(error.to_string())));
+        }
+    }
+}
+
+/// Of two results of one trigger, the picture that is nearer to the edge.
+fn nearer(
+    known: Result<Image, CaptureError>,
+    new: Result<Image, CaptureError>,
+) -> Result<Image, CaptureError> {
+    match (known, new) {
+        (Ok(known), Ok(new)) => {
+            let distance = |image: &Image| image.frame_offset_ms.map_or(u64::MAX, i64::unsigned_abs);
+            Ok(if distance(&new) < distance(&known) { new } else { known })
+        }
+        (Ok(image), Err(error)) | (Err(error), Ok(image)) => {
+            debug!(%error, "one of the wanted pictures is missing");
+            Ok(image)
+        }
+        (Err(_), Err(error)) => Err(error),
+    }
+}
+
+/// Encodes a picture. Blocking.
+fn encode(shot: Shot, facts: &exif::Facts, offset_ms: i64) -> Result<Picture, CaptureError> {
+    let began = Instant::now();
+    let (jpeg, (width, height)) = match shot.picture {
+        decode::Picture::Frame(frame) => {
+            let size = |pixels: usize| u32::try_from(pixels).unwrap_or(u32::MAX);
+            (jpeg::encode(&frame, facts).map_err(no_frame)?, (size(frame.width), size(frame.height)))
+        }
+        decode::Picture::Jpeg(jpeg) => jpeg::with_facts(&jpeg, facts).map_err(no_frame)?,
+    };
+    let stages = Stages { wait: shot.wait, decode: shot.decode, encode: began.elapsed(), frames: shot.units };
+    Ok(Picture { jpeg, width, height, offset_ms, note: shot.note, stages })
+}
+
+pub(super) fn no_frame(error: impl std::fmt::Display) -> CaptureError {
+    CaptureError::NoFrame(error.to_string())
+}
+
+/// Does heavy work on the worker threads.
+pub(super) async fn heavy<T: Send + 'static>(
+    workers: &Workers,
+    work: impl FnOnce() -> Result<T, CaptureError> + Send + 'static,
+) -> Result<T, CaptureError> {
+    workers.run(work).await.map_err(|failed| CaptureError::NoFrame(failed.to_string()))?
+}
+
+fn ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,435 @@
+//! Decoding while frames arrive: for cameras that are hot, and for whoever watches live. One decode serves all.
+//!
+//! It also measures, once per stream, which decoder is best, and says what that means for a trigger.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use super::budget::Budget;
+use super::engine::Engine;
+use super::measure;
+use crate::config::{CameraConfig, Mode};
+use crate::media::decoder::DecoderKind;
+use crate::media::frame::Frame;
+use crate::media::gop::{Codec, Excerpt, Stretch};
+use crate::model::CameraKey;
+use crate::source::{Arrival, Request, Watch};
+use crate::status::{Decoding, Status, StreamInfo};
+
+/// Decoded pictures kept while it runs: a trigger comes a debounce time after its instant.
+const KEPT: usize = 10;
+
+/// How long a trigger waits for the pump to have decoded its frame before it decodes by itself.
+const FIND_LIMIT: Duration = Duration::from_millis(250);
+
+/// So many seconds behind, it goes on with the next keyframe.
+const BEHIND_LIMIT: f64 = 2.0;
+
+/// Mode auto keeps a camera hot only if a cold picture would take longer than this on average.
+const SLOW: Duration = Duration::from_millis(500);
+
+/// A picture that is later than this at worst is worth advice.
+const FINE: Duration = Duration::from_millis(1500);
+
+/// How long the length of a group is waited for.
+const GROUP_LIMIT: Duration = Duration::from_secs(12);
+
+/// A decoded picture of the stream.
+#[derive(Clone, Debug)]
+pub struct LiveFrame {
+    /// RTP time in nanoseconds since the session began.
+    pub rtp_ns: i64,
+    /// When it was taken.
+    pub instant: Instant,
+    /// The picture.
+    pub frame: Arc<Frame>,
+}
+
+/// A handle on the pictures of a pump.
+#[derive(Clone)]
+pub(super) struct Pictures(Arc<Shared>);
+
+struct Shared {
+    newest: watch::Sender<Option<Arc<LiveFrame>>>,
+    recent: Mutex<VecDeque<Arc<LiveFrame>>>,
+    armed_until: Mutex<Option<Instant>>,
+    wake: Notify,
+}
+
+/// The pump task of one camera.
+pub struct Pump {
+    key: CameraKey,
+    mode: Mode,
+    engine: Engine,
+    requests: mpsc::Sender<Request>,
+    pictures: Pictures,
+    budget: Budget,
+    status: Status,
+    is_hot: bool,
+    is_measured: bool,
+}
+
+impl Pictures {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Shared {
+            newest: watch::Sender::new(None),
+            recent: Mutex::default(),
+            armed_until: Mutex::default(),
+            wake: Notify::new(),
+        }))
+    }
+
+    /// Keeps the camera hot until then.
+    pub(super) fn arm(&self, until: Instant) {
+        *self.0.armed_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
+        self.0.wake.notify_one();
+    }
+
+    /// The newest picture, for as long as the receiver lives.
+    pub(super) fn subscribe(&self) -> watch::Receiver<Option<Arc<LiveFrame>>> {
+        let receiver = self.0.newest.subscribe();
+        self.0.wake.notify_one();
+        receiver
+    }
+
+    /// Whether pictures are decoded as they arrive.
+    pub(super) fn is_running(&self) -> bool {
+        self.0.newest.borrow().is_some()
+    }
+
+    /// The wanted picture of an excerpt if it is decoded, or will be in a moment.
+    pub(super) async fn find(&self, excerpt: &Excerpt) -> Option<Arc<Frame>> {
+        let mut newest = self.0.newest.subscribe();
+        let found = tokio::time::timeout(FIND_LIMIT, async {
+            loop {
+                {
+                    let recent = self.0.recent.lock().unwrap_or_else(PoisonError::into_inner);
+                    let is_wanted = |picture: &&Arc<LiveFrame>| {
+                        (picture.rtp_ns, picture.instant) == (excerpt.wanted_rtp_ns, excerpt.instant)
+                    };
+                    if let Some(picture) = recent.iter().find(is_wanted) {
+                        return Some(Arc::clone(&picture.frame));
+                    }
+                    // It has passed, or there is none at all.
+                    if recent.back().is_none_or(|last| last.instant > excerpt.instant) {
+                        return None;
+                    }
+                }
+                newest.changed().await.ok()?;
+            }
+        });
+        found.await.ok().flatten()
+    }
+
+    fn is_wanted(&self) -> bool {
+        let armed = *self.0.armed_until.lock().unwrap_or_else(PoisonError::into_inner);
+        self.0.newest.receiver_count() > 0 || armed.is_some_and(|until| until > Instant::now())
+    }
+
+    fn show(&self, pictures: impl Iterator<Item = LiveFrame>) {
+        let mut newest = None;
+        {
+            let mut recent = self.0.recent.lock().unwrap_or_else(PoisonError::into_inner);
+            for picture in pictures {
+                let picture = Arc::new(picture);
+                if recent.len() == KEPT {
+                    recent.pop_front();
+                }
+                recent.push_back(Arc::clone(&picture));
+                newest = Some(picture);
+            }
+        }
+        if newest.is_some() {
+            self.0.newest.send_replace(newest);
+        }
+    }
+
+    fn clear(&self) {
+        self.0.recent.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.0.newest.send_replace(None);
+    }
+}
+
+impl Pump {
+    pub(super) fn new(
+        camera: &CameraConfig,
+        engine: Engine,
+        requests: mpsc::Sender<Request>,
+        pictures: Pictures,
+        budget: Budget,
+        status: Status,
+    ) -> Self {
+        let (key, mode) = (camera.key.clone(), camera.engine.mode);
+        let is_hot = mode == Mode::Hot;
+        Self { key, mode, engine, requests, pictures, budget, status, is_hot, is_measured: false }
+    }
+
+    /// The camera's key.
+    pub fn key(&self) -> &CameraKey {
+        &self.key
+    }
+
+    /// Decodes while someone wants it, until cancelled.
+    pub async fn run(&mut self, cancel: &CancellationToken) {
+        let pictures = self.pictures.clone();
+        loop {
+            if !self.is_measured {
+                tokio::select! {
+                    () = cancel.cancelled() => return,
+                    () = self.measure() => {}
+                    // Whoever wants pictures now does not wait for the best decoder.
+                    () = pictures.0.wake.notified() => {}
+                }
+            }
+            if self.is_hot || pictures.is_wanted() {
+                self.say(true, None);
+                tokio::select! {
+                    () = cancel.cancelled() => return,
+                    () = self.pump() => {}
+                }
+                pictures.clear();
+                self.engine.rest();
+                self.say(false, None);
+            } else if self.is_measured {
+                tokio::select! {
+                    () = cancel.cancelled() => return,
+                    () = pictures.0.wake.notified() => {}
+                }
+            }
+        }
+    }
+
+    /// Decodes what arrives until nobody wants it.
+    async fn pump(&mut self) {
+        let Some(Watch { begin, mut units }) = self.watch().await else { return };
+        let mut group = begin.map(|stretch| Group { codec: stretch.codec, units: stretch.units, shown: 0 });
+        let (mut skipped, mut is_behind) = (0_u32, false);
+        loop {
+            let arrived = tokio::select! {
+                arrived = units.recv(), if group.as_ref().is_none_or(Group::is_shown) => Some(arrived),
+                () = std::future::ready(()), if group.as_ref().is_some_and(|group| !group.is_shown()) => None,
+            };
+            match arrived {
+                Some(Ok(arrival)) => Group::take(&mut group, arrival),
+                Some(Err(RecvError::Lagged(_))) => group = None,
+                Some(Err(RecvError::Closed)) => return,
+                None => {}
+            }
+            loop {
+                match units.try_recv() {
+                    Ok(arrival) => Group::take(&mut group, arrival),
+                    Err(TryRecvError::Lagged(_)) => group = None,
+                    Err(TryRecvError::Empty | TryRecvError::Closed) => break,
+                }
+            }
+            if !(self.is_hot || self.pictures.is_wanted()) {
+                return;
+            }
+            let Some(current) = &mut group else { continue };
+            if current.behind().as_secs_f64() > BEHIND_LIMIT && current.shown > 0 {
+                skipped += u32::try_from(current.units.len() - current.shown).unwrap_or(u32::MAX);
+                if !is_behind {
+                    warn!(camera = %self.key, "decoding cannot keep up with the stream");
+                    self.say(true, Some(skipped));
+                }
+                (is_behind, group) = (true, None);
+                continue;
+            }
+            if current.codec == Codec::Jpeg || current.is_shown() {
+                current.shown = current.units.len();
+                continue;
+            }
+            let Some(excerpt) = current.excerpt() else { continue };
+            match self.engine.follow(excerpt).await {
+                Ok(shown) => {
+                    let instant = |rtp_ns: i64| current.units.iter().find(|unit| unit.rtp_ns == rtp_ns);
+                    self.pictures.show(shown.into_iter().filter_map(|(rtp_ns, frame)| {
+                        Some(LiveFrame { rtp_ns, instant: instant(rtp_ns)?.instant, frame })
+                    }));
+                    current.shown = current.units.len();
+                }
+                Err(error) => {
+                    debug!(camera = %self.key, %error, "damaged; going on with the next keyframe");
+                    group = None;
+                }
+            }
+        }
+    }
+
+    /// Lets every decoder show what it can on the camera's own stream.
+    async fn measure(&mut self) {
+        let Some(stretch) = self.stretch().await else { return std::future::pending().await };
+        let Some(sample) = measure::sample(stretch) else { return };
+        let sample = Arc::new(sample);
+        let mut all = Vec::new();
+        for kind in self.engine.kinds(&sample) {
+            // The slowest is only asked when the others need an umpire.
+            if kind == DecoderKind::RustH264 && measure::agree(&all) {
+                continue;
+            }
+            let sample = Arc::clone(&sample);
+            if let Ok(Some(measured)) = self.engine.aside(move || measure::measure(&sample, kind)).await {
+                debug!(camera = %self.key, decoder = kind.as_str(), per_frame = ?measured.per_frame, "measured");
+                all.push(measured);
+            }
+        }
+        let stream = self.group_length().await;
+        self.is_measured = true;
+        let Some(best) = measure::fastest_right(&all) else {
+            if sample.codec != Codec::Jpeg {
+                warn!(camera = %self.key, "no decoder understands this stream");
+            }
+            return;
+        };
+        self.engine.choose(best.kind);
+        self.decide(best, stream.as_ref());
+    }
+
+    /// Twelve units from a keyframe on.
+    async fn stretch(&self) -> Option<Stretch> {
+        let Watch { begin, mut units } = self.watch().await?;
+        let mut stretch = begin;
+        loop {
+            if let Some(stretch) = &mut stretch
+                && (stretch.units.len() >= measure::MEASURED || stretch.codec == Codec::Jpeg)
+            {
+                return Some(stretch.clone());
+            }
+            match units.recv().await {
+                Ok(Arrival { codec, unit }) if unit.is_idr => {
+                    // Groups shorter than the sample are measured whole.
+                    if let Some(short) = stretch.take() {
+                        return Some(short);
+                    }
+                    stretch = Some(Stretch { codec, units: vec![unit] });
+                }
+                Ok(Arrival { unit, .. }) => {
+                    if let Some(stretch) = &mut stretch {
+                        stretch.units.push(unit);
+                    }
+                }
+                Err(RecvError::Lagged(_)) => stretch = None,
+                Err(RecvError::Closed) => return None,
+            }
+        }
+    }
+
+    async fn group_length(&self) -> Option<StreamInfo> {
+        let stream = || self.status.camera(&self.key).and_then(|camera| camera.stream);
+        let mut changes = self.status.subscribe();
+        let known = tokio::time::timeout(GROUP_LIMIT, async {
+            while stream().is_none_or(|stream| stream.gop_frames.is_none()) {
+                if matches!(changes.recv().await, Err(RecvError::Closed)) {
+                    return;
+                }
+            }
+        });
+        // Without it the advice says less.
+        let _ = known.await;
+        stream()
+    }
+
+    /// What the measured decoder means for this camera.
+    fn decide(&mut self, best: &measure::Measured, stream: Option<&StreamInfo>) {
+        let (kind, per_frame) = (best.kind, best.per_frame);
+        let fps = stream.and_then(|stream| stream.fps).unwrap_or(25.0).max(0.1);
+        let gop = stream.and_then(|stream| stream.gop_frames);
+        let share = per_frame.as_secs_f64() * fps;
+        let mean = gop.map(|gop| per_frame * gop.div_ceil(2));
+        let worst = gop.map(|gop| per_frame * gop);
+        if self.mode == Mode::Auto {
+            let is_slow = mean.is_none_or(|mean| mean > SLOW);
+            self.is_hot = is_slow && share < 0.9 && self.budget.reserve(&self.key, share);
+        }
+        let long = worst.filter(|worst| *worst > FINE && !self.is_hot);
+        let advice = long.zip(gop).map(|(_, gop)| {
+            let wanted = (FINE.as_secs_f64() / per_frame.as_secs_f64()).min(fps.round()).max(1.0);
+            format!(
+                "keyframe every {:.1} s: set the camera's I-frame interval to {wanted:.0}, or use a smaller sub-stream",
+                f64::from(gop) / fps
+            )
+        });
+        info!(
+            camera = %self.key,
+            decoder = kind.as_str(),
+            ms_per_frame = format!("{:.1}", per_frame.as_secs_f64() * 1000.0),
+            hot = self.is_hot,
+            "decoder chosen"
+        );
+        let decoding = Decoding {
+            decoder: kind.as_str(),
+            ms_per_frame: (per_frame.as_secs_f64() * 10_000.0).round() / 10.0,
+            is_hot: self.is_hot,
+            core_percent: (share * 1000.0).round() / 10.0,
+            mean_ms: mean.map(|mean| u64::try_from(mean.as_millis()).unwrap_or(u64::MAX)),
+            worst_ms: worst.map(|worst| u64::try_from(worst.as_millis()).unwrap_or(u64::MAX)),
+            advice,
+        };
+        self.status.update_camera(&self.key, |camera| camera.decoding = Some(decoding));
+    }
+
+    /// Says whether the camera is hot, and how many frames were skipped because it was too much.
+    fn say(&self, is_hot: bool, skipped: Option<u32>) {
+        self.status.update_camera(&self.key, |camera| {
+            let Some(decoding) = &mut camera.decoding else { return };
+            decoding.is_hot = is_hot;
+            if skipped.is_some() {
+                decoding.advice = Some(
+                    "decoding cannot keep up with the stream: use mode cold, a smaller sub-stream or fewer frames a second"
+                        .to_owned(),
+                );
+            }
+        });
+    }
+
+    async fn watch(&self) -> Option<Watch> {
+        let (reply, answer) = oneshot::channel();
+        self.requests.send(Request::Watch { reply }).await.ok()?;
+        answer.await.ok()
+    }
+}
+
+/// The current group while it grows.
+struct Group {
+    codec: Codec,
+    units: Vec<crate::media::gop::AccessUnit>,
+    /// Units already decoded.
+    shown: usize,
+}
+
+impl Group {
+    fn take(group: &mut Option<Self>, Arrival { codec, unit }: Arrival) {
+        if unit.is_idr {
+            *group = Some(Self { codec, units: vec![unit], shown: 0 });
+        } else if let Some(group) = group {
+            group.units.push(unit);
+        }
+    }
+
+    fn is_shown(&self) -> bool {
+        self.shown == self.units.len()
+    }
+
+    /// From the last unit decoded to the newest.
+    fn behind(&self) -> Duration {
+        let shown = self.units.get(self.shown.saturating_sub(1));
+        let (Some(shown), Some(newest)) = (shown, self.units.last()) else { return Duration::ZERO };
+        newest.instant.saturating_duration_since(shown.instant)
+    }
+
+    fn excerpt(&self) -> Option<Excerpt> {
+        let newest = self.units.last()?;
+        Some(Excerpt {
+            codec: self.codec,
+            units: self.units.clone(),
+            wanted_rtp_ns: newest.rtp_ns,
+            instant: newest.instant,
+        })
+    }
+}

@@ -1,0 +1,207 @@
+//! The picture of one instant: from what is decoded already, or by decoding, begun while the frame is on its way.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, oneshot};
+use tracing::debug;
+
+use super::CaptureError;
+use super::engine::{Engine, EngineError};
+use super::pump::Pictures;
+use crate::media::decode::{self, Picture};
+use crate::media::gop::Excerpt;
+use crate::media::lane::Decoded;
+use crate::media::verdict;
+use crate::source::{FrameRequest, NoFrame, Request};
+
+/// A frame waits this long for a session that is reconnecting. A barrier stays open about eight seconds; a picture
+/// taken after five shows the next car.
+const FRAME_DEADLINE: Duration = Duration::from_secs(5);
+
+/// A picture that is older than the wanted instant by more than this is never passed off as one of it.
+const OLDEST: Duration = Duration::from_secs(2);
+
+/// A picture farther from the wanted instant than this comes with a note.
+const FAR: Duration = Duration::from_millis(250);
+
+/// How much later a picture is taken in place of one that shows nothing.
+const LATER: Duration = Duration::from_millis(300);
+
+/// Times a picture is tried for: the wanted one, the nearest clean one, and once more.
+const ATTEMPTS: usize = 3;
+
+/// Who takes the pictures of one camera.
+#[derive(Clone)]
+pub(super) struct Shooter {
+    pub(super) requests: mpsc::Sender<Request>,
+    pub(super) engine: Engine,
+    pub(super) pictures: Pictures,
+    /// A keyframe so near is near enough.
+    pub(super) tolerance: Duration,
+}
+
+/// A picture, not yet encoded.
+#[derive(Debug)]
+pub(super) struct Shot {
+    pub(super) picture: Picture,
+    /// When it was taken.
+    pub(super) instant: Instant,
+    /// Until its frame had come.
+    pub(super) wait: Duration,
+    /// From then until it was decoded.
+    pub(super) decode: Duration,
+    /// Units decoded, also before.
+    pub(super) units: usize,
+    /// Why it is not the plain picture of the instant, for people.
+    pub(super) note: Option<String>,
+}
+
+impl Shooter {
+    /// The picture taken nearest to `at`.
+    pub(super) async fn shot(&self, at: Instant) -> Result<Shot, CaptureError> {
+        let began = Instant::now();
+        let (excerpt, begun) = self.begin(at).await?;
+        let mut excerpt = Arc::new(excerpt);
+        let wait = began.elapsed();
+        let decoding = Instant::now();
+        let (mut units, mut trouble, mut flawed) = (begun, None, None);
+        for _ in 0..ATTEMPTS {
+            if at.saturating_duration_since(excerpt.instant) > OLDEST {
+                return Err(CaptureError::NoFrame(format!(
+                    "the newest picture of the camera was {:.1} s older than the instant asked for",
+                    at.duration_since(excerpt.instant).as_secs_f64()
+                )));
+            }
+            let shot = |picture, units, note| Shot {
+                picture,
+                instant: excerpt.instant,
+                wait,
+                decode: decoding.elapsed(),
+                units,
+                note,
+            };
+            if let Some(jpeg) = decode::ready_made(&excerpt) {
+                return Ok(shot(Picture::Jpeg(jpeg), 0, note(at, excerpt.instant, trouble.as_deref())));
+            }
+            match self.decode(&excerpt).await {
+                Ok(decoded) => {
+                    units += decoded.units;
+                    let flaw = verdict::flaw(&decoded.frame);
+                    let Some(flaw) = flaw else {
+                        let note = note(at, excerpt.instant, trouble.as_deref());
+                        return Ok(shot(Picture::Frame(decoded.frame), units, note));
+                    };
+                    if flawed.is_some() {
+                        break;
+                    }
+                    debug!(%flaw, "a later picture is tried");
+                    let as_it_is =
+                        format!("{flaw}, also a moment later; is the lens covered, or the camera broken?");
+                    flawed = Some(shot(Picture::Frame(decoded.frame), units, Some(as_it_is)));
+                    trouble = Some(flaw.to_string());
+                    match self.settled(excerpt.instant.max(at) + LATER).await {
+                        Ok(later) => excerpt = Arc::new(later),
+                        Err(_) => break,
+                    }
+                }
+                Err(EngineError::Decode(error)) if error.damaged_from().is_some() => {
+                    debug!(%error, "the nearest clean picture is tried");
+                    let damaged = error.damaged_from().and_then(|i| excerpt.units.get(i)).cloned();
+                    if let Some(unit) = damaged {
+                        self.requests
+                            .send(Request::Damaged(unit))
+                            .await
+                            .map_err(|_| CaptureError::Stopping)?;
+                    }
+                    trouble = Some(format!("the stream was damaged: {error}"));
+                    excerpt = Arc::new(self.settled(at).await?);
+                }
+                Err(error) => return Err(CaptureError::NoFrame(error.to_string())),
+            }
+        }
+        flawed.ok_or_else(|| {
+            CaptureError::NoFrame(trouble.unwrap_or_else(|| "no picture could be decoded".to_owned()))
+        })
+    }
+
+    /// What is needed for the wanted picture, and how many units were decoded meanwhile: decoding begins with what has
+    /// come, while the rest is on its way.
+    async fn begin(&self, at: Instant) -> Result<(Excerpt, usize), CaptureError> {
+        if self.pictures.is_running() {
+            return Ok((self.settled(at).await?, 0));
+        }
+        let (reply, early) = oneshot::channel();
+        self.requests.send(Request::Begin { at, reply }).await.map_err(|_| CaptureError::Stopping)?;
+        let (begun, stop) = (OnceLock::new(), Arc::new(AtomicBool::new(false)));
+        let decode = async {
+            let Ok(Some(early)) = early.await else { return 0 };
+            let Some(first) = early.units.first().filter(|first| !self.is_near_enough(first.instant, at))
+            else {
+                return 0;
+            };
+            // Set once, here.
+            let _ = begun.set(Arc::clone(&first.data));
+            self.engine.begin(early, Arc::clone(&stop)).await
+        };
+        let wait = async {
+            let excerpt = self.settled(at).await;
+            let idr = excerpt.as_ref().ok().and_then(|excerpt| excerpt.units.first()).map(|unit| &unit.data);
+            // The wanted frame lies in the next group after all.
+            if begun.get().zip(idr).is_some_and(|(begun, idr)| !Arc::ptr_eq(begun, idr)) {
+                stop.store(true, Ordering::Relaxed);
+            }
+            excerpt
+        };
+        let (units, excerpt) = tokio::join!(decode, wait);
+        Ok((excerpt?, units))
+    }
+
+    /// What is needed for the picture nearest to `at`, once no nearer one can come.
+    async fn settled(&self, at: Instant) -> Result<Excerpt, CaptureError> {
+        let (reply, answer) = oneshot::channel();
+        let deadline = at.max(Instant::now()) + FRAME_DEADLINE;
+        let request = Request::Frame(FrameRequest { at, deadline, reply });
+        self.requests.send(request).await.map_err(|_| CaptureError::Stopping)?;
+        let mut excerpt = match answer.await {
+            Ok(Ok(excerpt)) => excerpt,
+            Ok(Err(NoFrame(reason))) => return Err(CaptureError::NoFrame(reason)),
+            Err(_) => return Err(CaptureError::Stopping),
+        };
+        if let Some(first) = excerpt.units.first().filter(|first| self.is_near_enough(first.instant, at)) {
+            (excerpt.wanted_rtp_ns, excerpt.instant) = (first.rtp_ns, first.instant);
+            excerpt.units.truncate(1);
+        }
+        Ok(excerpt)
+    }
+
+    fn is_near_enough(&self, instant: Instant, at: Instant) -> bool {
+        instant.max(at) - instant.min(at) <= self.tolerance && !self.tolerance.is_zero()
+    }
+
+    async fn decode(&self, excerpt: &Arc<Excerpt>) -> Result<Decoded, EngineError> {
+        if self.pictures.is_running()
+            && let Some(frame) = self.pictures.find(excerpt).await
+        {
+            return Ok(Decoded { frame, units: 0 });
+        }
+        self.engine.picture(excerpt).await
+    }
+}
+
+/// Why a picture is not the plain one of the wanted instant, if it is not.
+fn note(at: Instant, instant: Instant, trouble: Option<&str>) -> Option<String> {
+    let distance = instant.max(at) - instant.min(at);
+    let side = if instant < at { "before" } else { "after" };
+    let ms = distance.as_millis();
+    match trouble {
+        Some(trouble) => {
+            Some(format!("{trouble}; this is the nearest good picture, {ms} ms {side} the wanted instant"))
+        }
+        None if distance > FAR => {
+            Some(format!("no frame came nearer to the wanted instant; this one was taken {ms} ms {side} it"))
+        }
+        None => None,
+    }
+}

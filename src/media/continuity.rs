@@ -1,0 +1,112 @@
+//! Is a reference missing? Some decoders paint over a lost picture without a word; the slice headers tell of it.
+//!
+//! H.264: `frame_num` of a picture is that of the reference picture before it, or one more (ITU-T H.264 section
+//! 7.4.3). H.265 has no such number and is not judged here.
+
+use h264_reader::Context;
+use h264_reader::nal::pps::PicParameterSet;
+use h264_reader::nal::slice::{DecRefPicMarking, MemoryManagementControlOperation, SliceHeader};
+use h264_reader::nal::sps::SeqParameterSet;
+use h264_reader::nal::{Nal, RefNal, UnitType};
+
+use super::gop::{AccessUnit, Codec};
+use super::h264::nal_units;
+
+/// Parameter sets and the first slice header lie within so many bytes; what comes later is not looked at.
+const HEAD: usize = 4096;
+
+/// Follows one group of pictures from its IDR.
+#[derive(Default)]
+pub struct Continuity {
+    context: Context,
+    /// `PrevRefFrameNum`; none before the first slice that could be read.
+    last_reference: Option<u16>,
+}
+
+impl Continuity {
+    /// Takes note of the next unit in decoding order; whether a reference picture is missing before it.
+    pub fn misses(&mut self, codec: Codec, unit: &AccessUnit) -> bool {
+        if codec != Codec::H264 {
+            return false;
+        }
+        let head = &unit.data[..unit.data.len().min(HEAD)];
+        for nal in nal_units(head) {
+            let nal = RefNal::new(nal, &[], true);
+            let Ok(header) = nal.header() else { continue };
+            match header.nal_unit_type() {
+                UnitType::SeqParameterSet => {
+                    if let Ok(sps) = SeqParameterSet::from_bits(nal.rbsp_bits()) {
+                        self.context.put_seq_param_set(sps);
+                    }
+                }
+                UnitType::PicParameterSet => {
+                    if let Ok(pps) = PicParameterSet::from_bits(&self.context, nal.rbsp_bits()) {
+                        self.context.put_pic_param_set(pps);
+                    }
+                }
+                UnitType::SliceLayerWithoutPartitioningIdr => {
+                    self.last_reference = Some(0);
+                    return false;
+                }
+                UnitType::SliceLayerWithoutPartitioningNonIdr => {
+                    let parsed = SliceHeader::from_bits(&self.context, &mut nal.rbsp_bits(), header);
+                    // A header that cannot be read tells nothing; the decoder will have its own opinion.
+                    let Ok((slice, sps, _)) = parsed else { return false };
+                    let last = self.last_reference;
+                    if header.nal_ref_idc() != 0 {
+                        let starts_over = matches!(&slice.dec_ref_pic_marking, Some(DecRefPicMarking::Adaptive(all))
+                            if all.iter().any(|one| matches!(one, MemoryManagementControlOperation::AllRefPicturesUnused)));
+                        self.last_reference = Some(if starts_over { 0 } else { slice.frame_num });
+                    }
+                    let modulus = 1_u32 << sps.log2_max_frame_num();
+                    return last.is_some_and(|last| {
+                        let next = (u32::from(last) + 1) % modulus;
+                        !sps.gaps_in_frame_num_value_allowed_flag
+                            && slice.frame_num != last
+                            && u32::from(slice.frame_num) != next
+                    });
+                }
+                _ => {}
+            }
+        }
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::grey_steps;
+    use super::*;
+    use proptest::prelude::*;
+    use std::time::Instant;
+
+    #[test]
+    fn a_whole_group_misses_nothing_and_a_missing_reference_is_noticed_at_the_next_picture() {
+        let units = grey_steps(40);
+        let mut whole = Continuity::default();
+        assert!(
+            !units.iter().any(|unit| whole.misses(Codec::H264, unit)),
+            "frame_num wraps at 16 and goes on"
+        );
+        for lost in 1..39 {
+            let mut torn = Continuity::default();
+            let noticed: Vec<usize> =
+                (0..40).filter(|i| *i != lost).filter(|i| torn.misses(Codec::H264, &units[*i])).collect();
+            assert_eq!(noticed, [lost + 1]);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_taken_without_a_panic(
+            start in proptest::collection::vec(0_u8..4, 0..40), tail in proptest::collection::vec(any::<u8>(), 0..200),
+        ) {
+            let mut continuity = Continuity::default();
+            let data = [&[0, 0, 1, 0x67][..], &start, &[0, 0, 1, 0x68], &tail, &[0, 0, 1, 0x41], &tail].concat();
+            let unit = AccessUnit {
+                rtp_ns: 0, instant: Instant::now(), data: data.into(), is_idr: false, is_disposable: false,
+            };
+            let _ = continuity.misses(Codec::H264, &unit);
+        }
+    }
+}

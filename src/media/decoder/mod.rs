@@ -1,0 +1,146 @@
+//! Decoders behind one narrow seam: access units in, pictures out in display order.
+//!
+//! The built-in ones are always there; libavcodec is used when the system has it. All of them decode conforming streams
+//! to the same samples (H.264 and H.265 decoding is exact), which is how [`super::measure`] knows that one is right.
+
+mod openh264;
+mod rust_h264;
+mod rust_h265;
+
+use super::frame::Frame;
+use super::gop::{AccessUnit, Codec};
+use super::h264;
+use super::native::libav;
+
+/// A decoder of this program or of the system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DecoderKind {
+    /// Cisco's OpenH264, built in: progressive H.264.
+    OpenH264,
+    /// The system's libavcodec, when it is installed: H.264 and H.265.
+    Libavcodec,
+    /// `rust_h264`, built in: H.264, also interlaced.
+    RustH264,
+    /// `rust_h265`, built in: H.265.
+    RustH265,
+}
+
+/// Which decoders may be used (`DECODER`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum DecoderPolicy {
+    /// Whichever is fastest and right.
+    #[default]
+    Auto,
+    /// OpenH264 where it can, else what is built in.
+    OpenH264,
+    /// libavcodec where it is installed, else what is built in.
+    Libavcodec,
+    /// `rust_h264` and `rust_h265`.
+    Rust,
+}
+
+/// One decoder at work on one stream.
+pub trait Decoder: Send {
+    /// Takes one access unit and shows what comes out, in display order. The error is the decoder's own words; after
+    /// one it must not be used again.
+    fn feed(&mut self, unit: &AccessUnit, show: &mut dyn FnMut(Shown<'_>)) -> Result<(), String>;
+
+    /// Shows everything that is held back.
+    fn drain(&mut self, show: &mut dyn FnMut(Shown<'_>)) -> Result<(), String>;
+
+    /// Whether the same group can be continued after [`Self::drain`], where pictures come in decoding order.
+    fn goes_on_after_drain(&self) -> bool;
+}
+
+/// One line of samples of a plane after another.
+#[derive(Clone, Copy, Debug)]
+pub enum Plane<'a> {
+    /// Eight bits a sample; samples from one line to the next.
+    Eight(&'a [u8], usize),
+    /// More bits a sample; samples from one line to the next; bits.
+    Deep(&'a [u16], usize, u8),
+}
+
+/// A 4:2:0 picture that came out, in the decoder's memory.
+#[derive(Clone, Copy, Debug)]
+pub struct Shown<'a> {
+    /// Width and height in pixels.
+    pub size: (usize, usize),
+    /// Luma and the two chroma planes.
+    pub planes: [Plane<'a>; 3],
+    /// Whether samples use the full range, if the decoder knows.
+    pub is_full_range: Option<bool>,
+    /// [`AccessUnit::rtp_ns`] of the unit, if the decoder carries it along.
+    pub rtp_ns: Option<i64>,
+}
+
+impl DecoderKind {
+    /// As in the API and in messages.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::OpenH264 => "openh264",
+            Self::Libavcodec => "libavcodec",
+            Self::RustH264 => "rust_h264",
+            Self::RustH265 => "rust_h265",
+        }
+    }
+
+    /// The decoders for a stream that begins with this unit, the preferred one first; empty for JPEG.
+    pub fn candidates(codec: Codec, idr: &[u8], policy: DecoderPolicy) -> Vec<Self> {
+        let libav = libav::is_available().then_some(Self::Libavcodec);
+        let is_interlaced = codec == Codec::H264 && h264::StreamFacts::of(idr).is_interlaced;
+        let built_in: &[Self] = match codec {
+            Codec::H264 if is_interlaced || policy == DecoderPolicy::Rust => &[Self::RustH264],
+            Codec::H264 if policy == DecoderPolicy::Auto => &[Self::OpenH264],
+            Codec::H264 => &[Self::OpenH264],
+            Codec::H265 => &[Self::RustH265],
+            Codec::Jpeg => return Vec::new(),
+        };
+        match (policy, libav) {
+            (DecoderPolicy::Auto, libav) => {
+                let last = (codec == Codec::H264 && !is_interlaced).then_some(Self::RustH264);
+                built_in.iter().copied().chain(libav).chain(last).collect()
+            }
+            (DecoderPolicy::Libavcodec, Some(libav)) => vec![libav],
+            _ => built_in.to_vec(),
+        }
+    }
+
+    /// Starts a decoder for a stream; the error is the decoder's own words.
+    pub fn start(self, codec: Codec) -> Result<Box<dyn Decoder>, String> {
+        Ok(match self {
+            Self::OpenH264 => Box::new(openh264::OpenH264::start()?),
+            Self::Libavcodec => Box::new(libav::Libav::start(codec)?),
+            Self::RustH264 => Box::new(rust_h264::RustH264::start()),
+            Self::RustH265 => Box::new(rust_h265::RustH265::start()),
+        })
+    }
+}
+
+impl Shown<'_> {
+    /// A copy in eight bits; `None` when a plane is shorter than it must be.
+    pub fn to_frame(&self, is_full_range: bool) -> Option<Frame> {
+        let is_full_range = self.is_full_range.unwrap_or(is_full_range);
+        let [y, u, v] = &self.planes;
+        if let (Plane::Eight(y, ys), Plane::Eight(u, us), Plane::Eight(v, vs)) = (y, u, v) {
+            return Frame::from_strided(self.size, [(y, *ys), (u, *us), (v, *vs)], is_full_range);
+        }
+        let [y, u, v] = self.planes.map(Plane::shallow);
+        let eight = [(&y.0[..], y.1), (&u.0[..], u.1), (&v.0[..], v.1)];
+        Frame::from_strided(self.size, eight, is_full_range)
+    }
+}
+
+impl Plane<'_> {
+    /// The highest eight bits of each sample.
+    fn shallow(self) -> (Vec<u8>, usize) {
+        match self {
+            Self::Eight(samples, stride) => (samples.to_vec(), stride),
+            Self::Deep(samples, stride, bits) => {
+                let shift = bits.saturating_sub(8);
+                let eight = |sample: &u16| u8::try_from(sample >> shift).unwrap_or(u8::MAX);
+                (samples.iter().map(eight).collect(), stride)
+            }
+        }
+    }
+}

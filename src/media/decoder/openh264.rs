@@ -1,0 +1,50 @@
+//! OpenH264: progressive H.264 of every profile cameras use, B-frames included.
+
+use openh264::OpenH264API;
+use openh264::decoder::{DecodedYUV, Decoder as Inner, DecoderConfig, Flush};
+use openh264::formats::YUVSource;
+
+use super::{Decoder, Plane, Shown};
+use crate::media::gop::AccessUnit;
+
+pub(super) struct OpenH264(Inner);
+
+impl OpenH264 {
+    pub(super) fn start() -> Result<Self, String> {
+        // The default flushes after every unit, which breaks streams with B-frames (OpenH264 error 16384).
+        let config = DecoderConfig::new().flush_after_decode(Flush::NoFlush);
+        let inner = Inner::with_api_config(OpenH264API::from_source(), config);
+        inner.map(Self).map_err(|error| error.to_string())
+    }
+}
+
+impl Decoder for OpenH264 {
+    fn feed(&mut self, unit: &AccessUnit, show: &mut dyn FnMut(Shown<'_>)) -> Result<(), String> {
+        match self.0.decode(&unit.data) {
+            Ok(Some(picture)) => show(shown(&picture)),
+            Ok(None) => {}
+            Err(error) => return Err(error.to_string()),
+        }
+        Ok(())
+    }
+
+    fn drain(&mut self, show: &mut dyn FnMut(Shown<'_>)) -> Result<(), String> {
+        let held_back = self.0.flush_remaining().map_err(|error| error.to_string())?;
+        held_back.iter().for_each(|picture| show(shown(picture)));
+        Ok(())
+    }
+
+    fn goes_on_after_drain(&self) -> bool {
+        true
+    }
+}
+
+fn shown<'a>(picture: &'a DecodedYUV<'_>) -> Shown<'a> {
+    let (y, u, v) = picture.strides();
+    Shown {
+        size: picture.dimensions(),
+        planes: [Plane::Eight(picture.y(), y), Plane::Eight(picture.u(), u), Plane::Eight(picture.v(), v)],
+        is_full_range: None,
+        rtp_ns: None,
+    }
+}

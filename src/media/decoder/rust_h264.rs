@@ -1,0 +1,49 @@
+//! `rust_h264`: H.264 of every kind, also interlaced, which OpenH264 lacks. It hides lost references, so
+//! [`crate::media::continuity`] stands before it.
+
+use rust_h264::decoder::{Frame as Picture, OrderedDecoder};
+use rust_h264::nal::parse_annex_b;
+
+use super::{Decoder, Plane, Shown};
+use crate::media::gop::AccessUnit;
+
+pub(super) struct RustH264(OrderedDecoder);
+
+impl RustH264 {
+    pub(super) fn start() -> Self {
+        Self(OrderedDecoder::new())
+    }
+}
+
+impl Decoder for RustH264 {
+    fn feed(&mut self, unit: &AccessUnit, show: &mut dyn FnMut(Shown<'_>)) -> Result<(), String> {
+        for nal in parse_annex_b(&unit.data) {
+            for picture in self.0.decode_nal(&nal).map_err(|error| error.to_string())? {
+                show(shown(&picture)?);
+            }
+        }
+        Ok(())
+    }
+
+    fn drain(&mut self, show: &mut dyn FnMut(Shown<'_>)) -> Result<(), String> {
+        self.0.flush().iter().try_for_each(|picture| shown(picture).map(&mut *show))
+    }
+
+    fn goes_on_after_drain(&self) -> bool {
+        false
+    }
+}
+
+fn shown(picture: &Picture) -> Result<Shown<'_>, String> {
+    let size = (picture.width as usize, picture.height as usize);
+    if picture.bit_depth != 8 {
+        return Err(format!("{} bits a sample", picture.bit_depth));
+    }
+    let chroma = size.0.div_ceil(2);
+    let planes = [
+        Plane::Eight(&picture.y, size.0),
+        Plane::Eight(&picture.u, chroma),
+        Plane::Eight(&picture.v, chroma),
+    ];
+    Ok(Shown { size, planes, is_full_range: None, rtp_ns: None })
+}

@@ -1,0 +1,61 @@
+//! `rust_h265`: H.265 (ITU-T H.265), Main and Main 10.
+
+use rust_h265::{Decoder as Inner, Frame as Picture, PixelData, parse_annex_b};
+
+use super::{Decoder, Plane, Shown};
+use crate::media::gop::AccessUnit;
+
+/// Threads of one decoding. More make a picture earlier only while nobody else decodes.
+const THREADS: usize = 2;
+
+/// `chroma_format_idc` of 4:2:0 (ITU-T H.265 table 6-1).
+const CHROMA_420: u32 = 1;
+
+pub(super) struct RustH265(Inner);
+
+impl RustH265 {
+    pub(super) fn start() -> Self {
+        Self(Inner::new().with_display_order().with_threads(THREADS))
+    }
+}
+
+impl Decoder for RustH265 {
+    fn feed(&mut self, unit: &AccessUnit, show: &mut dyn FnMut(Shown<'_>)) -> Result<(), String> {
+        for nal in parse_annex_b(&unit.data) {
+            self.0.decode_nal(&nal).map_err(|error| error.to_string())?;
+            while let Some(picture) = self.0.next_output() {
+                show(shown(&picture)?);
+            }
+        }
+        self.0.next_error().map_or(Ok(()), |error| Err(error.to_string()))
+    }
+
+    fn drain(&mut self, show: &mut dyn FnMut(Shown<'_>)) -> Result<(), String> {
+        while let Some(picture) = self.0.flush() {
+            show(shown(&picture)?);
+        }
+        self.0.next_error().map_or(Ok(()), |error| Err(error.to_string()))
+    }
+
+    fn goes_on_after_drain(&self) -> bool {
+        false
+    }
+}
+
+fn shown(picture: &Picture) -> Result<Shown<'_>, String> {
+    if picture.chroma_format_idc != CHROMA_420 {
+        return Err(format!("chroma format {}, not 4:2:0", picture.chroma_format_idc));
+    }
+    let size = (picture.width as usize, picture.height as usize);
+    let chroma = size.0.div_ceil(2);
+    let plane = |data, stride| plane(data, stride, picture.bit_depth);
+    let planes = [plane(&picture.y, size.0), plane(&picture.u, chroma), plane(&picture.v, chroma)];
+    Ok(Shown { size, planes, is_full_range: None, rtp_ns: None })
+}
+
+fn plane(data: &PixelData, stride: usize, bits: u8) -> Plane<'_> {
+    match data {
+        PixelData::U8(samples) => Plane::Eight(samples, stride),
+        PixelData::U16(samples) => Plane::Deep(samples, stride, bits),
+    }
+}

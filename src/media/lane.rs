@@ -1,0 +1,402 @@
+//! One camera's decoder, kept between triggers: a second picture of the same group goes on where the first one ended.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::continuity::Continuity;
+use super::decode::DecodeError;
+use super::decoder::{Decoder, DecoderKind};
+use super::frame::Frame;
+use super::gop::{AccessUnit, Codec, Excerpt};
+use super::h264;
+
+/// Decoded pictures kept, the newest; 3 MB each at 1080p.
+const KEPT: usize = 4;
+
+/// Wishes remembered: the instants of one trigger.
+const WISHES: usize = 9;
+
+/// Bytes at the begin of an IDR unit that differ when the size of the picture does.
+const PARAMETERS: usize = 32;
+
+/// A decoder and how far it has come.
+#[derive(Default)]
+pub struct Lane {
+    running: Option<Running>,
+}
+
+struct Running {
+    kind: DecoderKind,
+    codec: Codec,
+    decoder: Box<dyn Decoder>,
+    continuity: Continuity,
+    /// The bytes the group begins with; the same memory means the same group.
+    idr: Arc<[u8]>,
+    is_full_range: bool,
+    /// Units of the group that were taken, skipped ones included.
+    taken: usize,
+    /// RTP time of units whose pictures have not come out; they come in this order.
+    held_back: BTreeSet<i64>,
+    /// The highest RTP time taken.
+    newest: i64,
+    /// Pictures come in another order than they are coded.
+    is_reordered: bool,
+    /// Drained in mid-group by a decoder that cannot go on.
+    is_spent: bool,
+    recent: VecDeque<(i64, Arc<Frame>)>,
+    /// RTP times that were begun for and will be asked for.
+    wishes: VecDeque<i64>,
+}
+
+/// What a piece of work did.
+#[derive(Clone, Debug)]
+pub struct Decoded {
+    /// The wanted picture.
+    pub frame: Arc<Frame>,
+    /// Units decoded for it, beyond what had been decoded before.
+    pub units: usize,
+}
+
+impl Lane {
+    /// The wanted picture of an excerpt, by a decoder of this kind. Blocking, some milliseconds for each unit.
+    pub fn picture(&mut self, excerpt: &Excerpt, kind: DecoderKind) -> Result<Decoded, DecodeError> {
+        let wanted = excerpt.wanted_rtp_ns;
+        let known = self.running.as_ref().filter(|running| running.is_of(excerpt, kind));
+        if let Some(frame) = known.and_then(|running| running.find(wanted)) {
+            return Ok(Decoded { frame, units: 0 });
+        }
+        let mut running = self.resume(excerpt, kind)?;
+        let before = running.taken;
+        running.take(&excerpt.units, wanted, None)?;
+        if running.find(wanted).is_none() {
+            running.drain(wanted)?;
+        }
+        let units = running.taken - before;
+        let found = running.find(wanted);
+        let held_back = running.held_back.len();
+        self.running = Some(running);
+        let total = excerpt.units.len();
+        found
+            .map(|frame| Decoded { frame, units })
+            .ok_or(DecodeError::NotShown { shown: total.saturating_sub(held_back), total })
+    }
+
+    /// Decodes what there is of an excerpt, ahead of the wish for its picture or one after it; ends early once `stop` is
+    /// set. What goes wrong will go wrong again, and be told, when the picture is asked for. Returns the units decoded.
+    pub fn begin(&mut self, excerpt: &Excerpt, kind: DecoderKind, stop: &AtomicBool) -> usize {
+        let Ok(mut running) = self.resume(excerpt, kind) else { return 0 };
+        let before = running.taken;
+        running.wish(excerpt.wanted_rtp_ns);
+        if running.take(&excerpt.units, excerpt.wanted_rtp_ns, Some(stop)).is_err() {
+            return 0;
+        }
+        let units = running.taken - before;
+        self.running = Some(running);
+        units
+    }
+
+    /// Decodes what is new in an excerpt that grows, and gives every picture that came out, at most the newest four. A
+    /// group that is begun uses the decoder of the one before.
+    pub fn follow(
+        &mut self,
+        excerpt: &Excerpt,
+        kind: DecoderKind,
+    ) -> Result<Vec<(i64, Arc<Frame>)>, DecodeError> {
+        let mut running = match self.running.take() {
+            Some(running)
+                if running.is_of(excerpt, kind)
+                    && !running.is_spent
+                    && running.taken <= excerpt.units.len() =>
+            {
+                running
+            }
+            Some(running) if running.kind == kind && running.codec == excerpt.codec => {
+                running.renew(excerpt)?
+            }
+            _ => Running::start(excerpt, kind)?,
+        };
+        running.recent.clear();
+        running.take(&excerpt.units, i64::MIN, None)?;
+        let is_held_back = !running.is_reordered && !running.held_back.is_empty();
+        if is_held_back && running.decoder.goes_on_after_drain() {
+            running.drain(i64::MIN)?;
+        }
+        let shown = running.recent.iter().cloned().collect();
+        self.running = Some(running);
+        Ok(shown)
+    }
+
+    /// Gives the decoder's memory back.
+    pub fn rest(&mut self) {
+        self.running = None;
+    }
+
+    /// The running decoder if it can go on towards the wanted picture, else a new one. It is out of its place while it
+    /// works, so that a failure or panic leaves none behind.
+    fn resume(&mut self, excerpt: &Excerpt, kind: DecoderKind) -> Result<Running, DecodeError> {
+        let wanted = excerpt.wanted_rtp_ns;
+        match self.running.take() {
+            Some(running)
+                if running.is_of(excerpt, kind)
+                    && !running.is_spent
+                    && running.taken <= excerpt.units.len()
+                    && running.may_show(wanted, &excerpt.units) =>
+            {
+                Ok(running)
+            }
+            _ => Running::start(excerpt, kind),
+        }
+    }
+}
+
+impl Running {
+    fn start(excerpt: &Excerpt, kind: DecoderKind) -> Result<Self, DecodeError> {
+        let decoder = kind.start(excerpt.codec).map_err(|reason| DecodeError::Start { reason })?;
+        Self::around(decoder, excerpt, kind)
+    }
+
+    /// A decoder at the begin of a group.
+    fn around(decoder: Box<dyn Decoder>, excerpt: &Excerpt, kind: DecoderKind) -> Result<Self, DecodeError> {
+        let first = excerpt.units.first().ok_or(DecodeError::NotShown { shown: 0, total: 0 })?;
+        Ok(Self {
+            kind,
+            codec: excerpt.codec,
+            decoder,
+            continuity: Continuity::default(),
+            idr: Arc::clone(&first.data),
+            is_full_range: excerpt.codec == Codec::H264 && h264::StreamFacts::of(&first.data).is_full_range,
+            taken: 0,
+            held_back: BTreeSet::new(),
+            newest: i64::MIN,
+            is_reordered: false,
+            is_spent: false,
+            recent: VecDeque::new(),
+            wishes: VecDeque::new(),
+        })
+    }
+
+    /// The same decoder at the begin of another group; another one if the parameters of the stream have changed.
+    fn renew(mut self, excerpt: &Excerpt) -> Result<Self, DecodeError> {
+        let is_reordered = self.is_reordered;
+        let parameters = |idr: &[u8]| idr[..idr.len().min(PARAMETERS)].to_vec();
+        let is_same =
+            excerpt.units.first().is_some_and(|unit| parameters(&unit.data) == parameters(&self.idr));
+        let fresh = if is_same && self.decoder.drain(&mut |_| {}).is_ok() {
+            Self::around(self.decoder, excerpt, self.kind)?
+        } else {
+            Self::start(excerpt, self.kind)?
+        };
+        Ok(Self { is_reordered, ..fresh })
+    }
+
+    fn wish(&mut self, rtp_ns: i64) {
+        if self.wishes.len() == WISHES {
+            self.wishes.pop_front();
+        }
+        self.wishes.push_back(rtp_ns);
+    }
+
+    fn is_of(&self, excerpt: &Excerpt, kind: DecoderKind) -> bool {
+        let idr = excerpt.units.first().map(|unit| &unit.data);
+        self.kind == kind && idr.is_some_and(|idr| Arc::ptr_eq(idr, &self.idr))
+    }
+
+    fn find(&self, rtp_ns: i64) -> Option<Arc<Frame>> {
+        self.recent.iter().find(|(at, _)| *at == rtp_ns).map(|(_, frame)| Arc::clone(frame))
+    }
+
+    /// Whether the picture can still come out.
+    fn may_show(&self, rtp_ns: i64, units: &[AccessUnit]) -> bool {
+        let is_ahead = || units[self.taken..].iter().any(|unit| unit.rtp_ns == rtp_ns);
+        self.find(rtp_ns).is_some() || self.held_back.contains(&rtp_ns) || is_ahead()
+    }
+
+    /// Takes the units not yet taken; keeps pictures from `keep_from` on.
+    fn take(
+        &mut self,
+        units: &[AccessUnit],
+        keep_from: i64,
+        stop: Option<&AtomicBool>,
+    ) -> Result<(), DecodeError> {
+        let total = units.len();
+        for (i, unit) in units.iter().enumerate().skip(self.taken) {
+            if stop.is_some_and(|stop| stop.load(Ordering::Relaxed)) {
+                return Ok(());
+            }
+            if self.continuity.misses(self.codec, unit) {
+                return Err(DecodeError::Gap { number: i + 1, total });
+            }
+            self.taken = i + 1;
+            self.is_reordered |= unit.rtp_ns < self.newest;
+            self.newest = self.newest.max(unit.rtp_ns);
+            // Nothing refers to it, and it is not wanted.
+            if unit.is_disposable && unit.rtp_ns < keep_from && !self.wishes.contains(&unit.rtp_ns) {
+                continue;
+            }
+            self.held_back.insert(unit.rtp_ns);
+            let mut sink = Sink {
+                held_back: &mut self.held_back,
+                recent: &mut self.recent,
+                wishes: &self.wishes,
+                keep_from,
+                is_full_range: self.is_full_range,
+            };
+            let fed = self.decoder.feed(unit, &mut |shown| sink.show(&shown));
+            fed.map_err(|reason| DecodeError::Refused { number: i + 1, total, reason })?;
+        }
+        Ok(())
+    }
+
+    /// Shows everything that was taken.
+    fn drain(&mut self, keep_from: i64) -> Result<(), DecodeError> {
+        let mut sink = Sink {
+            held_back: &mut self.held_back,
+            recent: &mut self.recent,
+            wishes: &self.wishes,
+            keep_from,
+            is_full_range: self.is_full_range,
+        };
+        let drained = self.decoder.drain(&mut |shown| sink.show(&shown));
+        self.is_spent = self.is_reordered || !self.decoder.goes_on_after_drain();
+        let total = self.taken;
+        drained.map_err(|reason| DecodeError::Refused { number: total, total, reason })
+    }
+}
+
+/// Tells which unit a picture came from, and keeps those that may be wanted.
+struct Sink<'a> {
+    held_back: &'a mut BTreeSet<i64>,
+    recent: &'a mut VecDeque<(i64, Arc<Frame>)>,
+    wishes: &'a VecDeque<i64>,
+    keep_from: i64,
+    is_full_range: bool,
+}
+
+impl Sink<'_> {
+    fn show(&mut self, shown: &super::decoder::Shown<'_>) {
+        // Pictures come in display order, so it is the earliest that is held back, unless the decoder says itself.
+        let named = shown.rtp_ns.filter(|rtp_ns| self.held_back.remove(rtp_ns));
+        let Some(rtp_ns) = named.or_else(|| self.held_back.pop_first()) else { return };
+        let is_wished = |rtp_ns: i64| self.wishes.contains(&rtp_ns);
+        if rtp_ns < self.keep_from && !is_wished(rtp_ns) {
+            return;
+        }
+        if let Some(frame) = shown.to_frame(self.is_full_range) {
+            // What nobody wished for goes first.
+            if self.recent.len() >= KEPT
+                && let Some(oldest) = self.recent.iter().position(|(at, _)| !is_wished(*at))
+            {
+                self.recent.remove(oldest);
+            } else if self.recent.len() >= WISHES {
+                self.recent.pop_front();
+            }
+            self.recent.push_back((rtp_ns, Arc::new(frame)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::native::libav;
+    use super::super::testing::{excerpt, grey_steps, step_shown};
+    use super::*;
+
+    fn kinds() -> Vec<DecoderKind> {
+        let mut kinds = vec![DecoderKind::OpenH264, DecoderKind::RustH264];
+        kinds.extend(libav::is_available().then_some(DecoderKind::Libavcodec));
+        kinds
+    }
+
+    #[test]
+    fn every_decoder_shows_the_wanted_picture_and_no_other() {
+        let units = grey_steps(20);
+        for kind in kinds() {
+            for wanted in [0, 1, 7, 19] {
+                let decoded = Lane::default().picture(&excerpt(&units, wanted), kind).unwrap();
+                assert_eq!((step_shown(&decoded.frame), decoded.units), (wanted, wanted + 1), "{kind:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_later_picture_of_the_same_group_costs_only_the_units_in_between() {
+        let units = grey_steps(20);
+        let mut lane = Lane::default();
+        let costs: Vec<usize> = [4, 9, 9, 10]
+            .map(|wanted| {
+                let decoded = lane.picture(&excerpt(&units, wanted), DecoderKind::OpenH264).unwrap();
+                assert_eq!(step_shown(&decoded.frame), wanted);
+                decoded.units
+            })
+            .to_vec();
+        assert_eq!(costs, [5, 5, 0, 1]);
+        let earlier = lane.picture(&excerpt(&units, 2), DecoderKind::OpenH264).unwrap();
+        assert_eq!((step_shown(&earlier.frame), earlier.units), (2, 3), "what is past is decoded anew");
+    }
+
+    #[test]
+    fn what_was_begun_is_not_decoded_again() {
+        let units = grey_steps(20);
+        for kind in kinds() {
+            let mut lane = Lane::default();
+            let go_on = AtomicBool::new(false);
+            assert_eq!(lane.begin(&excerpt(&units, 10), kind, &go_on), 11);
+            let decoded = lane.picture(&excerpt(&units, 11), kind).unwrap();
+            assert_eq!(step_shown(&decoded.frame), 11);
+            assert!(decoded.units == 1, "{kind:?} decoded {}", decoded.units);
+            assert_eq!(
+                lane.begin(&excerpt(&units, 19), kind, &AtomicBool::new(true)),
+                0,
+                "it was told to stop"
+            );
+        }
+    }
+
+    #[test]
+    fn instants_that_were_begun_for_are_there_when_they_are_asked_for() {
+        let units = grey_steps(20);
+        for kind in kinds() {
+            let mut lane = Lane::default();
+            let go_on = AtomicBool::new(false);
+            for wanted in [3, 8, 13, 19] {
+                lane.begin(&excerpt(&units, wanted), kind, &go_on);
+            }
+            for wanted in [3, 8, 13, 19] {
+                let decoded = lane.picture(&excerpt(&units, wanted), kind).unwrap();
+                let held_back = if kind == DecoderKind::RustH264 { 20 } else { 0 };
+                assert_eq!(step_shown(&decoded.frame), wanted);
+                assert!(decoded.units <= held_back, "{kind:?} decoded {} for {wanted}", decoded.units);
+            }
+        }
+    }
+
+    #[test]
+    fn a_stream_that_is_followed_gives_every_picture_at_once_across_groups() {
+        let groups = [grey_steps(6), grey_steps(5)];
+        // `rust_h264` holds pictures back until its buffer is full.
+        for kind in kinds().into_iter().filter(|kind| *kind != DecoderKind::RustH264) {
+            let mut lane = Lane::default();
+            let mut shown = Vec::new();
+            for group in &groups {
+                for newest in 0..group.len() {
+                    let pictures = lane.follow(&excerpt(group, newest), kind).unwrap();
+                    shown.extend(pictures.iter().map(|(_, frame)| step_shown(frame)));
+                }
+            }
+            assert_eq!(shown, [0, 1, 2, 3, 4, 5, 0, 1, 2, 3, 4], "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn a_lost_reference_is_an_error_of_every_decoder_and_never_a_picture() {
+        let mut units = grey_steps(20);
+        units.remove(6);
+        for kind in kinds() {
+            let error = Lane::default().picture(&excerpt(&units, 12), kind).unwrap_err();
+            assert!(matches!(error, DecodeError::Gap { number: 7, .. }), "{kind:?}: {error}");
+        }
+        let before = Lane::default().picture(&excerpt(&units, 5), DecoderKind::OpenH264).unwrap();
+        assert_eq!(step_shown(&before.frame), 5);
+    }
+}

@@ -1,0 +1,299 @@
+//! libavcodec (FFmpeg 4 to 8): three times as fast as OpenH264 on a CABAC stream, and H.265.
+//!
+//! Options are set by name (`av_opt_set`), never by field. Of structures only these fields are read or written, which
+//! lie at the same place from libavcodec 58 to 62 and libavutil 56 to 60: `AVPacket` `pts`, `data`, `size`; `AVFrame`
+//! `data`, `linesize`, `width`, `height`, `format`, `pts` (frame.h and packet.h of these versions).
+
+#![allow(unsafe_code, reason = "a C library; see the module above")]
+
+use std::ffi::{CStr, c_char, c_int, c_void};
+use std::ptr::{NonNull, null, null_mut};
+use std::sync::OnceLock;
+
+use libloading::Library;
+
+use crate::media::decoder::{Decoder, Plane, Shown};
+use crate::media::gop::{AccessUnit, Codec};
+
+/// Supported pairs of libavcodec and libavutil, the newest first.
+const VERSIONS: &[(&str, &str)] = &[
+    ("libavcodec.so.62", "libavutil.so.60"),
+    ("libavcodec.so.61", "libavutil.so.59"),
+    ("libavcodec.so.60", "libavutil.so.58"),
+    ("libavcodec.so.59", "libavutil.so.57"),
+    ("libavcodec.so.58", "libavutil.so.56"),
+];
+
+/// `AVERROR(EAGAIN)`: nothing more comes out before more goes in.
+const AGAIN: c_int = -11;
+
+/// `AVERROR_EOF`: minus the characters `EOF `, lowest first.
+const END: c_int = -0x2046_4f45;
+
+/// `AV_LOG_QUIET`: what goes wrong is returned, and a library must not write to our standard error.
+const LOG_QUIET: c_int = -8;
+
+/// `AVPacket` up to the last field we touch.
+#[repr(C)]
+struct Packet {
+    buf: *mut c_void,
+    pts: i64,
+    dts: i64,
+    data: *mut u8,
+    size: c_int,
+}
+
+/// `AVFrame` up to the last field we read. What lies between `format` and `pts` differs from version to version, its
+/// length does not: `key_frame` and `pict_type` before libavutil 60, `pict_type` and padding since.
+#[repr(C)]
+struct Picture {
+    data: [*mut u8; 8],
+    linesize: [c_int; 8],
+    extended_data: *mut *mut u8,
+    width: c_int,
+    height: c_int,
+    nb_samples: c_int,
+    format: c_int,
+    between: [u32; 4],
+    pts: i64,
+}
+
+type Context = c_void;
+
+macro_rules! library {
+    ($($name:ident: fn($($argument:ty),*) $(-> $result:ty)? , from $library:tt;)*) => {
+        struct Api {
+            $($name: unsafe extern "C" fn($($argument),*) $(-> $result)?,)*
+            // Kept loaded for as long as the functions are callable: for ever.
+            _libraries: (Library, Library),
+        }
+
+        impl Api {
+            /// # Safety
+            ///
+            /// The libraries must be the versions whose functions have these signatures.
+            unsafe fn of(libraries: (Library, Library)) -> Option<Self> {
+                Some(Self {
+                    // SAFETY: the caller vouches for the signature.
+                    $($name: unsafe { *libraries.$library.get(concat!(stringify!($name), "\0").as_bytes()).ok()? },)*
+                    _libraries: libraries,
+                })
+            }
+        }
+    };
+}
+
+library! {
+    avcodec_find_decoder_by_name: fn(*const c_char) -> *const c_void, from 0;
+    avcodec_alloc_context3: fn(*const c_void) -> *mut Context, from 0;
+    avcodec_free_context: fn(*mut *mut Context), from 0;
+    avcodec_open2: fn(*mut Context, *const c_void, *mut *mut c_void) -> c_int, from 0;
+    avcodec_send_packet: fn(*mut Context, *const Packet) -> c_int, from 0;
+    avcodec_receive_frame: fn(*mut Context, *mut Picture) -> c_int, from 0;
+    avcodec_flush_buffers: fn(*mut Context), from 0;
+    av_packet_alloc: fn() -> *mut Packet, from 0;
+    av_packet_free: fn(*mut *mut Packet), from 0;
+    av_packet_unref: fn(*mut Packet), from 0;
+    av_new_packet: fn(*mut Packet, c_int) -> c_int, from 0;
+    av_frame_alloc: fn() -> *mut Picture, from 1;
+    av_frame_free: fn(*mut *mut Picture), from 1;
+    av_opt_set: fn(*mut c_void, *const c_char, *const c_char, c_int) -> c_int, from 1;
+    av_get_pix_fmt_name: fn(c_int) -> *const c_char, from 1;
+    av_log_set_level: fn(c_int), from 1;
+    av_strerror: fn(c_int, *mut c_char, usize) -> c_int, from 1;
+}
+
+fn api() -> Option<&'static Api> {
+    static API: OnceLock<Option<Api>> = OnceLock::new();
+    API.get_or_init(|| {
+        VERSIONS.iter().find_map(|(avcodec, avutil)| {
+            // SAFETY: loading runs the initialisers of the distribution's own library, which have no requirements; the
+            // soname says which version's signatures it has, and they are the same in all that are listed.
+            let api = unsafe {
+                let (avutil, avcodec) = (Library::new(*avutil).ok()?, Library::new(*avcodec).ok()?);
+                Api::of((avcodec, avutil))?
+            };
+            // SAFETY: may be called at any time.
+            unsafe { (api.av_log_set_level)(LOG_QUIET) };
+            Some(api)
+        })
+    })
+    .as_ref()
+}
+
+/// Whether the library is installed in a supported version; it is loaded by the first call.
+pub fn is_available() -> bool {
+    api().is_some()
+}
+
+/// One decoder of the library.
+pub struct Libav {
+    api: &'static Api,
+    context: NonNull<Context>,
+    packet: NonNull<Packet>,
+    picture: NonNull<Picture>,
+}
+
+// SAFETY: a context may be used by any thread as long as only one uses it at a time, which `&mut self` ensures.
+unsafe impl Send for Libav {}
+
+impl Libav {
+    /// Starts a decoder; the error says what the library said.
+    pub fn start(codec: Codec) -> Result<Self, String> {
+        let api = api().ok_or("libavcodec is not installed in a supported version")?;
+        let name = match codec {
+            Codec::H264 => c"h264",
+            Codec::H265 => c"hevc",
+            Codec::Jpeg => return Err("JPEG is not decoded".to_owned()),
+        };
+        let out_of_memory = || "out of memory".to_owned();
+        // SAFETY: the name is a C string; the library returns null when it has no such decoder.
+        let decoder = unsafe { (api.avcodec_find_decoder_by_name)(name.as_ptr()) };
+        if decoder.is_null() {
+            return Err(format!("this libavcodec has no decoder {}", name.to_string_lossy()));
+        }
+        // SAFETY: a decoder of the library; each allocation is null or valid, and what was made before one that fails
+        // is given back.
+        let made = unsafe {
+            let context = NonNull::new((api.avcodec_alloc_context3)(decoder)).ok_or_else(out_of_memory)?;
+            let packet = NonNull::new((api.av_packet_alloc)());
+            let picture = NonNull::new((api.av_frame_alloc)());
+            match (packet, picture) {
+                (Some(packet), Some(picture)) => Self { api, context, packet, picture },
+                (packet, picture) => {
+                    (api.avcodec_free_context)(&mut context.as_ptr());
+                    (api.av_packet_free)(&mut packet.map_or(null_mut(), NonNull::as_ptr));
+                    (api.av_frame_free)(&mut picture.map_or(null_mut(), NonNull::as_ptr));
+                    return Err(out_of_memory());
+                }
+            }
+        };
+        // One thread: threads of its own hold as many pictures back. Damage is an error and is never painted over.
+        for (option, value) in
+            [(c"threads", c"1"), (c"err_detect", c"+crccheck+bitstream+buffer+explode"), (c"ec", c"0")]
+        {
+            made.set(option, value)?;
+        }
+        // SAFETY: context and decoder belong together and the context is not open yet.
+        let opened = unsafe { (api.avcodec_open2)(made.context.as_ptr(), decoder, null_mut()) };
+        made.check(opened)?;
+        Ok(made)
+    }
+
+    fn set(&self, option: &CStr, value: &CStr) -> Result<(), String> {
+        // SAFETY: a context begins with its class, as the function wants; both texts are C strings.
+        let result =
+            unsafe { (self.api.av_opt_set)(self.context.as_ptr(), option.as_ptr(), value.as_ptr(), 0) };
+        self.check(result).map_err(|error| format!("option {}: {error}", option.to_string_lossy()))
+    }
+
+    fn check(&self, result: c_int) -> Result<(), String> {
+        if result >= 0 {
+            return Ok(());
+        }
+        let mut text = [0 as c_char; 128];
+        // SAFETY: the buffer is as long as said; the library ends the text with a zero.
+        let text = unsafe {
+            (self.api.av_strerror)(result, text.as_mut_ptr(), text.len());
+            CStr::from_ptr(text.as_ptr())
+        };
+        Err(text.to_string_lossy().into_owned())
+    }
+
+    /// Shows every picture that is ready. Ends when there is none, or no more.
+    fn receive(&mut self, show: &mut dyn FnMut(Shown<'_>)) -> Result<(), String> {
+        loop {
+            // SAFETY: an open context and an allocated frame, which the function first empties.
+            let result =
+                unsafe { (self.api.avcodec_receive_frame)(self.context.as_ptr(), self.picture.as_ptr()) };
+            if result == AGAIN || result == END {
+                return Ok(());
+            }
+            self.check(result)?;
+            show(self.shown()?);
+        }
+    }
+
+    fn shown(&self) -> Result<Shown<'_>, String> {
+        // SAFETY: a frame that was just received; it stays as it is until the next one is, which needs `&mut self`.
+        let picture = unsafe { self.picture.as_ref() };
+        // SAFETY: returns null for an unknown format, else a static text.
+        let format = unsafe {
+            let name = (self.api.av_get_pix_fmt_name)(picture.format);
+            if name.is_null() { c"?" } else { CStr::from_ptr(name) }
+        };
+        let (bits, is_full_range) = match format.to_bytes() {
+            b"yuv420p" => (8_usize, None),
+            b"yuvj420p" => (8, Some(true)),
+            b"yuv420p10le" if cfg!(target_endian = "little") => (10, None),
+            _ => return Err(format!("pictures of the format {}", format.to_string_lossy())),
+        };
+        let size = usize::try_from(picture.width).ok().zip(usize::try_from(picture.height).ok());
+        let Some((width, height)) = size.filter(|(width, height)| *width > 0 && *height > 0) else {
+            return Err("a picture without a size".to_owned());
+        };
+        let chroma = (width.div_ceil(2), height.div_ceil(2));
+        let plane = |i: usize, (width, height): (usize, usize)| {
+            let bytes =
+                usize::try_from(picture.linesize[i]).ok().filter(|bytes| *bytes >= width * bits.div_ceil(8));
+            let stride = bytes.filter(|_| !picture.data[i].is_null()).ok_or("a picture without samples")?;
+            // SAFETY: the library has `height` lines of `linesize` bytes there; of the last one only its width is
+            // taken. Planes are aligned to 16 bytes or more, and cropping moves them by whole samples.
+            Ok::<_, String>(unsafe {
+                if bits == 8 {
+                    let length = stride * (height - 1) + width;
+                    Plane::Eight(std::slice::from_raw_parts(picture.data[i], length), stride)
+                } else {
+                    let length = stride / 2 * (height - 1) + width;
+                    Plane::Deep(std::slice::from_raw_parts(picture.data[i].cast(), length), stride / 2, 10)
+                }
+            })
+        };
+        let planes = [plane(0, (width, height))?, plane(1, chroma)?, plane(2, chroma)?];
+        Ok(Shown { size: (width, height), planes, is_full_range, rtp_ns: Some(picture.pts) })
+    }
+}
+
+impl Decoder for Libav {
+    fn feed(&mut self, unit: &AccessUnit, show: &mut dyn FnMut(Shown<'_>)) -> Result<(), String> {
+        let length = c_int::try_from(unit.data.len()).map_err(|_| "a unit of more than 2 GiB".to_owned())?;
+        // SAFETY: `av_new_packet` gives the packet `length` bytes and the zeroed padding that must follow them, or fails; they are
+        // written before the decoder reads them, and given back afterwards.
+        let sent = unsafe {
+            let packet = self.packet.as_ptr();
+            self.check((self.api.av_new_packet)(packet, length))?;
+            std::slice::from_raw_parts_mut((*packet).data, unit.data.len()).copy_from_slice(&unit.data);
+            (*packet).pts = unit.rtp_ns;
+            let sent = (self.api.avcodec_send_packet)(self.context.as_ptr(), packet);
+            (self.api.av_packet_unref)(packet);
+            sent
+        };
+        self.check(sent)?;
+        self.receive(show)
+    }
+
+    fn drain(&mut self, show: &mut dyn FnMut(Shown<'_>)) -> Result<(), String> {
+        // SAFETY: a null packet says that no more comes; flushing makes the context ready for an IDR again.
+        let sent = unsafe { (self.api.avcodec_send_packet)(self.context.as_ptr(), null()) };
+        self.check(sent)?;
+        let shown = self.receive(show);
+        // SAFETY: see above.
+        unsafe { (self.api.avcodec_flush_buffers)(self.context.as_ptr()) };
+        shown
+    }
+
+    fn goes_on_after_drain(&self) -> bool {
+        false
+    }
+}
+
+impl Drop for Libav {
+    fn drop(&mut self) {
+        // SAFETY: each was allocated by its own function and is given back once.
+        unsafe {
+            (self.api.avcodec_free_context)(&mut self.context.as_ptr());
+            (self.api.av_packet_free)(&mut self.packet.as_ptr());
+            (self.api.av_frame_free)(&mut self.picture.as_ptr());
+        }
+    }
+}
