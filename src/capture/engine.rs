@@ -13,7 +13,7 @@ use crate::media::decode::DecodeError;
 use crate::media::decoder::{DecoderKind, DecoderPolicy};
 use crate::media::frame::Frame;
 use crate::media::gop::Excerpt;
-use crate::media::lane::{Decoded, Lane};
+use crate::media::lane::{Decoded, Lane, Stamp};
 use crate::workers::Workers;
 
 /// A decoder that has not come back by then is stuck. A group of 250 frames takes 25 s on the smallest Pi.
@@ -77,6 +77,13 @@ impl Engine {
         self.run(move |lane| lane.begin(&excerpt, kind, &stop)).await.unwrap_or(0)
     }
 
+    /// Remembers pictures that will be asked for; see [`Lane::wish`].
+    pub(super) async fn wish(&self, pictures: impl Iterator<Item = Stamp>) {
+        let lane = self.lane();
+        let mut lane = lane.lock().await;
+        pictures.for_each(|picture| lane.wish(picture));
+    }
+
     /// The wanted picture. A decoder that refuses is followed by the next one that can do the stream; a missing
     /// reference is missing for all.
     pub(super) async fn picture(&self, excerpt: &Arc<Excerpt>) -> Result<Decoded, EngineError> {
@@ -96,7 +103,7 @@ impl Engine {
     }
 
     /// What is new in an excerpt that grows; see [`Lane::follow`].
-    pub(super) async fn follow(&self, excerpt: Excerpt) -> Result<Vec<(i64, Arc<Frame>)>, EngineError> {
+    pub(super) async fn follow(&self, excerpt: Excerpt) -> Result<Vec<(Stamp, Arc<Frame>)>, EngineError> {
         let Some(kind) = self.kinds(&excerpt).first().copied() else { return Ok(Vec::new()) };
         Ok(self.run(move |lane| lane.follow(&excerpt, kind)).await??)
     }

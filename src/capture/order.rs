@@ -13,6 +13,7 @@ use super::shot::{Shooter, Shot};
 use super::{CaptureError, MAILBOX};
 use crate::clock;
 use crate::config::CameraConfig;
+use crate::media::gop::Excerpt;
 use crate::media::{decode, exif, jpeg};
 use crate::model::{CameraKey, ImageId, Trigger};
 use crate::status::{Event, Status};
@@ -102,8 +103,15 @@ impl Worker {
     async fn serve(self, config: CameraConfig, order: Order) {
         let trigger = order.trigger;
         // All frames are asked for at once, before the buffer moves on.
-        let mut pictures: FuturesUnordered<_> =
-            config.offsets_ms.iter().map(|ms| self.picture(&config, &trigger, *ms)).collect();
+        let instants: Vec<Instant> = config.offsets_ms.iter().map(|ms| moved(trigger.at, *ms)).collect();
+        // Without a begin, each is waited for all the same, or fails with the reason.
+        let early = self.shooter.early(&instants).await.unwrap_or_default();
+        let early = early.into_iter().chain(std::iter::repeat_with(|| None));
+        let mut pictures: FuturesUnordered<_> = instants
+            .iter()
+            .zip(early)
+            .map(|(at, early)| self.picture(&config, &trigger, *at, early))
+            .collect();
         let (id, first) = tokio::join!(self.store.begin_trigger(&trigger), pictures.next());
         let id = match id {
             Ok(id) => id,
@@ -131,17 +139,15 @@ impl Worker {
         }
     }
 
-    /// The picture taken nearest to the trigger plus `offset_ms`.
+    /// The picture taken nearest to `at`.
     async fn picture(
         &self,
         config: &CameraConfig,
         trigger: &Trigger,
-        offset_ms: i64,
+        at: Instant,
+        early: Option<Excerpt>,
     ) -> Result<(ImageId, Picture), CaptureError> {
-        let distance = Duration::from_millis(offset_ms.unsigned_abs());
-        let at =
-            if offset_ms < 0 { trigger.at.checked_sub(distance) } else { trigger.at.checked_add(distance) };
-        let shot = self.shooter.shot(at.unwrap_or(trigger.at)).await?;
+        let shot = self.shooter.shot_from(at, early).await?;
         let frame_offset_ms = clock::signed_ms(shot.instant, trigger.at);
         let id = ImageId::random();
         let facts = exif::Facts {
@@ -229,6 +235,13 @@ impl Worker {
             let _ = reply.send(Err(CaptureError::Store(error.to_string())));
         }
     }
+}
+
+/// An instant moved by so many milliseconds.
+fn moved(at: Instant, ms: i64) -> Instant {
+    let distance = Duration::from_millis(ms.unsigned_abs());
+    let moved = if ms < 0 { at.checked_sub(distance) } else { at.checked_add(distance) };
+    moved.unwrap_or(at)
 }
 
 /// Of two results of one trigger, the picture that is nearer to the edge.

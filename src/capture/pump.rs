@@ -248,10 +248,8 @@ impl Pump {
             let Some(excerpt) = current.excerpt() else { continue };
             match self.engine.follow(excerpt).await {
                 Ok(shown) => {
-                    let instant = |rtp_ns: i64| current.units.iter().find(|unit| unit.rtp_ns == rtp_ns);
-                    self.pictures.show(shown.into_iter().filter_map(|(rtp_ns, frame)| {
-                        Some(LiveFrame { rtp_ns, instant: instant(rtp_ns)?.instant, frame })
-                    }));
+                    let live = |((rtp_ns, instant), frame)| LiveFrame { rtp_ns, instant, frame };
+                    self.pictures.show(shown.into_iter().map(live));
                     current.shown = current.units.len();
                 }
                 Err(error) => {

@@ -61,8 +61,32 @@ pub(super) struct Shot {
 impl Shooter {
     /// The picture taken nearest to `at`.
     pub(super) async fn shot(&self, at: Instant) -> Result<Shot, CaptureError> {
+        let early = self.early(&[at]).await?.pop().flatten();
+        self.shot_from(at, early).await
+    }
+
+    /// What is needed for the pictures of these instants as far as it has come, so that one decoding serves all.
+    pub(super) async fn early(&self, instants: &[Instant]) -> Result<Vec<Option<Excerpt>>, CaptureError> {
+        if self.pictures.is_running() {
+            return Ok(instants.iter().map(|_| None).collect());
+        }
+        let mut early = Vec::new();
+        for at in instants.iter().copied() {
+            let (reply, answer) = oneshot::channel();
+            self.requests.send(Request::Begin { at, reply }).await.map_err(|_| CaptureError::Stopping)?;
+            early.push(answer.await.map_err(|_| CaptureError::Stopping)?);
+        }
+        if instants.len() > 1 {
+            let wanted = early.iter().flatten().map(|excerpt| (excerpt.wanted_rtp_ns, excerpt.instant));
+            self.engine.wish(wanted).await;
+        }
+        Ok(early)
+    }
+
+    /// The picture taken nearest to `at`, with what [`Self::early`] gave for it.
+    pub(super) async fn shot_from(&self, at: Instant, early: Option<Excerpt>) -> Result<Shot, CaptureError> {
         let began = Instant::now();
-        let (excerpt, begun) = self.begin(at).await?;
+        let (excerpt, begun) = self.begin(at, early).await?;
         let mut excerpt = Arc::new(excerpt);
         let wait = began.elapsed();
         let decoding = Instant::now();
@@ -128,15 +152,10 @@ impl Shooter {
 
     /// What is needed for the wanted picture, and how many units were decoded meanwhile: decoding begins with what has
     /// come, while the rest is on its way.
-    async fn begin(&self, at: Instant) -> Result<(Excerpt, usize), CaptureError> {
-        if self.pictures.is_running() {
-            return Ok((self.settled(at).await?, 0));
-        }
-        let (reply, early) = oneshot::channel();
-        self.requests.send(Request::Begin { at, reply }).await.map_err(|_| CaptureError::Stopping)?;
+    async fn begin(&self, at: Instant, early: Option<Excerpt>) -> Result<(Excerpt, usize), CaptureError> {
         let (begun, stop) = (OnceLock::new(), Arc::new(AtomicBool::new(false)));
         let decode = async {
-            let Ok(Some(early)) = early.await else { return 0 };
+            let Some(early) = early else { return 0 };
             let Some(first) = early.units.first().filter(|first| !self.is_near_enough(first.instant, at))
             else {
                 return 0;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use super::continuity::Continuity;
 use super::decode::DecodeError;
@@ -20,10 +21,15 @@ const WISHES: usize = 9;
 /// Bytes at the begin of an IDR unit that differ when the size of the picture does.
 const PARAMETERS: usize = 32;
 
+/// Which unit a picture came from: its RTP time, and its instant, which no unit of another session has.
+pub type Stamp = (i64, Instant);
+
 /// A decoder and how far it has come.
 #[derive(Default)]
 pub struct Lane {
     running: Option<Running>,
+    /// Pictures that will be asked for.
+    wishes: VecDeque<Stamp>,
 }
 
 struct Running {
@@ -36,17 +42,15 @@ struct Running {
     is_full_range: bool,
     /// Units of the group that were taken, skipped ones included.
     taken: usize,
-    /// RTP time of units whose pictures have not come out; they come in this order.
-    held_back: BTreeSet<i64>,
+    /// Units whose pictures have not come out; they come in this order.
+    held_back: BTreeSet<Stamp>,
     /// The highest RTP time taken.
     newest: i64,
     /// Pictures come in another order than they are coded.
     is_reordered: bool,
     /// Drained in mid-group by a decoder that cannot go on.
     is_spent: bool,
-    recent: VecDeque<(i64, Arc<Frame>)>,
-    /// RTP times that were begun for and will be asked for.
-    wishes: VecDeque<i64>,
+    recent: VecDeque<(Stamp, Arc<Frame>)>,
 }
 
 /// What a piece of work did.
@@ -59,18 +63,28 @@ pub struct Decoded {
 }
 
 impl Lane {
+    /// Remembers that a picture will be asked for, so that it is kept when it comes by.
+    pub fn wish(&mut self, picture: Stamp) {
+        if self.wishes.contains(&picture) {
+            return;
+        }
+        if self.wishes.len() == WISHES {
+            self.wishes.pop_front();
+        }
+        self.wishes.push_back(picture);
+    }
+
     /// The wanted picture of an excerpt, by a decoder of this kind. Blocking, some milliseconds for each unit.
     pub fn picture(&mut self, excerpt: &Excerpt, kind: DecoderKind) -> Result<Decoded, DecodeError> {
-        let wanted = excerpt.wanted_rtp_ns;
-        let known = self.running.as_ref().filter(|running| running.is_of(excerpt, kind));
-        if let Some(frame) = known.and_then(|running| running.find(wanted)) {
+        let wanted = wanted(excerpt);
+        if let Some(frame) = self.running.as_ref().and_then(|running| running.find(wanted)) {
             return Ok(Decoded { frame, units: 0 });
         }
         let mut running = self.resume(excerpt, kind)?;
         let before = running.taken;
-        running.take(&excerpt.units, wanted, None)?;
+        running.take(&excerpt.units, self.keep(wanted.0), None)?;
         if running.find(wanted).is_none() {
-            running.drain(wanted)?;
+            running.drain(self.keep(wanted.0))?;
         }
         let units = running.taken - before;
         let found = running.find(wanted);
@@ -85,10 +99,10 @@ impl Lane {
     /// Decodes what there is of an excerpt, ahead of the wish for its picture or one after it; ends early once `stop` is
     /// set. What goes wrong will go wrong again, and be told, when the picture is asked for. Returns the units decoded.
     pub fn begin(&mut self, excerpt: &Excerpt, kind: DecoderKind, stop: &AtomicBool) -> usize {
+        self.wish(wanted(excerpt));
         let Ok(mut running) = self.resume(excerpt, kind) else { return 0 };
         let before = running.taken;
-        running.wish(excerpt.wanted_rtp_ns);
-        if running.take(&excerpt.units, excerpt.wanted_rtp_ns, Some(stop)).is_err() {
+        if running.take(&excerpt.units, self.keep(excerpt.wanted_rtp_ns), Some(stop)).is_err() {
             return 0;
         }
         let units = running.taken - before;
@@ -102,7 +116,7 @@ impl Lane {
         &mut self,
         excerpt: &Excerpt,
         kind: DecoderKind,
-    ) -> Result<Vec<(i64, Arc<Frame>)>, DecodeError> {
+    ) -> Result<Vec<(Stamp, Arc<Frame>)>, DecodeError> {
         let mut running = match self.running.take() {
             Some(running)
                 if running.is_of(excerpt, kind)
@@ -117,14 +131,18 @@ impl Lane {
             _ => Running::start(excerpt, kind)?,
         };
         running.recent.clear();
-        running.take(&excerpt.units, i64::MIN, None)?;
+        running.take(&excerpt.units, self.keep(i64::MIN), None)?;
         let is_held_back = !running.is_reordered && !running.held_back.is_empty();
         if is_held_back && running.decoder.goes_on_after_drain() {
-            running.drain(i64::MIN)?;
+            running.drain(self.keep(i64::MIN))?;
         }
         let shown = running.recent.iter().cloned().collect();
         self.running = Some(running);
         Ok(shown)
+    }
+
+    fn keep(&self, from: i64) -> Keep<'_> {
+        Keep { from, wishes: &self.wishes }
     }
 
     /// Gives the decoder's memory back.
@@ -132,22 +150,35 @@ impl Lane {
         self.running = None;
     }
 
-    /// The running decoder if it can go on towards the wanted picture, else a new one. It is out of its place while it
-    /// works, so that a failure or panic leaves none behind.
+    /// The running decoder if it can go on towards the wanted picture, else a new one, which takes over the pictures
+    /// that were wished for. It is out of its place while it works, so that a failure or panic leaves none behind.
     fn resume(&mut self, excerpt: &Excerpt, kind: DecoderKind) -> Result<Running, DecodeError> {
-        let wanted = excerpt.wanted_rtp_ns;
-        match self.running.take() {
-            Some(running)
-                if running.is_of(excerpt, kind)
-                    && !running.is_spent
-                    && running.taken <= excerpt.units.len()
-                    && running.may_show(wanted, &excerpt.units) =>
-            {
-                Ok(running)
-            }
-            _ => Running::start(excerpt, kind),
+        let Some(mut running) = self.running.take() else { return Running::start(excerpt, kind) };
+        if running.is_of(excerpt, kind)
+            && !running.is_spent
+            && running.taken <= excerpt.units.len()
+            && running.may_show(wanted(excerpt), &excerpt.units)
+        {
+            return Ok(running);
         }
+        let keep = self.keep(i64::MAX);
+        if running.held_back.iter().any(|stamp| keep.wants(*stamp)) {
+            // What goes wrong here will be told when the picture is asked for.
+            let _ = running.drain(keep);
+        }
+        running.recent.retain(|(stamp, _)| keep.wants(*stamp));
+        Ok(Running { recent: running.recent, ..Running::start(excerpt, kind)? })
     }
+}
+
+/// The stamp of the picture an excerpt is for.
+fn wanted(excerpt: &Excerpt) -> Stamp {
+    (excerpt.wanted_rtp_ns, excerpt.instant)
+}
+
+/// The stamp of a unit.
+fn stamp(unit: &AccessUnit) -> Stamp {
+    (unit.rtp_ns, unit.instant)
 }
 
 impl Running {
@@ -172,7 +203,6 @@ impl Running {
             is_reordered: false,
             is_spent: false,
             recent: VecDeque::new(),
-            wishes: VecDeque::new(),
         })
     }
 
@@ -190,33 +220,26 @@ impl Running {
         Ok(Self { is_reordered, ..fresh })
     }
 
-    fn wish(&mut self, rtp_ns: i64) {
-        if self.wishes.len() == WISHES {
-            self.wishes.pop_front();
-        }
-        self.wishes.push_back(rtp_ns);
-    }
-
     fn is_of(&self, excerpt: &Excerpt, kind: DecoderKind) -> bool {
         let idr = excerpt.units.first().map(|unit| &unit.data);
         self.kind == kind && idr.is_some_and(|idr| Arc::ptr_eq(idr, &self.idr))
     }
 
-    fn find(&self, rtp_ns: i64) -> Option<Arc<Frame>> {
-        self.recent.iter().find(|(at, _)| *at == rtp_ns).map(|(_, frame)| Arc::clone(frame))
+    fn find(&self, picture: Stamp) -> Option<Arc<Frame>> {
+        self.recent.iter().find(|(stamp, _)| *stamp == picture).map(|(_, frame)| Arc::clone(frame))
     }
 
     /// Whether the picture can still come out.
-    fn may_show(&self, rtp_ns: i64, units: &[AccessUnit]) -> bool {
-        let is_ahead = || units[self.taken..].iter().any(|unit| unit.rtp_ns == rtp_ns);
-        self.find(rtp_ns).is_some() || self.held_back.contains(&rtp_ns) || is_ahead()
+    fn may_show(&self, picture: Stamp, units: &[AccessUnit]) -> bool {
+        let is_ahead = || units[self.taken..].iter().any(|unit| stamp(unit) == picture);
+        self.find(picture).is_some() || self.held_back.contains(&picture) || is_ahead()
     }
 
-    /// Takes the units not yet taken; keeps pictures from `keep_from` on.
+    /// Takes the units not yet taken.
     fn take(
         &mut self,
         units: &[AccessUnit],
-        keep_from: i64,
+        keep: Keep<'_>,
         stop: Option<&AtomicBool>,
     ) -> Result<(), DecodeError> {
         let total = units.len();
@@ -231,15 +254,14 @@ impl Running {
             self.is_reordered |= unit.rtp_ns < self.newest;
             self.newest = self.newest.max(unit.rtp_ns);
             // Nothing refers to it, and it is not wanted.
-            if unit.is_disposable && unit.rtp_ns < keep_from && !self.wishes.contains(&unit.rtp_ns) {
+            if unit.is_disposable && !keep.wants(stamp(unit)) {
                 continue;
             }
-            self.held_back.insert(unit.rtp_ns);
+            self.held_back.insert(stamp(unit));
             let mut sink = Sink {
                 held_back: &mut self.held_back,
                 recent: &mut self.recent,
-                wishes: &self.wishes,
-                keep_from,
+                keep,
                 is_full_range: self.is_full_range,
             };
             let fed = self.decoder.feed(unit, &mut |shown| sink.show(&shown));
@@ -249,12 +271,11 @@ impl Running {
     }
 
     /// Shows everything that was taken.
-    fn drain(&mut self, keep_from: i64) -> Result<(), DecodeError> {
+    fn drain(&mut self, keep: Keep<'_>) -> Result<(), DecodeError> {
         let mut sink = Sink {
             held_back: &mut self.held_back,
             recent: &mut self.recent,
-            wishes: &self.wishes,
-            keep_from,
+            keep,
             is_full_range: self.is_full_range,
         };
         let drained = self.decoder.drain(&mut |shown| sink.show(&shown));
@@ -264,34 +285,50 @@ impl Running {
     }
 }
 
+/// Which pictures are kept.
+#[derive(Clone, Copy)]
+struct Keep<'a> {
+    /// From this RTP time on.
+    from: i64,
+    /// And these.
+    wishes: &'a VecDeque<Stamp>,
+}
+
+impl Keep<'_> {
+    fn wants(&self, picture: Stamp) -> bool {
+        picture.0 >= self.from || self.wishes.contains(&picture)
+    }
+}
+
 /// Tells which unit a picture came from, and keeps those that may be wanted.
 struct Sink<'a> {
-    held_back: &'a mut BTreeSet<i64>,
-    recent: &'a mut VecDeque<(i64, Arc<Frame>)>,
-    wishes: &'a VecDeque<i64>,
-    keep_from: i64,
+    held_back: &'a mut BTreeSet<Stamp>,
+    recent: &'a mut VecDeque<(Stamp, Arc<Frame>)>,
+    keep: Keep<'a>,
     is_full_range: bool,
 }
 
 impl Sink<'_> {
     fn show(&mut self, shown: &super::decoder::Shown<'_>) {
         // Pictures come in display order, so it is the earliest that is held back, unless the decoder says itself.
-        let named = shown.rtp_ns.filter(|rtp_ns| self.held_back.remove(rtp_ns));
-        let Some(rtp_ns) = named.or_else(|| self.held_back.pop_first()) else { return };
-        let is_wished = |rtp_ns: i64| self.wishes.contains(&rtp_ns);
-        if rtp_ns < self.keep_from && !is_wished(rtp_ns) {
+        let named =
+            shown.rtp_ns.and_then(|rtp_ns| self.held_back.iter().find(|stamp| stamp.0 == rtp_ns).copied());
+        let Some(stamp) = named.or_else(|| self.held_back.first().copied()) else { return };
+        self.held_back.remove(&stamp);
+        if !self.keep.wants(stamp) {
             return;
         }
+        let is_wished = |stamp: Stamp| self.keep.wishes.contains(&stamp);
         if let Some(frame) = shown.to_frame(self.is_full_range) {
             // What nobody wished for goes first.
             if self.recent.len() >= KEPT
-                && let Some(oldest) = self.recent.iter().position(|(at, _)| !is_wished(*at))
+                && let Some(oldest) = self.recent.iter().position(|(stamp, _)| !is_wished(*stamp))
             {
                 self.recent.remove(oldest);
             } else if self.recent.len() >= WISHES {
                 self.recent.pop_front();
             }
-            self.recent.push_back((rtp_ns, Arc::new(frame)));
+            self.recent.push_back((stamp, Arc::new(frame)));
         }
     }
 }
@@ -354,14 +391,13 @@ mod tests {
     }
 
     #[test]
-    fn instants_that_were_begun_for_are_there_when_they_are_asked_for() {
+    fn instants_that_were_wished_for_are_there_when_they_are_asked_for() {
         let units = grey_steps(20);
         for kind in kinds() {
             let mut lane = Lane::default();
             let go_on = AtomicBool::new(false);
-            for wanted in [3, 8, 13, 19] {
-                lane.begin(&excerpt(&units, wanted), kind, &go_on);
-            }
+            [3, 8, 13].into_iter().for_each(|wanted: usize| lane.wish(stamp(&units[wanted])));
+            lane.begin(&excerpt(&units, 19), kind, &go_on);
             for wanted in [3, 8, 13, 19] {
                 let decoded = lane.picture(&excerpt(&units, wanted), kind).unwrap();
                 let held_back = if kind == DecoderKind::RustH264 { 20 } else { 0 };
@@ -369,6 +405,16 @@ mod tests {
                 assert!(decoded.units <= held_back, "{kind:?} decoded {} for {wanted}", decoded.units);
             }
         }
+    }
+
+    #[test]
+    fn a_wished_picture_outlives_its_group() {
+        let (before, after) = (grey_steps(20), grey_steps(4));
+        let mut lane = Lane::default();
+        lane.begin(&excerpt(&before, 12), DecoderKind::OpenH264, &AtomicBool::new(false));
+        lane.begin(&excerpt(&after, 2), DecoderKind::OpenH264, &AtomicBool::new(false));
+        let decoded = lane.picture(&excerpt(&before, 12), DecoderKind::OpenH264).unwrap();
+        assert_eq!((step_shown(&decoded.frame), decoded.units), (12, 0));
     }
 
     #[test]
