@@ -56,6 +56,8 @@ pub struct StreamInfo {
     pub fps: Option<f64>,
     /// Frames from one keyframe to the next as measured, if two have been seen.
     pub gop_frames: Option<u32>,
+    /// The camera's clock minus ours in milliseconds, to a tenth of a second, if it tells its time (RTCP).
+    pub clock_offset_ms: Option<i64>,
 }
 
 /// How a camera's stream is decoded, as measured on this machine.

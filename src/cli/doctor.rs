@@ -221,6 +221,7 @@ mod tests {
             height: 1080,
             fps: Some(25.0),
             gop_frames: Some(250),
+            clock_offset_ms: None,
         };
         let text = advice(&stream, Duration::from_millis(16), Duration::from_millis(20));
         assert!(

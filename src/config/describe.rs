@@ -76,6 +76,7 @@ fn describe_engine(lines: &mut Lines, number: u8, engine: &CameraEngine) {
     }
     lines.set(&name("TOLERANCE_MS"), engine.tolerance.as_millis());
     lines.set(&name("LATENCY_MS"), engine.latency.as_millis());
+    lines.set(&name("CLOCK"), word(engine::CLOCKS, &engine.clock));
 }
 
 fn describe_upload(lines: &mut Lines, upload: &UploadConfig) {

@@ -1,5 +1,5 @@
 //! How pictures are decoded: `DECODER`, `DECODE_BUDGET_PERCENT`, `ARM_SECONDS`, and of each camera `CAMERA_n_MODE`,
-//! `CAMERA_n_ARMED_BY`, `CAMERA_n_TOLERANCE_MS`, `CAMERA_n_LATENCY_MS`.
+//! `CAMERA_n_ARMED_BY`, `CAMERA_n_TOLERANCE_MS`, `CAMERA_n_LATENCY_MS`, `CAMERA_n_CLOCK`.
 
 use std::time::Duration;
 
@@ -19,6 +19,19 @@ pub(super) const DECODERS: &[(&str, DecoderChoice)] = &[
 /// Words of `CAMERA_n_MODE`.
 pub(super) const MODES: &[(&str, Mode)] =
     &[("cold", Mode::Cold), ("hot", Mode::Hot), ("armed", Mode::Armed), ("auto", Mode::Auto)];
+
+/// Words of `CAMERA_n_CLOCK`.
+pub(super) const CLOCKS: &[(&str, ClockSource)] =
+    &[("arrival", ClockSource::Arrival), ("camera", ClockSource::Camera)];
+
+/// Which clock tells when a frame was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClockSource {
+    /// Ours, from when frames arrive.
+    Arrival,
+    /// The camera's (RTCP), while what it says is possible; else ours.
+    Camera,
+}
 
 /// Which decoders may be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +81,8 @@ pub struct CameraEngine {
     pub tolerance: Duration,
     /// `CAMERA_n_LATENCY_MS`: from the light on the sensor to the first packet, 0 to 2 s.
     pub latency: Duration,
+    /// `CAMERA_n_CLOCK`.
+    pub clock: ClockSource,
 }
 
 impl EngineConfig {
@@ -90,11 +105,13 @@ impl CameraEngine {
         let armed_by = reader.optional(&name("ARMED_BY"), keys);
         let tolerance = reader.required(&name("TOLERANCE_MS"), whole(0..=10_000, "ms"));
         let latency = reader.required(&name("LATENCY_MS"), whole(0..=2_000, "ms"));
+        let clock = reader.required(&name("CLOCK"), choice(CLOCKS));
         Ok(Self {
             mode: mode?,
             armed_by: armed_by?.unwrap_or_default(),
             tolerance: Duration::from_millis(tolerance?),
             latency: Duration::from_millis(latency?),
+            clock: clock?,
         })
     }
 }
@@ -123,7 +140,8 @@ mod tests {
                 mode: Mode::Cold,
                 armed_by: Vec::new(),
                 tolerance: Duration::ZERO,
-                latency: Duration::ZERO
+                latency: Duration::ZERO,
+                clock: ClockSource::Arrival,
             }
         );
         assert_eq!((config.engine.decoder, config.engine.budget_percent), (DecoderChoice::Auto, 25));

@@ -26,7 +26,7 @@ mod web;
 
 pub use address::shown_url;
 pub use camera::{CameraConfig, RtspConfig, SourceConfig, Transport};
-pub use engine::{CameraEngine, DecoderChoice, EngineConfig, Mode};
+pub use engine::{CameraEngine, ClockSource, DecoderChoice, EngineConfig, Mode};
 pub use env::Env;
 pub use gpio::{ActiveLevel, GpioBackend, GpioConfig};
 pub use log::{LogConfig, LogFormat};

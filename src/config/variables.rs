@@ -147,6 +147,11 @@ pub const VARIABLES: &[Variable] = &[
         Fallback::Text("0"),
         "delay inside the camera, from the light on the sensor to the first packet, ms",
     ),
+    open(
+        "CAMERA_n_CLOCK",
+        Fallback::Text("arrival"),
+        "which clock tells when a frame was taken: arrival (ours), camera (its own, by RTCP, while that is possible)",
+    ),
     secret("CAMERA_n_SNAPSHOT_URL", "reserved: a camera that serves single JPEG pictures"),
     open("CAMERA_USERNAME", Fallback::None, "user name of every camera that has none of its own"),
     secret("CAMERA_PASSWORD", "password of every camera that has none of its own"),

@@ -1,5 +1,6 @@
 //! Cameras: where frames come from, and how they are asked for.
 
+mod camera_clock;
 pub mod requests;
 pub mod rtsp;
 

@@ -12,12 +12,15 @@ use retina::client::{
     Transport as RtpTransport, UdpTransportOptions,
 };
 use retina::codec::{CodecItem, FrameFormat, ParametersRef, VideoFrame};
+use retina::rtcp::ReceivedCompoundPacket;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tracing::{debug, info};
 
+use super::camera_clock::CameraClock;
 use super::{Requests, SourceError};
-use crate::config::{CameraConfig, RtspConfig, Transport, shown_url};
+use crate::clock;
+use crate::config::{CameraConfig, CameraEngine, ClockSource, RtspConfig, Transport, shown_url};
 use crate::media::gop::{AccessUnit, Codec, Gops, Limits};
 use crate::media::timeline::Timeline;
 use crate::model::CameraKey;
@@ -50,6 +53,7 @@ pub struct Rtsp {
     reach: Duration,
     /// Inside the camera, before the first packet leaves.
     latency: Duration,
+    clock: ClockSource,
     status: Status,
 }
 
@@ -58,6 +62,7 @@ struct Stream {
     codec: Codec,
     gops: Gops,
     timeline: Timeline,
+    clock: CameraClock,
     info: StreamInfo,
     /// RTP time of the newest IDR, and the frames since.
     group: Option<(i64, u32)>,
@@ -68,8 +73,9 @@ struct Stream {
 impl Rtsp {
     /// A camera; `earliest` is how far before an edge its pictures reach. Nothing is contacted yet.
     pub fn new(camera: &CameraConfig, config: RtspConfig, earliest: Duration, status: Status) -> Self {
-        let (number, key, latency) = (camera.number, camera.key.clone(), camera.engine.latency);
-        Self { number, key, config, reach: REACH + earliest + latency, latency, status }
+        let (number, key) = (camera.number, camera.key.clone());
+        let CameraEngine { latency, clock, .. } = camera.engine;
+        Self { number, key, config, reach: REACH + earliest + latency, latency, clock, status }
     }
 
     /// Opens a session and serves requests until it breaks.
@@ -101,6 +107,7 @@ impl Rtsp {
                         }
                         requests.answer(&stream.gops);
                     }
+                    Some(Ok(CodecItem::Rtcp(packets))) => stream.take_report(&packets),
                     Some(Ok(_)) => {}
                     Some(Err(error)) => return self.explain(&error),
                     None => return fault(format!("the camera at {} closed the connection", self.address())),
@@ -196,7 +203,9 @@ impl Rtsp {
             *frames += 1;
         }
         let sent = stream.timeline.instant_of(rtp_ns)?;
-        let instant = sent.checked_sub(self.latency).unwrap_or(sent);
+        let believed = stream.clock.instant_of(rtp_ns, sent).filter(|_| self.clock == ClockSource::Camera);
+        let instant = believed.or_else(|| sent.checked_sub(self.latency)).unwrap_or(sent);
+        stream.info.clock_offset_ms = stream.clock.offset_ms(rtp_ns, sent);
         let is_disposable = !is_idr && frame.is_disposable();
         let unit = AccessUnit { rtp_ns, instant, data: frame.into_data().into(), is_idr, is_disposable };
         let is_of_use = stream.gops.push(unit.clone());
@@ -302,16 +311,29 @@ impl Stream {
             height: 0,
             fps: None,
             gop_frames: None,
+            clock_offset_ms: None,
         };
         let now = Instant::now();
         Self {
             codec,
             gops: Gops::new(codec, LIMITS, reach),
             timeline: Timeline::default(),
+            clock: CameraClock::default(),
             info: info_of(session, index, &nothing),
             group: None,
             last_frame: now,
             last_idr: now,
+        }
+    }
+
+    /// Takes note of what the camera says of its own clock.
+    fn take_report(&mut self, packets: &ReceivedCompoundPacket) {
+        let Some(rtp) = packets.rtp_timestamp() else { return };
+        let rtp_ns = nanoseconds(rtp.timestamp(), rtp.clock_rate());
+        for packet in packets.pkts() {
+            if let Ok(Some(report)) = packet.as_sender_report() {
+                self.clock.take(rtp_ns, report.ntp_timestamp().0, Instant::now(), clock::now());
+            }
         }
     }
 

@@ -61,6 +61,7 @@ pub(super) fn camera(camera: &CameraStatus) -> Value {
             "height": stream.height,
             "fps": stream.fps,
             "gop_frames": stream.gop_frames,
+            "clock_offset_ms": stream.clock_offset_ms,
         })
     });
     let decoding = camera.decoding.as_ref().map(|decoding| {

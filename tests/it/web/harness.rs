@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use camera_capture::capture::Captures;
 use camera_capture::config::{
-    ActiveLevel, ApiTargetConfig, CameraConfig, CameraEngine, Config, DecoderChoice, EngineConfig,
-    GpioBackend, GpioConfig, LogConfig, LogFormat, Mode, RtspConfig, Secret, SourceConfig, StorageConfig,
-    Transport, UploadConfig, WebAccess, WebConfig,
+    ActiveLevel, ApiTargetConfig, CameraConfig, CameraEngine, ClockSource, Config, DecoderChoice,
+    EngineConfig, GpioBackend, GpioConfig, LogConfig, LogFormat, Mode, RtspConfig, Secret, SourceConfig,
+    StorageConfig, Transport, UploadConfig, WebAccess, WebConfig,
 };
 use camera_capture::gpio::{Level, Pin};
 use camera_capture::media::{exif, frame::Frame, jpeg};
@@ -123,6 +123,7 @@ pub(crate) fn config(dir: &Path, access: WebAccess) -> Config {
             armed_by: Vec::new(),
             tolerance: Duration::ZERO,
             latency: Duration::ZERO,
+            clock: ClockSource::Arrival,
         },
     };
     Config {
