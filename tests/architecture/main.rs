@@ -27,7 +27,7 @@ const WORDS: &[(&str, &[&str], &str)] = &[
     ("env::set_var", &[], "changing the environment beside other threads is unsound"),
     ("process::exit", &["daemon.rs"], "only a second signal ends the process at once"),
     ("tokio::spawn", &["daemon.rs"], "tasks belong to the supervisor or to a JoinSet"),
-    ("unsafe", &["media/native/"], "C libraries are wrapped in one place"),
+    ("unsafe ", &["media/native/"], "C libraries are wrapped in one place"),
     ("use camera_capture", &["main.rs"], "inside the library a path begins with crate::"),
     ("super::super::", &[], "a path that leaves its module begins with crate::"),
 ];

@@ -84,15 +84,16 @@ pub(super) fn rules(document: &str) -> Rules {
     }
     let map =
         document.split("## Source tree").nth(1).and_then(|part| part.split("```").nth(1)).unwrap_or_default();
-    let mut folder = String::new();
+    // The folders a line stands in, by its indent of two spaces each; the first is `src/`.
+    let mut folders: Vec<String> = Vec::new();
     for line in map.lines() {
-        let indent = line.len() - line.trim_start().len();
+        let depth = (line.len() - line.trim_start().len()) / 2;
         let name = line.split_whitespace().next().unwrap_or_default();
-        match indent {
-            2 if name.ends_with('/') => folder = name.to_owned(),
-            2 if name.ends_with(".rs") => _ = rules.map.insert(name.to_owned()),
-            4 if name.ends_with(".rs") => _ = rules.map.insert(format!("{folder}{name}")),
-            _ => {}
+        folders.truncate(depth);
+        if name.ends_with('/') {
+            folders.push(name.to_owned());
+        } else if name.ends_with(".rs") {
+            rules.map.insert(folders.iter().skip(1).map(String::as_str).chain([name]).collect());
         }
     }
     rules
