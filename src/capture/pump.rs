@@ -14,7 +14,7 @@ use tracing::{debug, info, warn};
 use super::budget::Budget;
 use super::engine::Engine;
 use super::measure;
-use crate::config::{CameraConfig, Mode};
+use crate::config::{CameraConfig, Mode, SourceConfig};
 use crate::media::decoder::DecoderKind;
 use crate::media::frame::Frame;
 use crate::media::gop::{Codec, Excerpt, Stretch};
@@ -167,7 +167,9 @@ impl Pump {
     ) -> Self {
         let (key, mode) = (camera.key.clone(), camera.engine.mode);
         let is_hot = mode == Mode::Hot;
-        Self { key, mode, engine, requests, pictures, budget, status, is_hot, is_measured: false }
+        // Single pictures need no decoder, and a camera that is asked for them is left alone otherwise.
+        let is_measured = matches!(camera.source, Some(SourceConfig::Snapshot(_)));
+        Self { key, mode, engine, requests, pictures, budget, status, is_hot, is_measured }
     }
 
     /// The camera's key.

@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use super::{runtime, say};
+use super::{doctor_snapshot, runtime, say};
 use crate::clock;
 use crate::config::{CameraConfig, Config, RtspConfig, SourceConfig};
 use crate::media::gop::Excerpt;
@@ -19,7 +19,7 @@ use crate::source::{FrameRequest, Request, Requests, Source};
 use crate::status::{Status, StreamInfo};
 
 /// How long a camera may take until its first picture, a keyframe every eight seconds included.
-const FRAME_LIMIT: Duration = Duration::from_secs(18);
+pub(super) const FRAME_LIMIT: Duration = Duration::from_secs(18);
 
 /// How long two keyframes are waited for, to learn their distance.
 const GOP_LIMIT: Duration = Duration::from_secs(12);
@@ -28,7 +28,7 @@ const GOP_LIMIT: Duration = Duration::from_secs(12);
 const PROBE_LIMIT: Duration = Duration::from_secs(3);
 
 /// A trigger-to-file time that a gate does not notice.
-const FINE: Duration = Duration::from_millis(1500);
+pub(super) const FINE: Duration = Duration::from_millis(1500);
 
 /// Tests the cameras. `true` when all gave a picture.
 pub(super) fn run(config: &Config, keys: &[CameraKey]) -> anyhow::Result<bool> {
@@ -43,7 +43,7 @@ pub(super) fn run(config: &Config, keys: &[CameraKey]) -> anyhow::Result<bool> {
         chosen.extend(config.cameras.iter().filter(|camera| camera.enabled).cloned());
     }
     if chosen.is_empty() {
-        anyhow::bail!("no camera is enabled; set CAMERA_1_IP or CAMERA_1_RTSP");
+        anyhow::bail!("no camera is enabled; set CAMERA_1_IP, CAMERA_1_RTSP or CAMERA_1_SNAPSHOT_URL");
     }
     let folder = config.storage.images.join("test");
     std::fs::create_dir_all(&folder).with_context(|| format!("create the directory {}", folder.display()))?;
@@ -73,9 +73,15 @@ async fn test(config: &Config, mut camera: CameraConfig, folder: &Path) -> anyho
     let status = Status::new(&Config { cameras: vec![camera.clone()], ..config.clone() });
     let mut source =
         Source::new(&camera, &status).context("it has no address; set CAMERA_n_RTSP or CAMERA_n_IP")?;
+    if let Source::Snapshot(snapshot) = &mut source {
+        let seen = doctor_snapshot::look(snapshot).await?;
+        let picture = seen.excerpt.units.last().context("a picture without bytes")?;
+        let saved = save(&camera, folder, &picture.data)?;
+        return Ok(verdict(&saved, &seen.authentication(), seen.first, &seen.advice(camera.number)));
+    }
     let authentication = match &camera.source {
         Some(SourceConfig::Rtsp(rtsp)) => authentication(rtsp).await,
-        None => "unknown".to_owned(),
+        Some(SourceConfig::Snapshot(_)) | None => "unknown".to_owned(),
     };
     let (sender, receiver) = mpsc::channel(1);
     let mut requests = Requests::new(receiver);
@@ -112,17 +118,33 @@ async fn test(config: &Config, mut camera: CameraConfig, folder: &Path) -> anyho
         decode::Picture::Jpeg(jpeg) => jpeg,
     };
     let encode = encoding.elapsed();
-    let (width, height) = jpeg::inspect(&picture)?;
-    let path = folder.join(FileName::new(camera.key.clone(), clock::now().epoch_s(), 1).to_string());
-    std::fs::write(&path, &picture).with_context(|| format!("write {}", path.display()))?;
-    let mut verdict = format!("  picture: {} ({width}×{height})\n", path.display());
-    verdict.push_str(&format!("  authentication: {authentication}\n"));
-    verdict.push_str(&format!("  time to the first picture: {} ms\n", first.as_millis()));
-    verdict.push_str(&stream.map_or_else(String::new, |stream| advice(&stream, per_frame, encode)));
-    Ok(verdict.trim_end().to_owned())
+    let saved = save(&camera, folder, &picture)?;
+    let advice = stream.map_or_else(String::new, |stream| advice(&stream, per_frame, encode));
+    Ok(verdict(&saved, &authentication, first, &advice))
 }
 
-async fn ask(sender: &mpsc::Sender<Request>, at: Instant, limit: Duration) -> anyhow::Result<Excerpt> {
+/// Writes a picture, and says where it is and what it is like.
+fn save(camera: &CameraConfig, folder: &Path, picture: &[u8]) -> anyhow::Result<String> {
+    let (width, height) = jpeg::inspect(picture)?;
+    let path = folder.join(FileName::new(camera.key.clone(), clock::now().epoch_s(), 1).to_string());
+    std::fs::write(&path, picture).with_context(|| format!("write {}", path.display()))?;
+    Ok(format!("{} ({width}×{height}, {} kB)", path.display(), picture.len().div_ceil(1000)))
+}
+
+fn verdict(saved: &str, authentication: &str, first: Duration, advice: &str) -> String {
+    let first = first.as_millis();
+    let text = format!(
+        "  picture: {saved}\n  authentication: {authentication}\n  time to the first picture: {first} ms\n{advice}"
+    );
+    text.trim_end().to_owned()
+}
+
+/// Asks for the frame of an instant and waits for it.
+pub(super) async fn ask(
+    sender: &mpsc::Sender<Request>,
+    at: Instant,
+    limit: Duration,
+) -> anyhow::Result<Excerpt> {
     let (reply, answer) = oneshot::channel();
     sender
         .send(Request::Frame(FrameRequest { at, deadline: at + limit, reply }))

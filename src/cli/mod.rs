@@ -3,6 +3,7 @@
 pub mod args;
 mod demo;
 mod doctor;
+mod doctor_snapshot;
 mod password;
 
 use std::io::Write;

@@ -20,6 +20,12 @@ const STREAM_PATH: &str = "/avstream/channel=1/stream=0.sdp";
 /// What an address of a stream looks like.
 const RTSP_ACCEPTED: &str = "rtsp://[user:password@]host[:port]/path";
 
+/// What an address of a single picture looks like.
+const SNAPSHOT_ACCEPTED: &str = "http://[user:password@]host[:port]/path, or the same with https://";
+
+/// What is wrong with a user name or password of other bytes.
+const NOT_PRINTABLE: &str = "user name or password is not printable UTF-8 after decoding";
+
 /// What the address of a camera looks like.
 const HOST_ACCEPTED: &str = "an IPv4 address, an IPv6 address or a host name, with :port if it is not 554";
 
@@ -39,30 +45,53 @@ pub(super) struct Address {
 /// Reads `CAMERA_n_RTSP`.
 pub(super) fn rtsp(text: &str) -> Result<Address, Wrong> {
     let text = text.trim();
-    let scheme = text.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
-    let rest = match scheme.as_deref() {
-        Some("rtsp") => &text["rtsp://".len()..],
-        Some("rtsps") => {
-            return Err(Wrong::new("RTSP over TLS (rtsps) is not part of this version", RTSP_ACCEPTED));
-        }
+    match scheme(text).as_deref() {
+        Some("rtsp") => parse("rtsp", &text["rtsp://".len()..], RTSP_ACCEPTED),
+        Some("rtsps") => Err(Wrong::new("RTSP over TLS (rtsps) is not part of this version", RTSP_ACCEPTED)),
         Some("http" | "https") => {
-            return Err(Wrong::new("an HTTP address is not a stream this version can read", RTSP_ACCEPTED));
+            let accepted =
+                format!("{RTSP_ACCEPTED}; the address of a single picture goes into CAMERA_n_SNAPSHOT_URL");
+            Err(Wrong::new("an HTTP address is not a stream this version can read", accepted))
         }
-        _ => return Err(Wrong::new("does not begin with rtsp://", RTSP_ACCEPTED)),
-    };
+        _ => Err(Wrong::new("does not begin with rtsp://", RTSP_ACCEPTED)),
+    }
+}
+
+/// Reads `CAMERA_n_SNAPSHOT_URL`.
+pub(super) fn snapshot(text: &str) -> Result<Address, Wrong> {
+    let text = text.trim();
+    match scheme(text).as_deref() {
+        Some("http") => parse("http", &text["http://".len()..], SNAPSHOT_ACCEPTED),
+        Some("https") => parse("https", &text["https://".len()..], SNAPSHOT_ACCEPTED),
+        Some("rtsp" | "rtsps") => {
+            Err(Wrong::new("a stream is not a single picture; it goes into CAMERA_n_RTSP", SNAPSHOT_ACCEPTED))
+        }
+        _ => Err(Wrong::new("does not begin with http:// or https://", SNAPSHOT_ACCEPTED)),
+    }
+}
+
+fn scheme(text: &str) -> Option<String> {
+    text.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase())
+}
+
+/// Takes apart what stands behind `scheme://`.
+fn parse(scheme: &str, rest: &str, accepted: &'static str) -> Result<Address, Wrong> {
     if rest.contains(char::is_whitespace) {
-        return Err(Wrong::new("contains white space", RTSP_ACCEPTED));
+        return Err(Wrong::new("contains white space", accepted));
     }
     let (user_info, place) = split_user_info(rest);
     let (authority, path) = split_before(place, &['/', '?']);
-    let (host, port) = host_and_port(authority).map_err(|what| Wrong::new(what, RTSP_ACCEPTED))?;
+    let (host, port) = host_and_port(authority).map_err(|what| Wrong::new(what, accepted))?;
     if path.contains('#') {
         return Err(Wrong::new("has a # behind the host", "%23 in its place"));
     }
-    let url = build(&host, port, path)?;
+    let url = build(scheme, &host, port, path).ok_or_else(|| Wrong::new("is not an address", accepted))?;
     let (username, password) = match user_info.map(|info| info.split_once(':').unwrap_or((info, ""))) {
         None => (None, None),
-        Some((user, password)) => (Some(decode(user)?), Some(decode(password)?)),
+        Some((user, password)) => {
+            let decoded = |text| decode(text).ok_or_else(|| Wrong::new(NOT_PRINTABLE, accepted));
+            (Some(decoded(user)?), Some(decoded(password)?))
+        }
     };
     let filled = |text: &String| !text.is_empty();
     Ok(Address { url, username: username.filter(filled), password: password.filter(filled).map(Secret::new) })
@@ -71,7 +100,8 @@ pub(super) fn rtsp(text: &str) -> Result<Address, Wrong> {
 /// Reads `CAMERA_n_IP`.
 pub(super) fn from_host(text: &str) -> Result<Address, Wrong> {
     let (host, port) = host_and_port(text).map_err(|what| Wrong::new(what, HOST_ACCEPTED))?;
-    let url = build(&host, Some(port.unwrap_or(RTSP_PORT)), STREAM_PATH)?;
+    let url = build("rtsp", &host, Some(port.unwrap_or(RTSP_PORT)), STREAM_PATH)
+        .ok_or_else(|| Wrong::new("is not an address", HOST_ACCEPTED))?;
     Ok(Address { url, username: None, password: None })
 }
 
@@ -180,15 +210,15 @@ fn name_or_ipv4(host: &str) -> Result<String, &'static str> {
     Ok(host.to_ascii_lowercase())
 }
 
-fn build(host: &str, port: Option<u16>, path: &str) -> Result<Url, Wrong> {
+fn build(scheme: &str, host: &str, port: Option<u16>, path: &str) -> Option<Url> {
     let port = port.map(|port| format!(":{port}")).unwrap_or_default();
     let slash = if path.starts_with('/') { "" } else { "/" };
-    Url::parse(&format!("rtsp://{host}{port}{slash}{path}"))
-        .map_err(|_| Wrong::new("is not an address", RTSP_ACCEPTED))
+    Url::parse(&format!("{scheme}://{host}{port}{slash}{path}")).ok()
 }
 
-/// Undoes percent-encoding; a `%` without two hexadecimal digits behind it stands for itself.
-fn decode(text: &str) -> Result<String, Wrong> {
+/// Undoes percent-encoding; a `%` without two hexadecimal digits behind it stands for itself. `None` when the result is
+/// not printable UTF-8.
+fn decode(text: &str) -> Option<String> {
     let bytes = text.as_bytes();
     let mut decoded = Vec::with_capacity(bytes.len());
     let mut at = 0;
@@ -201,10 +231,7 @@ fn decode(text: &str) -> Result<String, Wrong> {
         decoded.push(byte.unwrap_or(bytes[at]));
         at += if byte.is_some() { 3 } else { 1 };
     }
-    match String::from_utf8(decoded) {
-        Ok(text) if !text.chars().any(char::is_control) => Ok(text),
-        _ => Err(Wrong::new("user name or password is not printable UTF-8 after decoding", RTSP_ACCEPTED)),
-    }
+    String::from_utf8(decoded).ok().filter(|text| !text.chars().any(char::is_control))
 }
 
 #[cfg(test)]
@@ -269,6 +296,28 @@ mod tests {
             ("rtsp://u:%00@cam/", "user name or password is not printable"),
         ] {
             let wrong = rtsp(text).unwrap_err();
+            assert!(wrong.what.contains(reason), "{text}: {}", wrong.what);
+        }
+    }
+
+    #[test]
+    fn the_address_of_a_picture_is_taken_apart_like_that_of_a_stream() {
+        let url = |text: &str| snapshot(text).unwrap().url.to_string();
+        assert_eq!(url("HTTP://cam/capture?x=1"), "http://cam/capture?x=1");
+        assert_eq!(url("https://[fe80::1]:8443/a.jpg"), "https://[fe80::1]:8443/a.jpg");
+        let address = snapshot("http://u:p@ss@10.0.0.5/capture").unwrap();
+        assert_eq!(
+            (address.url.as_str(), address.username.as_deref()),
+            ("http://10.0.0.5/capture", Some("u"))
+        );
+        assert_eq!(address.password.unwrap().reveal(), "p@ss");
+        for (text, reason) in [
+            ("rtsp://cam/live", "CAMERA_n_RTSP"),
+            ("cam/capture", "does not begin with http://"),
+            ("http:///capture", "has no host"),
+            ("http://192.168.1.300/", "not an IPv4 address"),
+        ] {
+            let wrong = snapshot(text).unwrap_err();
             assert!(wrong.what.contains(reason), "{text}: {}", wrong.what);
         }
     }

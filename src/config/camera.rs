@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use url::Url;
 
 use super::address;
-use super::engine::CameraEngine;
+use super::engine::{CameraEngine, Mode};
 use super::gpio::pin;
 use super::login::{Credentials, Login};
 use super::problem::Wrong;
@@ -54,6 +54,31 @@ pub struct CameraConfig {
 pub enum SourceConfig {
     /// A stream that is kept open.
     Rtsp(RtspConfig),
+    /// Single pictures, asked for one by one.
+    Snapshot(SnapshotConfig),
+}
+
+/// A camera that serves single JPEG pictures over HTTP.
+#[derive(Clone, Debug)]
+pub struct SnapshotConfig {
+    /// `http` or `https`, without user name and password. Path or query may still hold a secret: print it with
+    /// [`shown_url`](super::shown_url).
+    pub url: Url,
+    /// What to answer when the camera asks who we are.
+    pub credentials: Option<Credentials>,
+    /// How many pictures are asked for and thrown away before one counts.
+    pub flush: Flush,
+    /// Whether the camera's certificate must be one this machine trusts; of no meaning without TLS.
+    pub verify: bool,
+}
+
+/// How many pictures of a request are thrown away, because the camera took them before it was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flush {
+    /// As many as its answers show to be needed.
+    Auto,
+    /// So many, 0 to 3.
+    Fixed(u8),
 }
 
 /// An RTSP stream.
@@ -138,11 +163,9 @@ fn read_one(reader: &mut Reader<'_>, number: u8, common: &Login, taken: &mut Tak
     let name = |suffix: &str| format!("CAMERA_{number}_{suffix}");
     let stream = reader.optional(&name("RTSP"), address::rtsp);
     let host = reader.optional(&name("IP"), address::from_host);
-    reader.refuse_unsupported(
-        &name("SNAPSHOT_URL"),
-        "cameras that serve single pictures are not part of this version",
-        &format!("nothing here; CAMERA_{number}_RTSP"),
-    );
+    let snapshot = reader.optional(&name("SNAPSHOT_URL"), address::snapshot);
+    let flush = reader.required(&name("SNAPSHOT_FLUSH"), flush);
+    let verify = reader.required(&name("SNAPSHOT_VERIFY"), boolean);
     let enabled = reader.optional(&name("ENABLED"), boolean);
     let key = read_key(reader, number, &mut taken.keys);
     let label = reader.required(&name("LABEL"), short(LABEL_CHARS_MAX));
@@ -153,32 +176,59 @@ fn read_one(reader: &mut Reader<'_>, number: u8, common: &Login, taken: &mut Tak
     let engine = CameraEngine::read(reader, number);
 
     // An address that is wrong has been reported; it must not be called missing, too.
-    let (stream, host) = (stream?, host?);
-    let address = stream.or(host);
+    let (stream, host, snapshot) = (stream?, host?, snapshot?);
+    let is_snapshot = snapshot.is_some();
+    if is_snapshot && stream.is_some() {
+        let text = format!("not used, because {} is set, too; empty one of them", name("SNAPSHOT_URL"));
+        reader.warn(&name("RTSP"), text);
+    }
+    let address = snapshot.or(stream).or(host);
     let enabled = enabled?.unwrap_or(address.is_some());
     if enabled && address.is_none() {
-        let accepted =
-            format!("an address in CAMERA_{number}_RTSP or CAMERA_{number}_IP beside it, or false");
+        let accepted = format!(
+            "an address in CAMERA_{number}_RTSP, CAMERA_{number}_IP or CAMERA_{number}_SNAPSHOT_URL beside it, or false"
+        );
         return Err(reader.refuse(&name("ENABLED"), &Wrong::new("the camera has no address", accepted)));
     }
-    let transport = transport?;
+    let offsets_ms = offsets_ms?;
+    if is_snapshot && offsets_ms.iter().any(|ms| *ms < 0) {
+        let what = "a camera that is asked for single pictures cannot show an instant before the edge";
+        let accepted =
+            format!("numbers from 0 to {OFFSET_MS_MAX}; for the time before, CAMERA_{number}_RTSP");
+        return Err(reader.refuse(&name("OFFSETS_MS"), &Wrong::new(what, accepted)));
+    }
+    let mut engine = engine?;
+    if is_snapshot && engine.mode != Mode::Cold {
+        let text = "not used: a camera that is asked for single pictures has no stream to decode";
+        reader.warn(&name("MODE"), text);
+        (engine.mode, engine.armed_by) = (Mode::Cold, Vec::new());
+    }
+    let (transport, flush, verify) = (transport?, flush?, verify?);
     let source = match address {
         None => None,
         Some(address) => {
             let credentials = own.credentials(reader, number, &address, common)?;
-            Some(SourceConfig::Rtsp(RtspConfig { url: address.url, credentials, transport }))
+            let url = address.url;
+            Some(if is_snapshot {
+                SourceConfig::Snapshot(SnapshotConfig { url, credentials, flush, verify })
+            } else {
+                SourceConfig::Rtsp(RtspConfig { url, credentials, transport })
+            })
         }
     };
-    Ok(CameraConfig {
-        number,
-        key: key?,
-        label: label?,
-        enabled,
-        source,
-        offsets_ms: offsets_ms?,
-        pin: pin?,
-        engine: engine?,
-    })
+    Ok(CameraConfig { number, key: key?, label: label?, enabled, source, offsets_ms, pin: pin?, engine })
+}
+
+/// Reads `CAMERA_n_SNAPSHOT_FLUSH`.
+fn flush(text: &str) -> Result<Flush, Wrong> {
+    match text.to_ascii_lowercase().as_str() {
+        "auto" => Ok(Flush::Auto),
+        "0" => Ok(Flush::Fixed(0)),
+        "1" => Ok(Flush::Fixed(1)),
+        "2" => Ok(Flush::Fixed(2)),
+        "3" => Ok(Flush::Fixed(3)),
+        _ => Err(Wrong::new("not a number of pictures to throw away", "auto, 0, 1, 2 or 3")),
+    }
 }
 
 fn read_key(reader: &mut Reader<'_>, number: u8, keys: &mut BTreeMap<CameraKey, u8>) -> Read<CameraKey> {
@@ -343,8 +393,50 @@ mod tests {
             text.contains("rtsps") && text.contains("(value hidden)") && !text.contains("hunter2"),
             "{text}"
         );
-        let text = problem(&[("CAMERA_1_SNAPSHOT_URL", "http://u:hunter2@cam/a.jpg")]);
-        assert!(text.contains("not part of this version") && !text.contains("hunter2"), "{text}");
+    }
+
+    /// Address, user and password, and what is thrown away, of camera 1.
+    fn snapshot_1(pairs: &[(&str, &str)]) -> (String, Option<(String, String)>, Flush) {
+        let Some(SourceConfig::Snapshot(snapshot)) = config(pairs).cameras.remove(0).source else {
+            panic!("no source of single pictures")
+        };
+        let credentials = snapshot.credentials.map(|c| (c.username, c.password.reveal().clone()));
+        (snapshot.url.into(), credentials, snapshot.flush)
+    }
+
+    #[test]
+    fn a_snapshot_url_enables_a_camera_and_wins_over_its_ip() {
+        let pairs = [("CAMERA_1_SNAPSHOT_URL", "http://u:p@cam/capture"), ("CAMERA_1_IP", "10.0.0.1")];
+        assert!(config(&pairs).cameras[0].enabled);
+        assert_eq!(snapshot_1(&pairs), ("http://cam/capture".to_owned(), user("u", "p"), Flush::Auto));
+        assert_eq!(warnings(&pairs), Vec::<String>::new());
+        let own = [pairs[0], ("CAMERA_1_USERNAME", "own"), ("CAMERA_1_SNAPSHOT_FLUSH", "2")];
+        assert_eq!(snapshot_1(&own), ("http://cam/capture".to_owned(), user("own", "p"), Flush::Fixed(2)));
+    }
+
+    #[test]
+    fn a_snapshot_url_beside_a_stream_is_used_with_a_warning() {
+        let pairs =
+            [("CAMERA_1_SNAPSHOT_URL", "http://cam/a.jpg"), ("CAMERA_1_RTSP", "rtsp://u:hunter2@cam/")];
+        assert_eq!(snapshot_1(&pairs).0, "http://cam/a.jpg");
+        let expected =
+            "CAMERA_1_RTSP: not used, because CAMERA_1_SNAPSHOT_URL is set, too; empty one of them";
+        assert_eq!(warnings(&pairs), [expected]);
+    }
+
+    #[test]
+    fn a_camera_of_single_pictures_is_never_hot() {
+        let pairs = [("CAMERA_1_SNAPSHOT_URL", "http://cam/a.jpg"), ("CAMERA_1_MODE", "hot")];
+        assert_eq!(config(&pairs).cameras[0].engine.mode, Mode::Cold);
+        assert!(warnings(&pairs)[0].starts_with("CAMERA_1_MODE: not used"));
+    }
+
+    #[test]
+    fn a_camera_of_single_pictures_has_no_instants_before_the_edge() {
+        let url = ("CAMERA_1_SNAPSHOT_URL", "http://cam/a.jpg");
+        let text = problem(&[url, ("CAMERA_1_OFFSETS_MS", "-400,0")]);
+        assert!(text.starts_with("CAMERA_1_OFFSETS_MS: ") && text.contains("before the edge"), "{text}");
+        assert_eq!(config(&[url, ("CAMERA_1_OFFSETS_MS", "0,400")]).cameras[0].offsets_ms, [0, 400]);
     }
 
     #[test]
@@ -356,9 +448,12 @@ mod tests {
             ("CAMERA_1_NAME", "Gate 1"),
             ("CAMERA_1_LABEL", &"x".repeat(65)),
             ("CAMERA_1_TRANSPORT", "http"),
+            ("CAMERA_1_SNAPSHOT_URL", "ftp://cam"),
+            ("CAMERA_1_SNAPSHOT_FLUSH", "4"),
+            ("CAMERA_1_SNAPSHOT_VERIFY", "perhaps"),
             ("GPIO_CAMERA_1_PIN", "99"),
         ]);
-        assert_eq!(list.len(), 7, "{list:#?}");
+        assert_eq!(list.len(), 10, "{list:#?}");
     }
 
     #[test]

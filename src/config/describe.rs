@@ -5,8 +5,8 @@ use std::fmt::{Display, Write};
 use super::address::shown_url;
 use super::values::word;
 use super::{
-    ApiTargetConfig, CameraConfig, CameraEngine, Config, SourceConfig, UploadConfig, WebAccess, camera,
-    engine, gpio, log,
+    ApiTargetConfig, CameraConfig, CameraEngine, Config, Flush, SourceConfig, UploadConfig, WebAccess,
+    camera, engine, gpio, log,
 };
 
 impl Config {
@@ -58,6 +58,17 @@ fn describe_camera(lines: &mut Lines, camera: &CameraConfig) {
                 lines.comment(format_args!("{} and PASSWORD are set (values hidden)", name("USERNAME")));
             }
             lines.set(&name("TRANSPORT"), word(camera::TRANSPORTS, &rtsp.transport));
+        }
+        Some(SourceConfig::Snapshot(snapshot)) => {
+            lines.set(&name("SNAPSHOT_URL"), shown_url(&snapshot.url));
+            if snapshot.credentials.is_some() {
+                lines.comment(format_args!("{} and PASSWORD are set (values hidden)", name("USERNAME")));
+            }
+            match snapshot.flush {
+                Flush::Auto => lines.set(&name("SNAPSHOT_FLUSH"), "auto"),
+                Flush::Fixed(pictures) => lines.set(&name("SNAPSHOT_FLUSH"), pictures),
+            }
+            lines.set(&name("SNAPSHOT_VERIFY"), snapshot.verify);
         }
     }
     let offsets: Vec<_> = camera.offsets_ms.iter().map(ToString::to_string).collect();
@@ -155,6 +166,9 @@ mod tests {
         ("CAMERA_1_LABEL", "Gate \"A\" $5 it's \\ here"),
         ("CAMERA_1_OFFSETS_MS", "-400,0,400"),
         ("CAMERA_2_ENABLED", "false"),
+        ("CAMERA_4_SNAPSHOT_URL", "https://bob:hunter2@10.0.0.4/snap.cgi?usr=x&pwd=hunter2&ch=1"),
+        ("CAMERA_4_SNAPSHOT_FLUSH", "1"),
+        ("CAMERA_4_SNAPSHOT_VERIFY", "no"),
         ("CAMERA_2_LABEL", "back #2"),
         ("GPIO_CAMERA_2_PIN", "none"),
         ("CAMERA_USERNAME", "common"),

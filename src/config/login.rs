@@ -64,8 +64,9 @@ fn report_missing_user(reader: &mut Reader<'_>, number: u8) -> Reported {
     let own = format!("CAMERA_{number}_PASSWORD");
     let name = [own.as_str(), "CAMERA_PASSWORD"].into_iter().find(|name| reader.env().get(name).is_some());
     // The password may also stand in the address, as in rtsp://:password@camera/.
-    let address = format!("CAMERA_{number}_RTSP");
-    let name = name.unwrap_or(&address);
+    let addresses = ["SNAPSHOT_URL", "RTSP"].map(|suffix| format!("CAMERA_{number}_{suffix}"));
+    let address = addresses.iter().find(|name| reader.env().get(name).is_some());
+    let name = name.or(address.map(String::as_str)).unwrap_or(&own);
     if reader.problems.iter().any(|problem| problem.to_string().starts_with(&format!("{name}: "))) {
         return Reported;
     }

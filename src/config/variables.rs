@@ -152,7 +152,20 @@ pub const VARIABLES: &[Variable] = &[
         Fallback::Text("arrival"),
         "which clock tells when a frame was taken: arrival (ours), camera (its own, by RTCP, while that is possible)",
     ),
-    secret("CAMERA_n_SNAPSHOT_URL", "reserved: a camera that serves single JPEG pictures"),
+    secret(
+        "CAMERA_n_SNAPSHOT_URL",
+        "address of single JPEG pictures, http://[user:password@]host[:port]/path; wins over the stream",
+    ),
+    open(
+        "CAMERA_n_SNAPSHOT_FLUSH",
+        Fallback::Text("auto"),
+        "pictures thrown away before one counts: auto, or 0 to 3",
+    ),
+    open(
+        "CAMERA_n_SNAPSHOT_VERIFY",
+        Fallback::Text("true"),
+        "false: an https camera's certificate may be any",
+    ),
     open("CAMERA_USERNAME", Fallback::None, "user name of every camera that has none of its own"),
     secret("CAMERA_PASSWORD", "password of every camera that has none of its own"),
     open("DECODER", Fallback::Text("auto"), "auto (the fastest that is right), openh264, libavcodec or rust"),

@@ -25,6 +25,6 @@ mod sdp;
 mod stream;
 
 pub use receiver::{Receiver, ReceiverFault, ReceiverHandle};
-pub use rtsp_auth::{Auth, AuthScheme};
+pub use rtsp_auth::{Algorithm, Auth, AuthScheme};
 pub use rtsp_server::{RtspFault, RtspHandle, RtspServer};
 pub use stream::{Join, StreamConfig};

@@ -1,13 +1,14 @@
-//! The server's side of HTTP authentication as cameras do it: Basic, and Digest with MD5 (RFC 2617).
+//! The server's side of HTTP authentication as cameras do it: Basic, and Digest with MD5 (RFC 2617) or SHA-256
+//! (RFC 7616), with or without `qop=auth` and `-sess`.
 //!
-//! The Digest challenge has no `qop`, as on most cameras; an answer that uses `qop=auth` all the same is checked too.
-//! It guards synthetic pictures on loopback: the URI of the answer is not compared with that of the request.
+//! Most cameras challenge with MD5 and no `qop`; an answer that uses `qop=auth` all the same is checked too. It guards synthetic pictures on loopback: the URI of the answer is not compared with that of the request.
 
 use std::fmt::Write as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use md5::{Digest as _, Md5};
+use sha2::{Digest as _, Sha256};
 
 use crate::config::Secret;
 use crate::model::hex;
@@ -20,8 +21,54 @@ const REALM: &str = "synthetic camera";
 pub enum AuthScheme {
     /// User name and password in Base64.
     Basic,
-    /// A hash of them, of the server's nonce and of the request.
+    /// A hash of them, of the server's nonce and of the request: MD5 without `qop`, as on most cameras.
     Digest,
+    /// The same with this algorithm and `qop=auth`.
+    DigestQop(Algorithm),
+    /// Both of the modern server: SHA-256 is offered first, then MD5, in one header (RFC 7616 section 3.7).
+    DigestChoice,
+}
+
+/// How a digest is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Algorithm {
+    /// RFC 1321.
+    Md5,
+    /// The same, with the client's nonce in the first half.
+    Md5Sess,
+    /// FIPS 180-4.
+    Sha256,
+    /// The same, with the client's nonce in the first half.
+    Sha256Sess,
+}
+
+impl Algorithm {
+    const ALL: [Self; 4] = [Self::Md5, Self::Md5Sess, Self::Sha256, Self::Sha256Sess];
+
+    /// As in a challenge.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Md5 => "MD5",
+            Self::Md5Sess => "MD5-sess",
+            Self::Sha256 => "SHA-256",
+            Self::Sha256Sess => "SHA-256-sess",
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|algorithm| algorithm.as_str().eq_ignore_ascii_case(text))
+    }
+
+    fn hash(self, text: &str) -> String {
+        match self {
+            Self::Md5 | Self::Md5Sess => hex(&Md5::digest(text.as_bytes())),
+            Self::Sha256 | Self::Sha256Sess => hex(&Sha256::digest(text.as_bytes())),
+        }
+    }
+
+    fn is_session(self) -> bool {
+        matches!(self, Self::Md5Sess | Self::Sha256Sess)
+    }
 }
 
 /// The one account of a server.
@@ -41,6 +88,10 @@ impl Auth {
         match self.scheme {
             AuthScheme::Basic => format!("Basic realm=\"{REALM}\""),
             AuthScheme::Digest => format!("Digest realm=\"{REALM}\", nonce=\"{nonce}\", algorithm=MD5"),
+            AuthScheme::DigestQop(algorithm) => digest_qop(algorithm, nonce),
+            AuthScheme::DigestChoice => {
+                [Algorithm::Sha256, Algorithm::Md5].map(|algorithm| digest_qop(algorithm, nonce)).join(", ")
+            }
         }
     }
 
@@ -53,28 +104,60 @@ impl Auth {
                 scheme.eq_ignore_ascii_case("basic") && rest.trim() == STANDARD.encode(account)
             }
             AuthScheme::Digest => {
-                let answer = Parameters::parse(rest);
+                scheme.eq_ignore_ascii_case("digest") && self.proves(rest, method, nonce, &[Algorithm::Md5])
+            }
+            AuthScheme::DigestQop(algorithm) => {
                 scheme.eq_ignore_ascii_case("digest")
-                    && answer.get("username") == Some(self.user.as_str())
-                    && self
-                        .response(&answer, method, nonce)
-                        .is_some_and(|is| answer.get("response") == Some(is.as_str()))
+                    && rest.contains("qop")
+                    && self.proves(rest, method, nonce, &[algorithm])
+            }
+            AuthScheme::DigestChoice => {
+                scheme.eq_ignore_ascii_case("digest")
+                    && rest.contains("qop")
+                    && self.proves(rest, method, nonce, &[Algorithm::Sha256, Algorithm::Md5])
             }
         }
     }
 
-    /// The right `response` for the other parameters of an answer (RFC 2617, 3.2.2.1). It is taken of our own nonce,
-    /// so an answer to any other challenge is wrong by itself.
-    fn response(&self, answer: &Parameters<'_>, method: &str, nonce: &str) -> Option<String> {
-        let account = md5_hex(&format!("{}:{REALM}:{}", self.user, self.password.reveal()));
-        let request = md5_hex(&format!("{method}:{}", answer.get("uri")?));
+    /// Whether the parameters of a digest prove the password by one of these algorithms; the first one is meant when
+    /// they name none.
+    fn proves(&self, parameters: &str, method: &str, nonce: &str, algorithms: &[Algorithm]) -> bool {
+        let answer = Parameters::parse(parameters);
+        let algorithm = match answer.get("algorithm") {
+            Some(name) => Algorithm::parse(name).filter(|algorithm| algorithms.contains(algorithm)),
+            None => algorithms.first().copied(),
+        };
+        let response = algorithm.and_then(|algorithm| self.response(&answer, method, nonce, algorithm));
+        answer.get("username") == Some(self.user.as_str())
+            && response.is_some_and(|is| answer.get("response") == Some(is.as_str()))
+    }
+
+    /// The right `response` for the other parameters of an answer (RFC 7616, 3.4.1). It is taken of our own nonce, so an
+    /// answer to any other challenge is wrong by itself.
+    fn response(
+        &self,
+        answer: &Parameters<'_>,
+        method: &str,
+        nonce: &str,
+        algorithm: Algorithm,
+    ) -> Option<String> {
+        let mut account = algorithm.hash(&format!("{}:{REALM}:{}", self.user, self.password.reveal()));
+        if algorithm.is_session() {
+            account = algorithm.hash(&format!("{account}:{nonce}:{}", answer.get("cnonce")?));
+        }
+        let request = algorithm.hash(&format!("{method}:{}", answer.get("uri")?));
         let mut text = format!("{account}:{nonce}:");
         if let Some(qop) = answer.get("qop") {
             // Writing to a string cannot fail.
             let _ = write!(text, "{}:{}:{qop}:", answer.get("nc")?, answer.get("cnonce")?);
         }
-        Some(md5_hex(&(text + &request)))
+        Some(algorithm.hash(&(text + &request)))
     }
+}
+
+fn digest_qop(algorithm: Algorithm, nonce: &str) -> String {
+    let algorithm = algorithm.as_str();
+    format!("Digest realm=\"{REALM}\", qop=\"auth\", algorithm={algorithm}, nonce=\"{nonce}\"")
 }
 
 /// `name=value` and `name="value"`, parted by commas; what does not look so is left out.
@@ -100,10 +183,6 @@ impl<'a> Parameters<'a> {
     }
 }
 
-fn md5_hex(text: &str) -> String {
-    hex(&Md5::digest(text.as_bytes()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,9 +204,10 @@ mod tests {
     fn a_digest_is_good_for_its_method_and_nonce_only() {
         let auth = auth(AuthScheme::Digest);
         // printf 'cam:synthetic camera:secret' | md5sum, and so on, joined with the nonce.
-        let account = md5_hex("cam:synthetic camera:secret");
-        let request = md5_hex("PLAY:rtsp://127.0.0.1/r1");
-        let response = md5_hex(&format!("{account}:abc:{request}"));
+        let md5 = |text: &str| Algorithm::Md5.hash(text);
+        let account = md5("cam:synthetic camera:secret");
+        let request = md5("PLAY:rtsp://127.0.0.1/r1");
+        let response = md5(&format!("{account}:abc:{request}"));
         let answer = format!(
             "Digest username=\"cam\", realm=\"synthetic camera\", nonce=\"abc\", uri=\"rtsp://127.0.0.1/r1\", response=\"{response}\""
         );
@@ -137,14 +217,38 @@ mod tests {
     }
 
     #[test]
-    fn md5_is_that_of_rfc_1321() {
-        assert_eq!(md5_hex("message digest"), "f96b697d7cb7938d525a2f31aaf161d0");
+    fn the_hashes_are_those_of_rfc_1321_and_fips_180() {
+        assert_eq!(Algorithm::Md5.hash("message digest"), "f96b697d7cb7938d525a2f31aaf161d0");
+        let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(Algorithm::Sha256.hash("abc"), abc);
+    }
+
+    #[test]
+    fn a_digest_of_another_algorithm_or_without_qop_is_refused() {
+        // RFC 7616 section 3.9.1 with this realm: the response is taken by hand, step by step.
+        let auth = auth(AuthScheme::DigestQop(Algorithm::Sha256));
+        let answer = |algorithm: Algorithm, qop: &str| {
+            let account = algorithm.hash("cam:synthetic camera:secret");
+            let request = algorithm.hash("PLAY:*");
+            let response = algorithm.hash(&match qop {
+                "" => format!("{account}:n:{request}"),
+                _ => format!("{account}:n:00000001:c:auth:{request}"),
+            });
+            let name = algorithm.as_str();
+            format!("Digest username=\"cam\", uri=\"*\", algorithm={name}{qop}, response=\"{response}\"")
+        };
+        let qop = ", nc=00000001, cnonce=\"c\", qop=auth";
+        assert!(auth.admits(&answer(Algorithm::Sha256, qop), "PLAY", "n"));
+        assert!(!auth.admits(&answer(Algorithm::Sha256, ""), "PLAY", "n"));
+        assert!(!auth.admits(&answer(Algorithm::Md5, qop), "PLAY", "n"));
+        assert!(!auth.admits(&answer(Algorithm::Sha256Sess, qop), "PLAY", "n"), "not of the client's nonce");
     }
 
     proptest! {
         #[test]
         fn any_authorization_is_judged_without_a_panic(text: String, pairs in "(Digest )?([a-z]{1,8}=\"?[^\"]{0,5}\"?,? ?){0,8}") {
-            for scheme in [AuthScheme::Basic, AuthScheme::Digest] {
+            let schemes = [AuthScheme::Basic, AuthScheme::Digest, AuthScheme::DigestChoice];
+            for scheme in schemes.into_iter().chain(Algorithm::ALL.map(AuthScheme::DigestQop)) {
                 prop_assert!(!auth(scheme).admits(&text, "PLAY", "n"));
                 prop_assert!(!auth(scheme).admits(&pairs, "PLAY", "n"));
             }

@@ -1,8 +1,12 @@
 //! Cameras: where frames come from, and how they are asked for.
 
 mod camera_clock;
+mod failure;
+mod freshness;
+mod picture;
 pub mod requests;
 pub mod rtsp;
+pub mod snapshot;
 
 use std::time::{Duration, Instant};
 
@@ -102,7 +106,9 @@ pub struct SourceError {
 /// A camera's connection.
 pub enum Source {
     /// A stream that is kept open.
-    Rtsp(rtsp::Rtsp),
+    Rtsp(Box<rtsp::Rtsp>),
+    /// Single pictures, asked for one by one.
+    Snapshot(Box<snapshot::Snapshot>),
 }
 
 impl Source {
@@ -112,8 +118,14 @@ impl Source {
             SourceConfig::Rtsp(rtsp) => {
                 let earliest = config.offsets_ms.iter().copied().min().unwrap_or(0).min(0);
                 let reach = Duration::from_millis(earliest.unsigned_abs());
-                Some(Self::Rtsp(rtsp::Rtsp::new(config, rtsp.clone(), reach, status.clone())))
+                Some(Self::Rtsp(Box::new(rtsp::Rtsp::new(config, rtsp.clone(), reach, status.clone()))))
             }
+            SourceConfig::Snapshot(snapshot) => Some(Self::Snapshot(Box::new(snapshot::Snapshot::new(
+                config.number,
+                config.key.clone(),
+                snapshot.clone(),
+                status.clone(),
+            )))),
         }
     }
 
@@ -122,6 +134,7 @@ impl Source {
     pub async fn serve(&mut self, requests: &mut Requests) -> SourceError {
         match self {
             Self::Rtsp(rtsp) => rtsp.serve(requests).await,
+            Self::Snapshot(snapshot) => snapshot.serve(requests).await,
         }
     }
 }

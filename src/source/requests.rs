@@ -5,7 +5,7 @@ use std::time::Instant;
 use tokio::sync::{broadcast, mpsc};
 
 use super::{Arrival, FrameRequest, NoFrame, Request, StretchRequest, WATCHED, Watch};
-use crate::media::gop::{AccessUnit, Gops};
+use crate::media::gop::{AccessUnit, Codec, Excerpt, Gops};
 
 /// The requests of one camera: the channel they come from, those that still wait, and whoever watches the stream.
 #[derive(Debug)]
@@ -153,6 +153,53 @@ impl Requests {
         }
     }
 
+    /// The earliest instant of which a frame is waited for.
+    pub fn earliest(&self) -> Option<Instant> {
+        self.frames().min()
+    }
+
+    /// The latest instant up to `now` of which a frame is waited for.
+    pub fn due(&self, now: Instant) -> Option<Instant> {
+        self.frames().filter(|at| *at <= now).max()
+    }
+
+    fn frames(&self) -> impl Iterator<Item = Instant> {
+        self.waiting.iter().filter_map(|waiting| match waiting {
+            Waiting::Frame(request) => Some(request.at),
+            Waiting::Stretch(_) => None,
+        })
+    }
+
+    /// Gives `excerpt` to everyone who waits for a frame of an instant up to `until`.
+    pub fn give(&mut self, until: Instant, excerpt: &Excerpt) {
+        let is_served =
+            |waiting: &mut Waiting| matches!(waiting, Waiting::Frame(request) if request.at <= until);
+        for waiting in self.waiting.extract_if(.., is_served) {
+            if let Waiting::Frame(request) = waiting {
+                // Nobody waits for the answer any more: fine.
+                let _ = request.reply.send(Ok(excerpt.clone()));
+            }
+        }
+    }
+
+    /// Fails everyone who waits for a stretch, for `reason`: there is no stream.
+    pub fn refuse_stretches(&mut self, reason: &str) {
+        for waiting in self.waiting.extract_if(.., |waiting| matches!(waiting, Waiting::Stretch(_))) {
+            waiting.fail(reason);
+        }
+    }
+
+    /// Whether somebody watches.
+    pub fn is_watched(&self) -> bool {
+        self.watched.receiver_count() > 0
+    }
+
+    /// Shows a picture that belongs to no group to whoever watches.
+    pub fn show_alone(&self, codec: Codec, unit: &AccessUnit) {
+        // Nobody may watch.
+        let _ = self.watched.send(Arrival { codec, unit: unit.clone() });
+    }
+
     /// Whether someone waits.
     pub fn is_waiting(&self) -> bool {
         !self.waiting.is_empty()
@@ -162,7 +209,7 @@ impl Requests {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::media::gop::{AccessUnit, Codec, Limits};
+    use crate::media::gop::Limits;
     use std::time::Duration;
     use tokio::sync::oneshot;
 
@@ -237,6 +284,39 @@ mod tests {
         assert!(gops.push(unit.clone()));
         requests.show(&gops, &unit);
         assert_eq!(&*watch.units.recv().await.unwrap().unit.data, [7]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_a_stream_a_stretch_fails_and_a_picture_serves_the_instants_before_it() {
+        let (sender, receiver) = mpsc::channel(8);
+        let mut requests = Requests::new(receiver);
+        let start = Instant::now();
+        let deadline = start + Duration::from_secs(5);
+        let (reply, mut stretch) = oneshot::channel();
+        sender
+            .send(Request::Stretch(StretchRequest { from: start, to: start, deadline, reply }))
+            .await
+            .unwrap();
+        let mut frames = Vec::new();
+        for ms in [0, 100, 400] {
+            let (reply, answer) = oneshot::channel();
+            let at = start + Duration::from_millis(ms);
+            sender.send(Request::Frame(FrameRequest { at, deadline, reply })).await.unwrap();
+            frames.push(answer);
+        }
+        for _ in 0..4 {
+            requests.next(None).await;
+        }
+        requests.refuse_stretches("no stream");
+        assert_eq!(stretch.try_recv().unwrap().unwrap_err(), NoFrame("no stream".to_owned()));
+        let later = start + Duration::from_millis(200);
+        assert_eq!(
+            (requests.earliest(), requests.due(later)),
+            (Some(start), Some(start + Duration::from_millis(100)))
+        );
+        requests.give(later, &gops(start, 1).nearest(start).unwrap());
+        let served: Vec<bool> = frames.iter_mut().map(|answer| answer.try_recv().is_ok()).collect();
+        assert_eq!(served, [true, true, false]);
     }
 
     #[tokio::test(start_paused = true)]

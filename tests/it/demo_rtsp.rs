@@ -8,7 +8,7 @@ use camera_capture::clock;
 use camera_capture::config::Secret;
 use camera_capture::demo::framecode::{self, Reading};
 use camera_capture::demo::rtsp_server::RtspHandle;
-use camera_capture::demo::{Auth, AuthScheme, Join, RtspFault, RtspServer, StreamConfig};
+use camera_capture::demo::{Algorithm, Auth, AuthScheme, Join, RtspFault, RtspServer, StreamConfig};
 use futures_util::StreamExt as _;
 use openh264::decoder::Decoder;
 use openh264::formats::YUVSource as _;
@@ -151,7 +151,15 @@ async fn clients_of_one_camera_and_of_another_do_not_disturb_each_other() {
 
 #[tokio::test]
 async fn only_the_right_password_opens_a_camera_and_only_if_there_is_one() {
-    for scheme in [AuthScheme::Basic, AuthScheme::Digest] {
+    for scheme in [
+        AuthScheme::Basic,
+        AuthScheme::Digest,
+        AuthScheme::DigestQop(Algorithm::Md5),
+        AuthScheme::DigestQop(Algorithm::Md5Sess),
+        AuthScheme::DigestQop(Algorithm::Sha256),
+        AuthScheme::DigestQop(Algorithm::Sha256Sess),
+        AuthScheme::DigestChoice,
+    ] {
         let rig = Rig::start(Some(scheme)).await;
         assert_eq!(rig.refusal("/r1", Some("wrong")).await, Some(401), "{scheme:?}");
         assert_eq!(rig.refusal("/r1", None).await, Some(401), "{scheme:?}");

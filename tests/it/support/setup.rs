@@ -52,6 +52,12 @@ impl Setup {
             .with(&format!("GPIO_CAMERA_{n}_PIN"), &(17 + n).to_string())
     }
 
+    /// Adds camera `n` of single pictures with its contact on BCM pin 17 + n, or without one from camera 11 on.
+    pub(crate) fn with_snapshots(self, n: u8, url: &str) -> Self {
+        let pin = if n <= 10 { (17 + n).to_string() } else { "none".to_owned() };
+        self.with(&format!("CAMERA_{n}_SNAPSHOT_URL"), url).with(&format!("GPIO_CAMERA_{n}_PIN"), &pin)
+    }
+
     /// Adds camera `n` with a log-in of its own.
     pub(crate) fn with_login(self, n: u8, user: &str, password: &str) -> Self {
         self.with(&format!("CAMERA_{n}_USERNAME"), user).with(&format!("CAMERA_{n}_PASSWORD"), password)

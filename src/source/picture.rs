@@ -1,0 +1,377 @@
+//! One picture over HTTP: log-in, limits, and what an answer says of its picture.
+//!
+//! Nothing is said to anyone but the configured host and port: redirects elsewhere are refused, and a password is sent
+//! (Basic) or proven (Digest, RFC 7616) only after this host has asked for it. The connection is kept for the next
+//! request where the camera allows it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http_auth::{PasswordClient, PasswordParams};
+use reqwest::header::{
+    ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, HeaderMap, HeaderName,
+    HeaderValue, LOCATION, SERVER, WWW_AUTHENTICATE,
+};
+use reqwest::{Client, Response, StatusCode, redirect};
+use sha2::{Digest, Sha256};
+use tokio::time::timeout;
+use url::{Position, Url};
+
+use super::failure::{Failure, Sentences, kinds};
+use super::freshness::Evidence;
+use crate::config::SnapshotConfig;
+use crate::media::jpeg;
+
+/// Name look-up and TCP handshake. A camera on a local network needs milliseconds, one that wakes up a second or two.
+const CONNECT_LIMIT: Duration = Duration::from_secs(3);
+
+/// Longest silence of a camera. A trigger waits five seconds for its picture.
+const SILENCE_LIMIT: Duration = Duration::from_secs(5);
+
+/// From the request to the last byte: a picture of 2 MB over the worst Wi-Fi that is still worth a camera.
+const PICTURE_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long an idle connection is kept: longer than the pause between two checks.
+const IDLE_LIMIT: Duration = Duration::from_secs(90);
+
+/// Largest picture; one of 20 megapixels takes less.
+const BYTES_MAX: usize = 16 << 20;
+
+/// Requests for one picture: two redirects, a challenge, a stale nonce.
+const REQUESTS_MAX: usize = 5;
+
+/// Of an answer that is no picture this much is read, to know its title and to keep the connection.
+const WORDS_MAX: usize = 4096;
+
+/// A whole JPEG of a camera.
+#[derive(Clone, Debug)]
+pub(super) struct Picture {
+    /// The file as the camera made it.
+    pub(super) jpeg: Arc<[u8]>,
+    /// Pixels.
+    pub(super) size: (u32, u32),
+    /// What its answer tells of its age.
+    pub(super) evidence: Evidence,
+}
+
+/// The pictures of one camera.
+pub(super) struct Pictures {
+    config: SnapshotConfig,
+    says: Sentences,
+    /// Made for the first picture, because a machine without certificates has other cameras, too.
+    client: Option<Client>,
+    /// How to answer the camera, once it has asked who we are.
+    login: Option<PasswordClient>,
+    /// The kinds of log-in it asked for, in words.
+    asked_for: Option<String>,
+    /// Bytes of the picture under way, once its answer has begun.
+    received: Option<usize>,
+}
+
+impl Pictures {
+    /// Of camera `number`. Nothing is contacted yet.
+    pub(super) fn new(number: u8, config: SnapshotConfig) -> Self {
+        let says = Sentences::new(number, &config.url);
+        Self { config, says, client: None, login: None, asked_for: None, received: None }
+    }
+
+    /// Host and port, for people.
+    pub(super) fn address(&self) -> &str {
+        &self.says.address
+    }
+
+    /// The kinds of log-in the camera asked for.
+    pub(super) fn login(&self) -> Option<&str> {
+        self.asked_for.as_deref()
+    }
+
+    /// Asks for one picture. Dropping this closes the connection.
+    pub(super) async fn ask(&mut self) -> Result<Picture, Failure> {
+        self.received = None;
+        match timeout(PICTURE_LIMIT, self.exchange()).await {
+            Ok(picture) => picture,
+            Err(_) => Err(self.says.too_slow(PICTURE_LIMIT, self.received)),
+        }
+    }
+
+    /// Requests and answers, until one is the picture.
+    async fn exchange(&mut self) -> Result<Picture, Failure> {
+        let mut url = self.config.url.clone();
+        let mut has_answered = false;
+        for _ in 0..REQUESTS_MAX {
+            let authorization = self.authorization(&url)?;
+            let mut request = self
+                .client()?
+                .get(url.clone())
+                .header(ACCEPT, "image/jpeg, image/*;q=0.9, */*;q=0.1")
+                .header(CACHE_CONTROL, "no-cache");
+            if let Some(authorization) = authorization {
+                request = request.header(AUTHORIZATION, authorization);
+            }
+            let sent = Instant::now();
+            let answer = match timeout(SILENCE_LIMIT, request.send()).await {
+                Ok(Ok(answer)) => answer,
+                Ok(Err(error)) => return Err(self.says.unreachable(error, CONNECT_LIMIT)),
+                Err(_) => return Err(self.says.too_slow(SILENCE_LIMIT, self.received)),
+            };
+            match answer.status() {
+                StatusCode::OK => return self.read(answer, sent).await,
+                StatusCode::UNAUTHORIZED => {
+                    let is_stale = self.challenged(answer.headers())?;
+                    if has_answered && !is_stale {
+                        self.login = None;
+                        return Err(self.says.wrong_password(self.login().unwrap_or_default()));
+                    }
+                    has_answered = true;
+                    drain(answer).await;
+                }
+                StatusCode::MOVED_PERMANENTLY
+                | StatusCode::FOUND
+                | StatusCode::SEE_OTHER
+                | StatusCode::TEMPORARY_REDIRECT
+                | StatusCode::PERMANENT_REDIRECT => url = self.redirected(&url, answer.headers())?,
+                status => return Err(self.says.status(status)),
+            }
+        }
+        Err(self.says.circles(REQUESTS_MAX))
+    }
+
+    fn client(&mut self) -> Result<Client, Failure> {
+        if let Some(client) = &self.client {
+            return Ok(client.clone());
+        }
+        let built = Client::builder()
+            .redirect(redirect::Policy::none())
+            // A camera stands on the local network; a proxy does not know it.
+            .no_proxy()
+            .http1_only()
+            // Firmware writes headers by hand.
+            .http1_ignore_invalid_headers_in_responses(true)
+            .http1_allow_spaces_after_header_name_in_responses(true)
+            .http1_allow_obsolete_multiline_headers_in_responses(true)
+            // Without TLS no certificate is looked at, and none needs to be on this machine.
+            .danger_accept_invalid_certs(!self.config.verify || self.config.url.scheme() == "http")
+            .connect_timeout(CONNECT_LIMIT)
+            .pool_idle_timeout(IDLE_LIMIT)
+            .pool_max_idle_per_host(1)
+            .user_agent(concat!("camera-capture/", env!("CARGO_PKG_VERSION")))
+            .build();
+        match built {
+            Ok(client) => Ok(self.client.insert(client).clone()),
+            Err(error) => Err(self.says.no_client(&error)),
+        }
+    }
+
+    /// The answer to the camera's last challenge, if there was one.
+    fn authorization(&mut self, url: &Url) -> Result<Option<HeaderValue>, Failure> {
+        let (Some(login), Some(credentials)) = (&mut self.login, &self.config.credentials) else {
+            return Ok(None);
+        };
+        let mut parameters = PasswordParams {
+            username: &credentials.username,
+            password: credentials.password.reveal(),
+            uri: &url[Position::BeforePath..Position::AfterQuery],
+            method: "GET",
+            body: None,
+        };
+        let answer = login.respond(&parameters).or_else(|_| {
+            // A camera that insists on qop=auth-int wants the empty body in the digest, too.
+            parameters.body = Some(&[]);
+            login.respond(&parameters)
+        });
+        match answer.map(HeaderValue::try_from) {
+            Ok(Ok(mut value)) => {
+                value.set_sensitive(true);
+                Ok(Some(value))
+            }
+            Ok(Err(_)) | Err(_) => Err(self.says.strange_login(self.login().unwrap_or_default())),
+        }
+    }
+
+    /// Takes in what the camera asks for; whether it only wants the same proof with a newer nonce.
+    fn challenged(&mut self, headers: &HeaderMap) -> Result<bool, Failure> {
+        let challenges: Vec<String> = headers
+            .get_all(WWW_AUTHENTICATE)
+            .iter()
+            .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+            .collect();
+        let kinds = kinds(&challenges);
+        self.asked_for = Some(kinds.clone());
+        if self.config.credentials.is_none() {
+            return Err(self.says.no_password(&kinds));
+        }
+        let builder =
+            challenges.iter().fold(PasswordClient::builder(), |builder, text| builder.challenges(text));
+        match builder.build() {
+            Ok(login) => {
+                let is_stale = matches!(&login, PasswordClient::Digest(digest) if digest.stale());
+                self.login = Some(login);
+                Ok(is_stale)
+            }
+            Err(_) => {
+                self.login = None;
+                Err(self.says.strange_login(&kinds))
+            }
+        }
+    }
+
+    /// Where a redirect leads, if that is the same host and port.
+    fn redirected(&self, from: &Url, headers: &HeaderMap) -> Result<Url, Failure> {
+        let location = headers.get(LOCATION).and_then(|value| value.to_str().ok());
+        match location.and_then(|location| from.join(location).ok()) {
+            Some(to) if to.origin() == self.config.url.origin() => Ok(to),
+            to => Err(self.says.redirect(to.as_ref())),
+        }
+    }
+
+    /// Reads the picture of an answer.
+    async fn read(&mut self, mut answer: Response, sent: Instant) -> Result<Picture, Failure> {
+        let headers = answer.headers().clone();
+        let kind = text(&headers, CONTENT_TYPE).to_ascii_lowercase();
+        if kind.starts_with("multipart/") {
+            return Err(self.says.stream(&kind));
+        }
+        let length = answer.content_length();
+        if length.is_some_and(|length| length > BYTES_MAX as u64) {
+            return Err(self.says.too_large(BYTES_MAX));
+        }
+        let mut bytes = Vec::new();
+        let mut first_byte = Instant::now();
+        self.received = Some(0);
+        loop {
+            match timeout(SILENCE_LIMIT, answer.chunk()).await {
+                Ok(Ok(Some(chunk))) => {
+                    if bytes.is_empty() {
+                        first_byte = Instant::now();
+                    }
+                    bytes.extend_from_slice(&chunk);
+                    self.received = Some(bytes.len());
+                    if bytes.len() > BYTES_MAX {
+                        return Err(self.says.too_large(BYTES_MAX));
+                    }
+                }
+                Ok(Ok(None)) => break,
+                Ok(Err(_)) => return Err(self.says.broken_off(bytes.len(), length)),
+                Err(_) => return Err(self.says.too_slow(SILENCE_LIMIT, self.received)),
+            }
+        }
+        let done = Instant::now();
+        trim(&mut bytes);
+        let size = jpeg::inspect(&bytes).map_err(|error| self.says.no_picture(error, &bytes, &kind))?;
+        let evidence = Evidence {
+            sent,
+            first_byte,
+            done,
+            stamp: stamp(text(&headers, HeaderName::from_static("x-timestamp"))),
+            is_esp32: is_esp32(&headers),
+            hash: Sha256::digest(&bytes).into(),
+        };
+        Ok(Picture { jpeg: bytes.into(), size, evidence })
+    }
+}
+
+/// Reads the words of an answer, so that its connection can be used again.
+async fn drain(mut answer: Response) {
+    if answer.content_length().is_some_and(|length| length > WORDS_MAX as u64) {
+        return;
+    }
+    let mut read = 0;
+    // Whatever goes wrong costs the connection and nothing else.
+    while let Ok(Ok(Some(chunk))) = timeout(Duration::from_secs(1), answer.chunk()).await {
+        read += chunk.len();
+        if read > WORDS_MAX {
+            return;
+        }
+    }
+}
+
+/// The value of a header, or nothing.
+fn text(headers: &HeaderMap, name: HeaderName) -> &str {
+    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+/// Whether an answer looks like that of an ESP32-CAM: espressif's CameraWebServer and what was made of it name the
+/// picture `capture.jpg`; ESPHome and others name themselves.
+fn is_esp32(headers: &HeaderMap) -> bool {
+    let says = |name, word| text(headers, name).to_ascii_lowercase().contains(word);
+    says(CONTENT_DISPOSITION, "filename=capture.jpg") || says(SERVER, "esp32")
+}
+
+/// `X-Timestamp` of an ESP32-CAM: seconds and microseconds since its start.
+fn stamp(text: &str) -> Option<Duration> {
+    let (seconds, fraction) = text.trim().split_once('.')?;
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    if !is_number(seconds) || !is_number(fraction) || fraction.len() > 6 {
+        return None;
+    }
+    // Above a thousand years it is no clock, and sums with it would not fit.
+    let seconds: u64 = seconds.parse().ok().filter(|seconds| *seconds < 1 << 35)?;
+    let micros: u64 = format!("{fraction:0<6}").parse().ok()?;
+    Some(Duration::from_secs(seconds) + Duration::from_micros(micros))
+}
+
+/// Takes away what some firmware sends behind the end marker: zeros that fill its last block, a line end.
+fn trim(jpeg: &mut Vec<u8>) {
+    let end = jpeg.iter().rposition(|byte| !matches!(byte, 0 | b'\r' | b'\n')).map_or(0, |last| last + 1);
+    if jpeg[..end].ends_with(&[0xff, 0xd9]) {
+        jpeg.truncate(end);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+            .collect()
+    }
+
+    #[test]
+    fn an_esp32_is_known_by_its_answer() {
+        assert!(is_esp32(&headers(&[("content-disposition", "inline; filename=capture.jpg")])));
+        assert!(is_esp32(&headers(&[("server", "ESP32-WebCam")])));
+        assert!(!is_esp32(&headers(&[
+            ("server", "nginx"),
+            ("content-disposition", "inline; filename=snap.jpg")
+        ])));
+    }
+
+    #[test]
+    fn a_stamp_is_seconds_and_microseconds() {
+        assert_eq!(stamp(" 12.034567 "), Some(Duration::from_micros(12_034_567)));
+        assert_eq!(stamp("1700000000.5"), Some(Duration::from_millis(1_700_000_000_500)));
+        for text in
+            ["", "12", "12.", ".5", "-1.000000", "1.0000001", "99999999999999999999.0", "99999999999.0"]
+        {
+            assert_eq!(stamp(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_fills_the_last_block_of_a_picture_is_taken_away_and_nothing_else() {
+        for (given, kept) in [
+            (&b"\xff\xd8ab\xff\xd9\0\0\r\n"[..], &b"\xff\xd8ab\xff\xd9"[..]),
+            (b"\xff\xd8ab\xff\xd9", b"\xff\xd8ab\xff\xd9"),
+            (b"\xff\xd8ab\0\0", b"\xff\xd8ab\0\0"),
+            (b"\0\0", b"\0\0"),
+        ] {
+            let mut jpeg = given.to_vec();
+            trim(&mut jpeg);
+            assert_eq!(jpeg, kept);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_camera_sends_is_read_without_a_panic(
+            bytes in prop::collection::vec(any::<u8>(), 0..200), words in "\\PC{0,80}",
+        ) {
+            let _ = stamp(&words);
+            trim(&mut bytes.clone());
+        }
+    }
+}
