@@ -15,7 +15,7 @@ use crate::clock;
 use crate::config::CameraConfig;
 use crate::media::gop::Excerpt;
 use crate::media::{decode, exif, jpeg};
-use crate::model::{CameraKey, ImageId, Trigger};
+use crate::model::{CameraKey, ImageId, ImageKind, Trigger};
 use crate::status::{Event, Status};
 use crate::store::{Image, NewImage, Store, StoreError, TriggerId};
 use crate::workers::Workers;
@@ -157,6 +157,8 @@ impl Worker {
             cause: trigger.cause,
             edge_at: trigger.edge_at,
             frame_offset_ms: Some(frame_offset_ms),
+            kind: ImageKind::Instant,
+            note: shot.note.clone(),
             utc_offset_s: clock::utc_offset_s(trigger.edge_at),
         };
         let picture = heavy(&self.workers, move || encode(shot, &facts, frame_offset_ms)).await?;
@@ -183,7 +185,10 @@ impl Worker {
             frame_offset_ms: Some(picture.offset_ms),
             width: picture.width,
             height: picture.height,
-            jpeg: picture.jpeg,
+            kind: ImageKind::Instant,
+            note: picture.note,
+            duration_ms: None,
+            file: picture.jpeg,
         };
         let image = match self.store.record(new).await {
             Ok(image) => {
@@ -207,7 +212,7 @@ impl Worker {
             bytes = image.bytes,
             "captured"
         );
-        if let Some(note) = &picture.note {
+        if let Some(note) = &image.note {
             warn!(file = %image.filename, note, "not the plain picture of the instant");
         }
         self.status.publish(Event::Image(Box::new(image.clone())));

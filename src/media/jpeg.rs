@@ -205,7 +205,7 @@ pub fn thumbnail(jpeg: &[u8]) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{CameraKey, Cause, ImageId, UnixMs};
+    use crate::model::{CameraKey, Cause, ImageId, ImageKind, UnixMs};
     use proptest::prelude::*;
 
     fn grey(width: usize, height: usize, luma: u8, is_full_range: bool) -> Frame {
@@ -221,6 +221,8 @@ mod tests {
             cause: Cause::Gpio,
             edge_at: UnixMs(1_698_765_432_250),
             frame_offset_ms: Some(4),
+            kind: ImageKind::Instant,
+            note: None,
             utc_offset_s: 0,
         }
     }

@@ -12,5 +12,7 @@ pub mod lane;
 pub mod native;
 #[cfg(test)]
 mod testing;
+pub mod mp4;
+mod mp4_entry;
 pub mod timeline;
 pub mod verdict;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use camera_capture::config::{Config, Env};
-use camera_capture::model::{CameraKey, Cause, ImageId, TargetKind, Trigger, UnixMs, UploadState};
+use camera_capture::model::{CameraKey, Cause, ImageId, ImageKind, TargetKind, Trigger, UnixMs, UploadState};
 use camera_capture::store::{DueUpload, Image, NewImage, Store};
 use camera_capture::target::{Target, TargetError};
 use sha2::{Digest as _, Sha256};
@@ -65,7 +65,10 @@ impl Rig {
             frame_offset_ms: Some(0),
             width: 16,
             height: 16,
-            jpeg,
+            kind: ImageKind::Instant,
+            note: None,
+            duration_ms: None,
+            file: jpeg,
         };
         self.store.record(new).await.unwrap()
     }

@@ -13,7 +13,7 @@ use camera_capture::config::{
 };
 use camera_capture::gpio::{Level, Pin};
 use camera_capture::media::{exif, frame::Frame, jpeg};
-use camera_capture::model::{CameraKey, Cause, ImageId, TargetKind, Trigger, UnixMs, UploadState};
+use camera_capture::model::{CameraKey, Cause, ImageId, ImageKind, TargetKind, Trigger, UnixMs, UploadState};
 use camera_capture::retention::RetentionTask;
 use camera_capture::status::Status;
 use camera_capture::store::{Image, NewImage, Store};
@@ -250,6 +250,8 @@ impl Dashboard {
             cause: Cause::Gpio,
             edge_at,
             frame_offset_ms: Some(-12),
+            kind: ImageKind::Instant,
+            note: None,
             utc_offset_s: 0,
         };
         let new = NewImage {
@@ -262,7 +264,10 @@ impl Dashboard {
             frame_offset_ms: Some(-12),
             width: frame.width as u32,
             height: frame.height as u32,
-            jpeg: jpeg::encode(&frame, &facts).unwrap(),
+            kind: ImageKind::Instant,
+            note: None,
+            duration_ms: None,
+            file: jpeg::encode(&frame, &facts).unwrap(),
         };
         self.store.record(new).await.unwrap()
     }
