@@ -147,6 +147,12 @@ pub const VARIABLES: &[Variable] = &[
         Fallback::Text("0"),
         "delay inside the camera, from the light on the sensor to the first packet, ms",
     ),
+    open("CAMERA_n_CLIP_MS", Fallback::None, "clip of each trigger: milliseconds before,after the edge"),
+    open(
+        "CAMERA_n_BEST_MS",
+        Fallback::None,
+        "where each trigger's sharpest picture is looked for: milliseconds before,after the edge",
+    ),
     secret("CAMERA_n_SNAPSHOT_URL", "reserved: a camera that serves single JPEG pictures"),
     open("CAMERA_USERNAME", Fallback::None, "user name of every camera that has none of its own"),
     secret("CAMERA_PASSWORD", "password of every camera that has none of its own"),

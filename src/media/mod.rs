@@ -9,10 +9,12 @@ pub mod gop;
 pub mod h264;
 pub mod jpeg;
 pub mod lane;
-pub mod native;
-#[cfg(test)]
-mod testing;
 pub mod mp4;
 mod mp4_entry;
+pub mod native;
+pub mod sequence;
+pub mod sharpness;
+#[cfg(test)]
+mod testing;
 pub mod timeline;
 pub mod verdict;

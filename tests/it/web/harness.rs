@@ -117,6 +117,8 @@ pub(crate) fn config(dir: &Path, access: WebAccess) -> Config {
             })
         }),
         offsets_ms: vec![0],
+        clip: None,
+        best: None,
         pin: Some(17 + number),
         engine: CameraEngine {
             mode: Mode::Cold,
