@@ -23,9 +23,12 @@ const CHUNK: u64 = 256 * 1024;
 /// Files never change: a browser may keep them for a day, for itself alone.
 const CACHE: &str = "private, max-age=86400, immutable";
 
-/// A file must not become a page, whatever bytes are in it. A clip that is opened by itself is played by a page that the
-/// browser makes around it.
-const CSP: &str = "default-src 'none'; media-src 'self'; style-src 'unsafe-inline'; sandbox";
+/// A picture must not become a page, whatever bytes are in it.
+const CSP: &str = "default-src 'none'; style-src 'unsafe-inline'; sandbox";
+
+/// Nor must a clip. One that is opened by itself is played by a page that the browser makes around it, which has no right
+/// to load it from within a sandbox.
+const CSP_OF_CLIP: &str = "default-src 'none'; media-src 'self'; style-src 'unsafe-inline'";
 
 /// Opens a regular file below `root`; neither a symbolic link nor `..` leads anywhere. Blocking.
 pub(super) fn open_beneath(root: &Path, relative: &Path) -> io::Result<File> {
@@ -137,6 +140,9 @@ pub(super) fn send(
     };
     let mut answer = headed(status, etag);
     answer.insert_header((header::ACCEPT_RANGES, "bytes")).content_type(medium.media_type());
+    if medium == Medium::Mp4 {
+        answer.insert_header((header::CONTENT_SECURITY_POLICY, CSP_OF_CLIP));
+    }
     if status == StatusCode::PARTIAL_CONTENT {
         let range = format!("bytes {start}-{}/{length}", start + count - 1);
         answer.insert_header((header::CONTENT_RANGE, range));

@@ -34,7 +34,7 @@ const WORDS: &[(&str, &[&str], &str)] = &[
 
 /// Files that decide and do nothing: no clock, no input or output, no waiting.
 const PURE: &[&str] =
-    &["model.rs", "backoff.rs", "media/", "trigger/debounce.rs", "upload/policy.rs", "target/response.rs"];
+    &["model/", "backoff.rs", "media/", "trigger/debounce.rs", "upload/policy.rs", "target/response.rs"];
 
 /// What a pure file does not say.
 const IMPURE: &[&str] =
