@@ -33,11 +33,22 @@ pub struct Failed;
 impl Workers {
     /// Starts a thread for each core, up to two.
     pub fn start() -> Self {
-        let (jobs, receiver) = channel::<Job>();
-        let workers = Self { jobs, queue: Arc::new(Mutex::new(receiver)) };
+        let workers = Self::without_threads();
         let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get).min(THREADS_MAX);
         (0..threads).for_each(|number| workers.add(&format!("worker-{number}")));
         workers
+    }
+
+    /// Starts a single thread, for work that must never keep other work waiting.
+    pub fn start_one() -> Self {
+        let workers = Self::without_threads();
+        workers.add("follower");
+        workers
+    }
+
+    fn without_threads() -> Self {
+        let (jobs, receiver) = channel::<Job>();
+        Self { jobs, queue: Arc::new(Mutex::new(receiver)) }
     }
 
     /// Starts one more thread, in place of one whose work does not end: nothing can stop that.

@@ -19,6 +19,7 @@ const CAMERA = {
 const OUTCOME = { captured: ["Captured", "ok"], coalesced: ["Joined another", ""], failed: ["Failed", "bad"] };
 const CAUSE = { gpio: "contact", manual: "by hand", recovered: "found on disk" };
 const TARGET = { api: "HTTP API" };
+const KIND = { instant: "picture of the moment", best: "sharpest picture around it", clip: "clip" };
 
 const zone = Intl.DateTimeFormat().resolvedOptions().timeZone || "local time";
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
@@ -58,6 +59,7 @@ function bytes(count) {
 
 const plural = (count, one, many = `${one}s`) => `${count.toLocaleString()} ${count === 1 ? one : many}`;
 const sentence = (text) => (text ? text[0].toUpperCase() + text.slice(1) + (/[.!?…]$/.test(text) ? "" : ".") : "");
+const lengthOf = (ms) => `${(ms / 1000).toFixed(1)} s`;
 const signed = (ms) => `${ms < 0 ? "−" : "+"}${Math.abs(ms)} ms`;
 
 /** Gives an element the colour of a kind, and no other. */
@@ -341,7 +343,7 @@ function cameraCard(key) {
     const name = known.status.cameras.find((camera) => camera.key === key)?.last_image?.filename;
     if (!name) return;
     const shown = known.images.find((image) => image.filename === name);
-    openPicture(shown ?? (await api(`/api/images?camera=${key}&limit=1`)).images[0]);
+    openPicture(shown ?? (await api(`/api/images?camera=${key}&media_type=image/jpeg&limit=1`)).images[0]);
   });
   return card;
 }
@@ -409,10 +411,12 @@ function tile(image) {
     });
   }
   const name = label(image.camera);
-  item.querySelector("img").alt = `${name}, ${when(image.taken_at_ms)}`;
+  item.querySelector("img").alt = `${image.kind === "clip" ? "Clip: " : ""}${name}, ${when(image.taken_at_ms)}`;
   item.querySelector(".tile-camera").textContent = image.protected ? `${name} 🔒` : name;
   chip(item.querySelector(".chip"), delivery(image));
   setTime(item.querySelector("time"), image.taken_at);
+  const mark = { clip: `▶ ${lengthOf(image.duration_ms ?? 0)}`, best: "★ Best" }[image.kind];
+  say(item.querySelector(".tile-mark"), `${mark ?? ""}${image.note ? " ⚠" : ""}`);
   const offset = item.querySelector(".tile-offset");
   offset.textContent = image.frame_offset_ms === null ? "" : signed(image.frame_offset_ms);
   offset.title = "the frame's distance from the moment asked for";
@@ -442,7 +446,7 @@ function fits(image) {
 
 function addImage(image) {
   const camera = known.status?.cameras.find((one) => one.key === image.camera);
-  if (camera && (!camera.last_image || camera.last_image.taken_at_ms <= image.taken_at_ms)) {
+  if (camera && image.kind !== "clip" && (!camera.last_image || camera.last_image.taken_at_ms <= image.taken_at_ms)) {
     camera.last_image = { filename: image.filename, taken_at: image.taken_at, taken_at_ms: image.taken_at_ms, url: fileUrl(image.filename) };
     renderCameras();
   }
@@ -501,7 +505,13 @@ function renderPicture() {
   const image = shown;
   const url = fileUrl(image.filename);
   $("picture-title").textContent = `${label(image.camera)}, ${when(image.taken_at_ms)}`;
-  if ($("picture-image").getAttribute("src") !== url) $("picture-image").src = url;
+  const isClip = image.kind === "clip";
+  const [view, other] = isClip ? [$("picture-video"), $("picture-image")] : [$("picture-image"), $("picture-video")];
+  if (view.getAttribute("src") !== url) view.src = url;
+  if (isClip) view.poster = `${url}?thumb=1`;
+  other.removeAttribute("src");
+  $("picture-video").hidden = !isClip;
+  $("picture-link").hidden = isClip;
   $("picture-image").alt = `Picture ${image.filename}`;
   $("picture-link").href = url;
   $("download").href = url;
@@ -511,12 +521,16 @@ function renderPicture() {
   taken.textContent = full.format(image.taken_at_ms);
   const digest = document.createElement("code");
   digest.textContent = image.sha256;
+  const distance = image.frame_offset_ms === null ? "distance unknown" : `${signed(image.frame_offset_ms)} from that moment`;
   const facts = [
+    ...(image.note ? [["Note", sentence(image.note)]] : []),
     ["File", image.filename],
+    ["Kind", KIND[image.kind] ?? image.kind],
     ["Camera", `${label(image.camera)} (${image.camera})`],
     ["Taken", taken],
     ["Asked for by", CAUSE[image.cause] ?? image.cause],
-    ["Frame", image.frame_offset_ms === null ? "distance unknown" : `${signed(image.frame_offset_ms)} from that moment`],
+    [isClip ? "Begins" : "Frame", distance],
+    ...(isClip ? [["Length", lengthOf(image.duration_ms ?? 0)]] : []),
     ["Size", `${image.width} × ${image.height}, ${bytes(image.bytes)}`],
     ["SHA-256", digest],
     ["Kept", image.protected ? "until you end its protection" : "as long as retention says"],
@@ -562,7 +576,7 @@ function ask(title, text) {
 
 async function deletePicture() {
   const { filename } = shown;
-  if (!(await ask("Delete this picture?", `${filename} is deleted from this machine. This cannot be undone.`))) return;
+  if (!(await ask(shown.kind === "clip" ? "Delete this clip?" : "Delete this picture?", `${filename} is deleted from this machine. This cannot be undone.`))) return;
   try {
     await api(fileUrl(filename), "DELETE");
   } catch (error) {
@@ -602,7 +616,7 @@ function renderEvents() {
     setTime(find("time"), event.edge_at);
     const after = event.latency_ms === null ? "" : ` · stored after ${event.latency_ms.toLocaleString()} ms`;
     find("time").after(Object.assign(document.createElement("span"), { className: "hint", textContent: after }));
-    say(find(".event-reason"), sentence(event.reason ?? ""));
+    say(find(".event-reason"), [event.reason, event.remark].map((text) => sentence(text ?? "")).join(" ").trim());
     return item;
   }));
   say($("events-empty"), known.events.length > 0 ? "" : $("only-failed").checked ? "No failure. Good." : "Nothing has happened yet.");
@@ -706,10 +720,13 @@ onPicture("delete", deletePicture);
 $("newer").addEventListener("click", () => step(-1));
 $("older").addEventListener("click", () => step(1));
 $("picture").addEventListener("keydown", (event) => {
+  if (event.target === $("picture-video")) return;
   if (event.key === "ArrowLeft") step(-1);
   if (event.key === "ArrowRight") step(1);
 });
 $("picture").addEventListener("close", () => {
+  $("picture-video").removeAttribute("src");
+  $("picture-video").load();
   tiles.get(shown?.filename)?.querySelector("button").focus();
   shown = null;
 });

@@ -12,7 +12,7 @@ use crate::config::DecoderChoice;
 use crate::media::decode::DecodeError;
 use crate::media::decoder::{DecoderKind, DecoderPolicy};
 use crate::media::frame::Frame;
-use crate::media::gop::Excerpt;
+use crate::media::gop::{AccessUnit, Codec, Excerpt, Stretch};
 use crate::media::lane::{Decoded, Lane, Stamp};
 use crate::workers::Workers;
 
@@ -57,8 +57,17 @@ impl Engine {
 
     /// The decoders for a stream, the best one first.
     pub(super) fn kinds(&self, excerpt: &Excerpt) -> Vec<DecoderKind> {
-        let Some(first) = excerpt.units.first() else { return Vec::new() };
-        let mut kinds = DecoderKind::candidates(excerpt.codec, &first.data, self.policy);
+        self.kinds_of(excerpt.codec, &excerpt.units)
+    }
+
+    /// The best decoder for a stretch; `None` for JPEG.
+    pub(super) fn kind(&self, stretch: &Stretch) -> Option<DecoderKind> {
+        self.kinds_of(stretch.codec, &stretch.units).first().copied()
+    }
+
+    fn kinds_of(&self, codec: Codec, units: &[AccessUnit]) -> Vec<DecoderKind> {
+        let Some(first) = units.first() else { return Vec::new() };
+        let mut kinds = DecoderKind::candidates(codec, &first.data, self.policy);
         let chosen = *self.chosen.lock().unwrap_or_else(PoisonError::into_inner);
         // False stands before true, and equals stay in their order.
         kinds.sort_by_key(|kind| Some(*kind) != chosen);

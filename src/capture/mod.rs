@@ -4,13 +4,17 @@
 //! (`capture:<key>`). A trigger asks for its frame at once; its ledger row is written while the frame is on its way,
 //! and the picture is stored only when the row is durable.
 
+mod best;
 mod budget;
+mod clip;
 mod engine;
+mod follow;
 mod measure;
 mod order;
 mod pump;
 mod session;
 mod shot;
+mod stretch;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -95,7 +99,7 @@ pub struct CameraTasks {
 impl Captures {
     /// The handle, and the tasks of every enabled camera.
     pub fn new(config: &Config, store: &Store, status: &Status) -> (Self, Vec<CameraTasks>) {
-        let workers = Workers::start();
+        let (workers, followers) = (Workers::start(), Workers::start_one());
         let budget = Budget::new(config.engine.budget_percent);
         let mut cameras = HashMap::new();
         let mut tasks = Vec::new();
@@ -114,6 +118,7 @@ impl Captures {
                 let worker = Worker {
                     shooter: shooter.clone(),
                     workers: workers.clone(),
+                    followers: followers.clone(),
                     store: store.clone(),
                     status: status.clone(),
                 };

@@ -7,15 +7,16 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, debug, error, info, info_span, warn};
+use tracing::{Instrument, Span, debug, error, info, info_span, warn};
 
+use super::follow::{Following, Stored};
 use super::shot::{Shooter, Shot};
 use super::{CaptureError, MAILBOX};
 use crate::clock;
 use crate::config::CameraConfig;
 use crate::media::gop::Excerpt;
 use crate::media::{decode, exif, jpeg};
-use crate::model::{CameraKey, ImageId, Trigger};
+use crate::model::{CameraKey, ImageId, ImageKind, Trigger};
 use crate::status::{Event, Status};
 use crate::store::{Image, NewImage, Store, StoreError, TriggerId};
 use crate::workers::Workers;
@@ -41,6 +42,8 @@ pub struct Capture {
 pub(super) struct Worker {
     pub(super) shooter: Shooter,
     pub(super) workers: Workers,
+    /// For what follows a picture, so that no picture waits for it.
+    pub(super) followers: Workers,
     pub(super) store: Store,
     pub(super) status: Status,
 }
@@ -70,14 +73,16 @@ impl Capture {
         &self.config.key
     }
 
-    /// Serves triggers until cancelled; captures under way are finished.
+    /// Serves triggers until cancelled; captures under way are finished, clips end where they are.
     pub async fn run(&mut self, cancel: &CancellationToken) {
         let mut under_way = JoinSet::new();
         let mut is_resting = true;
+        let mut following = Following::new(&self.worker, &self.config, cancel);
         loop {
             tokio::select! {
                 () = cancel.cancelled() => break,
                 Some(_) = under_way.join_next() => {}
+                () = following.next() => {}
                 () = tokio::time::sleep(REST), if !is_resting && under_way.is_empty() => {
                     self.worker.shooter.engine.rest();
                     is_resting = true;
@@ -86,21 +91,24 @@ impl Capture {
                     let Some(order) = order else { break };
                     is_resting = false;
                     let span = info_span!("capture", camera = %self.config.key, cause = order.trigger.cause.as_str());
-                    under_way.spawn(self.worker.clone().serve(self.config.clone(), order).instrument(span));
+                    let stored = following.begin(&order.trigger, &span);
+                    under_way.spawn(self.worker.clone().serve(self.config.clone(), order, stored).instrument(span));
                 }
             }
         }
         self.orders.close();
         while let Ok(order) = self.orders.try_recv() {
-            under_way.spawn(self.worker.clone().serve(self.config.clone(), order));
+            let stored = following.begin(&order.trigger, &Span::none());
+            under_way.spawn(self.worker.clone().serve(self.config.clone(), order, stored));
         }
         while under_way.join_next().await.is_some() {}
+        following.finish().await;
     }
 }
 
 impl Worker {
-    /// Serves one trigger to its end.
-    async fn serve(self, config: CameraConfig, order: Order) {
+    /// Serves one trigger to its end; what follows its pictures hears of them by `stored`.
+    async fn serve(self, config: CameraConfig, order: Order, stored: oneshot::Sender<Stored>) {
         let trigger = order.trigger;
         // All frames are asked for at once, before the buffer moves on.
         let instants: Vec<Instant> = config.offsets_ms.iter().map(|ms| moved(trigger.at, *ms)).collect();
@@ -130,6 +138,8 @@ impl Worker {
                 error!(%error, "the failure could not be written into the ledger");
             }
         }
+        // Mostly nothing follows.
+        let _ = stored.send(Stored { trigger: id, picture: outcome.as_ref().ok().cloned() });
         if let Ok(Some(entry)) = self.store.ledger_entry(id).await {
             self.status.publish(Event::Trigger(Box::new(entry)));
         }
@@ -157,6 +167,8 @@ impl Worker {
             cause: trigger.cause,
             edge_at: trigger.edge_at,
             frame_offset_ms: Some(frame_offset_ms),
+            kind: ImageKind::Instant,
+            note: shot.note.clone(),
             utc_offset_s: clock::utc_offset_s(trigger.edge_at),
         };
         let picture = heavy(&self.workers, move || encode(shot, &facts, frame_offset_ms)).await?;
@@ -183,7 +195,10 @@ impl Worker {
             frame_offset_ms: Some(picture.offset_ms),
             width: picture.width,
             height: picture.height,
-            jpeg: picture.jpeg,
+            kind: ImageKind::Instant,
+            note: picture.note,
+            duration_ms: None,
+            file: picture.jpeg,
         };
         let image = match self.store.record(new).await {
             Ok(image) => {
@@ -207,7 +222,7 @@ impl Worker {
             bytes = image.bytes,
             "captured"
         );
-        if let Some(note) = &picture.note {
+        if let Some(note) = &image.note {
             warn!(file = %image.filename, note, "not the plain picture of the instant");
         }
         self.status.publish(Event::Image(Box::new(image.clone())));

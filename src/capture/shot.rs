@@ -18,7 +18,7 @@ use crate::source::{FrameRequest, NoFrame, Request};
 
 /// A frame waits this long for a session that is reconnecting. A barrier stays open about eight seconds; a picture
 /// taken after five shows the next car.
-const FRAME_DEADLINE: Duration = Duration::from_secs(5);
+pub(super) const FRAME_DEADLINE: Duration = Duration::from_secs(5);
 
 /// A picture that is older than the wanted instant by more than this is never passed off as one of it.
 const OLDEST: Duration = Duration::from_secs(2);

@@ -66,6 +66,9 @@ fn configuration(root: &Path, cameras: SocketAddr, upload_url: &str) -> anyhow::
         set(&format!("CAMERA_{n}_LABEL"), (*label).to_owned());
         set(&format!("CAMERA_{n}_RTSP"), format!("rtsp://{cameras}/{key}"));
     }
+    // One of them shows everything that can be had of a trigger.
+    set("CAMERA_1_CLIP_MS", "3000,2000".to_owned());
+    set("CAMERA_1_BEST_MS", "200,200".to_owned());
     set("GPIO_ENABLED", "true".to_owned());
     set("GPIO_BACKEND", "sim".to_owned());
     set("S3_API_URL", upload_url.to_owned());

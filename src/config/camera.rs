@@ -3,6 +3,7 @@
 //! A camera exists as soon as one of its variables is set.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use url::Url;
 
@@ -21,6 +22,12 @@ const OFFSET_MS_MAX: i64 = 10_000;
 
 /// Most instants kept of one trigger.
 const OFFSETS_MAX: usize = 9;
+
+/// Longest clip before or after the edge, milliseconds; both together are what a camera's memory may span.
+const CLIP_MS_MAX: u64 = 30_000;
+
+/// Farthest from the edge that the best picture is looked for, milliseconds: every frame of it is decoded.
+const BEST_MS_MAX: u64 = 5_000;
 
 /// Longest label, characters.
 const LABEL_CHARS_MAX: usize = 64;
@@ -43,10 +50,23 @@ pub struct CameraConfig {
     pub source: Option<SourceConfig>,
     /// Which instants are kept of each trigger, in milliseconds from the edge: 1 to 9 of them, ascending, none twice.
     pub offsets_ms: Vec<i64>,
+    /// What a clip of each trigger shows, if one is wanted.
+    pub clip: Option<Around>,
+    /// Where the best picture of each trigger is looked for, if one is wanted.
+    pub best: Option<Around>,
     /// BCM number of its contact, if it has one; no other camera has it.
     pub pin: Option<u8>,
     /// How its pictures are decoded.
     pub engine: CameraEngine,
+}
+
+/// A stretch of time around an edge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Around {
+    /// From its begin to the edge.
+    pub before: Duration,
+    /// From the edge to its end.
+    pub after: Duration,
 }
 
 /// Where a camera's pictures come from.
@@ -172,6 +192,8 @@ fn read_one(reader: &mut Reader<'_>, number: u8, common: &Login, taken: &mut Tak
     let own = Login::read(reader, &name(""));
     let transport = reader.required(&name("TRANSPORT"), choice(TRANSPORTS));
     let offsets_ms = reader.required(&name("OFFSETS_MS"), offsets);
+    let clip = reader.optional(&name("CLIP_MS"), around(CLIP_MS_MAX));
+    let best = reader.optional(&name("BEST_MS"), around(BEST_MS_MAX));
     let pin = read_pin(reader, number, &mut taken.pins);
     let engine = CameraEngine::read(reader, number);
 
@@ -216,7 +238,18 @@ fn read_one(reader: &mut Reader<'_>, number: u8, common: &Login, taken: &mut Tak
             })
         }
     };
-    Ok(CameraConfig { number, key: key?, label: label?, enabled, source, offsets_ms, pin: pin?, engine })
+    Ok(CameraConfig {
+        number,
+        key: key?,
+        label: label?,
+        enabled,
+        source,
+        offsets_ms,
+        clip: clip?,
+        best: best?,
+        pin: pin?,
+        engine,
+    })
 }
 
 /// Reads `CAMERA_n_SNAPSHOT_FLUSH`.
@@ -276,6 +309,26 @@ fn offsets(text: &str) -> Result<Vec<i64>, Wrong> {
         return Err(Wrong::new("too many instants", accepted));
     }
     Ok(offsets)
+}
+
+/// Reads `before,after` in milliseconds, not both of them nought.
+fn around(max: u64) -> impl Fn(&str) -> Result<Around, Wrong> {
+    move |text| {
+        let accepted =
+            || format!("two whole numbers from 0 to {max}, before and after the edge, such as 2000,1000");
+        let (before, after) =
+            text.split_once(',').ok_or_else(|| Wrong::new("not two numbers", accepted()))?;
+        let milliseconds = |text: &str| match text.trim().parse::<u64>() {
+            Ok(ms) if ms <= max => Ok(Duration::from_millis(ms)),
+            Ok(_) => Err(Wrong::new("out of range", accepted())),
+            Err(_) => Err(Wrong::new("not two whole numbers", accepted())),
+        };
+        let around = Around { before: milliseconds(before)?, after: milliseconds(after)? };
+        if (around.before + around.after).is_zero() {
+            return Err(Wrong::new("no time at all", accepted()));
+        }
+        Ok(around)
+    }
 }
 
 #[cfg(test)]
@@ -384,6 +437,21 @@ mod tests {
             let text = problem(&[("CAMERA_1_IP", "a"), ("CAMERA_1_OFFSETS_MS", text)]);
             assert!(text.starts_with("CAMERA_1_OFFSETS_MS: "), "{text}");
         }
+    }
+
+    #[test]
+    fn clip_and_best_picture_are_off_until_their_time_around_the_edge_is_said() {
+        let ms = |around: Option<Around>| around.map(|a| (a.before.as_millis(), a.after.as_millis()));
+        let plain = config(&[("CAMERA_1_IP", "a")]).cameras.remove(0);
+        assert_eq!((plain.clip, plain.best), (None, None));
+        let both = [("CAMERA_1_IP", "a"), ("CAMERA_1_CLIP_MS", "5000, 30000"), ("CAMERA_1_BEST_MS", "0,400")];
+        let camera = config(&both).cameras.remove(0);
+        assert_eq!((ms(camera.clip), ms(camera.best)), (Some((5000, 30_000)), Some((0, 400))));
+        for text in ["x", "5", "1,2,3", "-1,2", "30001,0", "0,0", "1.5,2", ",", "99999999999999999999,1"] {
+            let text = problem(&[("CAMERA_1_IP", "a"), ("CAMERA_1_CLIP_MS", text)]);
+            assert!(text.starts_with("CAMERA_1_CLIP_MS: "), "{text}");
+        }
+        assert!(problem(&[("CAMERA_1_IP", "a"), ("CAMERA_1_BEST_MS", "5001,0")]).contains("0 to 5000"));
     }
 
     #[test]

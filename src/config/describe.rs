@@ -5,8 +5,8 @@ use std::fmt::{Display, Write};
 use super::address::shown_url;
 use super::values::word;
 use super::{
-    ApiTargetConfig, CameraConfig, CameraEngine, Config, Flush, SourceConfig, UploadConfig, WebAccess,
-    camera, engine, gpio, log,
+    ApiTargetConfig, Around, CameraConfig, CameraEngine, Config, Flush, SourceConfig, UploadConfig,
+    WebAccess, camera, engine, gpio, log,
 };
 
 impl Config {
@@ -74,6 +74,9 @@ fn describe_camera(lines: &mut Lines, camera: &CameraConfig) {
     let offsets: Vec<_> = camera.offsets_ms.iter().map(ToString::to_string).collect();
     lines.set(&name("OFFSETS_MS"), offsets.join(","));
     describe_engine(lines, camera.number, &camera.engine);
+    let both = |around: Around| format!("{},{}", around.before.as_millis(), around.after.as_millis());
+    lines.set_some(&name("CLIP_MS"), camera.clip.map(both));
+    lines.set_some(&name("BEST_MS"), camera.best.map(both));
     let pin = camera.pin.map_or_else(|| "none".to_owned(), |pin| pin.to_string());
     lines.set(&format!("GPIO_CAMERA_{}_PIN", camera.number), pin);
 }
@@ -165,6 +168,8 @@ mod tests {
         ("CAMERA_1_RTSP", "rtsp://bob:hunter2@10.0.0.1:8554/live/ch=1&password=hunter2"),
         ("CAMERA_1_LABEL", "Gate \"A\" $5 it's \\ here"),
         ("CAMERA_1_OFFSETS_MS", "-400,0,400"),
+        ("CAMERA_1_CLIP_MS", "5000,3000"),
+        ("CAMERA_1_BEST_MS", "0,400"),
         ("CAMERA_2_ENABLED", "false"),
         ("CAMERA_4_SNAPSHOT_URL", "https://bob:hunter2@10.0.0.4/snap.cgi?usr=x&pwd=hunter2&ch=1"),
         ("CAMERA_4_SNAPSHOT_FLUSH", "1"),

@@ -25,7 +25,7 @@ mod variables;
 mod web;
 
 pub use address::shown_url;
-pub use camera::{CameraConfig, Flush, RtspConfig, SnapshotConfig, SourceConfig, Transport};
+pub use camera::{Around, CameraConfig, Flush, RtspConfig, SnapshotConfig, SourceConfig, Transport};
 pub use engine::{CameraEngine, ClockSource, DecoderChoice, EngineConfig, Mode};
 pub use env::Env;
 pub use gpio::{ActiveLevel, GpioBackend, GpioConfig};

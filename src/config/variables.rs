@@ -166,6 +166,12 @@ pub const VARIABLES: &[Variable] = &[
         Fallback::Text("true"),
         "false: an https camera's certificate may be any",
     ),
+    open("CAMERA_n_CLIP_MS", Fallback::None, "clip of each trigger: milliseconds before,after the edge"),
+    open(
+        "CAMERA_n_BEST_MS",
+        Fallback::None,
+        "where each trigger's sharpest picture is looked for: milliseconds before,after the edge",
+    ),
     open("CAMERA_USERNAME", Fallback::None, "user name of every camera that has none of its own"),
     secret("CAMERA_PASSWORD", "password of every camera that has none of its own"),
     open("DECODER", Fallback::Text("auto"), "auto (the fastest that is right), openh264, libavcodec or rust"),

@@ -1,8 +1,8 @@
 //! A local stand-in for the HTTP API that pictures are uploaded to.
 //!
-//! It checks what a careful server would: one JPEG part under a proper name, a length, an idempotency key and a digest
-//! that agrees with the bytes. It remembers what it accepted and can be scripted to fail in the ways that servers and
-//! networks do.
+//! It checks what a careful server would: one part under a proper name and of its type, a length, an idempotency key and
+//! a digest that agrees with the bytes. It remembers what it accepted and can be scripted to fail in the ways that
+//! servers and networks do.
 
 use std::collections::VecDeque;
 use std::io;
@@ -306,12 +306,12 @@ fn check<'a>(head: &Head, body: &'a [u8]) -> Result<(Received, &'a [u8]), Answer
         Ok(part) => part,
         Err(message) => return refuse(400, "bad_multipart", message),
     };
-    if part.content_type != "image/jpeg" {
-        return refuse(415, "not_jpeg", "the part's Content-Type is not image/jpeg");
-    }
     let Some(filename) = FileName::parse(part.filename) else {
-        return refuse(422, "bad_name", "the file name is not of the form camera_seconds.jpg");
+        return refuse(422, "bad_name", "the file name is not of the form camera_seconds.jpg or .mp4");
     };
+    if part.content_type != filename.medium().media_type() {
+        return refuse(415, "wrong_type", "the part's Content-Type is not that of its file name");
+    }
     let file_sha256 = Sha256::digest(part.data);
     let sent = head.header("content-digest").unwrap_or("");
     let digest_of = if is_digest(sent, &Sha256::digest(body)) {

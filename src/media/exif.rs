@@ -1,11 +1,12 @@
-//! The facts inside a picture: EXIF 2.32 (CIPA DC-008), written with a thumbnail and read back.
+//! The facts inside a picture or clip: EXIF 2.32 (CIPA DC-008), written with a thumbnail and read back.
 //!
 //! A picture tells by itself which camera took it, when, for what, how far from the edge, and which identity it has;
-//! the folder of pictures is enough to rebuild the database.
+//! the folder of pictures is enough to rebuild the database. A JPEG carries the block in its first segment, a clip in a
+//! box of its own.
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{CameraKey, Cause, ImageId, UnixMs};
+use crate::model::{CameraKey, Cause, ImageId, ImageKind, UnixMs};
 
 /// What is written into a picture.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,8 +21,12 @@ pub struct Facts {
     pub cause: Cause,
     /// The instant asked for.
     pub edge_at: UnixMs,
-    /// The instant shown minus the edge, in milliseconds.
+    /// The instant shown (of a clip: first shown) minus the edge, in milliseconds.
     pub frame_offset_ms: Option<i64>,
+    /// What it is to its trigger.
+    pub kind: ImageKind,
+    /// Why it is not the plain picture that was asked for, for people.
+    pub note: Option<String>,
     /// Seconds east of UTC at the site, for the times people read.
     pub utc_offset_s: i32,
 }
@@ -33,6 +38,11 @@ struct Comment {
     cause: String,
     edge_ms: i64,
     frame_offset_ms: Option<i64>,
+    /// Not in pictures of the first version, which are all of the instant.
+    #[serde(default)]
+    kind: Option<String>,
+    #[serde(default)]
+    note: Option<String>,
 }
 
 /// `UserComment` begins with its character code.
@@ -74,6 +84,11 @@ struct Field {
 
 /// The payload of an APP1 segment with `facts` and, if there is room, a thumbnail.
 pub fn write(facts: &Facts, thumbnail: &[u8]) -> Vec<u8> {
+    [EXIF_HEADER, &block(facts, thumbnail)[..]].concat()
+}
+
+/// The same without the segment's header: a TIFF structure that can lie in other files too.
+pub fn block(facts: &Facts, thumbnail: &[u8]) -> Vec<u8> {
     let taken_at = facts.edge_at.plus_ms(facts.frame_offset_ms.unwrap_or(0));
     let local = taken_at.plus_ms(i64::from(facts.utc_offset_s) * 1000).rfc3339();
     let date = format!("{} {}", local[..10].replace('-', ":"), &local[11..19]);
@@ -84,6 +99,8 @@ pub fn write(facts: &Facts, thumbnail: &[u8]) -> Vec<u8> {
         cause: facts.cause.as_str().to_owned(),
         edge_ms: facts.edge_at.0,
         frame_offset_ms: facts.frame_offset_ms,
+        kind: Some(facts.kind.as_str().to_owned()),
+        note: facts.note.clone(),
     };
     let mut user_comment = ASCII_CODE.to_vec();
     user_comment.extend(serde_json::to_vec(&comment).unwrap_or_default());
@@ -124,8 +141,7 @@ fn layout(mut main: Vec<Field>, exif: Vec<Field>, mut preview: Vec<Field>, thumb
     }
     preview[1].value = at(thumbnail_at);
 
-    let mut out = EXIF_HEADER.to_vec();
-    out.extend_from_slice(b"II*\0");
+    let mut out = b"II*\0".to_vec();
     out.extend_from_slice(&8_u32.to_le_bytes());
     directory(&mut out, TIFF_HEADER, &main, if fits { preview_at } else { 0 });
     directory(&mut out, exif_at, &exif, 0);
@@ -192,38 +208,22 @@ fn zone(utc_offset_s: i32) -> String {
 
 /// The facts inside a JPEG that this program wrote; `None` for any other.
 pub fn read(jpeg: &[u8]) -> Option<Facts> {
-    let tiff = Tiff::of(jpeg)?;
-    let main = tiff.directory(tiff.u32(4)?)?;
-    let exif = tiff.directory(main.number(tag::EXIF_IFD)?)?;
-    let text =
-        |bytes: &[u8]| std::str::from_utf8(bytes).ok().map(|text| text.trim_end_matches('\0').to_owned());
-    let comment: Comment =
-        serde_json::from_slice(exif.bytes(tag::USER_COMMENT)?.strip_prefix(ASCII_CODE)?).ok()?;
-    let description = main.bytes(tag::IMAGE_DESCRIPTION).and_then(text).unwrap_or_default();
-    Some(Facts {
-        id: ImageId::parse(&text(exif.bytes(tag::IMAGE_UNIQUE_ID)?)?)?,
-        camera: CameraKey::parse(&comment.camera).ok()?,
-        label: description.split(" (").next().unwrap_or_default().to_owned(),
-        cause: Cause::parse(&comment.cause)?,
-        edge_at: UnixMs(comment.edge_ms),
-        frame_offset_ms: comment.frame_offset_ms,
-        utc_offset_s: exif
-            .bytes(tag::OFFSET_TIME)
-            .and_then(text)
-            .and_then(|zone| parse_zone(&zone))
-            .unwrap_or(0),
-    })
+    Tiff::of(jpeg)?.facts()
+}
+
+/// The facts in what [`block`] wrote.
+pub fn read_block(block: &[u8]) -> Option<Facts> {
+    Tiff::of_block(block)?.facts()
 }
 
 /// The thumbnail inside a JPEG, if it has one that looks like a JPEG.
 pub fn thumbnail(jpeg: &[u8]) -> Option<&[u8]> {
-    let tiff = Tiff::of(jpeg)?;
-    let main = tiff.directory(tiff.u32(4)?)?;
-    let preview = tiff.directory(main.next()?)?;
-    let start = usize::try_from(preview.number(tag::JPEG_OFFSET)?).ok()?;
-    let length = usize::try_from(preview.number(tag::JPEG_LENGTH)?).ok()?;
-    let bytes = tiff.0.get(start..start.checked_add(length)?)?;
-    (bytes.starts_with(&[0xff, 0xd8]) && bytes.ends_with(&[0xff, 0xd9])).then_some(bytes)
+    Tiff::of(jpeg)?.thumbnail()
+}
+
+/// The thumbnail in what [`block`] wrote.
+pub fn thumbnail_in_block(block: &[u8]) -> Option<&[u8]> {
+    Tiff::of_block(block)?.thumbnail()
 }
 
 fn parse_zone(text: &str) -> Option<i32> {
@@ -246,6 +246,10 @@ struct Directory<'a> {
 }
 
 impl<'a> Tiff<'a> {
+    fn of_block(block: &'a [u8]) -> Option<Self> {
+        block.starts_with(b"II*\0").then_some(Self(block))
+    }
+
     /// The structure in the first EXIF segment of a JPEG.
     fn of(jpeg: &'a [u8]) -> Option<Self> {
         let mut rest = jpeg.strip_prefix(&[0xff, 0xd8])?;
@@ -255,8 +259,8 @@ impl<'a> Tiff<'a> {
             let payload = rest.get(4..2 + length)?;
             match marker {
                 0xe1 => {
-                    if let Some(tiff) = payload.strip_prefix(EXIF_HEADER) {
-                        return tiff.starts_with(b"II*\0").then_some(Self(tiff));
+                    if let Some(block) = payload.strip_prefix(EXIF_HEADER) {
+                        return Self::of_block(block);
                     }
                 }
                 // Only application segments and comments may stand before the tables.
@@ -265,6 +269,40 @@ impl<'a> Tiff<'a> {
             }
             rest = rest.get(2 + length..)?;
         }
+    }
+
+    fn facts(&self) -> Option<Facts> {
+        let main = self.directory(self.u32(4)?)?;
+        let exif = self.directory(main.number(tag::EXIF_IFD)?)?;
+        let text =
+            |bytes: &[u8]| std::str::from_utf8(bytes).ok().map(|text| text.trim_end_matches('\0').to_owned());
+        let comment: Comment =
+            serde_json::from_slice(exif.bytes(tag::USER_COMMENT)?.strip_prefix(ASCII_CODE)?).ok()?;
+        let description = main.bytes(tag::IMAGE_DESCRIPTION).and_then(text).unwrap_or_default();
+        Some(Facts {
+            id: ImageId::parse(&text(exif.bytes(tag::IMAGE_UNIQUE_ID)?)?)?,
+            camera: CameraKey::parse(&comment.camera).ok()?,
+            label: description.split(" (").next().unwrap_or_default().to_owned(),
+            cause: Cause::parse(&comment.cause)?,
+            edge_at: UnixMs(comment.edge_ms),
+            frame_offset_ms: comment.frame_offset_ms,
+            kind: comment.kind.as_deref().and_then(ImageKind::parse).unwrap_or_default(),
+            note: comment.note,
+            utc_offset_s: exif
+                .bytes(tag::OFFSET_TIME)
+                .and_then(text)
+                .and_then(|zone| parse_zone(&zone))
+                .unwrap_or(0),
+        })
+    }
+
+    fn thumbnail(&self) -> Option<&'a [u8]> {
+        let main = self.directory(self.u32(4)?)?;
+        let preview = self.directory(main.next()?)?;
+        let start = usize::try_from(preview.number(tag::JPEG_OFFSET)?).ok()?;
+        let length = usize::try_from(preview.number(tag::JPEG_LENGTH)?).ok()?;
+        let bytes = self.0.get(start..start.checked_add(length)?)?;
+        (bytes.starts_with(&[0xff, 0xd8]) && bytes.ends_with(&[0xff, 0xd9])).then_some(bytes)
     }
 
     fn u16(&self, at: usize) -> Option<u16> {
@@ -318,6 +356,8 @@ mod tests {
             cause: Cause::Gpio,
             edge_at: UnixMs(1_698_765_432_250),
             frame_offset_ms: Some(-12),
+            kind: ImageKind::Best,
+            note: Some("the stream was damaged at the edge".to_owned()),
             utc_offset_s: 5 * 3600 + 1800,
         }
     }
@@ -338,7 +378,24 @@ mod tests {
         assert_eq!(Facts { id: facts().id, ..facts() }.camera, written.camera);
         assert_eq!((written.edge_at, written.frame_offset_ms), (facts().edge_at, Some(-12)));
         assert_eq!((written.label.as_str(), written.utc_offset_s), ("Entry", 19_800));
+        assert_eq!((written.kind, written.note), (ImageKind::Best, facts().note));
         assert_eq!(thumbnail(&jpeg), Some(&thumbnail_bytes[..]));
+    }
+
+    #[test]
+    fn a_picture_that_says_nothing_of_its_kind_is_one_of_the_instant() {
+        let comment: Comment =
+            serde_json::from_str(r#"{"camera":"r1","cause":"gpio","edge_ms":1,"frame_offset_ms":null}"#)
+                .unwrap();
+        assert_eq!((comment.kind, comment.note), (None, None));
+    }
+
+    #[test]
+    fn a_block_by_itself_reads_as_one_in_a_segment() {
+        let whole = block(&facts(), &[0xff, 0xd8, 0xff, 0xd9]);
+        assert_eq!(read_block(&whole).map(|written| written.kind), Some(ImageKind::Best));
+        assert_eq!(thumbnail_in_block(&whole), Some(&[0xff, 0xd8, 0xff, 0xd9][..]));
+        assert_eq!(read_block(&whole[1..]), None);
     }
 
     #[test]

@@ -40,8 +40,12 @@ pub enum NotJpeg {
 
 /// Encodes a frame, 4:2:0, with `facts` and a thumbnail inside.
 pub fn encode(frame: &Frame, facts: &exif::Facts) -> Result<Vec<u8>, EncodeError> {
-    let thumbnail = encode_planes(&frame.shrunk(THUMBNAIL_WIDTH), THUMBNAIL_QUALITY, None)?;
-    encode_planes(frame, QUALITY, Some(exif::write(facts, &thumbnail)))
+    encode_planes(frame, QUALITY, Some(exif::write(facts, &thumbnail_of(frame)?)))
+}
+
+/// A small JPEG of a frame.
+pub fn thumbnail_of(frame: &Frame) -> Result<Vec<u8>, EncodeError> {
+    encode_planes(&frame.shrunk(THUMBNAIL_WIDTH), THUMBNAIL_QUALITY, None)
 }
 
 /// Encodes a frame without anything about it, for a picture that is not stored.
@@ -188,13 +192,8 @@ pub fn inspect(bytes: &[u8]) -> Result<(u32, u32), NotJpeg> {
 ///
 /// `None` when it cannot be decoded within 50 megapixels and 256 MiB.
 pub fn thumbnail(jpeg: &[u8]) -> Option<Vec<u8>> {
-    let mut reader = image::ImageReader::with_format(std::io::Cursor::new(jpeg), image::ImageFormat::Jpeg);
-    let mut limits = image::Limits::default();
-    (limits.max_image_width, limits.max_image_height) = (Some(10_000), Some(5_000));
-    limits.max_alloc = Some(256 << 20);
-    reader.limits(limits);
     let side = u32::try_from(THUMBNAIL_WIDTH).ok()?;
-    let small = reader.decode().ok()?.thumbnail(side, side).into_rgb8();
+    let small = decode(jpeg)?.thumbnail(side, side).into_rgb8();
     let mut out = Vec::new();
     image::codecs::jpeg::JpegEncoder::new_with_quality(&mut out, THUMBNAIL_QUALITY)
         .encode_image(&small)
@@ -202,10 +201,27 @@ pub fn thumbnail(jpeg: &[u8]) -> Option<Vec<u8>> {
     Some(out)
 }
 
+/// A JPEG without its colours, to be looked at and not to be kept; `None` as with [`thumbnail`].
+pub fn luma(jpeg: &[u8]) -> Option<Frame> {
+    let grey = decode(jpeg)?.into_luma8();
+    let (width, height) = (usize::try_from(grey.width()).ok()?, usize::try_from(grey.height()).ok()?);
+    let chroma = vec![128; width.div_ceil(2) * height.div_ceil(2)];
+    Some(Frame { width, height, y: grey.into_raw(), u: chroma.clone(), v: chroma, is_full_range: true })
+}
+
+fn decode(jpeg: &[u8]) -> Option<image::DynamicImage> {
+    let mut reader = image::ImageReader::with_format(std::io::Cursor::new(jpeg), image::ImageFormat::Jpeg);
+    let mut limits = image::Limits::default();
+    (limits.max_image_width, limits.max_image_height) = (Some(10_000), Some(5_000));
+    limits.max_alloc = Some(256 << 20);
+    reader.limits(limits);
+    reader.decode().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{CameraKey, Cause, ImageId, UnixMs};
+    use crate::model::{CameraKey, Cause, ImageId, ImageKind, UnixMs};
     use proptest::prelude::*;
 
     fn grey(width: usize, height: usize, luma: u8, is_full_range: bool) -> Frame {
@@ -221,6 +237,8 @@ mod tests {
             cause: Cause::Gpio,
             edge_at: UnixMs(1_698_765_432_250),
             frame_offset_ms: Some(4),
+            kind: ImageKind::Instant,
+            note: None,
             utc_offset_s: 0,
         }
     }

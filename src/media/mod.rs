@@ -9,7 +9,11 @@ pub mod gop;
 pub mod h264;
 pub mod jpeg;
 pub mod lane;
+pub mod mp4;
+mod mp4_entry;
 pub mod native;
+pub mod sequence;
+pub mod sharpness;
 #[cfg(test)]
 mod testing;
 pub mod timeline;

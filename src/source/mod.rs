@@ -117,7 +117,10 @@ impl Source {
         match config.source.as_ref()? {
             SourceConfig::Rtsp(rtsp) => {
                 let earliest = config.offsets_ms.iter().copied().min().unwrap_or(0).min(0);
-                let reach = Duration::from_millis(earliest.unsigned_abs());
+                // What comes after an edge is collected as it comes.
+                let around = [config.clip, config.best].into_iter().flatten().map(|around| around.before);
+                let reach = around
+                    .fold(Duration::from_millis(earliest.unsigned_abs()), |reach, before| reach.max(before));
                 Some(Self::Rtsp(Box::new(rtsp::Rtsp::new(config, rtsp.clone(), reach, status.clone()))))
             }
             SourceConfig::Snapshot(snapshot) => Some(Self::Snapshot(Box::new(snapshot::Snapshot::new(

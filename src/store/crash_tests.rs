@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::crash::POINT;
-use super::testing::{OWED, Place, T0, assert_in_order, jpeg_of, picture, take, trigger};
+use super::testing::{OWED, Place, T0, assert_in_order, clip, jpeg_of, picture, take, trigger};
 use super::*;
-use crate::model::{FileName, ImageId, Outcome, UnixMs, UploadState};
+use crate::model::{FileName, ImageId, ImageKind, Outcome, UnixMs, UploadState};
 
 /// Tells the process that shall die where the pictures are, and what it does.
 const PLACE: &str = "CAMERA_CAPTURE_CRASH_PLACE";
@@ -35,6 +35,10 @@ async fn the_process_that_dies() {
             let trigger = trigger("r1", T0);
             let row = store.begin_trigger(&trigger).await.unwrap();
             store.record(picture(&trigger, row, id(), 0)).await.unwrap();
+        }
+        "record clip" => {
+            // The trigger and its picture were there before; see the test.
+            store.record(clip(&trigger("r1", T0), TriggerId(1), id(), -3000)).await.unwrap();
         }
         "delete" => {
             store.delete_image(&name(), true).await.unwrap();
@@ -154,4 +158,36 @@ async fn of_several_pictures_of_one_trigger_a_crash_loses_none_and_parts_none_fr
     let offsets: Vec<_> = entry.images.iter().map(|image| image.frame_offset_ms).collect();
     assert_eq!((entry.outcome, offsets), (Some(Outcome::Captured), vec![Some(0), Some(400)]));
     assert_settled(&place, &store).await;
+}
+
+#[tokio::test]
+async fn a_crash_at_any_step_after_a_clip_is_synced_leaves_it_beside_its_picture() {
+    for point in ["written", "renamed", "before commit", "committed"] {
+        let place = Place::new();
+        let store = place.open();
+        let trigger = trigger("r1", T0);
+        let row = store.begin_trigger(&trigger).await.unwrap();
+        assert_eq!(row, TriggerId(1));
+        store.record(picture(&trigger, row, ImageId::random(), 0)).await.unwrap();
+        drop(store);
+        die(place.path(), "record clip", point);
+        let store = place.open();
+        store.reconcile().await.unwrap();
+        let ledger = store.ledger(LedgerQuery { limit: 10, ..LedgerQuery::default() }).await.unwrap().items;
+        assert_eq!((ledger.len(), ledger[0].outcome), (1, Some(Outcome::Captured)), "{point}");
+        let told = |image: &Image| (image.kind, image.filename.to_string(), image.duration_ms);
+        assert_eq!(
+            ledger[0].images.iter().map(told).collect::<Vec<_>>(),
+            [
+                (ImageKind::Instant, "r1_1800000000.jpg".to_owned(), None),
+                (ImageKind::Clip, "r1_1800000000.mp4".to_owned(), Some(80))
+            ],
+            "{point}"
+        );
+        let clip = &ledger[0].images[1];
+        assert_eq!((clip.id, clip.frame_offset_ms), (id(), Some(-3000)), "{point}");
+        assert_eq!(clip.note.as_deref(), Some("shortened"), "{point}");
+        assert_eq!(clip.uploads[0].state, UploadState::Pending, "{point}");
+        assert_settled(&place, &store).await;
+    }
 }

@@ -1,4 +1,4 @@
-//! Pictures: recording, listing, protecting and deleting them.
+//! Pictures and clips: recording, listing and protecting them.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -12,14 +12,14 @@ use super::ledger::{TriggerId, mark_captured};
 use super::page::{Cursor, Page};
 use super::{Store, StoreError, parsed};
 use crate::clock;
-use crate::model::{CameraKey, Cause, FileName, ImageId, TargetKind, UnixMs, UploadState};
+use crate::model::{CameraKey, Cause, FileName, ImageId, ImageKind, Medium, TargetKind, UnixMs, UploadState};
 
-/// A picture to be kept.
+/// A picture or clip to be kept.
 #[derive(Clone, Debug)]
 pub struct NewImage {
     /// Its identity, the same as inside the file.
     pub id: ImageId,
-    /// The ledger row it answers; ended as captured in the same transaction.
+    /// The ledger row it answers; a picture ends it as captured in the same transaction.
     pub trigger: TriggerId,
     /// The camera.
     pub camera: CameraKey,
@@ -29,17 +29,23 @@ pub struct NewImage {
     pub edge_at: UnixMs,
     /// The same instant on the monotonic clock, for the latency.
     pub edge: Instant,
-    /// The instant shown minus the edge, in milliseconds.
+    /// The instant shown (of a clip: first shown) minus the edge, in milliseconds.
     pub frame_offset_ms: Option<i64>,
     /// Pixels.
     pub width: u32,
     /// Pixels.
     pub height: u32,
-    /// A complete JPEG.
-    pub jpeg: Vec<u8>,
+    /// What it is to its trigger.
+    pub kind: ImageKind,
+    /// Why it is not the plain picture that was asked for, for people.
+    pub note: Option<String>,
+    /// How long it is, if it is a clip.
+    pub duration_ms: Option<u64>,
+    /// The complete file: a JPEG, or an MP4 if it is a clip.
+    pub file: Vec<u8>,
 }
 
-/// A stored picture.
+/// A stored picture or clip.
 #[derive(Clone, Debug)]
 pub struct Image {
     /// Its identity.
@@ -52,7 +58,7 @@ pub struct Image {
     pub camera: CameraKey,
     /// What asked for it.
     pub cause: Cause,
-    /// The instant it shows.
+    /// The instant it shows; of a clip, the first one.
     pub taken_at: UnixMs,
     /// That instant minus the edge, in milliseconds.
     pub frame_offset_ms: Option<i64>,
@@ -64,6 +70,12 @@ pub struct Image {
     pub bytes: u64,
     /// SHA-256 of the file.
     pub sha256: [u8; 32],
+    /// What it is to its trigger.
+    pub kind: ImageKind,
+    /// Why it is not the plain file that was asked for, for people.
+    pub note: Option<String>,
+    /// How long it is, if it is a clip.
+    pub duration_ms: Option<u64>,
     /// Kept whatever retention says.
     pub protected: bool,
     /// One for each target it is or was owed to.
@@ -96,6 +108,8 @@ pub struct ImageQuery {
     pub to: Option<UnixMs>,
     /// Only with an upload in this state.
     pub state: Option<UploadState>,
+    /// Only pictures, or only clips.
+    pub medium: Option<Medium>,
     /// At most this many, from 1.
     pub limit: u32,
     /// Where the previous page ended.
@@ -104,13 +118,13 @@ pub struct ImageQuery {
 
 pub(super) const COLUMNS: &str =
     "id, uid, file_name, path, camera, cause, taken_at, frame_offset_ms, width, height, bytes,
-    sha256, protected";
+    sha256, protected, kind, note, duration_ms";
 
 const INSERT_SQL: &str = "
     insert into images (uid, trigger_id, camera, file_name, path, cause, taken_at, frame_offset_ms, width, height,
-                        bytes, sha256)
+                        bytes, sha256, kind, note, duration_ms)
     values (:uid, :trigger_id, :camera, :file_name, :path, :cause, :taken_at, :frame_offset_ms, :width, :height,
-            :bytes, :sha256)";
+            :bytes, :sha256, :kind, :note, :duration_ms)";
 
 /// A file that is to become a row; what [`insert`] needs beside the name.
 pub(super) struct Facts {
@@ -123,10 +137,13 @@ pub(super) struct Facts {
     pub(super) height: u32,
     pub(super) bytes: u64,
     pub(super) sha256: [u8; 32],
+    pub(super) kind: ImageKind,
+    pub(super) note: Option<String>,
+    pub(super) duration_ms: Option<u64>,
 }
 
 impl Store {
-    /// Keeps a picture: file synced, named, folder synced, then one transaction with its row, its uploads and the
+    /// Keeps a picture or clip: file synced, named, folder synced, then one transaction with its row, its uploads and the
     /// outcome of its trigger. When this returns, no power cut can undo it.
     ///
     /// Dropping the future may leave a synced file without a row, which start-up adopts.
@@ -135,7 +152,7 @@ impl Store {
         let id = new.id;
         // The slow part, outside the writer's lock.
         let (incoming, facts, first, edge) = super::db::blocking(move || {
-            let incoming = files.write_incoming(new.id, &new.jpeg).map_err(|source| StoreError::File {
+            let incoming = files.write_incoming(new.id, &new.file).map_err(|source| StoreError::File {
                 action: "write a picture below",
                 path: files.root().to_owned(),
                 source,
@@ -149,10 +166,13 @@ impl Store {
                 frame_offset_ms: new.frame_offset_ms,
                 width: new.width,
                 height: new.height,
-                bytes: new.jpeg.len() as u64,
-                sha256: Sha256::digest(&new.jpeg).into(),
+                bytes: new.file.len() as u64,
+                sha256: Sha256::digest(&new.file).into(),
+                kind: new.kind,
+                note: new.note,
+                duration_ms: new.duration_ms,
             };
-            let first = FileName::new(new.camera, new.edge_at.epoch_s(), 1);
+            let first = FileName::new(new.camera, new.edge_at.epoch_s(), 1).of(new.kind.medium());
             Ok((incoming, facts, first, new.edge))
         })
         .await?;
@@ -161,7 +181,7 @@ impl Store {
             .db
             .write(move |tx| {
                 store.publish_and_insert(tx, incoming, first, &facts)?;
-                if let Some(trigger) = facts.trigger {
+                if let Some(trigger) = facts.trigger.filter(|_| facts.kind.medium() == Medium::Jpeg) {
                     mark_captured(tx, trigger, Some(clock::signed_ms(Instant::now(), edge)))?;
                 }
                 crash::point("before commit");
@@ -220,6 +240,9 @@ impl Store {
             ":height": facts.height,
             ":bytes": i64::try_from(facts.bytes).unwrap_or(i64::MAX),
             ":sha256": facts.sha256,
+            ":kind": facts.kind.as_str(),
+            ":note": facts.note,
+            ":duration_ms": facts.duration_ms.and_then(|ms| i64::try_from(ms).ok()),
         })?;
         let image = tx.last_insert_rowid();
         for (target, state) in self.targets.iter() {
@@ -299,9 +322,14 @@ pub(super) fn list_sql(query: &ImageQuery) -> String {
         Some(_) => "exists (select 1 from uploads where image_id = images.id and uploads.state = :state) and",
         None => ":state is null and",
     };
+    let of_medium = match query.medium {
+        None => "",
+        Some(Medium::Jpeg) => "kind <> 'clip' and",
+        Some(Medium::Mp4) => "kind = 'clip' and",
+    };
     format!(
         "select {COLUMNS} from images
-         where {of_camera} {in_state} state = 'present'
+         where {of_camera} {in_state} {of_medium} state = 'present'
            and (taken_at, id) < (:before_ms, :before_id) and taken_at >= :from and taken_at < :to
          order by taken_at desc, id desc limit :limit"
     )
@@ -364,6 +392,9 @@ pub(super) fn image(row: &Row<'_>) -> rusqlite::Result<(i64, Image)> {
         height: row.get("height")?,
         bytes: u64::try_from(row.get::<_, i64>("bytes")?).unwrap_or(0),
         sha256: row.get("sha256")?,
+        kind: parsed("kind", ImageKind::parse(&row.get::<_, String>("kind")?))?,
+        note: row.get("note")?,
+        duration_ms: row.get::<_, Option<i64>>("duration_ms")?.and_then(|ms| u64::try_from(ms).ok()),
         protected: row.get("protected")?,
         uploads: Vec::new(),
     };

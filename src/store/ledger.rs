@@ -34,9 +34,11 @@ pub struct LedgerEntry {
     pub outcome: Option<Outcome>,
     /// Why there is no picture, for people.
     pub reason: Option<String>,
+    /// What was wished beside the picture and could not be had, and why, for people.
+    pub remark: Option<String>,
     /// From the edge to the first durable picture, in milliseconds.
     pub latency_ms: Option<i64>,
-    /// Its pictures, oldest first.
+    /// Its pictures and clips, in the order in which they were stored.
     pub images: Vec<Image>,
 }
 
@@ -67,7 +69,7 @@ const FINISH_SQL: &str = "
 
 /// Both lists and single pages; `:camera` null means all, and so on.
 pub(super) const LIST_SQL: &str = "
-    select id, camera, cause, edge_at, outcome, reason, latency_ms
+    select id, camera, cause, edge_at, outcome, reason, remark, latency_ms
     from triggers
     where (edge_at, id) < (:before_ms, :before_id)
       and edge_at >= :from
@@ -77,7 +79,7 @@ pub(super) const LIST_SQL: &str = "
     limit :limit";
 
 pub(super) const LIST_OF_CAMERA_SQL: &str = "
-    select id, camera, cause, edge_at, outcome, reason, latency_ms
+    select id, camera, cause, edge_at, outcome, reason, remark, latency_ms
     from triggers
     where camera = :camera
       and (edge_at, id) < (:before_ms, :before_id)
@@ -106,6 +108,19 @@ impl Store {
                 tx.prepare_cached(FINISH_SQL)?.execute(named_params! {
                     ":id": id.0, ":outcome": Outcome::Failed.as_str(), ":reason": reason,
                 })?;
+                Ok(())
+            })
+            .await
+    }
+
+    /// Writes down what was wished beside the picture and could not be had; the outcome stays as it is.
+    pub async fn remark_trigger(&self, id: TriggerId, remark: &str) -> Result<(), StoreError> {
+        const REMARK_SQL: &str = "
+            update triggers set remark = coalesce(remark || '; ', '') || :remark where id = :id";
+        let remark = remark.to_owned();
+        self.db
+            .write(move |tx| {
+                tx.prepare_cached(REMARK_SQL)?.execute(named_params! {":id": id.0, ":remark": remark})?;
                 Ok(())
             })
             .await
@@ -146,7 +161,7 @@ impl Store {
     /// One entry.
     pub async fn ledger_entry(&self, id: TriggerId) -> Result<Option<LedgerEntry>, StoreError> {
         const ENTRY_SQL: &str = "
-            select id, camera, cause, edge_at, outcome, reason, latency_ms
+            select id, camera, cause, edge_at, outcome, reason, remark, latency_ms
             from triggers where id = :id";
         self.db
             .read(move |c| {
@@ -238,6 +253,7 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<LedgerEntry> {
         edge_at: UnixMs(row.get("edge_at")?),
         outcome: outcome.map(|text| parsed("outcome", Outcome::parse(&text))).transpose()?,
         reason: row.get("reason")?,
+        remark: row.get("remark")?,
         latency_ms: row.get("latency_ms")?,
         images: Vec::new(),
     })

@@ -10,7 +10,8 @@ use super::StoreError;
 const APPLICATION_ID: i32 = 0x4341_4d51;
 
 /// In order; a shipped one is never edited.
-const MIGRATIONS: &[&str] = &[include_str!("../../migrations/0001_initial.sql")];
+const MIGRATIONS: &[&str] =
+    &[include_str!("../../migrations/0001_initial.sql"), include_str!("../../migrations/0002_clips.sql")];
 
 /// Refuses a file that another program made or a newer version of this one, before anything is written to it.
 pub(super) fn check_identity(connection: &Connection, path: &Path) -> Result<(), StoreError> {
@@ -86,5 +87,27 @@ mod tests {
             let version: i32 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
             assert_eq!(usize::try_from(version).unwrap(), MIGRATIONS.len());
         }
+    }
+
+    #[test]
+    fn a_database_of_the_first_version_keeps_its_pictures_which_are_all_of_the_instant() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.db");
+        let first = Connection::open(&path).unwrap();
+        first.execute_batch(MIGRATIONS[0]).unwrap();
+        first
+            .execute_batch(&format!(
+                "pragma application_id = {APPLICATION_ID}; pragma user_version = 1;
+                 insert into images (uid, camera, file_name, path, cause, taken_at, width, height, bytes, sha256)
+                 values (randomblob(16), 'r1', 'a.jpg', 'a.jpg', 'gpio', 1, 1, 1, 1, randomblob(32));"
+            ))
+            .unwrap();
+        let row: (String, Option<String>, Option<i64>) = open(&path)
+            .unwrap()
+            .query_row("select kind, note, duration_ms from images", [], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            })
+            .unwrap();
+        assert_eq!(row, ("instant".to_owned(), None, None));
     }
 }

@@ -226,7 +226,7 @@ impl World {
     async fn record(&mut self, index: usize) {
         let model = &mut self.triggers[index];
         let new = picture(&model.trigger, model.row, ImageId::random(), 0);
-        let bytes = new.jpeg.len() as u64;
+        let bytes = new.file.len() as u64;
         let image = self.store.record(new).await.unwrap();
         model.outcome = Some(Outcome::Captured);
         let mut expected = FileName::new(model.trigger.camera.clone(), model.trigger.edge_at.epoch_s(), 1);

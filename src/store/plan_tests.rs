@@ -5,6 +5,7 @@ use rusqlite::{Connection, StatementStatus};
 use super::testing::{OWED, Place, T0, camera};
 use super::*;
 use super::{images, ledger, queue, stats};
+use crate::model::Medium;
 
 /// Enough that a scan shows.
 const ROWS: i64 = 20_000;
@@ -53,6 +54,10 @@ fn statements() -> Vec<(&'static str, String)> {
     vec![
         ("all pictures", images::list_sql(&query(None))),
         ("pictures of a camera", images::list_sql(&query(Some("r1")))),
+        (
+            "pictures of a camera without clips",
+            images::list_sql(&ImageQuery { medium: Some(Medium::Jpeg), ..query(Some("r1")) }),
+        ),
         ("ledger", ledger::LIST_SQL.to_owned()),
         ("ledger of a camera", ledger::LIST_OF_CAMERA_SQL.to_owned()),
         ("claim", queue::claim_sql()),

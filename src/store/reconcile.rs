@@ -1,7 +1,7 @@
 //! Start-up repair: after a crash, the folder and the database agree again.
 //!
-//! * A complete picture without a row is adopted, with its own identity, time and trigger as written inside it.
-//! * A file that is no complete picture goes to the quarantine folder.
+//! * A complete picture or clip without a row is adopted, with its own identity, time and trigger as written inside it.
+//! * A file that is neither goes to the quarantine folder.
 //! * A row without its file is marked missing, and what was owed of it is lost, loudly; when the file is back, it is
 //!   owed again.
 //! * A deletion that had begun is finished.
@@ -23,10 +23,10 @@ use super::images::{Facts, name_is_known};
 use super::ledger::{mark_captured, trigger_of_orphan};
 use super::{Store, StoreError};
 use crate::chain::chain;
-use crate::media::{self, exif};
-use crate::model::{Cause, FileName, ImageId, UnixMs};
+use crate::media::{exif, jpeg, mp4};
+use crate::model::{Cause, FileName, ImageId, ImageKind, Medium, UnixMs};
 
-/// A picture is never larger than this; a larger file is not ours.
+/// Neither a picture nor a clip is ever larger than this; a larger file is not ours.
 const FILE_MAX: u64 = 64 << 20;
 
 /// Why a trigger that was open at the end of the last run has no picture.
@@ -134,7 +134,7 @@ impl Store {
         let adopted = self
             .db
             .write(move |tx| {
-                let Some(mut found) = read_picture(&path, None) else {
+                let Some(mut found) = read_file(&path, None) else {
                     quarantine(&store.files, &path);
                     return Ok(false);
                 };
@@ -146,9 +146,7 @@ impl Store {
                 let incoming = Files::adopt_incoming(path);
                 store.publish_and_insert(tx, incoming, found.name.clone(), &found.facts)?;
                 crash::point("adopted");
-                if let Some(trigger) = found.facts.trigger {
-                    mark_captured(tx, trigger, None)?;
-                }
+                found.mark_captured(tx)?;
                 Ok(true)
             })
             .await?;
@@ -176,7 +174,7 @@ impl Store {
                         continue;
                     }
                     let name = path.file_name().and_then(|name| name.to_str()).and_then(FileName::parse);
-                    let found = name.and_then(|name| read_picture(&path, Some(name)));
+                    let found = name.and_then(|name| read_file(&path, Some(name)));
                     let Some(mut found) = found else {
                         quarantined += usize::from(quarantine(&store.files, &path));
                         continue;
@@ -189,9 +187,7 @@ impl Store {
                     found.facts.trigger = trigger_of_orphan(tx, found.name.camera(), found.edge_at)?;
                     store.insert(tx, &found.name, &relative, &found.facts)?;
                     crash::point("adopted");
-                    if let Some(trigger) = found.facts.trigger {
-                        mark_captured(tx, trigger, None)?;
-                    }
+                    found.mark_captured(tx)?;
                     info!(file = %relative.display(), "adopted a picture that had no row");
                     adopted += 1;
                 }
@@ -303,50 +299,90 @@ fn is_known(tx: &rusqlite::Transaction<'_>, found: &Found) -> Result<bool, Store
         .exists(named_params! {":uid": found.facts.id.as_bytes()})?)
 }
 
-/// Reads a file that may be a picture of ours: whole, by its markers, and with its facts inside, or with a name of
-/// ours that tells camera and time. Facts that contradict the name (a copied or forged file) do not count.
-fn read_picture(path: &Path, name: Option<FileName>) -> Option<Found> {
+impl Found {
+    /// Ends its trigger, if it is a picture: a clip alone is not what was asked for.
+    fn mark_captured(&self, tx: &rusqlite::Transaction<'_>) -> Result<(), StoreError> {
+        match self.facts.trigger.filter(|_| self.facts.kind.medium() == Medium::Jpeg) {
+            Some(trigger) => mark_captured(tx, trigger, None),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What a whole file is, by its own bytes.
+struct Whole {
+    medium: Medium,
+    size: (u32, u32),
+    duration_ms: Option<u64>,
+    written: Option<exif::Facts>,
+}
+
+impl Whole {
+    fn of(bytes: &[u8]) -> Option<Self> {
+        if let Ok(size) = jpeg::inspect(bytes) {
+            return Some(Self { medium: Medium::Jpeg, size, duration_ms: None, written: exif::read(bytes) });
+        }
+        let inside = mp4::inspect(bytes).ok()?;
+        let (size, duration_ms) = ((inside.width, inside.height), Some(inside.duration_ms));
+        Some(Self { medium: Medium::Mp4, size, duration_ms, written: mp4::facts(bytes) })
+    }
+}
+
+/// Reads a file that may be a picture or clip of ours: whole, by its markers or boxes, and with its facts inside, or
+/// with a name of ours that tells camera, time and medium. Facts that contradict the name (a copied or forged file) do
+/// not count.
+fn read_file(path: &Path, name: Option<FileName>) -> Option<Found> {
     // A link is not followed: it could lead anywhere.
     let meta = fs::symlink_metadata(path).ok()?;
     if !meta.is_file() || meta.len() > FILE_MAX {
         return None;
     }
     let bytes = fs::read(path).ok()?;
-    let (width, height) = media::jpeg::inspect(&bytes).ok()?;
-    let written = exif::read(&bytes).filter(|written| {
-        let of_exif = FileName::new(written.camera.clone(), written.edge_at.epoch_s(), 1);
+    let whole = Whole::of(&bytes)?;
+    let first_of = |written: &exif::Facts| {
+        FileName::new(written.camera.clone(), written.edge_at.epoch_s(), 1).of(whole.medium)
+    };
+    let written = whole.written.as_ref().filter(|written| {
+        let inside = first_of(written);
         name.as_ref()
-            .is_none_or(|name| (name.camera(), name.epoch_s()) == (of_exif.camera(), of_exif.epoch_s()))
+            .is_none_or(|name| (name.camera(), name.epoch_s()) == (inside.camera(), inside.epoch_s()))
     });
-    let name = match (&written, name) {
+    let name = match (written, name) {
+        (_, Some(name)) if name.medium() != whole.medium => return None,
         (_, Some(name)) => name,
-        (Some(written), None) => FileName::new(written.camera.clone(), written.edge_at.epoch_s(), 1),
+        (Some(written), None) => first_of(written),
         (None, None) => return None,
     };
     let by_name = UnixMs(i64::try_from(name.epoch_s()).ok()?.saturating_mul(1000));
     // A time that no name can hold is as good as none.
     let edge_at = written
-        .as_ref()
         .map(|written| written.edge_at)
         .filter(|at| at.0 >= 0 && at.epoch_s() == name.epoch_s())
         .unwrap_or(by_name);
     let frame_offset_ms = written
-        .as_ref()
         .and_then(|written| written.frame_offset_ms)
         .filter(|offset| offset.unsigned_abs() <= OFFSET_MAX_MS);
+    let plain = match whole.medium {
+        Medium::Jpeg => ImageKind::Instant,
+        Medium::Mp4 => ImageKind::Clip,
+    };
+    let kind = written.map(|written| written.kind).filter(|kind| kind.medium() == whole.medium);
     Some(Found {
         name,
         edge_at,
         facts: Facts {
-            id: written.as_ref().map_or_else(ImageId::random, |written| written.id),
+            id: written.map_or_else(ImageId::random, |written| written.id),
             trigger: None,
-            cause: written.as_ref().map_or(Cause::Recovered, |written| written.cause),
+            cause: written.map_or(Cause::Recovered, |written| written.cause),
             taken_at: edge_at.plus_ms(frame_offset_ms.unwrap_or(0)),
             frame_offset_ms,
-            width,
-            height,
+            width: whole.size.0,
+            height: whole.size.1,
             bytes: bytes.len() as u64,
             sha256: Sha256::digest(&bytes).into(),
+            kind: kind.unwrap_or(plain),
+            note: written.and_then(|written| written.note.clone()),
+            duration_ms: whole.duration_ms,
         },
     })
 }

@@ -5,9 +5,11 @@ use std::os::unix::fs::symlink;
 
 use proptest::prelude::*;
 
-use super::testing::{OWED, Place, SKIPPED, T0, assert_in_order, camera, jpeg_of, picture, take, trigger};
+use super::testing::{
+    OWED, Place, SKIPPED, T0, assert_in_order, camera, clip, jpeg_of, mp4_of, picture, take, trigger,
+};
 use super::*;
-use crate::model::{Cause, FileName, ImageId, Outcome, Trigger, UnixMs, UploadState};
+use crate::model::{Cause, FileName, ImageId, ImageKind, Outcome, Trigger, UnixMs, UploadState};
 
 fn id(n: u8) -> ImageId {
     ImageId::from_bytes([n; 16])
@@ -74,6 +76,29 @@ async fn whole_left_over_files_are_adopted_and_torn_or_foreign_ones_set_aside() 
     assert_eq!(done, Reconciled { adopted: 1, quarantined: 3, ..Reconciled::default() });
     assert_eq!(all(&store).await[0].id, id(1));
     assert_eq!(place.hidden(".quarantine").len(), 3);
+    assert_in_order(&place);
+}
+
+#[tokio::test]
+async fn a_whole_left_over_clip_is_adopted_and_a_torn_one_set_aside() {
+    let place = Place::new();
+    let store = place.open();
+    let edge = trigger("r1", T0);
+    let row = store.begin_trigger(&edge).await.unwrap();
+    let whole = mp4_of(&edge, id(1), -3000);
+    put(&place, ".incoming/a.part", &whole);
+    put(&place, ".incoming/b.part", &whole[..whole.len() - 1]);
+    put(&place, "2027-01-15/r1_1800000001.mp4", &whole[..whole.len() / 2]);
+    // A clip that says it is a picture, and the other way round.
+    put(&place, "2027-01-15/r1_1800000002.jpg", &mp4_of(&edge, id(2), 0));
+    put(&place, "2027-01-15/r1_1800000002.mp4", &jpeg_of(&edge, id(3), 0));
+    let done = store.reconcile().await.unwrap();
+    assert_eq!(done, Reconciled { adopted: 1, quarantined: 4, interrupted: 1, ..Reconciled::default() });
+    let entry = store.ledger_entry(row).await.unwrap().unwrap();
+    assert_eq!(entry.outcome, Some(Outcome::Failed), "a clip alone is not the picture that was asked for");
+    let clip = &entry.images[0];
+    assert_eq!((clip.id, clip.filename.to_string().as_str()), (id(1), "r1_1800000000.mp4"));
+    assert_eq!((clip.kind, clip.taken_at, clip.duration_ms), (ImageKind::Clip, UnixMs(T0 - 3000), Some(80)));
     assert_in_order(&place);
 }
 
@@ -235,10 +260,12 @@ async fn a_fresh_database_is_rebuilt_from_the_folder_alone() {
         let edge = trigger(key, T0 + ms);
         let row = store.begin_trigger(&edge).await.unwrap();
         store.record(picture(&edge, row, ImageId::random(), 3)).await.unwrap();
+        store.record(clip(&edge, row, ImageId::random(), -3000)).await.unwrap();
     }
     let facts = |image: Image| {
-        let offset = image.frame_offset_ms;
-        (image.id, image.filename, image.path, image.taken_at, offset, image.bytes, image.sha256, image.width)
+        let shown = (image.taken_at, image.frame_offset_ms, image.duration_ms, image.width);
+        let said = (image.kind, image.note);
+        (image.id, image.filename, image.path, shown, said, image.bytes, image.sha256)
     };
     let before: Vec<_> = all(&store).await.into_iter().map(facts).collect();
     drop(store);
@@ -246,7 +273,7 @@ async fn a_fresh_database_is_rebuilt_from_the_folder_alone() {
         let _ = fs::remove_file(place.database().with_extension(suffix));
     }
     let store = place.open();
-    assert_eq!(store.reconcile().await.unwrap(), Reconciled { adopted: 4, ..Reconciled::default() });
+    assert_eq!(store.reconcile().await.unwrap(), Reconciled { adopted: 8, ..Reconciled::default() });
     let images = all(&store).await;
     assert!(images.iter().all(|image| image.uploads[0].state == UploadState::Pending));
     assert_eq!(images.into_iter().map(facts).collect::<Vec<_>>(), before);
@@ -291,12 +318,14 @@ proptest! {
         damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
         cut in prop::option::of(any::<prop::sample::Index>()),
         is_named: bool,
+        is_clip: bool,
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
             let place = Place::new();
             let store = place.open();
-            let mut bytes = jpeg_of(&trigger("r1", T0), id(1), 0);
+            let edge = trigger("r1", T0);
+            let mut bytes = if is_clip { mp4_of(&edge, id(1), 0) } else { jpeg_of(&edge, id(1), 0) };
             for (at, value) in damage {
                 let at = at.index(bytes.len());
                 bytes[at] = value;
@@ -304,7 +333,8 @@ proptest! {
             if let Some(cut) = cut {
                 bytes.truncate(cut.index(bytes.len()));
             }
-            put(&place, if is_named { "2027-01-15/r1_1800000000.jpg" } else { ".incoming/a.part" }, &bytes);
+            let name = if is_clip { "2027-01-15/r1_1800000000.mp4" } else { "2027-01-15/r1_1800000000.jpg" };
+            put(&place, if is_named { name } else { ".incoming/a.part" }, &bytes);
             let done = store.reconcile().await.unwrap();
             assert_eq!(done.adopted + done.quarantined, 1, "{done:?}");
             assert_eq!(place.pictures().len() + place.hidden(".quarantine").len(), 1);

@@ -9,8 +9,9 @@ use tempfile::TempDir;
 
 use super::{Image, NewImage, Store, TriggerId};
 use crate::media::frame::Frame;
-use crate::media::{exif, jpeg};
-use crate::model::{CameraKey, Cause, ImageId, TargetKind, Trigger, UnixMs, UploadState};
+use crate::media::gop::{AccessUnit, Codec, Stretch};
+use crate::media::{exif, jpeg, mp4};
+use crate::model::{CameraKey, Cause, ImageId, ImageKind, TargetKind, Trigger, UnixMs, UploadState};
 
 /// 2027-01-15T08:00:00Z: later than this version, for retention's sake.
 pub(crate) const T0: i64 = 1_800_000_000_000;
@@ -101,16 +102,21 @@ pub(crate) fn jpeg_of(trigger: &Trigger, id: ImageId, frame_offset_ms: i64) -> V
         v: vec![128; 64],
         is_full_range: true,
     };
-    let facts = exif::Facts {
+    jpeg::encode(&frame, &facts_of(trigger, id, frame_offset_ms)).unwrap()
+}
+
+fn facts_of(trigger: &Trigger, id: ImageId, frame_offset_ms: i64) -> exif::Facts {
+    exif::Facts {
         id,
         camera: trigger.camera.clone(),
         label: "Entry".to_owned(),
         cause: trigger.cause,
         edge_at: trigger.edge_at,
         frame_offset_ms: Some(frame_offset_ms),
+        kind: ImageKind::Instant,
+        note: None,
         utc_offset_s: 0,
-    };
-    jpeg::encode(&frame, &facts).unwrap()
+    }
 }
 
 /// A picture that answers `trigger`.
@@ -125,8 +131,54 @@ pub(crate) fn picture(trigger: &Trigger, row: TriggerId, id: ImageId, frame_offs
         frame_offset_ms: Some(frame_offset_ms),
         width: 16,
         height: 16,
-        jpeg: jpeg_of(trigger, id, frame_offset_ms),
+        kind: ImageKind::Instant,
+        note: None,
+        duration_ms: None,
+        file: jpeg_of(trigger, id, frame_offset_ms),
     }
+}
+
+/// A small clip that carries the facts of `trigger`.
+pub(crate) fn mp4_of(trigger: &Trigger, id: ImageId, frame_offset_ms: i64) -> Vec<u8> {
+    let facts = exif::Facts {
+        kind: ImageKind::Clip,
+        note: Some("shortened".to_owned()),
+        ..facts_of(trigger, id, frame_offset_ms)
+    };
+    let poster = [0xff, 0xd8, 7, 0xff, 0xd9];
+    mp4::mux(&stretch(), &exif::block(&facts, &poster), trigger.edge_at.epoch_s()).unwrap().bytes
+}
+
+/// A clip that answers `trigger`.
+pub(crate) fn clip(trigger: &Trigger, row: TriggerId, id: ImageId, frame_offset_ms: i64) -> NewImage {
+    NewImage {
+        kind: ImageKind::Clip,
+        note: Some("shortened".to_owned()),
+        duration_ms: Some(80),
+        file: mp4_of(trigger, id, frame_offset_ms),
+        ..picture(trigger, row, id, frame_offset_ms)
+    }
+}
+
+/// Two frames: what x264 writes for 16×16 pixels, and a follower that no decoder would like.
+fn stretch() -> Stretch {
+    let sps = [
+        0x67, 0x42, 0xc0, 0x0a, 0xd9, 0x1e, 0xc0, 0x44, 0x00, 0x00, 0x03, 0x00, 0x04, 0x00, 0x00, 0x03, 0x00,
+        0xc8, 0x3c, 0x48, 0x99, 0x20,
+    ];
+    let (pps, picture) =
+        ([0x68, 0xcb, 0x83, 0xcb, 0x20], [0x65, 0x88, 0x84, 0x0a, 0xf2, 0x62, 0x80, 0x01, 0x7c]);
+    let start = [0, 0, 0, 1];
+    let idr = [&start[..], &sps, &start, &pps, &start, &picture].concat();
+    let follower = [&start[..], &[0x41, 0x9a, 0x02]].concat();
+    let units = [(0, idr), (40_000_000, follower)].map(|(rtp_ns, data)| AccessUnit {
+        rtp_ns,
+        instant: Instant::now(),
+        data: data.into(),
+        is_idr: rtp_ns == 0,
+        is_disposable: false,
+    });
+    Stretch { codec: Codec::H264, units: units.to_vec() }
 }
 
 /// A trigger and its picture, recorded.

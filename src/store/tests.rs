@@ -5,9 +5,9 @@ use std::fs;
 
 use proptest::prelude::*;
 
-use super::testing::{OWED, Place, T0, assert_in_order, camera, picture, take, trigger};
+use super::testing::{OWED, Place, T0, assert_in_order, camera, clip, picture, take, trigger};
 use super::*;
-use crate::model::{FileName, ImageId, Outcome, UnixMs, UploadState};
+use crate::model::{FileName, ImageId, Medium, Outcome, UnixMs, UploadState};
 
 const SECOND: i64 = 1000;
 
@@ -34,7 +34,7 @@ async fn a_recorded_picture_has_its_file_its_row_its_upload_and_its_trigger_ends
     let trigger = trigger("r1", T0 + 250);
     let row = store.begin_trigger(&trigger).await.unwrap();
     let new = picture(&trigger, row, ImageId::random(), -12);
-    let (id, jpeg) = (new.id, new.jpeg.clone());
+    let (id, jpeg) = (new.id, new.file.clone());
     let mut due = store.watch_due();
     due.mark_unchanged();
 
@@ -314,4 +314,45 @@ proptest! {
             assert!(expected.is_subset(&names), "one was not shown");
         });
     }
+}
+
+#[tokio::test]
+async fn a_clip_has_its_pictures_name_and_neither_its_latency_nor_its_outcome() {
+    let place = Place::new();
+    let store = place.open();
+    let edge = trigger("r1", T0);
+    let row = store.begin_trigger(&edge).await.unwrap();
+    let first = store.record(clip(&edge, row, ImageId::random(), -3000)).await.unwrap();
+    assert_eq!(first.filename.to_string(), "r1_1800000000.mp4");
+    let entry = store.ledger_entry(row).await.unwrap().unwrap();
+    assert_eq!((entry.outcome, entry.latency_ms, entry.images.len()), (None, None, 1));
+    let picture = store.record(picture(&edge, row, ImageId::random(), 0)).await.unwrap();
+    assert_eq!(picture.filename.to_string(), "r1_1800000000.jpg");
+    let entry = store.ledger_entry(row).await.unwrap().unwrap();
+    assert_eq!((entry.outcome, entry.latency_ms.is_some()), (Some(Outcome::Captured), true));
+    let second = store.record(clip(&edge, row, ImageId::random(), -3000)).await.unwrap();
+    assert_eq!(second.filename.to_string(), "r1_1800000000_2.mp4");
+    let listed = async |medium| {
+        let query = ImageQuery { camera: Some(camera("r1")), medium, limit: 9, ..ImageQuery::default() };
+        store.images(query).await.unwrap().items.len()
+    };
+    assert_eq!(
+        (listed(None).await, listed(Some(Medium::Jpeg)).await, listed(Some(Medium::Mp4)).await),
+        (3, 1, 2)
+    );
+    assert_in_order(&place);
+}
+
+#[tokio::test]
+async fn what_could_not_be_had_is_remarked_and_the_outcome_stays() {
+    let place = Place::new();
+    let store = place.open();
+    let edge = trigger("r1", T0);
+    let row = store.begin_trigger(&edge).await.unwrap();
+    store.record(picture(&edge, row, ImageId::random(), 0)).await.unwrap();
+    store.remark_trigger(row, "no clip: the disk is full").await.unwrap();
+    store.remark_trigger(row, "no best picture: it was dark").await.unwrap();
+    let entry = store.ledger_entry(row).await.unwrap().unwrap();
+    assert_eq!((entry.outcome, entry.reason), (Some(Outcome::Captured), None));
+    assert_eq!(entry.remark.unwrap(), "no clip: the disk is full; no best picture: it was dark");
 }

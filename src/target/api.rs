@@ -95,9 +95,10 @@ impl Api {
     fn body(&self, upload: &DueUpload, boundary: &str, picture: &[u8]) -> Vec<u8> {
         let head = format!(
             "--{boundary}\r\nContent-Disposition: form-data; name=\"{}\"; filename=\"{}\"\r\nContent-Type: \
-             image/jpeg\r\n\r\n",
+             {}\r\n\r\n",
             escaped(&self.config.field_name),
             upload.filename,
+            upload.filename.medium().media_type(),
         );
         let tail = format!("\r\n--{boundary}--\r\n");
         [head.as_bytes(), picture, tail.as_bytes()].concat()

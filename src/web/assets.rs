@@ -112,10 +112,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_assets_of_the_pages_together_stay_under_60_kb() {
+    fn all_assets_of_the_pages_together_stay_under_64_kb() {
         let total: usize =
             [&INDEX, &LOGIN, &APP_JS, &LOGIN_JS, &CSS, &ICON].iter().map(|a| a.bytes.len()).sum();
-        assert!(total < 60_000, "{total}");
+        assert!(total < 64_000, "{total}");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Sending a picture: opened below the picture directory and nowhere else, whole or in part.
+//! Sending a picture or clip: opened below the picture directory and nowhere else, whole or in part.
 
 use std::fs::File;
 use std::io;
@@ -15,15 +15,20 @@ use rustix::io::Errno;
 
 use super::error::ApiError;
 use super::query::no_image;
+use crate::model::Medium;
 
-/// Bytes read at a time; a picture is one to four of them.
+/// Bytes read at a time; a picture is one to four of them, a clip some dozens.
 const CHUNK: u64 = 256 * 1024;
 
-/// Pictures never change: a browser may keep them for a day, for itself alone.
+/// Files never change: a browser may keep them for a day, for itself alone.
 const CACHE: &str = "private, max-age=86400, immutable";
 
 /// A picture must not become a page, whatever bytes are in it.
 const CSP: &str = "default-src 'none'; style-src 'unsafe-inline'; sandbox";
+
+/// Nor must a clip. One that is opened by itself is played by a page that the browser makes around it, which has no right
+/// to load it from within a sandbox.
+const CSP_OF_CLIP: &str = "default-src 'none'; media-src 'self'; style-src 'unsafe-inline'";
 
 /// Opens a regular file below `root`; neither a symbolic link nor `..` leads anywhere. Blocking.
 pub(super) fn open_beneath(root: &Path, relative: &Path) -> io::Result<File> {
@@ -102,8 +107,8 @@ pub(super) fn is_known(request: &HttpRequest, etag: &str) -> bool {
     known.split(',').map(str::trim).any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
 }
 
-/// The headers of every answer with a picture.
-pub(super) fn picture(status: StatusCode, etag: &str) -> HttpResponseBuilder {
+/// The headers of every answer with a file.
+pub(super) fn headed(status: StatusCode, etag: &str) -> HttpResponseBuilder {
     let mut answer = HttpResponse::build(status);
     answer
         .insert_header((header::ETAG, etag))
@@ -113,7 +118,13 @@ pub(super) fn picture(status: StatusCode, etag: &str) -> HttpResponseBuilder {
 }
 
 /// Answers with a file of `length` bytes, or the part that was asked for.
-pub(super) fn send(request: &HttpRequest, file: File, length: u64, etag: &str) -> HttpResponse {
+pub(super) fn send(
+    request: &HttpRequest,
+    file: File,
+    length: u64,
+    etag: &str,
+    medium: Medium,
+) -> HttpResponse {
     let text = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
     // A range of another version is of no use (RFC 9110 section 13.1.5).
     let is_same_version = text(header::IF_RANGE).is_none_or(|tag| tag == etag);
@@ -122,13 +133,16 @@ pub(super) fn send(request: &HttpRequest, file: File, length: u64, etag: &str) -
         Part::Whole => (StatusCode::OK, 0, length),
         Part::Range(start, count) => (StatusCode::PARTIAL_CONTENT, start, count),
         Part::Unsatisfiable => {
-            return picture(StatusCode::RANGE_NOT_SATISFIABLE, etag)
+            return headed(StatusCode::RANGE_NOT_SATISFIABLE, etag)
                 .insert_header((header::CONTENT_RANGE, format!("bytes */{length}")))
                 .finish();
         }
     };
-    let mut answer = picture(status, etag);
-    answer.insert_header((header::ACCEPT_RANGES, "bytes")).content_type("image/jpeg");
+    let mut answer = headed(status, etag);
+    answer.insert_header((header::ACCEPT_RANGES, "bytes")).content_type(medium.media_type());
+    if medium == Medium::Mp4 {
+        answer.insert_header((header::CONTENT_SECURITY_POLICY, CSP_OF_CLIP));
+    }
     if status == StatusCode::PARTIAL_CONTENT {
         let range = format!("bytes {start}-{}/{length}", start + count - 1);
         answer.insert_header((header::CONTENT_RANGE, range));

@@ -24,7 +24,7 @@ pub(super) const CSRF_HEADER: &str = "x-csrf-token";
 
 /// Nothing from elsewhere, nothing inline, no frame around it.
 const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; \
-                   connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+                   media-src 'self'; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
 /// On every answer; a handler that set one itself keeps it.
 const HEADERS: &[(&str, &str)] = &[

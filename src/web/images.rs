@@ -1,4 +1,4 @@
-//! Pictures and the ledger: lists, files, and what can be done with a picture.
+//! Pictures, clips and the ledger: lists, files, and what can be done with them.
 
 use std::io::Read;
 
@@ -13,12 +13,12 @@ use super::files;
 use super::guard::peer;
 use super::query::{Query, filename_of, no_image};
 use super::{State, json as shape};
-use crate::media::{exif, jpeg};
-use crate::model::{Outcome, UploadState, hex};
+use crate::media::{exif, jpeg, mp4};
+use crate::model::{Medium, Outcome, UploadState, hex};
 use crate::status::Event;
 use crate::store::{Deletion, Image, ImageQuery, LedgerQuery};
 
-/// The thumbnail lies in the first segment of a picture, which is at most 64 KiB long.
+/// The thumbnail lies in the first segment of a picture, or the second box of a clip, which is at most 64 KiB long.
 const HEAD: u64 = 68 * 1024;
 
 #[derive(Deserialize)]
@@ -27,12 +27,13 @@ pub(super) struct Protect {
 }
 
 pub(super) async fn list(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
-    let query = Query::of(&request, &["camera", "from", "to", "state", "limit", "cursor"])?;
+    let query = Query::of(&request, &["camera", "from", "to", "state", "media_type", "limit", "cursor"])?;
     let query = ImageQuery {
         camera: query.camera()?,
         from: query.instant("from")?,
         to: query.instant("to")?,
         state: query.parsed("state", "pending, delivered, dead, skipped or lost", UploadState::parse)?,
+        medium: query.parsed("media_type", "image/jpeg or video/mp4", Medium::parse)?,
         limit: query.limit()?,
         cursor: query.cursor()?,
     };
@@ -61,18 +62,18 @@ pub(super) async fn events(request: HttpRequest, state: web::Data<State>) -> Res
     })))
 }
 
-/// The JPEG, whole or in part; with `?thumb=1` a small one.
+/// The picture or clip, whole or in part; with `?thumb=1` a small picture.
 pub(super) async fn file(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
     let name = filename_of(&request)?;
     let wants_thumbnail = Query::of(&request, &["thumb"])?.flag("thumb")?;
     let image = state.store.image(&name).await?.ok_or_else(no_image)?;
     let etag = format!("\"{}{}\"", hex(&image.sha256), if wants_thumbnail { "-thumb" } else { "" });
     if files::is_known(&request, &etag) {
-        return Ok(files::picture(StatusCode::NOT_MODIFIED, &etag).finish());
+        return Ok(files::headed(StatusCode::NOT_MODIFIED, &etag).finish());
     }
     if wants_thumbnail {
         let thumbnail = thumbnail(&state, &image).await?;
-        return Ok(files::picture(StatusCode::OK, &etag).content_type("image/jpeg").body(thumbnail));
+        return Ok(files::headed(StatusCode::OK, &etag).content_type("image/jpeg").body(thumbnail));
     }
     let (root, path) = (state.store.root().to_owned(), image.path.clone());
     let opened = web::block(move || {
@@ -81,22 +82,29 @@ pub(super) async fn file(request: HttpRequest, state: web::Data<State>) -> Resul
         Ok((file, length))
     });
     let (file, length) = flat(opened.await).map_err(|error| files::gone(&error, &name.to_string()))?;
-    Ok(files::send(&request, file, length, &etag))
+    Ok(files::send(&request, file, length, &etag, name.medium()))
 }
 
-/// The thumbnail inside the picture, or one made of it.
+/// The thumbnail inside the file, or one made of the picture.
 async fn thumbnail(state: &State, image: &Image) -> Result<Vec<u8>, ApiError> {
-    let (root, path) = (state.store.root().to_owned(), image.path.clone());
+    let (root, path, medium) = (state.store.root().to_owned(), image.path.clone(), image.filename.medium());
     let read = web::block(move || {
         let mut file = files::open_beneath(&root, &path)?;
         let mut bytes = Vec::new();
         (&mut file).take(HEAD).read_to_end(&mut bytes)?;
-        Ok((exif::thumbnail(&bytes).map(<[u8]>::to_vec), file, bytes))
+        let inside = match medium {
+            Medium::Jpeg => exif::thumbnail(&bytes),
+            Medium::Mp4 => mp4::thumbnail(&bytes),
+        };
+        Ok((inside.map(<[u8]>::to_vec), file, bytes))
     });
     let name = image.filename.to_string();
     let (inside, file, mut bytes) = flat(read.await).map_err(|error| files::gone(&error, &name))?;
     if let Some(thumbnail) = inside {
         return Ok(thumbnail);
+    }
+    if medium == Medium::Mp4 {
+        return Err(no_thumbnail());
     }
     let stopping = || ApiError::unavailable("stopping", "the program is shutting down");
     let _turn = state.thumbnails.acquire().await.map_err(|_| stopping())?;
@@ -107,8 +115,12 @@ async fn thumbnail(state: &State, image: &Image) -> Result<Vec<u8>, ApiError> {
     });
     flat(made.await).map_err(|error| {
         tracing::warn!(%error, file = name, "no thumbnail could be made");
-        ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "no_thumbnail", "no small version of it can be made")
+        no_thumbnail()
     })
+}
+
+fn no_thumbnail() -> ApiError {
+    ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "no_thumbnail", "no small version of it can be made")
 }
 
 fn flat<T>(result: Result<std::io::Result<T>, actix_web::error::BlockingError>) -> std::io::Result<T> {

@@ -25,6 +25,10 @@ pub(super) fn image(image: &Image) -> Value {
     json!({
         "id": image.id,
         "filename": image.filename,
+        "media_type": image.filename.medium().media_type(),
+        "kind": image.kind,
+        "note": image.note,
+        "duration_ms": image.duration_ms,
         "camera": image.camera,
         "taken_at": image.taken_at.rfc3339(),
         "taken_at_ms": image.taken_at.0,
@@ -48,6 +52,7 @@ pub(super) fn event(entry: &LedgerEntry) -> Value {
         "edge_at_ms": entry.edge_at.0,
         "outcome": entry.outcome,
         "reason": entry.reason,
+        "remark": entry.remark,
         "latency_ms": entry.latency_ms,
         "images": entry.images.iter().map(image).collect::<Vec<_>>(),
     })

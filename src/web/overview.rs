@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::error::ApiError;
 use super::{State, json as shape};
 use crate::config::WebAccess;
-use crate::model::{CameraKey, UploadState};
+use crate::model::{CameraKey, Medium, UploadState};
 use crate::store::{CameraTally, ImageQuery, Stats};
 
 /// A database that has not answered by then is not well.
@@ -39,9 +39,10 @@ pub(super) async fn status(state: web::Data<State>) -> Result<HttpResponse, ApiE
     })))
 }
 
-/// From the store, so that it is right after a restart and after a deletion.
+/// The last picture; not a clip. From the store, so that it is right after a restart and after a deletion.
 async fn last_image(state: &State, camera: CameraKey) -> Result<Value, ApiError> {
-    let query = ImageQuery { camera: Some(camera), limit: 1, ..ImageQuery::default() };
+    let medium = Some(Medium::Jpeg);
+    let query = ImageQuery { camera: Some(camera), medium, limit: 1, ..ImageQuery::default() };
     let page = state.store.images(query).await?;
     Ok(page.items.first().map_or(Value::Null, shape::last_image))
 }

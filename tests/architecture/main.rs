@@ -34,7 +34,7 @@ const WORDS: &[(&str, &[&str], &str)] = &[
 
 /// Files that decide and do nothing: no clock, no input or output, no waiting.
 const PURE: &[&str] = &[
-    "model.rs",
+    "model/",
     "backoff.rs",
     "media/",
     "source/freshness.rs",

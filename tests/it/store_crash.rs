@@ -10,7 +10,9 @@ use camera_capture::clock;
 use camera_capture::config::{Config, Env, StorageConfig};
 use camera_capture::media::frame::Frame;
 use camera_capture::media::{exif, jpeg};
-use camera_capture::model::{CameraKey, Cause, FileName, ImageId, TargetKind, Trigger, UnixMs, UploadState};
+use camera_capture::model::{
+    CameraKey, Cause, FileName, ImageId, ImageKind, TargetKind, Trigger, UnixMs, UploadState,
+};
 use camera_capture::retention;
 use camera_capture::store::{Deletion, Image, ImageQuery, NewImage, Settlement, Store, StoreError};
 use rusqlite::Connection;
@@ -44,6 +46,8 @@ fn small_jpeg(trigger: &Trigger, id: ImageId) -> Vec<u8> {
         cause: trigger.cause,
         edge_at: trigger.edge_at,
         frame_offset_ms: Some(0),
+        kind: ImageKind::Instant,
+        note: None,
         utc_offset_s: 0,
     };
     jpeg::encode(&frame, &facts).unwrap()
@@ -69,7 +73,10 @@ async fn take(store: &Store, edge_at: UnixMs, padding: usize) -> Result<Image, S
         frame_offset_ms: Some(0),
         width: 16,
         height: 16,
-        jpeg,
+        kind: ImageKind::Instant,
+        note: None,
+        duration_ms: None,
+        file: jpeg,
     };
     store.record(new).await
 }

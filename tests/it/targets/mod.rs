@@ -8,7 +8,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use camera_capture::config::{Config, Env};
-use camera_capture::model::{CameraKey, Cause, ImageId, TargetKind, Trigger, UnixMs, UploadState};
+use camera_capture::model::{CameraKey, Cause, ImageId, ImageKind, TargetKind, Trigger, UnixMs, UploadState};
 use camera_capture::store::{DueUpload, Image, NewImage, Store};
 use camera_capture::target::{Target, TargetError};
 use sha2::{Digest as _, Sha256};
@@ -51,6 +51,10 @@ impl Rig {
 
     /// Records a picture of some bytes.
     async fn take(&self, second: i64, jpeg: Vec<u8>) -> Image {
+        self.take_kind(second, jpeg, ImageKind::Instant).await
+    }
+
+    async fn take_kind(&self, second: i64, file: Vec<u8>, kind: ImageKind) -> Image {
         let (camera, at) = (CameraKey::parse("r1").unwrap(), std::time::Instant::now());
         let edge_at = UnixMs(T0 + second * 1000);
         let trigger = Trigger { camera: camera.clone(), cause: Cause::Gpio, at, edge_at };
@@ -65,7 +69,10 @@ impl Rig {
             frame_offset_ms: Some(0),
             width: 16,
             height: 16,
-            jpeg,
+            kind,
+            note: None,
+            duration_ms: None,
+            file,
         };
         self.store.record(new).await.unwrap()
     }
@@ -121,6 +128,16 @@ async fn the_request_is_the_one_of_the_contract_to_the_byte() {
     assert_eq!(request.header("authorization"), Some(basic.as_str()));
     assert_eq!(request.header("host"), Some(server.addr.to_string().as_str()));
     assert!(request.header("user-agent").unwrap().starts_with("camera-capture/"));
+}
+
+#[tokio::test]
+async fn a_clip_is_sent_as_what_it_is() {
+    let server = Server::start(|_, _| answer(200, "", "ok")).await;
+    let rig = Rig::new(&server.url());
+    rig.take_kind(0, b"\0\0\0\x08ftyp".to_vec(), ImageKind::Clip).await;
+    rig.target().deliver(&rig.claim().await).await.unwrap();
+    let body = String::from_utf8_lossy(&server.seen()[0].body).into_owned();
+    assert!(body.contains("filename=\"r1_1800000000.mp4\"\r\nContent-Type: video/mp4\r\n\r\n"), "{body}");
 }
 
 #[tokio::test]

@@ -61,6 +61,10 @@ async fn a_picture_is_listed_with_everything_the_contract_names() {
     let expected = json!({
         "id": image.id.to_string(),
         "filename": "r1_1698765432.jpg",
+        "media_type": "image/jpeg",
+        "kind": "instant",
+        "note": null,
+        "duration_ms": null,
         "camera": "r1",
         "taken_at": "2023-10-31T15:17:12.238Z",
         "taken_at_ms": 1_698_765_432_238_i64,
@@ -177,13 +181,65 @@ async fn a_picture_is_served_whole_in_part_and_not_twice() {
 }
 
 #[tokio::test]
+async fn a_clip_is_served_as_video_in_ranges_with_its_poster() {
+    let dashboard = dashboard().await;
+    dashboard.record("r1", AT).await;
+    let poster = b"\xff\xd8poster\xff\xd9";
+    let clip = dashboard.record_clip("r1", AT, poster).await;
+    let browser = dashboard.browser().await;
+    let path = "/api/images/r1_1698765432.mp4";
+    let on_disk = std::fs::read(dashboard.store.path_of(&clip)).unwrap();
+    let whole = browser.get(path).await;
+    assert_eq!((whole.status, whole.header("content-type")), (200, "video/mp4"));
+    assert_eq!((whole.header("accept-ranges"), &whole.body), ("bytes", &on_disk));
+    let policy = whole.header("content-security-policy");
+    assert!(
+        policy.contains("media-src 'self'") && !policy.contains("sandbox"),
+        "it could not be played: {policy}"
+    );
+    let etag = whole.header("etag").to_owned();
+    assert_eq!(browser.get_with(path, &[("if-none-match", &etag)]).await.status, 304);
+    let part = browser.get_with(path, &[("range", "bytes=4-7"), ("if-range", &etag)]).await;
+    assert_eq!((part.status, part.body.as_slice()), (206, &b"ftyp"[..]));
+    assert_eq!(part.header("content-type"), "video/mp4");
+    let thumbnail = browser.get(&format!("{path}?thumb=1")).await;
+    assert_eq!((thumbnail.header("content-type"), thumbnail.body.as_slice()), ("image/jpeg", &poster[..]));
+    assert_ne!(thumbnail.header("etag"), etag);
+
+    let listed = browser.get("/api/images?media_type=video/mp4").await.json()["images"].clone();
+    assert_eq!(listed.as_array().unwrap().len(), 1);
+    let told = ["media_type", "kind", "note", "duration_ms", "frame_offset_ms"].map(|name| &listed[0][name]);
+    assert_eq!(told, [&json!("video/mp4"), &json!("clip"), &json!("shortened"), &json!(80), &json!(-3000)]);
+    let event = browser.get("/api/events").await.json()["events"][0].clone();
+    let kinds: Vec<_> =
+        event["images"].as_array().unwrap().iter().map(|image| image["kind"].clone()).collect();
+    assert_eq!((event["remark"].clone(), kinds), (Value::Null, vec![json!("instant"), json!("clip")]));
+    let status = browser.get("/api/status").await.json();
+    assert_eq!(status["cameras"][0]["last_image"]["filename"], "r1_1698765432.jpg", "a picture, not a clip");
+    assert_eq!(browser.change(Method::DELETE, &format!("{path}?force=true"), "").await.status, 204);
+    assert_eq!(browser.get(path).await.status, 404);
+    assert_eq!(browser.get("/api/images/r1_1698765432.jpg").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_clip_without_a_poster_has_no_small_version_and_says_so() {
+    let dashboard = dashboard().await;
+    dashboard.record("r1", AT).await;
+    dashboard.record_clip("r1", AT, b"").await;
+    let answer = dashboard.browser().await.get("/api/images/r1_1698765432.mp4?thumb=1").await;
+    assert_eq!((answer.status, answer.code().as_str()), (422, "no_thumbnail"));
+}
+
+#[tokio::test]
 async fn no_path_reaches_a_file_that_is_no_picture() {
     let dashboard = dashboard().await;
     let image = dashboard.record("r1", AT).await;
     let linked = dashboard.record("r2", AT).await;
     let secret = dashboard.dir.path().join("secret.txt");
     std::fs::write(&secret, "TOP-SECRET").unwrap();
-    std::fs::write(dashboard.store.root().join("r1_1698765499.jpg"), "TOP-SECRET").unwrap();
+    for name in ["r1_1698765499.jpg", "r1_1698765499.mp4"] {
+        std::fs::write(dashboard.store.root().join(name), "TOP-SECRET").unwrap();
+    }
     let link = dashboard.store.path_of(&linked);
     std::fs::remove_file(&link).unwrap();
     std::os::unix::fs::symlink(&secret, &link).unwrap();
@@ -210,6 +266,16 @@ async fn no_path_reaches_a_file_that_is_no_picture() {
         "R1_1698765432.jpg",
         " r1_1698765432.jpg",
         "r1_1698765432.part",
+        "r1_1698765432.MP4",
+        "r1_1698765432.mp4",
+        "r1_1698765432.mp4?thumb=1",
+        "r1_1698765499.mp4",
+        "../secret.mp4",
+        "..%2fsecret.mp4",
+        "r1_1698765432.mp4%00",
+        "r1_1698765432.mp4%00.jpg",
+        "r1_1698765432.jpg.mp4",
+        "r1_1698765432.mp4/../../secret.txt",
         "r1_1698765499.jpg",
         "r2_1698765432.jpg",
         "r2_1698765432.jpg?thumb=1",

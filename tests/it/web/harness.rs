@@ -12,11 +12,12 @@ use camera_capture::config::{
     StorageConfig, Transport, UploadConfig, WebAccess, WebConfig,
 };
 use camera_capture::gpio::{Level, Pin};
-use camera_capture::media::{exif, frame::Frame, jpeg};
-use camera_capture::model::{CameraKey, Cause, ImageId, TargetKind, Trigger, UnixMs, UploadState};
+use camera_capture::media::gop::{AccessUnit, Codec, Stretch};
+use camera_capture::media::{exif, frame::Frame, jpeg, mp4};
+use camera_capture::model::{CameraKey, Cause, ImageId, ImageKind, TargetKind, Trigger, UnixMs, UploadState};
 use camera_capture::retention::RetentionTask;
 use camera_capture::status::Status;
-use camera_capture::store::{Image, NewImage, Store};
+use camera_capture::store::{Image, LedgerQuery, NewImage, Store, TriggerId};
 use camera_capture::web::{self, Parts, auth};
 use reqwest::Method;
 use serde_json::Value;
@@ -117,6 +118,8 @@ pub(crate) fn config(dir: &Path, access: WebAccess) -> Config {
             })
         }),
         offsets_ms: vec![0],
+        clip: None,
+        best: None,
         pin: Some(17 + number),
         engine: CameraEngine {
             mode: Mode::Cold,
@@ -241,32 +244,88 @@ impl Dashboard {
     }
 
     pub(crate) async fn record_frame(&self, camera: &str, edge_at: UnixMs, frame: Frame) -> Image {
-        let (id, camera, edge) = (ImageId::random(), key(camera), Instant::now());
-        let trigger = Trigger { camera: camera.clone(), cause: Cause::Gpio, at: edge, edge_at };
-        let trigger = self.store.begin_trigger(&trigger).await.unwrap();
-        let facts = exif::Facts {
-            id,
-            camera: camera.clone(),
-            label: "Entry".to_owned(),
-            cause: Cause::Gpio,
-            edge_at,
-            frame_offset_ms: Some(-12),
-            utc_offset_s: 0,
-        };
-        let new = NewImage {
-            id,
-            trigger,
-            camera,
-            cause: Cause::Gpio,
-            edge_at,
-            edge,
-            frame_offset_ms: Some(-12),
-            width: frame.width as u32,
-            height: frame.height as u32,
-            jpeg: jpeg::encode(&frame, &facts).unwrap(),
-        };
-        self.store.record(new).await.unwrap()
+        let facts = facts(camera, edge_at);
+        let trigger =
+            Trigger { camera: facts.camera.clone(), cause: facts.cause, at: Instant::now(), edge_at };
+        let row = self.store.begin_trigger(&trigger).await.unwrap();
+        let file = jpeg::encode(&frame, &facts).unwrap();
+        let size = (frame.width as u32, frame.height as u32);
+        self.store.record(new_image(facts, row, size, None, file)).await.unwrap()
     }
+
+    /// Stores a clip beside the newest trigger's picture.
+    pub(crate) async fn record_clip(&self, camera: &str, edge_at: UnixMs, poster: &[u8]) -> Image {
+        let note = Some("shortened".to_owned());
+        let facts = exif::Facts {
+            kind: ImageKind::Clip,
+            note,
+            frame_offset_ms: Some(-3000),
+            ..facts(camera, edge_at)
+        };
+        let query = LedgerQuery { limit: 1, ..LedgerQuery::default() };
+        let row = self.store.ledger(query).await.unwrap().items[0].id;
+        let file = mp4::mux(&stretch(), &exif::block(&facts, poster), edge_at.epoch_s()).unwrap().bytes;
+        self.store.record(new_image(facts, row, (16, 16), Some(80), file)).await.unwrap()
+    }
+}
+
+fn facts(camera: &str, edge_at: UnixMs) -> exif::Facts {
+    exif::Facts {
+        id: ImageId::random(),
+        camera: key(camera),
+        label: "Entry".to_owned(),
+        cause: Cause::Gpio,
+        edge_at,
+        frame_offset_ms: Some(-12),
+        kind: ImageKind::Instant,
+        note: None,
+        utc_offset_s: 0,
+    }
+}
+
+fn new_image(
+    facts: exif::Facts,
+    trigger: TriggerId,
+    (width, height): (u32, u32),
+    duration_ms: Option<u64>,
+    file: Vec<u8>,
+) -> NewImage {
+    NewImage {
+        id: facts.id,
+        trigger,
+        camera: facts.camera,
+        cause: facts.cause,
+        edge_at: facts.edge_at,
+        edge: Instant::now(),
+        frame_offset_ms: facts.frame_offset_ms,
+        width,
+        height,
+        kind: facts.kind,
+        note: facts.note,
+        duration_ms,
+        file,
+    }
+}
+
+/// Two frames: what x264 writes for 16×16 pixels, and a follower that no decoder would like.
+fn stretch() -> Stretch {
+    let sps = [
+        0x67, 0x42, 0xc0, 0x0a, 0xd9, 0x1e, 0xc0, 0x44, 0x00, 0x00, 0x03, 0x00, 0x04, 0x00, 0x00, 0x03, 0x00,
+        0xc8, 0x3c, 0x48, 0x99, 0x20,
+    ];
+    let (pps, picture) =
+        ([0x68, 0xcb, 0x83, 0xcb, 0x20], [0x65, 0x88, 0x84, 0x0a, 0xf2, 0x62, 0x80, 0x01, 0x7c]);
+    let start = [0, 0, 0, 1];
+    let idr = [&start[..], &sps, &start, &pps, &start, &picture].concat();
+    let follower = [&start[..], &[0x41, 0x9a, 0x02]].concat();
+    let units = [(0, idr), (40_000_000, follower)].map(|(rtp_ns, data)| AccessUnit {
+        rtp_ns,
+        instant: Instant::now(),
+        data: data.into(),
+        is_idr: rtp_ns == 0,
+        is_disposable: false,
+    });
+    Stretch { codec: Codec::H264, units: units.to_vec() }
 }
 
 impl Browser {

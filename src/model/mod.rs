@@ -3,21 +3,18 @@
 //! Everything here is parsed once, where it enters; an invalid key, file name or identity cannot be written down
 //! afterwards. Nothing here does input or output.
 
+mod filename;
+
 use std::fmt;
 use std::str::FromStr;
 use std::time::Instant;
 
 use serde::{Serialize, Serializer};
 
+pub use filename::FileName;
+
 /// Most characters in a [`CameraKey`].
 const CAMERA_KEY_MAX: usize = 32;
-
-/// Fewest digits of the epoch seconds in a [`FileName`]; earlier instants are padded, so that `_2` at the end of a
-/// name is never mistaken for a time.
-const EPOCH_DIGITS_MIN: usize = 9;
-
-/// Most digits of the epoch seconds in a [`FileName`] (the year 5138).
-const EPOCH_DIGITS_MAX: usize = 11;
 
 /// The short name of a camera, as in `r1_1698765432.jpg`: 1 to 32 characters of `a-z 0-9 _ -`, the first one a
 /// letter or digit.
@@ -139,91 +136,6 @@ pub fn hex(bytes: &[u8]) -> String {
         .collect()
 }
 
-/// The name of a stored picture: `{camera}_{epoch seconds}.jpg`, the second one of a second with `_2` at the end.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct FileName {
-    camera: CameraKey,
-    epoch_s: u64,
-    /// 1 for the first picture of a second, which carries no suffix.
-    ordinal: u32,
-}
-
-impl FileName {
-    /// Highest ordinal of one camera within one second.
-    pub const ORDINAL_MAX: u32 = 9_999;
-
-    /// The name of the `ordinal`-th picture (from 1) that `camera` has of the second `epoch_s`.
-    pub fn new(camera: CameraKey, epoch_s: u64, ordinal: u32) -> Self {
-        Self {
-            camera,
-            epoch_s: epoch_s.min(10_u64.pow(EPOCH_DIGITS_MAX as u32) - 1),
-            ordinal: ordinal.clamp(1, Self::ORDINAL_MAX),
-        }
-    }
-
-    /// Parses a name exactly as this program writes it; anything else, paths above all, is refused.
-    pub fn parse(text: &str) -> Option<Self> {
-        let stem = text.strip_suffix(".jpg")?;
-        let (rest, last) = stem.rsplit_once('_')?;
-        let parsed = if is_epoch(last) {
-            Self::new(CameraKey::parse(rest).ok()?, last.parse().ok()?, 1)
-        } else {
-            let (camera, epoch) = rest.rsplit_once('_')?;
-            if !is_epoch(epoch) || !last.bytes().all(|b| b.is_ascii_digit()) {
-                return None;
-            }
-            Self::new(CameraKey::parse(camera).ok()?, epoch.parse().ok()?, last.parse().ok()?)
-        };
-        (parsed.to_string() == text).then_some(parsed)
-    }
-
-    /// The camera that took it.
-    pub fn camera(&self) -> &CameraKey {
-        &self.camera
-    }
-
-    /// The second of the edge, since 1970.
-    pub fn epoch_s(&self) -> u64 {
-        self.epoch_s
-    }
-
-    /// Which picture of its second it is, from 1.
-    pub fn ordinal(&self) -> u32 {
-        self.ordinal
-    }
-
-    /// The same second, next ordinal; `None` past [`Self::ORDINAL_MAX`].
-    pub fn next(&self) -> Option<Self> {
-        (self.ordinal < Self::ORDINAL_MAX).then(|| Self { ordinal: self.ordinal + 1, ..self.clone() })
-    }
-}
-
-fn is_epoch(text: &str) -> bool {
-    (EPOCH_DIGITS_MIN..=EPOCH_DIGITS_MAX).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit())
-}
-
-impl fmt::Display for FileName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}_{:0width$}", self.camera, self.epoch_s, width = EPOCH_DIGITS_MIN)?;
-        if self.ordinal > 1 {
-            write!(f, "_{}", self.ordinal)?;
-        }
-        f.write_str(".jpg")
-    }
-}
-
-impl fmt::Debug for FileName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl Serialize for FileName {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
 /// Wall-clock time: milliseconds since 1970, UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct UnixMs(pub i64);
@@ -250,6 +162,75 @@ impl UnixMs {
     /// This instant moved by `ms` milliseconds.
     pub fn plus_ms(self, ms: i64) -> Self {
         Self(self.0.saturating_add(ms))
+    }
+}
+
+/// What a stored image is to its trigger.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ImageKind {
+    /// The picture of the instant, or of a configured distance from it.
+    #[default]
+    Instant,
+    /// The sharpest well-exposed picture around it.
+    Best,
+    /// The video around it.
+    Clip,
+}
+
+impl ImageKind {
+    /// As in the database and the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Instant => "instant",
+            Self::Best => "best",
+            Self::Clip => "clip",
+        }
+    }
+
+    /// Parses what [`Self::as_str`] writes.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Instant, Self::Best, Self::Clip].into_iter().find(|kind| kind.as_str() == text)
+    }
+
+    /// What its file is.
+    pub fn medium(self) -> Medium {
+        match self {
+            Self::Instant | Self::Best => Medium::Jpeg,
+            Self::Clip => Medium::Mp4,
+        }
+    }
+}
+
+/// What a file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Medium {
+    /// A picture.
+    Jpeg,
+    /// A clip.
+    Mp4,
+}
+
+impl Medium {
+    /// The end of its file's name.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Jpeg => ".jpg",
+            Self::Mp4 => ".mp4",
+        }
+    }
+
+    /// Parses what [`Self::media_type`] gives.
+    pub fn parse(media_type: &str) -> Option<Self> {
+        [Self::Jpeg, Self::Mp4].into_iter().find(|medium| medium.media_type() == media_type)
+    }
+
+    /// As in `Content-Type`.
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Self::Jpeg => "image/jpeg",
+            Self::Mp4 => "video/mp4",
+        }
     }
 }
 
@@ -393,47 +374,6 @@ impl fmt::Display for TargetKind {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
-
-    fn key(text: &str) -> CameraKey {
-        CameraKey::parse(text).unwrap()
-    }
-
-    #[test]
-    fn file_names_follow_the_contract() {
-        assert_eq!(FileName::new(key("r1"), 1_698_765_432, 1).to_string(), "r1_1698765432.jpg");
-        assert_eq!(FileName::new(key("r1"), 1_698_765_432, 2).to_string(), "r1_1698765432_2.jpg");
-    }
-
-    #[test]
-    fn a_key_that_ends_in_a_number_is_not_mistaken_for_a_suffix() {
-        let name = FileName::parse("gate_1_1698765432.jpg").unwrap();
-        assert_eq!((name.camera().as_str(), name.ordinal()), ("gate_1", 1));
-        let second = FileName::parse("gate_1_1698765432_3.jpg").unwrap();
-        assert_eq!((second.camera().as_str(), second.ordinal()), ("gate_1", 3));
-    }
-
-    #[test]
-    fn names_that_are_not_ours_are_refused() {
-        for text in [
-            "",
-            ".jpg",
-            "r1_.jpg",
-            "r1_1698765432.jpeg",
-            "../r1_1698765432.jpg",
-            "r1_1698765432_1.jpg",
-            "r1_1698765432_02.jpg",
-            "r1_1698765432_99999.jpg",
-            "/r1_1698765432.jpg",
-            "r1_1698765432.jpg\0",
-            "R1_1698765432.jpg",
-            "_1698765432.jpg",
-            "r1_16987.jpg",
-            "r1_+698765432.jpg",
-        ] {
-            assert_eq!(FileName::parse(text), None, "{text:?}");
-        }
-    }
 
     #[test]
     fn times_are_rfc_3339_with_milliseconds() {
@@ -448,22 +388,5 @@ mod tests {
         assert_eq!(id.to_string().len(), 32);
         assert_eq!(ImageId::parse(&id.to_string()), Some(id));
         assert_eq!(ImageId::parse("+0000000000000000000000000000001"), None);
-    }
-
-    proptest! {
-        #[test]
-        fn every_name_written_is_read_back(
-            camera in "[a-z0-9][a-z0-9_-]{0,31}", epoch in 0_u64..99_999_999_999, ordinal in 1_u32..=9_999,
-        ) {
-            let name = FileName::new(key(&camera), epoch, ordinal);
-            prop_assert_eq!(FileName::parse(&name.to_string()), Some(name));
-        }
-
-        #[test]
-        fn parsing_any_text_never_panics(text in ".{0,80}") {
-            if let Some(name) = FileName::parse(&text) {
-                prop_assert_eq!(name.to_string(), text);
-            }
-        }
     }
 }

@@ -1,0 +1,58 @@
+//! The best picture of a trigger: the sharpest well-exposed one around the edge.
+
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+use std::time::Instant;
+
+use super::follow::{Follow, Made};
+use super::stretch::{self, Collected};
+use crate::config::Around;
+use crate::media::frame::Frame;
+use crate::media::gop::Codec;
+use crate::media::sharpness::Score;
+use crate::media::{jpeg, sequence};
+use crate::model::ImageKind;
+use crate::store::Image;
+
+/// The frames around the edge, once they have come.
+pub(super) async fn collect(follow: &Follow, around: Around) -> Result<Collected, String> {
+    stretch::collect(&follow.worker.shooter.requests, follow.trigger.at, around, &follow.stop, |_| Ok(()))
+        .await
+}
+
+/// Looks through all of them and encodes the best one. Blocking, as long as decoding each of them takes.
+pub(super) fn make(follow: &Follow, collected: &Collected, _picture: Option<&Image>) -> Result<Made, String> {
+    let around = follow.config.best.ok_or("it is not configured")?;
+    let from = follow.trigger.at.checked_sub(around.before).unwrap_or(follow.trigger.at);
+    let stretch = &collected.stretch;
+    let instants: HashMap<i64, Instant> =
+        stretch.units.iter().map(|unit| (unit.rtp_ns, unit.instant)).collect();
+    let mut best: Option<(f64, i64, Frame)> = None;
+    let decoded = sequence::each(stretch, follow.worker.shooter.engine.kind(stretch), |rtp_ns, frame| {
+        // Frames before are decoded only because later ones refer to them.
+        if instants.get(&rtp_ns).is_some_and(|instant| *instant >= from) {
+            let score = Score::of(frame).total();
+            if best.as_ref().is_none_or(|(known, ..)| score > *known) {
+                best = Some((score, rtp_ns, frame.clone()));
+            }
+        }
+        // When the program ends, the best so far must do.
+        if follow.stop.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    let Some((_, rtp_ns, frame)) = best else {
+        let nothing = "the camera sent no frame in that time".to_owned();
+        return Err(decoded.err().map_or(nothing, |error| error.to_string()));
+    };
+    let instant = instants.get(&rtp_ns).copied().unwrap_or(follow.trigger.at);
+    let facts = follow.facts(ImageKind::Best, instant, collected.shortened.clone());
+    let own = stretch.units.iter().find(|unit| stretch.codec == Codec::Jpeg && unit.rtp_ns == rtp_ns);
+    let (file, size) = match own {
+        Some(unit) => jpeg::with_facts(&unit.data, &facts).map_err(|error| error.to_string())?,
+        None => {
+            let pixels = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+            let file = jpeg::encode(&frame, &facts).map_err(|error| error.to_string())?;
+            (file, (pixels(frame.width), pixels(frame.height)))
+        }
+    };
+    Ok(Made { facts, size, duration_ms: None, file })
+}

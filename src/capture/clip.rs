@@ -1,0 +1,56 @@
+//! The clip of a trigger: the camera's own video around the edge, as an MP4 file.
+
+use std::ops::ControlFlow;
+
+use super::follow::{Follow, Made};
+use super::stretch::{self, Collected};
+use crate::config::Around;
+use crate::media::gop::{Codec, Stretch};
+use crate::media::mp4::{self, NotMuxable};
+use crate::media::{exif, jpeg, sequence};
+use crate::model::{ImageKind, UnixMs};
+use crate::store::Image;
+
+/// The video around the edge, once it has come.
+pub(super) async fn collect(follow: &Follow, around: Around) -> Result<Collected, String> {
+    let accept = |codec| match codec {
+        Codec::H264 | Codec::H265 => Ok(()),
+        Codec::Jpeg => Err(NotMuxable::Jpeg.to_string()),
+    };
+    stretch::collect(&follow.worker.shooter.requests, follow.trigger.at, around, &follow.stop, accept).await
+}
+
+/// Puts it into a file, with the picture's thumbnail as its poster. Blocking.
+pub(super) fn make(follow: &Follow, collected: &Collected, picture: Option<&Image>) -> Result<Made, String> {
+    let stretch = &collected.stretch;
+    let begin = stretch.units.iter().map(|unit| unit.instant).min().ok_or("nothing was collected")?;
+    let facts = follow.facts(ImageKind::Clip, begin, collected.shortened.clone());
+    let taken_at: UnixMs = facts.edge_at.plus_ms(facts.frame_offset_ms.unwrap_or(0));
+    let poster =
+        picture.and_then(|picture| thumbnail_of(follow, picture)).or_else(|| first_of(follow, stretch));
+    let block = exif::block(&facts, &poster.unwrap_or_default());
+    let muxed = mp4::mux(stretch, &block, taken_at.epoch_s()).map_err(|error| error.to_string())?;
+    Ok(Made {
+        facts,
+        size: (muxed.width, muxed.height),
+        duration_ms: Some(muxed.duration_ms),
+        file: muxed.bytes,
+    })
+}
+
+/// The thumbnail inside a stored picture.
+fn thumbnail_of(follow: &Follow, picture: &Image) -> Option<Vec<u8>> {
+    let bytes = std::fs::read(follow.worker.store.path_of(picture)).ok()?;
+    exif::thumbnail(&bytes).map(<[u8]>::to_vec)
+}
+
+/// The first frame, where there is no picture.
+fn first_of(follow: &Follow, stretch: &Stretch) -> Option<Vec<u8>> {
+    let first = Stretch { codec: stretch.codec, units: stretch.units.iter().take(1).cloned().collect() };
+    let mut poster = None;
+    let shown = sequence::each(&first, follow.worker.shooter.engine.kind(stretch), |_, frame| {
+        poster = jpeg::thumbnail_of(frame).ok();
+        ControlFlow::Break(())
+    });
+    shown.ok().and(poster)
+}

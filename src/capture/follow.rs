@@ -1,0 +1,209 @@
+//! What follows a picture: the best one around the edge, and a clip. Neither keeps a picture waiting or spoils it: they
+//! begin to collect with the trigger, are made on a thread of their own after its pictures are stored, and what cannot
+//! be had is remarked in the ledger.
+
+use std::time::Instant;
+
+use futures_util::FutureExt;
+use futures_util::future::Shared;
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, Span, error, info, warn};
+
+use super::order::Worker;
+use super::{best, clip};
+use crate::clock;
+use crate::config::CameraConfig;
+use crate::media::exif;
+use crate::model::{ImageId, ImageKind, Trigger};
+use crate::status::Event;
+use crate::store::{Image, NewImage, TriggerId};
+
+/// Triggers of one camera whose clip or best picture is under way. They share the video they hold; beyond this, cars
+/// come faster than clips end.
+const FOLLOWING_MAX: usize = 4;
+
+/// What became of the pictures of a trigger.
+#[derive(Clone, Debug)]
+pub(super) struct Stored {
+    /// Its row in the ledger.
+    pub(super) trigger: TriggerId,
+    /// The one nearest to the edge, if there is any.
+    pub(super) picture: Option<Image>,
+}
+
+/// The followers of one camera that are under way.
+pub(super) struct Following {
+    worker: Worker,
+    config: CameraConfig,
+    stop: CancellationToken,
+    under_way: JoinSet<()>,
+}
+
+/// What follows the pictures of one trigger.
+#[derive(Clone)]
+pub(super) struct Follow {
+    pub(super) worker: Worker,
+    pub(super) config: CameraConfig,
+    pub(super) trigger: Trigger,
+    /// The program ends: what has come by then must do.
+    pub(super) stop: CancellationToken,
+}
+
+/// A file that is not stored yet.
+pub(super) struct Made {
+    pub(super) facts: exif::Facts,
+    pub(super) size: (u32, u32),
+    pub(super) duration_ms: Option<u64>,
+    pub(super) file: Vec<u8>,
+}
+
+impl Following {
+    pub(super) fn new(worker: &Worker, config: &CameraConfig, stop: &CancellationToken) -> Self {
+        Self { worker: worker.clone(), config: config.clone(), stop: stop.clone(), under_way: JoinSet::new() }
+    }
+
+    /// Begins to collect what shall follow the pictures of a trigger; it waits for them.
+    pub(super) fn begin(&mut self, trigger: &Trigger, span: &Span) -> oneshot::Sender<Stored> {
+        let (sender, stored) = oneshot::channel();
+        if self.config.clip.is_none() && self.config.best.is_none() {
+            return sender;
+        }
+        let follow = Follow {
+            worker: self.worker.clone(),
+            config: self.config.clone(),
+            trigger: trigger.clone(),
+            stop: self.stop.clone(),
+        };
+        if self.under_way.len() < FOLLOWING_MAX {
+            self.under_way.spawn(follow.run(stored).instrument(span.clone()));
+        } else {
+            self.under_way.spawn(follow.refuse(stored).instrument(span.clone()));
+        }
+        sender
+    }
+
+    /// Waits until one has ended; for ever while there is none.
+    pub(super) async fn next(&mut self) {
+        if self.under_way.join_next().await.is_none() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Waits until all have ended.
+    pub(super) async fn finish(&mut self) {
+        while self.under_way.join_next().await.is_some() {}
+    }
+}
+
+impl Follow {
+    async fn run(self, stored: oneshot::Receiver<Stored>) {
+        let stored = stored.shared();
+        let best = async {
+            let Some(around) = self.config.best else { return };
+            let made = best::collect(&self, around).await;
+            self.end("best picture", made, &stored, best::make).await;
+        };
+        let clip = async {
+            let Some(around) = self.config.clip else { return };
+            let made = clip::collect(&self, around).await;
+            self.end("clip", made, &stored, clip::make).await;
+        };
+        tokio::join!(best, clip);
+        self.tell(&stored).await;
+    }
+
+    async fn refuse(self, stored: oneshot::Receiver<Stored>) {
+        let stored = stored.shared();
+        let reason = format!("{FOLLOWING_MAX} triggers of this camera still wait for theirs");
+        if let Ok(row) = stored.clone().await.map(|stored| stored.trigger) {
+            self.remark(row, "clip or best picture", &reason).await;
+        }
+        self.tell(&stored).await;
+    }
+
+    /// Makes a file of what was collected and stores it, once the pictures are stored; or remarks why not.
+    async fn end(
+        &self,
+        what: &str,
+        collected: Result<super::stretch::Collected, String>,
+        stored: &Shared<oneshot::Receiver<Stored>>,
+        make: fn(&Self, &super::stretch::Collected, Option<&Image>) -> Result<Made, String>,
+    ) {
+        // Not even the ledger could be written; that has been said.
+        let Ok(Stored { trigger: row, picture }) = stored.clone().await else { return };
+        let result = match collected {
+            Ok(collected) => {
+                let this = self.clone();
+                let made = self.worker.followers.run(move || make(&this, &collected, picture.as_ref())).await;
+                match made {
+                    Ok(Ok(made)) => self.keep(row, made).await,
+                    Ok(Err(reason)) => Err(reason),
+                    Err(failed) => Err(failed.to_string()),
+                }
+            }
+            Err(reason) => Err(reason),
+        };
+        if let Err(reason) = result {
+            self.remark(row, what, &reason).await;
+        }
+    }
+
+    async fn keep(&self, row: TriggerId, made: Made) -> Result<(), String> {
+        let (kind, frame_offset_ms) = (made.facts.kind, made.facts.frame_offset_ms);
+        let new = NewImage {
+            id: made.facts.id,
+            trigger: row,
+            camera: self.trigger.camera.clone(),
+            cause: self.trigger.cause,
+            edge_at: self.trigger.edge_at,
+            edge: self.trigger.at,
+            frame_offset_ms,
+            width: made.size.0,
+            height: made.size.1,
+            kind,
+            note: made.facts.note,
+            duration_ms: made.duration_ms,
+            file: made.file,
+        };
+        let image = self.worker.store.record(new).await.map_err(|error| {
+            self.worker.status.raise("storage", format!("a {} cannot be stored: {error}", kind.as_str()));
+            format!("it could not be stored: {error}")
+        })?;
+        let duration_ms = image.duration_ms;
+        info!(file = %image.filename, kind = kind.as_str(), offset_ms = frame_offset_ms, duration_ms, bytes = image.bytes, "stored");
+        self.worker.status.publish(Event::Image(Box::new(image)));
+        Ok(())
+    }
+
+    async fn remark(&self, row: TriggerId, what: &str, reason: &str) {
+        warn!(edge_at = self.trigger.edge_at.rfc3339(), what, reason, "could not be had beside the picture");
+        if let Err(error) = self.worker.store.remark_trigger(row, &format!("no {what}: {reason}")).await {
+            error!(%error, "the remark could not be written into the ledger");
+        }
+    }
+
+    /// Shows the ledger's entry as it is now.
+    async fn tell(&self, stored: &Shared<oneshot::Receiver<Stored>>) {
+        let Ok(stored) = stored.clone().await else { return };
+        if let Ok(Some(entry)) = self.worker.store.ledger_entry(stored.trigger).await {
+            self.worker.status.publish(Event::Trigger(Box::new(entry)));
+        }
+    }
+
+    /// The facts of a file that shows `instant`, or begins with it.
+    pub(super) fn facts(&self, kind: ImageKind, instant: Instant, note: Option<String>) -> exif::Facts {
+        exif::Facts {
+            id: ImageId::random(),
+            camera: self.config.key.clone(),
+            label: self.config.label.clone(),
+            cause: self.trigger.cause,
+            edge_at: self.trigger.edge_at,
+            frame_offset_ms: Some(clock::signed_ms(instant, self.trigger.at)),
+            kind,
+            note,
+            utc_offset_s: clock::utc_offset_s(self.trigger.edge_at),
+        }
+    }
+}
