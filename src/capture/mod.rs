@@ -6,6 +6,7 @@
 
 mod budget;
 mod engine;
+pub mod live;
 mod measure;
 mod order;
 mod pump;
@@ -29,6 +30,7 @@ use crate::workers::Workers;
 
 use budget::Budget;
 use engine::Engine;
+use live::Studio;
 use order::{Order, Worker, heavy, no_frame};
 use pump::Pictures;
 use shot::Shooter;
@@ -78,6 +80,7 @@ pub struct Captures {
 struct Mailbox {
     orders: mpsc::Sender<Order>,
     shooter: Shooter,
+    studio: Arc<Studio>,
     /// Cameras that get hot when this one is triggered.
     arms: Vec<CameraKey>,
 }
@@ -134,7 +137,7 @@ impl Captures {
                         status.clone(),
                     ),
                 });
-                Mailbox { orders, shooter, arms: armed_by(camera, config) }
+                Mailbox { orders, shooter, studio: Arc::new(Studio::new()), arms: armed_by(camera, config) }
             });
             cameras.insert(camera.key.clone(), mailbox);
         }

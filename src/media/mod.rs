@@ -4,12 +4,14 @@ pub mod continuity;
 pub mod decode;
 pub mod decoder;
 pub mod exif;
+pub mod fmp4;
 pub mod frame;
 pub mod gop;
 pub mod h264;
 pub mod jpeg;
 pub mod lane;
 pub mod native;
+mod parameters;
 #[cfg(test)]
 mod testing;
 pub mod timeline;

@@ -8,6 +8,7 @@ pub(crate) mod picture;
 pub(crate) mod receiver;
 pub(crate) mod rtsp;
 pub(crate) mod setup;
+pub(crate) mod viewer;
 
 use std::io::Write;
 use std::time::{Duration, Instant};
