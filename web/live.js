@@ -47,7 +47,7 @@ class Viewer {
       if (typeof data === "string") this.begin(JSON.parse(data));
       else this.take(data);
     });
-    this.socket.addEventListener("close", ({ reason }) => this.lost(reason));
+    this.socket.addEventListener("close", ({ reason }) => this.socket && this.lost(reason));
   }
 
   /** The server says what follows. */
@@ -150,7 +150,7 @@ class Viewer {
   showPictures() {
     this.release();
     show(image, "Pictures", "This browser does not play the camera's video; the box decodes pictures of it, ten a second.");
-    image.src = `/api/live/${encodeURIComponent(this.key)}.mjpeg?t=${Date.now()}`;
+    image.src = `/api/live/${encodeURIComponent(this.key)}.mjpeg`;
   }
 
   /** The stream has ended; it is tried again until the dialog closes. */
@@ -166,8 +166,10 @@ class Viewer {
 
   /** Closes whatever is open; the last picture stays. */
   release() {
-    this.socket?.close();
+    const { socket } = this;
+    // One that is closed here is not lost.
     this.socket = null;
+    socket?.close();
     clearInterval(this.timer);
     clearTimeout(this.retry);
   }
