@@ -338,6 +338,7 @@ function cameraCard(key) {
     });
   };
   press(".capture", "Taking…", async () => addImage(await api(`/api/capture/${key}`, "POST")));
+  press(".watch", "Opening…", async () => (await import("/live.js")).openLive(key, label(key)));
   press(".simulate", "Closing…", () => api(`/api/gpio/sim/${key}`, "POST", { pulse_ms: 500 }));
   card.querySelector(".camera-picture").addEventListener("click", async () => {
     const name = known.status.cameras.find((camera) => camera.key === key)?.last_image?.filename;
@@ -375,7 +376,8 @@ function renderCameras() {
     find(".lamp").hidden = !line;
     renderLamp(find(".lamp"), line);
     find(".lamp").prepend("Contact: ");
-    find(".capture").hidden = !camera.enabled;
+    find(".capture").hidden = find(".watch").hidden = !camera.enabled;
+    find(".watch").setAttribute("aria-label", `Live picture of ${camera.label}`);
     find(".capture").setAttribute("aria-label", `Capture ${camera.label}`);
     find(".simulate").hidden = !(simulated && line && camera.enabled);
     find(".simulate").setAttribute("aria-label", `Close contact of ${camera.label}`);
@@ -730,7 +732,7 @@ $("picture").addEventListener("close", () => {
   tiles.get(shown?.filename)?.querySelector("button").focus();
   shown = null;
 });
-for (const dialog of [$("picture"), $("settings")]) {
+for (const dialog of [$("picture"), $("settings"), $("live")]) {
   dialog.querySelector(".close").addEventListener("click", () => dialog.close());
   dialog.addEventListener("click", (event) => {
     if (event.target === dialog) dialog.close();

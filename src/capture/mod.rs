@@ -9,6 +9,7 @@ mod budget;
 mod clip;
 mod engine;
 mod follow;
+pub mod live;
 mod measure;
 mod order;
 mod pump;
@@ -33,6 +34,7 @@ use crate::workers::Workers;
 
 use budget::Budget;
 use engine::Engine;
+use live::Studio;
 use order::{Order, Worker, heavy, no_frame};
 use pump::Pictures;
 use shot::Shooter;
@@ -82,6 +84,7 @@ pub struct Captures {
 struct Mailbox {
     orders: mpsc::Sender<Order>,
     shooter: Shooter,
+    studio: Arc<Studio>,
     /// Cameras that get hot when this one is triggered.
     arms: Vec<CameraKey>,
 }
@@ -139,7 +142,7 @@ impl Captures {
                         status.clone(),
                     ),
                 });
-                Mailbox { orders, shooter, arms: armed_by(camera, config) }
+                Mailbox { orders, shooter, studio: Arc::new(Studio::new()), arms: armed_by(camera, config) }
             });
             cameras.insert(camera.key.clone(), mailbox);
         }

@@ -9,6 +9,9 @@ use super::native::turbojpeg;
 /// Quality of stored pictures: plates stay readable, a 1080p picture takes 300–400 kB.
 const QUALITY: u8 = 85;
 
+/// Quality of a live picture: half the bytes of a stored one, ten times a second.
+const LIVE_QUALITY: u8 = 70;
+
 /// Width of the thumbnail inside each picture; two of them side by side fill a phone.
 const THUMBNAIL_WIDTH: usize = 320;
 
@@ -51,6 +54,11 @@ pub fn thumbnail_of(frame: &Frame) -> Result<Vec<u8>, EncodeError> {
 /// Encodes a frame without anything about it, for a picture that is not stored.
 pub fn encode_plain(frame: &Frame) -> Result<Vec<u8>, EncodeError> {
     encode_planes(frame, QUALITY, None)
+}
+
+/// Encodes a frame for whoever looks at it once, smaller than one that is kept.
+pub fn encode_live(frame: &Frame) -> Result<Vec<u8>, EncodeError> {
+    encode_planes(frame, LIVE_QUALITY, None)
 }
 
 /// Puts `facts` into a whole JPEG that a camera made; nothing is encoded again. Returns the file and its size in pixels.

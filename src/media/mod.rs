@@ -4,6 +4,7 @@ pub mod continuity;
 pub mod decode;
 pub mod decoder;
 pub mod exif;
+pub mod fmp4;
 pub mod frame;
 pub mod gop;
 pub mod h264;
@@ -12,6 +13,7 @@ pub mod lane;
 pub mod mp4;
 mod mp4_entry;
 pub mod native;
+mod parameters;
 pub mod sequence;
 pub mod sharpness;
 #[cfg(test)]

@@ -24,7 +24,8 @@ pub(super) const CSRF_HEADER: &str = "x-csrf-token";
 
 /// Nothing from elsewhere, nothing inline, no frame around it.
 const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; \
-                   media-src 'self'; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+                   media-src 'self' blob:; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; \
+                   base-uri 'none'";
 
 /// On every answer; a handler that set one itself keeps it.
 const HEADERS: &[(&str, &str)] = &[
@@ -90,6 +91,12 @@ async fn admit(request: &ServiceRequest) -> Result<(), Refusal> {
     let Some(principal) = principal(request.request()).await? else {
         return Err(if access == Access::Page { Refusal::Page } else { ApiError::unauthorized().into() });
     };
+    // A WebSocket is no change, but what it shows can be read by the page that opened it, wherever that page is from.
+    // Browsers tell in `Origin` (RFC 6455 section 10.2).
+    let is_websocket = request.headers().contains_key(header::UPGRADE);
+    if is_websocket && !matches!(principal, Principal::Token { .. }) && !has_own_origin(request.headers()) {
+        return Err(foreign().into());
+    }
     if changes_something {
         match &principal {
             Principal::Token { .. } => {}
@@ -173,6 +180,12 @@ fn is_same_origin(headers: &HeaderMap) -> bool {
     {
         return false;
     }
+    has_own_origin(headers)
+}
+
+/// Whether `Origin` names this server, or is not there: then no browser asks.
+fn has_own_origin(headers: &HeaderMap) -> bool {
+    let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or(""));
     let Some(origin) = text("origin") else { return true };
     let authority = origin.split_once("://").map(|(scheme, rest)| {
         let default = if scheme == "https" { ":443" } else { ":80" };

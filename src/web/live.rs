@@ -1,4 +1,4 @@
-//! Live changes as server-sent events (HTML Living Standard section 9.2).
+//! Changes as server-sent events (HTML Living Standard section 9.2).
 //!
 //! A browser that lags behind is told to read everything anew (`resync`); a session that ends takes its streams along.
 
@@ -8,49 +8,40 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{OwnedSemaphorePermit, broadcast, watch};
-use tokio::time::{Interval, MissedTickBehavior};
+use tokio::sync::{OwnedSemaphorePermit, broadcast};
+use tokio::time::Interval;
 
-use super::auth::Principal;
 use super::error::ApiError;
-use super::guard::admitted;
 use super::query::Query;
+use super::visit::{Visit, interval};
 use super::{State, json as shape};
 use crate::status::Event;
 
 /// A comment is sent this often, so that proxies keep the connection and a dead one is noticed.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// The session is looked at this often, beside when one was revoked: it may have run out.
-const RECHECK: Duration = Duration::from_secs(30);
-
 /// The browser comes back after this when the connection was lost.
 const RETRY_MS: u32 = 2_000;
 
 struct Stream {
     state: web::Data<State>,
-    principal: Principal,
+    visit: Visit,
     events: broadcast::Receiver<Event>,
-    revocations: watch::Receiver<u64>,
     keep_alive: Interval,
-    recheck: Interval,
     has_begun: bool,
     _place: OwnedSemaphorePermit,
 }
 
 pub(super) async fn stream(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
     Query::of(&request, &[])?;
-    let principal = admitted(&request)?;
     let place = std::sync::Arc::clone(&state.streams).try_acquire_owned().map_err(|_| {
         ApiError::unavailable("too_many_streams", "too many dashboards are open at the same time; close one")
     })?;
     let stream = Stream {
         events: state.status.subscribe(),
-        revocations: state.auth.revocations(),
+        visit: Visit::of(&request, &state)?,
         keep_alive: interval(KEEP_ALIVE),
-        recheck: interval(RECHECK),
         has_begun: false,
-        principal,
         state,
         _place: place,
     };
@@ -65,41 +56,25 @@ pub(super) async fn stream(request: HttpRequest, state: web::Data<State>) -> Res
         .streaming(body))
 }
 
-fn interval(period: Duration) -> Interval {
-    let mut interval = tokio::time::interval_at(tokio::time::Instant::now() + period, period);
-    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    interval
-}
-
 impl Stream {
     /// The next bytes for the browser; `None` ends the stream.
     async fn next(&mut self) -> Option<Bytes> {
         if !std::mem::replace(&mut self.has_begun, true) {
             return Some(Bytes::from(format!("retry: {RETRY_MS}\n\n")));
         }
-        let cancel = self.state.cancel.clone();
-        loop {
-            tokio::select! {
-                biased;
-                () = cancel.cancelled() => return None,
-                _ = self.revocations.changed() => if !self.is_still_welcome().await { return None },
-                _ = self.recheck.tick() => if !self.is_still_welcome().await { return None },
-                event = self.events.recv() => return match event {
-                    Ok(event) => {
-                        let (name, data) = render(&event, &self.state);
-                        Some(frame(name, &data))
-                    }
-                    Err(RecvError::Lagged(missed)) => Some(frame("resync", &json!({"missed": missed}))),
-                    Err(RecvError::Closed) => None,
-                },
-                _ = self.keep_alive.tick() => return Some(Bytes::from_static(b": still here\n\n")),
-            }
+        tokio::select! {
+            biased;
+            () = self.visit.over() => None,
+            event = self.events.recv() => match event {
+                Ok(event) => {
+                    let (name, data) = render(&event, &self.state);
+                    Some(frame(name, &data))
+                }
+                Err(RecvError::Lagged(missed)) => Some(frame("resync", &json!({"missed": missed}))),
+                Err(RecvError::Closed) => None,
+            },
+            _ = self.keep_alive.tick() => Some(Bytes::from_static(b": still here\n\n")),
         }
-    }
-
-    async fn is_still_welcome(&self) -> bool {
-        // When the store cannot say, the stream ends: the browser comes back and is asked again.
-        self.state.auth.is_still_welcome(&self.principal).await.unwrap_or(false)
     }
 }
 

@@ -16,11 +16,14 @@ mod images;
 mod json;
 mod live;
 mod metrics;
+mod mjpeg;
 mod overview;
 mod password;
 mod query;
 pub mod routes;
+mod socket;
 mod throttle;
+mod visit;
 
 use std::future::Future;
 use std::io;
@@ -40,6 +43,7 @@ use crate::status::Status;
 use crate::store::{Store, StoreError};
 
 use auth::Auth;
+use visit::Viewers;
 
 /// Answers under way get this long to end when the program stops; streams end at once.
 const DRAIN: Duration = Duration::from_secs(3);
@@ -94,6 +98,7 @@ struct State {
     cancel: CancellationToken,
     auth: Auth,
     streams: Arc<Semaphore>,
+    viewers: Viewers,
     thumbnails: Semaphore,
 }
 
@@ -121,6 +126,7 @@ pub fn bind(parts: Parts) -> io::Result<Bound> {
     };
     let listener = TcpListener::bind(wanted).map_err(failed)?;
     let addr = listener.local_addr().map_err(failed)?;
+    let viewers = Viewers::new(parts.config.cameras.iter().map(|camera| camera.key.clone()));
     let state = State {
         config: parts.config,
         store: parts.store,
@@ -132,6 +138,7 @@ pub fn bind(parts: Parts) -> io::Result<Bound> {
         cancel: parts.cancel,
         auth,
         streams: Arc::new(Semaphore::new(STREAMS_MAX)),
+        viewers,
         thumbnails: Semaphore::new(THUMBNAILS_AT_ONCE),
     };
     Ok(Bound { listener, addr, state: web::Data::new(state) })

@@ -4,7 +4,7 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpResponse, Route as Handler, web};
 
 use super::error::ApiError;
-use super::{account, actions, assets, gpio, images, live, metrics, overview};
+use super::{account, actions, assets, gpio, images, live, metrics, mjpeg, overview, socket};
 
 /// Who may use a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +49,7 @@ pub const ROUTES: &[Route] = &[
     route!(GET "/app.css" Public assets::style),
     route!(GET "/icon.svg" Public assets::icon),
     route!(GET "/app.js" Session assets::script),
+    route!(GET "/live.js" Session assets::live_script),
     route!(GET "/health" Public overview::health),
     route!(GET "/metrics" Session metrics::metrics),
     route!(GET "/api/openapi.json" Session assets::openapi),
@@ -69,6 +70,8 @@ pub const ROUTES: &[Route] = &[
     route!(POST "/api/images/{filename}/retry" Session images::retry),
     route!(GET "/api/events" Session images::events),
     route!(GET "/api/stream" Session live::stream),
+    route!(GET "/api/live/{camera}.mjpeg" Session mjpeg::stream),
+    route!(GET "/api/live/{camera}/ws" Session socket::open),
     route!(POST "/api/capture/{camera}" Session actions::capture),
     route!(GET "/api/snapshot/{camera}" Session actions::snapshot),
     route!(POST "/api/cleanup/run" Session actions::clean_up),

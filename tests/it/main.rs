@@ -19,6 +19,7 @@ mod e2e_crash;
 mod e2e_engine;
 mod e2e_faults;
 mod e2e_idle;
+mod e2e_live;
 mod e2e_offline;
 mod e2e_snapshot;
 mod gpio_pishim;

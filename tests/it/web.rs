@@ -4,3 +4,4 @@ mod access;
 mod content;
 mod harness;
 mod live;
+mod viewing;

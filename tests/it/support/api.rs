@@ -6,14 +6,20 @@ use reqwest::header::{COOKIE, HeaderMap, HeaderValue, SET_COOKIE};
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 
+use super::viewer::Viewer;
+
 /// Longest wait for an answer; a capture may wait five seconds for its frame and then decode two seconds of video.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
+
+/// Longest that a test reads from a stream.
+const STREAM_LIMIT: Duration = Duration::from_secs(300);
 
 /// A logged-in user of one daemon.
 #[derive(Clone)]
 pub(crate) struct Api {
     client: Client,
     address: String,
+    cookie: String,
 }
 
 /// Status and body of an answer.
@@ -40,8 +46,11 @@ impl Api {
     pub(crate) async fn log_in(address: &str, password: &str) -> Result<Self, Reply> {
         // Plain HTTP needs no TLS, but the client is not built without a provider of it. A second one is refused.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let stranger =
-            Self { client: client(HeaderMap::new()), address: address.trim_end_matches('/').to_owned() };
+        let stranger = Self {
+            client: client(HeaderMap::new()),
+            address: address.trim_end_matches('/').to_owned(),
+            cookie: String::new(),
+        };
         let request = stranger.client.post(format!("{}/api/login", stranger.address));
         let body = json!({ "password": password }).to_string();
         let answer = request.header("content-type", "application/json").body(body).send().await.unwrap();
@@ -55,7 +64,7 @@ impl Api {
         let answer = reply.json();
         let csrf = answer["csrf_token"].as_str().unwrap_or_else(|| panic!("no CSRF token in {answer}"));
         headers.insert("x-csrf-token", HeaderValue::from_str(csrf).unwrap());
-        Ok(Self { client: client(headers), ..stranger })
+        Ok(Self { client: client(headers), cookie: cookie.to_owned(), ..stranger })
     }
 
     /// Any request. The error is what the connection met.
@@ -73,6 +82,18 @@ impl Api {
         let status = answer.status().as_u16();
         let body = answer.bytes().await.map_err(|error| format!("{path}: {error}"))?.to_vec();
         Ok(Reply { status, body })
+    }
+
+    /// An answer that goes on for as long as it is read.
+    pub(crate) async fn open(&self, path: &str) -> reqwest::Response {
+        let request = self.client.get(format!("{}{path}", self.address));
+        request.timeout(STREAM_LIMIT).send().await.unwrap()
+    }
+
+    /// A WebSocket, as a page of this server opens it; the error is the status.
+    pub(crate) async fn view(&self, path: &str) -> Result<Viewer, u16> {
+        let url = format!("{}{path}", self.address.replace("http://", "ws://"));
+        Viewer::open(&url, &[("cookie", &self.cookie), ("origin", &self.address)]).await
     }
 
     /// What `GET` answers; must be a success.

@@ -9,6 +9,7 @@ pub(crate) mod receiver;
 pub(crate) mod rtsp;
 pub(crate) mod setup;
 pub(crate) mod snapshot;
+pub(crate) mod viewer;
 
 use std::io::Write;
 use std::time::{Duration, Instant};

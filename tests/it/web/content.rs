@@ -42,6 +42,7 @@ async fn pages_and_their_assets_are_served_and_revalidated() {
         ("/", "text/html; charset=utf-8"),
         ("/login", "text/html; charset=utf-8"),
         ("/app.js", "text/javascript; charset=utf-8"),
+        ("/live.js", "text/javascript; charset=utf-8"),
         ("/login.js", "text/javascript; charset=utf-8"),
         ("/app.css", "text/css; charset=utf-8"),
         ("/icon.svg", "image/svg+xml"),

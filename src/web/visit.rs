@@ -1,0 +1,123 @@
+//! Whoever keeps a stream open: whether they still may, and how many look at a camera.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::{HttpRequest, web};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::{Interval, MissedTickBehavior};
+
+use super::State;
+use super::auth::Principal;
+use super::error::ApiError;
+use super::guard::admitted;
+use super::query::Query;
+use crate::capture::live::Wish;
+use crate::model::CameraKey;
+
+/// The session is looked at this often, beside when one was revoked: it may have run out.
+const RECHECK: Duration = Duration::from_secs(30);
+
+/// Viewers of one camera at once. Each takes its bit rate from the network; the eighth fills that of a small computer.
+const VIEWERS_MAX: usize = 8;
+
+/// A viewer who takes nothing for so long has gone without a word.
+pub(super) const STALLED: Duration = Duration::from_secs(15);
+
+/// The rate of pictures unless asked otherwise: fluent enough for a gate.
+const FPS: u8 = 10;
+
+/// The fastest rate that can be asked for.
+const FPS_MAX: u8 = 25;
+
+/// The width of pictures unless asked otherwise, and what can be asked for.
+const WIDTH: u16 = 1280;
+const WIDTHS: std::ops::RangeInclusive<u16> = 320..=1920;
+
+/// Someone who was let in and stays.
+pub(super) struct Visit {
+    state: web::Data<State>,
+    principal: Principal,
+    revocations: watch::Receiver<u64>,
+    recheck: Interval,
+    /// Something was revoked, or it is time; kept while the store is asked, which may be interrupted.
+    is_doubtful: bool,
+}
+
+impl Visit {
+    pub(super) fn of(request: &HttpRequest, state: &web::Data<State>) -> Result<Self, ApiError> {
+        Ok(Self {
+            principal: admitted(request)?,
+            revocations: state.auth.revocations(),
+            recheck: interval(RECHECK),
+            state: state.clone(),
+            is_doubtful: false,
+        })
+    }
+
+    /// Waits until the program ends or the visitor may not stay: logged out, expired, revoked. Safe to drop.
+    pub(super) async fn over(&mut self) {
+        let cancel = self.state.cancel.clone();
+        loop {
+            if !self.is_doubtful {
+                tokio::select! {
+                    () = cancel.cancelled() => return,
+                    _ = self.revocations.changed() => {}
+                    _ = self.recheck.tick() => {}
+                }
+                self.is_doubtful = true;
+            }
+            // When the store cannot say, the stream ends: the browser comes back and is asked again.
+            if !self.state.auth.is_still_welcome(&self.principal).await.unwrap_or(false) {
+                return;
+            }
+            self.is_doubtful = false;
+        }
+    }
+}
+
+/// A timer whose first tick comes after one period.
+pub(super) fn interval(period: Duration) -> Interval {
+    let mut interval = tokio::time::interval_at(tokio::time::Instant::now() + period, period);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
+}
+
+/// The places before each camera.
+pub(super) struct Viewers(HashMap<CameraKey, Arc<Semaphore>>);
+
+impl Viewers {
+    pub(super) fn new(cameras: impl Iterator<Item = CameraKey>) -> Self {
+        Self(cameras.map(|key| (key, Arc::new(Semaphore::new(VIEWERS_MAX)))).collect())
+    }
+
+    /// A place before a camera, kept until dropped.
+    pub(super) fn place(&self, camera: &CameraKey) -> Result<OwnedSemaphorePermit, ApiError> {
+        let places =
+            self.0.get(camera).ok_or_else(|| ApiError::not_found("there is no camera of that name"))?;
+        Arc::clone(places).try_acquire_owned().map_err(|_| {
+            ApiError::unavailable(
+                "too_many_viewers",
+                format!("{VIEWERS_MAX} viewers look at this camera already; close one"),
+            )
+        })
+    }
+}
+
+/// `fps` and `width` of a query string.
+pub(super) fn wish(query: &Query) -> Result<Wish, ApiError> {
+    let fps = query.parsed("fps", &format!("1 to {FPS_MAX}"), |text| {
+        text.parse().ok().filter(|fps| (1..=FPS_MAX).contains(fps))
+    })?;
+    let width = query.parsed("width", &format!("{} to {}", WIDTHS.start(), WIDTHS.end()), |text| {
+        text.parse().ok().filter(|width| WIDTHS.contains(width))
+    })?;
+    Ok(Wish { fps: fps.unwrap_or(FPS), width: width.unwrap_or(WIDTH) })
+}
+
+/// Why a camera shows nothing, for people.
+pub(super) fn why_away(state: &State, camera: &CameraKey) -> String {
+    let reason = state.status.camera(camera).and_then(|camera| camera.last_error);
+    reason.unwrap_or_else(|| format!("camera {camera} sends no picture at present"))
+}
