@@ -9,6 +9,7 @@
 //!
 //! Start reading at [`daemon`]; `ARCHITECTURE.md` is the map.
 
+pub mod advice;
 pub mod backoff;
 pub mod capture;
 pub mod chain;

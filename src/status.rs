@@ -56,6 +56,8 @@ pub struct StreamInfo {
     pub fps: Option<f64>,
     /// Frames from one keyframe to the next as measured, if two have been seen.
     pub gop_frames: Option<u32>,
+    /// How unevenly frames arrive: 19 of 20 are delayed by no more than this, in steps of 5 ms.
+    pub jitter_ms: Option<u32>,
     /// The camera's clock minus ours in milliseconds, to a tenth of a second, if it tells its time (RTCP).
     pub clock_offset_ms: Option<i64>,
 }
@@ -67,16 +69,18 @@ pub struct Decoding {
     pub decoder: &'static str,
     /// Milliseconds for one frame, on average since a keyframe.
     pub ms_per_frame: f64,
+    /// Milliseconds for encoding one picture.
+    pub encode_ms: u64,
     /// Whether frames are decoded as they arrive.
     pub is_hot: bool,
     /// What that costs, or would cost, in percent of one core.
     pub core_percent: f64,
-    /// Milliseconds of decoding that a trigger takes on average when the camera is not hot, if the group's length is known.
+    /// Milliseconds of decoding and encoding that a trigger takes on average when the camera is not hot, if the group's length is known.
     pub mean_ms: Option<u64>,
     /// The same at worst.
     pub worst_ms: Option<u64>,
-    /// What to change on the camera or in the configuration, if anything, for people.
-    pub advice: Option<String>,
+    /// Whether frames are decoded as they arrive, and the processor cannot keep up.
+    pub is_behind: bool,
 }
 
 /// One camera.

@@ -349,6 +349,20 @@ function cameraCard(key) {
   return card;
 }
 
+/** What the camera is like, and what to change, in sentences. */
+function renderAbout(details, { facts, changes }) {
+  details.hidden = facts.length === 0;
+  details.querySelector("summary").textContent =
+    changes.length ? `About this camera: ${changes.length === 1 ? "one thing" : `${changes.length} things`} to change` : "About this camera";
+  const items = [...changes.map((text) => ["change", `To change: ${text}.`]), ...facts.map((text) => ["", sentence(text)])];
+  details.querySelector("ul").replaceChildren(...items.map(([kind, text]) => {
+    const item = document.createElement("li");
+    item.className = kind;
+    item.textContent = text;
+    return item;
+  }));
+}
+
 function renderCameras() {
   const { cameras, gpio, simulated } = known.status;
   for (const camera of cameras) {
@@ -362,6 +376,7 @@ function renderCameras() {
     find(".camera-state").title = stream
       ? `${stream.codec}, ${stream.width}×${stream.height}${stream.fps ? `, ${stream.fps.toFixed(1)} frames per second` : ""}` : "";
     say(find(".camera-error"), camera.state === "disabled" ? "" : sentence(camera.last_error ?? ""));
+    renderAbout(find(".camera-about"), camera.about);
     const image = find(".camera-picture img");
     const last = camera.last_image;
     find(".camera-picture").disabled = !last;

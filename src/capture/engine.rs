@@ -28,6 +28,16 @@ pub(super) struct Engine {
     chosen: Arc<Mutex<Option<DecoderKind>>>,
 }
 
+/// The configured choice, for the decoders.
+pub(super) fn policy(choice: DecoderChoice) -> DecoderPolicy {
+    match choice {
+        DecoderChoice::Auto => DecoderPolicy::Auto,
+        DecoderChoice::OpenH264 => DecoderPolicy::OpenH264,
+        DecoderChoice::Libavcodec => DecoderPolicy::Libavcodec,
+        DecoderChoice::Rust => DecoderPolicy::Rust,
+    }
+}
+
 /// There is no picture.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(super) enum EngineError {
@@ -41,13 +51,7 @@ pub(super) enum EngineError {
 
 impl Engine {
     pub(super) fn new(choice: DecoderChoice, workers: Workers) -> Self {
-        let policy = match choice {
-            DecoderChoice::Auto => DecoderPolicy::Auto,
-            DecoderChoice::OpenH264 => DecoderPolicy::OpenH264,
-            DecoderChoice::Libavcodec => DecoderPolicy::Libavcodec,
-            DecoderChoice::Rust => DecoderPolicy::Rust,
-        };
-        Self { policy, workers, lane: Arc::default(), chosen: Arc::default() }
+        Self { policy: policy(choice), workers, lane: Arc::default(), chosen: Arc::default() }
     }
 
     /// The same decoders on a lane of its own.

@@ -3,20 +3,24 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::engine::policy;
+use crate::config::DecoderChoice;
 use crate::media::decoder::DecoderKind;
 use crate::media::frame::Frame;
 use crate::media::gop::{Excerpt, Stretch};
+use crate::media::jpeg;
 use crate::media::lane::Lane;
+use crate::status::{Decoding, StreamInfo};
 
 /// Units decoded by each: an IDR and what follows it for half a second.
 pub(super) const MEASURED: usize = 12;
 
 /// One decoder on a piece of a stream.
 #[derive(Debug)]
-pub(super) struct Measured {
-    pub(super) kind: DecoderKind,
+struct Measured {
+    kind: DecoderKind,
     /// Time for one frame, the IDR's larger share included.
-    pub(super) per_frame: Duration,
+    per_frame: Duration,
     frame: Arc<Frame>,
 }
 
@@ -27,8 +31,71 @@ pub(super) fn sample(stretch: Stretch) -> Option<Excerpt> {
     Some(Excerpt { codec: stretch.codec, wanted_rtp_ns: last.rtp_ns, instant: last.instant, units })
 }
 
+/// What was found out about a stream on this machine.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Best {
+    pub(super) kind: DecoderKind,
+    pub(super) per_frame: Duration,
+    pub(super) encode: Duration,
+}
+
+/// Lets every decoder show what it can; `None` when none understands the stream. Blocking, up to a second or two.
+pub(super) fn best(sample: &Excerpt, kinds: &[DecoderKind]) -> Option<Best> {
+    let mut all = Vec::new();
+    for kind in kinds.iter().copied() {
+        // The slowest is only asked when the others need an umpire.
+        if kind != DecoderKind::RustH264 || !agree(&all) {
+            all.extend(measure(sample, kind));
+        }
+    }
+    let fastest = fastest_right(&all)?;
+    let began = Instant::now();
+    // What cannot be encoded takes no time; the trigger will say why.
+    let _ = jpeg::encode_plain(&fastest.frame);
+    Some(Best { kind: fastest.kind, per_frame: fastest.per_frame, encode: began.elapsed() })
+}
+
+impl Best {
+    /// By how much one core is busy if the stream is decoded as it arrives.
+    pub(super) fn share(&self, stream: Option<&StreamInfo>) -> f64 {
+        let fps = stream.and_then(|stream| stream.fps).unwrap_or(25.0).max(0.1);
+        self.per_frame.as_secs_f64() * fps
+    }
+
+    /// From a trigger to a file, on average and at worst, while nothing is decoded before.
+    pub(super) fn times(&self, stream: Option<&StreamInfo>) -> Option<(Duration, Duration)> {
+        let gop = stream?.gop_frames?;
+        Some((self.per_frame * gop.div_ceil(2) + self.encode, self.per_frame * gop + self.encode))
+    }
+
+    /// The same for people.
+    pub(super) fn decoding(&self, stream: Option<&StreamInfo>, is_hot: bool) -> Decoding {
+        let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let times = self.times(stream);
+        Decoding {
+            decoder: self.kind.as_str(),
+            ms_per_frame: (self.per_frame.as_secs_f64() * 10_000.0).round() / 10.0,
+            encode_ms: ms(self.encode),
+            is_hot,
+            core_percent: (self.share(stream) * 1000.0).round() / 10.0,
+            mean_ms: times.map(|(mean, _)| ms(mean)),
+            worst_ms: times.map(|(_, worst)| ms(worst)),
+            is_behind: false,
+        }
+    }
+}
+
+/// What decoding a stream costs on this machine, for who has a piece of it at hand; `None` when nothing can decode it,
+/// or need not. Blocking, up to a second or two.
+pub fn examine(choice: DecoderChoice, piece: &Excerpt, stream: Option<&StreamInfo>) -> Option<Decoding> {
+    let stretch = Stretch { codec: piece.codec, units: piece.units.clone() };
+    let sample = sample(stretch)?;
+    let kinds = DecoderKind::candidates(sample.codec, &sample.units.first()?.data, policy(choice));
+    best(&sample, &kinds).map(|best| best.decoding(stream, false))
+}
+
 /// Lets one decoder decode the sample; `None` when it cannot. Blocking.
-pub(super) fn measure(sample: &Excerpt, kind: DecoderKind) -> Option<Measured> {
+fn measure(sample: &Excerpt, kind: DecoderKind) -> Option<Measured> {
     let began = Instant::now();
     let decoded = Lane::default().picture(sample, kind).ok()?;
     let frames = u32::try_from(sample.units.len().max(1)).unwrap_or(u32::MAX);
@@ -37,7 +104,7 @@ pub(super) fn measure(sample: &Excerpt, kind: DecoderKind) -> Option<Measured> {
 
 /// The fastest of the largest party that shows the same picture, for decoding is exact; of equal parties that of the
 /// decoder named first.
-pub(super) fn fastest_right(all: &[Measured]) -> Option<&Measured> {
+fn fastest_right(all: &[Measured]) -> Option<&Measured> {
     let agreeing = |one: &Measured| all.iter().filter(|other| other.frame == one.frame).count();
     let most = all.iter().map(agreeing).max()?;
     let leader = all.iter().find(|one| agreeing(one) == most)?;
@@ -45,7 +112,7 @@ pub(super) fn fastest_right(all: &[Measured]) -> Option<&Measured> {
 }
 
 /// Whether there are some, and all show the same picture.
-pub(super) fn agree(all: &[Measured]) -> bool {
+fn agree(all: &[Measured]) -> bool {
     all.first().is_some_and(|first| all.iter().all(|other| other.frame == first.frame))
 }
 

@@ -39,6 +39,7 @@ use order::{Order, Worker, heavy, no_frame};
 use pump::Pictures;
 use shot::Shooter;
 
+pub use measure::examine;
 pub use order::Capture;
 pub use pump::{LiveFrame, Pump};
 pub use session::Camera;

@@ -15,12 +15,11 @@ use super::budget::Budget;
 use super::engine::Engine;
 use super::measure;
 use crate::config::{CameraConfig, Mode, SourceConfig};
-use crate::media::decoder::DecoderKind;
 use crate::media::frame::Frame;
 use crate::media::gop::{Codec, Excerpt, Stretch};
 use crate::model::CameraKey;
 use crate::source::{Arrival, Request, Watch};
-use crate::status::{Decoding, Status, StreamInfo};
+use crate::status::{Status, StreamInfo};
 
 /// Decoded pictures kept while it runs: a trigger comes a debounce time after its instant.
 const KEPT: usize = 10;
@@ -34,8 +33,8 @@ const BEHIND_LIMIT: f64 = 2.0;
 /// Mode auto keeps a camera hot only if a cold picture would take longer than this on average.
 const SLOW: Duration = Duration::from_millis(500);
 
-/// A picture that is later than this at worst is worth advice.
-const FINE: Duration = Duration::from_millis(1500);
+/// A stream is decoded on one core; above this share of it there is no room for anything else.
+const ONE_CORE: f64 = 0.9;
 
 /// How long the length of a group is waited for.
 const GROUP_LIMIT: Duration = Duration::from_secs(12);
@@ -190,14 +189,14 @@ impl Pump {
                 }
             }
             if self.is_hot || pictures.is_wanted() {
-                self.say(true, None);
+                self.say(true, false);
                 tokio::select! {
                     () = cancel.cancelled() => return,
                     () = self.pump() => {}
                 }
                 pictures.clear();
                 self.engine.rest();
-                self.say(false, None);
+                self.say(false, false);
             } else if self.is_measured {
                 tokio::select! {
                     () = cancel.cancelled() => return,
@@ -211,7 +210,7 @@ impl Pump {
     async fn pump(&mut self) {
         let Some(Watch { begin, mut units }) = self.watch().await else { return };
         let mut group = begin.map(|stretch| Group { codec: stretch.codec, units: stretch.units, shown: 0 });
-        let (mut skipped, mut is_behind) = (0_u32, false);
+        let mut is_behind = false;
         loop {
             let arrived = tokio::select! {
                 arrived = units.recv(), if group.as_ref().is_none_or(Group::is_shown) => Some(arrived),
@@ -235,10 +234,9 @@ impl Pump {
             }
             let Some(current) = &mut group else { continue };
             if current.behind().as_secs_f64() > BEHIND_LIMIT && current.shown > 0 {
-                skipped += u32::try_from(current.units.len() - current.shown).unwrap_or(u32::MAX);
                 if !is_behind {
                     warn!(camera = %self.key, "decoding cannot keep up with the stream");
-                    self.say(true, Some(skipped));
+                    self.say(true, true);
                 }
                 (is_behind, group) = (true, None);
                 continue;
@@ -266,29 +264,15 @@ impl Pump {
     async fn measure(&mut self) {
         let Some(stretch) = self.stretch().await else { return std::future::pending().await };
         let Some(sample) = measure::sample(stretch) else { return };
-        let sample = Arc::new(sample);
-        let mut all = Vec::new();
-        for kind in self.engine.kinds(&sample) {
-            // The slowest is only asked when the others need an umpire.
-            if kind == DecoderKind::RustH264 && measure::agree(&all) {
-                continue;
-            }
-            let sample = Arc::clone(&sample);
-            if let Ok(Some(measured)) = self.engine.aside(move || measure::measure(&sample, kind)).await {
-                debug!(camera = %self.key, decoder = kind.as_str(), per_frame = ?measured.per_frame, "measured");
-                all.push(measured);
-            }
-        }
+        let (codec, kinds) = (sample.codec, self.engine.kinds(&sample));
+        let best = self.engine.aside(move || measure::best(&sample, &kinds)).await.ok().flatten();
         let stream = self.group_length().await;
         self.is_measured = true;
-        let Some(best) = measure::fastest_right(&all) else {
-            if sample.codec != Codec::Jpeg {
-                warn!(camera = %self.key, "no decoder understands this stream");
-            }
-            return;
-        };
-        self.engine.choose(best.kind);
-        self.decide(best, stream.as_ref());
+        match best {
+            Some(best) => self.decide(&best, stream.as_ref()),
+            None if codec == Codec::Jpeg => {}
+            None => warn!(camera = %self.key, "no decoder understands this stream"),
+        }
     }
 
     /// Twelve units from a keyframe on.
@@ -336,54 +320,30 @@ impl Pump {
     }
 
     /// What the measured decoder means for this camera.
-    fn decide(&mut self, best: &measure::Measured, stream: Option<&StreamInfo>) {
-        let (kind, per_frame) = (best.kind, best.per_frame);
-        let fps = stream.and_then(|stream| stream.fps).unwrap_or(25.0).max(0.1);
-        let gop = stream.and_then(|stream| stream.gop_frames);
-        let share = per_frame.as_secs_f64() * fps;
-        let mean = gop.map(|gop| per_frame * gop.div_ceil(2));
-        let worst = gop.map(|gop| per_frame * gop);
+    fn decide(&mut self, best: &measure::Best, stream: Option<&StreamInfo>) {
+        self.engine.choose(best.kind);
         if self.mode == Mode::Auto {
-            let is_slow = mean.is_none_or(|mean| mean > SLOW);
-            self.is_hot = is_slow && share < 0.9 && self.budget.reserve(&self.key, share);
+            let share = best.share(stream);
+            let is_slow = best.times(stream).is_none_or(|(mean, _)| mean > SLOW);
+            self.is_hot = is_slow && share < ONE_CORE && self.budget.reserve(&self.key, share);
         }
-        let long = worst.filter(|worst| *worst > FINE && !self.is_hot);
-        let advice = long.zip(gop).map(|(_, gop)| {
-            let wanted = (FINE.as_secs_f64() / per_frame.as_secs_f64()).min(fps.round()).max(1.0);
-            format!(
-                "keyframe every {:.1} s: set the camera's I-frame interval to {wanted:.0}, or use a smaller sub-stream",
-                f64::from(gop) / fps
-            )
-        });
+        let decoding = best.decoding(stream, self.is_hot);
         info!(
             camera = %self.key,
-            decoder = kind.as_str(),
-            ms_per_frame = format!("{:.1}", per_frame.as_secs_f64() * 1000.0),
-            hot = self.is_hot,
+            decoder = decoding.decoder,
+            ms_per_frame = decoding.ms_per_frame,
+            encode_ms = decoding.encode_ms,
+            hot = decoding.is_hot,
             "decoder chosen"
         );
-        let decoding = Decoding {
-            decoder: kind.as_str(),
-            ms_per_frame: (per_frame.as_secs_f64() * 10_000.0).round() / 10.0,
-            is_hot: self.is_hot,
-            core_percent: (share * 1000.0).round() / 10.0,
-            mean_ms: mean.map(|mean| u64::try_from(mean.as_millis()).unwrap_or(u64::MAX)),
-            worst_ms: worst.map(|worst| u64::try_from(worst.as_millis()).unwrap_or(u64::MAX)),
-            advice,
-        };
         self.status.update_camera(&self.key, |camera| camera.decoding = Some(decoding));
     }
 
-    /// Says whether the camera is hot, and how many frames were skipped because it was too much.
-    fn say(&self, is_hot: bool, skipped: Option<u32>) {
+    /// Says whether the camera is hot, and whether that is too much.
+    fn say(&self, is_hot: bool, is_behind: bool) {
         self.status.update_camera(&self.key, |camera| {
-            let Some(decoding) = &mut camera.decoding else { return };
-            decoding.is_hot = is_hot;
-            if skipped.is_some() {
-                decoding.advice = Some(
-                    "decoding cannot keep up with the stream: use mode cold, a smaller sub-stream or fewer frames a second"
-                        .to_owned(),
-                );
+            if let Some(decoding) = &mut camera.decoding {
+                (decoding.is_hot, decoding.is_behind) = (is_hot, is_behind);
             }
         });
     }

@@ -10,13 +10,15 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::{doctor_snapshot, runtime, say};
+use crate::advice;
+use crate::capture::examine;
 use crate::clock;
 use crate::config::{CameraConfig, Config, RtspConfig, SourceConfig};
 use crate::media::gop::Excerpt;
 use crate::media::{decode, jpeg};
 use crate::model::{CameraKey, FileName};
 use crate::source::{FrameRequest, Request, Requests, Source};
-use crate::status::{Status, StreamInfo};
+use crate::status::Status;
 
 /// How long a camera may take until its first picture, a keyframe every eight seconds included.
 pub(super) const FRAME_LIMIT: Duration = Duration::from_secs(18);
@@ -107,20 +109,24 @@ async fn test(config: &Config, mut camera: CameraConfig, folder: &Path) -> anyho
         error = session => anyhow::bail!(error.message),
         looked = look => looked?,
     };
-    let frames = excerpt.units.len();
-    let decoding = Instant::now();
-    let picture =
-        tokio::task::spawn_blocking(move || decode::picture(&excerpt)).await.context("decode")??;
-    let per_frame = decoding.elapsed() / u32::try_from(frames).unwrap_or(1);
-    let encoding = Instant::now();
-    let picture = match picture {
-        decode::Picture::Frame(frame) => jpeg::encode_plain(&frame)?,
-        decode::Picture::Jpeg(jpeg) => jpeg,
-    };
-    let encode = encoding.elapsed();
+    let choice = config.engine.decoder;
+    let known = stream.clone();
+    let (picture, decoding) = tokio::task::spawn_blocking(move || {
+        let picture = match decode::picture(&excerpt)? {
+            decode::Picture::Frame(frame) => jpeg::encode_plain(&frame)?,
+            decode::Picture::Jpeg(jpeg) => jpeg,
+        };
+        anyhow::Ok((picture, examine(choice, &excerpt, known.as_ref())))
+    })
+    .await
+    .context("decode")??;
     let saved = save(&camera, folder, &picture)?;
-    let advice = stream.map_or_else(String::new, |stream| advice(&stream, per_frame, encode));
-    Ok(verdict(&saved, &authentication, first, &advice))
+    let about = advice::about(stream.as_ref(), decoding.as_ref());
+    let lines = |mark: &str, sentences: &[String]| -> String {
+        sentences.iter().map(|sentence| format!("  {mark}{sentence}\n")).collect()
+    };
+    let text = lines("", &about.facts) + &lines("to change: ", &about.changes);
+    Ok(verdict(&saved, &authentication, first, &text))
 }
 
 /// Writes a picture, and says where it is and what it is like.
@@ -151,33 +157,6 @@ pub(super) async fn ask(
         .await
         .context("ask for a frame")?;
     Ok(answer.await.context("the session ended")??)
-}
-
-/// What the stream is like, what that means for a trigger on this machine, and what to change on the camera.
-fn advice(stream: &StreamInfo, per_frame: Duration, encode: Duration) -> String {
-    let fps = stream.fps.map_or_else(|| "unknown".to_owned(), |fps| format!("{fps}"));
-    let mut text =
-        format!("  stream: {}, {}×{}, {fps} frames a second\n", stream.codec, stream.width, stream.height);
-    let (Some(gop), Some(rate)) = (stream.gop_frames, stream.fps) else {
-        text.push_str("  keyframe interval: longer than could be watched; set the camera's I-frame interval to its frame rate\n");
-        return text;
-    };
-    text.push_str(&format!("  keyframe every {gop} frames ({:.1} s)\n", f64::from(gop) / rate.max(0.1)));
-    let (mean, worst) = (per_frame * gop.div_ceil(2) + encode, per_frame * gop + encode);
-    text.push_str(&format!(
-        "  from trigger to file on this machine: about {} ms, at worst {} ms (one frame takes {:.1} ms to decode)\n",
-        mean.as_millis(),
-        worst.as_millis(),
-        per_frame.as_secs_f64() * 1000.0,
-    ));
-    if worst > FINE {
-        let wanted = (FINE.as_secs_f64() / per_frame.as_secs_f64()).floor().max(1.0);
-        text.push_str(&format!(
-            "  to change: set the camera's I-frame interval to {wanted} or less, or use a smaller stream; the picture is \
-             exact either way, it would only be on disk sooner\n"
-        ));
-    }
-    text
 }
 
 /// What kind of log-in the camera asks for, by asking without one.
@@ -233,30 +212,5 @@ mod tests {
                       www-authenticate: Digest realm=\"x\", algorithm=SHA-256\r\nWWW-Authenticate: Basic realm=\"x\"\r\n\r\n";
         assert_eq!(schemes(answer), "digest (md5), digest (sha-256), basic");
         assert_eq!(schemes("RTSP/1.0 200 OK\r\n\r\n"), "none, everyone on the network can watch");
-    }
-
-    #[test]
-    fn a_slow_stream_comes_with_the_setting_to_change() {
-        let stream = StreamInfo {
-            codec: "avc1.640028".to_owned(),
-            width: 1920,
-            height: 1080,
-            fps: Some(25.0),
-            gop_frames: Some(250),
-            clock_offset_ms: None,
-        };
-        let text = advice(&stream, Duration::from_millis(16), Duration::from_millis(20));
-        assert!(
-            text.contains("keyframe every 250 frames (10.0 s)") && text.contains("I-frame interval to 93"),
-            "{text}"
-        );
-        assert!(
-            !advice(
-                &StreamInfo { gop_frames: Some(50), ..stream },
-                Duration::from_millis(16),
-                Duration::ZERO
-            )
-            .contains("to change")
-        );
     }
 }

@@ -105,6 +105,22 @@ impl Timeline {
         if at >= 0 { origin.checked_add(distance) } else { origin.checked_sub(distance) }
     }
 
+    /// How late frames arrive: 19 of 20 within this time of their turn, in the last ten seconds; `None` before.
+    pub fn jitter(&self) -> Option<Duration> {
+        let newest = self.points.back()?;
+        if newest.at < WINDOW_NS {
+            return None;
+        }
+        let late = |p: &Point| {
+            let carried = p.difference.saturating_add(scaled(newest.at.saturating_sub(p.at), self.slope));
+            carried.saturating_sub(self.height)
+        };
+        let mut late: Vec<i64> = self.points.iter().map(late).collect();
+        let rank = (late.len() * 19 / 20).min(late.len().checked_sub(1)?);
+        let (_, delay, _) = late.select_nth_unstable(rank);
+        Some(Duration::from_nanos(u64::try_from(*delay).unwrap_or(0)))
+    }
+
     /// By how much the camera's clock is slow, in parts per million; fast if negative.
     pub fn drift_ppm(&self) -> f64 {
         self.slope * 1e6

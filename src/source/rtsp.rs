@@ -199,6 +199,7 @@ impl Rtsp {
         if is_idr {
             stream.last_idr = now;
             stream.measure(rtp_ns);
+            stream.info.jitter_ms = stream.timeline.jitter().map(steps_of_5_ms);
         } else if let Some((_, frames)) = &mut stream.group {
             *frames += 1;
         }
@@ -311,6 +312,7 @@ impl Stream {
             height: 0,
             fps: None,
             gop_frames: None,
+            jitter_ms: None,
             clock_offset_ms: None,
         };
         let now = Instant::now();
@@ -370,6 +372,11 @@ fn info_of(session: &Demuxed, index: usize, known: &StreamInfo) -> StreamInfo {
         }
         _ => known.clone(),
     }
+}
+
+/// Milliseconds, rounded up, so that the figure does not change with every keyframe.
+fn steps_of_5_ms(time: Duration) -> u32 {
+    u32::try_from(time.as_millis().div_ceil(5) * 5).unwrap_or(u32::MAX)
 }
 
 /// The codec of an RTP encoding name, if it can be decoded.

@@ -208,6 +208,7 @@ impl Snapshot {
             height,
             fps: None,
             gop_frames: None,
+            jitter_ms: None,
             clock_offset_ms: None,
         };
         let Some(was) = self.status.camera(&self.key) else { return };

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::advice;
 use crate::gpio::Level;
 use crate::model::{TargetKind, UnixMs, UploadState, hex};
 use crate::retention::Report;
@@ -66,9 +67,11 @@ pub(super) fn camera(camera: &CameraStatus) -> Value {
             "height": stream.height,
             "fps": stream.fps,
             "gop_frames": stream.gop_frames,
+            "jitter_ms": stream.jitter_ms,
             "clock_offset_ms": stream.clock_offset_ms,
         })
     });
+    let about = advice::about(camera.stream.as_ref(), camera.decoding.as_ref());
     let decoding = camera.decoding.as_ref().map(|decoding| {
         json!({
             "decoder": decoding.decoder,
@@ -77,7 +80,8 @@ pub(super) fn camera(camera: &CameraStatus) -> Value {
             "core_percent": decoding.core_percent,
             "mean_ms": decoding.mean_ms,
             "worst_ms": decoding.worst_ms,
-            "advice": decoding.advice,
+            "encode_ms": decoding.encode_ms,
+            "behind": decoding.is_behind,
         })
     });
     json!({
@@ -88,6 +92,7 @@ pub(super) fn camera(camera: &CameraStatus) -> Value {
         "last_error": camera.last_error,
         "stream": stream,
         "decoding": decoding,
+        "about": {"facts": about.facts, "changes": about.changes},
     })
 }
 
