@@ -94,8 +94,8 @@ fn about_stream(advice: &mut Advice, stream: &StreamInfo) {
 
 fn about_decoding(advice: &mut Advice, stream: &StreamInfo, decoding: &Decoding) {
     advice.facts.push(format!(
-        "{} decodes a frame in {:.1} ms, encoding a picture takes {} ms",
-        decoding.decoder, decoding.ms_per_frame, decoding.encode_ms
+        "decoding a frame takes {:.1} ms ({}), encoding a picture {} ms",
+        decoding.ms_per_frame, decoding.decoder, decoding.encode_ms
     ));
     if decoding.is_hot {
         advice.facts.push(format!(
