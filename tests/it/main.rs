@@ -15,6 +15,7 @@ mod e2e_capture;
 mod e2e_clips;
 mod e2e_codecs;
 mod e2e_commands;
+mod e2e_conformance;
 mod e2e_crash;
 mod e2e_engine;
 mod e2e_faults;

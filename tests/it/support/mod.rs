@@ -6,10 +6,13 @@ pub(crate) mod log;
 pub(crate) mod multipart;
 pub(crate) mod picture;
 pub(crate) mod receiver;
+pub(crate) mod reference;
+pub(crate) mod relay;
 pub(crate) mod rtsp;
 pub(crate) mod setup;
 pub(crate) mod snapshot;
 pub(crate) mod viewer;
+pub(crate) mod vlc;
 
 use std::io::Write;
 use std::time::{Duration, Instant};
