@@ -40,12 +40,16 @@ def draw(luma, instant_ms, loop_s):
     height, width = luma.shape
     side = width // GRID
     bits = word(instant_ms, loop_s)
-    rows = np.array([[(bits >> (63 - (r * COLUMNS + c))) & 1 for c in range(COLUMNS)] for r in range(2)], dtype=np.uint8)
-    tile = np.where(np.kron(rows, np.ones((side, side), dtype=np.uint8)) == 1, WHITE, BLACK).astype(np.uint8)
+    # Where each column begins, also when the width is no multiple of the grid.
+    edges = [x * width // GRID for x in range(GRID + 1)]
     for top in (side // 2, height - side // 2 - 2 * side):
         # A dark frame around the squares keeps bright neighbours from bleeding in.
-        luma[top - side // 4:top + 2 * side + side // 4, (LEFT - 1) * side:(LEFT + COLUMNS + 1) * side] = SURROUND
-        luma[top:top + 2 * side, LEFT * side:(LEFT + COLUMNS) * side] = tile
+        luma[top - side // 4:top + 2 * side + side // 4, edges[LEFT - 1]:edges[LEFT + COLUMNS + 1]] = SURROUND
+        for row in range(2):
+            for column in range(COLUMNS):
+                one = bits >> (63 - (row * COLUMNS + column)) & 1
+                squares = luma[top + row * side:top + (row + 1) * side]
+                squares[:, edges[LEFT + column]:edges[LEFT + column + 1]] = WHITE if one else BLACK
 
 
 class Reading(NamedTuple):

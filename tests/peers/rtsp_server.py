@@ -132,7 +132,7 @@ def encoder_of(a):
 def build_loop(a, picture):
     """Encode the loop unless it is cached; return the path of a Matroska file."""
     encoder, size = encoder_of(a), f"{picture.width}x{picture.height}"
-    identity = [encoder, picture.width, picture.height, picture.is_flat, a.fps, a.loop, 5]
+    identity = [encoder, picture.width, picture.height, picture.is_flat, a.fps, a.loop, 6]
     key = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:12]
     path = os.path.join(a.cache, f"{a.codec}-{size}-{key}.mkv")
     if os.path.exists(path):

@@ -59,6 +59,13 @@ pub(crate) fn scale(name: &str, default: u64) -> u64 {
         .map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name}={text}: not a number")))
 }
 
+/// Minutes from the environment, for the long runs.
+pub(crate) fn minutes(name: &str, default: f64) -> Duration {
+    let minutes = std::env::var(name)
+        .map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name}={text}: not a number")));
+    Duration::from_secs_f64(minutes * 60.0)
+}
+
 /// Says something on the terminal, also when the test passes and its output is swallowed.
 pub(crate) fn report(text: &str) {
     // Nobody to tell is fine.

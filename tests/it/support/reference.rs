@@ -55,7 +55,11 @@ impl Planes {
     }
 }
 
-async fn ffmpeg(arguments: &[&str], input: Vec<u8>, (width, height): (usize, usize)) -> Result<Planes, String> {
+async fn ffmpeg(
+    arguments: &[&str],
+    input: Vec<u8>,
+    (width, height): (usize, usize),
+) -> Result<Planes, String> {
     let mut child = Command::new("ffmpeg")
         .args(["-v", "error"])
         .args(arguments)

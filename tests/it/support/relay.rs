@@ -283,7 +283,8 @@ impl Progress {
             self.frames += 1;
         }
         // Behind the header, the fragment's two bytes and a little of the slice: numbers and order stay right.
-        if faults.garbage_every.is_some_and(|every| self.packets.is_multiple_of(every)) && packet.len() > 200 {
+        if faults.garbage_every.is_some_and(|every| self.packets.is_multiple_of(every)) && packet.len() > 200
+        {
             packet[100..].iter_mut().for_each(|byte| *byte = byte.wrapping_mul(31) ^ 0x5a | 1);
         }
     }

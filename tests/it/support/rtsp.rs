@@ -118,7 +118,8 @@ impl RtspPeer {
         let ready: Value =
             serde_json::from_str(&line).unwrap_or_else(|_| panic!("the RTSP server did not start: {line:?}"));
         let port = |name: &str| u16::try_from(ready[name].as_u64().unwrap()).unwrap();
-        let loops = ready["loops"].as_array().unwrap().iter().map(|file| file.as_str().unwrap().into()).collect();
+        let loops =
+            ready["loops"].as_array().unwrap().iter().map(|file| file.as_str().unwrap().into()).collect();
         Self { port: port("port"), control_port: port("control_port"), loops, child }
     }
 
