@@ -45,6 +45,8 @@ MODES = {
     "default": {},
 }
 
+STAGES = ("wait", "decode", "frames", "encode", "write", "total")
+
 FFMPEG, THREAD = "ffmpeg one-shot", "OpenCV thread, always decoding"
 
 NOT_MEASURED = ("go2rtc and mediamtx are not measured: they are Go programs without a Debian package, and this script "
@@ -141,7 +143,8 @@ def measure(method, rounds, options, gop, directory):
             before, began = method.used(), time.monotonic()
             time.sleep(options.idle_seconds / options.rounds)
             after = method.used()
-            idle = dict(cpu_percent=(after.cpu_s - before.cpu_s) / (time.monotonic() - began) * 100, rss_kib=after.rss_kib)
+            share = (after.cpu_s - before.cpu_s) / (time.monotonic() - began)
+            idle = dict(cpu_percent=share * 100, rss_kib=after.rss_kib)
         share = [n for n in range(options.edges) if n % options.rounds == rounds]
         for n in share:
             # Any phase of the group of pictures. The bounce time of the contact is over by then.
@@ -181,7 +184,7 @@ def summary_of(label, shots, idles, durable_ms):
     staged = [shot.stages for shot in good if shot.stages]
     if staged:
         row["stages"] = {name: distribution([stages[name] for stages in staged], 0.5, 0.95, 1)
-                         for name in ("wait", "decode", "frames", "encode", "write", "total")}
+                         for name in STAGES}
         one_frame = [stages["decode"] / max(1, stages["frames"]) for stages in staged]
         row["limit_ms"] = dict(
             as_decoded=quantile([s["wait"] + s["decode"] + durable_ms for s in staged], 0.5),
@@ -228,17 +231,16 @@ def show(result):
                       *(text(late[key]) for key in ("median", "p95", "max")),
                       *(text(error[key]) for key in ("median", "p95", "p99", "max", "signed_median")),
                       text(row["cpu_s_per_shot"], 3), text(row["idle_cpu_percent"], 2), text(row["rss_mib"])])
-    table(["method", "good", "late med", "p95", "max", "off med", "p95", "p99", "max", "signed", "CPU s", "idle %", "MiB"],
-          lines)
+    heads = ["method", "good", "late med", "p95", "max", "off med", "p95", "p99", "max", "signed", "CPU s", "idle %", "MiB"]
+    table(heads, lines)
     for row in result["methods"]:
         for failure in row["failures"]:
             print(f"  {row['method']}: {row['edges'] - row['good']} without a picture: {failure}")
     staged = [row for row in result["methods"] if "stages" in row]
     print(f"\nwhere the time goes, median ms; 300 kB and their name made durable here: {result['durable_ms']:.1f} ms\n")
-    table(["method", "wait", "decode", "frames", "encode", "write", "total", "limit", "beyond it", "limit, 1 frame"],
-          [[row["method"], *(text(row["stages"][s]["median"]) for s in ("wait", "decode", "frames", "encode", "write", "total")),
-            text(row["limit_ms"]["as_decoded"]), text(row["limit_ms"]["beyond"]), text(row["limit_ms"]["one_frame"])]
-           for row in staged])
+    table(["method", *STAGES, "limit", "beyond it", "limit, 1 frame"],
+          [[row["method"], *(text(row["stages"][stage]["median"]) for stage in STAGES),
+            *(text(row["limit_ms"][limit]) for limit in ("as_decoded", "beyond", "one_frame"))] for row in staged])
     print()
     for ratio in result["ratios"]:
         words = []
@@ -246,8 +248,8 @@ def show(result):
             words.append(f"the file is there {ratio['ffmpeg_latency_ms_over_ours']:.1f} times sooner than with {FFMPEG}, "
                          f"the frame {ratio['ffmpeg_error_ms_over_ours']:.0f} times nearer to the edge")
         if "thread_idle_cpu_over_ours" in ratio:
-            words.append(f"idle it takes {ratio['thread_idle_cpu_over_ours']:.1f} times less processor than a thread that "
-                         "always decodes")
+            words.append(f"idle it takes {ratio['thread_idle_cpu_over_ours']:.1f} times less processor than a thread "
+                         "that always decodes")
         if words:
             print(f"{ratio['method']}: {'; '.join(words)}")
 
@@ -324,7 +326,8 @@ def main():
     results = []
     for gop in map(int, options.gops.split(",")):
         # On the disk that the pictures would lie on, not in memory.
-        with tempfile.TemporaryDirectory(prefix="bench-", dir=os.path.dirname(os.path.abspath(options.json))) as directory:
+        beside = os.path.dirname(os.path.abspath(options.json))
+        with tempfile.TemporaryDirectory(prefix="bench-", dir=beside) as directory:
             results.append(compare(options, gop, directory))
         show(results[-1])
         with open(options.json, "w") as file:

@@ -1,4 +1,4 @@
-"""The usual ways to get a still from an RTSP camera: programs run once for each picture, and a thread that always decodes.
+"""The usual ways to get a still from an RTSP camera: a program run for each picture, and a thread that always decodes.
 
 Their pictures are synced by the caller's side of the measurement, as a careful script would do it.
 """

@@ -33,7 +33,7 @@ async fn every_edge_of_many_cameras_at_once_is_a_picture_of_its_instant() {
         return;
     }
     let cameras = u8::try_from(scale("CAMERAS", 4)).unwrap();
-    let rounds = usize::try_from(scale("ROUNDS", 2)).unwrap();
+    let rounds = usize::try_from(scale("EDGES", 2)).unwrap();
     let keys: Vec<String> = (1..=cameras).map(|n| format!("r{n}")).collect();
     let camera = RtspPeer::start(FULL_HD, Auth::None, cameras).await;
     let setup = (1..=cameras).fold(Setup::new(), |setup, n| {

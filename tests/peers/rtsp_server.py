@@ -43,6 +43,7 @@ from gi.repository import Gst, GstApp, GLib, GstRtsp, GstRtspServer  # noqa: E40
 import framecode  # noqa: E402
 
 SECOND = 10**9
+CRA = 21  # NAL unit type of H.265; no such type is among H.264's keyframes
 
 
 class Codec:
@@ -205,6 +206,8 @@ class Loop:
         nals = [nal_units(data) if codec.idr else [] for _, data in units]
         # Decoding can begin at these; every JPEG is one.
         self.is_key = [not codec.idr or any(codec.kind(u) in codec.idr for u in unit) for unit in nals]
+        # Of these the ones before which nothing counts any more: all but the CRA pictures of H.265.
+        self.is_idr = [any(codec.kind(u) in codec.idr and codec.kind(u) != CRA for u in unit) for unit in nals]
         self.sets = [u for u in nals[0] if codec.kind(u) in codec.parameter_sets]
         # [(ns from the loop's start, bytes)]
         self.units = [(pts - first, data if not key or not codec.idr else self.keyframe(unit, codec, a))
@@ -274,7 +277,7 @@ class Feed:
             if wait > 0:
                 time.sleep(wait)
             j += 1
-            if self.faults["stall"] or (self.a.withhold_idr and loop.is_key[i]):
+            if self.faults["stall"] or (self.a.withhold_idr and loop.is_idr[i]):
                 continue
             if self.faults["gap"] > 0:
                 self.faults["gap"] -= 1
