@@ -231,7 +231,8 @@ def show(result):
                       *(text(late[key]) for key in ("median", "p95", "max")),
                       *(text(error[key]) for key in ("median", "p95", "p99", "max", "signed_median")),
                       text(row["cpu_s_per_shot"], 3), text(row["idle_cpu_percent"], 2), text(row["rss_mib"])])
-    heads = ["method", "good", "late med", "p95", "max", "off med", "p95", "p99", "max", "signed", "CPU s", "idle %", "MiB"]
+    heads = ["method", "good", "late med", "p95", "max", "off med", "p95", "p99", "max", "signed", "CPU s", "idle %",
+             "MiB"]
     table(heads, lines)
     for row in result["methods"]:
         for failure in row["failures"]:
