@@ -1,6 +1,7 @@
 //! Cameras and networks that misbehave while a contact closes: a picture is whole, tells its distance from the edge and
 //! says so if it is not that of the edge's instant, or there is none and the ledger says why. Nothing needs a person.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -127,14 +128,15 @@ impl Site {
 
     /// Every trigger so far ended well; how.
     async fn ends(&self, claim: &str, triggers: usize) -> Vec<End> {
-        let (mut ends, mut wrong) = (Vec::new(), Vec::new());
+        let (mut ends, mut wrong, mut reasons) = (Vec::new(), Vec::new(), BTreeSet::new());
         for event in self.ended(triggers).await {
+            reasons.extend(event["reason"].as_str().map(str::to_owned));
             match self.judge(&event).await {
                 Ok(end) => ends.push(end),
                 Err(what) => wrong.push(what),
             }
         }
-        report(&format!("{claim}: {ends:?}, {} wrong", wrong.len()));
+        report(&format!("{claim}: {ends:?}, {} wrong; reasons {reasons:?}", wrong.len()));
         assert!(wrong.is_empty(), "{claim}: {} of {triggers} are wrong:\n{}", wrong.len(), wrong.join("\n"));
         self.is_sound();
         ends

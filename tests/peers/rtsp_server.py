@@ -6,9 +6,9 @@ for. The video is encoded once, by the encoder asked for, into a loop of LOOP se
 i of the loop is sent when Unix time modulo LOOP is i / fps. Serving costs a few percent of a core, and a client joins
 in the middle of a group of pictures, as with a camera.
 
-When it serves, it prints one line on standard output: {"port": ..., "control_port": ..., "loops": [files]}. It ends
-when its standard input is closed, so it never outlives the test that started it. Faults are asked for on the control
-port, one line each, answered by "ok":
+When it serves, it prints one line on standard output: {"port": ..., "control_port": ..., "loops": [files],
+"late_ms": from the instant shown to sending it}. It ends when its standard input is closed, so it never outlives the
+test that started it. Faults are asked for on the control port, one line each, answered by "ok":
 
     stall        no more frames; connections stay open
     resume       undo stall
@@ -446,13 +446,14 @@ def main():
     for name in a.protocols.split(","):
         offered |= transports[name]
     faults = dict(stall=False, gap=0, corrupt=0, shift=0, second=False)
-    for path in a.paths.split(","):
-        factory = Factory(Feed(path, loops, a, faults))
+    feeds = [Feed(path, loops, a, faults) for path in a.paths.split(",")]
+    for feed in feeds:
+        factory = Factory(feed)
         factory.set_protocols(offered)
         factory.set_latency(0)
         if a.auth != "none":
             factory.set_permissions(permissions())
-        server.get_mount_points().add_factory("/" + path, factory)
+        server.get_mount_points().add_factory("/" + feed.path, factory)
     if not server.attach(None):
         raise SystemExit(f"cannot listen on port {a.port}")
     listener = socket.create_server(("127.0.0.1", a.control_port))
@@ -465,6 +466,7 @@ def main():
         GLib.idle_add(loop.quit)
     threading.Thread(target=until_closed, daemon=True).start()
     print(json.dumps(dict(port=server.get_bound_port(), control_port=listener.getsockname()[1],
+                          late_ms=a.delay_ms + feeds[0].reorder_ns // 10**6,
                           loops=[os.path.abspath(file) for file in files])), flush=True)
     loop.run()
 

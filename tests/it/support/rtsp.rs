@@ -60,6 +60,7 @@ pub(crate) struct RtspPeer {
     port: u16,
     control_port: u16,
     loops: Vec<PathBuf>,
+    late_ms: i64,
 }
 
 /// Whether the packages of the server are there. Without them a test is skipped, loudly; with `REQUIRE_PEERS=1` it fails.
@@ -120,12 +121,19 @@ impl RtspPeer {
         let port = |name: &str| u16::try_from(ready[name].as_u64().unwrap()).unwrap();
         let loops =
             ready["loops"].as_array().unwrap().iter().map(|file| file.as_str().unwrap().into()).collect();
-        Self { port: port("port"), control_port: port("control_port"), loops, child }
+        let late_ms = ready["late_ms"].as_i64().unwrap();
+        Self { port: port("port"), control_port: port("control_port"), loops, late_ms, child }
     }
 
     /// The port it serves at.
     pub(crate) fn port(&self) -> u16 {
         self.port
+    }
+
+    /// How long it holds every picture back: with B-frames, until those it refers to can be sent. Nothing in the stream
+    /// tells it, so what counts as the edge's instant is that much older.
+    pub(crate) fn late_ms(&self) -> i64 {
+        self.late_ms
     }
 
     /// What it sends, as a file that anybody can decode; the second one is sent after the control command `second`.
