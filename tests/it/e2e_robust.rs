@@ -17,6 +17,10 @@ use super::support::{machine_alone, machine_shared, minutes, report, wait_until}
 /// One frame interval at 25 frames a second: a picture that far from the edge is the edge's.
 const INTERVAL_MS: i64 = 40;
 
+/// What is recorded may be so far from what is shown: the map from stream time to our clock knows only late frames in the
+/// first instants of a session, and these tests open one after the other.
+const RECORDED_MS: i64 = 120;
+
 /// Longest until a camera that is well again gives the picture of an edge.
 const HEALED: Duration = Duration::from_secs(15);
 
@@ -111,7 +115,7 @@ impl Site {
         }
         let distance = code.unix_ms(edge_ms) - edge_ms;
         let recorded = image["frame_offset_ms"].as_i64().unwrap();
-        if (recorded - distance).abs() > INTERVAL_MS {
+        if (recorded - distance).abs() > RECORDED_MS {
             return Err(format!(
                 "{name} shows {distance} ms from its edge and records {recorded} ms: {event}"
             ));
