@@ -163,8 +163,12 @@ def encode_with_ffmpeg(encoder, a, size, frames, path):
 
 def encode_with_gstreamer(encoder, a, picture, frames, path):
     reading, writing = os.pipe()
+    width, luma = picture.width, picture.width * picture.height
+    # Its own idea of the planes has rows of multiples of four bytes.
+    planes = (f'plane-strides="<(int){width},(int){width // 2},(int){width // 2}>" '
+              f'plane-offsets="<(int)0,(int){luma},(int){luma * 5 // 4}>"')
     pipe = Gst.parse_launch(
-        f"fdsrc fd={reading} ! rawvideoparse format=i420 width={picture.width} height={picture.height} "
+        f"fdsrc fd={reading} ! rawvideoparse format=i420 width={width} height={picture.height} {planes} "
         f"framerate={a.fps}/1 ! {encoder} ! matroskamux ! filesink location=\"{path}\"")
     pipe.set_state(Gst.State.PLAYING)
     with open(writing, "wb") as raw:
