@@ -17,10 +17,13 @@ const INTERVAL_MS: i64 = 40;
 const CPU_PERCENT_MAX: f64 = 3.0;
 
 /// Resident KiB for each stream while nothing happens: two groups of pictures and their session.
-const RSS_KIB_MAX: u64 = 12 * 1024;
+const RSS_KIB_MAX: u64 = 8 * 1024;
 
-/// Resident KiB of a program without cameras.
-const RSS_KIB_BASE: u64 = 64 * 1024;
+/// Resident KiB whatever the number of cameras. Trying the decoders at the start leaves about 80 MB with the allocator.
+const RSS_KIB_BASE: u64 = 112 * 1024;
+
+/// Longest until the decoders were tried on every camera's stream, and nothing is decoded any more.
+const CALM: Duration = Duration::from_secs(60);
 
 /// Longest until the picture of one camera is stored, when two seconds of video are decoded for each: they wait for one
 /// another.
@@ -43,9 +46,13 @@ async fn every_edge_of_many_cameras_at_once_is_a_picture_of_its_instant() {
     let names: Vec<&str> = keys.iter().map(String::as_str).collect();
     let daemon = Daemon::start_connected(&setup, &names).await;
 
-    let (before, began) = (daemon.cpu_time(), Instant::now());
-    tokio::time::sleep(Duration::from_secs(scale("IDLE_SECONDS", 5))).await;
-    let percent = (daemon.cpu_time() - before).as_secs_f64() / began.elapsed().as_secs_f64() * 100.0;
+    let calm = CPU_PERCENT_MAX * f64::from(cameras);
+    wait_until("the decoders were tried", CALM, async || match load(&daemon, Duration::from_secs(2)).await {
+        percent if percent <= calm => Ok(()),
+        percent => Err(format!("{percent:.1} % of a core")),
+    })
+    .await;
+    let percent = load(&daemon, Duration::from_secs(scale("IDLE_SECONDS", 5))).await;
     let (idle_kib, _) = daemon.rss_kib();
 
     let mut durable_ms = Vec::new();
@@ -81,6 +88,13 @@ async fn every_edge_of_many_cameras_at_once_is_a_picture_of_its_instant() {
     ));
     assert_eq!(distances.len(), rounds * names.len());
     assert!(worst <= INTERVAL_MS, "{distances:?}");
-    assert!(percent <= CPU_PERCENT_MAX * f64::from(cameras), "idle {percent:.1} % of a core");
+    assert!(percent <= calm, "idle {percent:.1} % of a core");
     assert!(idle_kib <= RSS_KIB_BASE + RSS_KIB_MAX * u64::from(cameras), "idle {idle_kib} KiB resident");
+}
+
+/// Share of a core that the daemon takes for so long, percent.
+async fn load(daemon: &Daemon, span: Duration) -> f64 {
+    let (before, began) = (daemon.cpu_time(), Instant::now());
+    tokio::time::sleep(span).await;
+    (daemon.cpu_time() - before).as_secs_f64() / began.elapsed().as_secs_f64() * 100.0
 }
