@@ -2,13 +2,13 @@
 """RTSP camera for tests, on GStreamer's RTSP server: nothing in it was written by those who wrote the client.
 
 Every frame shows, as a block code that can be read back from a JPEG (framecode.py), the wall-clock instant it stands
-for. The H.264 video is encoded once, by the ffmpeg program, into a loop of LOOP seconds and kept in a cache folder;
-frame i of the loop is sent when Unix time modulo LOOP is i / fps. Serving costs a few percent of a core, and a client
-joins in the middle of a group of pictures, as with a camera.
+for. The video is encoded once, by the encoder asked for, into a loop of LOOP seconds and kept in a cache folder; frame
+i of the loop is sent when Unix time modulo LOOP is i / fps. Serving costs a few percent of a core, and a client joins
+in the middle of a group of pictures, as with a camera.
 
-When it serves, it prints one line on standard output: {"port": ..., "control_port": ...}. It ends when its standard
-input is closed, so it never outlives the test that started it. Faults are asked for on the control port, one line
-each, answered by "ok":
+When it serves, it prints one line on standard output: {"port": ..., "control_port": ..., "loops": [files],
+"late_ms": from the instant shown to sending it}. It ends when its standard input is closed, so it never outlives the
+test that started it. Faults are asked for on the control port, one line each, answered by "ok":
 
     stall        no more frames; connections stay open
     resume       undo stall
@@ -16,9 +16,12 @@ each, answered by "ok":
     gap N        leave out the next N access units (lost frames)
     corrupt N    overwrite bytes in the middle of the next N access units
     shift MS     RTP time stamps jump by MS milliseconds
+    second       from the next keyframe on send the second loop (--second): another size, or a flat grey picture
+    first        and back
     clients      answer the number of connected clients
 """
 import argparse
+import base64
 import hashlib
 import json
 import os
@@ -40,6 +43,7 @@ from gi.repository import Gst, GstApp, GLib, GstRtsp, GstRtspServer  # noqa: E40
 import framecode  # noqa: E402
 
 SECOND = 10**9
+CRA = 21  # NAL unit type of H.265; no such type is among H.264's keyframes
 
 
 class Codec:
@@ -56,15 +60,28 @@ class Codec:
 
 CODECS = dict(
     h264=Codec("h264parse", "video/x-h264,stream-format=byte-stream,alignment=au",
-               "rtph264pay config-interval=-1 aggregate-mode=zero-latency", (5,), (7, 8), 9, 0, 31),
+               "rtph264pay aggregate-mode=zero-latency", (5,), (7, 8), 9, 0, 31),
     h265=Codec("h265parse", "video/x-h265,stream-format=byte-stream,alignment=au",
-               "rtph265pay config-interval=-1 aggregate-mode=zero-latency", (19, 20, 21), (32, 33, 34), 35, 1, 63),
+               "rtph265pay aggregate-mode=zero-latency", (19, 20, 21), (32, 33, 34), 35, 1, 63),
     mjpeg=Codec("jpegparse", "image/jpeg", "rtpjpegpay"),
 )
 
 
 def log(*words):
     print(time.strftime("%H:%M:%S"), *words, file=sys.stderr, flush=True)
+
+
+class Picture:
+    """What a loop shows."""
+
+    def __init__(self, width, height, is_flat=False):
+        self.width, self.height, self.is_flat = width, height, is_flat
+
+    def frames(self, fps, loop_s):
+        """Yield I420 frames."""
+        if self.is_flat:
+            return iter([b"\x80" * (self.width * self.height * 3 // 2)] * (fps * loop_s))
+        return render(self.width, self.height, fps, loop_s)
 
 
 def render(width, height, fps, loop_s):
@@ -90,38 +107,78 @@ def render(width, height, fps, loop_s):
 
 
 def encoder_of(a):
-    """What ffmpeg is told to encode with."""
-    if a.codec == "mjpeg":
+    """What encodes a loop: words for ffmpeg, or a piece of a GStreamer pipeline."""
+    kilobits = int(float(a.bitrate.rstrip("M")) * 1000)
+    if a.encoder == "jpegenc":
+        return "jpegenc quality=85"
+    if a.encoder == "openh264":
+        return (f"openh264enc gop-size={a.gop} rate-control=bitrate bitrate={kilobits * 1000} complexity=low "
+                f"scene-change-detection=false num-slices={a.slices} ! video/x-h264,profile={a.profile} ! h264parse")
+    if a.encoder == "mjpeg":
         return ["-c:v", "mjpeg", "-q:v", "10", "-pix_fmt", "yuvj420p", "-huffman", "default"]
-    common = f"keyint={a.gop}:min-keyint={a.gop}:scenecut=0:bframes={a.bframes}:b-adapt=0"
-    if a.codec == "h265":
-        x265 = f"{common}:open-gop=0:rc-lookahead=5:lookahead-slices=1:log-level=error"
-        return ["-c:v", "libx265", "-preset", "ultrafast", "-b:v", a.bitrate, "-x265-params", x265]
-    x264 = f"{common}:threads=2" + (f":slices={a.slices}" if a.slices > 1 else "") + (":tff=1" if a.interlaced else "")
-    return ["-c:v", "libx264", "-preset", "veryfast", "-profile:v", a.profile, "-b:v", a.bitrate, "-maxrate", a.bitrate,
-            "-bufsize", a.bitrate, "-x264-params", x264]
+    common = f"keyint={a.gop}:min-keyint={a.gop}:scenecut=0:bframes={a.bframes}:b-adapt=0:open-gop={int(a.open_gop)}"
+    more = f":{a.params}" if a.params else ""
+    pixels = [] if a.pixels == "yuv420p" else ["-pix_fmt", a.pixels]
+    # The samples are converted, and the stream says so.
+    full = ["-vf", "scale=out_range=pc", "-color_range", "pc"] if a.full_range else []
+    if a.encoder == "x265":
+        x265 = f"{common}:rc-lookahead=5:lookahead-slices=1:log-level=error{more}"
+        return [*pixels, *full, "-c:v", "libx265", "-preset", "ultrafast", "-b:v", a.bitrate, "-x265-params", x265]
+    slices = f":slices={a.slices}" if a.slices > 1 else ""
+    x264 = f"{common}:threads=2{slices}" + (":tff=1" if a.interlaced else "") + more
+    return [*pixels, *full, "-c:v", "libx264", "-preset", "veryfast", "-profile:v", a.profile, "-b:v", a.bitrate,
+            "-maxrate", a.bitrate, "-bufsize", a.bitrate, "-x264-params", x264]
 
 
-def build_loop(a):
+def build_loop(a, picture):
     """Encode the loop unless it is cached; return the path of a Matroska file."""
-    encoder = encoder_of(a)
-    key = hashlib.sha256(json.dumps([encoder, a.width, a.height, a.fps, a.loop, 4]).encode()).hexdigest()[:12]
-    path = os.path.join(a.cache, f"{a.codec}-{a.width}x{a.height}-{key}.mkv")
+    encoder, size = encoder_of(a), f"{picture.width}x{picture.height}"
+    identity = [encoder, picture.width, picture.height, picture.is_flat, a.fps, a.loop, 6]
+    key = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:12]
+    path = os.path.join(a.cache, f"{a.codec}-{size}-{key}.mkv")
     if os.path.exists(path):
         return path
     os.makedirs(a.cache, exist_ok=True)
     log("encoding", path)
     unfinished = f"{path}.{os.getpid()}.mkv"
+    frames = picture.frames(a.fps, a.loop)
+    if isinstance(encoder, str):
+        encode_with_gstreamer(encoder, a, picture, frames, unfinished)
+    else:
+        encode_with_ffmpeg(encoder, a, size, frames, unfinished)
+    os.rename(unfinished, path)
+    return path
+
+
+def encode_with_ffmpeg(encoder, a, size, frames, path):
     ffmpeg = subprocess.Popen(
-        ["ffmpeg", "-v", "error", "-y", "-f", "rawvideo", "-pix_fmt", "yuv420p", "-s", f"{a.width}x{a.height}",
-         "-r", str(a.fps), "-i", "-", *encoder, unfinished], stdin=subprocess.PIPE)
-    for frame in render(a.width, a.height, a.fps, a.loop):
+        ["ffmpeg", "-v", "error", "-y", "-f", "rawvideo", "-pix_fmt", "yuv420p", "-s", size, "-r", str(a.fps),
+         "-i", "-", *encoder, path], stdin=subprocess.PIPE)
+    for frame in frames:
         ffmpeg.stdin.write(frame)
     ffmpeg.stdin.close()
     if ffmpeg.wait():
         raise SystemExit("ffmpeg failed")
-    os.rename(unfinished, path)
-    return path
+
+
+def encode_with_gstreamer(encoder, a, picture, frames, path):
+    reading, writing = os.pipe()
+    width, luma = picture.width, picture.width * picture.height
+    # Its own idea of the planes has rows of multiples of four bytes.
+    planes = (f'plane-strides="<(int){width},(int){width // 2},(int){width // 2}>" '
+              f'plane-offsets="<(int)0,(int){luma},(int){luma * 5 // 4}>"')
+    pipe = Gst.parse_launch(
+        f"fdsrc fd={reading} ! rawvideoparse format=i420 width={width} height={picture.height} {planes} "
+        f"framerate={a.fps}/1 ! {encoder} ! matroskamux ! filesink location=\"{path}\"")
+    pipe.set_state(Gst.State.PLAYING)
+    with open(writing, "wb") as raw:
+        for frame in frames:
+            raw.write(frame)
+    end = pipe.get_bus().timed_pop_filtered(Gst.CLOCK_TIME_NONE, Gst.MessageType.EOS | Gst.MessageType.ERROR)
+    pipe.set_state(Gst.State.NULL)
+    os.close(reading)
+    if end.type == Gst.MessageType.ERROR:
+        raise SystemExit(f"GStreamer failed: {end.parse_error()}")
 
 
 def nal_units(data):
@@ -133,41 +190,53 @@ def joined(units):
     return b"".join(b"\0\0\0\1" + unit for unit in units)
 
 
-def load_loop(path, codec):
-    """Return the access units in decoding order as [(ns from the loop's start, bytes)], and the parameter sets."""
-    pipe = Gst.parse_launch(f'filesrc location="{path}" ! matroskademux ! {codec.parser} ! {codec.caps} ! '
-                            "appsink name=s sync=false")
-    sink = pipe.get_by_name("s")
-    pipe.set_state(Gst.State.PLAYING)
-    units = []
-    while (sample := sink.emit("pull-sample")) is not None:
-        buffer = sample.get_buffer()
-        ok, mapped = buffer.map(Gst.MapFlags.READ)
-        units.append((buffer.pts, bytes(mapped.data)))
-        buffer.unmap(mapped)
-    pipe.set_state(Gst.State.NULL)
-    first = min(pts for pts, _ in units)
-    if not codec.idr:
-        return [(pts - first, data) for pts, data in units], b""
-    head = joined(u for u in nal_units(units[0][1]) if codec.kind(u) in codec.parameter_sets)
+class Loop:
+    """The access units of an encoded loop in decoding order, ready to be sent."""
 
-    def as_cameras_send_it(data):
-        """Every IDR carries the parameter sets."""
-        nals = nal_units(data)
-        if not any(codec.kind(u) in codec.idr for u in nals):
-            return data
-        return head + joined(u for u in nals if codec.kind(u) not in (*codec.parameter_sets, codec.delimiter))
-    return [(pts - first, as_cameras_send_it(data)) for pts, data in units], head
+    def __init__(self, path, a):
+        self.path, codec = path, CODECS[a.codec]
+        pipe = Gst.parse_launch(f'filesrc location="{path}" ! matroskademux ! {codec.parser} ! {codec.caps} ! '
+                                "appsink name=s sync=false")
+        sink = pipe.get_by_name("s")
+        pipe.set_state(Gst.State.PLAYING)
+        units = []
+        while (sample := sink.emit("pull-sample")) is not None:
+            buffer = sample.get_buffer()
+            ok, mapped = buffer.map(Gst.MapFlags.READ)
+            units.append((buffer.pts, bytes(mapped.data)))
+            buffer.unmap(mapped)
+        pipe.set_state(Gst.State.NULL)
+        first = min(pts for pts, _ in units)
+        nals = [nal_units(data) if codec.idr else [] for _, data in units]
+        # Decoding can begin at these; every JPEG is one.
+        self.is_key = [not codec.idr or any(codec.kind(u) in codec.idr for u in unit) for unit in nals]
+        # Of these the ones before which nothing counts any more: all but the CRA pictures of H.265.
+        self.is_idr = [any(codec.kind(u) in codec.idr and codec.kind(u) != CRA for u in unit) for unit in nals]
+        self.sets = [u for u in nals[0] if codec.kind(u) in codec.parameter_sets]
+        # [(ns from the loop's start, bytes)]
+        self.units = [(pts - first, data if not key or not codec.idr else self.keyframe(unit, codec, a))
+                      for (pts, data), unit, key in zip(units, nals, self.is_key)]
+
+    def keyframe(self, nals, codec, a):
+        """A keyframe with the parameter sets that it is to carry."""
+        delimiter = [u for u in nals if codec.kind(u) == codec.delimiter] if a.delimiters else []
+        sets = [] if a.parameter_sets == "sdp" else self.sets
+        others = [u for u in nals if codec.kind(u) not in (*codec.parameter_sets, codec.delimiter)]
+        return joined([*delimiter, *sets, *others])
+
+    @property
+    def head(self):
+        return joined(self.sets)
 
 
 class Feed:
     """Pushes the access units of the loop into the appsrc of one mount point."""
 
-    def __init__(self, path, units, head, a, faults):
-        self.path, self.units, self.head, self.a, self.faults = path, units, head, a, faults
+    def __init__(self, path, loops, a, faults):
+        self.path, self.loops, self.a, self.faults = path, loops, a, faults
         # With B-frames a picture is sent before pictures that are shown earlier: an encoder can only do so this much
         # after the instant it shows.
-        self.reorder_ns = max(0, *(pts - self.offset(i) for i, (pts, _) in enumerate(units)))
+        self.reorder_ns = max(0, *(pts - self.offset(i) for i, (pts, _) in enumerate(loops[0].units)))
 
     def offset(self, i):
         return i * SECOND // self.a.fps
@@ -190,23 +259,29 @@ class Feed:
             clock = src.get_clock()
         if clock is None:
             return
-        count, loop_ns = len(self.units), self.a.loop * SECOND
+        loop = self.loops[0]
+        count, loop_ns = len(loop.units), self.a.loop * SECOND
         delay = self.a.delay_ms * 10**6 + self.reorder_ns
         # Running time of Unix time 0, fixed once so that RTP time stamps are regular.
         zero = (clock.get_time() - src.get_base_time()) - time.time_ns()
         turn, rest = divmod(time.time_ns(), loop_ns)
         j = turn * count + rest * self.a.fps // SECOND + 1
-        first = True
+        # Without parameter sets in the first buffer, DESCRIBE answers without sprop-parameter-sets.
+        head = loop.head if self.a.parameter_sets == "both" else b""
+        while self.a.parameter_sets == "band" and loop.is_key[j % count]:
+            j += 1
         log(self.path, "feed started")
         while not stop.is_set():
             turn, i = divmod(j, count)
-            pts, data = self.units[i]
+            if loop.is_key[i]:
+                loop = self.loops[int(self.faults["second"])]
+            pts, data = loop.units[i]
             due = turn * loop_ns + self.offset(i) + delay
             wait = (due - time.time_ns()) / SECOND
             if wait > 0:
                 time.sleep(wait)
             j += 1
-            if self.faults["stall"]:
+            if self.faults["stall"] or (self.a.withhold_idr and loop.is_idr[i]):
                 continue
             if self.faults["gap"] > 0:
                 self.faults["gap"] -= 1
@@ -215,11 +290,9 @@ class Feed:
                 self.faults["corrupt"] -= 1
                 k = len(data) // 2
                 data = data[:k] + bytes((x ^ 0x5A) | 1 for x in data[k:k + 64]) + data[k + 64:]
-            if first:
-                # Otherwise DESCRIBE would answer without sprop-parameter-sets.
-                first = False
-                if not data.startswith(self.head):
-                    data = self.head + data
+            if head and not data.startswith(head):
+                data = head + data
+            head = b""
             buffer = Gst.Buffer.new_wrapped(data)
             # The RTP time stamp follows the instant shown; the delay keeps it positive.
             buffer.pts = max(0, turn * loop_ns + pts + zero + delay + self.faults["shift"] * 10**6)
@@ -238,8 +311,15 @@ class Factory(GstRtspServer.RTSPMediaFactory):
     def do_create_element(self, _url):
         a, codec = self.feed.a, CODECS[self.feed.a.codec]
         size = f",width={a.width},height={a.height},framerate={a.fps}/1" if a.codec == "mjpeg" else ""
+        payloader = codec.payloader
+        if codec.idr:
+            # "sdp": none in the stream itself, as long as the payloader takes them from elsewhere.
+            payloader += " config-interval=" + ("0" if a.parameter_sets == "sdp" else "-1")
+        if a.parameter_sets == "sdp":
+            sets = ",".join(base64.b64encode(u).decode() for u in self.feed.loops[0].sets)
+            payloader += f' sprop-parameter-sets="{sets}"'
         return Gst.parse_launch("( appsrc name=src is-live=true format=time do-timestamp=false max-bytes=0 "
-                                f"caps={codec.caps}{size} ! {codec.payloader} name=pay0 pt=96 )")
+                                f"caps={codec.caps}{size} ! {payloader} name=pay0 pt=96 )")
 
     def do_configure(self, media):
         self.feed.attach(media)
@@ -262,6 +342,8 @@ def obey(line, server, faults):
     words = line.split()
     if words in (["stall"], ["resume"]):
         faults["stall"] = words[0] == "stall"
+    elif words in (["first"], ["second"]):
+        faults["second"] = words[0] == "second"
     elif len(words) == 2 and words[0] in ("gap", "corrupt", "shift"):
         faults[words[0]] = int(words[1])
     elif words == ["drop"]:
@@ -308,6 +390,7 @@ def options():
     p.add_argument("--control-port", type=int, default=0, help="0: a free one")
     p.add_argument("--paths", default="r1", help="mount points, comma separated")
     p.add_argument("--codec", choices=sorted(CODECS), default="h264")
+    p.add_argument("--encoder", choices=["x264", "openh264", "x265", "mjpeg", "jpegenc"], help="default: by the codec")
     p.add_argument("--width", type=int, default=1920)
     p.add_argument("--height", type=int, default=1080)
     p.add_argument("--fps", type=int, default=25)
@@ -318,6 +401,15 @@ def options():
     p.add_argument("--bframes", type=int, default=0)
     p.add_argument("--slices", type=int, default=1)
     p.add_argument("--interlaced", action="store_true")
+    p.add_argument("--pixels", default="yuv420p", help="pixel format of x264 and x265, such as yuv420p10le")
+    p.add_argument("--full-range", action="store_true", help="x264 and x265: samples 0 to 255, and the stream says so")
+    p.add_argument("--params", default="", help="more parameters of x264 or x265, such as aud=1:nal-hrd=vbr")
+    p.add_argument("--open-gop", action="store_true", help="x264 and x265 with B-frames: few keyframes are IDR")
+    p.add_argument("--withhold-idr", action="store_true", help="never send an IDR: what remains are recovery points")
+    p.add_argument("--delimiters", action="store_true", help="keep access unit delimiters before keyframes")
+    p.add_argument("--parameter-sets", choices=["both", "band", "sdp"], default="both",
+                   help="where they are: in SDP and before each IDR, only there, or (H.264) only in SDP")
+    p.add_argument("--second", default="", help="another loop for the control command: WIDTHxHEIGHT, or flat")
     p.add_argument("--delay-ms", type=int, default=0, help="camera latency: from the instant shown to the first packet")
     p.add_argument("--auth", choices=["none", "basic", "digest"], default="none")
     p.add_argument("--user", default="cam")
@@ -328,16 +420,26 @@ def options():
     a = p.parse_args()
     if a.loop * a.fps % a.gop:
         p.error("--gop must divide loop * fps")
+    a.encoder = a.encoder or dict(h264="x264", h265="x265", mjpeg="mjpeg")[a.codec]
     return a
+
+
+def pictures(a):
+    """The pictures of the first and, if there is one, of the second loop."""
+    yield Picture(a.width, a.height)
+    if a.second == "flat":
+        yield Picture(a.width, a.height, is_flat=True)
+    elif a.second:
+        yield Picture(*map(int, a.second.split("x")))
 
 
 def main():
     a = options()
     Gst.init(None)
-    loop_file = build_loop(a)
+    files = [build_loop(a, picture) for picture in pictures(a)]
     if a.encode_only:
         return
-    units, head = load_loop(loop_file, CODECS[a.codec])
+    loops = [Loop(file, a) for file in files]
     server = GstRtspServer.RTSPServer()
     server.set_address("127.0.0.1")
     server.set_service(str(a.port))
@@ -347,14 +449,15 @@ def main():
     offered = GstRtsp.RTSPLowerTrans(0)
     for name in a.protocols.split(","):
         offered |= transports[name]
-    faults = dict(stall=False, gap=0, corrupt=0, shift=0)
-    for path in a.paths.split(","):
-        factory = Factory(Feed(path, units, head, a, faults))
+    faults = dict(stall=False, gap=0, corrupt=0, shift=0, second=False)
+    feeds = [Feed(path, loops, a, faults) for path in a.paths.split(",")]
+    for feed in feeds:
+        factory = Factory(feed)
         factory.set_protocols(offered)
         factory.set_latency(0)
         if a.auth != "none":
             factory.set_permissions(permissions())
-        server.get_mount_points().add_factory("/" + path, factory)
+        server.get_mount_points().add_factory("/" + feed.path, factory)
     if not server.attach(None):
         raise SystemExit(f"cannot listen on port {a.port}")
     listener = socket.create_server(("127.0.0.1", a.control_port))
@@ -366,7 +469,9 @@ def main():
         sys.stdin.buffer.read()
         GLib.idle_add(loop.quit)
     threading.Thread(target=until_closed, daemon=True).start()
-    print(json.dumps(dict(port=server.get_bound_port(), control_port=listener.getsockname()[1])), flush=True)
+    print(json.dumps(dict(port=server.get_bound_port(), control_port=listener.getsockname()[1],
+                          late_ms=a.delay_ms + feeds[0].reorder_ns // 10**6,
+                          loops=[os.path.abspath(file) for file in files])), flush=True)
     loop.run()
 
 

@@ -6,10 +6,13 @@ pub(crate) mod log;
 pub(crate) mod multipart;
 pub(crate) mod picture;
 pub(crate) mod receiver;
+pub(crate) mod reference;
+pub(crate) mod relay;
 pub(crate) mod rtsp;
 pub(crate) mod setup;
 pub(crate) mod snapshot;
 pub(crate) mod viewer;
+pub(crate) mod vlc;
 
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -54,6 +57,13 @@ pub(crate) async fn wait_until<T>(
 pub(crate) fn scale(name: &str, default: u64) -> u64 {
     std::env::var(name)
         .map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name}={text}: not a number")))
+}
+
+/// Minutes from the environment, for the long runs.
+pub(crate) fn minutes(name: &str, default: f64) -> Duration {
+    let minutes = std::env::var(name)
+        .map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name}={text}: not a number")));
+    Duration::from_secs_f64(minutes * 60.0)
 }
 
 /// Says something on the terminal, also when the test passes and its output is swallowed.

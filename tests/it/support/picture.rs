@@ -17,6 +17,13 @@ pub(crate) fn instant_shown(jpeg: &[u8], near_ms: i64, name: &str) -> i64 {
     reading.unix_ms(near_ms)
 }
 
+/// How far the brightest and the darkest sample of a picture are apart.
+pub(crate) fn luma_spread(jpeg: &[u8]) -> u8 {
+    let luma = image::load_from_memory_with_format(jpeg, image::ImageFormat::Jpeg).unwrap().into_luma8();
+    let samples = luma.as_raw();
+    samples.iter().max().unwrap() - samples.iter().min().unwrap()
+}
+
 /// SHA-256 in hexadecimal digits.
 pub(crate) fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()

@@ -16,7 +16,7 @@ const CHECK: &str = "import gi, numpy, shutil\n\
     gi.require_version('GstRtspServer', '1.0')\n\
     from gi.repository import Gst, GstRtspServer\n\
     Gst.init(None)\n\
-    for name in ('rtph264pay', 'rtph265pay', 'rtpjpegpay', 'h264parse', 'h265parse', 'jpegparse', 'matroskademux', 'appsrc'):\n\
+    for name in ('rtph264pay', 'rtph265pay', 'rtpjpegpay', 'h264parse', 'h265parse', 'jpegparse', 'openh264enc', 'jpegenc', 'rawvideoparse', 'matroskamux', 'matroskademux', 'appsrc'):\n\
     \x20   assert Gst.ElementFactory.find(name), 'GStreamer has no ' + name\n\
     assert shutil.which('ffmpeg'), 'there is no ffmpeg'";
 
@@ -59,6 +59,8 @@ pub(crate) struct RtspPeer {
     child: Child,
     port: u16,
     control_port: u16,
+    loops: Vec<PathBuf>,
+    late_ms: i64,
 }
 
 /// Whether the packages of the server are there. Without them a test is skipped, loudly; with `REQUIRE_PEERS=1` it fails.
@@ -117,7 +119,26 @@ impl RtspPeer {
         let ready: Value =
             serde_json::from_str(&line).unwrap_or_else(|_| panic!("the RTSP server did not start: {line:?}"));
         let port = |name: &str| u16::try_from(ready[name].as_u64().unwrap()).unwrap();
-        Self { port: port("port"), control_port: port("control_port"), child }
+        let loops =
+            ready["loops"].as_array().unwrap().iter().map(|file| file.as_str().unwrap().into()).collect();
+        let late_ms = ready["late_ms"].as_i64().unwrap();
+        Self { port: port("port"), control_port: port("control_port"), loops, late_ms, child }
+    }
+
+    /// The port it serves at.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// How long it holds every picture back: with B-frames, until those it refers to can be sent. Nothing in the stream
+    /// tells it, so what counts as the edge's instant is that much older.
+    pub(crate) fn late_ms(&self) -> i64 {
+        self.late_ms
+    }
+
+    /// What it sends, as a file that anybody can decode; the second one is sent after the control command `second`.
+    pub(crate) fn loops(&self) -> &[PathBuf] {
+        &self.loops
     }
 
     /// Address of its `n`th stream.

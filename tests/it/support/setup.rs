@@ -12,6 +12,9 @@ pub(crate) const PASSWORD: &str = "correct horse battery staple";
 pub(crate) const PASSWORD_HASH: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$3jeS2ATfKUBrEN5/BZ1btw$ASVgPI7IUaw5zchjilUbztSvcgzt9lWq3jyZl9nF9dw";
 
+/// Variables of the program that a run of the tests may set, to try another decoder or mode on all of them.
+const PASSED_ON: [&str; 2] = ["DECODER", "CAMERA_1_MODE"];
+
 /// The configuration and the directory of a daemon; outlives it, so that it can be started again.
 pub(crate) struct Setup {
     directory: TempDir,
@@ -36,6 +39,11 @@ impl Setup {
             ("OFFLINE_RETRY_INTERVAL", "2"),
         ] {
             setup = setup.with(name, value);
+        }
+        for name in PASSED_ON {
+            if let Ok(value) = std::env::var(name) {
+                setup = setup.with(name, &value);
+            }
         }
         setup
     }
