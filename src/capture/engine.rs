@@ -28,6 +28,11 @@ pub(super) struct Engine {
     chosen: Arc<Mutex<Option<DecoderKind>>>,
 }
 
+/// Whether a decoder that understood the stream so far met something broken.
+fn is_damage(error: &DecodeError) -> bool {
+    error.damaged_from().is_some_and(|unit| unit > 0)
+}
+
 /// The configured choice, for the decoders.
 pub(super) fn policy(choice: DecoderChoice) -> DecoderPolicy {
     match choice {
@@ -98,10 +103,14 @@ impl Engine {
     }
 
     /// The wanted picture. A decoder that refuses is followed by the next one that can do the stream; a missing
-    /// reference is missing for all.
+    /// reference is missing for all, and `rust_h264`, which paints over damage, is only asked about streams that the
+    /// others do not understand at all.
     pub(super) async fn picture(&self, excerpt: &Arc<Excerpt>) -> Result<Decoded, EngineError> {
         let mut first_error = None;
         for kind in self.kinds(excerpt) {
+            if kind == DecoderKind::RustH264 && first_error.as_ref().is_some_and(is_damage) {
+                break;
+            }
             let excerpt = Arc::clone(excerpt);
             match self.run(move |lane| lane.picture(&excerpt, kind)).await? {
                 Ok(decoded) => return Ok(decoded),

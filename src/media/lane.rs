@@ -77,7 +77,9 @@ impl Lane {
     /// The wanted picture of an excerpt, by a decoder of this kind. Blocking, some milliseconds for each unit.
     pub fn picture(&mut self, excerpt: &Excerpt, kind: DecoderKind) -> Result<Decoded, DecodeError> {
         let wanted = wanted(excerpt);
+        self.wish(wanted);
         if let Some(frame) = self.running.as_ref().and_then(|running| running.find(wanted)) {
+            self.wishes.retain(|wish| *wish != wanted);
             return Ok(Decoded { frame, units: 0 });
         }
         let mut running = self.resume(excerpt, kind)?;
@@ -90,6 +92,7 @@ impl Lane {
         let found = running.find(wanted);
         let held_back = running.held_back.len();
         self.running = Some(running);
+        self.wishes.retain(|wish| *wish != wanted);
         let total = excerpt.units.len();
         found
             .map(|frame| Decoded { frame, units })

@@ -26,6 +26,9 @@ const PIECES_MIN: usize = 6;
 /// A camera's clock is never as wrong as this; a slope beyond it is no clock.
 const SLOPE_MAX: f64 = 0.05;
 
+/// Time stamps that go back by more than this were restarted; B-frames go back by less.
+const BACK_NS: i64 = 300_000_000;
+
 /// A jump of the difference by more than this means that the camera restarted its time stamps.
 const JUMP: Duration = Duration::from_secs(2);
 
@@ -50,6 +53,8 @@ pub struct Timeline {
     slope: f64,
     /// Arrival minus RTP time of a frame without delay, at the newest arrival.
     height: i64,
+    /// The highest RTP time.
+    latest: Option<i64>,
 }
 
 impl Timeline {
@@ -61,10 +66,12 @@ impl Timeline {
         let at = nanoseconds_between(origin, arrival);
         let point = Point { at, difference: at.saturating_sub(rtp_ns) };
         let limit = u64::try_from(JUMP.as_nanos()).unwrap_or(u64::MAX);
-        let jumped = !self.points.is_empty() && point.difference.abs_diff(self.height) > limit;
+        let went_back = self.latest.is_some_and(|latest| latest.saturating_sub(rtp_ns) > BACK_NS);
+        let jumped = !self.points.is_empty() && (went_back || point.difference.abs_diff(self.height) > limit);
         if jumped {
             *self = Self { origin: Some(origin), ..Self::default() };
         }
+        self.latest = self.latest.max(Some(rtp_ns));
         self.add(point);
         jumped
     }
@@ -187,6 +194,18 @@ mod tests {
         assert!(!timeline.push(5_000_000_000, start));
         assert!(timeline.push(0, start + Duration::from_millis(40)));
         assert_eq!(timeline.instant_of(0), Some(start + Duration::from_millis(40)));
+    }
+
+    #[test]
+    fn time_stamps_that_go_back_half_a_second_are_followed_and_b_frames_are_not() {
+        let start = Instant::now();
+        let at = |ms: u64| start + Duration::from_millis(ms);
+        let mut timeline = Timeline::default();
+        for (i, ms) in [0_i64, 120, 40, 80, 240, 160, 200].iter().enumerate() {
+            assert!(!timeline.push(ms * 1_000_000, at(120 + 40 * u64::try_from(i).unwrap())));
+        }
+        assert!(timeline.push(-220_000_000, at(400)));
+        assert_eq!(timeline.instant_of(-220_000_000), Some(at(400)));
     }
 
     proptest! {

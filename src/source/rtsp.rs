@@ -4,12 +4,13 @@
 //! a request gets the access units from the IDR to the frame nearest to its instant.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use retina::client::{
-    Demuxed, PlayOptions, Playing, Session, SessionOptions, SetupOptions, TcpTransportOptions,
-    Transport as RtpTransport, UdpTransportOptions,
+    Demuxed, PlayOptions, Playing, Session, SessionGroup, SessionOptions, SetupOptions, TcpTransportOptions,
+    TeardownPolicy, Transport as RtpTransport, UdpTransportOptions,
 };
 use retina::codec::{CodecItem, FrameFormat, ParametersRef, VideoFrame};
 use retina::rtcp::ReceivedCompoundPacket;
@@ -22,12 +23,16 @@ use super::{Requests, SourceError};
 use crate::clock;
 use crate::config::{CameraConfig, CameraEngine, ClockSource, RtspConfig, Transport, shown_url};
 use crate::media::gop::{AccessUnit, Codec, Gops, Limits};
+use crate::media::h265;
 use crate::media::timeline::Timeline;
 use crate::model::CameraKey;
 use crate::status::{CameraState, Status, StreamInfo};
 
 /// From the first packet to the first byte of video promised. Slow cameras take five seconds after a reboot.
 const OPEN_DEADLINE: Duration = Duration::from_secs(8);
+
+/// How long a broken session is waited for to be torn down before the next one is opened.
+const TEARDOWN_LIMIT: Duration = Duration::from_secs(2);
 
 /// A session without a frame for so long is dead, whatever its connection says: the encoder of a camera can hang
 /// while its RTSP server goes on answering.
@@ -54,6 +59,8 @@ pub struct Rtsp {
     /// Inside the camera, before the first packet leaves.
     latency: Duration,
     clock: ClockSource,
+    /// Sessions that were opened, for those that broke to be torn down.
+    sessions: Arc<SessionGroup>,
     status: Status,
 }
 
@@ -75,7 +82,16 @@ impl Rtsp {
     pub fn new(camera: &CameraConfig, config: RtspConfig, earliest: Duration, status: Status) -> Self {
         let (number, key) = (camera.number, camera.key.clone());
         let CameraEngine { latency, clock, .. } = camera.engine;
-        Self { number, key, config, reach: REACH + earliest + latency, latency, clock, status }
+        Self {
+            number,
+            key,
+            config,
+            reach: REACH + earliest + latency,
+            latency,
+            clock,
+            sessions: Arc::default(),
+            status,
+        }
     }
 
     /// Opens a session and serves requests until it breaks.
@@ -137,8 +153,13 @@ impl Rtsp {
             username: credentials.username.clone(),
             password: credentials.password.reveal().clone(),
         });
+        // Broken sessions are torn down in the background; what that met does not matter here.
+        let _ = timeout(TEARDOWN_LIMIT, self.sessions.await_teardown()).await;
         let options = SessionOptions::default()
             .creds(credentials)
+            // A camera that allows one session refuses the next one until it has forgotten the one that broke.
+            .session_group(Arc::clone(&self.sessions))
+            .teardown(TeardownPolicy::Always)
             .user_agent(concat!("camera-capture/", env!("CARGO_PKG_VERSION")).to_owned());
         let explain = |error: retina::Error| self.explain(&error);
         let mut session = Session::describe(self.config.url.clone(), options).await.map_err(explain)?;
@@ -194,6 +215,9 @@ impl Rtsp {
         if frame.loss() > 0 {
             debug!(camera = %self.key, packets = frame.loss(), "packets lost");
             stream.gops.break_off();
+        }
+        if stream.codec == Codec::H265 && h265::is_skipped_leading(frame.data()) {
+            return None;
         }
         let is_idr = stream.codec == Codec::Jpeg || frame.is_random_access_point();
         if is_idr {

@@ -6,6 +6,7 @@
 
 #![allow(unsafe_code, reason = "a C library; see the module above")]
 
+use std::cell::Cell;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr::{NonNull, null, null_mut};
 use std::sync::OnceLock;
@@ -30,8 +31,32 @@ const AGAIN: c_int = -11;
 /// `AVERROR_EOF`: minus the characters `EOF `, lowest first.
 const END: c_int = -0x2046_4f45;
 
-/// `AV_LOG_QUIET`: what goes wrong is returned, and a library must not write to our standard error.
-const LOG_QUIET: c_int = -8;
+/// `AV_LOG_ERROR`: something went wrong and data was lost. Lower numbers are worse.
+const LOG_ERROR: c_int = 16;
+
+thread_local! {
+    /// What the library complained of first on this thread since [`Libav::listen`]. It goes on after damage and paints
+    /// over it; its log is the only place where every version tells.
+    static COMPLAINT: Cell<Option<&'static CStr>> = const { Cell::new(None) };
+}
+
+/// Takes the place of the library's own log, which would write to our standard error. Decoding is done on the thread
+/// that asked for it, so the complaint is heard there.
+///
+/// The last argument is a `va_list`, which is a pointer or passed by one on every architecture Linux runs on; it is not
+/// touched.
+unsafe extern "C" fn log(_: *mut c_void, level: c_int, format: *const c_char, _arguments: *mut c_void) {
+    if level > LOG_ERROR || format.is_null() {
+        return;
+    }
+    // SAFETY: formats are string literals of the library, which stays loaded.
+    let format: &'static CStr = unsafe { CStr::from_ptr(format) };
+    COMPLAINT.with(|complaint| {
+        if complaint.get().is_none() {
+            complaint.set(Some(format));
+        }
+    });
+}
 
 /// `AVPacket` up to the last field we touch.
 #[repr(C)]
@@ -59,6 +84,8 @@ struct Picture {
 }
 
 type Context = c_void;
+
+type LogCallback = unsafe extern "C" fn(*mut c_void, c_int, *const c_char, *mut c_void);
 
 macro_rules! library {
     ($($name:ident: fn($($argument:ty),*) $(-> $result:ty)? , from $library:tt;)*) => {
@@ -99,7 +126,7 @@ library! {
     av_frame_free: fn(*mut *mut Picture), from 1;
     av_opt_set: fn(*mut c_void, *const c_char, *const c_char, c_int) -> c_int, from 1;
     av_get_pix_fmt_name: fn(c_int) -> *const c_char, from 1;
-    av_log_set_level: fn(c_int), from 1;
+    av_log_set_callback: fn(LogCallback), from 1;
     av_strerror: fn(c_int, *mut c_char, usize) -> c_int, from 1;
 }
 
@@ -113,8 +140,8 @@ fn api() -> Option<&'static Api> {
                 let (avutil, avcodec) = (Library::new(*avutil).ok()?, Library::new(*avcodec).ok()?);
                 Api::of((avcodec, avutil))?
             };
-            // SAFETY: may be called at any time.
-            unsafe { (api.av_log_set_level)(LOG_QUIET) };
+            // SAFETY: may be called at any time; the function is there for ever.
+            unsafe { (api.av_log_set_callback)(log) };
             Some(api)
         })
     })
@@ -200,6 +227,16 @@ impl Libav {
         Err(text.to_string_lossy().into_owned())
     }
 
+    /// Does something with the library; a complaint of its log is an error.
+    fn listen(&mut self, work: impl FnOnce(&mut Self) -> Result<(), String>) -> Result<(), String> {
+        COMPLAINT.set(None);
+        work(self)?;
+        match COMPLAINT.take() {
+            Some(format) => Err(format!("it says \"{}\"", format.to_string_lossy().trim_end())),
+            None => Ok(()),
+        }
+    }
+
     /// Shows every picture that is ready. Ends when there is none, or no more.
     fn receive(&mut self, show: &mut dyn FnMut(Shown<'_>)) -> Result<(), String> {
         loop {
@@ -254,8 +291,8 @@ impl Libav {
     }
 }
 
-impl Decoder for Libav {
-    fn feed(&mut self, unit: &AccessUnit, show: &mut dyn FnMut(Shown<'_>)) -> Result<(), String> {
+impl Libav {
+    fn send(&mut self, unit: &AccessUnit, show: &mut dyn FnMut(Shown<'_>)) -> Result<(), String> {
         let length = c_int::try_from(unit.data.len()).map_err(|_| "a unit of more than 2 GiB".to_owned())?;
         // SAFETY: `av_new_packet` gives the packet `length` bytes and the zeroed padding that must follow them, or fails; they are
         // written before the decoder reads them, and given back afterwards.
@@ -272,7 +309,7 @@ impl Decoder for Libav {
         self.receive(show)
     }
 
-    fn drain(&mut self, show: &mut dyn FnMut(Shown<'_>)) -> Result<(), String> {
+    fn end(&mut self, show: &mut dyn FnMut(Shown<'_>)) -> Result<(), String> {
         // SAFETY: a null packet says that no more comes; flushing makes the context ready for an IDR again.
         let sent = unsafe { (self.api.avcodec_send_packet)(self.context.as_ptr(), null()) };
         self.check(sent)?;
@@ -280,6 +317,16 @@ impl Decoder for Libav {
         // SAFETY: see above.
         unsafe { (self.api.avcodec_flush_buffers)(self.context.as_ptr()) };
         shown
+    }
+}
+
+impl Decoder for Libav {
+    fn feed(&mut self, unit: &AccessUnit, show: &mut dyn FnMut(Shown<'_>)) -> Result<(), String> {
+        self.listen(|this| this.send(unit, show))
+    }
+
+    fn drain(&mut self, show: &mut dyn FnMut(Shown<'_>)) -> Result<(), String> {
+        self.listen(|this| this.end(show))
     }
 
     fn goes_on_after_drain(&self) -> bool {
