@@ -103,12 +103,12 @@ impl Engine {
     }
 
     /// The wanted picture. A decoder that refuses is followed by the next one that can do the stream; a missing
-    /// reference is missing for all, and `rust_h264`, which paints over damage, is only asked about streams that the
-    /// others do not understand at all.
+    /// reference is missing for all, and one that paints over damage is only asked about streams that the others do not
+    /// understand at all.
     pub(super) async fn picture(&self, excerpt: &Arc<Excerpt>) -> Result<Decoded, EngineError> {
         let mut first_error = None;
         for kind in self.kinds(excerpt) {
-            if kind == DecoderKind::RustH264 && first_error.as_ref().is_some_and(is_damage) {
+            if kind.hides_damage() && first_error.as_ref().is_some_and(is_damage) {
                 break;
             }
             let excerpt = Arc::clone(excerpt);

@@ -43,8 +43,8 @@ pub(super) struct Best {
 pub(super) fn best(sample: &Excerpt, kinds: &[DecoderKind]) -> Option<Best> {
     let mut all = Vec::new();
     for kind in kinds.iter().copied() {
-        // The slowest is only asked when the others need an umpire.
-        if kind != DecoderKind::RustH264 || !agree(&all) {
+        // Those that would hide damage are only asked when the others cannot, or need an umpire.
+        if !kind.hides_damage() || !agree(&all) {
             all.extend(measure(sample, kind));
         }
     }

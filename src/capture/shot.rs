@@ -11,9 +11,9 @@ use super::CaptureError;
 use super::engine::{Engine, EngineError};
 use super::pump::Pictures;
 use crate::media::decode::{self, Picture};
-use crate::media::gop::Excerpt;
+use crate::media::gop::{AccessUnit, Excerpt};
 use crate::media::lane::Decoded;
-use crate::media::verdict;
+use crate::media::verdict::{self, Flaw};
 use crate::source::{FrameRequest, NoFrame, Request};
 
 /// A frame waits this long for a session that is reconnecting. A barrier stays open about eight seconds; a picture
@@ -24,7 +24,7 @@ pub(super) const FRAME_DEADLINE: Duration = Duration::from_secs(5);
 const OLDEST: Duration = Duration::from_secs(2);
 
 /// A picture farther from the wanted instant than this comes with a note.
-const FAR: Duration = Duration::from_millis(250);
+const FAR: Duration = Duration::from_millis(100);
 
 /// How much later a picture is taken in place of one that shows nothing.
 const LATER: Duration = Duration::from_millis(300);
@@ -125,22 +125,22 @@ impl Shooter {
                         format!("{flaw}, also a moment later; is the lens covered, or the camera broken?");
                     flawed = Some(shot(Picture::Frame(decoded.frame), units, Some(as_it_is)));
                     trouble = Some(flaw.to_string());
-                    match self.settled(excerpt.instant.max(at) + LATER).await {
-                        Ok(later) => excerpt = Arc::new(later),
+                    // Grey stands for what is missing, so what follows is spoilt, too; a flat picture may be just that.
+                    let next = if flaw == Flaw::Grey {
+                        self.without(excerpt.units.last().cloned(), at).await
+                    } else {
+                        self.settled(excerpt.instant.max(at) + LATER).await
+                    };
+                    match next {
+                        Ok(next) => excerpt = Arc::new(next),
                         Err(_) => break,
                     }
                 }
                 Err(EngineError::Decode(error)) if error.damaged_from().is_some() => {
                     debug!(%error, "the nearest clean picture is tried");
                     let damaged = error.damaged_from().and_then(|i| excerpt.units.get(i)).cloned();
-                    if let Some(unit) = damaged {
-                        self.requests
-                            .send(Request::Damaged(unit))
-                            .await
-                            .map_err(|_| CaptureError::Stopping)?;
-                    }
                     trouble = Some(format!("the stream was damaged: {error}"));
-                    excerpt = Arc::new(self.settled(at).await?);
+                    excerpt = Arc::new(self.without(damaged, at).await?);
                 }
                 Err(error) => return Err(CaptureError::NoFrame(error.to_string())),
             }
@@ -175,6 +175,14 @@ impl Shooter {
         };
         let (units, excerpt) = tokio::join!(decode, wait);
         Ok((excerpt?, units))
+    }
+
+    /// The same as [`Self::settled`] without a damaged unit and what follows it in its group.
+    async fn without(&self, damaged: Option<AccessUnit>, at: Instant) -> Result<Excerpt, CaptureError> {
+        if let Some(unit) = damaged {
+            self.requests.send(Request::Damaged(unit)).await.map_err(|_| CaptureError::Stopping)?;
+        }
+        self.settled(at).await
     }
 
     /// What is needed for the picture nearest to `at`, once no nearer one can come.

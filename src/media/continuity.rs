@@ -21,6 +21,10 @@ pub struct Continuity {
     context: Context,
     /// `PrevRefFrameNum`; none before the first slice that could be read.
     last_reference: Option<u16>,
+    /// RTP time of the unit before.
+    before: Option<i64>,
+    /// The shortest time from one unit to the next.
+    interval: Option<i64>,
 }
 
 impl Continuity {
@@ -29,6 +33,11 @@ impl Continuity {
         if codec != Codec::H264 {
             return false;
         }
+        let step = self.before.replace(unit.rtp_ns).map(|before| unit.rtp_ns.saturating_sub(before));
+        // With B-frames, steps back come between steps forward; they tell nothing.
+        let step = step.filter(|step| *step > 0);
+        let missing = step.zip(self.interval).map_or(0, |(step, interval)| step / interval.max(1));
+        self.interval = step.into_iter().chain(self.interval).min();
         let head = &unit.data[..unit.data.len().min(HEAD)];
         for nal in nal_units(head) {
             let nal = RefNal::new(nal, &[], true);
@@ -61,9 +70,10 @@ impl Continuity {
                     let modulus = 1_u32 << sps.log2_max_frame_num();
                     return last.is_some_and(|last| {
                         let next = (u32::from(last) + 1) % modulus;
-                        !sps.gaps_in_frame_num_value_allowed_flag
-                            && slice.frame_num != last
-                            && u32::from(slice.frame_num) != next
+                        let fits = slice.frame_num == last || u32::from(slice.frame_num) == next;
+                        // Numbers come round; a hole in time so long may hide a whole round.
+                        let is_round = missing >= i64::from(modulus) - 1;
+                        !sps.gaps_in_frame_num_value_allowed_flag && (!fits || is_round)
                     });
                 }
                 _ => {}
@@ -94,6 +104,16 @@ mod tests {
                 (0..40).filter(|i| *i != lost).filter(|i| torn.misses(Codec::H264, &units[*i])).collect();
             assert_eq!(noticed, [lost + 1]);
         }
+    }
+
+    #[test]
+    fn a_hole_as_long_as_the_numbers_take_to_come_round_is_noticed() {
+        let mut units = grey_steps(40);
+        let modulus = 16;
+        units.drain(5..5 + modulus);
+        let mut torn = Continuity::default();
+        let noticed: Vec<usize> = (0..units.len()).filter(|i| torn.misses(Codec::H264, &units[*i])).collect();
+        assert_eq!(noticed, [5]);
     }
 
     proptest! {

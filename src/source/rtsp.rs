@@ -23,7 +23,6 @@ use super::{Requests, SourceError};
 use crate::clock;
 use crate::config::{CameraConfig, CameraEngine, ClockSource, RtspConfig, Transport, shown_url};
 use crate::media::gop::{AccessUnit, Codec, Gops, Limits};
-use crate::media::h265;
 use crate::media::timeline::Timeline;
 use crate::model::CameraKey;
 use crate::status::{CameraState, Status, StreamInfo};
@@ -215,9 +214,6 @@ impl Rtsp {
         if frame.loss() > 0 {
             debug!(camera = %self.key, packets = frame.loss(), "packets lost");
             stream.gops.break_off();
-        }
-        if stream.codec == Codec::H265 && h265::is_skipped_leading(frame.data()) {
-            return None;
         }
         let is_idr = stream.codec == Codec::Jpeg || frame.is_random_access_point();
         if is_idr {

@@ -85,6 +85,11 @@ impl DecoderKind {
         }
     }
 
+    /// Whether it paints over what is missing or broken without a word.
+    pub fn hides_damage(self) -> bool {
+        matches!(self, Self::RustH264 | Self::RustH265)
+    }
+
     /// The decoders for a stream that begins with this unit, the preferred one first; empty for JPEG.
     pub fn candidates(codec: Codec, idr: &[u8], policy: DecoderPolicy) -> Vec<Self> {
         let libav = libav::is_available().then_some(Self::Libavcodec);
@@ -99,7 +104,10 @@ impl DecoderKind {
         match (policy, libav) {
             (DecoderPolicy::Auto, libav) => {
                 let last = (codec == Codec::H264 && !is_interlaced).then_some(Self::RustH264);
-                built_in.iter().copied().chain(libav).chain(last).collect()
+                let mut kinds: Vec<Self> = built_in.iter().copied().chain(libav).chain(last).collect();
+                // False stands before true, and equals stay in their order.
+                kinds.sort_by_key(|kind| kind.hides_damage());
+                kinds
             }
             (DecoderPolicy::Libavcodec, Some(libav)) => vec![libav],
             _ => built_in.to_vec(),

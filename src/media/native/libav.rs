@@ -34,6 +34,12 @@ const END: c_int = -0x2046_4f45;
 /// `AV_LOG_ERROR`: something went wrong and data was lost. Lower numbers are worse.
 const LOG_ERROR: c_int = 16;
 
+/// `AV_LOG_INFO`.
+const LOG_INFO: c_int = 32;
+
+/// What the library says, as mere information, when it paints over what is missing of a picture.
+const CONCEALING: &[u8] = b"concealing";
+
 thread_local! {
     /// What the library complained of first on this thread since [`Libav::listen`]. It goes on after damage and paints
     /// over it; its log is the only place where every version tells.
@@ -46,11 +52,14 @@ thread_local! {
 /// The last argument is a `va_list`, which is a pointer or passed by one on every architecture Linux runs on; it is not
 /// touched.
 unsafe extern "C" fn log(_: *mut c_void, level: c_int, format: *const c_char, _arguments: *mut c_void) {
-    if level > LOG_ERROR || format.is_null() {
+    if format.is_null() || level > LOG_INFO {
         return;
     }
     // SAFETY: formats are string literals of the library, which stays loaded.
     let format: &'static CStr = unsafe { CStr::from_ptr(format) };
+    if level > LOG_ERROR && !format.to_bytes().starts_with(CONCEALING) {
+        return;
+    }
     COMPLAINT.with(|complaint| {
         if complaint.get().is_none() {
             complaint.set(Some(format));
@@ -195,10 +204,9 @@ impl Libav {
                 }
             }
         };
-        // One thread: threads of its own hold as many pictures back. Damage is an error and is never painted over.
-        for (option, value) in
-            [(c"threads", c"1"), (c"err_detect", c"+crccheck+bitstream+buffer+explode"), (c"ec", c"0")]
-        {
+        // One thread: threads of its own hold as many pictures back. Damage is an error; concealment stays on, because
+        // its log tells of slices that end early.
+        for (option, value) in [(c"threads", c"1"), (c"err_detect", c"+crccheck+bitstream+buffer+explode")] {
             made.set(option, value)?;
         }
         // SAFETY: context and decoder belong together and the context is not open yet.
