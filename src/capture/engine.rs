@@ -14,6 +14,7 @@ use crate::media::decoder::{DecoderKind, DecoderPolicy};
 use crate::media::frame::Frame;
 use crate::media::gop::{AccessUnit, Codec, Excerpt, Stretch};
 use crate::media::lane::{Decoded, Lane, Stamp};
+use crate::media::native::memory;
 use crate::workers::Workers;
 
 /// A decoder that has not come back by then is stuck. A group of 250 frames takes 25 s on the smallest Pi.
@@ -72,7 +73,7 @@ impl Engine {
     fn kinds_of(&self, codec: Codec, units: &[AccessUnit]) -> Vec<DecoderKind> {
         let Some(first) = units.first() else { return Vec::new() };
         let mut kinds = DecoderKind::candidates(codec, &first.data, self.policy);
-        let chosen = *self.chosen.lock().unwrap_or_else(PoisonError::into_inner);
+        let chosen = self.chosen();
         // False stands before true, and equals stay in their order.
         kinds.sort_by_key(|kind| Some(*kind) != chosen);
         kinds
@@ -81,13 +82,15 @@ impl Engine {
     /// The decoders that a picture may come from: one that hides damage only if no other understands the stream.
     fn trusted(&self, excerpt: &Excerpt) -> Vec<DecoderKind> {
         let mut kinds = self.kinds(excerpt);
-        let is_proven = kinds.first().is_some_and(|kind| {
-            kind.hides_damage() && Some(*kind) == *self.chosen.lock().unwrap_or_else(PoisonError::into_inner)
-        });
+        let is_proven = kinds.first().is_some_and(|kind| kind.hides_damage() && Some(*kind) == self.chosen());
         if !is_proven && kinds.iter().any(|kind| !kind.hides_damage()) {
             kinds.retain(|kind| !kind.hides_damage());
         }
         kinds
+    }
+
+    fn chosen(&self) -> Option<DecoderKind> {
+        *self.chosen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Prefers a decoder from now on.
@@ -116,8 +119,12 @@ impl Engine {
             let excerpt = Arc::clone(excerpt);
             match self.run(move |lane| lane.picture(&excerpt, kind)).await? {
                 Ok(decoded) => return Ok(decoded),
-                // It understood the stream so far, so this is damage, whatever another one would make of it.
-                Err(error) if error.damaged_from().is_some_and(|unit| unit > 0) => return Err(error.into()),
+                // It understands the stream, so this is damage, whatever another one would make of it.
+                Err(error)
+                    if error.damaged_from().is_some_and(|unit| unit > 0 || self.chosen() == Some(kind)) =>
+                {
+                    return Err(error.into());
+                }
                 Err(error) => {
                     debug!(decoder = kind.as_str(), %error, "refused");
                     first_error.get_or_insert(error);
@@ -137,6 +144,7 @@ impl Engine {
     pub(super) fn rest(&self) {
         if let Ok(mut lane) = self.lane().try_lock() {
             lane.rest();
+            memory::give_back();
         }
     }
 

@@ -17,6 +17,7 @@ use super::measure;
 use crate::config::{CameraConfig, Mode, SourceConfig};
 use crate::media::frame::Frame;
 use crate::media::gop::{Codec, Excerpt, Stretch};
+use crate::media::native::memory;
 use crate::model::CameraKey;
 use crate::source::{Arrival, Request, Watch};
 use crate::status::{Status, StreamInfo};
@@ -270,7 +271,12 @@ impl Pump {
         let Some(sample) = measure::sample(stretch) else { return };
         let (codec, kinds) = (sample.codec, self.engine.kinds(&sample));
         let others = kinds.iter().any(|kind| !kind.hides_damage());
-        let best = self.engine.aside(move || measure::best(&sample, &kinds)).await.ok().flatten();
+        let best = self.engine.aside(move || {
+            let best = measure::best(&sample, &kinds);
+            memory::give_back();
+            best
+        });
+        let best = best.await.ok().flatten();
         self.tries += 1;
         // Where only one that hides damage understood the piece, the piece was damaged, or the stream is one of that
         // kind throughout.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::support::daemon::Daemon;
 use super::support::rtsp::{Auth, FULL_HD, RtspPeer, is_available};
 use super::support::setup::Setup;
-use super::support::{machine_alone, report, scale};
+use super::support::{machine_alone, report, scale, wait_until};
 
 /// Of one core, for three 1080p25 streams. Receiving costs about one; decoding them costs more than a whole core.
 const CPU_PERCENT_MAX: f64 = 8.0;
@@ -24,6 +24,13 @@ async fn three_idle_cameras_are_watched_without_decoding() {
     let setup = (1..=3).fold(Setup::new(), |setup, n| setup.with_camera(n, &camera.url(n)));
     let daemon = Daemon::start_connected(&setup, &["r1", "r2", "r3"]).await;
 
+    // Once, each decoder is tried on each stream.
+    wait_until("the decoders were tried", Duration::from_secs(60), async || {
+        let status = daemon.status().await;
+        let all = status["cameras"].as_array().unwrap().iter().all(|camera| !camera["decoding"].is_null());
+        if all { Ok(()) } else { Err(status["cameras"].to_string()) }
+    })
+    .await;
     let (before, began) = (daemon.cpu_time(), Instant::now());
     tokio::time::sleep(Duration::from_secs(seconds)).await;
     let percent = (daemon.cpu_time() - before).as_secs_f64() / began.elapsed().as_secs_f64() * 100.0;

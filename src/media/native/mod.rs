@@ -4,4 +4,5 @@
 //! the few fields whose place is the same in every supported version are touched; other versions are not loaded.
 
 pub mod libav;
+pub mod memory;
 pub mod turbojpeg;
