@@ -38,7 +38,7 @@ const SLOW: Duration = Duration::from_millis(500);
 const ONE_CORE: f64 = 0.9;
 
 /// Pieces of a stream that are tried before a decoder that hides damage is believed.
-const TRIES: u32 = 4;
+const TRIES: u32 = 8;
 
 /// How long the length of a group is waited for.
 const GROUP_LIMIT: Duration = Duration::from_secs(12);
@@ -295,7 +295,8 @@ impl Pump {
     /// Twelve units from a keyframe on.
     async fn stretch(&self) -> Option<Stretch> {
         let Watch { begin, mut units } = self.watch().await?;
-        let mut stretch = begin;
+        // The group before was of no use.
+        let mut stretch = begin.filter(|_| self.tries == 0);
         loop {
             if let Some(stretch) = &mut stretch
                 && (stretch.units.len() >= measure::MEASURED || stretch.codec == Codec::Jpeg)
