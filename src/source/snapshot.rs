@@ -3,7 +3,7 @@
 //!
 //! There is no past here: a picture is of the instant at which it was asked for, or later. One is asked for at a time;
 //! all requests whose instant lies before it share it. A picture that cannot be proven to be taken since
-//! (see [`freshness`](super::freshness)) is thrown away and the next one asked for.
+//! (see `freshness.rs`) is thrown away and the next one asked for.
 
 use std::time::{Duration, Instant};
 

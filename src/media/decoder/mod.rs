@@ -1,7 +1,7 @@
 //! Decoders behind one narrow seam: access units in, pictures out in display order.
 //!
 //! The built-in ones are always there; libavcodec is used when the system has it. All of them decode conforming streams
-//! to the same samples (H.264 and H.265 decoding is exact), which is how [`super::measure`] knows that one is right.
+//! to the same samples (H.264 and H.265 decoding is exact), which is how one is known to be right.
 
 mod openh264;
 mod rust_h264;
