@@ -127,11 +127,6 @@ impl Timeline {
         let (_, delay, _) = late.select_nth_unstable(rank);
         Some(Duration::from_nanos(u64::try_from(*delay).unwrap_or(0)))
     }
-
-    /// By how much the camera's clock is slow, in parts per million; fast if negative.
-    pub fn drift_ppm(&self) -> f64 {
-        self.slope * 1e6
-    }
 }
 
 /// The median of the slopes between all pieces that are over.

@@ -199,11 +199,6 @@ impl Requests {
         // Nobody may watch.
         let _ = self.watched.send(Arrival { codec, unit: unit.clone() });
     }
-
-    /// Whether someone waits.
-    pub fn is_waiting(&self) -> bool {
-        !self.waiting.is_empty()
-    }
 }
 
 #[cfg(test)]
