@@ -150,6 +150,7 @@ mod tests {
                 data: vec![0; bytes].into(),
                 is_idr: i.is_multiple_of(25),
                 is_disposable: false,
+                missing: 0,
             });
         }
         gops

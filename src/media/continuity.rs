@@ -1,7 +1,10 @@
 //! Is a reference missing? Some decoders paint over a lost picture without a word; the slice headers tell of it.
 //!
 //! H.264: `frame_num` of a picture is that of the reference picture before it, or one more (ITU-T H.264 section
-//! 7.4.3). H.265 has no such number and is not judged here.
+//! 7.4.3). It comes round after 16 pictures or more, so a hole that long is told by time alone ([`Cadence`]). H.265 has
+//! no such number and is not judged here.
+
+use std::collections::VecDeque;
 
 use h264_reader::Context;
 use h264_reader::nal::pps::PicParameterSet;
@@ -15,16 +18,48 @@ use super::h264::nal_units;
 /// Parameter sets and the first slice header lie within so many bytes; what comes later is not looked at.
 const HEAD: usize = 4096;
 
+/// Steps in time that are remembered. Few, so that a change of the frame rate is soon known.
+const STEPS: usize = 12;
+
+/// The time from picture to picture of a stream, over all its groups.
+#[derive(Default)]
+pub struct Cadence {
+    /// RTP time of the unit before.
+    before: Option<i64>,
+    /// Steps forward in decoding order, the newest last.
+    steps: VecDeque<i64>,
+}
+
+impl Cadence {
+    /// Takes the RTP time of the next unit in decoding order, in nanoseconds; returns how many pictures seem to be
+    /// missing before it. It is a guess: the camera may have slowed down instead.
+    pub fn missing(&mut self, rtp_ns: i64) -> u32 {
+        let step = self.before.replace(rtp_ns).map(|before| rtp_ns.saturating_sub(before));
+        // With B-frames, steps back come between steps forward; they tell nothing.
+        let Some(step) = step.filter(|step| *step > 0) else { return 0 };
+        let missing = self.interval().map_or(0, |interval| step.saturating_add(interval / 2) / interval - 1);
+        if self.steps.len() == STEPS {
+            self.steps.pop_front();
+        }
+        self.steps.push_back(step);
+        u32::try_from(missing).unwrap_or(0)
+    }
+
+    /// The lower quartile: with B-frames the longer steps go over several pictures, and two pictures in quick
+    /// succession are an exception.
+    fn interval(&self) -> Option<i64> {
+        let mut steps: Vec<i64> = self.steps.iter().copied().collect();
+        steps.sort_unstable();
+        steps.get(steps.len() / 4).copied()
+    }
+}
+
 /// Follows one group of pictures from its IDR.
 #[derive(Default)]
 pub struct Continuity {
     context: Context,
     /// `PrevRefFrameNum`; none before the first slice that could be read.
     last_reference: Option<u16>,
-    /// RTP time of the unit before.
-    before: Option<i64>,
-    /// The shortest time from one unit to the next.
-    interval: Option<i64>,
 }
 
 impl Continuity {
@@ -33,11 +68,6 @@ impl Continuity {
         if codec != Codec::H264 {
             return false;
         }
-        let step = self.before.replace(unit.rtp_ns).map(|before| unit.rtp_ns.saturating_sub(before));
-        // With B-frames, steps back come between steps forward; they tell nothing.
-        let step = step.filter(|step| *step > 0);
-        let missing = step.zip(self.interval).map_or(0, |(step, interval)| step / interval.max(1));
-        self.interval = step.into_iter().chain(self.interval).min();
         let head = &unit.data[..unit.data.len().min(HEAD)];
         for nal in nal_units(head) {
             let nal = RefNal::new(nal, &[], true);
@@ -72,7 +102,7 @@ impl Continuity {
                         let next = (u32::from(last) + 1) % modulus;
                         let fits = slice.frame_num == last || u32::from(slice.frame_num) == next;
                         // Numbers come round; a hole in time so long may hide a whole round.
-                        let is_round = missing >= i64::from(modulus) - 1;
+                        let is_round = unit.missing >= modulus - 1;
                         !sps.gaps_in_frame_num_value_allowed_flag && (!fits || is_round)
                     });
                 }
@@ -107,13 +137,49 @@ mod tests {
     }
 
     #[test]
-    fn a_hole_as_long_as_the_numbers_take_to_come_round_is_noticed() {
-        let mut units = grey_steps(40);
+    fn a_hole_as_long_as_the_numbers_take_to_come_round_is_noticed_even_right_after_the_idr() {
         let modulus = 16;
-        units.drain(5..5 + modulus);
-        let mut torn = Continuity::default();
-        let noticed: Vec<usize> = (0..units.len()).filter(|i| torn.misses(Codec::H264, &units[*i])).collect();
-        assert_eq!(noticed, [5]);
+        for first in [1, 2, 5, 20] {
+            let mut units = grey_steps(40);
+            units.drain(first..first + modulus);
+            let mut cadence = Cadence::default();
+            // The group before.
+            (-10..0).for_each(|i| _ = cadence.missing(i * 40_000_000));
+            for unit in &mut units {
+                unit.missing = cadence.missing(unit.rtp_ns);
+            }
+            let mut torn = Continuity::default();
+            let noticed: Vec<usize> =
+                (0..units.len()).filter(|i| torn.misses(Codec::H264, &units[*i])).collect();
+            assert_eq!(noticed, [first]);
+        }
+    }
+
+    /// How many pictures each unit of these times, in frames, finds missing before it.
+    fn missing(times: &[i64]) -> Vec<u32> {
+        let mut cadence = Cadence::default();
+        times.iter().map(|time| cadence.missing(time * 40_000_000)).collect()
+    }
+
+    #[test]
+    fn a_steady_cadence_misses_nothing_and_a_hole_is_counted() {
+        assert_eq!(missing(&[0, 1, 2, 3, 4, 7, 8, 25, 26]), [0, 0, 0, 0, 0, 2, 0, 16, 0]);
+    }
+
+    #[test]
+    fn b_frames_hide_no_hole() {
+        let times = [0, 3, 1, 2, 6, 4, 5, 9, 7, 8, 12, 10, 11, 31, 29, 30];
+        let missing = missing(&times);
+        assert!(missing[..13].iter().all(|missing| *missing < 5), "{missing:?}");
+        assert_eq!(missing[13], 19);
+    }
+
+    #[test]
+    fn a_camera_that_slows_down_is_believed_after_a_few_pictures() {
+        let slow: Vec<i64> = (0..20).chain((1..20).map(|i| 19 + 25 * i)).collect();
+        let missing = missing(&slow);
+        assert_eq!(missing[20], 24);
+        assert!(missing[31..].iter().all(|missing| *missing == 0), "{missing:?}");
     }
 
     proptest! {
@@ -124,7 +190,7 @@ mod tests {
             let mut continuity = Continuity::default();
             let data = [&[0, 0, 1, 0x67][..], &start, &[0, 0, 1, 0x68], &tail, &[0, 0, 1, 0x41], &tail].concat();
             let unit = AccessUnit {
-                rtp_ns: 0, instant: Instant::now(), data: data.into(), is_idr: false, is_disposable: false,
+                rtp_ns: 0, instant: Instant::now(), data: data.into(), is_idr: false, is_disposable: false, missing: 0,
             };
             let _ = continuity.misses(Codec::H264, &unit);
         }

@@ -250,7 +250,14 @@ mod tests {
 
     fn unit(rtp_ns: i64, is_idr: bool) -> AccessUnit {
         let data = if is_idr { IDR } else { &[0, 0, 1, 0x41, 0x9a] };
-        AccessUnit { rtp_ns, instant: Instant::now(), data: data.into(), is_idr, is_disposable: false }
+        AccessUnit {
+            rtp_ns,
+            instant: Instant::now(),
+            data: data.into(),
+            is_idr,
+            is_disposable: false,
+            missing: 0,
+        }
     }
 
     /// Decoding time, composition offset and sample of a fragment.

@@ -28,6 +28,8 @@ pub struct AccessUnit {
     pub is_idr: bool,
     /// Whether no other picture refers to it (ITU-T H.264 `nal_ref_idc` 0, ITU-T H.265 sub-layer non-reference).
     pub is_disposable: bool,
+    /// How many pictures seem to be missing before it, by the cadence of the stream; 0 where nobody looked.
+    pub missing: u32,
 }
 
 /// The access units a decoder needs for one wanted picture, in decoding order, the first one an IDR.
@@ -241,6 +243,7 @@ mod tests {
             data: vec![0; bytes].into(),
             is_idr: i.is_multiple_of(gop),
             is_disposable: false,
+            missing: 0,
         }
     }
 

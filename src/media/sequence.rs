@@ -115,6 +115,7 @@ mod tests {
                 data: encoder.encode(&YUVBuffer::from_vec(planes, 64, 48)).unwrap().to_vec().into(),
                 is_idr: i.is_multiple_of(5),
                 is_disposable: false,
+                missing: 0,
             }
         });
         Stretch { codec: Codec::H264, units: units.collect() }

@@ -33,6 +33,7 @@ pub(super) fn grey_steps(frames: u8) -> Vec<AccessUnit> {
                 data: data.into(),
                 is_idr: i == 0,
                 is_disposable: false,
+                missing: 0,
             }
         })
         .collect()

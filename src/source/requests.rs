@@ -218,6 +218,7 @@ mod tests {
                 data: vec![0; 10].into(),
                 is_idr: i == 0,
                 is_disposable: false,
+                missing: 0,
             });
         }
         gops
@@ -275,6 +276,7 @@ mod tests {
             data: vec![7].into(),
             is_idr: false,
             is_disposable: false,
+            missing: 0,
         };
         assert!(gops.push(unit.clone()));
         requests.show(&gops, &unit);

@@ -22,6 +22,7 @@ use super::camera_clock::CameraClock;
 use super::{Requests, SourceError};
 use crate::clock;
 use crate::config::{CameraConfig, CameraEngine, ClockSource, RtspConfig, Transport, shown_url};
+use crate::media::continuity::Cadence;
 use crate::media::gop::{AccessUnit, Codec, Gops, Limits};
 use crate::media::timeline::Timeline;
 use crate::model::CameraKey;
@@ -68,6 +69,7 @@ struct Stream {
     codec: Codec,
     gops: Gops,
     timeline: Timeline,
+    cadence: Cadence,
     clock: CameraClock,
     info: StreamInfo,
     /// RTP time of the newest IDR, and the frames since.
@@ -228,7 +230,9 @@ impl Rtsp {
         let instant = believed.or_else(|| sent.checked_sub(self.latency)).unwrap_or(sent);
         stream.info.clock_offset_ms = stream.clock.offset_ms(rtp_ns, sent);
         let is_disposable = !is_idr && frame.is_disposable();
-        let unit = AccessUnit { rtp_ns, instant, data: frame.into_data().into(), is_idr, is_disposable };
+        let missing = stream.cadence.missing(rtp_ns);
+        let unit =
+            AccessUnit { rtp_ns, instant, data: frame.into_data().into(), is_idr, is_disposable, missing };
         let is_of_use = stream.gops.push(unit.clone());
         if is_idr {
             self.show_connected(stream);
@@ -340,6 +344,7 @@ impl Stream {
             codec,
             gops: Gops::new(codec, LIMITS, reach),
             timeline: Timeline::default(),
+            cadence: Cadence::default(),
             clock: CameraClock::default(),
             info: info_of(session, index, &nothing),
             group: None,

@@ -192,6 +192,7 @@ impl Snapshot {
             data: taken.picture.jpeg.clone(),
             is_idr: true,
             is_disposable: false,
+            missing: 0,
         };
         requests.show_alone(Codec::Jpeg, &unit);
         if let Some(until) = taken.until {

@@ -324,6 +324,7 @@ fn stretch() -> Stretch {
         data: data.into(),
         is_idr: rtp_ns == 0,
         is_disposable: false,
+        missing: 0,
     });
     Stretch { codec: Codec::H264, units: units.to_vec() }
 }
