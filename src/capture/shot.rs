@@ -32,6 +32,12 @@ const LATER: Duration = Duration::from_millis(300);
 /// Times a picture is tried for: the wanted one, the nearest clean one, and once more.
 const ATTEMPTS: usize = 3;
 
+/// The same where each picture stands alone, so that the next one may well be whole; a second of 25 frames, and more.
+const JPEG_ATTEMPTS: usize = 30;
+
+/// And for so long, because a camera of single pictures takes its time for each.
+const JPEG_LIMIT: Duration = Duration::from_secs(2);
+
 /// Who takes the pictures of one camera.
 #[derive(Clone)]
 pub(super) struct Shooter {
@@ -91,7 +97,7 @@ impl Shooter {
         let wait = began.elapsed();
         let decoding = Instant::now();
         let (mut units, mut trouble, mut flawed) = (begun, None, None);
-        for _ in 0..ATTEMPTS {
+        for attempt in 1..=JPEG_ATTEMPTS {
             if at.saturating_duration_since(excerpt.instant) > OLDEST {
                 return Err(CaptureError::NoFrame(format!(
                     "the newest picture of the camera was {:.1} s older than the instant asked for",
@@ -106,30 +112,28 @@ impl Shooter {
                 units,
                 note,
             };
-            if let Some(jpeg) = decode::ready_made(&excerpt) {
-                return Ok(shot(Picture::Jpeg(jpeg), 0, note(at, excerpt.instant, trouble.as_deref())));
-            }
-            match self.decode(&excerpt).await {
-                Ok(decoded) => {
-                    units += decoded.units;
-                    let flaw = verdict::flaw(&decoded.frame);
+            match self.look(&excerpt).await {
+                Ok(Seen { picture, units: decoded, flaw }) => {
+                    units += decoded;
                     let Some(flaw) = flaw else {
                         let note = note(at, excerpt.instant, trouble.as_deref());
-                        return Ok(shot(Picture::Frame(decoded.frame), units, note));
+                        return Ok(shot(picture, units, note));
                     };
-                    if flawed.is_some() {
+                    let is_last = match flaw {
+                        Flaw::Grey | Flaw::Flat => flawed.is_some() || attempt >= ATTEMPTS,
+                        Flaw::Torn => decoding.elapsed() > JPEG_LIMIT,
+                    };
+                    let as_it_is = format!("{flaw}, also a moment later; {}", flaw.advice());
+                    flawed.get_or_insert_with(|| shot(picture, units, Some(as_it_is)));
+                    trouble = Some(flaw.to_string());
+                    if is_last {
                         break;
                     }
-                    debug!(%flaw, "a later picture is tried");
-                    let as_it_is =
-                        format!("{flaw}, also a moment later; is the lens covered, or the camera broken?");
-                    flawed = Some(shot(Picture::Frame(decoded.frame), units, Some(as_it_is)));
-                    trouble = Some(flaw.to_string());
+                    debug!(%flaw, "another picture is tried");
                     // Grey stands for what is missing, so what follows is spoilt, too; a flat picture may be just that.
-                    let next = if flaw == Flaw::Grey {
-                        self.without(excerpt.units.last().cloned(), at).await
-                    } else {
-                        self.settled(excerpt.instant.max(at) + LATER).await
+                    let next = match flaw {
+                        Flaw::Grey | Flaw::Torn => self.without(excerpt.units.last().cloned(), at).await,
+                        Flaw::Flat => self.settled(excerpt.instant.max(at) + LATER).await,
                     };
                     match next {
                         Ok(next) => excerpt = Arc::new(next),
@@ -140,6 +144,9 @@ impl Shooter {
                     debug!(%error, "the nearest clean picture is tried");
                     let damaged = error.damaged_from().and_then(|i| excerpt.units.get(i)).cloned();
                     trouble = Some(format!("the stream was damaged: {error}"));
+                    if attempt >= ATTEMPTS {
+                        break;
+                    }
                     excerpt = Arc::new(self.without(damaged, at).await?);
                 }
                 Err(error) => return Err(CaptureError::NoFrame(error.to_string())),
@@ -207,6 +214,20 @@ impl Shooter {
         instant.max(at) - instant.min(at) <= self.tolerance && !self.tolerance.is_zero()
     }
 
+    /// The wanted picture of an excerpt, and what is wrong with what it shows.
+    async fn look(&self, excerpt: &Arc<Excerpt>) -> Result<Seen, EngineError> {
+        if let Some(jpeg) = decode::ready_made(excerpt) {
+            let jpeg = Arc::new(jpeg);
+            let looked_at = Arc::clone(&jpeg);
+            // Whatever became of the look, the picture is one.
+            let flaw = self.engine.aside(move || verdict::flaw_of_jpeg(&looked_at)).await.ok().flatten();
+            return Ok(Seen { picture: Picture::Jpeg(Arc::unwrap_or_clone(jpeg)), units: 0, flaw });
+        }
+        let decoded = self.decode(excerpt).await?;
+        let flaw = verdict::flaw(&decoded.frame);
+        Ok(Seen { picture: Picture::Frame(decoded.frame), units: decoded.units, flaw })
+    }
+
     async fn decode(&self, excerpt: &Arc<Excerpt>) -> Result<Decoded, EngineError> {
         if self.pictures.is_running()
             && let Some(frame) = self.pictures.find(excerpt).await
@@ -215,6 +236,14 @@ impl Shooter {
         }
         self.engine.picture(excerpt).await
     }
+}
+
+/// A picture that was had, good or not.
+struct Seen {
+    picture: Picture,
+    /// Units decoded for it.
+    units: usize,
+    flaw: Option<Flaw>,
 }
 
 /// Why a picture is not the plain one of the wanted instant, if it is not.

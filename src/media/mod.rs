@@ -14,6 +14,7 @@ pub mod mp4;
 mod mp4_entry;
 pub mod native;
 mod parameters;
+pub mod scan;
 pub mod sequence;
 pub mod sharpness;
 #[cfg(test)]

@@ -1,6 +1,8 @@
-//! Does a decoded picture show anything? Cameras that lost their sensor, or started over, send grey.
+//! Does a picture show anything, and all of it? Cameras that lost their sensor, or started over, send grey; those with
+//! little memory now and then send a JPEG with a hole in it.
 
 use super::frame::Frame;
+use super::scan::{self, Broken};
 
 /// Side of the blocks that are looked at, pixels.
 const BLOCK: usize = 16;
@@ -26,6 +28,30 @@ pub enum Flaw {
     /// All of it has one brightness.
     #[error("the picture is of one brightness throughout")]
     Flat,
+    /// A JPEG of the camera whose data breaks off or makes no sense.
+    #[error("the camera's JPEG is damaged inside")]
+    Torn,
+}
+
+impl Flaw {
+    /// What to look after when it does not go away.
+    pub fn advice(self) -> &'static str {
+        match self {
+            Self::Grey | Self::Flat => "is the lens covered, or the camera broken?",
+            Self::Torn => "check the camera's power supply and network, or lower its picture size",
+        }
+    }
+}
+
+/// Looks at a JPEG that is to be kept as the camera made it; one of a kind that is not known has no flaw. Blocking, some
+/// milliseconds for a megapixel.
+pub fn flaw_of_jpeg(jpeg: &[u8]) -> Option<Flaw> {
+    match scan::walk(jpeg)? {
+        Err(Broken) => Some(Flaw::Torn),
+        Ok(content) if content.span.is_some_and(|span| span <= FLAT_SPAN) => Some(Flaw::Flat),
+        Ok(content) if f64::from(content.grey) >= f64::from(content.units) * GREY_SHARE => Some(Flaw::Grey),
+        Ok(_) => None,
+    }
 }
 
 /// Looks at a picture; costs a few thousand samples, whatever its size.
@@ -63,6 +89,7 @@ pub fn flaw(frame: &Frame) -> Option<Flaw> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::jpeg;
     use super::*;
     use proptest::prelude::*;
 
@@ -94,6 +121,19 @@ mod tests {
             frame.y[640 * row + 320..][..12].fill(90);
         }
         assert_eq!(flaw(&frame), None, "there is a lamp");
+    }
+
+    #[test]
+    fn a_jpeg_that_is_flat_grey_or_cut_off_is_told_from_a_good_one() {
+        let of = |frame: &Frame| flaw_of_jpeg(&jpeg::encode_plain(frame).unwrap());
+        let mut frame = noise(640, 360);
+        assert_eq!(of(&frame), None);
+        let whole = jpeg::encode_plain(&frame).unwrap();
+        assert_eq!(flaw_of_jpeg(&whole[..whole.len() / 2]), Some(Flaw::Torn));
+        frame.y[640 * 200..].fill(128);
+        assert_eq!(of(&frame), Some(Flaw::Grey));
+        frame.y.fill(60);
+        assert_eq!(of(&frame), Some(Flaw::Flat));
     }
 
     proptest! {

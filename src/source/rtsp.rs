@@ -31,6 +31,10 @@ use crate::status::{CameraState, Status, StreamInfo};
 /// From the first packet to the first byte of video promised. Slow cameras take five seconds after a reboot.
 const OPEN_DEADLINE: Duration = Duration::from_secs(8);
 
+/// The same for a camera that accepted connections and did not get that far: it is given twice as long each time, up to
+/// this. Four answers that take ten seconds each lead to a picture, too.
+const OPEN_DEADLINE_MAX: Duration = Duration::from_secs(60);
+
 /// How long a broken session is waited for to be torn down before the next one is opened.
 const TEARDOWN_LIMIT: Duration = Duration::from_secs(2);
 
@@ -61,6 +65,8 @@ pub struct Rtsp {
     clock: ClockSource,
     /// Sessions that were opened, for those that broke to be torn down.
     sessions: Arc<SessionGroup>,
+    /// How long the next session may take to open.
+    patience: Duration,
     status: Status,
 }
 
@@ -91,21 +97,24 @@ impl Rtsp {
             latency,
             clock,
             sessions: Arc::default(),
+            patience: OPEN_DEADLINE,
             status,
         }
     }
 
     /// Opens a session and serves requests until it breaks.
     pub async fn serve(&mut self, requests: &mut Requests) -> SourceError {
-        let opening = timeout(OPEN_DEADLINE, self.open());
-        tokio::pin!(opening);
         let reason = self.status.camera(&self.key).and_then(|camera| camera.last_error);
         let reason =
             reason.unwrap_or_else(|| format!("the camera at {} is still being connected", self.address()));
-        let opened = loop {
-            tokio::select! {
-                opened = &mut opening => break opened,
-                _ = requests.next(None) => requests.expire(Instant::now(), &reason),
+        let opened = {
+            let opening = timeout(self.patience, self.open());
+            tokio::pin!(opening);
+            loop {
+                tokio::select! {
+                    opened = &mut opening => break opened,
+                    _ = requests.next(None) => requests.expire(Instant::now(), &reason),
+                }
             }
         };
         let (mut session, stream_index, codec) = match opened {
@@ -312,19 +321,23 @@ impl Rtsp {
         self.config.url.host_str().unwrap_or("?")
     }
 
-    /// Says for people why a camera did not answer in time.
-    async fn diagnose(&self) -> SourceError {
-        let (address, seconds) = (self.address(), OPEN_DEADLINE.as_secs());
+    /// Says for people why a camera did not answer in time, and decides how long it gets the next time.
+    async fn diagnose(&mut self) -> SourceError {
+        let (address, seconds) = (self.address(), self.patience.as_secs());
         let target = (self.host().trim_matches(['[', ']']), self.config.url.port().unwrap_or(554));
-        match timeout(DIAGNOSIS_DEADLINE, TcpStream::connect(target)).await {
-            Ok(Ok(_)) => fault(format!(
-                "the camera at {address} accepts connections but gave no video within {seconds} s; if this goes on, \
-                 restart it"
-            )),
-            Ok(Err(_)) | Err(_) => fault(format!(
-                "the camera at {address} does not answer (tried for {seconds} s); check its power, cable and address"
-            )),
+        let connected = timeout(DIAGNOSIS_DEADLINE, TcpStream::connect(target)).await;
+        if matches!(connected, Ok(Ok(_))) {
+            self.patience = (self.patience * 2).min(OPEN_DEADLINE_MAX);
+            return fault(format!(
+                "the camera at {address} accepts connections but gave no video within {seconds} s; it gets {} s the next \
+                 time; if this goes on, restart it",
+                self.patience.as_secs()
+            ));
         }
+        self.patience = OPEN_DEADLINE;
+        fault(format!(
+            "the camera at {address} does not answer (tried for {seconds} s); check its power, cable and address"
+        ))
     }
 }
 

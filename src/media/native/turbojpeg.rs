@@ -86,14 +86,26 @@ impl Api {
         if planes[0].len() < width * height || planes[1..].iter().any(|plane| plane.len() < chroma) {
             return Err("planes that are too short".to_owned());
         }
+        // The library reads luma by whole chroma samples: of an odd size one column and one line more than the picture has.
+        let (even_width, even_height) = (width.next_multiple_of(2), height.next_multiple_of(2));
+        let padded;
+        let luma = if (even_width, even_height) == (width, height) {
+            planes[0]
+        } else {
+            padded = padded_to_even(planes[0], (width, height));
+            &padded
+        };
+        let (Some(luma_columns), true) = (number(even_width), luma.len() >= even_width * even_height) else {
+            return Err("more than 65535 pixels on a side".to_owned());
+        };
         // SAFETY: returns null or a handle.
         let handle = unsafe { (self.init)() };
         let handle = Handle { api: self, handle: NonNull::new(handle).ok_or("out of memory")? };
-        let sources = planes.map(<[u8]>::as_ptr);
-        let strides = [columns, (columns + 1) / 2, (columns + 1) / 2];
+        let sources = [luma, planes[1], planes[2]].map(<[u8]>::as_ptr);
+        let strides = [luma_columns, (columns + 1) / 2, (columns + 1) / 2];
         let (mut out, mut length) = (null_mut(), 0);
-        // SAFETY: three planes as long as their strides and the size say, as was checked; the library allocates the
-        // output.
+        // SAFETY: three planes as long as their strides and the size say, rounded up to whole chroma samples, as was checked;
+        // the library allocates the output.
         let result = unsafe {
             (self.compress)(
                 handle.handle.as_ptr(),
@@ -123,6 +135,20 @@ impl Api {
     }
 }
 
+/// A plane of an even number of columns and lines, the last ones doubled where they have to be.
+fn padded_to_even(plane: &[u8], (width, height): (usize, usize)) -> Vec<u8> {
+    let even_width = width.next_multiple_of(2);
+    let mut padded = Vec::with_capacity(even_width * height.next_multiple_of(2));
+    for line in plane.chunks_exact(width).take(height) {
+        padded.extend_from_slice(line);
+        padded.extend(line.last().filter(|_| even_width > width));
+    }
+    if height % 2 == 1 {
+        padded.extend_from_within(padded.len() - even_width..);
+    }
+    padded
+}
+
 struct Handle<'a> {
     api: &'a Api,
     handle: NonNull<c_void>,
@@ -132,5 +158,34 @@ impl Drop for Handle<'_> {
     fn drop(&mut self) {
         // SAFETY: made by `tjInitCompress`, given back once.
         unsafe { (self.api.destroy)(self.handle.as_ptr()) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plane_of_odd_size_is_padded_with_its_last_column_and_line() {
+        assert_eq!(padded_to_even(&[1, 2, 3, 4, 5, 6], (3, 2)), [1, 2, 3, 3, 4, 5, 6, 6]);
+        assert_eq!(padded_to_even(&[1, 2, 3, 4, 5, 6], (2, 3)), [1, 2, 3, 4, 5, 6, 5, 6]);
+        assert_eq!(padded_to_even(&[7], (1, 1)), [7, 7, 7, 7]);
+    }
+
+    #[test]
+    fn the_last_column_and_line_of_an_odd_size_are_as_they_were() {
+        if !is_available() {
+            return;
+        }
+        // Exactly as long as the picture: what lies behind it is anybody's.
+        let (width, height) = (641_usize, 359_usize);
+        let luma = vec![90_u8; width * height].into_boxed_slice();
+        let chroma = vec![128_u8; width.div_ceil(2) * height.div_ceil(2)].into_boxed_slice();
+        for _ in 0..20 {
+            let jpeg = encode((width, height), [&luma, &chroma, &chroma], 85).unwrap().unwrap();
+            let decoded = image::load_from_memory(&jpeg).unwrap().into_luma8();
+            assert_eq!((decoded.width(), decoded.height()), (641, 359));
+            assert!(decoded.pixels().all(|pixel| pixel.0 == [90]));
+        }
     }
 }
