@@ -283,7 +283,11 @@ impl Pump {
         if others && self.tries < TRIES && best.is_none_or(|best| best.kind.hides_damage()) {
             return;
         }
-        let stream = self.group_length().await;
+        if let Some(best) = &best {
+            self.engine.choose(best.kind);
+        }
+        // A trigger does not wait for the advice, and neither does what is to be decoded as it arrives.
+        let stream = if self.is_hot { self.stream_info() } else { self.group_length().await };
         self.is_measured = true;
         match best {
             Some(best) => self.decide(&best, stream.as_ref()),
@@ -322,8 +326,12 @@ impl Pump {
         }
     }
 
+    fn stream_info(&self) -> Option<StreamInfo> {
+        self.status.camera(&self.key).and_then(|camera| camera.stream)
+    }
+
     async fn group_length(&self) -> Option<StreamInfo> {
-        let stream = || self.status.camera(&self.key).and_then(|camera| camera.stream);
+        let stream = || self.stream_info();
         let mut changes = self.status.subscribe();
         let known = tokio::time::timeout(GROUP_LIMIT, async {
             while stream().is_none_or(|stream| stream.gop_frames.is_none()) {
@@ -339,7 +347,6 @@ impl Pump {
 
     /// What the measured decoder means for this camera.
     fn decide(&mut self, best: &measure::Best, stream: Option<&StreamInfo>) {
-        self.engine.choose(best.kind);
         if self.mode == Mode::Auto {
             let share = best.share(stream);
             let is_slow = best.times(stream).is_none_or(|(mean, _)| mean > SLOW);

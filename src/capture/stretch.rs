@@ -151,6 +151,7 @@ mod tests {
                 is_idr: i.is_multiple_of(25),
                 is_disposable: false,
                 missing: 0,
+                is_leading: false,
             });
         }
         gops

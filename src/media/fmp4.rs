@@ -257,6 +257,7 @@ mod tests {
             is_idr,
             is_disposable: false,
             missing: 0,
+            is_leading: false,
         }
     }
 

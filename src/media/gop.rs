@@ -30,6 +30,9 @@ pub struct AccessUnit {
     pub is_disposable: bool,
     /// How many pictures seem to be missing before it, by the cadence of the stream; 0 where nobody looked.
     pub missing: u32,
+    /// It is shown before the unit its group begins with, and refers to the group before (ITU-T H.265 RASL). Where
+    /// decoding begins with its group it cannot be had.
+    pub is_leading: bool,
 }
 
 /// The access units a decoder needs for one wanted picture, in decoding order, the first one an IDR.
@@ -81,6 +84,8 @@ pub struct Gops {
     is_reordered: bool,
     /// The current group outgrew the limits or lost packets; nothing is kept until the next IDR.
     waits_for_idr: bool,
+    /// The group before the current one is not there up to its end, so leading units are of no use.
+    is_cut_off: bool,
 }
 
 impl Gops {
@@ -96,6 +101,7 @@ impl Gops {
             settled: None,
             is_reordered: false,
             waits_for_idr: false,
+            is_cut_off: false,
         }
     }
 
@@ -107,8 +113,9 @@ impl Gops {
     /// Appends a unit; whether it was of use. Units before the first IDR are not, and are dropped.
     pub fn push(&mut self, unit: AccessUnit) -> bool {
         if unit.is_idr {
+            self.is_cut_off = self.units.is_empty() || self.waits_for_idr;
             self.waits_for_idr = false;
-        } else if self.units.is_empty() || self.waits_for_idr {
+        } else if self.units.is_empty() || self.waits_for_idr || (unit.is_leading && self.is_cut_off) {
             return false;
         }
         match self.last_shown {
@@ -173,11 +180,14 @@ impl Gops {
     /// What a decoder needs to show the picture taken nearest to `at`; `None` while nothing is kept.
     pub fn nearest(&self, at: Instant) -> Option<Excerpt> {
         let distance = |unit: &AccessUnit| unit.instant.max(at) - unit.instant.min(at);
-        let (index, wanted) = self.units.iter().enumerate().min_by_key(|(_, unit)| distance(unit))?;
-        let first = (0..=index).rev().find(|i| self.units[*i].is_idr)?;
+        let usable = self.from(0, self.units.len());
+        let (index, wanted) = usable.min_by_key(|(_, unit)| distance(unit))?;
+        let begin = |end: usize| (0..end).rev().find(|i| self.units[*i].is_idr);
+        let own = begin(index + 1)?;
+        let first = if wanted.is_leading { begin(own)? } else { own };
         Some(Excerpt {
             codec: self.codec,
-            units: self.units.range(first..=index).cloned().collect(),
+            units: self.from(first, index + 1).map(|(_, unit)| unit.clone()).collect(),
             wanted_rtp_ns: wanted.rtp_ns,
             instant: wanted.instant,
         })
@@ -188,13 +198,22 @@ impl Gops {
         let starts = |(i, unit): (usize, &AccessUnit)| (unit.is_idr && unit.instant <= from).then_some(i);
         let first = self.units.iter().enumerate().filter_map(starts).next_back().unwrap_or(0);
         let last = self.units.iter().rposition(|unit| unit.instant <= to)?.max(first);
-        Some(Stretch { codec: self.codec, units: self.units.range(first..=last).cloned().collect() })
+        let units = self.from(first, last + 1).map(|(_, unit)| unit.clone()).collect();
+        Some(Stretch { codec: self.codec, units })
     }
 
     /// The current group, so far.
     pub fn current(&self) -> Option<Stretch> {
         let first = self.units.iter().rposition(|unit| unit.is_idr)?;
-        Some(Stretch { codec: self.codec, units: self.units.range(first..).cloned().collect() })
+        let units = self.from(first, self.units.len()).map(|(_, unit)| unit.clone()).collect();
+        Some(Stretch { codec: self.codec, units })
+    }
+
+    /// The units from an IDR on, and their places, as far as they can be decoded when decoding begins there.
+    fn from(&self, first: usize, end: usize) -> impl Iterator<Item = (usize, &AccessUnit)> {
+        let next = (first + 1..end).find(|i| self.units[*i].is_idr).unwrap_or(end);
+        let units = self.units.range(first..end).enumerate().map(move |(i, unit)| (first + i, unit));
+        units.filter(move |(i, unit)| *i > next || !unit.is_leading)
     }
 
     /// Drops old groups that nothing needs any more, and everything once the limits are passed.
@@ -244,6 +263,7 @@ mod tests {
             is_idr: i.is_multiple_of(gop),
             is_disposable: false,
             missing: 0,
+            is_leading: false,
         }
     }
 
@@ -349,6 +369,46 @@ mod tests {
         assert_eq!(shown(gops.current().unwrap()), (50, 74));
         let oldest = shown(gops.stretch(at(0), at(30)).unwrap());
         assert_eq!(oldest.1, 30, "what is forgotten is left out: {oldest:?}");
+    }
+
+    #[test]
+    fn a_leading_unit_comes_with_the_group_before_and_not_without_it() {
+        let start = Instant::now();
+        let at = |i: u32| start + Duration::from_millis(40) * i;
+        // Decoding order: 0 1 2 3, 6 4l 5l 7 8, 11 9l 10l 12
+        let order = [0, 1, 2, 3, 6, 4, 5, 7, 8, 11, 9, 10, 12];
+        let filled = |lost: u32, reach: Duration| {
+            let mut gops = Gops::new(Codec::H265, LIMITS, reach);
+            for i in order {
+                let unit = AccessUnit {
+                    is_idr: matches!(i, 0 | 6 | 11),
+                    is_leading: matches!(i, 4 | 5 | 9 | 10),
+                    ..unit(start, i, 50, 10)
+                };
+                if i == lost {
+                    gops.break_off();
+                } else {
+                    gops.push(unit);
+                }
+            }
+            gops
+        };
+        let got = |gops: &Gops, i: u32| -> Vec<i64> {
+            gops.nearest(at(i)).unwrap().units.iter().map(|unit| unit.rtp_ns / 40_000_000).collect()
+        };
+        let whole = filled(99, Duration::from_secs(5));
+        assert_eq!(got(&whole, 5), [0, 1, 2, 3, 6, 4, 5]);
+        assert_eq!(got(&whole, 8), [6, 7, 8]);
+        assert_eq!(got(&whole, 9), [6, 7, 8, 11, 9]);
+        assert_eq!(got(&whole, 12), [11, 12]);
+        let torn = filled(3, Duration::from_secs(5));
+        assert_eq!(got(&torn, 4).last(), Some(&2), "what it refers to is gone");
+        assert_eq!(got(&torn, 5), [6]);
+        let short = filled(99, Duration::ZERO);
+        assert_eq!(got(&short, 9), [11], "the group before is forgotten");
+        let current: Vec<i64> =
+            whole.current().unwrap().units.iter().map(|unit| unit.rtp_ns / 40_000_000).collect();
+        assert_eq!(current, [11, 12]);
     }
 
     proptest! {

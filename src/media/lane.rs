@@ -50,6 +50,8 @@ struct Running {
     is_reordered: bool,
     /// Drained in mid-group by a decoder that cannot go on.
     is_spent: bool,
+    /// Another group has begun since.
+    is_past_first: bool,
     recent: VecDeque<(Stamp, Arc<Frame>)>,
 }
 
@@ -205,6 +207,7 @@ impl Running {
             newest: i64::MIN,
             is_reordered: false,
             is_spent: false,
+            is_past_first: false,
             recent: VecDeque::new(),
         })
     }
@@ -254,6 +257,11 @@ impl Running {
                 return Err(DecodeError::Gap { number: i + 1, total });
             }
             self.taken = i + 1;
+            self.is_past_first |= i > 0 && unit.is_idr;
+            // What it refers to was never taken.
+            if unit.is_leading && !self.is_past_first {
+                continue;
+            }
             self.is_reordered |= unit.rtp_ns < self.newest;
             self.newest = self.newest.max(unit.rtp_ns);
             // Nothing refers to it, and it is not wanted.

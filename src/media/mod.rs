@@ -8,6 +8,7 @@ pub mod fmp4;
 pub mod frame;
 pub mod gop;
 pub mod h264;
+pub mod h265;
 pub mod jpeg;
 pub mod lane;
 pub mod mp4;

@@ -15,7 +15,15 @@ const FRAME_NS: i64 = 40_000_000;
 
 fn unit(start: Instant, i: usize, rtp_ns: i64, data: Vec<u8>, is_idr: bool) -> AccessUnit {
     let instant = start + Duration::from_millis(40) * u32::try_from(i).unwrap();
-    AccessUnit { rtp_ns, instant, data: data.into(), is_idr, is_disposable: false, missing: 0 }
+    AccessUnit {
+        rtp_ns,
+        instant,
+        data: data.into(),
+        is_idr,
+        is_disposable: false,
+        missing: 0,
+        is_leading: false,
+    }
 }
 
 /// Real video of 64×48, an IDR every ten frames.

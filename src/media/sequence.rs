@@ -57,10 +57,12 @@ fn decode(
     take: &mut impl FnMut(i64, Option<Frame>) -> ControlFlow<()>,
 ) -> Result<(), DecodeError> {
     let total = group.len();
+    // Leading units refer to the group before.
+    let usable = || group.iter().enumerate().filter(|(_, unit)| !unit.is_leading);
     let is_full_range = codec == Codec::H264
         && group.first().is_some_and(|unit| h264::StreamFacts::of(&unit.data).is_full_range);
     // Pictures come in the order of display; not every decoder carries their time along.
-    let mut times: Vec<i64> = group.iter().map(|unit| unit.rtp_ns).collect();
+    let mut times: Vec<i64> = usable().map(|(_, unit)| unit.rtp_ns).collect();
     times.sort_unstable();
     let mut times = times.into_iter();
     let mut flow = ControlFlow::Continue(());
@@ -73,7 +75,7 @@ fn decode(
     };
     let mut decoder = kind.start(codec).map_err(|reason| DecodeError::Start { reason })?;
     let mut continuity = Continuity::default();
-    for (i, unit) in group.iter().enumerate() {
+    for (i, unit) in usable() {
         if continuity.misses(codec, unit) {
             return Err(DecodeError::Gap { number: i + 1, total });
         }
@@ -116,6 +118,7 @@ mod tests {
                 is_idr: i.is_multiple_of(5),
                 is_disposable: false,
                 missing: 0,
+                is_leading: false,
             }
         });
         Stretch { codec: Codec::H264, units: units.collect() }

@@ -34,6 +34,7 @@ pub(super) fn grey_steps(frames: u8) -> Vec<AccessUnit> {
                 is_idr: i == 0,
                 is_disposable: false,
                 missing: 0,
+                is_leading: false,
             }
         })
         .collect()

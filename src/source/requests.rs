@@ -219,6 +219,7 @@ mod tests {
                 is_idr: i == 0,
                 is_disposable: false,
                 missing: 0,
+                is_leading: false,
             });
         }
         gops
@@ -277,6 +278,7 @@ mod tests {
             is_idr: false,
             is_disposable: false,
             missing: 0,
+            is_leading: false,
         };
         assert!(gops.push(unit.clone()));
         requests.show(&gops, &unit);

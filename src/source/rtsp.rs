@@ -24,6 +24,7 @@ use crate::clock;
 use crate::config::{CameraConfig, CameraEngine, ClockSource, RtspConfig, Transport, shown_url};
 use crate::media::continuity::Cadence;
 use crate::media::gop::{AccessUnit, Codec, Gops, Limits};
+use crate::media::h265;
 use crate::media::timeline::Timeline;
 use crate::model::CameraKey;
 use crate::status::{CameraState, Status, StreamInfo};
@@ -82,6 +83,8 @@ struct Stream {
     group: Option<(i64, u32)>,
     last_frame: Instant,
     last_idr: Instant,
+    /// No frame has come yet.
+    is_new: bool,
 }
 
 impl Rtsp {
@@ -217,6 +220,7 @@ impl Rtsp {
             stream.info = info_of(session, frame.stream_id(), &stream.info);
         }
         stream.last_frame = now;
+        stream.is_new = false;
         if stream.timeline.push(rtp_ns, arrival) {
             debug!(camera = %self.key, "the camera restarted its time stamps");
             stream.gops.clear();
@@ -226,7 +230,10 @@ impl Rtsp {
             debug!(camera = %self.key, packets = frame.loss(), "packets lost");
             stream.gops.break_off();
         }
-        let is_idr = stream.codec == Codec::Jpeg || frame.is_random_access_point();
+        let kind = (stream.codec == Codec::H265).then(|| h265::Kind::of(frame.data()));
+        // Of an open group, which the library does not count.
+        let is_clean = kind == Some(h265::Kind::Clean);
+        let is_idr = stream.codec == Codec::Jpeg || frame.is_random_access_point() || is_clean;
         if is_idr {
             stream.last_idr = now;
             stream.measure(rtp_ns);
@@ -240,8 +247,14 @@ impl Rtsp {
         stream.info.clock_offset_ms = stream.clock.offset_ms(rtp_ns, sent);
         let is_disposable = !is_idr && frame.is_disposable();
         let missing = stream.cadence.missing(rtp_ns);
-        let unit =
-            AccessUnit { rtp_ns, instant, data: frame.into_data().into(), is_idr, is_disposable, missing };
+        let parameters = if is_clean { parameters_of(session, frame.stream_id()) } else { &[] };
+        let data = if parameters.is_empty() {
+            frame.into_data().into()
+        } else {
+            [parameters, frame.data()].concat().into()
+        };
+        let is_leading = kind == Some(h265::Kind::Leading);
+        let unit = AccessUnit { rtp_ns, instant, data, is_idr, is_disposable, missing, is_leading };
         let is_of_use = stream.gops.push(unit.clone());
         if is_idr {
             self.show_connected(stream);
@@ -363,6 +376,7 @@ impl Stream {
             group: None,
             last_frame: now,
             last_idr: now,
+            is_new: true,
         }
     }
 
@@ -392,6 +406,9 @@ impl Stream {
     fn reason(&self, address: &str) -> String {
         if self.gops.is_ready() {
             format!("the camera at {address} has sent no picture since the trigger")
+        } else if self.is_new {
+            let seconds = self.last_frame.elapsed().as_secs_f64();
+            format!("the camera at {address} was connected {seconds:.1} s ago and has sent no picture since")
         } else {
             format!(
                 "the camera at {address} has sent no keyframe for {} s; set its I-frame interval to its frame rate and \
@@ -399,6 +416,14 @@ impl Stream {
                 self.last_idr.elapsed().as_secs()
             )
         }
+    }
+}
+
+/// The parameter sets of a stream as they stand before a keyframe.
+fn parameters_of(session: &Demuxed, index: usize) -> &[u8] {
+    match session.streams().get(index).and_then(|stream| stream.parameters()) {
+        Some(ParametersRef::Video(video)) => video.extra_data(),
+        _ => &[],
     }
 }
 

@@ -193,6 +193,7 @@ impl Snapshot {
             is_idr: true,
             is_disposable: false,
             missing: 0,
+            is_leading: false,
         };
         requests.show_alone(Codec::Jpeg, &unit);
         if let Some(until) = taken.until {

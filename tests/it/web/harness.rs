@@ -325,6 +325,7 @@ fn stretch() -> Stretch {
         is_idr: rtp_ns == 0,
         is_disposable: false,
         missing: 0,
+        is_leading: false,
     });
     Stretch { codec: Codec::H264, units: units.to_vec() }
 }
