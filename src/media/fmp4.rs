@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use super::gop::{AccessUnit, Codec};
+use super::mp4_box::{boxed, sample_entry};
 use super::parameters::{Parameters, sample};
 
 pub use super::parameters::Description;
@@ -139,16 +140,6 @@ impl Clock {
     }
 }
 
-/// A box: its size, its kind, what is in it.
-fn a_box(kind: &[u8; 4], parts: &[&[u8]]) -> Vec<u8> {
-    let size = 8 + parts.iter().map(|part| part.len()).sum::<usize>();
-    let mut out = Vec::with_capacity(size);
-    out.extend(u32::try_from(size).unwrap_or(u32::MAX).to_be_bytes());
-    out.extend(kind);
-    parts.iter().for_each(|part| out.extend_from_slice(part));
-    out
-}
-
 /// Numbers of 32 bits.
 fn words<const N: usize>(words: [u32; N]) -> Vec<u8> {
     words.iter().flat_map(|word| word.to_be_bytes()).collect()
@@ -157,55 +148,38 @@ fn words<const N: usize>(words: [u32; N]) -> Vec<u8> {
 /// `ftyp` and `moov` of one track of video without a sample.
 fn initialization(description: &Description) -> Vec<u8> {
     const UNITY: [u32; 9] = [0x1_0000, 0, 0, 0, 0x1_0000, 0, 0, 0, 0x4000_0000];
-    let Description { width, height, entry: (entry, configuration), .. } = description;
-    let short = |pixels: &u32| u16::try_from(*pixels).unwrap_or(u16::MAX).to_be_bytes();
-
+    let Description { width, height, .. } = description;
     // No creation time, no duration; rate 1, volume 1; the next track would be the second.
-    let mvhd = a_box(
+    let mvhd = boxed(
         b"mvhd",
         &[&words([0, 0, 0, TIMESCALE, 0, 0x1_0000, 0x100_0000, 0, 0]), &words(UNITY), &[0; 24], &words([2])],
     );
     // Enabled, in the movie and its preview; track 1; no layer, no volume.
     let size = [*width << 16, *height << 16];
-    let tkhd = a_box(b"tkhd", &[&words([7, 0, 0, 1, 0, 0, 0, 0, 0, 0]), &words(UNITY), &words(size)]);
+    let tkhd = boxed(b"tkhd", &[&words([7, 0, 0, 1, 0, 0, 0, 0, 0, 0]), &words(UNITY), &words(size)]);
     // Language undetermined.
-    let mdhd = a_box(b"mdhd", &[&words([0, 0, 0, TIMESCALE, 0, 0x55c4_0000])]);
-    let hdlr = a_box(b"hdlr", &[&words([0, 0]), b"vide", &[0; 12], b"camera\0"]);
-    let vmhd = a_box(b"vmhd", &[&words([1, 0, 0])]);
-    let dref = a_box(b"dref", &[&words([0, 1]), &a_box(b"url ", &[&words([1])])]);
-    let dinf = a_box(b"dinf", &[&dref]);
-    // 72 dots an inch, one frame a sample, no name, 24 bits a pixel.
-    let visual = a_box(
-        entry,
-        &[
-            &[0, 0, 0, 0, 0, 0, 0, 1],
-            &[0; 16],
-            &short(width),
-            &short(height),
-            &words([0x48_0000, 0x48_0000, 0]),
-            &[0, 1],
-            &[0; 32],
-            &[0, 24, 0xff, 0xff],
-            &a_box(configuration, &[&description.configuration]),
-        ],
-    );
-    let stsd = a_box(b"stsd", &[&words([0, 1]), &visual]);
-    let stbl = a_box(
+    let mdhd = boxed(b"mdhd", &[&words([0, 0, 0, TIMESCALE, 0, 0x55c4_0000])]);
+    let hdlr = boxed(b"hdlr", &[&words([0, 0]), b"vide", &[0; 12], b"camera\0"]);
+    let vmhd = boxed(b"vmhd", &[&words([1, 0, 0])]);
+    let dref = boxed(b"dref", &[&words([0, 1]), &boxed(b"url ", &[&words([1])])]);
+    let dinf = boxed(b"dinf", &[&dref]);
+    let stsd = boxed(b"stsd", &[&words([0, 1]), &sample_entry(description)]);
+    let stbl = boxed(
         b"stbl",
         &[
             &stsd,
-            &a_box(b"stts", &[&words([0, 0])]),
-            &a_box(b"stsc", &[&words([0, 0])]),
-            &a_box(b"stsz", &[&words([0, 0, 0])]),
-            &a_box(b"stco", &[&words([0, 0])]),
+            &boxed(b"stts", &[&words([0, 0])]),
+            &boxed(b"stsc", &[&words([0, 0])]),
+            &boxed(b"stsz", &[&words([0, 0, 0])]),
+            &boxed(b"stco", &[&words([0, 0])]),
         ],
     );
-    let minf = a_box(b"minf", &[&vmhd, &dinf, &stbl]);
-    let mdia = a_box(b"mdia", &[&mdhd, &hdlr, &minf]);
-    let trak = a_box(b"trak", &[&tkhd, &mdia]);
-    let mvex = a_box(b"mvex", &[&a_box(b"trex", &[&words([0, 1, 1, 0, 0, 0])])]);
-    let moov = a_box(b"moov", &[&mvhd, &trak, &mvex]);
-    let ftyp = a_box(b"ftyp", &[b"iso6", &words([0]), b"iso6mp41"]);
+    let minf = boxed(b"minf", &[&vmhd, &dinf, &stbl]);
+    let mdia = boxed(b"mdia", &[&mdhd, &hdlr, &minf]);
+    let trak = boxed(b"trak", &[&tkhd, &mdia]);
+    let mvex = boxed(b"mvex", &[&boxed(b"trex", &[&words([0, 1, 1, 0, 0, 0])])]);
+    let moov = boxed(b"moov", &[&mvhd, &trak, &mvex]);
+    let ftyp = boxed(b"ftyp", &[b"iso6", &words([0]), b"iso6mp41"]);
     [ftyp, moov].concat()
 }
 
@@ -221,18 +195,18 @@ fn fragment(
     // Depends on no other picture; or does, and is none to begin with (`sample_flags`, section 8.8.3.1).
     let flags = if is_idr { 0x0200_0000 } else { 0x0101_0000 };
     let size = u32::try_from(sample.len()).unwrap_or(u32::MAX);
-    let mfhd = a_box(b"mfhd", &[&words([0, number])]);
+    let mfhd = boxed(b"mfhd", &[&words([0, number])]);
     // Offsets count from the `moof`.
-    let tfhd = a_box(b"tfhd", &[&words([0x02_0000, 1])]);
-    let tfdt = a_box(b"tfdt", &[&words([0x0100_0000]), &decoded.to_be_bytes()]);
+    let tfhd = boxed(b"tfhd", &[&words([0x02_0000, 1])]);
+    let tfdt = boxed(b"tfdt", &[&words([0x0100_0000]), &decoded.to_be_bytes()]);
     // Version 1: the composition offset has a sign. With data offset, duration, size, flags and composition offset.
-    let trun = a_box(
+    let trun = boxed(
         b"trun",
         &[&words([0x0100_0f01, 1, DATA_OFFSET, duration, size, flags]), &offset.to_be_bytes()],
     );
-    let traf = a_box(b"traf", &[&tfhd, &tfdt, &trun]);
-    let moof = a_box(b"moof", &[&mfhd, &traf]);
-    let mdat = a_box(b"mdat", &[sample]);
+    let traf = boxed(b"traf", &[&tfhd, &tfdt, &trun]);
+    let moof = boxed(b"moof", &[&mfhd, &traf]);
+    let mdat = boxed(b"mdat", &[sample]);
     [moof, mdat].concat()
 }
 

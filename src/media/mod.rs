@@ -12,7 +12,7 @@ pub mod h265;
 pub mod jpeg;
 pub mod lane;
 pub mod mp4;
-mod mp4_entry;
+mod mp4_box;
 pub mod native;
 mod parameters;
 pub mod scan;

@@ -6,8 +6,8 @@
 
 use super::exif;
 use super::gop::{Codec, Stretch};
-use super::h264::nal_units;
-use super::mp4_entry::{Entry, is_parameter_set};
+use super::mp4_box::{boxed, sample_entry};
+use super::parameters::{Parameters, picture_nals};
 
 /// Ticks a second, as video has in RTP (RFC 6184, RFC 7798).
 const TIMESCALE: u32 = 90_000;
@@ -30,8 +30,8 @@ pub enum NotMuxable {
     )]
     Jpeg,
     /// Nothing to begin with.
-    #[error("the stream has no {0} that can be read")]
-    NoParameters(&'static str),
+    #[error("the stream has no parameter sets that can be read")]
+    NoParameters,
     /// Size or coding changed in the middle.
     #[error("the camera changed its stream within the clip")]
     Changed,
@@ -84,11 +84,8 @@ pub enum NotMp4 {
 /// seconds since 1970.
 pub fn mux(stretch: &Stretch, exif: &[u8], created_s: u64) -> Result<Muxed, NotMuxable> {
     let entry = Entry::of(stretch)?;
-    let samples: Vec<Vec<&[u8]>> = stretch
-        .units
-        .iter()
-        .map(|unit| nal_units(&unit.data).filter(|nal| !is_parameter_set(stretch.codec, nal)).collect())
-        .collect();
+    let samples: Vec<Vec<&[u8]>> =
+        stretch.units.iter().map(|unit| picture_nals(stretch.codec, &unit.data).collect()).collect();
     let times: Vec<i64> = stretch.units.iter().map(|unit| unit.rtp_ns).collect();
     let schedule = Schedule::of(&times).ok_or(NotMuxable::TooLong)?;
     let sizes = samples
@@ -123,6 +120,32 @@ pub fn mux(stretch: &Stretch, exif: &[u8], created_s: u64) -> Result<Muxed, NotM
         duration_ms: track.schedule.shown_ticks.div_ceil(u64::from(TIMESCALE) / 1000),
         frames: samples.len(),
     })
+}
+
+/// The sample entry of a track.
+struct Entry {
+    /// The box.
+    bytes: Vec<u8>,
+    /// Pixels.
+    size: (u16, u16),
+}
+
+impl Entry {
+    /// Of a stretch, all of whose groups must have the same sequence parameters: a file has one size.
+    fn of(stretch: &Stretch) -> Result<Self, NotMuxable> {
+        if stretch.codec == Codec::Jpeg {
+            return Err(NotMuxable::Jpeg);
+        }
+        let idrs = stretch.units.iter().filter(|unit| unit.is_idr).map(|unit| &unit.data[..]);
+        let parameters = Parameters::of_all(stretch.codec, idrs).ok_or(NotMuxable::NoParameters)?;
+        if !parameters.are_of_one_stream() {
+            return Err(NotMuxable::Changed);
+        }
+        let description = parameters.describe().ok_or(NotMuxable::NoParameters)?;
+        let pixels = |side: u32| u16::try_from(side).ok().filter(|side| *side > 0);
+        let size = pixels(description.width).zip(pixels(description.height));
+        Ok(Self { bytes: sample_entry(&description), size: size.ok_or(NotMuxable::NoParameters)? })
+    }
 }
 
 /// Looks at bytes that should be a whole MP4 file.
@@ -278,10 +301,8 @@ impl Track {
     fn table(&self, video_at: u32) -> Vec<u8> {
         let count = be(u32::try_from(self.sizes.len()).unwrap_or(u32::MAX));
         let all = |numbers: &[u32]| numbers.iter().flat_map(|n| n.to_be_bytes()).collect::<Vec<u8>>();
-        let mut boxes = vec![
-            full(b"stsd", 0, &[&be(1), &self.entry.sample_entry]),
-            runs(b"stts", &self.schedule.decode_deltas),
-        ];
+        let mut boxes =
+            vec![full(b"stsd", 0, &[&be(1), &self.entry.bytes]), runs(b"stts", &self.schedule.decode_deltas)];
         if self.schedule.composition.iter().any(|offset| *offset > 0) {
             boxes.push(runs(b"ctts", &self.schedule.composition));
         }
@@ -331,16 +352,6 @@ fn runs(kind: &[u8; 4], values: &[u32]) -> Vec<u8> {
 
 fn be(number: u32) -> [u8; 4] {
     number.to_be_bytes()
-}
-
-/// A box. None of ours but the video comes near four gigabytes.
-pub(super) fn boxed(kind: &[u8; 4], parts: &[&[u8]]) -> Vec<u8> {
-    let length = 8 + parts.iter().map(|part| part.len()).sum::<usize>();
-    let mut out = Vec::with_capacity(length);
-    out.extend(be(u32::try_from(length).unwrap_or(u32::MAX)));
-    out.extend(kind);
-    parts.iter().for_each(|part| out.extend_from_slice(part));
-    out
 }
 
 /// A box of version 0 with flags.

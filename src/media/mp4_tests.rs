@@ -91,7 +91,10 @@ fn every_frame_lies_where_the_index_says_and_carries_no_parameter_sets() {
         let mut rest = &clip.bytes[at..at + size];
         while !rest.is_empty() {
             let length = usize::try_from(u32_at(rest, 0).unwrap()).unwrap();
-            assert!(!is_parameter_set(Codec::H264, &rest[4..4 + length]), "frame {frame}");
+            assert!(
+                !matches!(rest[4] & 31, 7 | 8),
+                "frame {frame}: parameter sets stand in the sample entry"
+            );
             rest = &rest[4 + length..];
         }
         at += size;
@@ -125,7 +128,7 @@ fn streams_that_no_clip_can_be_made_of_say_why() {
     assert!(mux(&jpeg, b"", 0).unwrap_err().to_string().contains("clips need H.264 or H.265"));
     let start = Instant::now();
     let bare = Stretch { codec: Codec::H264, units: vec![unit(start, 0, 0, vec![0, 0, 1, 0x65, 9], true)] };
-    assert_eq!(mux(&bare, b"", 0).unwrap_err(), NotMuxable::NoParameters("sequence parameter set"));
+    assert_eq!(mux(&bare, b"", 0).unwrap_err(), NotMuxable::NoParameters);
     let mut changed = video(20);
     let other: Vec<u8> = changed.units[10].data.iter().copied().collect();
     // Another level in the second group's sequence parameter set.
@@ -145,17 +148,6 @@ fn torn_and_foreign_bytes_are_told_apart() {
     assert_eq!(inspect(&boxed(b"ftyp", &[])), Err(NotMp4::NoVideo));
     let without_video = [boxed(b"ftyp", &[]), boxed(b"moov", &[]), boxed(b"mdat", &[b"x"])].concat();
     assert_eq!(inspect(&without_video), Err(NotMp4::NoVideo));
-}
-
-/// The parameter set that x265 writes for 640×360, eight bits; cropped, because it codes blocks of 16.
-#[test]
-fn the_size_of_an_h265_stream_is_that_after_cropping() {
-    let sps = [
-        0x42, 0x01, 0x01, 0x01, 0x60, 0x00, 0x00, 0x03, 0x00, 0x90, 0x00, 0x00, 0x03, 0x00, 0x00, 0x03, 0x00,
-        0x3f, 0xa0, 0x05, 0x02, 0x01, 0x71, 0xf2, 0xe5, 0x96, 0x56, 0x69,
-    ];
-    let parsed = crate::media::mp4_entry::H265Sps::parse(&sps);
-    assert!(format!("{parsed:?}").contains("width: 640, height: 360"), "{parsed:?}");
 }
 
 proptest! {
@@ -193,7 +185,7 @@ proptest! {
 
     #[test]
     fn any_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-        let _ = (inspect(&bytes), facts(&bytes), crate::media::mp4_entry::H265Sps::parse(&bytes));
+        let _ = (inspect(&bytes), facts(&bytes));
         let named = [boxed(b"ftyp", &[]), boxed(b"moov", &[&bytes]), boxed(b"mdat", &[&bytes])].concat();
         let _ = inspect(&named);
     }

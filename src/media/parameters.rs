@@ -45,19 +45,36 @@ pub struct Description {
 impl Parameters {
     /// Those that stand in an access unit; `None` when the stream has none, or not all.
     pub(super) fn of(codec: Codec, annex_b: &[u8]) -> Option<Self> {
+        Self::of_all(codec, [annex_b])
+    }
+
+    /// The different ones that stand in several access units, in the order of their first coming; `None` as in
+    /// [`Self::of`].
+    pub(super) fn of_all<'a>(codec: Codec, units: impl IntoIterator<Item = &'a [u8]>) -> Option<Self> {
         let kinds: &[u8] = match codec {
             Codec::H264 => &[1, 2],
             Codec::H265 => &[0, 1, 2],
             Codec::Jpeg => return None,
         };
-        let sets = |wanted: u8| {
-            let is_wanted = move |nal: &&[u8]| kind(codec, nal) == Kind::Set(wanted);
-            nal_units(annex_b).filter(is_wanted).map(<[u8]>::to_vec)
-        };
+        let mut found: Vec<(u8, &[u8])> = Vec::new();
+        for nal in units.into_iter().flat_map(nal_units) {
+            if let Kind::Set(kind) = kind(codec, nal)
+                && !found.contains(&(kind, nal))
+            {
+                found.push((kind, nal));
+            }
+        }
+        let sets =
+            |wanted: u8| found.iter().filter(move |(kind, _)| *kind == wanted).map(|(_, nal)| nal.to_vec());
         if kinds.iter().any(|kind| sets(*kind).next().is_none()) {
             return None;
         }
         Some(Self { codec, sets: kinds.iter().flat_map(|kind| sets(*kind)).collect() })
+    }
+
+    /// Whether all pictures have the same size and coding: there is one sequence parameter set.
+    pub(super) fn are_of_one_stream(&self) -> bool {
+        self.all(1).count() == 1
     }
 
     /// What they say; `None` when they are damaged, or of a kind no player takes.
@@ -156,11 +173,16 @@ fn kind(codec: Codec, nal: &[u8]) -> Kind {
     }
 }
 
-/// The pictures of an access unit as they stand in MP4: a length of four bytes instead of each start code, no parameter
-/// sets, which the sample entry has.
+/// The NAL units of an access unit that stand in MP4: no parameter sets, which the sample entry has, and nothing that a
+/// player does not need.
+pub(super) fn picture_nals(codec: Codec, annex_b: &[u8]) -> impl Iterator<Item = &[u8]> {
+    nal_units(annex_b).filter(move |nal| kind(codec, nal) == Kind::Picture)
+}
+
+/// The pictures of an access unit as they stand in MP4: a length of four bytes instead of each start code.
 pub(super) fn sample(codec: Codec, annex_b: &[u8]) -> Vec<u8> {
     let mut sample = Vec::with_capacity(annex_b.len() + 16);
-    for nal in nal_units(annex_b).filter(|nal| kind(codec, nal) == Kind::Picture) {
+    for nal in picture_nals(codec, annex_b) {
         sample.extend(u32::try_from(nal.len()).unwrap_or(u32::MAX).to_be_bytes());
         sample.extend_from_slice(nal);
     }

@@ -227,6 +227,24 @@ async fn a_camera_that_is_not_there_wants_a_password_or_another_protocol_is_said
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_picture_with_a_hole_in_it_gives_way_to_the_next_whole_one_and_is_kept_where_there_is_none() {
+    let _machine = machine_shared().await;
+    let camera = SnapshotPeer::start(PLAIN, "").await;
+    let setup = site(&[&camera]);
+    let daemon = start(&setup, 1).await;
+    let note = |image: &Value| image["note"].as_str().unwrap_or_default().to_owned();
+    camera.inject(Fault::Holed(2));
+    let image = captured(&daemon, "r1").await;
+    assert!(note(&image).contains("damaged inside; this is the nearest good picture"), "{image}");
+    assert!(is_untouched(&without_facts(&stored(&setup, &image))), "{image}: no hole");
+    camera.inject(Fault::Holed(u32::MAX));
+    let image = captured(&daemon, "r1").await;
+    assert!(note(&image).contains("also a moment later; check the camera's power supply"), "{image}");
+    camera.heal();
+    assert_eq!(note(&captured(&daemon, "r1").await), "");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn captures_at_the_same_time_share_pictures_and_later_instants_get_their_own() {
     let _machine = machine_shared().await;
     let camera = SnapshotPeer::start(PLAIN, "").await;
