@@ -198,6 +198,11 @@ impl Gops {
         let starts = |(i, unit): (usize, &AccessUnit)| (unit.is_idr && unit.instant <= from).then_some(i);
         let first = self.units.iter().enumerate().filter_map(starts).next_back().unwrap_or(0);
         let last = self.units.iter().rposition(|unit| unit.instant <= to)?.max(first);
+        // What is shown before a later picture that others refer to comes after it.
+        let shown_last = self.units.range(first..=last).map(|unit| unit.rtp_ns).max()?;
+        let between =
+            self.units.range(last + 1..).take_while(|unit| unit.rtp_ns < shown_last && !unit.is_idr);
+        let last = last + between.count();
         let units = self.from(first, last + 1).map(|(_, unit)| unit.clone()).collect();
         Some(Stretch { codec: self.codec, units })
     }
@@ -369,6 +374,20 @@ mod tests {
         assert_eq!(shown(gops.current().unwrap()), (50, 74));
         let oldest = shown(gops.stretch(at(0), at(30)).unwrap());
         assert_eq!(oldest.1, 30, "what is forgotten is left out: {oldest:?}");
+    }
+
+    #[test]
+    fn a_stretch_with_b_frames_has_every_picture_up_to_the_one_shown_last() {
+        let start = Instant::now();
+        let at = |i: u32| start + Duration::from_millis(40) * i;
+        let mut gops = Gops::new(Codec::H264, LIMITS, Duration::from_secs(5));
+        [0, 3, 1, 2, 6, 4, 5, 9, 7, 8].map(|shown| gops.push(unit(start, shown, 50, 10)));
+        for (to, shown_last) in [(3, 3), (4, 6), (5, 6), (6, 6)] {
+            let stretch = gops.stretch(at(0), at(to)).unwrap();
+            let mut shown: Vec<i64> = stretch.units.iter().map(|unit| unit.rtp_ns / 40_000_000).collect();
+            shown.sort_unstable();
+            assert_eq!(shown, (0..=shown_last).collect::<Vec<_>>(), "up to {to}");
+        }
     }
 
     #[test]
