@@ -381,7 +381,9 @@ mod tests {
         let start = Instant::now();
         let at = |i: u32| start + Duration::from_millis(40) * i;
         let mut gops = Gops::new(Codec::H264, LIMITS, Duration::from_secs(5));
-        [0, 3, 1, 2, 6, 4, 5, 9, 7, 8].map(|shown| gops.push(unit(start, shown, 50, 10)));
+        for shown in [0, 3, 1, 2, 6, 4, 5, 9, 7, 8] {
+            gops.push(unit(start, shown, 50, 10));
+        }
         for (to, shown_last) in [(3, 3), (4, 6), (5, 6), (6, 6)] {
             let stretch = gops.stretch(at(0), at(to)).unwrap();
             let mut shown: Vec<i64> = stretch.units.iter().map(|unit| unit.rtp_ns / 40_000_000).collect();
