@@ -23,7 +23,7 @@ pub fn units(bytes: &[u8]) -> Option<(Codec, Vec<AccessUnit>)> {
             is_idr: units.is_empty() || high & 8 != 0,
             is_disposable: high & 16 != 0,
             missing: u32::from(high >> 5) * 8,
-            is_leading: high & 24 == 24,
+            is_leading: high & 24 == 16,
         });
     }
     Some((codec, units))

@@ -32,6 +32,9 @@ pub enum NotMuxable {
     /// Nothing to begin with.
     #[error("the stream has no parameter sets that can be read")]
     NoParameters,
+    /// Parameter sets and nothing else.
+    #[error("the stream has no pictures")]
+    NoPictures,
     /// Size or coding changed in the middle.
     #[error("the camera changed its stream within the clip")]
     Changed,
@@ -94,6 +97,9 @@ pub fn mux(stretch: &Stretch, exif: &[u8], created_s: u64) -> Result<Muxed, NotM
         .collect::<Option<Vec<u32>>>()
         .ok_or(NotMuxable::TooLong)?;
     let video_length: usize = sizes.iter().map(|size| *size as usize).sum();
+    if video_length == 0 {
+        return Err(NotMuxable::NoPictures);
+    }
     let idrs = numbers(stretch.units.iter().map(|unit| unit.is_idr));
     let track = Track { entry, schedule, sizes, idrs, created_s };
 

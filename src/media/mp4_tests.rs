@@ -129,6 +129,11 @@ fn streams_that_no_clip_can_be_made_of_say_why() {
     let start = Instant::now();
     let bare = Stretch { codec: Codec::H264, units: vec![unit(start, 0, 0, vec![0, 0, 1, 0x65, 9], true)] };
     assert_eq!(mux(&bare, b"", 0).unwrap_err(), NotMuxable::NoParameters);
+    let mut hollow = video(1);
+    let idr = hollow.units[0].data.to_vec();
+    let slice = idr.windows(4).rposition(|w| w[..3] == [0, 0, 1] && w[3] & 31 == 5).unwrap();
+    hollow.units[0].data = idr[..slice].into();
+    assert_eq!(mux(&hollow, b"", 0).unwrap_err(), NotMuxable::NoPictures);
     let mut changed = video(20);
     let other: Vec<u8> = changed.units[10].data.iter().copied().collect();
     // Another level in the second group's sequence parameter set.
