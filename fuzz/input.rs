@@ -16,14 +16,15 @@ pub fn units(bytes: &[u8]) -> Option<(Codec, Vec<AccessUnit>)> {
         let (data, next) = after.split_at(length);
         rest = next;
         rtp_ns += (i64::from(high >> 5) - 2) * 20_000_000;
+        let is_idr = units.is_empty() || high & 8 != 0;
         units.push(AccessUnit {
             rtp_ns,
             instant: start + Duration::from_millis(40) * u32::try_from(units.len()).ok()?,
             data: data.into(),
-            is_idr: units.is_empty() || high & 8 != 0,
+            is_idr,
             is_disposable: high & 16 != 0,
             missing: u32::from(high >> 5) * 8,
-            is_leading: high & 24 == 16,
+            is_leading: !is_idr && high & 16 != 0,
         });
     }
     Some((codec, units))
