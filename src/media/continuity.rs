@@ -13,10 +13,7 @@ use h264_reader::nal::sps::SeqParameterSet;
 use h264_reader::nal::{Nal, RefNal, UnitType};
 
 use super::gop::{AccessUnit, Codec};
-use super::h264::nal_units;
-
-/// Parameter sets and the first slice header lie within so many bytes; what comes later is not looked at.
-const HEAD: usize = 4096;
+use super::h264::first_nal_units;
 
 /// Steps in time that are remembered. Few, so that a change of the frame rate is soon known.
 const STEPS: usize = 12;
@@ -68,8 +65,7 @@ impl Continuity {
         if codec != Codec::H264 {
             return false;
         }
-        let head = &unit.data[..unit.data.len().min(HEAD)];
-        for nal in nal_units(head) {
+        for nal in first_nal_units(&unit.data) {
             let nal = RefNal::new(nal, &[], true);
             let Ok(header) = nal.header() else { continue };
             match header.nal_unit_type() {

@@ -3,6 +3,9 @@
 use h264_reader::nal::sps::{FrameMbsFlags, SeqParameterSet};
 use h264_reader::nal::{Nal, RefNal, UnitType};
 
+/// Parameter sets and the first slice header lie within so many bytes; what comes later tells nothing of a unit.
+const HEAD: usize = 4096;
+
 /// What the parameter set of an IDR unit says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StreamFacts {
@@ -27,6 +30,11 @@ impl StreamFacts {
             is_interlaced: !matches!(sps.frame_mbs_flags, FrameMbsFlags::Frames),
         }
     }
+}
+
+/// The NAL units at the begin of an access unit, also of H.265; the last one may be cut off.
+pub(super) fn first_nal_units(annex_b: &[u8]) -> impl Iterator<Item = &[u8]> {
+    nal_units(&annex_b[..annex_b.len().min(HEAD)])
 }
 
 /// The NAL units of an Annex B byte stream, without their start codes.

@@ -1,9 +1,6 @@
 //! H.265 streams (ITU-T H.265): what kind of picture an access unit is.
 
-use super::h264::nal_units;
-
-/// The first slice begins within so many bytes; what comes later is not looked at.
-const HEAD: usize = 4096;
+use super::h264::first_nal_units;
 
 /// By the type of its slices (ITU-T H.265 table 7-1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,9 +18,7 @@ pub enum Kind {
 impl Kind {
     /// Of an Annex B access unit.
     pub fn of(annex_b: &[u8]) -> Self {
-        let head = &annex_b[..annex_b.len().min(HEAD)];
-        let types = nal_units(head).map(|nal| nal[0] >> 1 & 63);
-        match types.into_iter().find(|of_nal| *of_nal < 32) {
+        match first_nal_units(annex_b).map(|nal| nal[0] >> 1 & 63).find(|of_nal| *of_nal < 32) {
             Some(16..=20) => Self::Refresh,
             Some(21) => Self::Clean,
             Some(8 | 9) => Self::Leading,

@@ -304,6 +304,17 @@ mod tests {
         assert_eq!(found.configuration, bytes(record));
     }
 
+    /// The parameter set that x265 writes for 640×360, eight bits; cropped, because it codes blocks of 16.
+    #[test]
+    fn the_size_of_an_h265_stream_is_that_after_cropping() {
+        let sps = [
+            0x42, 0x01, 0x01, 0x01, 0x60, 0x00, 0x00, 0x03, 0x00, 0x90, 0x00, 0x00, 0x03, 0x00, 0x00, 0x03,
+            0x00, 0x3f, 0xa0, 0x05, 0x02, 0x01, 0x71, 0xf2, 0xe5, 0x96, 0x56, 0x69,
+        ];
+        let parsed = HevcSps::read(&sps).unwrap();
+        assert_eq!((parsed.width, parsed.height), (640, 360));
+    }
+
     #[test]
     fn a_stream_without_all_its_parameter_sets_is_not_described() {
         let without_pps = bytes("00000001676400280000016588");

@@ -36,8 +36,8 @@ pub struct Content {
     pub span: Option<u8>,
 }
 
-/// Walks through a JPEG. `None` when it is of a kind cameras do not send: progressive, arithmetic, several scans.
-/// Some milliseconds for a megapixel.
+/// Walks through a JPEG. `None` when it is of a kind cameras hardly send: progressive, arithmetic, several scans, without
+/// its Huffman tables. Some milliseconds for a megapixel.
 pub fn walk(jpeg: &[u8]) -> Option<Result<Content, Broken>> {
     match Header::of(jpeg) {
         Ok((header, data)) => Some(header.walk(data)),
@@ -177,6 +177,11 @@ impl Header {
                 return Err(Stop::Broken);
             }
             component.tables = (usize::from(tables >> 4), usize::from(tables & 15));
+            let (first, rest) = component.tables;
+            if self.means[first].is_none() || self.rest[rest].is_none() {
+                // Without them the usual ones are meant, as in frames of old video formats.
+                return Err(Stop::Unknown);
+            }
         }
         Ok(())
     }
@@ -424,6 +429,12 @@ mod tests {
         assert_eq!(walk(&progressive), None);
         let one_by_one = rgb(64, 64, |encoder| encoder.set_optimized_huffman_tables(true));
         assert_eq!(walk(&one_by_one), None, "three scans");
+        let mut without_tables = jpeg::encode_plain(&scene(64, 64)).unwrap();
+        while let Some(at) = without_tables.windows(2).position(|two| two == [0xff, 0xc4]) {
+            let length = u16::from_be_bytes([without_tables[at + 2], without_tables[at + 3]]);
+            without_tables.drain(at..at + 2 + usize::from(length));
+        }
+        assert_eq!(walk(&without_tables), None, "the usual tables are meant");
         let encoded = jpeg::encode_plain(&scene(1365, 767)).unwrap();
         assert!(matches!(walk(&encoded), Some(Ok(_))));
     }
