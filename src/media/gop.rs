@@ -144,17 +144,27 @@ impl Gops {
         self.waits_for_idr = true;
     }
 
-    /// A decoder found that `unit` cannot be decoded, and so nothing after it in its group: all that is dropped, and if
-    /// it is the current group, what follows until the next IDR. What came before stays.
+    /// A decoder found that `unit` cannot be decoded, and so nothing after it in its group: all that is dropped, with the
+    /// leading units of the next group, and if it is the current group, what follows until the next IDR. What came before
+    /// stays.
     pub fn drop_damaged(&mut self, unit: &AccessUnit) {
         let Some(first) = self.units.iter().position(|known| Arc::ptr_eq(&known.data, &unit.data)) else {
             return;
         };
-        let end = (first + 1..self.units.len()).find(|i| self.units[*i].is_idr);
-        for unit in self.units.drain(first..end.unwrap_or(self.units.len())) {
-            self.bytes -= unit.data.len();
-        }
-        if end.is_none() {
+        let begins = |from: usize| (from..self.units.len()).find(|i| self.units[*i].is_idr);
+        let next = begins(first + 1);
+        // No decoder complains of a leading unit that refers to what is dropped here.
+        let end = next.map_or(self.units.len(), |next| begins(next + 1).unwrap_or(self.units.len()));
+        self.is_cut_off |= next.is_some() && end == self.units.len();
+        let mut index = 0;
+        self.units.retain(|unit| {
+            let of_next = next.is_some_and(|next| index >= next);
+            let is_kept = !(first..end).contains(&index) || (of_next && !unit.is_leading);
+            index += 1;
+            self.bytes -= if is_kept { 0 } else { unit.data.len() };
+            is_kept
+        });
+        if next.is_none() {
             self.break_off();
             self.last_shown = self.units.iter().map(|unit| (unit.rtp_ns, unit.instant)).max();
             self.settled = self.last_shown.map(|(_, instant)| instant);
@@ -425,6 +435,11 @@ mod tests {
         let torn = filled(3, Duration::from_secs(5));
         assert_eq!(got(&torn, 4).last(), Some(&2), "what it refers to is gone");
         assert_eq!(got(&torn, 5), [6]);
+        let mut damaged = filled(99, Duration::from_secs(5));
+        let third = damaged.nearest(at(3)).unwrap().units.pop().unwrap();
+        damaged.drop_damaged(&third);
+        assert_eq!(got(&damaged, 4), [0, 1, 2], "so it is when a decoder finds the group before damaged");
+        assert_eq!((got(&damaged, 5), got(&damaged, 9)), (vec![6], vec![6, 7, 8, 11, 9]));
         let short = filled(99, Duration::ZERO);
         assert_eq!(got(&short, 9), [11], "the group before is forgotten");
         let current: Vec<i64> =
