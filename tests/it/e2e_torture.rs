@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::support::daemon::Daemon;
-use super::support::disk::Disk;
+use super::support::ext4::Ext4;
 use super::support::promise::Promises;
 use super::support::receiver::{Answer, Receiver};
 use super::support::rtsp::{Auth, RtspPeer, SMALL, is_available};
@@ -50,7 +50,7 @@ const FAULTS: [Fault; 6] = [
 /// What is tortured, and what outlives it.
 struct Site {
     /// Before the directory it is mounted over, which goes after it.
-    disk: Disk,
+    disk: Ext4,
     setup: Setup,
     receiver: Receiver,
     promises: Promises,
@@ -71,7 +71,7 @@ async fn nothing_acknowledged_is_lost_whatever_happens_to_power_disk_and_network
     let receiver = Receiver::start().await;
     let setup = Setup::new().with("S3_API_URL", &receiver.url());
     // A disk cannot be mounted by everybody; that is no package to install.
-    let disk = match Disk::mount_over(setup.directory(), 96, 2000) {
+    let disk = match Ext4::mount_over(setup.directory(), 96, 2000) {
         Ok(disk) => disk,
         Err(reason) => {
             return report(&format!("SKIPPED {claim}: no disk of its own ({reason}); run it as root"));

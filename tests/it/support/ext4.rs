@@ -27,14 +27,14 @@ fn sh(program: &str, arguments: &[&str]) -> Result<(), String> {
 }
 
 /// A mounted disk; unmounted with this value.
-pub(crate) struct Disk {
+pub(crate) struct Ext4 {
     at: PathBuf,
     image: PathBuf,
     /// Holds the image and the fault library.
     outside: TempDir,
 }
 
-impl Disk {
+impl Ext4 {
     /// A new disk of so many MiB and inodes, mounted over a directory; the error says why there can be none, such as
     /// for want of root's rights.
     pub(crate) fn mount_over(at: &Path, mib: u64, inodes: u64) -> Result<Self, String> {
@@ -119,7 +119,7 @@ impl Disk {
     }
 }
 
-impl Drop for Disk {
+impl Drop for Ext4 {
     fn drop(&mut self) {
         // A daemon of a failed test may still hold it; then it goes with that.
         let _ = sh("umount", &["--lazy", self.at.to_str().unwrap_or_default()]);
