@@ -15,6 +15,7 @@ use tracing::{error, info, warn};
 
 use crate::capture::{Camera, CameraTasks, Capture, Captures, Pump};
 use crate::chain::chain;
+use crate::clock_watch::ClockWatch;
 use crate::config::{Config, GpioBackend};
 use crate::model::{TargetKind, UploadState};
 use crate::retention::{Retention, RetentionTask};
@@ -74,6 +75,20 @@ impl Task for Lane {
 
     fn label(&self) -> String {
         format!("upload:{}", Self::kind(self))
+    }
+
+    async fn run(&mut self, cancel: &CancellationToken) -> Result<(), String> {
+        Self::run(self, cancel).await.map_err(|error| chain(&error))
+    }
+}
+
+impl Task for ClockWatch {
+    fn kind(&self) -> &'static str {
+        "clock"
+    }
+
+    fn label(&self) -> String {
+        "clock".to_owned()
     }
 
     async fn run(&mut self, cancel: &CancellationToken) -> Result<(), String> {
@@ -215,6 +230,10 @@ pub async fn run(config: Config, on_ready: OnReady) -> anyhow::Result<()> {
         work_tasks.spawn(Connectivity::new(target, &config.upload, &status, poke.clone()), &work);
         pokes.push(poke);
     }
+    let pokes: Arc<[Poke]> = pokes.into();
+    let to_wake = Arc::clone(&pokes);
+    let wake_uploads = Box::new(move || to_wake.iter().for_each(Poke::poke));
+    work_tasks.spawn(ClockWatch::new(&store, &status, wake_uploads), &work);
     let (retention_task, retention) = RetentionTask::new(&store, &config.storage, &status);
     work_tasks.spawn(retention_task, &work);
     let web = Web {
@@ -224,7 +243,7 @@ pub async fn run(config: Config, on_ready: OnReady) -> anyhow::Result<()> {
         captures,
         retention,
         sim,
-        pokes: pokes.into(),
+        pokes,
         on_ready,
     };
     work_tasks.spawn(web, &work);

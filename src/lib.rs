@@ -15,6 +15,7 @@ pub mod capture;
 pub mod chain;
 pub mod cli;
 pub mod clock;
+pub mod clock_watch;
 pub mod config;
 pub mod daemon;
 pub mod demo;

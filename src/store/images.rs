@@ -8,11 +8,13 @@ use sha2::{Digest, Sha256};
 
 use super::crash;
 use super::files::{Incoming, relative_path};
-use super::ledger::{TriggerId, mark_captured};
+use super::ledger::{TriggerId, edge_of, mark_captured};
 use super::page::{Cursor, Page};
 use super::{Store, StoreError, parsed};
 use crate::clock;
-use crate::model::{CameraKey, Cause, FileName, ImageId, ImageKind, Medium, TargetKind, UnixMs, UploadState};
+use crate::model::{
+    CameraKey, Cause, ClockState, FileName, ImageId, ImageKind, Medium, TargetKind, UnixMs, UploadState,
+};
 
 /// A picture or clip to be kept.
 #[derive(Clone, Debug)]
@@ -60,6 +62,8 @@ pub struct Image {
     pub cause: Cause,
     /// The instant it shows; of a clip, the first one.
     pub taken_at: UnixMs,
+    /// How far that can be trusted; `None` for a file without a trigger.
+    pub clock: Option<ClockState>,
     /// That instant minus the edge, in milliseconds.
     pub frame_offset_ms: Option<i64>,
     /// Pixels.
@@ -118,7 +122,8 @@ pub struct ImageQuery {
 
 pub(super) const COLUMNS: &str =
     "id, uid, file_name, path, camera, cause, taken_at, frame_offset_ms, width, height, bytes,
-    sha256, protected, kind, note, duration_ms";
+    sha256, protected, kind, note, duration_ms,
+    (select clock from triggers where triggers.id = trigger_id) as clock";
 
 const INSERT_SQL: &str = "
     insert into images (uid, trigger_id, camera, file_name, path, cause, taken_at, frame_offset_ms, width, height,
@@ -180,6 +185,11 @@ impl Store {
         let image = self
             .db
             .write(move |tx| {
+                let mut facts = facts;
+                if let Some(trigger) = facts.trigger {
+                    // The clock may have been set, and the trigger corrected, while the picture was made.
+                    facts.taken_at = edge_of(tx, trigger)?.plus_ms(facts.frame_offset_ms.unwrap_or(0));
+                }
                 store.publish_and_insert(tx, incoming, first, &facts)?;
                 if let Some(trigger) = facts.trigger.filter(|_| facts.kind.medium() == Medium::Jpeg) {
                     mark_captured(tx, trigger, Some(clock::signed_ms(Instant::now(), edge)))?;
@@ -387,6 +397,10 @@ pub(super) fn image(row: &Row<'_>) -> rusqlite::Result<(i64, Image)> {
         camera: parsed("camera", CameraKey::parse(&row.get::<_, String>("camera")?).ok())?,
         cause: parsed("cause", Cause::parse(&row.get::<_, String>("cause")?))?,
         taken_at: UnixMs(row.get("taken_at")?),
+        clock: row
+            .get::<_, Option<String>>("clock")?
+            .map(|text| parsed("clock", ClockState::parse(&text)))
+            .transpose()?,
         frame_offset_ms: row.get("frame_offset_ms")?,
         width: row.get("width")?,
         height: row.get("height")?,

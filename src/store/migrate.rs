@@ -10,8 +10,11 @@ use super::StoreError;
 const APPLICATION_ID: i32 = 0x4341_4d51;
 
 /// In order; a shipped one is never edited.
-const MIGRATIONS: &[&str] =
-    &[include_str!("../../migrations/0001_initial.sql"), include_str!("../../migrations/0002_clips.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../migrations/0001_initial.sql"),
+    include_str!("../../migrations/0002_clips.sql"),
+    include_str!("../../migrations/0004_time.sql"),
+];
 
 /// Refuses a file that another program made or a newer version of this one, before anything is written to it.
 pub(super) fn check_identity(connection: &Connection, path: &Path) -> Result<(), StoreError> {

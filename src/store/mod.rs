@@ -16,6 +16,7 @@ mod page;
 mod queue;
 mod reconcile;
 mod stats;
+mod time;
 
 #[cfg(test)]
 mod crash_tests;
@@ -29,6 +30,8 @@ mod reconcile_tests;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod time_tests;
 
 use std::fs::File;
 use std::io;
@@ -47,6 +50,7 @@ pub use page::{Cursor, Page};
 pub use queue::{DueUpload, Settlement};
 pub use reconcile::Reconciled;
 pub use stats::{CameraTally, Deletable, Kept, Stats};
+pub use time::{Doubtful, STEP_MS};
 
 use db::Db;
 use files::Files;

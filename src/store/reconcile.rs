@@ -142,7 +142,7 @@ impl Store {
                     quarantine(&store.files, &path);
                     return Ok(false);
                 }
-                found.facts.trigger = trigger_of_orphan(tx, found.name.camera(), found.edge_at)?;
+                found.find_trigger(tx)?;
                 let incoming = Files::adopt_incoming(path);
                 store.publish_and_insert(tx, incoming, found.name.clone(), &found.facts)?;
                 crash::point("adopted");
@@ -184,7 +184,7 @@ impl Store {
                         quarantined += usize::from(quarantine(&store.files, &path));
                         continue;
                     }
-                    found.facts.trigger = trigger_of_orphan(tx, found.name.camera(), found.edge_at)?;
+                    found.find_trigger(tx)?;
                     store.insert(tx, &found.name, &relative, &found.facts)?;
                     crash::point("adopted");
                     found.mark_captured(tx)?;
@@ -300,6 +300,16 @@ fn is_known(tx: &rusqlite::Transaction<'_>, found: &Found) -> Result<bool, Store
 }
 
 impl Found {
+    /// Joins it to its trigger, if that is known; a time that was corrected there is corrected here.
+    fn find_trigger(&mut self, tx: &rusqlite::Transaction<'_>) -> Result<(), StoreError> {
+        let Some((id, edge_at)) = trigger_of_orphan(tx, self.name.camera(), self.edge_at)? else {
+            return Ok(());
+        };
+        self.facts.trigger = Some(id);
+        self.facts.taken_at = self.facts.taken_at.plus_ms(edge_at.0 - self.edge_at.0);
+        Ok(())
+    }
+
     /// Ends its trigger, if it is a picture: a clip alone is not what was asked for.
     fn mark_captured(&self, tx: &rusqlite::Transaction<'_>) -> Result<(), StoreError> {
         match self.facts.trigger.filter(|_| self.facts.kind.medium() == Medium::Jpeg) {

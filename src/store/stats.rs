@@ -189,7 +189,12 @@ impl Store {
         const STILL_SQL: &str = "
             select 1 from images
             where uid = :uid and state = 'present' and protected = 0 and not exists (
-                select 1 from uploads where image_id = images.id and uploads.state in ('pending', 'dead'))";
+                select 1 from uploads where image_id = images.id and uploads.state in ('pending', 'dead'))
+              and not exists (select 1 from triggers
+                              where triggers.id = trigger_id and clock = 'unsynced' and boot_id = :boot_id
+                                and edge_at < :made)";
+        // What this boot took before the clock was set looks old until its time has been corrected.
+        let boot_id = self.boot_id.clone();
         let decided = self
             .db
             .write(move |tx| {
@@ -198,7 +203,7 @@ impl Store {
                     // Someone may have protected it or asked for it again since it was listed.
                     if tx
                         .prepare_cached(STILL_SQL)?
-                        .exists(named_params! {":uid": candidate.id.as_bytes()})?
+                        .exists(named_params! {":uid": candidate.id.as_bytes(), ":boot_id": &*boot_id, ":made": crate::clock::MADE.0})?
                     {
                         mark_deleting(tx, candidate.id, "retention")?;
                         decided.push(candidate);

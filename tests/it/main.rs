@@ -13,6 +13,7 @@ mod demo_rtsp;
 mod deploy;
 mod e2e_capture;
 mod e2e_clips;
+mod e2e_clock;
 mod e2e_codecs;
 mod e2e_commands;
 mod e2e_conformance;
