@@ -26,7 +26,7 @@ const TIMESYNC_FLAG: &str = "/run/systemd/timesync/synchronized";
 const UNSET_ERROR_US: i64 = 16_000_000;
 
 /// 2026-01-01, the year this version was made; a clock before it has not been set.
-pub const MADE: UnixMs = UnixMs(1_767_225_600_000);
+const MADE: UnixMs = UnixMs(1_767_225_600_000);
 
 /// Wall time now.
 pub fn now() -> UnixMs {

@@ -30,6 +30,7 @@ pub mod supervise;
 pub mod systemd;
 pub mod target;
 pub mod trigger;
+pub mod upkeep;
 pub mod upload;
 pub mod web;
 pub mod workers;
