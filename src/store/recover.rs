@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
 use sha2::{Digest, Sha256};
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::backup::{self, beside, sync_folder};
 use super::files::{Files, is_day};
@@ -223,7 +223,6 @@ fn build(
 
 /// What is owed begins anew, and nothing refers to what could not be read.
 const TIDY_SQL: &str = "
-    delete from uploads where image_id not in (select id from images);
     update images set trigger_id = null where trigger_id not in (select id from triggers);
     update uploads set state = 'pending', attempts = 0, not_before = 0, leased_until = 0
     where state in ('pending', 'dead', 'lost')
@@ -272,7 +271,12 @@ fn carry(
     };
     copy_rows(old, new, "images", "id", &mut judge, carried)?;
     carried.refused += refused;
-    copy_rows(old, new, "uploads", "image_id", &mut |_, _| true, carried)
+    let mut is_there = new.prepare("select 1 from images where id = ?1")?;
+    let mut has_image = |columns: &[String], values: &[Value]| {
+        let image = columns.iter().position(|column| column == "image_id").and_then(|at| values.get(at));
+        image.is_some_and(|image| is_there.exists([image]).unwrap_or(false))
+    };
+    copy_rows(old, new, "uploads", "image_id", &mut has_image, carried)
 }
 
 /// The columns that both databases have.
@@ -320,28 +324,39 @@ fn copy_rows(
         carried.unreadable += 1;
         return Ok(());
     };
-    let sql =
-        format!("select {} from {table} where {key} > ?1 and {key} <= ?2 order by {key}", columns.join(", "));
+    let list = columns.join(", ");
+    // An upper bound would not end the search for sure (SQLite may filter by it), so the reader ends it.
+    let some = format!("select {list} from {table} where {key} > ?1 order by {key}");
+    let one = format!("select {list} from {table} where {key} = ?1");
     let mut insert = new.prepare(&insert_sql(table, &columns))?;
-    let read = |after: i64, until: i64| -> rusqlite::Result<Vec<Vec<Value>>> {
-        old.prepare_cached(&sql)?
-            .query_map([after, until], |row| (0..columns.len()).map(|at| row.get(at)).collect())?
-            .collect()
+    let at_key = columns.iter().position(|column| column == key).unwrap_or(0);
+    let read = |sql: &str, from: i64, until: i64| -> rusqlite::Result<Vec<Vec<Value>>> {
+        let mut statement = old.prepare_cached(sql)?;
+        let mut rows = statement.query([from])?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            if row.get::<_, i64>(at_key)? > until {
+                break;
+            }
+            found.push((0..columns.len()).map(|at| row.get(at)).collect::<Result<_, _>>()?);
+        }
+        Ok(found)
     };
     let last = last_key(old, table, key);
     let mut after = first_key(old, table, key);
     while after < last {
         let until = after.saturating_add(ROWS).min(last);
-        let rows = match read(after, until) {
+        let rows = match read(&some, after, until) {
             Ok(rows) => rows,
-            Err(_) => (after..until)
-                .filter_map(|one| read(one, one + 1).inspect_err(|_| carried.unreadable += 1).ok())
+            Err(_) => (after + 1..=until)
+                .filter_map(|id| read(&one, id, id).inspect_err(|_| carried.unreadable += 1).ok())
                 .flatten()
                 .collect(),
         };
         for row in rows.iter().filter(|row| wanted(&columns, row)) {
             // A row that breaks a rule of its table was not written by this program.
-            if insert.execute(params_from_iter(row)).is_err() {
+            if let Err(error) = insert.execute(params_from_iter(row)) {
+                debug!(table, %error, "a row of the old database is refused");
                 carried.unreadable += 1;
             }
         }

@@ -79,11 +79,11 @@ fn years_of_pictures_are_ready_in_two_seconds_and_every_page_in_a_blink() {
     let place = filled(rows);
     let c = place.sql();
     // The newest days are on the disk, the others only as folders.
-    let days = files_of(&place, &c, &format!("id > {rows} - {PER_DAY} * 3"));
-    for day in 0..rows / PER_DAY {
+    for day in (0..=rows / PER_DAY).rev() {
         let folder = UnixMs(T0 - day * 86_400_000).day();
         fs::create_dir_all(place.images().join(folder)).unwrap();
     }
+    let days = files_of(&place, &c, &format!("id > {rows} - {PER_DAY} * 3"));
     drop(c);
     let bytes = fs::metadata(place.database()).unwrap().len();
     report(&format!("{rows} pictures, {days} of them on the disk, {} MiB of database", bytes >> 20));
