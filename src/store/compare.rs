@@ -68,6 +68,12 @@ pub(super) const FOLDER_SQL: &str = "
     where path > :after and path < :end and state in ('present', 'missing')
     order by path limit :limit";
 
+/// The first condition is that of an index.
+pub(super) const LOST_SQL: &str = "
+    select 1 from uploads indexed by uploads_put_aside
+    where state in ('pending', 'dead', 'lost') and state = 'lost'
+      and exists (select 1 from images where id = image_id and state = 'present') limit 1";
+
 pub(super) const PAGE_SQL: &str = "
     select id, path, bytes, state = 'present' from images
     where id > :after and state in ('present', 'missing')
@@ -212,13 +218,13 @@ impl Store {
     /// What was lost of pictures that are there is owed again, also what was given up while the program ran. A file that
     /// is damaged is found out again at its delivery.
     async fn owe_again(&self) -> Result<(), StoreError> {
-        const LOOK_SQL: &str = "select 1 from uploads where state = 'lost' limit 1";
+        // The first condition is that of an index.
         const OWED_AGAIN_SQL: &str = "
             update uploads set state = :state, not_before = 0
-            where state = 'lost' and target = :target
+            where state in ('pending', 'dead', 'lost') and state = 'lost' and target = :target
               and exists (select 1 from images where id = image_id and state = 'present')";
         // Nothing is written at rest.
-        if !self.db.read(|c| Ok(c.prepare_cached(LOOK_SQL)?.exists([])?)).await? {
+        if !self.db.read(|c| Ok(c.prepare_cached(LOST_SQL)?.exists([])?)).await? {
             return Ok(());
         }
         let targets = self.targets.clone();

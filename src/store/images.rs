@@ -332,21 +332,57 @@ pub(super) fn list_sql(query: &ImageQuery) -> String {
         Some(_) => "exists (select 1 from uploads where image_id = images.id and uploads.state = :state) and",
         None => ":state is null and",
     };
-    let of_medium = match query.medium {
-        None => "",
-        Some(Medium::Jpeg) => "kind <> 'clip' and",
-        Some(Medium::Mp4) => "kind = 'clip' and",
+    // The planner would not see that clips are few.
+    let (by, of_medium) = match query.medium {
+        None => ("", ""),
+        Some(Medium::Jpeg) => ("", "kind <> 'clip' and"),
+        Some(Medium::Mp4) => ("indexed by images_clips", "kind = 'clip' and"),
     };
     format!(
-        "select {COLUMNS} from images
+        "select {COLUMNS} from images {by}
          where {of_camera} {in_state} {of_medium} state = 'present'
            and (taken_at, id) < (:before_ms, :before_id) and taken_at >= :from and taken_at < :to
          order by taken_at desc, id desc limit :limit"
     )
 }
 
+/// The statement of a list of pictures of which few have an upload in the state that is asked for: those are looked up
+/// and sorted, instead of walking through all.
+pub(super) fn few_sql(query: &ImageQuery, state: UploadState) -> String {
+    let of_medium = match query.medium {
+        None => "",
+        Some(Medium::Jpeg) => "kind <> 'clip' and",
+        Some(Medium::Mp4) => "kind = 'clip' and",
+    };
+    format!(
+        "select {COLUMNS} from images not indexed
+         where id in (select image_id from uploads indexed by uploads_put_aside
+                      where uploads.state in ('pending', 'dead', 'lost') and uploads.state = '{}')
+           and (:camera is null or camera = :camera) and :state is not null and {of_medium} state = 'present'
+           and (taken_at, id) < (:before_ms, :before_id) and taken_at >= :from and taken_at < :to
+         order by taken_at desc, id desc limit :limit",
+        state.as_str()
+    )
+}
+
+/// The statement that answers a query soonest; `None` when there is nothing to find.
+fn best_sql(c: &Connection, query: &ImageQuery) -> Result<Option<String>, StoreError> {
+    /// More than so many are sooner found by walking than by sorting.
+    const FEW: i64 = 20_000;
+    let Some(state) = query.state else { return Ok(Some(list_sql(query))) };
+    let sql = "select coalesce(sum(value), 0) from tallies where what = 'upload:' || :state";
+    let count: i64 =
+        c.prepare_cached(sql)?.query_row(named_params! {":state": state.as_str()}, |row| row.get(0))?;
+    let is_indexed = matches!(state, UploadState::Pending | UploadState::Dead | UploadState::Lost);
+    Ok(match count {
+        0 => None,
+        few if is_indexed && few <= FEW => Some(few_sql(query, state)),
+        _ => Some(list_sql(query)),
+    })
+}
+
 fn list(c: &Connection, query: &ImageQuery) -> Result<Page<Image>, StoreError> {
-    let sql = list_sql(query);
+    let Some(sql) = best_sql(c, query)? else { return Ok(Page { items: Vec::new(), next: None }) };
     let before = query.cursor.unwrap_or(Cursor::END);
     let rows: Vec<(i64, Image)> = c
         .prepare_cached(&sql)?

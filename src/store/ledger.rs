@@ -93,6 +93,18 @@ pub(super) const LIST_OF_CAMERA_SQL: &str = "
     order by edge_at desc, id desc
     limit :limit";
 
+/// Those without a picture, which are few.
+pub(super) const LIST_WITHOUT_PICTURE_SQL: &str = "
+    select id, camera, cause, edge_at, clock, stamped_at, outcome, reason, remark, latency_ms
+    from triggers indexed by triggers_without_picture
+    where outcome = :outcome and outcome <> 'captured'
+      and (:camera is null or camera = :camera)
+      and (edge_at, id) < (:before_ms, :before_id)
+      and edge_at >= :from
+      and edge_at < :to
+    order by edge_at desc, id desc
+    limit :limit";
+
 impl Store {
     /// Writes a trigger down before its picture is stored. Durable when it returns.
     pub async fn begin_trigger(&self, trigger: &Trigger) -> Result<TriggerId, StoreError> {
@@ -246,7 +258,16 @@ fn list(c: &Connection, query: &LedgerQuery) -> Result<Page<LedgerEntry>, StoreE
     let outcome = query.outcome.map(Outcome::as_str);
     // One more than asked tells whether there is a next page.
     let limit = i64::from(query.limit) + 1;
+    let is_rare = matches!(query.outcome, Some(Outcome::Failed | Outcome::Coalesced));
     let entries: Vec<LedgerEntry> = match &query.camera {
+        camera if is_rare => c
+            .prepare_cached(LIST_WITHOUT_PICTURE_SQL)?
+            .query_map(
+                named_params! {":camera": camera.as_ref().map(CameraKey::as_str), ":before_ms": before.ms,
+                ":before_id": before.id, ":from": from, ":to": to, ":outcome": outcome, ":limit": limit},
+                entry,
+            )?
+            .collect::<Result<_, _>>()?,
         None => c
             .prepare_cached(LIST_SQL)?
             .query_map(
