@@ -18,7 +18,10 @@ use tokio::sync::Notify;
 use crate::media::native::timex;
 use crate::model::UnixMs;
 
-/// Present while systemd-timesyncd considers the clock synchronised (systemd-timesyncd.service(8)).
+/// There where systemd-timesyncd runs (systemd-timesyncd.service(8)).
+const TIMESYNC: &str = "/run/systemd/timesync";
+
+/// There once systemd-timesyncd has set the clock in this boot.
 const TIMESYNC_FLAG: &str = "/run/systemd/timesync/synchronized";
 
 /// The kernel gives this as the largest error of a clock that nobody has set (`NTP_PHASE_LIMIT`), and so does one whose
@@ -131,8 +134,9 @@ pub fn time_of_day(at: UnixMs) -> String {
 
 /// Whether the clock has been set in this boot, by whatever time service the system has.
 pub fn is_synchronised() -> bool {
-    let has_flag = std::path::Path::new(TIMESYNC_FLAG).exists();
-    is_set(now(), has_flag, timex::max_error_us())
+    let is_there = |path: &str| std::path::Path::new(path).exists();
+    let timesync = is_there(TIMESYNC).then(|| is_there(TIMESYNC_FLAG));
+    is_set(now(), timesync, timex::max_error_us())
 }
 
 /// Whether the wall clock shows a time before this version was made.
@@ -140,11 +144,12 @@ pub fn is_implausible(now: UnixMs) -> bool {
     now < MADE
 }
 
-/// What the signs of a set clock amount to. systemd-timesyncd leaves a flag; every time service tells the kernel how far
-/// off the clock may be. Where the kernel cannot be asked, as in some containers, the clock is the host's business, and
-/// a plausible one is believed.
-fn is_set(now: UnixMs, has_flag: bool, max_error_us: Option<i64>) -> bool {
-    !is_implausible(now) && (has_flag || max_error_us.is_none_or(|error| error < UNSET_ERROR_US))
+/// What the signs of a set clock amount to. systemd-timesyncd, if it runs, leaves a flag (`timesync`); every time service
+/// tells the kernel how far off the clock may be. Where the kernel cannot be asked and there is no systemd-timesyncd, as
+/// in some containers, the clock is the host's business, and a plausible one is believed.
+fn is_set(now: UnixMs, timesync: Option<bool>, max_error_us: Option<i64>) -> bool {
+    let by_kernel = max_error_us.map(|error| error < UNSET_ERROR_US);
+    !is_implausible(now) && (timesync == Some(true) || by_kernel.unwrap_or(timesync.is_none()))
 }
 
 /// Rings when the wall clock is set, by whomever.
@@ -223,18 +228,22 @@ mod tests {
     #[test]
     fn any_time_service_makes_the_clock_a_set_one_and_1970_never_is() {
         let (today, unset) = (UnixMs(1_795_132_800_000), Some(UNSET_ERROR_US));
-        for (now, has_flag, error, expected) in [
-            (today, true, unset, true),
-            (today, true, None, true),
-            (today, false, Some(2_000), true),
-            (today, false, unset, false),
-            // A container that may not ask.
-            (today, false, None, true),
-            (UnixMs(100_000), true, Some(0), false),
-            (UnixMs(100_000), false, None, false),
-            (UnixMs(-1), true, Some(0), false),
+        for (now, timesync, error, expected) in [
+            (today, Some(true), unset, true),
+            (today, Some(true), None, true),
+            // chrony or ntpd.
+            (today, None, Some(2_000), true),
+            (today, Some(false), Some(2_000), true),
+            (today, None, unset, false),
+            (today, Some(false), unset, false),
+            // A container that may not ask, and a service that may not.
+            (today, None, None, true),
+            (today, Some(false), None, false),
+            (UnixMs(100_000), Some(true), Some(0), false),
+            (UnixMs(100_000), None, None, false),
+            (UnixMs(-1), Some(true), Some(0), false),
         ] {
-            assert_eq!(is_set(now, has_flag, error), expected, "{now:?} {has_flag} {error:?}");
+            assert_eq!(is_set(now, timesync, error), expected, "{now:?} {timesync:?} {error:?}");
         }
     }
 

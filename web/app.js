@@ -33,11 +33,11 @@ function when(ms) {
   return at.toDateString() === new Date().toDateString() ? time : `${day.format(at)}, ${time}`;
 }
 
-const DOUBT = { corrected: " (corrected)", unsynced: " (unconfirmed)" };
+const doubt = (clock) => known.status?.demo ? "" : { corrected: " (corrected)", unsynced: " (unconfirmed)" }[clock] ?? "";
 
 function setTime(element, iso, clock) {
   element.dateTime = iso;
-  element.textContent = when(Date.parse(iso)) + (DOUBT[clock] ?? "");
+  element.textContent = when(Date.parse(iso)) + doubt(clock);
   element.title = `${iso.replace("T", " ").replace("Z", "")} UTC`;
 }
 
@@ -205,7 +205,7 @@ function renderStrip() {
     status.targets.length === 0 ? ["No upload target", "neutral"] : status.online ? ["Online", "ok"] : ["Offline", "bad"],
     [pending === 0 ? "Nothing waiting" : `${plural(pending, "upload")} waiting`, pending === 0 ? "ok" : "warn"],
     ...(dead > 0 ? [[`${dead.toLocaleString()} put aside`, "bad"]] : []),
-    ...(status.clock.message ? [[sentence(status.clock.message), status.clock.state === "synced" ? "ok" : "warn"]] : []),
+    ...(status.clock.message && !status.demo ? [[sentence(status.clock.message), status.clock.state === "synced" ? "ok" : "warn"]] : []),
     [`${bytes(free)} free`, total > 0 && free / total < 0.07 ? "bad" : "ok"],
   ];
   $("strip").replaceChildren(...items.map(([text, kind]) => {
@@ -538,7 +538,7 @@ function renderPicture() {
   $("download").download = image.filename;
   const taken = document.createElement("time");
   setTime(taken, image.taken_at);
-  taken.textContent = full.format(image.taken_at_ms) + (DOUBT[image.clock] ?? "");
+  taken.textContent = full.format(image.taken_at_ms) + doubt(image.clock);
   const digest = document.createElement("code");
   digest.textContent = image.sha256;
   const distance = image.frame_offset_ms === null ? "distance unknown" : `${signed(image.frame_offset_ms)} from that moment`;
