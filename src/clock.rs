@@ -247,6 +247,13 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn the_alarm_is_silent_while_nobody_sets_the_clock() {
+        let alarm = SetAlarm::new().unwrap();
+        let rung = futures_util::FutureExt::now_or_never(alarm.rung());
+        assert!(rung.is_none());
+    }
+
     #[test]
     fn the_offset_joins_the_two_clocks() {
         let apart = now().0 - (boot_ms() + offset_ms());

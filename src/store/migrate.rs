@@ -39,6 +39,12 @@ pub(super) fn is_old(connection: &Connection) -> rusqlite::Result<bool> {
     Ok(version > 0 && usize::try_from(version).unwrap_or(usize::MAX) < MIGRATIONS.len())
 }
 
+/// Whether nothing was ever stored in it.
+pub(super) fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {
+    let version: i32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    Ok(version == 0)
+}
+
 /// Applies what is missing, all of it or nothing. A database that is up to date is not written to.
 pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
     let failed = |source| StoreError::Database { path: path.to_owned(), source };

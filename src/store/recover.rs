@@ -195,9 +195,10 @@ fn build(
     migrate::migrate(&mut target, &new)?;
     let mut carried = Carried::default();
     target.execute_batch("begin")?;
-    for (rank, source) in sources.iter().filter(|source| source.is_file()).enumerate() {
+    let has_bytes = |source: &&PathBuf| fs::metadata(source).is_ok_and(|meta| meta.len() > 0);
+    for source in sources.iter().filter(has_bytes) {
         match open_old(source) {
-            Ok(old) => carry(&old, &target, rank == 0, is_right, &mut carried)?,
+            Ok(old) => carry(&old, &target, source == database, is_right, &mut carried)?,
             Err(error) => {
                 warn!(database = %source.display(), %error, "nothing can be read of it");
                 carried.unreadable += 1;
@@ -233,6 +234,9 @@ fn open_old(path: &Path) -> Result<Connection, StoreError> {
     let mut old = Connection::open(path)?;
     old.busy_timeout(db::BUSY_TIMEOUT)?;
     migrate::check_identity(&old, path)?;
+    if migrate::is_empty(&old)? {
+        return Err(StoreError::Damaged { path: path.to_owned(), found: "it is empty".to_owned() });
+    }
     if let Err(error) = migrate::migrate(&mut old, path) {
         info!(%error, "the old database stays at its version");
     }
@@ -251,7 +255,7 @@ struct ImageRow {
 fn carry(
     old: &Connection,
     new: &Connection,
-    is_first: bool,
+    is_newest: bool,
     is_right: &dyn Fn(&ImageRow) -> bool,
     carried: &mut Carried,
 ) -> Result<(), StoreError> {
@@ -259,7 +263,7 @@ fn carry(
         carried.has_settings = copy_small(old, new, "settings");
     }
     // A token that was revoked since the copy was made must not come back.
-    if is_first {
+    if is_newest {
         carried.has_tokens = copy_small(old, new, "tokens");
     }
     copy_rows(old, new, "triggers", "id", &mut |_, _| true, carried)?;
@@ -459,17 +463,21 @@ fn set_aside(database: &Path, why: &str) -> Result<Option<PathBuf>, StoreError> 
     let Some(to) = (1..1000).map(name).find(|path| !path.exists()) else {
         return Err(file("set aside", database, io::ErrorKind::AlreadyExists.into()));
     };
-    let mut moved = None;
+    let (mut moved, mut is_changed) = (None, false);
     for suffix in ["", "-wal", "-shm"] {
         let from = beside(database, suffix);
         match fs::rename(&from, beside(&to, suffix)) {
-            Ok(()) if suffix.is_empty() => moved = Some(to.clone()),
-            Ok(()) => {}
+            Ok(()) => {
+                is_changed = true;
+                moved = moved.or_else(|| suffix.is_empty().then(|| to.clone()));
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(source) => return Err(file("set aside", &from, source)),
         }
     }
-    sync_folder(database).map_err(|source| file("sync the directory of", database, source))?;
+    if is_changed {
+        sync_folder(database).map_err(|source| file("sync the directory of", database, source))?;
+    }
     Ok(moved)
 }
 

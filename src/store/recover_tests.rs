@@ -180,6 +180,7 @@ async fn a_statement_that_meets_damage_says_so_to_whoever_waits_for_it() {
 async fn a_database_that_is_gone_comes_back_from_its_copy() {
     let place = Place::new();
     let store = place.open();
+    with_access(&store).await;
     let images = fates(&store).await;
     store.back_up(Stop::default()).await.unwrap().unwrap();
     drop(store);
@@ -189,10 +190,47 @@ async fn a_database_that_is_gone_comes_back_from_its_copy() {
     // Its log is still there, and is not that of the next database.
     assert!(backup::beside(&place.database(), "-wal").exists());
     let Opened { store, alarm, .. } = owned(&place, None).unwrap();
-    assert!(alarm.unwrap().contains("gone"));
+    let alarm = alarm.unwrap();
+    assert!(alarm.contains("gone") && alarm.contains("tokens"), "{alarm}");
+    assert_eq!(store.setting(PASSWORD_KEY).await.unwrap().as_deref(), Some("a hash"));
+    assert!(!store.has_token([7; 32]).await.unwrap(), "it may have been revoked since the copy was made");
     assert_eq!(state_of(&store, &images[0].filename).await, (UploadState::Delivered, true));
     store.reconcile().await.unwrap();
     assert_in_order(&place);
+}
+
+#[tokio::test]
+async fn an_empty_database_file_is_one_that_is_gone() {
+    let place = Place::new();
+    let store = place.open();
+    with_access(&store).await;
+    let images = fates(&store).await;
+    store.back_up(Stop::default()).await.unwrap().unwrap();
+    close(store).await;
+    fs::write(place.database(), b"").unwrap();
+    let Opened { store, alarm, .. } = owned(&place, None).unwrap();
+    assert!(alarm.is_some());
+    assert_eq!(store.setting(PASSWORD_KEY).await.unwrap().as_deref(), Some("a hash"));
+    assert_eq!(state_of(&store, &images[0].filename).await, (UploadState::Delivered, true));
+}
+
+#[test]
+fn a_first_start_in_a_directory_that_is_not_there_yet_raises_no_alarm() {
+    let place = Place::new();
+    let (images, database) = (place.path().join("a/images"), place.path().join("b/c/x.db"));
+    assert_eq!(Store::open_owned(&images, &database, OWED, None).unwrap().alarm, None);
+    assert_eq!(Store::open_owned(&images, &database, OWED, None).unwrap().alarm, None);
+}
+
+#[tokio::test]
+async fn sessions_keep_their_time_in_a_boot_and_get_a_new_one_in_the_next() {
+    let place = Place::new();
+    let store = place.open();
+    assert_eq!(store.session_offset_ms(5).await.unwrap(), 5);
+    assert_eq!(store.session_offset_ms(7).await.unwrap(), 5, "the clock was set meanwhile");
+    assert_eq!(place.open().session_offset_ms(7).await.unwrap(), 5, "the program was restarted");
+    place.sql().execute("update settings set value = 'another 5' where key = 'session_clock'", []).unwrap();
+    assert_eq!(store.session_offset_ms(7).await.unwrap(), 7);
 }
 
 #[tokio::test]
