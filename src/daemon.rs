@@ -9,22 +9,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::capture::{Camera, CameraTasks, Capture, Captures, Pump};
 use crate::chain::chain;
+use crate::clock_watch::ClockWatch;
 use crate::config::{Config, GpioBackend};
 use crate::model::{TargetKind, UploadState};
 use crate::retention::{Retention, RetentionTask};
 use crate::status::Status;
-use crate::store::Store;
+use crate::store::{Opened, Store};
 use crate::supervise::{Supervisor, Task};
 use crate::systemd;
 use crate::target::Target;
 use crate::trigger::watcher::Contacts;
 use crate::trigger::{SimContacts, Triggers};
+use crate::upkeep::Upkeep;
 use crate::upload::{Connectivity, Lane, Poke};
 use crate::web;
 
@@ -37,8 +39,19 @@ const REST_LIMIT: Duration = Duration::from_secs(5);
 /// An edge thread or a database that has not answered by then is stuck, and the watchdog is not fed.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 
+/// A database that is damaged again so soon is on a disk that is: replacing it once more would not help.
+const REPLACED_AGAIN: Duration = Duration::from_secs(3600);
+
 /// Who is told that the dashboard listens.
-pub type OnReady = Box<dyn Fn(SocketAddr) + Send + Sync>;
+pub type OnReady = Arc<dyn Fn(SocketAddr) + Send + Sync>;
+
+/// Why a run ended.
+enum End {
+    /// A signal asked for it.
+    Asked,
+    /// The database is damaged, as said.
+    Damaged(String),
+}
 
 macro_rules! task {
     ($type:ty, $kind:literal, $self:ident => $label:expr) => {
@@ -74,6 +87,34 @@ impl Task for Lane {
 
     fn label(&self) -> String {
         format!("upload:{}", Self::kind(self))
+    }
+
+    async fn run(&mut self, cancel: &CancellationToken) -> Result<(), String> {
+        Self::run(self, cancel).await.map_err(|error| chain(&error))
+    }
+}
+
+impl Task for ClockWatch {
+    fn kind(&self) -> &'static str {
+        "clock"
+    }
+
+    fn label(&self) -> String {
+        "clock".to_owned()
+    }
+
+    async fn run(&mut self, cancel: &CancellationToken) -> Result<(), String> {
+        Self::run(self, cancel).await.map_err(|error| chain(&error))
+    }
+}
+
+impl Task for Upkeep {
+    fn kind(&self) -> &'static str {
+        "upkeep"
+    }
+
+    fn label(&self) -> String {
+        "upkeep".to_owned()
     }
 
     async fn run(&mut self, cancel: &CancellationToken) -> Result<(), String> {
@@ -180,17 +221,53 @@ pub fn open_store(config: &Config) -> anyhow::Result<Store> {
     Ok(Store::open(&config.storage.images, &config.storage.database, &owed_to(config))?)
 }
 
-/// Runs until a signal asks it to stop. `on_ready` is told the dashboard's address whenever it listens.
+/// Runs until a signal asks it to stop. `on_ready` is told the dashboard's address whenever it listens. A database that
+/// turns out to be damaged is replaced, and everything begins anew in the same process.
 ///
 /// An error means that it could not start; whatever happens afterwards is a state on the dashboard.
 pub async fn run(config: Config, on_ready: OnReady) -> anyhow::Result<()> {
-    let store = {
-        let config = config.clone();
-        tokio::task::spawn_blocking(move || open_store(&config)).await.context("open the store")??
+    let mut signals = Signals::new()?;
+    let mut damage = None;
+    let mut replaced: Option<std::time::Instant> = None;
+    loop {
+        let opened = open(&config, damage.take()).await?;
+        replaced = if opened.alarm.is_some() { Some(std::time::Instant::now()) } else { replaced };
+        let may_replace = replaced.is_none_or(|at| at.elapsed() > REPLACED_AGAIN);
+        match serve(config.clone(), opened, Arc::clone(&on_ready), &mut signals, may_replace).await? {
+            End::Asked => return Ok(()),
+            End::Damaged(found) => damage = Some(found),
+        }
+    }
+}
+
+/// Opens what is kept, for the owner of the directory.
+async fn open(config: &Config, damage: Option<String>) -> anyhow::Result<Opened> {
+    let config = config.clone();
+    let open = move || {
+        Store::open_owned(&config.storage.images, &config.storage.database, &owed_to(&config), damage)
     };
-    let _ownership = store.own()?;
-    store.reconcile().await.context("put the picture directory and the database in order")?;
+    Ok(tokio::task::spawn_blocking(open).await.context("open the store")??)
+}
+
+/// One run, from the start of every part to its end.
+async fn serve(
+    config: Config,
+    opened: Opened,
+    on_ready: OnReady,
+    signals: &mut Signals,
+    may_replace: bool,
+) -> anyhow::Result<End> {
+    let Opened { store, ownership: _ownership, alarm } = opened;
+    let found = store.reconcile_first().await;
+    let found = found.context("put the picture directory and the database in order")?;
     let status = Status::new(&config);
+    if let Some(alarm) = alarm {
+        status.raise("database", alarm);
+    }
+    if found.missing > 0 {
+        let message = "stored pictures are gone from the disk or changed their size; the log names them; is the disk mounted?";
+        status.raise("pictures", format!("{} {message}", found.missing));
+    }
 
     let (intake, sessions, work) =
         (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
@@ -215,8 +292,14 @@ pub async fn run(config: Config, on_ready: OnReady) -> anyhow::Result<()> {
         work_tasks.spawn(Connectivity::new(target, &config.upload, &status, poke.clone()), &work);
         pokes.push(poke);
     }
+    let pokes: Arc<[Poke]> = pokes.into();
+    let to_wake = Arc::clone(&pokes);
+    let wake_uploads = Box::new(move || to_wake.iter().for_each(Poke::poke));
+    work_tasks.spawn(ClockWatch::new(&store, &status, wake_uploads), &work);
     let (retention_task, retention) = RetentionTask::new(&store, &config.storage, &status);
     work_tasks.spawn(retention_task, &work);
+    work_tasks.spawn(Upkeep::new(&store, &status, config.storage.backup_every), &work);
+    let mut damage = store.damage();
     let web = Web {
         config: Arc::new(config),
         store: store.clone(),
@@ -224,7 +307,7 @@ pub async fn run(config: Config, on_ready: OnReady) -> anyhow::Result<()> {
         captures,
         retention,
         sim,
-        pokes: pokes.into(),
+        pokes,
         on_ready,
     };
     work_tasks.spawn(web, &work);
@@ -235,9 +318,30 @@ pub async fn run(config: Config, on_ready: OnReady) -> anyhow::Result<()> {
     info!(version = env!("CARGO_PKG_VERSION"), "started");
     systemd::ready("serving");
 
-    wait_for_signal().await?;
-    info!("stopping");
-    systemd::stopping();
+    let end = tokio::select! {
+        () = signals.asked() => End::Asked,
+        found = damage.wait_for(Option::is_some) => {
+            let found = found.map(|found| found.clone().unwrap_or_default()).unwrap_or_default();
+            error!(found, "the database is damaged");
+            if may_replace {
+                End::Damaged(found)
+            } else {
+                status.raise("database", format!(
+                    "the database is damaged again ({found}); check the disk or card, then stop the program and run it \
+                     with --rebuild"
+                ));
+                signals.asked().await;
+                End::Asked
+            }
+        }
+    };
+    match &end {
+        End::Asked => {
+            info!("stopping");
+            systemd::stopping();
+        }
+        End::Damaged(_) => warn!("everything begins anew with another database"),
+    }
     intake.cancel();
     let aborted = intake_tasks.drain(CAPTURES_LIMIT).await;
     if aborted > 0 {
@@ -247,9 +351,15 @@ pub async fn run(config: Config, on_ready: OnReady) -> anyhow::Result<()> {
     session_tasks.drain(REST_LIMIT).await;
     work.cancel();
     work_tasks.drain(REST_LIMIT).await;
-    store.close().await.context("close the database")?;
-    info!("stopped");
-    Ok(())
+    match &end {
+        End::Asked => {
+            store.close().await.context("close the database")?;
+            info!("stopped");
+        }
+        // It is set aside as it is.
+        End::Damaged(_) => {}
+    }
+    Ok(end)
 }
 
 /// Tells on standard output where the dashboard is.
@@ -263,20 +373,34 @@ pub fn announce(address: SocketAddr) {
     info!(%address, "dashboard listens");
 }
 
-/// SIGTERM or SIGINT. A second one ends the process at once, for a person who will not wait.
-async fn wait_for_signal() -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// SIGTERM and SIGINT. A second one ends the process at once, for a person who will not wait.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> anyhow::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).context("listen for SIGTERM")?,
+            interrupt: signal(SignalKind::interrupt()).context("listen for SIGINT")?,
+        })
     }
-    tokio::spawn(async move {
+
+    /// Waits for the first one.
+    async fn asked(&mut self) {
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
         }
-        std::process::exit(1);
-    });
-    Ok(())
+        // New ones, because only the second one of a kind or of both shall be waited for.
+        let Ok(mut second) = Self::new() else { return };
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = second.terminate.recv() => {}
+                _ = second.interrupt.recv() => {}
+            }
+            std::process::exit(1);
+        });
+    }
 }

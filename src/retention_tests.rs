@@ -14,6 +14,7 @@ fn storage(retention_days: u32) -> StorageConfig {
         database: "unused".into(),
         retention_days,
         cleanup_interval: Duration::from_secs(3600),
+        backup_every: None,
         max_bytes: None,
         min_free_bytes: None,
     }

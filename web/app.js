@@ -33,9 +33,11 @@ function when(ms) {
   return at.toDateString() === new Date().toDateString() ? time : `${day.format(at)}, ${time}`;
 }
 
-function setTime(element, iso) {
+const doubt = (clock) => known.status?.demo ? "" : { corrected: " (corrected)", unsynced: " (unconfirmed)" }[clock] ?? "";
+
+function setTime(element, iso, clock) {
   element.dateTime = iso;
-  element.textContent = when(Date.parse(iso));
+  element.textContent = when(Date.parse(iso)) + doubt(clock);
   element.title = `${iso.replace("T", " ").replace("Z", "")} UTC`;
 }
 
@@ -203,6 +205,7 @@ function renderStrip() {
     status.targets.length === 0 ? ["No upload target", "neutral"] : status.online ? ["Online", "ok"] : ["Offline", "bad"],
     [pending === 0 ? "Nothing waiting" : `${plural(pending, "upload")} waiting`, pending === 0 ? "ok" : "warn"],
     ...(dead > 0 ? [[`${dead.toLocaleString()} put aside`, "bad"]] : []),
+    ...(status.clock.message && !status.demo ? [[sentence(status.clock.message), status.clock.state === "synced" ? "ok" : "warn"]] : []),
     [`${bytes(free)} free`, total > 0 && free / total < 0.07 ? "bad" : "ok"],
   ];
   $("strip").replaceChildren(...items.map(([text, kind]) => {
@@ -431,7 +434,7 @@ function tile(image) {
   item.querySelector("img").alt = `${image.kind === "clip" ? "Clip: " : ""}${name}, ${when(image.taken_at_ms)}`;
   item.querySelector(".tile-camera").textContent = image.protected ? `${name} 🔒` : name;
   chip(item.querySelector(".chip"), delivery(image));
-  setTime(item.querySelector("time"), image.taken_at);
+  setTime(item.querySelector("time"), image.taken_at, image.clock);
   const mark = { clip: `▶ ${lengthOf(image.duration_ms ?? 0)}`, best: "★ Best" }[image.kind];
   say(item.querySelector(".tile-mark"), `${mark ?? ""}${image.note ? " ⚠" : ""}`);
   const offset = item.querySelector(".tile-offset");
@@ -535,7 +538,7 @@ function renderPicture() {
   $("download").download = image.filename;
   const taken = document.createElement("time");
   setTime(taken, image.taken_at);
-  taken.textContent = full.format(image.taken_at_ms);
+  taken.textContent = full.format(image.taken_at_ms) + doubt(image.clock);
   const digest = document.createElement("code");
   digest.textContent = image.sha256;
   const distance = image.frame_offset_ms === null ? "distance unknown" : `${signed(image.frame_offset_ms)} from that moment`;
@@ -630,7 +633,7 @@ function renderEvents() {
     find(".event-camera").textContent = label(event.camera);
     find(".event-cause").textContent = CAUSE[event.cause] ?? event.cause;
     chip(find(".chip"), OUTCOME[event.outcome] ?? ["Under way", "info"]);
-    setTime(find("time"), event.edge_at);
+    setTime(find("time"), event.edge_at, event.clock);
     const after = event.latency_ms === null ? "" : ` · stored after ${event.latency_ms.toLocaleString()} ms`;
     find("time").after(Object.assign(document.createElement("span"), { className: "hint", textContent: after }));
     say(find(".event-reason"), [event.reason, event.remark].map((text) => sentence(text ?? "")).join(" ").trim());
@@ -682,7 +685,7 @@ function listen() {
   });
   on("alarms", ({ alarms }) => renderAlarms(alarms));
   on("connectivity", statusSoon);
-  on("resync", () => load().catch(complain));
+  for (const name of ["resync", "clock"]) on(name, () => load().catch(complain));
   on("camera", (changed) => {
     const camera = known.status.cameras.find((one) => one.key === changed.key);
     if (!camera) return;

@@ -48,6 +48,8 @@ pub enum Mode {
         /// Only say what would go.
         dry_run: bool,
     },
+    /// Build the database anew from the picture directory.
+    Rebuild,
     /// Set the password of the dashboard.
     SetPassword {
         /// Read one line from standard input instead of asking on the terminal.
@@ -157,6 +159,10 @@ struct Flags {
     #[arg(long, group = "mode", help_heading = "Modes")]
     cleanup_now: bool,
 
+    /// Build the database anew from the pictures; the old one is renamed, and what it still tells is carried over
+    #[arg(long, group = "mode", help_heading = "Modes")]
+    rebuild: bool,
+
     /// Set the dashboard's password: asks on the terminal, or with - reads one line from standard input
     #[arg(long, group = "mode", value_name = "-", num_args = 0..=1, default_missing_value = "")]
     #[arg(help_heading = "Modes")]
@@ -205,6 +211,8 @@ impl Flags {
             Mode::TestGpio { seconds: self.seconds }
         } else if self.cleanup_now {
             Mode::CleanupNow { dry_run: self.dry_run }
+        } else if self.rebuild {
+            Mode::Rebuild
         } else if let Some(value) = self.set_password {
             Mode::SetPassword { stdin: value == "-" }
         } else if self.check_config {

@@ -52,7 +52,7 @@ async fn serve(root: &Path) -> anyhow::Result<()> {
         std::future::pending::<()>().await;
     };
     tokio::select! {
-        outcome = daemon::run(config, Box::new(daemon::announce)) => outcome,
+        outcome = daemon::run(config, std::sync::Arc::new(daemon::announce)) => outcome,
         () = peers => Ok(()),
     }
 }

@@ -5,10 +5,12 @@ mod demo;
 mod doctor;
 mod doctor_snapshot;
 mod password;
+mod rebuild;
 
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context;
 use tokio_util::sync::CancellationToken;
@@ -40,6 +42,7 @@ pub fn run(args: Args) -> ExitCode {
             configured(env_file, |config| test_gpio(&config, seconds).map(|()| true))
         }
         Mode::CleanupNow { dry_run } => configured(env_file, |config| cleanup(&config, dry_run)),
+        Mode::Rebuild => configured(env_file, |config| rebuild::run(&config).map(|()| true)),
         Mode::SetPassword { stdin } => {
             configured(env_file, |config| password::run(&config, stdin).map(|()| true))
         }
@@ -81,7 +84,7 @@ fn done(result: anyhow::Result<bool>) -> ExitCode {
 
 fn serve(config: Config) -> anyhow::Result<()> {
     start_log(&config.log);
-    runtime()?.block_on(Box::pin(daemon::run(config, Box::new(daemon::announce))))
+    runtime()?.block_on(Box::pin(daemon::run(config, Arc::new(daemon::announce))))
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {

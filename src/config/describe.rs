@@ -29,6 +29,8 @@ impl Config {
         describe_upload(&mut lines, &self.upload);
         lines.set("IMAGE_STORAGE_PATH", self.storage.images.display());
         lines.set("DATABASE_PATH", self.storage.database.display());
+        let backup_hours = self.storage.backup_every.map_or(0, |every| every.as_secs() / 3600);
+        lines.set("DATABASE_BACKUP_HOURS", backup_hours);
         lines.set("IMAGE_RETENTION_DAYS", self.storage.retention_days);
         lines.set("CLEANUP_INTERVAL_HOURS", self.storage.cleanup_interval.as_secs() / 3600);
         lines.set_some("STORAGE_MAX_BYTES", self.storage.max_bytes);

@@ -13,6 +13,9 @@ const RETENTION_DAYS_MAX: u64 = 36_500;
 /// Longest `CLEANUP_INTERVAL_HOURS`, a year.
 const CLEANUP_HOURS_MAX: u64 = 8_760;
 
+/// Longest `DATABASE_BACKUP_HOURS`, a year.
+const BACKUP_HOURS_MAX: u64 = 8_760;
+
 /// File name of the database when `DATABASE_PATH` does not say otherwise.
 const DATABASE_NAME: &str = "camera-capture.db";
 
@@ -27,6 +30,8 @@ pub struct StorageConfig {
     pub retention_days: u32,
     /// `CLEANUP_INTERVAL_HOURS`, an hour to a year.
     pub cleanup_interval: Duration,
+    /// `DATABASE_BACKUP_HOURS`, an hour to a year; `None` for no copies.
+    pub backup_every: Option<Duration>,
     /// `STORAGE_MAX_BYTES`, if there is a limit; at least 1 MiB.
     pub max_bytes: Option<u64>,
     /// `STORAGE_MIN_FREE_BYTES`, if there is a floor; at least 1 MiB.
@@ -39,6 +44,7 @@ impl StorageConfig {
         let database = reader.optional("DATABASE_PATH", path);
         let days = reader.required("IMAGE_RETENTION_DAYS", whole(1..=RETENTION_DAYS_MAX, "days"));
         let hours = reader.required("CLEANUP_INTERVAL_HOURS", whole(1..=CLEANUP_HOURS_MAX, "hours"));
+        let backup_hours = reader.required("DATABASE_BACKUP_HOURS", whole(0..=BACKUP_HOURS_MAX, "hours"));
         let max_bytes = reader.optional("STORAGE_MAX_BYTES", bytes);
         let min_free_bytes = reader.optional("STORAGE_MIN_FREE_BYTES", bytes);
 
@@ -53,6 +59,7 @@ impl StorageConfig {
             // The range above fits.
             retention_days: u32::try_from(days?).unwrap_or(u32::MAX),
             cleanup_interval: Duration::from_secs(hours? * 3600),
+            backup_every: Some(Duration::from_secs(backup_hours? * 3600)).filter(|every| !every.is_zero()),
             max_bytes: max_bytes?,
             min_free_bytes: min_free_bytes?,
         })
@@ -89,6 +96,15 @@ mod tests {
         let storage = config(&[]).storage;
         assert_eq!((storage.retention_days, storage.cleanup_interval), (120, Duration::from_secs(86_400)));
         assert_eq!((storage.max_bytes, storage.min_free_bytes), (None, None));
+    }
+
+    #[test]
+    fn the_database_is_copied_once_a_day_or_as_often_as_told_or_never() {
+        let every = |pairs: &[(&str, &str)]| config(pairs).storage.backup_every;
+        assert_eq!(every(&[]), Some(Duration::from_secs(86_400)));
+        assert_eq!(every(&[("DATABASE_BACKUP_HOURS", "1")]), Some(Duration::from_secs(3600)));
+        assert_eq!(every(&[("DATABASE_BACKUP_HOURS", "0")]), None);
+        assert!(problem(&[("DATABASE_BACKUP_HOURS", "8761")]).starts_with("DATABASE_BACKUP_HOURS: "));
     }
 
     #[test]

@@ -235,6 +235,7 @@ pub const VARIABLES: &[Variable] = &[
         Fallback::None,
         "database file; if unset, camera-capture.db beside the images' directory",
     ),
+    open("DATABASE_BACKUP_HOURS", Fallback::Text("24"), "hours between copies of the database; 0 for none"),
     open("IMAGE_RETENTION_DAYS", Fallback::Text("120"), "days a delivered picture is kept"),
     open("CLEANUP_INTERVAL_HOURS", Fallback::Text("24"), "hours between retention runs"),
     open("STORAGE_MAX_BYTES", Fallback::None, "most bytes the pictures may take; if unset, no limit"),

@@ -303,6 +303,34 @@ impl Outcome {
     }
 }
 
+/// How far a time of the ledger can be trusted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClockState {
+    /// The clock was right.
+    Synced,
+    /// The clock had not been set; the time may be wrong by any amount.
+    Unsynced,
+    /// The clock had not been set, and the time was put right afterwards.
+    Corrected,
+}
+
+impl ClockState {
+    /// As in the database and the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Synced => "synced",
+            Self::Unsynced => "unsynced",
+            Self::Corrected => "corrected",
+        }
+    }
+
+    /// Parses what [`Self::as_str`] writes.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Synced, Self::Unsynced, Self::Corrected].into_iter().find(|state| state.as_str() == text)
+    }
+}
+
 /// Where the delivery of one image to one target stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]

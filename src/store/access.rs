@@ -55,6 +55,32 @@ impl Store {
             .await
     }
 
+    /// What this boot adds to its time since boot for the time of sessions: `current_ms` if it has not been asked for yet.
+    /// Written once in each boot, so that sessions survive a restart of the program after the clock was set.
+    pub async fn session_offset_ms(&self, current_ms: i64) -> Result<i64, StoreError> {
+        const KEY: &str = "session_clock";
+        const SET_SQL: &str = "
+            insert into settings (key, value) values (:key, :value)
+            on conflict (key) do update set value = excluded.value";
+        let boot_id = self.boot_id.clone();
+        if let Some(kept) = self.setting(KEY).await?
+            && let Some((boot, offset)) = kept.split_once(' ')
+            && boot == &*boot_id
+            && let Ok(offset) = offset.parse()
+        {
+            return Ok(offset);
+        }
+        self.db
+            .write(move |tx| {
+                tx.execute(
+                    SET_SQL,
+                    named_params! {":key": KEY, ":value": format!("{boot_id} {current_ms}")},
+                )?;
+                Ok(current_ms)
+            })
+            .await
+    }
+
     /// Keeps a session under the SHA-256 of its cookie; sessions that have ended are forgotten on the way.
     pub async fn insert_session(&self, id_hash: [u8; 32], session: Session) -> Result<(), StoreError> {
         const INSERT_SQL: &str = "

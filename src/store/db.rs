@@ -8,12 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
+use tracing::{info, warn};
 
 use super::StoreError;
 
 /// How long a statement waits for another process (`--cleanup-now` beside the daemon) before it fails.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Settings of every connection. FULL makes each commit survive a power cut; no memory map, because a dying card
 /// would end the process by SIGBUS; a short write-ahead log, because a full disk must leave room to delete.
@@ -35,15 +36,33 @@ const PRAGMAS: &str = "
 pub(super) struct Db {
     writer: Arc<Mutex<Connection>>,
     reader: Arc<Mutex<Connection>>,
+    /// What is wrong with the file, once a statement has met it.
+    damage: watch::Sender<Option<String>>,
 }
 
 impl Db {
     /// Opens the database, creating it and bringing it up to this version's schema where needed. Blocking.
     pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
         let failed = |source| StoreError::Database { path: path.to_owned(), source };
+        if !path.exists() {
+            // Hashes are in it. SQLite gives its log the same mode.
+            let made = super::backup::create(path);
+            made.map_err(|source| StoreError::File {
+                action: "create the database",
+                path: path.to_owned(),
+                source,
+            })?;
+        }
         let mut writer = Connection::open(path).map_err(failed)?;
         writer.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
         super::migrate::check_identity(&writer, path)?;
+        if super::migrate::is_old(&writer).map_err(failed)? {
+            match super::backup::copy(path, Duration::ZERO, &super::Stop::default()) {
+                Ok(_) => info!("the database was copied before it is brought up to this version"),
+                Err(error) if error.is_damage() => return Err(error),
+                Err(error) => warn!(%error, "the database is brought up to this version without a copy"),
+            }
+        }
         writer.execute_batch(PRAGMAS).map_err(failed)?;
         super::migrate::migrate(&mut writer, path)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -53,7 +72,11 @@ impl Db {
         for connection in [&writer, &reader] {
             connection.set_prepared_statement_cache_capacity(64);
         }
-        Ok(Self { writer: Arc::new(Mutex::new(writer)), reader: Arc::new(Mutex::new(reader)) })
+        Ok(Self {
+            writer: Arc::new(Mutex::new(writer)),
+            reader: Arc::new(Mutex::new(reader)),
+            damage: watch::Sender::new(None),
+        })
     }
 
     /// Runs `work` in one immediate transaction and commits it; an error rolls it back.
@@ -72,6 +95,7 @@ impl Db {
             Ok(value)
         })
         .await
+        .inspect_err(|error| self.notice(error))
     }
 
     /// Runs `work` on the read-only connection, which never waits for a writer.
@@ -81,7 +105,29 @@ impl Db {
         F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     {
         let guard = Arc::clone(&self.reader).lock_owned().await;
-        blocking(move || work(&guard)).await
+        blocking(move || work(&guard)).await.inspect_err(|error| self.notice(error))
+    }
+
+    /// What is wrong with the file, once it is known.
+    pub(super) fn damage(&self) -> watch::Receiver<Option<String>> {
+        self.damage.subscribe()
+    }
+
+    /// Says that the file is damaged; the first words stay.
+    pub(super) fn report_damage(&self, found: String) {
+        self.damage.send_if_modified(|known| {
+            let is_new = known.is_none();
+            if is_new {
+                *known = Some(found);
+            }
+            is_new
+        });
+    }
+
+    fn notice(&self, error: &StoreError) {
+        if error.is_damage() {
+            self.report_damage(error.to_string());
+        }
     }
 
     /// Moves the write-ahead log into the database; the last act before the program ends.

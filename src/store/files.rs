@@ -205,7 +205,7 @@ fn name_of(path: &Path) -> Option<&str> {
     path.file_name().and_then(|name| name.to_str())
 }
 
-fn is_day(name: &str) -> bool {
+pub(super) fn is_day(name: &str) -> bool {
     name.len() == 10
         && name
             .bytes()

@@ -8,11 +8,13 @@ use sha2::{Digest, Sha256};
 
 use super::crash;
 use super::files::{Incoming, relative_path};
-use super::ledger::{TriggerId, mark_captured};
+use super::ledger::{TriggerId, edge_of, mark_captured};
 use super::page::{Cursor, Page};
 use super::{Store, StoreError, parsed};
 use crate::clock;
-use crate::model::{CameraKey, Cause, FileName, ImageId, ImageKind, Medium, TargetKind, UnixMs, UploadState};
+use crate::model::{
+    CameraKey, Cause, ClockState, FileName, ImageId, ImageKind, Medium, TargetKind, UnixMs, UploadState,
+};
 
 /// A picture or clip to be kept.
 #[derive(Clone, Debug)]
@@ -60,6 +62,8 @@ pub struct Image {
     pub cause: Cause,
     /// The instant it shows; of a clip, the first one.
     pub taken_at: UnixMs,
+    /// How far that can be trusted; `None` for a file without a trigger.
+    pub clock: Option<ClockState>,
     /// That instant minus the edge, in milliseconds.
     pub frame_offset_ms: Option<i64>,
     /// Pixels.
@@ -118,7 +122,8 @@ pub struct ImageQuery {
 
 pub(super) const COLUMNS: &str =
     "id, uid, file_name, path, camera, cause, taken_at, frame_offset_ms, width, height, bytes,
-    sha256, protected, kind, note, duration_ms";
+    sha256, protected, kind, note, duration_ms,
+    (select clock from triggers where triggers.id = trigger_id) as clock";
 
 const INSERT_SQL: &str = "
     insert into images (uid, trigger_id, camera, file_name, path, cause, taken_at, frame_offset_ms, width, height,
@@ -180,6 +185,11 @@ impl Store {
         let image = self
             .db
             .write(move |tx| {
+                let mut facts = facts;
+                if let Some(trigger) = facts.trigger {
+                    // The clock may have been set, and the trigger corrected, while the picture was made.
+                    facts.taken_at = edge_of(tx, trigger)?.plus_ms(facts.frame_offset_ms.unwrap_or(0));
+                }
                 store.publish_and_insert(tx, incoming, first, &facts)?;
                 if let Some(trigger) = facts.trigger.filter(|_| facts.kind.medium() == Medium::Jpeg) {
                     mark_captured(tx, trigger, Some(clock::signed_ms(Instant::now(), edge)))?;
@@ -322,21 +332,57 @@ pub(super) fn list_sql(query: &ImageQuery) -> String {
         Some(_) => "exists (select 1 from uploads where image_id = images.id and uploads.state = :state) and",
         None => ":state is null and",
     };
-    let of_medium = match query.medium {
-        None => "",
-        Some(Medium::Jpeg) => "kind <> 'clip' and",
-        Some(Medium::Mp4) => "kind = 'clip' and",
+    // The planner would not see that clips are few.
+    let (by, of_medium) = match query.medium {
+        None => ("", ""),
+        Some(Medium::Jpeg) => ("", "kind <> 'clip' and"),
+        Some(Medium::Mp4) => ("indexed by images_clips", "kind = 'clip' and"),
     };
     format!(
-        "select {COLUMNS} from images
+        "select {COLUMNS} from images {by}
          where {of_camera} {in_state} {of_medium} state = 'present'
            and (taken_at, id) < (:before_ms, :before_id) and taken_at >= :from and taken_at < :to
          order by taken_at desc, id desc limit :limit"
     )
 }
 
+/// The statement of a list of pictures of which few have an upload in the state that is asked for: those are looked up
+/// and sorted, instead of walking through all.
+pub(super) fn few_sql(query: &ImageQuery, state: UploadState) -> String {
+    let of_medium = match query.medium {
+        None => "",
+        Some(Medium::Jpeg) => "kind <> 'clip' and",
+        Some(Medium::Mp4) => "kind = 'clip' and",
+    };
+    format!(
+        "select {COLUMNS} from images not indexed
+         where id in (select image_id from uploads indexed by uploads_put_aside
+                      where uploads.state in ('pending', 'dead', 'lost') and uploads.state = '{}')
+           and (:camera is null or camera = :camera) and :state is not null and {of_medium} state = 'present'
+           and (taken_at, id) < (:before_ms, :before_id) and taken_at >= :from and taken_at < :to
+         order by taken_at desc, id desc limit :limit",
+        state.as_str()
+    )
+}
+
+/// The statement that answers a query soonest; `None` when there is nothing to find.
+fn best_sql(c: &Connection, query: &ImageQuery) -> Result<Option<String>, StoreError> {
+    /// More than so many are sooner found by walking than by sorting.
+    const FEW: i64 = 20_000;
+    let Some(state) = query.state else { return Ok(Some(list_sql(query))) };
+    let sql = "select coalesce(sum(value), 0) from tallies where what = 'upload:' || :state";
+    let count: i64 =
+        c.prepare_cached(sql)?.query_row(named_params! {":state": state.as_str()}, |row| row.get(0))?;
+    let is_indexed = matches!(state, UploadState::Pending | UploadState::Dead | UploadState::Lost);
+    Ok(match count {
+        0 => None,
+        few if is_indexed && few <= FEW => Some(few_sql(query, state)),
+        _ => Some(list_sql(query)),
+    })
+}
+
 fn list(c: &Connection, query: &ImageQuery) -> Result<Page<Image>, StoreError> {
-    let sql = list_sql(query);
+    let Some(sql) = best_sql(c, query)? else { return Ok(Page { items: Vec::new(), next: None }) };
     let before = query.cursor.unwrap_or(Cursor::END);
     let rows: Vec<(i64, Image)> = c
         .prepare_cached(&sql)?
@@ -387,6 +433,10 @@ pub(super) fn image(row: &Row<'_>) -> rusqlite::Result<(i64, Image)> {
         camera: parsed("camera", CameraKey::parse(&row.get::<_, String>("camera")?).ok())?,
         cause: parsed("cause", Cause::parse(&row.get::<_, String>("cause")?))?,
         taken_at: UnixMs(row.get("taken_at")?),
+        clock: row
+            .get::<_, Option<String>>("clock")?
+            .map(|text| parsed("clock", ClockState::parse(&text)))
+            .transpose()?,
         frame_offset_ms: row.get("frame_offset_ms")?,
         width: row.get("width")?,
         height: row.get("height")?,

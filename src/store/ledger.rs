@@ -4,9 +4,9 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, named_params};
 
 use super::images::images_of_trigger;
 use super::page::{Cursor, Page};
-use super::{Image, Store, StoreError, parsed};
+use super::{Image, Store, StoreError, parsed, time};
 use crate::clock;
-use crate::model::{CameraKey, Cause, Outcome, Trigger, UnixMs};
+use crate::model::{CameraKey, Cause, ClockState, Outcome, Trigger, UnixMs};
 
 /// Identity of a ledger row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -30,6 +30,10 @@ pub struct LedgerEntry {
     pub cause: Cause,
     /// The instant asked for.
     pub edge_at: UnixMs,
+    /// How far that can be trusted.
+    pub clock: ClockState,
+    /// What the clock showed then, if `edge_at` has been corrected; file names keep to it.
+    pub stamped_at: Option<UnixMs>,
     /// `None` while the capture is under way.
     pub outcome: Option<Outcome>,
     /// Why there is no picture, for people.
@@ -69,7 +73,7 @@ const FINISH_SQL: &str = "
 
 /// Both lists and single pages; `:camera` null means all, and so on.
 pub(super) const LIST_SQL: &str = "
-    select id, camera, cause, edge_at, outcome, reason, remark, latency_ms
+    select id, camera, cause, edge_at, clock, stamped_at, outcome, reason, remark, latency_ms
     from triggers
     where (edge_at, id) < (:before_ms, :before_id)
       and edge_at >= :from
@@ -79,13 +83,25 @@ pub(super) const LIST_SQL: &str = "
     limit :limit";
 
 pub(super) const LIST_OF_CAMERA_SQL: &str = "
-    select id, camera, cause, edge_at, outcome, reason, remark, latency_ms
+    select id, camera, cause, edge_at, clock, stamped_at, outcome, reason, remark, latency_ms
     from triggers
     where camera = :camera
       and (edge_at, id) < (:before_ms, :before_id)
       and edge_at >= :from
       and edge_at < :to
       and (:outcome is null or outcome = :outcome)
+    order by edge_at desc, id desc
+    limit :limit";
+
+/// Those without a picture, which are few.
+pub(super) const LIST_WITHOUT_PICTURE_SQL: &str = "
+    select id, camera, cause, edge_at, clock, stamped_at, outcome, reason, remark, latency_ms
+    from triggers indexed by triggers_without_picture
+    where outcome = :outcome and outcome <> 'captured'
+      and (:camera is null or camera = :camera)
+      and (edge_at, id) < (:before_ms, :before_id)
+      and edge_at >= :from
+      and edge_at < :to
     order by edge_at desc, id desc
     limit :limit";
 
@@ -135,7 +151,10 @@ impl Store {
         let trigger = trigger.clone();
         let boot_id = self.boot_id.clone();
         let boot_ms = clock::boot_ms() - clock::signed_ms(std::time::Instant::now(), trigger.at);
-        let clock_state = if clock::is_synchronised() { "synced" } else { "unsynced" };
+        // A stamp from before the clock was set does not become right by being written after it.
+        let is_stale = trigger.edge_at.plus_ms(-clock::offset_ms()).0.abs_diff(boot_ms) > time::STEP_MS;
+        let is_right = clock::is_synchronised() && !is_stale;
+        let clock_state = if is_right { ClockState::Synced } else { ClockState::Unsynced };
         self.db
             .write(move |tx| {
                 tx.prepare_cached(BEGIN_SQL)?.execute(named_params! {
@@ -144,7 +163,7 @@ impl Store {
                     ":edge_at": trigger.edge_at.0,
                     ":boot_id": &*boot_id,
                     ":boot_ms": boot_ms,
-                    ":clock": clock_state,
+                    ":clock": clock_state.as_str(),
                     ":outcome": outcome.map(Outcome::as_str),
                     ":reason": reason,
                 })?;
@@ -161,7 +180,7 @@ impl Store {
     /// One entry.
     pub async fn ledger_entry(&self, id: TriggerId) -> Result<Option<LedgerEntry>, StoreError> {
         const ENTRY_SQL: &str = "
-            select id, camera, cause, edge_at, outcome, reason, remark, latency_ms
+            select id, camera, cause, edge_at, clock, stamped_at, outcome, reason, remark, latency_ms
             from triggers where id = :id";
         self.db
             .read(move |c| {
@@ -193,22 +212,43 @@ pub(super) fn mark_captured(
     Ok(())
 }
 
-/// The trigger of `camera` at exactly `edge_at`, to which a recovered picture belongs: an open one before one that has
-/// a picture already (several are taken around an edge) or that failed (the picture was written, its row was not).
+/// The instant of a trigger as it stands now; it may have been corrected since the picture was asked for.
+pub(super) fn edge_of(tx: &Transaction<'_>, id: TriggerId) -> Result<UnixMs, StoreError> {
+    let sql = "select edge_at from triggers where id = :id";
+    let edge_at = tx.prepare_cached(sql)?.query_row(named_params! {":id": id.0}, |row| row.get(0))?;
+    Ok(UnixMs(edge_at))
+}
+
+/// The trigger of `camera` at exactly `edge_at`, to which a recovered picture belongs, and its instant, which may have
+/// been corrected: an open one before one that has a picture already (several are taken around an edge) or that failed
+/// (the picture was written, its row was not).
 pub(super) fn trigger_of_orphan(
     tx: &Transaction<'_>,
     camera: &CameraKey,
     edge_at: UnixMs,
-) -> Result<Option<TriggerId>, StoreError> {
+) -> Result<Option<(TriggerId, UnixMs)>, StoreError> {
     const OPEN_SQL: &str = "
-        select id from triggers
+        select id, edge_at from triggers
         where camera = :camera and edge_at = :edge_at and outcome is not 'coalesced'
         order by outcome is not null, id limit 1";
-    let id = tx
-        .prepare_cached(OPEN_SQL)?
-        .query_row(named_params! {":camera": camera.as_str(), ":edge_at": edge_at.0}, |row| row.get(0))
-        .optional()?;
-    Ok(id.map(TriggerId))
+    // The first condition is that of an index of few rows.
+    const CORRECTED_SQL: &str = "
+        select id, edge_at from triggers
+        where clock <> 'synced' and clock = 'corrected' and stamped_at = :edge_at and camera = :camera
+          and outcome is not 'coalesced'
+        order by outcome is not null, id limit 1";
+    for sql in [OPEN_SQL, CORRECTED_SQL] {
+        let found = tx
+            .prepare_cached(sql)?
+            .query_row(named_params! {":camera": camera.as_str(), ":edge_at": edge_at.0}, |row| {
+                Ok((TriggerId(row.get(0)?), UnixMs(row.get(1)?)))
+            })
+            .optional()?;
+        if found.is_some() {
+            return Ok(found);
+        }
+    }
+    Ok(None)
 }
 
 fn list(c: &Connection, query: &LedgerQuery) -> Result<Page<LedgerEntry>, StoreError> {
@@ -218,7 +258,16 @@ fn list(c: &Connection, query: &LedgerQuery) -> Result<Page<LedgerEntry>, StoreE
     let outcome = query.outcome.map(Outcome::as_str);
     // One more than asked tells whether there is a next page.
     let limit = i64::from(query.limit) + 1;
+    let is_rare = matches!(query.outcome, Some(Outcome::Failed | Outcome::Coalesced));
     let entries: Vec<LedgerEntry> = match &query.camera {
+        camera if is_rare => c
+            .prepare_cached(LIST_WITHOUT_PICTURE_SQL)?
+            .query_map(
+                named_params! {":camera": camera.as_ref().map(CameraKey::as_str), ":before_ms": before.ms,
+                ":before_id": before.id, ":from": from, ":to": to, ":outcome": outcome, ":limit": limit},
+                entry,
+            )?
+            .collect::<Result<_, _>>()?,
         None => c
             .prepare_cached(LIST_SQL)?
             .query_map(
@@ -251,6 +300,8 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<LedgerEntry> {
         camera: parsed("camera", CameraKey::parse(&row.get::<_, String>("camera")?).ok())?,
         cause: parsed("cause", Cause::parse(&row.get::<_, String>("cause")?))?,
         edge_at: UnixMs(row.get("edge_at")?),
+        clock: parsed("clock", ClockState::parse(&row.get::<_, String>("clock")?))?,
+        stamped_at: row.get::<_, Option<i64>>("stamped_at")?.map(UnixMs),
         outcome: outcome.map(|text| parsed("outcome", Outcome::parse(&text))).transpose()?,
         reason: row.get("reason")?,
         remark: row.get("remark")?,

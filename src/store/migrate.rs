@@ -10,8 +10,11 @@ use super::StoreError;
 const APPLICATION_ID: i32 = 0x4341_4d51;
 
 /// In order; a shipped one is never edited.
-const MIGRATIONS: &[&str] =
-    &[include_str!("../../migrations/0001_initial.sql"), include_str!("../../migrations/0002_clips.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../migrations/0001_initial.sql"),
+    include_str!("../../migrations/0002_clips.sql"),
+    include_str!("../../migrations/0004_time.sql"),
+];
 
 /// Refuses a file that another program made or a newer version of this one, before anything is written to it.
 pub(super) fn check_identity(connection: &Connection, path: &Path) -> Result<(), StoreError> {
@@ -28,6 +31,18 @@ pub(super) fn check_identity(connection: &Connection, path: &Path) -> Result<(),
         return Err(StoreError::Newer { path: path.to_owned(), found: version, known: MIGRATIONS.len() });
     }
     Ok(())
+}
+
+/// Whether there is something to be lost by migrating.
+pub(super) fn is_old(connection: &Connection) -> rusqlite::Result<bool> {
+    let version: i32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    Ok(version > 0 && usize::try_from(version).unwrap_or(usize::MAX) < MIGRATIONS.len())
+}
+
+/// Whether nothing was ever stored in it.
+pub(super) fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {
+    let version: i32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    Ok(version == 0)
 }
 
 /// Applies what is missing, all of it or nothing. A database that is up to date is not written to.

@@ -5,6 +5,8 @@
 //! are one transaction. [`Store::reconcile`] leads back to that after a crash.
 
 mod access;
+mod backup;
+mod compare;
 mod crash;
 mod db;
 mod deletion;
@@ -15,7 +17,9 @@ mod migrate;
 mod page;
 mod queue;
 mod reconcile;
+mod recover;
 mod stats;
+mod time;
 
 #[cfg(test)]
 mod crash_tests;
@@ -26,9 +30,15 @@ mod plan_tests;
 #[cfg(test)]
 mod reconcile_tests;
 #[cfg(test)]
+mod recover_tests;
+#[cfg(test)]
+mod scale_tests;
+#[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod time_tests;
 
 use std::fs::File;
 use std::io;
@@ -40,13 +50,17 @@ use tokio::sync::watch;
 use crate::model::TargetKind;
 
 pub use access::{Session, Token};
+pub use backup::Stop;
+pub use compare::Comparison;
 pub use deletion::Deletion;
 pub use images::{Image, ImageQuery, NewImage, UploadInfo};
 pub use ledger::{LedgerEntry, LedgerQuery, TriggerId};
 pub use page::{Cursor, Page};
 pub use queue::{DueUpload, Settlement};
 pub use reconcile::Reconciled;
+pub use recover::{Carried, Opened, Rebuilt};
 pub use stats::{CameraTally, Deletable, Kept, Stats};
+pub use time::{Doubtful, STEP_MS};
 
 use db::Db;
 use files::Files;
@@ -101,6 +115,14 @@ pub enum StoreError {
         /// The directory.
         path: PathBuf,
     },
+    /// The database holds something that cannot be.
+    #[error("the database {path} is damaged: {found}")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite found.
+        found: String,
+    },
     /// More pictures within one second than names.
     #[error("no free name left for this second")]
     NoName,
@@ -119,6 +141,24 @@ impl StoreError {
             }
             Self::Foreign { .. }
             | Self::Newer { .. }
+            | Self::Damaged { .. }
+            | Self::Owned { .. }
+            | Self::NoName
+            | Self::Interrupted => false,
+        }
+    }
+
+    /// Whether the database itself is damaged: its head, or a page that cannot be what it says.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Damaged { .. } => true,
+            Self::Statement(error) | Self::Database { source: error, .. } => matches!(
+                error.sqlite_error_code(),
+                Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase)
+            ),
+            Self::Foreign { .. }
+            | Self::Newer { .. }
+            | Self::File { .. }
             | Self::Owned { .. }
             | Self::NoName
             | Self::Interrupted => false,
@@ -131,6 +171,7 @@ impl StoreError {
 pub struct Store {
     db: Db,
     files: Files,
+    database: Arc<Path>,
     boot_id: Arc<str>,
     /// Counts what became due by itself: new pictures and wishes to try again.
     due: watch::Sender<u64>,
@@ -142,6 +183,12 @@ pub struct Store {
 #[derive(Debug)]
 pub struct Ownership {
     _lock: File,
+}
+
+impl Ownership {
+    fn of(lock: File) -> Self {
+        Self { _lock: lock }
+    }
 }
 
 impl Store {
@@ -169,6 +216,7 @@ impl Store {
         Ok(Self {
             db: Db::open(database)?,
             files,
+            database: database.into(),
             boot_id: crate::clock::boot_id().into(),
             due: watch::Sender::new(0),
             targets: targets.into(),
@@ -179,7 +227,7 @@ impl Store {
     pub fn own(&self) -> Result<Ownership, StoreError> {
         let path = || self.files.root().to_owned();
         match self.files.lock() {
-            Ok(Some(lock)) => Ok(Ownership { _lock: lock }),
+            Ok(Some(lock)) => Ok(Ownership::of(lock)),
             Ok(None) => Err(StoreError::Owned { path: path() }),
             Err(source) => Err(StoreError::File { action: "lock", path: path(), source }),
         }
@@ -198,6 +246,16 @@ impl Store {
     /// Changes whenever an upload became due by something other than the passing of time.
     pub fn watch_due(&self) -> watch::Receiver<u64> {
         self.due.subscribe()
+    }
+
+    /// What is wrong with the database, once a statement or [`Store::report_damage`] has said so.
+    pub fn damage(&self) -> watch::Receiver<Option<String>> {
+        self.db.damage()
+    }
+
+    /// Says that the database is damaged.
+    pub fn report_damage(&self, found: String) {
+        self.db.report_damage(found);
     }
 
     /// Writes everything back into the database file; the last act before the program ends.

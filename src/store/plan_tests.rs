@@ -60,6 +60,16 @@ fn statements() -> Vec<(&'static str, String)> {
         ),
         ("ledger", ledger::LIST_SQL.to_owned()),
         ("ledger of a camera", ledger::LIST_OF_CAMERA_SQL.to_owned()),
+        ("ledger without pictures", ledger::LIST_WITHOUT_PICTURE_SQL.to_owned()),
+        ("clips", images::list_sql(&ImageQuery { medium: Some(Medium::Mp4), ..query(None) })),
+        (
+            "clips of a camera",
+            images::list_sql(&ImageQuery { medium: Some(Medium::Mp4), ..query(Some("r1")) }),
+        ),
+        ("lost uploads", compare::LOST_SQL.to_owned()),
+        ("rows of a folder", compare::FOLDER_SQL.to_owned()),
+        ("rows in doubt", time::DOUBTFUL_SQL.to_owned()),
+        ("rows to compare", compare::PAGE_SQL.to_owned()),
         ("claim", queue::claim_sql()),
         ("lease", queue::LEASE_SQL.to_owned()),
         ("settle", queue::SETTLE_SQL.to_owned()),
@@ -99,6 +109,14 @@ fn the_lists_use_the_index_that_gives_their_order() {
     uses(&images::list_sql(&ImageQuery::default()), "USING INDEX images_by_time (taken_at");
     let of_camera = ImageQuery { camera: Some(camera("r1")), ..ImageQuery::default() };
     uses(&images::list_sql(&of_camera), "USING INDEX images_by_camera (camera=? AND taken_at");
+    let clips = ImageQuery { medium: Some(Medium::Mp4), ..ImageQuery::default() };
+    uses(&images::list_sql(&clips), "USING INDEX images_clips (taken_at");
+    uses(
+        &images::few_sql(&clips, crate::model::UploadState::Dead),
+        "USING COVERING INDEX uploads_put_aside (state=?)",
+    );
+    uses(&images::few_sql(&clips, crate::model::UploadState::Dead), "USING INTEGER PRIMARY KEY");
+    uses(ledger::LIST_WITHOUT_PICTURE_SQL, "USING INDEX triggers_without_picture (outcome=? AND edge_at");
     uses(ledger::LIST_SQL, "USING INDEX triggers_by_time (edge_at");
     uses(ledger::LIST_OF_CAMERA_SQL, "USING INDEX triggers_by_camera (camera=? AND edge_at");
     uses(&queue::claim_sql(), "uploads_due (target=?)");

@@ -8,7 +8,7 @@
 //! * A trigger without an outcome ends as failed.
 //!
 //! One file that cannot be dealt with (full disk, bad sector) does not keep the program from starting: it stays where it
-//! is, and the next start tries again.
+//! is, and the next start tries again. Files and rows are held against each other in `compare`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ use tracing::{error, info, warn};
 
 use super::crash;
 use super::files::Files;
-use super::images::{Facts, name_is_known};
+use super::images::Facts;
 use super::ledger::{mark_captured, trigger_of_orphan};
 use super::{Store, StoreError};
 use crate::chain::chain;
@@ -32,14 +32,8 @@ const FILE_MAX: u64 = 64 << 20;
 /// Why a trigger that was open at the end of the last run has no picture.
 const INTERRUPTED: &str = "the program ended before the picture was stored (power cut, crash or restart)";
 
-/// Rows compared with the disk at a time.
-const ROWS_AT_A_TIME: i64 = 500;
-
 /// Farthest that a picture lies from its edge; a larger number in a file was not written by this program.
 const OFFSET_MAX_MS: u64 = 24 * 60 * 60 * 1000;
-
-/// Why an upload is lost, when it is lost for want of its file.
-const FILE_GONE: &str = "its file is gone from the disk";
 
 /// What start-up found and mended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,15 +53,39 @@ pub struct Reconciled {
 }
 
 /// A whole picture found on the disk.
-struct Found {
-    name: FileName,
+pub(super) struct Found {
+    pub(super) name: FileName,
     edge_at: UnixMs,
-    facts: Facts,
+    pub(super) facts: Facts,
+}
+
+impl Reconciled {
+    /// Adds what another step did.
+    pub fn add(&mut self, other: Self) {
+        self.adopted += other.adopted;
+        self.quarantined += other.quarantined;
+        self.missing += other.missing;
+        self.deletions += other.deletions;
+        self.interrupted += other.interrupted;
+        self.unfinished += other.unfinished;
+    }
 }
 
 impl Store {
-    /// Brings folder and database into agreement. Only the owner of the directory may call it.
+    /// Brings folder and database into agreement, all of it. Only the owner of the directory may call it.
     pub async fn reconcile(&self) -> Result<Reconciled, StoreError> {
+        let mut done = self.reconcile_first().await?;
+        let mut comparison = self.comparison().await?;
+        while let Some(step) = self.compare_some(&mut comparison).await? {
+            done.add(step);
+        }
+        Ok(done)
+    }
+
+    /// What must be in order before anything else happens: what the last run began and did not finish, and the newest
+    /// folders. Small, however many pictures there are; [`Store::comparison`] does the rest. Only the owner of the
+    /// directory may call it.
+    pub async fn reconcile_first(&self) -> Result<Reconciled, StoreError> {
         let mut done = Reconciled::default();
         match self.finish_begun_deletions().await {
             Ok(count) => done.deletions = count,
@@ -79,13 +97,7 @@ impl Store {
                 unfinished(&mut done, &path, &error);
             }
         }
-        done.missing = self.compare_files().await?;
-        let folders = self.files.day_folders().map_err(|e| self.failed("read", e))?;
-        for folder in folders {
-            if let Err(error) = self.adopt_orphans(folder.clone(), &mut done).await {
-                unfinished(&mut done, &folder, &error);
-            }
-        }
+        self.compare_newest(&mut done).await?;
         // Last, because it also judges what is owed again.
         self.align_targets().await?;
         done.interrupted = self.close_open_triggers(INTERRUPTED).await?;
@@ -142,7 +154,7 @@ impl Store {
                     quarantine(&store.files, &path);
                     return Ok(false);
                 }
-                found.facts.trigger = trigger_of_orphan(tx, found.name.camera(), found.edge_at)?;
+                found.find_trigger(tx)?;
                 let incoming = Files::adopt_incoming(path);
                 store.publish_and_insert(tx, incoming, found.name.clone(), &found.facts)?;
                 crash::point("adopted");
@@ -157,151 +169,32 @@ impl Store {
         }
         Ok(())
     }
-
-    /// Files with a name but no row.
-    async fn adopt_orphans(&self, folder: PathBuf, done: &mut Reconciled) -> Result<(), StoreError> {
-        let store = self.clone();
-        let (adopted, quarantined) = self
-            .db
-            .write(move |tx| {
-                let (mut adopted, mut quarantined) = (0, 0);
-                let mut known = tx.prepare_cached("select 1 from images where path = :path")?;
-                let entries = fs::read_dir(&folder).map_err(|e| store.failed("read", e))?;
-                for entry in entries {
-                    let path = entry.map_err(|e| store.failed("read", e))?.path();
-                    let relative = path.strip_prefix(store.files.root()).unwrap_or(&path).to_owned();
-                    if known.exists(named_params! {":path": relative.to_string_lossy()})? {
-                        continue;
-                    }
-                    let name = path.file_name().and_then(|name| name.to_str()).and_then(FileName::parse);
-                    let found = name.and_then(|name| read_file(&path, Some(name)));
-                    let Some(mut found) = found else {
-                        quarantined += usize::from(quarantine(&store.files, &path));
-                        continue;
-                    };
-                    if is_known(tx, &found)? || name_is_known(tx, &found.name)? {
-                        // A copy, or a file that a person moved to another day.
-                        quarantined += usize::from(quarantine(&store.files, &path));
-                        continue;
-                    }
-                    found.facts.trigger = trigger_of_orphan(tx, found.name.camera(), found.edge_at)?;
-                    store.insert(tx, &found.name, &relative, &found.facts)?;
-                    crash::point("adopted");
-                    found.mark_captured(tx)?;
-                    info!(file = %relative.display(), "adopted a picture that had no row");
-                    adopted += 1;
-                }
-                Ok((adopted, quarantined))
-            })
-            .await?;
-        done.adopted += adopted;
-        done.quarantined += quarantined;
-        Ok(())
-    }
-
-    /// Rows whose file is gone, and rows whose file is back (a disk that was not mounted last time). Returns how many
-    /// are newly gone.
-    async fn compare_files(&self) -> Result<usize, StoreError> {
-        const OWED_AGAIN_SQL: &str = "
-            update uploads set state = 'pending', not_before = 0
-            where state = 'lost' and exists (select 1 from images where id = image_id and state = 'present')";
-        let (mut after, mut missing) = (0, 0);
-        while let Some(compared) = self.compare_page(after).await? {
-            after = compared.last;
-            missing += compared.changes.iter().filter(|change| !change.is_there).count();
-            self.write_changes(compared.changes).await?;
-        }
-        // Also what was given up while the program ran. A file that is damaged is found out again at its delivery.
-        self.db.write(|tx| Ok(tx.execute(OWED_AGAIN_SQL, [])?)).await?;
-        Ok(missing)
-    }
-
-    /// Looks for the files of some rows after `after`; `None` at the end. A bounded number, so that memory does not grow
-    /// with the years.
-    async fn compare_page(&self, after: i64) -> Result<Option<Compared>, StoreError> {
-        const PAGE_SQL: &str = "
-            select id, path, bytes, state = 'present' from images
-            where id > :after and state in ('present', 'missing')
-            order by id limit :limit";
-        let root = self.files.root().to_owned();
-        self.db
-            .read(move |c| {
-                let rows: Vec<(i64, String, i64, bool)> = c
-                    .prepare_cached(PAGE_SQL)?
-                    .query_map(named_params! {":after": after, ":limit": ROWS_AT_A_TIME}, |row| {
-                        Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
-                    })?
-                    .collect::<Result<_, _>>()?;
-                let Some(last) = rows.last().map(|row| row.0) else { return Ok(None) };
-                let mut changes = Vec::new();
-                for (image, path, bytes, was_there) in rows {
-                    let is_there = fs::symlink_metadata(root.join(&path))
-                        .is_ok_and(|meta| meta.is_file() && i64::try_from(meta.len()) == Ok(bytes));
-                    if is_there != was_there {
-                        changes.push(Change { image, path, is_there });
-                    }
-                }
-                Ok(Some(Compared { last, changes }))
-            })
-            .await
-    }
-
-    async fn write_changes(&self, changes: Vec<Change>) -> Result<(), StoreError> {
-        const STATE_SQL: &str = "update images set state = :state where id = :image";
-        const LOST_SQL: &str = "
-            update uploads set state = 'lost', last_error = :error
-            where image_id = :image and state in ('pending', 'dead', 'skipped')";
-        if changes.is_empty() {
-            return Ok(());
-        }
-        self.db
-            .write(move |tx| {
-                for Change { image, path, is_there } in changes {
-                    let state = if is_there { "present" } else { "missing" };
-                    tx.prepare_cached(STATE_SQL)?
-                        .execute(named_params! {":state": state, ":image": image})?;
-                    if is_there {
-                        info!(file = path, "a picture that was missing is back");
-                        continue;
-                    }
-                    error!(file = path, "a stored picture is gone or changed its size; is the disk mounted?");
-                    tx.prepare_cached(LOST_SQL)?
-                        .execute(named_params! {":error": FILE_GONE, ":image": image})?;
-                }
-                Ok(())
-            })
-            .await
-    }
 }
 
-/// Some rows, compared with the disk.
-struct Compared {
-    /// The last row looked at.
-    last: i64,
-    changes: Vec<Change>,
-}
-
-/// A row that says one thing while the disk says another.
-struct Change {
-    image: i64,
-    path: String,
-    is_there: bool,
-}
-
-fn unfinished(done: &mut Reconciled, path: &Path, error: &StoreError) {
+pub(super) fn unfinished(done: &mut Reconciled, path: &Path, error: &StoreError) {
     done.unfinished += 1;
     error!(path = %path.display(), error = chain(error), "cannot be put in order; the next start tries again");
 }
 
-fn is_known(tx: &rusqlite::Transaction<'_>, found: &Found) -> Result<bool, StoreError> {
+pub(super) fn is_known(tx: &rusqlite::Transaction<'_>, found: &Found) -> Result<bool, StoreError> {
     Ok(tx
         .prepare_cached("select 1 from images where uid = :uid")?
         .exists(named_params! {":uid": found.facts.id.as_bytes()})?)
 }
 
 impl Found {
+    /// Joins it to its trigger, if that is known; a time that was corrected there is corrected here.
+    pub(super) fn find_trigger(&mut self, tx: &rusqlite::Transaction<'_>) -> Result<(), StoreError> {
+        let Some((id, edge_at)) = trigger_of_orphan(tx, self.name.camera(), self.edge_at)? else {
+            return Ok(());
+        };
+        self.facts.trigger = Some(id);
+        self.facts.taken_at = self.facts.taken_at.plus_ms(edge_at.0 - self.edge_at.0);
+        Ok(())
+    }
+
     /// Ends its trigger, if it is a picture: a clip alone is not what was asked for.
-    fn mark_captured(&self, tx: &rusqlite::Transaction<'_>) -> Result<(), StoreError> {
+    pub(super) fn mark_captured(&self, tx: &rusqlite::Transaction<'_>) -> Result<(), StoreError> {
         match self.facts.trigger.filter(|_| self.facts.kind.medium() == Medium::Jpeg) {
             Some(trigger) => mark_captured(tx, trigger, None),
             None => Ok(()),
@@ -331,7 +224,7 @@ impl Whole {
 /// Reads a file that may be a picture or clip of ours: whole, by its markers or boxes, and with its facts inside, or
 /// with a name of ours that tells camera, time and medium. Facts that contradict the name (a copied or forged file) do
 /// not count.
-fn read_file(path: &Path, name: Option<FileName>) -> Option<Found> {
+pub(super) fn read_file(path: &Path, name: Option<FileName>) -> Option<Found> {
     // A link is not followed: it could lead anywhere.
     let meta = fs::symlink_metadata(path).ok()?;
     if !meta.is_file() || meta.len() > FILE_MAX {
@@ -387,7 +280,7 @@ fn read_file(path: &Path, name: Option<FileName>) -> Option<Found> {
     })
 }
 
-fn quarantine(files: &Files, path: &Path) -> bool {
+pub(super) fn quarantine(files: &Files, path: &Path) -> bool {
     match files.quarantine(path) {
         Ok(to) => {
             warn!(file = %path.display(), moved_to = %to.display(), "not a complete picture of this program; set aside");

@@ -103,6 +103,9 @@ pub(super) const NEWEST_SQL: &str = "
     select file_name, taken_at from images indexed by images_by_time where state = 'present'
     order by taken_at desc, id desc limit 1";
 
+/// 2000-01-01. A machine without a clock begins in 1970, and runs for less than thirty years.
+const UNSET: UnixMs = UnixMs(946_684_800_000);
+
 impl Store {
     /// The running counts.
     pub async fn stats(&self) -> Result<Stats, StoreError> {
@@ -189,7 +192,12 @@ impl Store {
         const STILL_SQL: &str = "
             select 1 from images
             where uid = :uid and state = 'present' and protected = 0 and not exists (
-                select 1 from uploads where image_id = images.id and uploads.state in ('pending', 'dead'))";
+                select 1 from uploads where image_id = images.id and uploads.state in ('pending', 'dead'))
+              and not exists (select 1 from triggers
+                              where triggers.id = trigger_id and clock = 'unsynced' and boot_id = :boot_id
+                                and edge_at < :unset)";
+        // What this boot took before the clock was set looks old until its time has been corrected.
+        let boot_id = self.boot_id.clone();
         let decided = self
             .db
             .write(move |tx| {
@@ -198,7 +206,7 @@ impl Store {
                     // Someone may have protected it or asked for it again since it was listed.
                     if tx
                         .prepare_cached(STILL_SQL)?
-                        .exists(named_params! {":uid": candidate.id.as_bytes()})?
+                        .exists(named_params! {":uid": candidate.id.as_bytes(), ":boot_id": &*boot_id, ":unset": UNSET.0})?
                     {
                         mark_deleting(tx, candidate.id, "retention")?;
                         decided.push(candidate);

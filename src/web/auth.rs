@@ -74,6 +74,8 @@ pub struct Auth {
     setting_up: tokio::sync::Mutex<()>,
     /// Counts revocations; streams look whether they were meant.
     revoked: watch::Sender<u64>,
+    /// What is added to the time since boot for the time of sessions.
+    session_offset_ms: tokio::sync::OnceCell<i64>,
 }
 
 impl Auth {
@@ -98,6 +100,7 @@ impl Auth {
             code,
             setting_up: tokio::sync::Mutex::new(()),
             revoked: watch::Sender::new(0),
+            session_offset_ms: tokio::sync::OnceCell::new(),
         })
     }
 
@@ -235,7 +238,7 @@ impl Auth {
     pub(super) async fn by_cookie(&self, secret: &str) -> Result<Option<Principal>, StoreError> {
         let id_hash = digest(secret);
         let Some(session) = self.store.session(id_hash).await? else { return Ok(None) };
-        let now = clock::now();
+        let now = self.session_now().await?;
         if has_ended(&session, now) {
             self.store.delete_session(id_hash).await?;
             return Ok(None);
@@ -250,8 +253,8 @@ impl Auth {
     pub(super) async fn is_still_welcome(&self, principal: &Principal) -> Result<bool, StoreError> {
         match principal {
             Principal::Session { id_hash, .. } => {
-                let session = self.store.session(*id_hash).await?;
-                Ok(session.is_some_and(|session| !has_ended(&session, clock::now())))
+                let (session, now) = (self.store.session(*id_hash).await?, self.session_now().await?);
+                Ok(session.is_some_and(|session| !has_ended(&session, now)))
             }
             Principal::Token { hash } => self.store.has_token(*hash).await,
             Principal::Local => Ok(true),
@@ -275,10 +278,18 @@ impl Auth {
         self.hasher.hash(password).await.map_err(|Busy| busy())?.map_err(refused)
     }
 
+    /// The time by which sessions are measured: what the wall clock showed when this boot first needed it, and since then
+    /// the time since boot. Setting the clock neither ends a session nor lengthens it.
+    async fn session_now(&self) -> Result<UnixMs, StoreError> {
+        let offset =
+            self.session_offset_ms.get_or_try_init(|| self.store.session_offset_ms(clock::offset_ms()));
+        Ok(UnixMs(clock::boot_ms()).plus_ms(*offset.await?))
+    }
+
     async fn begin_session(&self) -> Result<NewSession, StoreError> {
         let random = || random_secret().map_err(|_| StoreError::Interrupted);
         let (secret, csrf) = (random()?, random()?);
-        let now = clock::now();
+        let now = self.session_now().await?;
         let session = Session {
             csrf: csrf.clone(),
             created_at: now,

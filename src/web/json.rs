@@ -3,10 +3,11 @@
 use serde_json::{Value, json};
 
 use crate::advice;
+use crate::clock;
 use crate::gpio::Level;
-use crate::model::{TargetKind, UnixMs, UploadState, hex};
+use crate::model::{ClockState, TargetKind, UnixMs, UploadState, hex};
 use crate::retention::Report;
-use crate::status::{Alarm, CameraStatus, GpioStatus, LineState, TargetStatus};
+use crate::status::{Alarm, CameraStatus, ClockStatus, GpioStatus, LineState, TargetStatus};
 use crate::store::{CameraTally, Image, LedgerEntry};
 
 pub(super) fn image(image: &Image) -> Value {
@@ -33,6 +34,7 @@ pub(super) fn image(image: &Image) -> Value {
         "camera": image.camera,
         "taken_at": image.taken_at.rfc3339(),
         "taken_at_ms": image.taken_at.0,
+        "clock": image.clock,
         "cause": image.cause,
         "frame_offset_ms": image.frame_offset_ms,
         "width": image.width,
@@ -51,6 +53,8 @@ pub(super) fn event(entry: &LedgerEntry) -> Value {
         "cause": entry.cause,
         "edge_at": entry.edge_at.rfc3339(),
         "edge_at_ms": entry.edge_at.0,
+        "clock": entry.clock,
+        "stamped_at": entry.stamped_at.map(UnixMs::rfc3339),
         "outcome": entry.outcome,
         "reason": entry.reason,
         "remark": entry.remark,
@@ -150,6 +154,19 @@ pub(super) fn alarms(alarms: &[Alarm]) -> Value {
         .iter()
         .map(|alarm| json!({"part": alarm.part, "message": alarm.message, "since": alarm.since.rfc3339()}))
         .collect()
+}
+
+pub(super) fn clock(clock: &ClockStatus) -> Value {
+    let now = clock::now();
+    json!({
+        "state": if clock.is_synced { ClockState::Synced } else { ClockState::Unsynced },
+        "now": now.rfc3339(),
+        "message": clock.message(now),
+        "steps": clock.steps,
+        "last_step_at": clock.last_step.map(|step| step.at.rfc3339()),
+        "moved_ms": clock.last_step.map(|step| step.moved_ms),
+        "corrected": clock.corrected,
+    })
 }
 
 pub(super) fn tally(tally: &CameraTally) -> Value {

@@ -95,6 +95,7 @@ fn render(event: &Event, state: &State) -> (&'static str, Value) {
             ("connectivity", data)
         }
         Event::Deleted(names) => ("deleted", json!({"filenames": names})),
+        Event::Clock(clock) => ("clock", shape::clock(clock)),
         Event::Alarms(alarms) => ("alarms", json!({"alarms": shape::alarms(alarms)})),
     }
 }

@@ -84,6 +84,16 @@ pub(super) async fn metrics(state: web::Data<State>) -> Result<HttpResponse, Api
     for line in &lines {
         page.value("contact_bounces_total", &[("camera", line.camera.as_str())], line.bounces);
     }
+    let clock = state.status.clock();
+    page.single("clock_synced", "1 while a time service vouches for the clock.", u8::from(clock.is_synced));
+    page.head("clock_steps_total", "counter", "How often the clock was set since the program started.");
+    page.value("clock_steps_total", &[], clock.steps);
+    page.head(
+        "times_corrected_total",
+        "counter",
+        "Triggers whose time was corrected since the program started.",
+    );
+    page.value("times_corrected_total", &[], clock.corrected);
     page.single("alarms", "Alarms that are raised.", state.status.alarms().len());
     Ok(HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(page.0))
 }

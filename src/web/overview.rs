@@ -33,6 +33,7 @@ pub(super) async fn status(state: web::Data<State>) -> Result<HttpResponse, ApiE
         "uploads": shape::uploads(|wanted| stats.in_state(wanted)),
         "storage": storage(&state, &stats),
         "targets": targets,
+        "clock": shape::clock(&state.status.clock()),
         "alarms": shape::alarms(&state.status.alarms()),
         "demo": state.config.web.access == WebAccess::Demo,
         "cameras": cameras,

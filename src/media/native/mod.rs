@@ -5,4 +5,5 @@
 
 pub mod libav;
 pub mod memory;
+pub mod timex;
 pub mod turbojpeg;

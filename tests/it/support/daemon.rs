@@ -67,7 +67,13 @@ pub(crate) async fn run(setup: &Setup, arguments: &[&str], input: &str) -> Outpu
 impl Daemon {
     /// Starts the daemon, waits until its dashboard is there, and logs in.
     pub(crate) async fn start(setup: &Setup) -> Self {
+        Self::start_with(setup, &[]).await
+    }
+
+    /// The same with more variables in its environment.
+    pub(crate) async fn start_with(setup: &Setup, environment: &[(&'static str, String)]) -> Self {
         let mut child = program(setup)
+            .envs(environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -161,6 +161,7 @@ pub(crate) fn config(dir: &Path, access: WebAccess) -> Config {
             database: dir.join("camera-capture.db"),
             retention_days: 120,
             cleanup_interval: Duration::from_secs(86_400),
+            backup_every: None,
             max_bytes: None,
             min_free_bytes: None,
         },

@@ -1,0 +1,366 @@
+//! Folder and database held against each other: rows whose file is gone or back, and files that have no row.
+//!
+//! Years of pictures take minutes to look at, so only the newest folders are compared before the program serves; the
+//! others follow in small steps while it does. Every change is guarded by what was seen, so it does not matter what else
+//! happens meanwhile.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rusqlite::named_params;
+use tracing::{error, info};
+
+use super::crash;
+use super::images::name_is_known;
+use super::reconcile::{Reconciled, is_known, quarantine, read_file, unfinished};
+use super::{Store, StoreError};
+use crate::model::{FileName, TargetKind, UploadState};
+
+/// Rows compared with the disk, or names with the database, in one step.
+const STEP: i64 = 500;
+
+/// Folders compared before the program serves: the newest by name, and those written to last, which differ where the
+/// clock was wrong.
+const NEWEST: usize = 2;
+
+/// Why an upload is lost, when it is lost for want of its file.
+const FILE_GONE: &str = "its file is gone from the disk";
+
+/// How far a comparison has come. Everything is compared once.
+#[derive(Debug)]
+pub struct Comparison {
+    /// The last row that was looked at.
+    after: i64,
+    have_rows_ended: bool,
+    /// Folders still to be looked at; the next one is the last.
+    folders: Vec<PathBuf>,
+    /// Rows and files looked at.
+    seen: u64,
+}
+
+impl Comparison {
+    /// Rows and files looked at so far.
+    pub fn seen(&self) -> u64 {
+        self.seen
+    }
+}
+
+/// A row, as far as it can be held against its file.
+struct Row {
+    image: i64,
+    path: String,
+    bytes: i64,
+    was_there: bool,
+}
+
+/// A row that says one thing while the disk says another.
+struct Change {
+    image: i64,
+    path: String,
+    is_there: bool,
+}
+
+/// Rows of one folder; the order is that of the unique index on paths.
+pub(super) const FOLDER_SQL: &str = "
+    select id, path, bytes, state = 'present' from images
+    where path > :after and path < :end and state in ('present', 'missing')
+    order by path limit :limit";
+
+/// The first condition is that of an index.
+pub(super) const LOST_SQL: &str = "
+    select 1 from uploads indexed by uploads_put_aside
+    where state in ('pending', 'dead', 'lost') and state = 'lost'
+      and exists (select 1 from images where id = image_id and state = 'present') limit 1";
+
+pub(super) const PAGE_SQL: &str = "
+    select id, path, bytes, state = 'present' from images
+    where id > :after and state in ('present', 'missing')
+    order by id limit :limit";
+
+impl Store {
+    /// Compares the newest folders.
+    pub(super) async fn compare_newest(&self, done: &mut Reconciled) -> Result<(), StoreError> {
+        let files = self.files.clone();
+        let newest =
+            super::db::blocking(move || newest(files.day_folders()).map_err(|e| failed(files.root(), e)));
+        for folder in newest.await? {
+            done.missing += self.compare_rows_of(&folder).await?;
+            if let Err(error) = self.adopt_orphans(&folder, done).await {
+                unfinished(done, &folder, &error);
+            }
+        }
+        self.owe_again().await
+    }
+
+    /// A comparison of everything. Blocking for as long as it takes to list the day folders.
+    pub async fn comparison(&self) -> Result<Comparison, StoreError> {
+        let files = self.files.clone();
+        let folders =
+            super::db::blocking(move || files.day_folders().map_err(|e| failed(files.root(), e))).await?;
+        Ok(Comparison { after: 0, have_rows_ended: false, folders, seen: 0 })
+    }
+
+    /// The next step of a comparison; `None` when everything has been compared. Takes some milliseconds, and a picture
+    /// never waits for more than one changed row. Fails when the picture directory is not mounted any more.
+    pub async fn compare_some(&self, comparison: &mut Comparison) -> Result<Option<Reconciled>, StoreError> {
+        let mut done = Reconciled::default();
+        if !comparison.have_rows_ended {
+            let after = comparison.after;
+            let rows = self.rows(PAGE_SQL, move |statement| {
+                statement
+                    .query_map(named_params! {":after": after, ":limit": STEP}, Row::of)?
+                    .collect::<Result<Vec<_>, _>>()
+            });
+            let rows = rows.await?;
+            match rows.last() {
+                Some(last) => {
+                    comparison.after = last.image;
+                    comparison.seen += rows.len() as u64;
+                    done.missing = self.compare_rows(rows).await?;
+                }
+                None => comparison.have_rows_ended = true,
+            }
+            return Ok(Some(done));
+        }
+        let Some(folder) = comparison.folders.pop() else {
+            self.owe_again().await?;
+            return Ok(None);
+        };
+        match self.adopt_orphans(&folder, &mut done).await {
+            Ok(seen) => comparison.seen += seen,
+            Err(error) => unfinished(&mut done, &folder, &error),
+        }
+        Ok(Some(done))
+    }
+
+    async fn rows(
+        &self,
+        sql: &'static str,
+        read: impl FnOnce(&mut rusqlite::CachedStatement<'_>) -> rusqlite::Result<Vec<Row>> + Send + 'static,
+    ) -> Result<Vec<Row>, StoreError> {
+        self.db.read(move |c| Ok(read(&mut c.prepare_cached(sql)?)?)).await
+    }
+
+    async fn compare_rows_of(&self, folder: &Path) -> Result<usize, StoreError> {
+        let day = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        // '0' follows '/' in the order of bytes.
+        let (mut after, end) = (format!("{day}/"), format!("{day}0"));
+        let mut missing = 0;
+        loop {
+            let (from, until) = (after.clone(), end.clone());
+            let rows = self.rows(FOLDER_SQL, move |statement| {
+                statement
+                    .query_map(named_params! {":after": from, ":end": until, ":limit": STEP}, Row::of)?
+                    .collect::<Result<Vec<_>, _>>()
+            });
+            let rows = rows.await?;
+            let Some(last) = rows.last() else { return Ok(missing) };
+            after.clone_from(&last.path);
+            missing += self.compare_rows(rows).await?;
+        }
+    }
+
+    /// Looks for the files of some rows and writes down what differs. Returns how many are newly gone.
+    async fn compare_rows(&self, rows: Vec<Row>) -> Result<usize, StoreError> {
+        let root = self.files.root().to_owned();
+        let changes = super::db::blocking(move || {
+            let differs = |row: Row| {
+                let is_there = fs::symlink_metadata(root.join(&row.path))
+                    .is_ok_and(|meta| meta.is_file() && i64::try_from(meta.len()) == Ok(row.bytes));
+                (is_there != row.was_there).then_some(Change { image: row.image, path: row.path, is_there })
+            };
+            Ok(rows.into_iter().filter_map(differs).collect::<Vec<_>>())
+        })
+        .await?;
+        if changes.is_empty() {
+            return Ok(0);
+        }
+        if !self.is_there() {
+            let source = io::Error::new(io::ErrorKind::NotFound, "it is not mounted any more");
+            return Err(failed(self.root(), source));
+        }
+        self.write_changes(changes).await
+    }
+
+    async fn write_changes(&self, changes: Vec<Change>) -> Result<usize, StoreError> {
+        // A picture that retention deleted a moment ago is not missing.
+        const STATE_SQL: &str = "update images set state = :state where id = :image and state = :was";
+        const LOST_SQL: &str = "
+            update uploads set state = 'lost', last_error = :error
+            where image_id = :image and state in ('pending', 'dead', 'skipped')";
+        self.db
+            .write(move |tx| {
+                let mut missing = 0;
+                for Change { image, path, is_there } in changes {
+                    let (was, state) = if is_there { ("missing", "present") } else { ("present", "missing") };
+                    let changed = tx
+                        .prepare_cached(STATE_SQL)?
+                        .execute(named_params! {":state": state, ":was": was, ":image": image})?;
+                    if changed == 0 {
+                        continue;
+                    }
+                    if is_there {
+                        info!(file = path, "a picture that was missing is back");
+                        continue;
+                    }
+                    error!(file = path, "a stored picture is gone or changed its size; is the disk mounted?");
+                    missing += 1;
+                    tx.prepare_cached(LOST_SQL)?
+                        .execute(named_params! {":error": FILE_GONE, ":image": image})?;
+                }
+                Ok(missing)
+            })
+            .await
+    }
+
+    /// What was lost of pictures that are there is owed again, also what was given up while the program ran. A file that
+    /// is damaged is found out again at its delivery.
+    async fn owe_again(&self) -> Result<(), StoreError> {
+        // The first condition is that of an index.
+        const OWED_AGAIN_SQL: &str = "
+            update uploads set state = :state, not_before = 0
+            where state in ('pending', 'dead', 'lost') and state = 'lost' and target = :target
+              and exists (select 1 from images where id = image_id and state = 'present')";
+        // Nothing is written at rest.
+        if !self.db.read(|c| Ok(c.prepare_cached(LOST_SQL)?.exists([])?)).await? {
+            return Ok(());
+        }
+        let targets = self.targets.clone();
+        let changed = self
+            .db
+            .write(move |tx| {
+                let mut changed = 0;
+                for target in TargetKind::ALL {
+                    let is_on = targets.contains(&(target, UploadState::Pending));
+                    let state = if is_on { UploadState::Pending } else { UploadState::Skipped };
+                    changed += tx.execute(
+                        OWED_AGAIN_SQL,
+                        named_params! {":target": target.as_str(), ":state": state.as_str()},
+                    )?;
+                }
+                Ok(changed)
+            })
+            .await?;
+        if changed > 0 {
+            self.due.send_modify(|count| *count = count.wrapping_add(1));
+        }
+        Ok(())
+    }
+
+    /// Files of a folder that have a name but no row. Returns how many files were looked at.
+    async fn adopt_orphans(&self, folder: &Path, done: &mut Reconciled) -> Result<u64, StoreError> {
+        let listing = folder.to_owned();
+        let paths = super::db::blocking(move || match fs::read_dir(&listing) {
+            Ok(entries) => entries
+                .map(|entry| entry.map(|entry| entry.path()))
+                .collect::<io::Result<Vec<_>>>()
+                .map_err(|e| failed(&listing, e)),
+            // Retention removed the last picture of that day a moment ago.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(failed(&listing, error)),
+        })
+        .await?;
+        let seen = paths.len() as u64;
+        for chunk in paths.chunks(usize::try_from(STEP).unwrap_or(usize::MAX)) {
+            for path in self.without_row(chunk.to_vec()).await? {
+                self.adopt_orphan(path, done).await?;
+            }
+        }
+        Ok(seen)
+    }
+
+    async fn without_row(&self, paths: Vec<PathBuf>) -> Result<Vec<PathBuf>, StoreError> {
+        let root = self.files.root().to_owned();
+        self.db
+            .read(move |c| {
+                let mut known = c.prepare_cached(KNOWN_SQL)?;
+                let mut orphans = Vec::new();
+                for path in paths {
+                    let relative = path.strip_prefix(&root).unwrap_or(&path);
+                    if !known.exists(named_params! {":path": relative.to_string_lossy()})? {
+                        orphans.push(path);
+                    }
+                }
+                Ok(orphans)
+            })
+            .await
+    }
+
+    /// Adopts one file, or sets it aside. In one transaction, because a picture that is being stored has its name before
+    /// its row is committed.
+    async fn adopt_orphan(&self, path: PathBuf, done: &mut Reconciled) -> Result<(), StoreError> {
+        #[derive(Clone, Copy)]
+        enum Became {
+            Known,
+            Adopted,
+            SetAside,
+            Stuck,
+        }
+        let store = self.clone();
+        let became = self
+            .db
+            .write(move |tx| {
+                let relative = path.strip_prefix(store.files.root()).unwrap_or(&path).to_owned();
+                let is_gone = fs::symlink_metadata(&path).is_err();
+                if is_gone
+                    || tx
+                        .prepare_cached(KNOWN_SQL)?
+                        .exists(named_params! {":path": relative.to_string_lossy()})?
+                {
+                    return Ok(Became::Known);
+                }
+                let set_aside =
+                    || if quarantine(&store.files, &path) { Became::SetAside } else { Became::Stuck };
+                let name = path.file_name().and_then(|name| name.to_str()).and_then(FileName::parse);
+                let Some(mut found) = name.and_then(|name| read_file(&path, Some(name))) else {
+                    return Ok(set_aside());
+                };
+                if is_known(tx, &found)? || name_is_known(tx, &found.name)? {
+                    // A copy, or a file that a person moved to another day.
+                    return Ok(set_aside());
+                }
+                found.find_trigger(tx)?;
+                store.insert(tx, &found.name, &relative, &found.facts)?;
+                crash::point("adopted");
+                found.mark_captured(tx)?;
+                info!(file = %relative.display(), "adopted a picture that had no row");
+                Ok(Became::Adopted)
+            })
+            .await?;
+        match became {
+            Became::Adopted => {
+                done.adopted += 1;
+                self.due.send_modify(|count| *count = count.wrapping_add(1));
+            }
+            Became::SetAside => done.quarantined += 1,
+            Became::Known | Became::Stuck => {}
+        }
+        Ok(())
+    }
+}
+
+const KNOWN_SQL: &str = "select 1 from images where path = :path";
+
+impl Row {
+    fn of(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self { image: row.get(0)?, path: row.get(1)?, bytes: row.get(2)?, was_there: row.get(3)? })
+    }
+}
+
+/// Of day folders in their order, the newest by name and by what was written last.
+fn newest(folders: io::Result<Vec<PathBuf>>) -> io::Result<BTreeSet<PathBuf>> {
+    let folders = folders?;
+    let mut by_change: Vec<_> = folders
+        .iter()
+        .filter_map(|folder| Some((fs::metadata(folder).and_then(|meta| meta.modified()).ok()?, folder)))
+        .collect();
+    by_change.sort();
+    let last_changed = by_change.into_iter().rev().map(|(_, folder)| folder).take(NEWEST);
+    Ok(folders.iter().rev().take(NEWEST).chain(last_changed).cloned().collect())
+}
+
+fn failed(path: &Path, source: io::Error) -> StoreError {
+    StoreError::File { action: "read", path: path.to_owned(), source }
+}

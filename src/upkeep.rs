@@ -1,0 +1,195 @@
+//! What is done for folder and database while the program serves: everything is compared once after the start, the
+//! database is looked through for damage, and a copy of it is made now and then. All of it in small steps, with pauses, so
+//! that a picture never waits for it.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::clock;
+use crate::status::Status;
+use crate::store::{Reconciled, Stop, Store, StoreError};
+
+/// Pause between two steps of the comparison: a million pictures take a quarter of an hour, and the disk is free most of
+/// the time.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// How often a comparison that goes on says how far it has come.
+const PROGRESS: Duration = Duration::from_secs(60);
+
+/// The start of the machine is busy enough; copies wait.
+const SETTLED: Duration = Duration::from_secs(120);
+
+/// A copy that could not be made is tried again after this.
+const RETRY: Duration = Duration::from_secs(3600);
+
+/// The task that looks after folder and database.
+pub struct Upkeep {
+    store: Store,
+    status: Status,
+    /// From one copy of the database to the next; `None` for no copies.
+    backup_every: Option<Duration>,
+    has_compared: bool,
+    has_checked: bool,
+    /// What the database was like at the newest copy of this run.
+    copied_at: Option<i64>,
+}
+
+impl Upkeep {
+    /// The task. `backup_every` is the time from one copy of the database to the next; `None` for no copies.
+    pub fn new(store: &Store, status: &Status, backup_every: Option<Duration>) -> Self {
+        Self {
+            store: store.clone(),
+            status: status.clone(),
+            backup_every,
+            has_compared: false,
+            has_checked: false,
+            copied_at: None,
+        }
+    }
+
+    /// Runs until cancelled. What an error interrupted is begun anew at the next run.
+    pub async fn run(&mut self, cancel: &CancellationToken) -> Result<(), StoreError> {
+        if !self.has_checked {
+            self.check(cancel).await?;
+        }
+        if !self.has_compared {
+            self.compare(cancel).await?;
+        }
+        let Some(every) = self.backup_every else {
+            cancel.cancelled().await;
+            return Ok(());
+        };
+        let mut wait = first_wait(self.age_of_copy(), every).max(SETTLED);
+        loop {
+            tokio::select! {
+                () = cancel.cancelled() => return Ok(()),
+                () = tokio::time::sleep(wait) => {}
+            }
+            wait = if self.back_up(cancel).await { every } else { RETRY.min(every) };
+        }
+    }
+
+    async fn check(&mut self, cancel: &CancellationToken) -> Result<(), StoreError> {
+        let began = std::time::Instant::now();
+        let Some(found) = until_stopped(cancel, |stop| self.store.quick_check(stop)).await? else {
+            return Ok(());
+        };
+        self.has_checked = true;
+        if found.is_empty() {
+            info!(took = ?began.elapsed(), "the database is whole");
+        } else {
+            error!(found, "the database is damaged");
+            self.store.report_damage(found);
+        }
+        Ok(())
+    }
+
+    async fn compare(&mut self, cancel: &CancellationToken) -> Result<(), StoreError> {
+        let mut done = Reconciled::default();
+        let mut comparison = self.store.comparison().await?;
+        let mut told = tokio::time::Instant::now();
+        while let Some(step) = self.store.compare_some(&mut comparison).await? {
+            done.add(step);
+            if told.elapsed() > PROGRESS {
+                told = tokio::time::Instant::now();
+                info!(seen = comparison.seen(), "the picture directory is being compared with the database");
+            }
+            tokio::select! {
+                () = cancel.cancelled() => return Ok(()),
+                () = tokio::time::sleep(PAUSE) => {}
+            }
+        }
+        self.has_compared = true;
+        info!(
+            seen = comparison.seen(),
+            adopted = done.adopted,
+            quarantined = done.quarantined,
+            missing = done.missing,
+            unfinished = done.unfinished,
+            "the picture directory and the database agree"
+        );
+        if done.missing > 0 {
+            self.status.raise(
+                "pictures",
+                format!(
+                    "{} stored pictures are gone from the disk or changed their size; the log names them; is the disk \
+                     mounted?",
+                    done.missing
+                ),
+            );
+        }
+        Ok(())
+    }
+
+    /// How old the newest copy is, if there is one and the clock can tell.
+    fn age_of_copy(&self) -> Option<Duration> {
+        let age = clock::now().0.checked_sub(self.store.backed_up_at()?.0)?;
+        Some(Duration::from_millis(u64::try_from(age).unwrap_or(0)))
+    }
+
+    /// Makes a copy if anything changed since the one before. Returns whether there is a good copy now.
+    async fn back_up(&mut self, cancel: &CancellationToken) -> bool {
+        let made = async {
+            let version = self.store.version().await?;
+            if self.copied_at == Some(version) {
+                return Ok(());
+            }
+            let began = std::time::Instant::now();
+            if let Some(bytes) = until_stopped(cancel, |stop| self.store.back_up(stop)).await? {
+                self.copied_at = Some(version);
+                info!(bytes, took = ?began.elapsed(), "the database was copied");
+            }
+            Ok(())
+        };
+        let made: Result<(), StoreError> = made.await;
+        match made {
+            Ok(()) => self.status.clear("backup"),
+            Err(error) => {
+                warn!(%error, "the database could not be copied");
+                if error.is_damage() {
+                    self.store.report_damage(error.to_string());
+                }
+                self.status.raise("backup", format!("no copy of the database could be made: {error}"));
+                return false;
+            }
+        }
+        true
+    }
+}
+
+/// How long the first copy of a run waits, given the age of the one there is.
+fn first_wait(age: Option<Duration>, every: Duration) -> Duration {
+    age.map_or(Duration::ZERO, |age| every.saturating_sub(age))
+}
+
+/// Does work of the blocking pool, and asks it to stop when cancelled.
+async fn until_stopped<T, F: Future<Output = T>>(
+    cancel: &CancellationToken,
+    work: impl FnOnce(Stop) -> F,
+) -> T {
+    let stop = Stop::default();
+    let work = work(stop.clone());
+    tokio::pin!(work);
+    tokio::select! {
+        done = &mut work => return done,
+        () = cancel.cancelled() => stop.stop(),
+    }
+    work.await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_copy_waits_for_what_is_left_of_the_interval() {
+        let hours = |n: u64| Duration::from_secs(n * 3600);
+        assert_eq!(first_wait(None, hours(24)), Duration::ZERO);
+        assert_eq!(first_wait(Some(hours(30)), hours(24)), Duration::ZERO);
+        assert_eq!(first_wait(Some(hours(5)), hours(24)), hours(19));
+        // The clock was set back; a copy of the future is a copy of now.
+        assert_eq!(first_wait(Some(Duration::ZERO), hours(24)), hours(24));
+    }
+}
