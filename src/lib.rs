@@ -21,6 +21,7 @@ pub mod demo;
 pub mod gpio;
 pub mod media;
 pub mod model;
+pub mod pace;
 pub mod retention;
 pub mod source;
 pub mod status;

@@ -7,11 +7,13 @@
 mod access;
 mod crash;
 mod db;
+mod dead;
 mod deletion;
 mod files;
 mod images;
 mod ledger;
 mod migrate;
+mod order;
 mod page;
 mod queue;
 mod reconcile;
@@ -40,11 +42,12 @@ use tokio::sync::watch;
 use crate::model::TargetKind;
 
 pub use access::{Session, Token};
+pub use dead::{DeadCursor, DeadLetter, DeadQuery};
 pub use deletion::Deletion;
 pub use images::{Image, ImageQuery, NewImage, UploadInfo};
 pub use ledger::{LedgerEntry, LedgerQuery, TriggerId};
 pub use page::{Cursor, Page};
-pub use queue::{DueUpload, Settlement};
+pub use queue::{Claim, DueUpload, Settlement, Turn};
 pub use reconcile::Reconciled;
 pub use stats::{CameraTally, Deletable, Kept, Stats};
 
