@@ -62,6 +62,13 @@ pub(super) struct Own {
     pub(super) window: Option<Option<Window>>,
 }
 
+impl Default for LanesConfig {
+    /// One after the other, always.
+    fn default() -> Self {
+        Self { all: LaneConfig { parallel: 1, window: None }, own: Vec::new() }
+    }
+}
+
 impl LanesConfig {
     pub(super) fn read(reader: &mut Reader<'_>) -> Read<Self> {
         let parallel = reader.required("UPLOAD_PARALLEL", parallel);
