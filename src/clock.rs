@@ -180,40 +180,56 @@ mod tests {
 
     #[test]
     fn a_night_spans_midnight_and_tells_when_it_ends_or_begins() {
-        check(&berlin(), (22, 6), &[
-            ("2026-11-21T20:59:59.999Z", Daily::Closed(ms("2026-11-21T21:00:00Z"))),
-            ("2026-11-21T21:00:00Z", Daily::Open(ms("2026-11-22T05:00:00Z"))),
-            ("2026-11-22T04:59:59.999Z", Daily::Open(ms("2026-11-22T05:00:00Z"))),
-            ("2026-11-22T05:00:00Z", Daily::Closed(ms("2026-11-22T21:00:00Z"))),
-        ]);
+        check(
+            &berlin(),
+            (22, 6),
+            &[
+                ("2026-11-21T20:59:59.999Z", Daily::Closed(ms("2026-11-21T21:00:00Z"))),
+                ("2026-11-21T21:00:00Z", Daily::Open(ms("2026-11-22T05:00:00Z"))),
+                ("2026-11-22T04:59:59.999Z", Daily::Open(ms("2026-11-22T05:00:00Z"))),
+                ("2026-11-22T05:00:00Z", Daily::Closed(ms("2026-11-22T21:00:00Z"))),
+            ],
+        );
         check(&berlin(), (9, 17), &[("2026-07-01T06:59:00Z", Daily::Closed(ms("2026-07-01T07:00:00Z")))]);
         check(&berlin(), (0, 24), &[("2026-07-01T22:00:00Z", Daily::Open(ms("2026-07-02T22:00:00Z")))]);
     }
 
     #[test]
     fn the_night_of_the_change_to_summer_is_an_hour_shorter_and_its_skipped_hour_is_not_lost() {
-        check(&berlin(), (22, 6), &[
-            ("2026-03-28T21:00:00Z", Daily::Open(ms("2026-03-29T04:00:00Z"))),
-            ("2026-03-29T04:00:00Z", Daily::Closed(ms("2026-03-29T20:00:00Z"))),
-        ]);
+        check(
+            &berlin(),
+            (22, 6),
+            &[
+                ("2026-03-28T21:00:00Z", Daily::Open(ms("2026-03-29T04:00:00Z"))),
+                ("2026-03-29T04:00:00Z", Daily::Closed(ms("2026-03-29T20:00:00Z"))),
+            ],
+        );
         // From 2 to 3 o'clock does not exist on that day; an hour around it stands for it.
-        check(&berlin(), (2, 3), &[
-            ("2026-03-28T23:59:00Z", Daily::Closed(ms("2026-03-29T00:00:00Z"))),
-            ("2026-03-29T00:30:00Z", Daily::Open(ms("2026-03-29T01:00:00Z"))),
-            ("2026-03-29T01:00:00Z", Daily::Closed(ms("2026-03-30T00:00:00Z"))),
-        ]);
+        check(
+            &berlin(),
+            (2, 3),
+            &[
+                ("2026-03-28T23:59:00Z", Daily::Closed(ms("2026-03-29T00:00:00Z"))),
+                ("2026-03-29T00:30:00Z", Daily::Open(ms("2026-03-29T01:00:00Z"))),
+                ("2026-03-29T01:00:00Z", Daily::Closed(ms("2026-03-30T00:00:00Z"))),
+            ],
+        );
     }
 
     #[test]
     fn the_night_of_the_change_to_winter_is_an_hour_longer_and_its_repeated_hour_is_one() {
         check(&berlin(), (22, 6), &[("2026-10-24T20:00:00Z", Daily::Open(ms("2026-10-25T05:00:00Z")))]);
         // From 2 to 3 o'clock comes twice on that day: both, without a gap.
-        check(&berlin(), (2, 3), &[
-            ("2026-10-24T23:59:00Z", Daily::Closed(ms("2026-10-25T00:00:00Z"))),
-            ("2026-10-25T00:00:00Z", Daily::Open(ms("2026-10-25T02:00:00Z"))),
-            ("2026-10-25T01:30:00Z", Daily::Open(ms("2026-10-25T02:00:00Z"))),
-            ("2026-10-25T02:00:00Z", Daily::Closed(ms("2026-10-26T01:00:00Z"))),
-        ]);
+        check(
+            &berlin(),
+            (2, 3),
+            &[
+                ("2026-10-24T23:59:00Z", Daily::Closed(ms("2026-10-25T00:00:00Z"))),
+                ("2026-10-25T00:00:00Z", Daily::Open(ms("2026-10-25T02:00:00Z"))),
+                ("2026-10-25T01:30:00Z", Daily::Open(ms("2026-10-25T02:00:00Z"))),
+                ("2026-10-25T02:00:00Z", Daily::Closed(ms("2026-10-26T01:00:00Z"))),
+            ],
+        );
     }
 
     proptest::proptest! {

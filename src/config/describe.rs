@@ -5,8 +5,8 @@ use std::fmt::{Display, Write};
 use super::address::shown_url;
 use super::values::word;
 use super::{
-    ApiTargetConfig, Around, CameraConfig, CameraEngine, Config, Flush, LanesConfig, SourceConfig, UploadConfig,
-    WebAccess, camera, engine, gpio, lane, log,
+    ApiTargetConfig, Around, CameraConfig, CameraEngine, Config, Flush, LanesConfig, SourceConfig,
+    UploadConfig, WebAccess, camera, engine, gpio, lane, log,
 };
 
 impl Config {

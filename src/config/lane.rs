@@ -178,14 +178,27 @@ mod tests {
 
     #[test]
     fn windows_are_read_and_written_alike() {
-        for (text, from_min, to_min) in
-            [("22:00-06:00", 1320, 360), ("0:05 - 24:00", 5, 1440), ("24:00-01:00", 0, 60), ("23:59-00:00", 1439, 0)]
-        {
+        for (text, from_min, to_min) in [
+            ("22:00-06:00", 1320, 360),
+            ("0:05 - 24:00", 5, 1440),
+            ("24:00-01:00", 0, 60),
+            ("23:59-00:00", 1439, 0),
+        ] {
             let read = window(text).unwrap().unwrap();
             assert_eq!(read, Window { from_min, to_min }, "{text}");
             assert_eq!(window(&read.to_string()), Ok(Some(read)), "{text}");
         }
-        for text in ["22-6", "22:00", "22:60-23:00", "24:01-1:00", "1:00-1:00", "00:00-24:00", "-1:00-2:00", "1:0-2:00", "night"] {
+        for text in [
+            "22-6",
+            "22:00",
+            "22:60-23:00",
+            "24:01-1:00",
+            "1:00-1:00",
+            "00:00-24:00",
+            "-1:00-2:00",
+            "1:0-2:00",
+            "night",
+        ] {
             assert!(window(text).is_err(), "{text}");
         }
     }

@@ -145,7 +145,10 @@ fn list(c: &Connection, query: DeadQuery) -> Result<Page<DeadLetter, DeadCursor>
             letter,
         )?
         .collect::<Result<_, _>>()?;
-    Ok(Page::cut(rows, query.limit, |letter: &DeadLetter| DeadCursor { row: letter.row, target: letter.target }))
+    Ok(Page::cut(rows, query.limit, |letter: &DeadLetter| DeadCursor {
+        row: letter.row,
+        target: letter.target,
+    }))
 }
 
 fn letter(row: &Row<'_>) -> rusqlite::Result<DeadLetter> {

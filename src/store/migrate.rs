@@ -144,7 +144,8 @@ mod tests {
             .unwrap()
             .map(Result::unwrap)
             .collect();
-        let expected = [("r1", 10, "dead", 1, 0, 0), ("r2", 20, "delivered", 1, 0, 0), ("r1", 30, "pending", 2, 77, 0)];
+        let expected =
+            [("r1", 10, "dead", 1, 0, 0), ("r2", 20, "delivered", 1, 0, 0), ("r1", 30, "pending", 2, 77, 0)];
         let expected = expected.map(|(camera, at, state, tries, due, no)| {
             (camera.to_owned(), at, state.to_owned(), tries, due, no)
         });
@@ -153,6 +154,10 @@ mod tests {
         assert_eq!(connection.query_row(tally, [], |row| row.get::<_, i64>(0)).unwrap(), 1);
         connection.execute("update images set taken_at = 40 where id = 1", []).unwrap();
         let moved = "select taken_at from uploads where image_id = 1";
-        assert_eq!(connection.query_row(moved, [], |row| row.get::<_, i64>(0)).unwrap(), 40, "a corrected clock");
+        assert_eq!(
+            connection.query_row(moved, [], |row| row.get::<_, i64>(0)).unwrap(),
+            40,
+            "a corrected clock"
+        );
     }
 }

@@ -268,7 +268,9 @@ impl World {
         let claim = self.store.claim(TargetKind::Api, UnixMs(now), limit, turn).await.unwrap();
         let held = |model: &&ModelImage| !self.claimed.iter().any(|upload| upload.filename == model.name);
         let due = self.images.iter().filter(|model| {
-            model.state == UploadState::Pending && model.presence == Presence::Present && model.not_before <= now
+            model.state == UploadState::Pending
+                && model.presence == Presence::Present
+                && model.not_before <= now
         });
         let mut due: Vec<&ModelImage> = due.filter(held).collect();
         if fresh_first && due.iter().any(|model| model.not_before == 0) {
@@ -279,7 +281,11 @@ impl World {
         while expected.len() < limit && !due.is_empty() {
             // Behind the camera that was served last, or from the first again.
             let key = |model: &&ModelImage| model.name.camera().as_str().to_owned();
-            let later = due.iter().map(key).filter(|camera| self.after.as_ref().is_none_or(|after| camera > after)).min();
+            let later = due
+                .iter()
+                .map(key)
+                .filter(|camera| self.after.as_ref().is_none_or(|after| camera > after))
+                .min();
             let camera = later.or_else(|| due.iter().map(key).min()).unwrap();
             let first = due.iter().position(|model| key(model) == camera).unwrap();
             let model = due.remove(first);

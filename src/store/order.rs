@@ -36,7 +36,8 @@ pub(super) fn choose(
     let mut rows: Vec<i64> = live.iter().take(limit).map(|waiting| waiting.row).collect();
     let mut served = None;
     let first = lines.partition_point(|line| after.is_some_and(|after| line.camera.as_str() <= after));
-    let mut heads: Vec<std::slice::Iter<'_, Waiting>> = lines.iter().map(|line| line.waiting.iter()).collect();
+    let mut heads: Vec<std::slice::Iter<'_, Waiting>> =
+        lines.iter().map(|line| line.waiting.iter()).collect();
     let mut turns = (0..lines.len()).cycle().skip(first);
     let mut passed_by = 0;
     while rows.len() < limit && passed_by < lines.len() {
@@ -72,7 +73,11 @@ mod tests {
         let live = vec![waiting(91), waiting(90)];
         let (rows, served) = choose(live.clone(), &lines, 5, Some("r1"));
         assert_eq!((rows, served.as_deref()), (vec![90, 91, 4, 5, 1], Some("r1")));
-        assert_eq!(choose(live, &lines, 1, Some("r1")), (vec![90], None), "a live picture takes no camera's turn");
+        assert_eq!(
+            choose(live, &lines, 1, Some("r1")),
+            (vec![90], None),
+            "a live picture takes no camera's turn"
+        );
     }
 
     #[test]

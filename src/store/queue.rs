@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use rusqlite::{Connection, OptionalExtension, Transaction, named_params};
 
 use super::images::{COLUMNS, image};
-use super::order::{Line, LIVE_MS, Waiting, choose};
+use super::order::{LIVE_MS, Line, Waiting, choose};
 use super::{Image, Store, StoreError};
 use crate::clock;
 use crate::model::{CameraKey, Cause, FileName, ImageId, TargetKind, UnixMs, UploadState};
@@ -219,7 +219,9 @@ impl Store {
         outcomes: Vec<(i64, Settlement)>,
     ) -> Result<Vec<bool>, StoreError> {
         self.db
-            .write(move |tx| outcomes.into_iter().map(|(row, outcome)| write(tx, target, row, outcome)).collect())
+            .write(move |tx| {
+                outcomes.into_iter().map(|(row, outcome)| write(tx, target, row, outcome)).collect()
+            })
             .await
     }
 
@@ -366,7 +368,12 @@ fn waiting(
     Ok(rows.into_iter().filter(|waiting| !held.contains(&waiting.row)).collect())
 }
 
-fn write(tx: &Transaction<'_>, target: TargetKind, row: i64, outcome: Settlement) -> Result<bool, StoreError> {
+fn write(
+    tx: &Transaction<'_>,
+    target: TargetKind,
+    row: i64,
+    outcome: Settlement,
+) -> Result<bool, StoreError> {
     let state = outcome.state();
     let (not_before, error, delivered_at, refusals) = match outcome {
         Settlement::Delivered { at } => (0, None, Some(at.0), 0),
@@ -394,14 +401,14 @@ fn due_upload(
     row: i64,
     root: &std::path::Path,
 ) -> Result<Option<DueUpload>, StoreError> {
-    let found: Option<(i64, Image)> = c
-        .prepare_cached(&image_sql())?
-        .query_row(named_params! {":image": row}, image)
-        .optional()?;
+    let found: Option<(i64, Image)> =
+        c.prepare_cached(&image_sql())?.query_row(named_params! {":image": row}, image).optional()?;
     let Some((_, image)) = found else { return Ok(None) };
     let tried = c
         .prepare_cached(TRIED_SQL)?
-        .query_row(named_params! {":image": row, ":target": target.as_str()}, |row| Ok((row.get(0)?, row.get(1)?)))
+        .query_row(named_params! {":image": row, ":target": target.as_str()}, |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
         .optional()?;
     let Some((attempts, refusals)) = tried else { return Ok(None) };
     Ok(Some(DueUpload {

@@ -82,9 +82,7 @@ impl Flight {
 }
 
 /// A panic inside an attempt must not stop the lane, nor come back with the same picture at once.
-fn flat(
-    ended: Result<(Id, Result<(), TargetError>), JoinError>,
-) -> (Id, Result<(), TargetError>) {
+fn flat(ended: Result<(Id, Result<(), TargetError>), JoinError>) -> (Id, Result<(), TargetError>) {
     match ended {
         Ok(ended) => ended,
         Err(error) => {

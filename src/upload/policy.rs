@@ -118,10 +118,9 @@ impl Health {
                 behind(tried, pause, message, at)
             }
             Err(TargetError::Rejected { message, is_final }) => self.refusal(tried, message, is_final, at),
-            Err(TargetError::Unreadable { message }) => Decision {
-                is_online: None,
-                ..answered(Settlement::Lost { error: message.clone() }, message)
-            },
+            Err(TargetError::Unreadable { message }) => {
+                Decision { is_online: None, ..answered(Settlement::Lost { error: message.clone() }, message) }
+            }
         }
     }
 

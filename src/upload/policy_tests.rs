@@ -172,7 +172,11 @@ struct Picture {
 }
 
 /// A lane that sends what is due, oldest first (fresh ones first while the target refuses), to a target that answers by `answer(attempt, row)`; for so many attempts.
-fn drain(count: i64, attempts: usize, answer: impl Fn(usize, i64) -> Result<(), TargetError>) -> BTreeMap<i64, Picture> {
+fn drain(
+    count: i64,
+    attempts: usize,
+    answer: impl Fn(usize, i64) -> Result<(), TargetError>,
+) -> BTreeMap<i64, Picture> {
     let mut pictures: BTreeMap<i64, Picture> = (0..count).map(|row| (row, Picture::default())).collect();
     let (mut health, mut now) = (Health::default(), 0_i64);
     for attempt in 0..attempts {

@@ -353,7 +353,9 @@ impl Lane {
         if rest == self.told {
             return;
         }
-        if let (Some((_, Pause::Window)), false) = (rest, self.told.is_some_and(|(_, why)| why == Pause::Window)) {
+        if let (Some((_, Pause::Window)), false) =
+            (rest, self.told.is_some_and(|(_, why)| why == Pause::Window))
+        {
             info!(target = %self.kind, "outside of its time of day; pictures wait");
         }
         self.told = rest;

@@ -91,11 +91,20 @@ pub(super) async fn metrics(state: web::Data<State>) -> Result<HttpResponse, Api
         let is_online = target.online.unwrap_or(false);
         page.value("target_online", &[("target", target.kind.as_str())], u8::from(is_online));
     }
-    page.head("target_paused", "gauge", "1 while nothing is sent to the target, for a fault or by its time of day.");
+    page.head(
+        "target_paused",
+        "gauge",
+        "1 while nothing is sent to the target, for a fault or by its time of day.",
+    );
     for target in state.status.targets() {
-        page.value("target_paused", &[("target", target.kind.as_str())], u8::from(target.paused_by.is_some()));
+        page.value(
+            "target_paused",
+            &[("target", target.kind.as_str())],
+            u8::from(target.paused_by.is_some()),
+        );
     }
-    let backlogs: Vec<_> = state.status.targets().iter().map(|t| Backlog::of(t, &stats, &state.config)).collect();
+    let backlogs: Vec<_> =
+        state.status.targets().iter().map(|t| Backlog::of(t, &stats, &state.config)).collect();
     for (name, help, value) in BACKLOG {
         page.head(name, "gauge", help);
         for backlog in &backlogs {

@@ -52,7 +52,9 @@ impl Backlog {
         let now = Instant::now();
         let pending = stats.of_target(target.kind, crate::model::UploadState::Pending);
         let oldest = stats.oldest.get(&target.kind).copied();
-        let age = |at: UnixMs| Duration::from_millis(u64::try_from(clock::now().0.saturating_sub(at.0)).unwrap_or(0));
+        let age = |at: UnixMs| {
+            Duration::from_millis(u64::try_from(clock::now().0.saturating_sub(at.0)).unwrap_or(0))
+        };
         let is_moving = pending > 0 && target.paused_by.is_none();
         Self {
             kind: target.kind,
@@ -178,7 +180,8 @@ pub(super) async fn retry(
         ),
     };
     if let Some(target) = target.filter(|target| !state.store.delivers_to(*target)) {
-        let message = format!("nothing is delivered to {target} at the moment; configure it and UPLOAD_ENABLED first");
+        let message =
+            format!("nothing is delivered to {target} at the moment; configure it and UPLOAD_ENABLED first");
         return Err(ApiError::conflict("target_off", message));
     }
     let count = state.store.retry_dead(target).await?;

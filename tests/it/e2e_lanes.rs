@@ -122,12 +122,15 @@ async fn a_live_picture_goes_before_a_backlog_of_hundreds_in_which_cameras_take_
     assert!(before < 240, "the machine was too slow to tell: {before} were delivered before");
     assert!(place <= before + 2, "{place}, when {before} had been delivered");
     // The quiet camera is newer by two hours, and does not wait for the busy one.
-    let first: Vec<_> = received.iter().take(60).filter(|one| one.filename.camera().as_str() == "r2").collect();
+    let first: Vec<_> =
+        received.iter().take(60).filter(|one| one.filename.camera().as_str() == "r2").collect();
     assert!((28..=31).contains(&first.len()), "{} of the first 60", first.len());
     for key in ["r1", "r2"] {
         let of_camera = received.iter().filter(|one| one.filename.camera().as_str() == key);
-        let times: Vec<u64> =
-            of_camera.filter(|one| one.filename.to_string() != live).map(|one| one.filename.epoch_s()).collect();
+        let times: Vec<u64> = of_camera
+            .filter(|one| one.filename.to_string() != live)
+            .map(|one| one.filename.epoch_s())
+            .collect();
         assert!(times.is_sorted(), "oldest first");
     }
     assert!(backlog["oldest_age_s"].as_i64().unwrap() >= 3 * 3600, "{backlog}");

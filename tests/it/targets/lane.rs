@@ -371,7 +371,8 @@ async fn five_refused_in_a_row_pause_the_target_and_none_is_dead_after_it_heals(
     for second in 0..4 {
         assert_eq!(lane.next().await, (name(second), UploadState::Dead), "one alone cannot tell");
     }
-    let mut again: Vec<_> = [lane.next().await, lane.next().await, lane.next().await, lane.next().await].into();
+    let mut again: Vec<_> =
+        [lane.next().await, lane.next().await, lane.next().await, lane.next().await].into();
     again.push(lane.next().await);
     again.sort_by(|a, b| a.0.cmp(&b.0));
     assert_eq!(again, (0..5).map(|second| (name(second), UploadState::Pending)).collect::<Vec<_>>());

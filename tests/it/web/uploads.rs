@@ -34,7 +34,10 @@ async fn the_backlog_is_told_by_target_in_status_stats_and_metrics() {
     let browser = dashboard.browser().await;
     let status = browser.get("/api/status").await.json();
     let backlog = &status["targets"][0]["backlog"];
-    assert_eq!((&backlog["pending"], &backlog["parallel"], &backlog["window"]), (&json!(2), &json!(1), &Value::Null));
+    assert_eq!(
+        (&backlog["pending"], &backlog["parallel"], &backlog["window"]),
+        (&json!(2), &json!(1), &Value::Null)
+    );
     let age = backlog["oldest_age_s"].as_i64().unwrap();
     assert!((3 * 3600 - 1..3 * 3600 + 60).contains(&age), "{backlog}");
     // Seven in less than the shortest time that is reckoned with, ten seconds.
@@ -44,7 +47,11 @@ async fn the_backlog_is_told_by_target_in_status_stats_and_metrics() {
     let stats = browser.get("/api/stats").await.json();
     assert_eq!(stats["uploads"]["backlog"]["api"]["pending"], 2);
     let metrics = String::from_utf8(browser.get("/metrics").await.body).unwrap();
-    for line in ["upload_oldest_seconds{target=\"api\"} 10", "upload_drain_seconds{target=\"api\"} ", "target_paused{target=\"api\"} 0\n"] {
+    for line in [
+        "upload_oldest_seconds{target=\"api\"} 10",
+        "upload_drain_seconds{target=\"api\"} ",
+        "target_paused{target=\"api\"} 0\n",
+    ] {
         assert!(metrics.contains(&format!("camera_capture_{line}")), "{line} in {metrics}");
     }
 }
