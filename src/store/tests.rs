@@ -17,7 +17,7 @@ fn name(text: &str) -> FileName {
 
 async fn deliver_all(store: &Store) {
     loop {
-        let due = claim(&store, 100).await;
+        let due = claim(store, 100).await;
         if due.is_empty() {
             return;
         }
