@@ -150,7 +150,9 @@ fn line(letter: &DeadLetter) -> String {
 /// A cell that stays text. The words of a server may begin like a formula, which a spreadsheet would run; an apostrophe
 /// in front keeps it from that.
 fn cell(text: &str) -> String {
-    let is_formula = text.trim_start().starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '|', '%']);
+    let begins = |text: &str, with: &[char]| text.starts_with(with);
+    let is_formula =
+        begins(text, &['\t', '\r', '\n']) || begins(text.trim_start(), &['=', '+', '-', '@', '|', '%']);
     let safe = if is_formula { format!("'{text}") } else { text.to_owned() };
     format!("\"{}\"", safe.replace('"', "\"\""))
 }
