@@ -288,7 +288,7 @@ async fn serve(
     let mut pokes = Vec::new();
     for target in Target::all(&config.upload).into_iter().map(Arc::new) {
         let poke = Poke::default();
-        work_tasks.spawn(Lane::new(target.clone(), &config.upload, &store, &status, poke.clone()), &work);
+        work_tasks.spawn(Lane::new(target.clone(), &config, &store, &status, poke.clone()), &work);
         work_tasks.spawn(Connectivity::new(target, &config.upload, &status, poke.clone()), &work);
         pokes.push(poke);
     }

@@ -3,6 +3,7 @@
 use super::*;
 use crate::model::{FileName, TargetKind};
 use crate::status::Status;
+use crate::store::Turn;
 use crate::store::testing::{Place, SKIPPED, T0, assert_in_order, take};
 use crate::store::{ImageQuery, Settlement};
 
@@ -36,7 +37,7 @@ async fn take_at(store: &Store, days: &[i64]) {
 }
 
 async fn settle_all(store: &Store, settlement: Settlement) {
-    for upload in store.claim_due(TargetKind::Api, NOW, NOW.plus_ms(1), 10_000).await.unwrap() {
+    for upload in store.claim(TargetKind::Api, NOW, 10_000, Turn::default()).await.unwrap().uploads {
         store.settle(&upload, settlement.clone()).await.unwrap();
     }
 }

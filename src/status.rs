@@ -13,6 +13,7 @@ use crate::clock;
 use crate::config::{CameraConfig, Config};
 use crate::gpio::{Level, Pin};
 use crate::model::{CameraKey, TargetKind, UnixMs, UploadState};
+use crate::pace::Pace;
 use crate::store::{Image, LedgerEntry};
 
 /// Events a slow reader may lag behind before it misses some; a burst of three cameras fills a few dozen.
@@ -134,6 +135,28 @@ pub struct GpioStatus {
     pub lines: Vec<LineState>,
 }
 
+/// Why nothing is sent to a target for a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pause {
+    /// It could not be reached, asked for patience or refused us; see its last error.
+    Fault,
+    /// It refuses one picture after the other in the same way; see its last error.
+    Refusals,
+    /// It is outside of its `UPLOAD_WINDOW`.
+    Window,
+}
+
+impl Pause {
+    /// As in the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Fault => "fault",
+            Self::Refusals => "refusals",
+            Self::Window => "window",
+        }
+    }
+}
+
 /// One upload target.
 #[derive(Clone, Debug)]
 pub struct TargetStatus {
@@ -149,6 +172,10 @@ pub struct TargetStatus {
     pub last_delivered: Option<UnixMs>,
     /// When it is tried again, while it is paused.
     pub paused_until: Option<UnixMs>,
+    /// Why it is paused.
+    pub paused_by: Option<Pause>,
+    /// How fast it takes pictures.
+    pub pace: Pace,
 }
 
 /// Something an operator should know of, that is not a camera, contact or target.
@@ -278,6 +305,8 @@ impl Status {
                 last_error: None,
                 last_delivered: None,
                 paused_until: None,
+                paused_by: None,
+                pace: Pace::default(),
             };
             (TargetKind::Api, status)
         });
@@ -379,12 +408,12 @@ impl Status {
         let changed = {
             let mut inner = self.lock();
             let Some(target) = inner.targets.get_mut(&kind) else { return };
-            let before = (target.online, target.last_error.clone());
+            let before = (target.online, target.last_error.clone(), target.paused_by);
             change(target);
             if before.0 != target.online {
                 target.since = clock::now();
             }
-            (before != (target.online, target.last_error.clone())).then(|| target.clone())
+            (before != (target.online, target.last_error.clone(), target.paused_by)).then(|| target.clone())
         };
         if let Some(target) = changed {
             self.publish(Event::Target(target));

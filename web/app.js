@@ -41,12 +41,21 @@ function setTime(element, iso, clock) {
   element.title = `${iso.replace("T", " ").replace("Z", "")} UTC`;
 }
 
-function ago(ms) {
-  const seconds = Math.max(0, Math.round((Date.now() - ms) / 1000));
-  if (seconds < 60) return `${seconds} s ago`;
-  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ago`;
-  if (seconds < 86400) return `${Math.floor(seconds / 3600)} h ago`;
-  return `${Math.floor(seconds / 86400)} days ago`;
+function span(seconds) {
+  if (seconds < 60) return `${seconds} s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;
+  if (seconds < 172800) return `${Math.floor(seconds / 3600)} h`;
+  return `${Math.floor(seconds / 86400)} days`;
+}
+
+const ago = (ms) => `${span(Math.max(0, Math.round((Date.now() - ms) / 1000)))} ago`;
+
+/** What waits for a target, how fast it goes, and when it is done. */
+function waiting({ pending, oldest_age_s: age, pictures_per_minute: rate, drained_in_s: left }) {
+  if (pending === 0) return "";
+  const speed = rate > 0 ? `; ${Math.max(1, Math.round(rate)).toLocaleString()} per minute` : "";
+  const end = left === null ? "" : `, done in about ${span(left)}`;
+  return `${pending.toLocaleString()} ${pending === 1 ? "waits" : "wait, the oldest"} for ${span(age ?? 0)}${speed}${end}.`;
 }
 
 function bytes(count) {
@@ -238,26 +247,42 @@ function renderTargets(status, stats) {
     const find = (selector) => element.querySelector(selector);
     find(".target-name").textContent = TARGET[target.target] ?? target.target;
     const paused = target.paused_until && Date.parse(target.paused_until) > Date.now();
-    chip(find(".chip"), paused ? ["Paused", "warn"] : target.online === null ? ["Not tried yet", ""] : target.online ? ["Online", "ok"] : ["Offline", "bad"]);
+    const closed = target.paused_by === "window";
+    chip(find(".chip"), closed ? ["Waits", "info"] : paused ? ["Paused", "warn"] : target.online === null ? ["Not tried yet", ""] : target.online ? ["Online", "ok"] : ["Offline", "bad"]);
     const words = [];
-    if (target.last_error && (paused || target.online === false)) words.push(sentence(target.last_error));
-    if (paused) words.push(`Tried again at ${when(Date.parse(target.paused_until))}.`);
+    words.push(waiting(target.backlog));
+    if (target.last_error && (paused && !closed || target.online === false)) words.push(sentence(target.last_error));
+    if (closed) words.push(`Sends only at ${target.backlog.window}, again from ${when(Date.parse(target.paused_until))}.`);
+    else if (paused) words.push(`Tried again at ${when(Date.parse(target.paused_until))}.`);
     else if (target.online === false) words.push(`Away since ${when(Date.parse(target.since))}; pictures wait and are sent by themselves.`);
     if (target.last_delivered) words.push(`Last delivery ${when(Date.parse(target.last_delivered))}.`);
-    find(".target-text").textContent = words.join(" ");
+    find(".target-text").textContent = words.join(" ").trim();
     const counts = stats.uploads.targets[target.target] ?? {};
     for (const cell of element.querySelectorAll("[data-count]")) {
       cell.textContent = (counts[cell.dataset.count] ?? 0).toLocaleString();
     }
-    const dead = find(".show-dead");
-    dead.hidden = !counts.dead;
-    dead.addEventListener("click", () => {
+    find(".target-dead").hidden = !counts.dead;
+    find(".list-dead").href = `/api/uploads/dead?format=csv&target=${target.target}`;
+    find(".send-dead").addEventListener("click", () => sendDead(target.target, counts.dead));
+    find(".show-dead").addEventListener("click", () => {
       $("filter").elements.state.value = "dead";
       loadImages().catch(complain);
       $("gallery-title").scrollIntoView();
     });
     return element;
   }));
+}
+
+async function sendDead(target, count) {
+  const text = `${plural(count, "picture")}, refused before. What is refused again is put aside again.`;
+  if (!(await ask("Send again what was put aside?", text, "Send again", "Not now"))) return;
+  try {
+    const { owed_again: sent } = await api("/api/uploads/retry", "POST", { target, state: "dead" });
+    say($("delivery-said"), `${plural(sent, "picture")} will be sent again.`);
+    await Promise.all([loadStatus(), loadImages()]);
+  } catch (error) {
+    say($("delivery-said"), error.message);
+  }
 }
 
 function renderContacts(gpio) {
@@ -584,9 +609,12 @@ function step(by) {
   if (index >= 0) openPicture(known.images[index + by]);
 }
 
-function ask(title, text) {
+function ask(title, text, yes = "Delete", no = "Keep it") {
   $("confirm-title").textContent = title;
   $("confirm-text").textContent = text;
+  const [refuse, agree] = $("confirm").querySelectorAll("button");
+  [refuse.textContent, agree.textContent] = [no, yes];
+  agree.className = yes === "Delete" ? "danger" : "primary";
   $("confirm").returnValue = "no";
   $("confirm").showModal();
   return new Promise((resolve) => {

@@ -5,8 +5,8 @@ use std::fmt::{Display, Write};
 use super::address::shown_url;
 use super::values::word;
 use super::{
-    ApiTargetConfig, Around, CameraConfig, CameraEngine, Config, Flush, SourceConfig, UploadConfig,
-    WebAccess, camera, engine, gpio, log,
+    ApiTargetConfig, Around, CameraConfig, CameraEngine, Config, Flush, LanesConfig, SourceConfig,
+    UploadConfig, WebAccess, camera, engine, gpio, lane, log,
 };
 
 impl Config {
@@ -27,6 +27,7 @@ impl Config {
         lines.set("GPIO_ACTIVE", word(gpio::ACTIVE_LEVELS, &self.gpio.active));
         lines.set_some("GPIO_CHIP", self.gpio.chip.as_ref());
         describe_upload(&mut lines, &self.upload);
+        describe_lanes(&mut lines, &self.lanes);
         lines.set("IMAGE_STORAGE_PATH", self.storage.images.display());
         lines.set("DATABASE_PATH", self.storage.database.display());
         let backup_hours = self.storage.backup_every.map_or(0, |every| every.as_secs() / 3600);
@@ -106,6 +107,15 @@ fn describe_upload(lines: &mut Lines, upload: &UploadConfig) {
     lines.set("CONNECTIVITY_CHECK_INTERVAL", upload.check_interval.as_secs());
 }
 
+fn describe_lanes(lines: &mut Lines, lanes: &LanesConfig) {
+    lines.set("UPLOAD_PARALLEL", lanes.all.parallel);
+    lines.set("UPLOAD_WINDOW", lane::written(lanes.all.window));
+    for own in &lanes.own {
+        lines.set_some(&lane::variable(own.name, "UPLOAD_PARALLEL"), own.parallel);
+        lines.set_some(&lane::variable(own.name, "UPLOAD_WINDOW"), own.window.map(lane::written));
+    }
+}
+
 fn describe_api(lines: &mut Lines, api: &ApiTargetConfig) {
     let whole = api.url.reveal();
     let mut shown = whole.clone();
@@ -183,6 +193,9 @@ mod tests {
         ("GPIO_CHIP", "/dev/gpiochip0"),
         ("S3_API_URL", "https://bob:hunter2@api.example/up?token=hunter2"),
         ("UPLOAD_HEADERS", "X-Key: hunter2"),
+        ("UPLOAD_PARALLEL", "3"),
+        ("API_UPLOAD_WINDOW", "22:00-06:00"),
+        ("S3_UPLOAD_WINDOW", "always"),
         ("STORAGE_MAX_BYTES", "1G"),
         ("IMAGE_STORAGE_PATH", "/srv/our gate/images"),
         ("BIND_IP", "::1"),

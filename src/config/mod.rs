@@ -10,6 +10,7 @@ mod dotfile;
 mod engine;
 mod env;
 mod gpio;
+mod lane;
 mod log;
 mod login;
 mod problem;
@@ -29,6 +30,7 @@ pub use camera::{Around, CameraConfig, Flush, RtspConfig, SnapshotConfig, Source
 pub use engine::{CameraEngine, ClockSource, DecoderChoice, EngineConfig, Mode};
 pub use env::Env;
 pub use gpio::{ActiveLevel, GpioBackend, GpioConfig};
+pub use lane::{LaneConfig, LanesConfig, Window};
 pub use log::{LogConfig, LogFormat};
 pub use login::Credentials;
 pub use problem::{Problem, Problems, Warning};
@@ -52,6 +54,8 @@ pub struct Config {
     pub gpio: GpioConfig,
     /// Delivery.
     pub upload: UploadConfig,
+    /// How it is delivered, by target.
+    pub lanes: LanesConfig,
     /// Disk and database.
     pub storage: StorageConfig,
     /// Dashboard.
@@ -80,6 +84,7 @@ impl Config {
         let engine = EngineConfig::read(reader);
         let gpio = GpioConfig::read(reader);
         let upload = UploadConfig::read(reader);
+        let lanes = LanesConfig::read(reader);
         let storage = StorageConfig::read(reader);
         let web = WebConfig::read(reader);
         let log = LogConfig::read(reader);
@@ -88,6 +93,7 @@ impl Config {
             engine: engine.ok()?,
             gpio: gpio.ok()?,
             upload: upload.ok()?,
+            lanes: lanes.ok()?,
             storage: storage.ok()?,
             web: web.ok()?,
             log: log.ok()?,

@@ -105,6 +105,9 @@ impl ReceiverFault {
 struct State {
     received: VecDeque<Received>,
     requests: u64,
+    /// Uploads that have come and are not answered yet, now and at most.
+    under_way: usize,
+    most_at_once: usize,
     /// How many more uploads each fault is for, in order.
     script: VecDeque<(usize, ReceiverFault)>,
 }
@@ -200,6 +203,11 @@ impl ReceiverHandle {
         self.shared.state().requests
     }
 
+    /// The most uploads that were under way at the same time so far.
+    pub fn most_at_once(&self) -> usize {
+        self.shared.state().most_at_once
+    }
+
     /// Waits until `count` distinct uploads have been accepted; dropping it has no effect.
     pub async fn wait_for(&self, count: usize) -> Vec<Received> {
         // The sender lives in `shared`, so waiting cannot fail.
@@ -218,16 +226,32 @@ impl ReceiverHandle {
     }
 }
 
+/// An upload that has come and is not answered yet.
+pub(super) struct UnderWay<'a>(&'a Shared);
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.state().under_way -= 1;
+    }
+}
+
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         // Counters and lists, whole between statements; a panicked holder cannot have spoiled them.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts an upload and takes the fault that is scripted for it.
-    pub(super) fn begin_upload(&self) -> Option<ReceiverFault> {
+    /// Counts an upload as under way until the answer is dropped, and takes the fault that is scripted for it.
+    pub(super) fn begin_upload(&self) -> (Option<UnderWay<'_>>, Option<ReceiverFault>) {
+        let fault = self.take_fault();
+        (Some(UnderWay(self)), fault)
+    }
+
+    fn take_fault(&self) -> Option<ReceiverFault> {
         let mut state = self.state();
         state.requests += 1;
+        state.under_way += 1;
+        state.most_at_once = state.most_at_once.max(state.under_way);
         while let Some((count, fault)) = state.script.front_mut() {
             if let Some(fewer) = count.checked_sub(1) {
                 *count = fewer;

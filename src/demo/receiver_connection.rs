@@ -57,7 +57,7 @@ pub(super) async fn serve(mut stream: TcpStream, shared: &Shared) -> io::Result<
             }
         };
         let is_upload = head.method == "POST" && head.target.split('?').next() == Some(UPLOAD_PATH);
-        let fault = if is_upload { shared.begin_upload() } else { None };
+        let (under_way, fault) = if is_upload { shared.begin_upload() } else { (None, None) };
         if head.header("expect").is_some_and(|value| value.eq_ignore_ascii_case("100-continue")) {
             stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
         }
@@ -91,6 +91,7 @@ pub(super) async fn serve(mut stream: TcpStream, shared: &Shared) -> io::Result<
             Some(ReceiverFault::CloseInBody) | None => elsewhere(&head),
         };
         let is_last = head.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
+        drop(under_way);
         write(&mut stream, &answer.to_bytes(&head.method, is_last)).await?;
         if is_last {
             return Ok(());

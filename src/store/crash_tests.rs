@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::crash::POINT;
-use super::testing::{OWED, Place, T0, assert_in_order, clip, jpeg_of, picture, take, trigger};
+use super::testing::{OWED, Place, T0, assert_in_order, claim, clip, jpeg_of, picture, take, trigger};
 use super::*;
-use crate::model::{FileName, ImageId, ImageKind, Outcome, UnixMs, UploadState};
+use crate::model::{FileName, ImageId, ImageKind, Outcome, UploadState};
 
 /// Tells the process that shall die where the pictures are, and what it does.
 const PLACE: &str = "CAMERA_CAPTURE_CRASH_PLACE";
@@ -80,7 +80,7 @@ async fn assert_recorded_once(place: &Place, point: &str) {
     assert_eq!(ledger.len(), 1, "{point}");
     assert_eq!(ledger[0].outcome, Some(Outcome::Captured), "{point}");
     assert_eq!(ledger[0].images.len(), 1, "{point}");
-    let due = store.claim_due(TargetKind::Api, UnixMs(T0), UnixMs(T0 + 1), 9).await.unwrap();
+    let due = claim(&store, 9).await;
     assert_eq!(due.iter().map(|upload| upload.id).collect::<Vec<_>>(), [id()], "{point}");
     assert_settled(place, &store).await;
 }

@@ -257,9 +257,13 @@ impl Store {
         let image = tx.last_insert_rowid();
         for (target, state) in self.targets.iter() {
             tx.prepare_cached(
-                "insert into uploads (image_id, target, state) values (:image, :target, :state)",
+                "insert into uploads (image_id, target, state, camera, taken_at)
+                 values (:image, :target, :state, :camera, :taken_at)",
             )?
-            .execute(named_params! {":image": image, ":target": target.as_str(), ":state": state.as_str()})?;
+            .execute(named_params! {
+                ":image": image, ":target": target.as_str(), ":state": state.as_str(),
+                ":camera": name.camera().as_str(), ":taken_at": facts.taken_at.0,
+            })?;
         }
         Ok(())
     }

@@ -13,6 +13,7 @@ const APPLICATION_ID: i32 = 0x4341_4d51;
 const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0001_initial.sql"),
     include_str!("../../migrations/0002_clips.sql"),
+    include_str!("../../migrations/0003_lanes.sql"),
     include_str!("../../migrations/0004_time.sql"),
 ];
 
@@ -124,5 +125,52 @@ mod tests {
             })
             .unwrap();
         assert_eq!(row, ("instant".to_owned(), None, None));
+    }
+
+    #[test]
+    fn what_was_owed_before_there_were_lanes_is_owed_in_the_same_way_and_in_order() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.db");
+        let second = Connection::open(&path).unwrap();
+        second.execute_batch(MIGRATIONS[0]).unwrap();
+        second.execute_batch(MIGRATIONS[1]).unwrap();
+        second
+            .execute_batch(&format!(
+                "pragma application_id = {APPLICATION_ID}; pragma user_version = 2;
+                 insert into images (uid, camera, file_name, path, cause, taken_at, width, height, bytes, sha256)
+                 select randomblob(16), column1, column2, column2, 'gpio', column3, 1, 1, 1, randomblob(32)
+                 from (values ('r1', 'a.jpg', 30), ('r2', 'b.jpg', 20), ('r1', 'c.jpg', 10));
+                 insert into uploads (image_id, target, state, attempts, not_before, leased_until, last_error)
+                 values (1, 'api', 'pending', 2, 77, 99, 'away'), (2, 'api', 'delivered', 1, 0, 0, null),
+                        (3, 'api', 'dead', 1, 0, 0, 'refused');"
+            ))
+            .unwrap();
+        drop(second);
+        let connection = open(&path).unwrap();
+        let mut statement = connection
+            .prepare("select camera, taken_at, state, attempts, not_before, refusals from uploads order by taken_at")
+            .unwrap();
+        let rows: Vec<(String, i64, String, u32, i64, u32)> = statement
+            .query_map([], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
+            })
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
+        let expected =
+            [("r1", 10, "dead", 1, 0, 0), ("r2", 20, "delivered", 1, 0, 0), ("r1", 30, "pending", 2, 77, 0)];
+        let expected = expected.map(|(camera, at, state, tries, due, no)| {
+            (camera.to_owned(), at, state.to_owned(), tries, due, no)
+        });
+        assert_eq!(rows, expected);
+        let tally = "select value from tallies where what = 'upload:pending'";
+        assert_eq!(connection.query_row(tally, [], |row| row.get::<_, i64>(0)).unwrap(), 1);
+        connection.execute("update images set taken_at = 40 where id = 1", []).unwrap();
+        let moved = "select taken_at from uploads where image_id = 1";
+        assert_eq!(
+            connection.query_row(moved, [], |row| row.get::<_, i64>(0)).unwrap(),
+            40,
+            "a corrected clock"
+        );
     }
 }

@@ -9,9 +9,6 @@ use super::testing::{OWED, Place, SKIPPED, T0, picture, recount, tallies, trigge
 use super::*;
 use crate::model::{FileName, ImageId, Outcome, Trigger, UnixMs, UploadState};
 
-/// How long a claim lasts, in the model's milliseconds.
-const LEASE_MS: i64 = 100;
-
 #[derive(Clone, Debug)]
 enum Op {
     Begin { camera: usize, second: i64 },
@@ -20,10 +17,11 @@ enum Op {
     Record(prop::sample::Index),
     Delete { which: prop::sample::Index, even_if_owed: bool },
     Protect { which: prop::sample::Index, protected: bool },
-    Claim { limit: usize },
+    Claim { limit: usize, fresh_first: bool },
     Settle { which: prop::sample::Index, how: usize },
+    Excuse(prop::sample::Index),
     Retry(prop::sample::Index),
-    Release,
+    EndWaits,
     Retain { before_second: i64 },
     Wait { ms: i64 },
     LoseFile(prop::sample::Index),
@@ -40,10 +38,11 @@ fn op() -> impl Strategy<Value = Op> {
         5 => which().prop_map(Op::Record),
         1 => (which(), any::<bool>()).prop_map(|(which, even_if_owed)| Op::Delete { which, even_if_owed }),
         1 => (which(), any::<bool>()).prop_map(|(which, protected)| Op::Protect { which, protected }),
-        3 => (1..4_usize).prop_map(|limit| Op::Claim { limit }),
-        4 => (which(), 0..4_usize).prop_map(|(which, how)| Op::Settle { which, how }),
+        3 => (1..4_usize, any::<bool>()).prop_map(|(limit, fresh_first)| Op::Claim { limit, fresh_first }),
+        4 => (which(), 0..5_usize).prop_map(|(which, how)| Op::Settle { which, how }),
         1 => which().prop_map(Op::Retry),
-        1 => Just(Op::Release),
+        1 => which().prop_map(Op::Excuse),
+        1 => Just(Op::EndWaits),
         1 => (0..5_i64).prop_map(|before_second| Op::Retain { before_second }),
         2 => (1..200_i64).prop_map(|ms| Op::Wait { ms }),
         1 => which().prop_map(Op::LoseFile),
@@ -74,8 +73,8 @@ struct ModelImage {
     is_protected: bool,
     state: UploadState,
     attempts: u32,
+    refusals: u32,
     not_before: i64,
-    leased_until: i64,
 }
 
 impl ModelImage {
@@ -100,6 +99,7 @@ struct World {
     triggers: Vec<ModelTrigger>,
     images: Vec<ModelImage>,
     claimed: Vec<DueUpload>,
+    after: Option<String>,
 }
 
 impl World {
@@ -113,6 +113,7 @@ impl World {
             triggers: Vec::new(),
             images: Vec::new(),
             claimed: Vec::new(),
+            after: None,
         }
     }
 
@@ -156,7 +157,7 @@ impl World {
                     model.is_protected = protected;
                 }
             }
-            Op::Claim { limit } => self.claim(limit).await,
+            Op::Claim { limit, fresh_first } => self.claim(limit, fresh_first).await,
             Op::Settle { which, how } if !self.claimed.is_empty() => {
                 let upload = self.claimed.remove(which.index(self.claimed.len()));
                 self.settle(&upload, how).await;
@@ -168,13 +169,24 @@ impl World {
                 let is_again =
                     matches!(model.state, UploadState::Pending | UploadState::Dead | UploadState::Lost);
                 if found.is_some() && is_again {
-                    (model.state, model.not_before, model.leased_until) = (UploadState::Pending, 0, 0);
+                    (model.state, model.not_before, model.refusals) = (UploadState::Pending, 0, 0);
                 }
             }
-            Op::Release => {
-                self.store.release_leases(TargetKind::Api, UnixMs(self.now + 50)).await.unwrap();
+            Op::Excuse(which) if !self.claimed.is_empty() => {
+                let upload = which.get(&self.claimed);
+                let not_before = UnixMs(self.now + 60);
+                let settlement = Settlement::Excused { not_before };
+                let excused = self.store.settle(upload, settlement).await.unwrap();
+                let model = self.images.iter_mut().find(|model| model.name == upload.filename).unwrap();
+                let may_be = model.is_owed() && model.presence == Presence::Present;
+                assert_eq!(excused, may_be);
+                if excused {
+                    (model.state, model.not_before, model.refusals) = (UploadState::Pending, not_before.0, 0);
+                }
+            }
+            Op::EndWaits => {
+                self.store.end_waits(TargetKind::Api, UnixMs(self.now + 50)).await.unwrap();
                 for model in self.images.iter_mut().filter(|model| model.state == UploadState::Pending) {
-                    model.leased_until = 0;
                     if model.not_before > self.now + 50 {
                         model.not_before = 0;
                     }
@@ -204,7 +216,7 @@ impl World {
             }
             Op::Restart { upload_enabled } => self.restart(upload_enabled).await,
             Op::Fail(_) | Op::Record(_) | Op::Delete { .. } | Op::Protect { .. } | Op::Settle { .. } => {}
-            Op::Retry(_) | Op::LoseFile(_) => {}
+            Op::Retry(_) | Op::LoseFile(_) | Op::Excuse(_) => {}
         }
     }
 
@@ -244,27 +256,49 @@ impl World {
             is_protected: false,
             state,
             attempts: 0,
+            refusals: 0,
             not_before: 0,
-            leased_until: 0,
         });
     }
 
-    async fn claim(&mut self, limit: usize) {
-        let (now, until) = (self.now, self.now + LEASE_MS);
-        let due = self.store.claim_due(TargetKind::Api, UnixMs(now), UnixMs(until), limit).await.unwrap();
-        let expected = self.images.iter_mut().filter(|model| {
-            model.state == UploadState::Pending && model.not_before <= now && model.leased_until <= now
+    async fn claim(&mut self, limit: usize, fresh_first: bool) {
+        let now = self.now;
+        let held = self.claimed.iter().map(DueUpload::row).collect();
+        let turn = Turn { held, after: self.after.clone(), fresh_first };
+        let claim = self.store.claim(TargetKind::Api, UnixMs(now), limit, turn).await.unwrap();
+        let held = |model: &&ModelImage| !self.claimed.iter().any(|upload| upload.filename == model.name);
+        let due = self.images.iter().filter(|model| {
+            model.state == UploadState::Pending
+                && model.presence == Presence::Present
+                && model.not_before <= now
         });
-        let mut names = Vec::new();
-        for model in expected.take(limit) {
-            model.leased_until = until;
-            names.push((model.name.clone(), model.attempts));
+        let mut due: Vec<&ModelImage> = due.filter(held).collect();
+        if fresh_first && due.iter().any(|model| model.not_before == 0) {
+            due.retain(|model| model.not_before == 0);
         }
-        assert_eq!(due.iter().map(|u| (u.filename.clone(), u.attempts)).collect::<Vec<_>>(), names);
-        self.claimed.extend(due);
+        due.sort_by_key(|model| model.taken_at);
+        let mut expected = Vec::new();
+        while expected.len() < limit && !due.is_empty() {
+            // Behind the camera that was served last, or from the first again.
+            let key = |model: &&ModelImage| model.name.camera().as_str().to_owned();
+            let later = due
+                .iter()
+                .map(key)
+                .filter(|camera| self.after.as_ref().is_none_or(|after| camera > after))
+                .min();
+            let camera = later.or_else(|| due.iter().map(key).min()).unwrap();
+            let first = due.iter().position(|model| key(model) == camera).unwrap();
+            let model = due.remove(first);
+            expected.push((model.name.clone(), model.attempts, model.refusals));
+            self.after = Some(camera);
+        }
+        let found = claim.uploads.iter().map(|u| (u.filename.clone(), u.attempts, u.refusals));
+        assert_eq!(found.collect::<Vec<_>>(), expected);
+        assert_eq!(claim.after, self.after);
+        self.claimed.extend(claim.uploads);
         let pending = self.images.iter().filter(|model| model.state == UploadState::Pending);
-        let next = pending.map(|model| UnixMs(model.not_before.max(model.leased_until))).min();
-        assert_eq!(self.store.next_due(TargetKind::Api).await.unwrap(), next);
+        let next = pending.map(|model| UnixMs(model.not_before)).filter(|at| at.0 > now).min();
+        assert_eq!(self.store.next_due(TargetKind::Api, UnixMs(now)).await.unwrap(), next);
     }
 
     async fn settle(&mut self, upload: &DueUpload, how: usize) {
@@ -274,14 +308,16 @@ impl World {
             0 => (Settlement::Delivered { at }, UploadState::Delivered),
             1 => (Settlement::Retry { not_before, error }, UploadState::Pending),
             2 => (Settlement::Dead { error }, UploadState::Dead),
+            3 => (Settlement::Refused { not_before, error }, UploadState::Pending),
             _ => (Settlement::Lost { error }, UploadState::Lost),
         };
         let settled = self.store.settle(upload, settlement).await.unwrap();
         let model = self.images.iter_mut().find(|model| model.name == upload.filename).unwrap();
         assert_eq!(settled, model.state == UploadState::Pending);
         if settled {
-            model.not_before = if how == 1 { not_before.0 } else { 0 };
-            (model.state, model.attempts, model.leased_until) = (state, model.attempts + 1, 0);
+            model.not_before = if matches!(how, 1 | 3) { not_before.0 } else { 0 };
+            model.refusals += u32::from(matches!(how, 2 | 3));
+            (model.state, model.attempts) = (state, model.attempts + 1);
         }
     }
 
@@ -325,9 +361,6 @@ impl World {
             }
             if model.state == UploadState::Lost {
                 (model.state, model.not_before) = (UploadState::Pending, 0);
-            }
-            if model.state == UploadState::Pending {
-                model.leased_until = 0;
             }
             if upload_enabled && model.state == UploadState::Skipped {
                 (model.state, model.not_before) = (UploadState::Pending, 0);

@@ -4,8 +4,8 @@ use rusqlite::{Connection, StatementStatus};
 
 use super::testing::{OWED, Place, T0, camera};
 use super::*;
-use super::{images, ledger, queue, stats};
-use crate::model::Medium;
+use super::{dead, images, ledger, queue, stats};
+use crate::model::{Medium, UnixMs};
 
 /// Enough that a scan shows.
 const ROWS: i64 = 20_000;
@@ -33,9 +33,9 @@ fn filled() -> (Place, Store) {
                                  sha256, protected)
                  select i, randomblob(16), i, 'r' || (1 + i % 3), 'n' || i, 'p' || i, 'gpio', {T0} + i * 1000, 16, 16,
                         9, randomblob(32), i % 10 = 0 from n;
-             insert into uploads (image_id, target, state)
+             insert into uploads (image_id, target, state, camera, taken_at)
                  select i, 'api', case when i > {ROWS} - 100 then 'pending' when i <= 10 then 'dead'
-                                  else 'delivered' end from n;
+                                  else 'delivered' end, 'r' || (1 + i % 3), {T0} + i * 1000 from n;
              commit;"
         ))
         .unwrap();
@@ -70,10 +70,14 @@ fn statements() -> Vec<(&'static str, String)> {
         ("rows of a folder", compare::FOLDER_SQL.to_owned()),
         ("rows in doubt", time::DOUBTFUL_SQL.to_owned()),
         ("rows to compare", compare::PAGE_SQL.to_owned()),
-        ("claim", queue::claim_sql()),
-        ("lease", queue::LEASE_SQL.to_owned()),
+        ("cameras of which something waits", queue::NEXT_CAMERA_SQL.to_owned()),
+        ("claim", queue::WAITING_SQL.to_owned()),
+        ("oldest", queue::OLDEST_SQL.to_owned()),
         ("settle", queue::SETTLE_SQL.to_owned()),
-        ("release", queue::RELEASE_SQL.to_owned()),
+        ("excuse", queue::EXCUSE_SQL.to_owned()),
+        ("end of waits", queue::WAKE_SQL.to_owned()),
+        ("put aside", dead::DEAD_SQL.to_owned()),
+        ("put aside, next", dead::NEXT_DEAD_SQL.to_owned()),
         ("next due", queue::NEXT_DUE_SQL.to_owned()),
         ("deletable", stats::DELETABLE_SQL.to_owned()),
         ("kept", stats::KEPT_SQL.to_owned()),
@@ -119,8 +123,13 @@ fn the_lists_use_the_index_that_gives_their_order() {
     uses(ledger::LIST_WITHOUT_PICTURE_SQL, "USING INDEX triggers_without_picture (outcome=? AND edge_at");
     uses(ledger::LIST_SQL, "USING INDEX triggers_by_time (edge_at");
     uses(ledger::LIST_OF_CAMERA_SQL, "USING INDEX triggers_by_camera (camera=? AND edge_at");
-    uses(&queue::claim_sql(), "uploads_due (target=?)");
-    uses(queue::NEXT_DUE_SQL, "USING COVERING INDEX uploads_due (target=?)");
+    uses(queue::NEXT_CAMERA_SQL, "uploads_waiting (target=? AND camera>?)");
+    uses(queue::WAITING_SQL, "uploads_waiting (target=? AND camera=? AND taken_at>? AND taken_at<?)");
+    uses(queue::OLDEST_SQL, "uploads_waiting (target=? AND camera=?)");
+    uses(queue::NEXT_DUE_SQL, "uploads_resting (target=? AND not_before>?)");
+    uses(queue::WAKE_SQL, "uploads_resting (target=? AND not_before>?)");
+    uses(dead::DEAD_SQL, "uploads_dead ((image_id,target)<(?,?))");
+    uses(dead::NEXT_DEAD_SQL, "uploads_dead ((image_id,target)>(?,?))");
     uses(stats::DELETABLE_SQL, "USING INDEX images_by_time (taken_at");
 }
 
@@ -159,15 +168,81 @@ fn a_page_and_a_claim_among_twenty_thousand_rows_are_little_work() {
         );
         assert!(count == PAGE as usize && steps < STEPS_MAX, "{key:?} at {at}: {count} rows, {steps} steps");
     }
-    let claim: &[(&str, &dyn rusqlite::ToSql)] = &[(":target", &"api"), (":now", &T0), (":limit", &PAGE)];
-    let (count, steps) = work(&c, &queue::claim_sql(), claim);
-    assert!(count == PAGE as usize && steps < STEPS_MAX, "claim: {count} rows, {steps} steps");
-    let (_, steps) = work(&c, queue::NEXT_DUE_SQL, &[(":target", &"api")]);
-    assert!(steps < STEPS_MAX, "next due: {steps} steps");
+    claims_are_little_work(&c);
     let (count, steps) = work(&c, "select subject, what, value from tallies", &[]);
     assert!(count < 20 && steps < 500, "tallies: {count} rows, {steps} steps");
     let oldest: &[(&str, &dyn rusqlite::ToSql)] =
         &[(":before", &i64::MAX), (":after_ms", &i64::MIN), (":after_id", &i64::MIN), (":limit", &64)];
     let (count, steps) = work(&c, stats::DELETABLE_SQL, oldest);
     assert!(count == 64 && steps < STEPS_MAX, "deletable: {count} rows, {steps} steps");
+}
+
+/// One claim takes no more than this of SQLite's steps per camera, however much waits and has been delivered.
+const CLAIM_STEPS_MAX: i32 = 500;
+
+fn claims_are_little_work(c: &Connection) {
+    let (_, steps) = work(c, queue::NEXT_CAMERA_SQL, &[(":target", &"api"), (":after", &"r1")]);
+    assert!(steps < 50, "next camera: {steps} steps");
+    for (from, to) in [(i64::MIN, i64::MAX), (T0, i64::MAX)] {
+        let claim: &[(&str, &dyn rusqlite::ToSql)] = &[
+            (":target", &"api"),
+            (":camera", &"r2"),
+            (":from", &from),
+            (":to", &to),
+            (":now", &T0),
+            (":limit", &9),
+        ];
+        let (count, steps) = work(c, queue::WAITING_SQL, claim);
+        assert!(count == 9 && steps < CLAIM_STEPS_MAX, "claim: {count} rows, {steps} steps");
+    }
+    let (_, steps) = work(c, queue::OLDEST_SQL, &[(":target", &"api"), (":camera", &"r2")]);
+    assert!(steps < 50, "oldest: {steps} steps");
+    let waits: &[(&str, &dyn rusqlite::ToSql)] = &[(":target", &"api"), (":now", &T0)];
+    let (_, steps) = work(c, queue::NEXT_DUE_SQL, waits);
+    assert!(steps < 50, "next due: {steps} steps");
+}
+
+#[tokio::test]
+async fn a_claim_among_a_hundred_thousand_that_wait_and_a_million_delivered_is_an_index_walk() {
+    let place = Place::new();
+    let store = place.open_owing(OWED);
+    let c = place.sql();
+    // The rows of pictures stand for many uploads each, so that a million of these do not take a minute to make.
+    c.execute_batch(&format!(
+        "pragma synchronous = off;
+         begin;
+         create temp table n as
+             with recursive n(i) as (select 1 union all select i + 1 from n where i < 100000) select i from n;
+         insert into images (id, uid, camera, file_name, path, cause, taken_at, width, height, bytes, sha256)
+             select i, randomblob(16), 'r' || (1 + i % 4), 'r' || (1 + i % 4) || '_' || (1800000000 + i) || '.jpg',
+                    'p' || i, 'gpio', {T0} + i * 1000, 16, 16, 9, zeroblob(32) from n;
+         drop trigger tally_upload_insert;
+         insert into uploads (image_id, target, state, camera, taken_at)
+             select i, 'api', 'pending', 'r' || (1 + i % 4), {T0} + i * 1000 from n;
+         insert into uploads (image_id, target, state, camera, taken_at)
+             select i, 'gone' || d, 'delivered', 'r' || (1 + i % 4), {T0} + i * 1000
+             from n, (select value as d from json_each('[1,2,3,4,5,6,7,8,9,10]'));
+         commit;
+         analyze;"
+    ))
+    .unwrap();
+    let count = c.query_row("select count(*) from uploads", [], |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!(count, 1_100_000);
+    claims_are_little_work(&c);
+    let now = UnixMs(T0 + 90_000 * 1000);
+    let mut turn = Turn::default();
+    let mut names = Vec::new();
+    for _ in 0..6 {
+        let claim = store.claim(TargetKind::Api, now, 1, turn.clone()).await.unwrap();
+        turn.held.push(claim.uploads[0].row());
+        turn.after = claim.after;
+        names.push(claim.uploads[0].filename.to_string());
+    }
+    let live = |n: i64| format!("r{}_{}.jpg", 1 + n % 4, 1_800_000_000 + n);
+    assert_eq!(names, (89_400..89_406).map(live).collect::<Vec<_>>(), "the oldest of those that are live");
+    turn = Turn::default();
+    let late = UnixMs(T0 + 400_000 * 1000);
+    let claim = store.claim(TargetKind::Api, late, 6, turn).await.unwrap();
+    let names: Vec<_> = claim.uploads.iter().map(|upload| upload.filename.to_string()).collect();
+    assert_eq!(names, [4, 1, 2, 3, 8, 5].map(live), "one camera after the other");
 }

@@ -1,14 +1,19 @@
-//! The durable upload queue: what is owed to whom, leased while it is being sent.
+//! The durable upload queue: what is owed to whom, who goes next, and what became of it.
+//!
+//! A claim writes nothing. The picture directory has one owner, so what is being sent is known to the lane that sends
+//! it; only outcomes are written, and a crash leaves nothing to clean.
 
 use std::path::PathBuf;
 
-use rusqlite::{OptionalExtension, named_params};
+use rusqlite::{Connection, OptionalExtension, Transaction, named_params};
 
 use super::images::{COLUMNS, image};
+use super::order::{LIVE_MS, Line, Waiting, choose};
 use super::{Image, Store, StoreError};
+use crate::clock;
 use crate::model::{CameraKey, Cause, FileName, ImageId, TargetKind, UnixMs, UploadState};
 
-/// One picture that is owed to a target, leased to the caller.
+/// One picture that is owed to a target.
 #[derive(Clone, Debug)]
 pub struct DueUpload {
     /// Row of the picture.
@@ -33,6 +38,36 @@ pub struct DueUpload {
     pub sha256: [u8; 32],
     /// Attempts before this one.
     pub attempts: u32,
+    /// How often the target refused this picture itself.
+    pub refusals: u32,
+}
+
+impl DueUpload {
+    /// Row of the picture; the same for every target.
+    pub fn row(&self) -> i64 {
+        self.row
+    }
+}
+
+/// What a lane knows when it asks for more.
+#[derive(Clone, Debug, Default)]
+pub struct Turn {
+    /// Rows of the pictures it has in hand: being sent, or sent and not yet written down.
+    pub held: Vec<i64>,
+    /// The camera whose backlog was served last.
+    pub after: Option<String>,
+    /// Whether pictures that wait for no instant of their own go before those that did and are due again. While a target
+    /// refuses one picture after the other, this finds the one it takes among any number that it does not.
+    pub fresh_first: bool,
+}
+
+/// What a lane gets.
+#[derive(Clone, Debug, Default)]
+pub struct Claim {
+    /// In the order in which they should go.
+    pub uploads: Vec<DueUpload>,
+    /// The camera whose backlog was served last, for the next [`Turn`].
+    pub after: Option<String>,
 }
 
 /// What an attempt leads to.
@@ -43,11 +78,18 @@ pub enum Settlement {
         /// When.
         at: UnixMs,
     },
-    /// Tried again, not before an instant.
+    /// Tried again, not before an instant. Nothing is held against the picture.
     Retry {
         /// Earliest next attempt.
         not_before: UnixMs,
         /// What was met.
+        error: String,
+    },
+    /// The target refused this picture, and perhaps means it; tried again, and it counts.
+    Refused {
+        /// Earliest next attempt.
+        not_before: UnixMs,
+        /// What the target said.
         error: String,
     },
     /// Put aside until someone asks for it.
@@ -60,118 +102,154 @@ pub enum Settlement {
         /// What was found.
         error: String,
     },
+    /// Not the picture's fault after all: owed again, as if it had never been refused. Says nothing of an attempt.
+    Excused {
+        /// Earliest next attempt.
+        not_before: UnixMs,
+    },
 }
 
-/// Every kind of target that uploads can be owed to.
-const KINDS: [TargetKind; 1] = [TargetKind::Api];
+impl Settlement {
+    /// The state it leads to.
+    pub fn state(&self) -> UploadState {
+        match self {
+            Self::Delivered { .. } => UploadState::Delivered,
+            Self::Retry { .. } | Self::Refused { .. } | Self::Excused { .. } => UploadState::Pending,
+            Self::Dead { .. } => UploadState::Dead,
+            Self::Lost { .. } => UploadState::Lost,
+        }
+    }
+}
 
-/// What follows the columns of the claim.
-const CLAIM_SQL: &str = "
-    , attempts
-    from uploads u join images i on i.id = u.image_id
-    where u.target = :target
-      and u.state = 'pending'
-      and u.not_before <= :now
-      and u.leased_until <= :now
-      and i.state = 'present'
-    order by u.image_id
+/// Of which camera something waits, one after the other.
+pub(super) const NEXT_CAMERA_SQL: &str = "
+    select camera from uploads indexed by uploads_waiting
+    where target = :target and state = 'pending' and camera > :after
+    order by camera limit 1";
+
+/// What is due of a camera, oldest first.
+pub(super) const WAITING_SQL: &str = "
+    select image_id, taken_at from uploads indexed by uploads_waiting
+    where target = :target and state = 'pending' and camera = :camera
+      and taken_at >= :from and taken_at < :to and not_before <= :now
+      and exists (select 1 from images where images.id = image_id and images.state = 'present')
+    order by taken_at, image_id
     limit :limit";
 
-pub(super) const LEASE_SQL: &str = "
-    update uploads set leased_until = :until where image_id = :image and target = :target";
+const TRIED_SQL: &str = "
+    select attempts, refusals from uploads where image_id = :image and target = :target";
+
+pub(super) const OLDEST_SQL: &str = "
+    select taken_at from uploads indexed by uploads_waiting
+    where target = :target and state = 'pending' and camera = :camera
+    order by taken_at limit 1";
 
 pub(super) const SETTLE_SQL: &str = "
     update uploads
-    set state = :state, attempts = attempts + 1, not_before = :not_before, leased_until = 0,
-        last_error = coalesce(:error, last_error), delivered_at = :delivered_at
+    set state = :state, attempts = attempts + 1, refusals = refusals + :refusals, not_before = :not_before,
+        tried_at = :now, last_error = coalesce(:error, last_error), delivered_at = :delivered_at
     where image_id = :image and target = :target and state = 'pending'";
 
-pub(super) const RELEASE_SQL: &str = "
-    update uploads
-    set leased_until = 0, not_before = case when not_before > :latest then 0 else not_before end
-    where target = :target and state = 'pending' and (leased_until > 0 or not_before > :latest)";
+pub(super) const EXCUSE_SQL: &str = "
+    update uploads set state = 'pending', refusals = 0, not_before = :not_before
+    where image_id = :image and target = :target and state in ('pending', 'dead')
+      and exists (select 1 from images where images.id = image_id and images.state = 'present')";
+
+pub(super) const WAKE_SQL: &str = "
+    update uploads indexed by uploads_resting set not_before = 0
+    where target = :target and state = 'pending' and not_before > 0 and not_before > :latest";
 
 pub(super) const NEXT_DUE_SQL: &str = "
-    select min(max(not_before, leased_until)) from uploads
-    where target = :target and state = 'pending'";
+    select not_before from uploads indexed by uploads_resting
+    where target = :target and state = 'pending' and not_before > 0 and not_before > :now
+    order by not_before limit 1";
 
 impl Store {
-    /// Leases up to `limit` due uploads of a target until `until`, oldest first. A lease that runs out (its holder
-    /// died) is due again by itself.
-    pub async fn claim_due(
+    /// Up to `limit` due uploads of a target that are not in hand already: live pictures first, oldest of them first;
+    /// then the backlog, oldest first and one camera after the other. Writes nothing.
+    pub async fn claim(
         &self,
         target: TargetKind,
         now: UnixMs,
-        until: UnixMs,
         limit: usize,
-    ) -> Result<Vec<DueUpload>, StoreError> {
+        turn: Turn,
+    ) -> Result<Claim, StoreError> {
         let root = self.root().to_owned();
         self.db
-            .write(move |tx| {
-                let due: Vec<DueUpload> = tx
-                    .prepare_cached(&claim_sql())?
-                    .query_map(
-                        named_params! {":target": target.as_str(), ":now": now.0,
-                        ":limit": i64::try_from(limit).unwrap_or(i64::MAX)},
-                        |row| {
-                            let attempts = row.get("attempts")?;
-                            let (id, image) = image(row)?;
-                            Ok(due_upload(id, image, target, attempts, &root))
-                        },
-                    )?
-                    .collect::<Result<_, _>>()?;
-                for upload in &due {
-                    tx.prepare_cached(LEASE_SQL)?.execute(named_params! {
-                        ":until": until.0, ":image": upload.row, ":target": target.as_str(),
-                    })?;
+            .read(move |c| {
+                // What is in hand is still pending, and stands at the head of the index.
+                let most = limit.saturating_add(turn.held.len());
+                let pick = |due_by: UnixMs| -> Result<(Vec<i64>, Option<String>), StoreError> {
+                    let look = |camera: &str, from: i64, to: i64| {
+                        waiting(c, target, camera, (from, to), due_by, most, &turn.held)
+                    };
+                    let (mut live, mut lines) = (Vec::new(), Vec::new());
+                    for camera in cameras(c, target)? {
+                        let (from, to) = (now.0.saturating_sub(LIVE_MS), now.0.saturating_add(LIVE_MS));
+                        live.extend(look(&camera, from, to)?);
+                        let waiting = look(&camera, i64::MIN, i64::MAX)?;
+                        lines.push(Line { camera, waiting });
+                    }
+                    Ok(choose(live, &lines, limit, turn.after.as_deref()))
+                };
+                let (mut rows, mut after) = if turn.fresh_first { pick(UnixMs(0))? } else { pick(now)? };
+                if rows.is_empty() && turn.fresh_first {
+                    (rows, after) = pick(now)?;
                 }
-                Ok(due)
+                let mut uploads = Vec::with_capacity(rows.len());
+                for row in rows {
+                    uploads.extend(due_upload(c, target, row, &root)?);
+                }
+                Ok(Claim { uploads, after: after.or(turn.after) })
             })
             .await
     }
 
-    /// Writes down what an attempt led to. An upload that was settled or given up meanwhile keeps its state; then the
-    /// answer is `false`.
+    /// Writes down what one attempt led to; see [`Self::settle_all`].
     pub async fn settle(&self, upload: &DueUpload, settlement: Settlement) -> Result<bool, StoreError> {
-        let (row, target) = (upload.row, upload.target);
-        let (state, not_before, error, delivered_at) = match settlement {
-            Settlement::Delivered { at } => (UploadState::Delivered, 0, None, Some(at.0)),
-            Settlement::Retry { not_before, error } => {
-                (UploadState::Pending, not_before.0, Some(error), None)
-            }
-            Settlement::Dead { error } => (UploadState::Dead, 0, Some(error), None),
-            Settlement::Lost { error } => (UploadState::Lost, 0, Some(error), None),
-        };
+        let settled = self.settle_all(upload.target, vec![(upload.row, settlement)]).await?;
+        Ok(settled.contains(&true))
+    }
+
+    /// Writes down what attempts led to, all of them or none, in their order. When this returns, no power cut undoes
+    /// it. An upload that was settled or given up meanwhile keeps its state; then its answer is `false`.
+    pub async fn settle_all(
+        &self,
+        target: TargetKind,
+        outcomes: Vec<(i64, Settlement)>,
+    ) -> Result<Vec<bool>, StoreError> {
         self.db
             .write(move |tx| {
-                let settled = tx.prepare_cached(SETTLE_SQL)?.execute(named_params! {
-                    ":state": state.as_str(), ":not_before": not_before, ":error": error,
-                    ":delivered_at": delivered_at, ":image": row, ":target": target.as_str(),
-                })?;
-                Ok(settled > 0)
+                outcomes.into_iter().map(|(row, outcome)| write(tx, target, row, outcome)).collect()
             })
             .await
     }
 
-    /// Gives back every lease of a target: those of an earlier run, or those not used because the target went away.
+    /// Ends the waits of a target's uploads that would end after `latest`: they are due at once.
     ///
-    /// What waits for an instant after `latest` is due at once: no wait is that long, so the clock has been set back.
-    pub async fn release_leases(&self, target: TargetKind, latest: UnixMs) -> Result<(), StoreError> {
+    /// No wait is longer than a lane makes it, so one that ends later is of a clock that has been set back since.
+    pub async fn end_waits(&self, target: TargetKind, latest: UnixMs) -> Result<(), StoreError> {
+        // At rest nothing is written.
+        if self.next_due(target, latest).await?.is_none() {
+            return Ok(());
+        }
         self.db
             .write(move |tx| {
-                tx.execute(RELEASE_SQL, named_params! {":target": target.as_str(), ":latest": latest.0})?;
+                tx.prepare_cached(WAKE_SQL)?
+                    .execute(named_params! {":target": target.as_str(), ":latest": latest.0})?;
                 Ok(())
             })
             .await
     }
 
-    /// When the next upload of a target falls due; `None` when nothing is owed.
-    pub async fn next_due(&self, target: TargetKind) -> Result<Option<UnixMs>, StoreError> {
+    /// When the next upload of a target falls due of those that wait for an instant after `now`; `None` when none does.
+    pub async fn next_due(&self, target: TargetKind, now: UnixMs) -> Result<Option<UnixMs>, StoreError> {
         self.db
             .read(move |c| {
-                let at: Option<i64> = c
+                let at = c
                     .prepare_cached(NEXT_DUE_SQL)?
-                    .query_row(named_params! {":target": target.as_str()}, |row| row.get(0))?;
+                    .query_row(named_params! {":target": target.as_str(), ":now": now.0}, |row| row.get(0))
+                    .optional()?;
                 Ok(at.map(UnixMs))
             })
             .await
@@ -181,16 +259,13 @@ impl Store {
     /// `None` when there is no such picture.
     pub async fn retry(&self, name: &FileName) -> Result<Option<Image>, StoreError> {
         const RETRY_SQL: &str = "
-            update uploads set state = 'pending', not_before = 0, leased_until = 0
+            update uploads set state = 'pending', not_before = 0, refusals = 0
             where image_id = (select id from images where file_name = :name and state = 'present')
-              and (state in ('dead', 'lost') or (state = 'pending' and leased_until <= :now))";
+              and state in ('dead', 'lost', 'pending')";
         let filename = name.clone();
         self.db
             .write(move |tx| {
-                tx.execute(
-                    RETRY_SQL,
-                    named_params! {":name": filename.to_string(), ":now": crate::clock::now().0},
-                )?;
+                tx.execute(RETRY_SQL, named_params! {":name": filename.to_string()})?;
                 Ok(())
             })
             .await?;
@@ -199,7 +274,7 @@ impl Store {
     }
 
     /// Brings the queue in line with the configured targets: what waits for one that is switched off is skipped, what
-    /// was skipped for one that is on is owed again. Leases of an earlier run are given back.
+    /// was skipped for one that is on is owed again.
     pub(super) async fn align_targets(&self) -> Result<(), StoreError> {
         // The tally spares a look at every upload there ever was.
         const OWED_AGAIN_SQL: &str = "
@@ -217,11 +292,7 @@ impl Store {
             .collect();
         self.db
             .write(move |tx| {
-                tx.execute(
-                    "update uploads set leased_until = 0 where state = 'pending' and leased_until > 0",
-                    [],
-                )?;
-                for target in KINDS {
+                for target in TargetKind::ALL {
                     let sql = if active.contains(&target) { OWED_AGAIN_SQL } else { SKIP_SQL };
                     tx.execute(sql, named_params! {":target": target.as_str()})?;
                 }
@@ -247,18 +318,100 @@ impl Store {
     }
 }
 
-pub(super) fn claim_sql() -> String {
-    format!("select {COLUMNS}{CLAIM_SQL}")
+/// The cameras of which something waits for a target, in the order of their keys.
+pub(super) fn cameras(c: &Connection, target: TargetKind) -> Result<Vec<String>, StoreError> {
+    let mut statement = c.prepare_cached(NEXT_CAMERA_SQL)?;
+    let mut cameras: Vec<String> = Vec::new();
+    loop {
+        let after = cameras.last().map_or("", String::as_str);
+        let next = statement
+            .query_row(named_params! {":target": target.as_str(), ":after": after}, |row| row.get(0))
+            .optional()?;
+        match next {
+            Some(camera) => cameras.push(camera),
+            None => return Ok(cameras),
+        }
+    }
+}
+
+/// The instant of the oldest picture that waits for a target.
+pub(super) fn oldest(c: &Connection, target: TargetKind) -> Result<Option<UnixMs>, StoreError> {
+    let mut oldest = None;
+    for camera in cameras(c, target)? {
+        let at: Option<i64> = c
+            .prepare_cached(OLDEST_SQL)?
+            .query_row(named_params! {":target": target.as_str(), ":camera": camera}, |row| row.get(0))
+            .optional()?;
+        // What has been delivered since the camera was seen does not wait any more.
+        oldest = oldest.into_iter().chain(at).min();
+    }
+    Ok(oldest.map(UnixMs))
+}
+
+fn waiting(
+    c: &Connection,
+    target: TargetKind,
+    camera: &str,
+    (from, to): (i64, i64),
+    now: UnixMs,
+    most: usize,
+    held: &[i64],
+) -> Result<Vec<Waiting>, StoreError> {
+    let rows = c
+        .prepare_cached(WAITING_SQL)?
+        .query_map(
+            named_params! {":target": target.as_str(), ":camera": camera, ":from": from, ":to": to, ":now": now.0,
+            ":limit": i64::try_from(most).unwrap_or(i64::MAX)},
+            |row| Ok(Waiting { row: row.get(0)?, taken_at: UnixMs(row.get(1)?) }),
+        )?
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(rows.into_iter().filter(|waiting| !held.contains(&waiting.row)).collect())
+}
+
+fn write(
+    tx: &Transaction<'_>,
+    target: TargetKind,
+    row: i64,
+    outcome: Settlement,
+) -> Result<bool, StoreError> {
+    let state = outcome.state();
+    let (not_before, error, delivered_at, refusals) = match outcome {
+        Settlement::Delivered { at } => (0, None, Some(at.0), 0),
+        Settlement::Retry { not_before, error } => (not_before.0, Some(error), None, 0),
+        Settlement::Refused { not_before, error } => (not_before.0, Some(error), None, 1),
+        Settlement::Dead { error } => (0, Some(error), None, 1),
+        Settlement::Lost { error } => (0, Some(error), None, 0),
+        Settlement::Excused { not_before } => {
+            let excused = tx.prepare_cached(EXCUSE_SQL)?.execute(named_params! {
+                ":not_before": not_before.0, ":image": row, ":target": target.as_str(),
+            })?;
+            return Ok(excused > 0);
+        }
+    };
+    let settled = tx.prepare_cached(SETTLE_SQL)?.execute(named_params! {
+        ":state": state.as_str(), ":refusals": refusals, ":not_before": not_before, ":now": clock::now().0,
+        ":error": error, ":delivered_at": delivered_at, ":image": row, ":target": target.as_str(),
+    })?;
+    Ok(settled > 0)
 }
 
 fn due_upload(
-    row: i64,
-    image: Image,
+    c: &Connection,
     target: TargetKind,
-    attempts: u32,
+    row: i64,
     root: &std::path::Path,
-) -> DueUpload {
-    DueUpload {
+) -> Result<Option<DueUpload>, StoreError> {
+    let found: Option<(i64, Image)> =
+        c.prepare_cached(&image_sql())?.query_row(named_params! {":image": row}, image).optional()?;
+    let Some((_, image)) = found else { return Ok(None) };
+    let tried = c
+        .prepare_cached(TRIED_SQL)?
+        .query_row(named_params! {":image": row, ":target": target.as_str()}, |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .optional()?;
+    let Some((attempts, refusals)) = tried else { return Ok(None) };
+    Ok(Some(DueUpload {
         row,
         target,
         id: image.id,
@@ -270,5 +423,10 @@ fn due_upload(
         bytes: image.bytes,
         sha256: image.sha256,
         attempts,
-    }
+        refusals,
+    }))
+}
+
+fn image_sql() -> String {
+    format!("select {COLUMNS} from images where id = :image")
 }

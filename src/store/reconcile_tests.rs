@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use proptest::prelude::*;
 
 use super::testing::{
-    OWED, Place, SKIPPED, T0, assert_in_order, camera, clip, jpeg_of, mp4_of, picture, take, trigger,
+    OWED, Place, SKIPPED, T0, assert_in_order, camera, claim, clip, jpeg_of, mp4_of, picture, take, trigger,
 };
 use super::*;
 use crate::model::{Cause, FileName, ImageId, ImageKind, Outcome, Trigger, UnixMs, UploadState};
@@ -154,7 +154,7 @@ async fn what_was_given_up_while_the_disk_was_away_is_owed_again_at_the_next_sta
     let place = Place::new();
     let store = place.open();
     let image = take(&store, "r1", T0).await;
-    let due = store.claim_due(TargetKind::Api, UnixMs(T0), UnixMs(T0 + 1), 1).await.unwrap();
+    let due = claim(&store, 1).await;
     store.settle(&due[0], Settlement::Lost { error: "input/output error".to_owned() }).await.unwrap();
     store.reconcile().await.unwrap();
     assert_eq!(state_of(&store, &image.filename).await, UploadState::Pending);
@@ -175,9 +175,8 @@ async fn uploads_are_skipped_while_the_target_is_off_and_owed_again_when_it_is_o
     let on = place.open_owing(OWED);
     on.reconcile().await.unwrap();
     assert_eq!(state_of(&on, &kept).await, UploadState::Pending);
-    let due = on.claim_due(TargetKind::Api, UnixMs(T0), UnixMs(T0 + 1), 9).await.unwrap();
+    let due = claim(&on, 9).await;
     assert_eq!(due.len(), 1, "nothing is owed of a picture that is deleted");
-    assert_eq!(on.next_due(TargetKind::Api).await.unwrap(), Some(UnixMs(T0 + 1)));
     assert_in_order(&place);
 }
 

@@ -5,7 +5,7 @@ use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::testing::{OWED, Place, T0, assert_in_order, take, trigger};
+use super::testing::{OWED, Place, T0, assert_in_order, claim, take, trigger};
 use super::*;
 use crate::model::{FileName, Outcome, TargetKind, UnixMs, UploadState};
 
@@ -17,7 +17,7 @@ async fn fates(store: &Store) -> Vec<Image> {
     for n in 0..4 {
         images.push(take(store, "r1", T0 + n * 1000).await);
     }
-    let due = store.claim_due(TargetKind::Api, UnixMs(T0), UnixMs(T0 + 1), 4).await.unwrap();
+    let due = claim(store, 4).await;
     store.settle(&due[0], Settlement::Delivered { at: UnixMs(T0 + 9) }).await.unwrap();
     store.settle(&due[2], Settlement::Dead { error: "413".to_owned() }).await.unwrap();
     store.settle(&due[3], Settlement::Delivered { at: UnixMs(T0 + 9) }).await.unwrap();

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use rusqlite::{OptionalExtension, named_params};
 
 use super::deletion::mark_deleting;
+use super::queue::oldest;
 use super::{Store, StoreError};
 use crate::model::{ImageId, TargetKind, UnixMs, UploadState};
 
@@ -16,6 +17,8 @@ pub struct Stats {
     pub cameras: BTreeMap<String, CameraTally>,
     /// Number of uploads by target and state.
     pub uploads: BTreeMap<TargetKind, Vec<(UploadState, u64)>>,
+    /// The instant of the oldest picture that waits, by target; a target for which nothing waits is not there.
+    pub oldest: BTreeMap<TargetKind, UnixMs>,
     /// Bytes an ordinary user may still write to the pictures' file system.
     pub free_bytes: u64,
     /// Size of that file system.
@@ -46,6 +49,12 @@ impl Stats {
     /// Uploads in one state, over all targets.
     pub fn in_state(&self, wanted: UploadState) -> u64 {
         self.uploads.values().flatten().filter(|(state, _)| *state == wanted).map(|(_, n)| n).sum()
+    }
+
+    /// Uploads of one target in one state.
+    pub fn of_target(&self, target: TargetKind, wanted: UploadState) -> u64 {
+        let states = self.uploads.get(&target).into_iter().flatten();
+        states.filter(|(state, _)| *state == wanted).map(|(_, n)| n).sum()
     }
 
     /// Size of all pictures that are there.
@@ -119,6 +128,11 @@ impl Store {
                     let (subject, what): (String, String) = (row.get(0)?, row.get(1)?);
                     let value = u64::try_from(row.get::<_, i64>(2)?).unwrap_or(0);
                     stats.add(subject, &what, value);
+                }
+                for target in TargetKind::ALL {
+                    if let Some(at) = oldest(c, target)? {
+                        stats.oldest.insert(target, at);
+                    }
                 }
                 if let Ok((free, total)) = files.space() {
                     (stats.free_bytes, stats.total_bytes) = (free, total);

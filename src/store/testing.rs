@@ -7,7 +7,7 @@ use std::time::Instant;
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-use super::{Image, NewImage, Store, TriggerId};
+use super::{DueUpload, Image, NewImage, Store, TriggerId, Turn};
 use crate::media::frame::Frame;
 use crate::media::gop::{AccessUnit, Codec, Stretch};
 use crate::media::{exif, jpeg, mp4};
@@ -188,6 +188,11 @@ pub(crate) async fn take(store: &Store, key: &str, edge_ms: i64) -> Image {
     let trigger = trigger(key, edge_ms);
     let row = store.begin_trigger(&trigger).await.unwrap();
     store.record(picture(&trigger, row, ImageId::random(), 0)).await.unwrap()
+}
+
+/// Up to `limit` uploads that are due at [`T0`].
+pub(crate) async fn claim(store: &Store, limit: usize) -> Vec<DueUpload> {
+    store.claim(TargetKind::Api, UnixMs(T0), limit, Turn::default()).await.unwrap().uploads
 }
 
 /// The tallies as they should be, counted anew.

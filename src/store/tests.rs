@@ -5,7 +5,7 @@ use std::fs;
 
 use proptest::prelude::*;
 
-use super::testing::{OWED, Place, T0, assert_in_order, camera, clip, picture, take, trigger};
+use super::testing::{OWED, Place, T0, assert_in_order, camera, claim, clip, picture, take, trigger};
 use super::*;
 use crate::model::{FileName, ImageId, Medium, Outcome, UnixMs, UploadState};
 
@@ -17,7 +17,7 @@ fn name(text: &str) -> FileName {
 
 async fn deliver_all(store: &Store) {
     loop {
-        let due = store.claim_due(TargetKind::Api, UnixMs(T0), UnixMs(T0 + 1), 100).await.unwrap();
+        let due = claim(store, 100).await;
         if due.is_empty() {
             return;
         }
@@ -135,7 +135,7 @@ async fn an_owed_picture_is_deleted_only_when_told_so_and_a_protected_one_never(
     assert!(store.image(&image).await.unwrap().is_none());
     assert!(store.protect(&image, true).await.unwrap().is_none());
     assert!(store.retry(&image).await.unwrap().is_none());
-    assert_eq!(store.next_due(TargetKind::Api).await.unwrap(), None, "nothing is owed of it any more");
+    assert_eq!(claim(&store, 1).await.len(), 0, "nothing is owed of it any more");
     assert_eq!(place.pictures(), Vec::<String>::new());
     assert_in_order(&place);
 }
@@ -145,7 +145,7 @@ async fn a_picture_that_was_put_aside_counts_as_owed_and_a_delivered_one_does_no
     let place = Place::new();
     let store = place.open();
     let image = take(&store, "r1", T0).await.filename;
-    let due = store.claim_due(TargetKind::Api, UnixMs(T0), UnixMs(T0 + 1), 1).await.unwrap();
+    let due = claim(&store, 1).await;
     store.settle(&due[0], Settlement::Dead { error: "no".to_owned() }).await.unwrap();
     assert_eq!(store.delete_image(&image, false).await.unwrap(), Deletion::Owed);
     let again = store.retry(&image).await.unwrap().unwrap();
@@ -218,7 +218,7 @@ async fn lists_are_narrowed_by_camera_time_and_state() {
     for second in 0..4 {
         take(&store, if second % 2 == 0 { "r1" } else { "r2" }, T0 + second * SECOND).await;
     }
-    let due = store.claim_due(TargetKind::Api, UnixMs(T0), UnixMs(T0 + 1), 1).await.unwrap();
+    let due = claim(&store, 1).await;
     store.settle(&due[0], Settlement::Dead { error: "no".to_owned() }).await.unwrap();
     let seconds = |query: ImageQuery| {
         let store = store.clone();
@@ -241,12 +241,11 @@ async fn a_store_at_rest_writes_nothing() {
     let place = Place::new();
     let store = place.open();
     take(&store, "r1", T0).await;
-    let lease = UnixMs(T0 + 1000);
-    assert_eq!(store.claim_due(TargetKind::Api, UnixMs(T0), lease, 1).await.unwrap().len(), 1);
     let log = || fs::read(place.database().with_extension("db-wal")).unwrap();
     let before = log();
-    assert_eq!(store.claim_due(TargetKind::Api, UnixMs(T0), lease, 1).await.unwrap().len(), 0);
-    store.next_due(TargetKind::Api).await.unwrap();
+    assert_eq!(claim(&store, 1).await.len(), 1, "a claim writes nothing either");
+    store.end_waits(TargetKind::Api, UnixMs(T0)).await.unwrap();
+    store.next_due(TargetKind::Api, UnixMs(T0)).await.unwrap();
     store.delete_expired(Vec::new()).await.unwrap();
     store.finish_begun_deletions().await.unwrap();
     store.stats().await.unwrap();

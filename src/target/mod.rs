@@ -50,6 +50,8 @@ pub enum TargetError {
     Rejected {
         /// What it said.
         message: String,
+        /// Whether that is its last word (413, 415, 422), or it may think better of it (400).
+        is_final: bool,
     },
     /// The image's file is gone or is not what was stored.
     #[error("{message}")]

@@ -47,7 +47,7 @@ impl Answer {
                         .map_or_else(|| "nowhere".to_owned(), |to| words(without_query(to)))
                 ),
             }),
-            400 | 413 | 415 | 422 => Err(TargetError::Rejected { message }),
+            400 | 413 | 415 | 422 => Err(TargetError::Rejected { message, is_final: status != 400 }),
             408 | 425 | 429 | 500..=599 => Err(TargetError::Busy {
                 message,
                 retry_after: self.retry_after.as_deref().and_then(|t| wait(t, now)),
@@ -126,7 +126,11 @@ mod tests {
             assert_eq!(answer(status).judge(UnixMs(0)), Ok(()), "{status}");
         }
         for status in [400, 413, 415, 422] {
-            assert!(matches!(answer(status).judge(UnixMs(0)), Err(TargetError::Rejected { .. })), "{status}");
+            let judged = answer(status).judge(UnixMs(0));
+            assert!(
+                matches!(judged, Err(TargetError::Rejected { is_final, .. }) if is_final == (status != 400)),
+                "{status}"
+            );
         }
         for status in [408, 425, 429, 500, 502, 503, 504, 507] {
             assert!(matches!(answer(status).judge(UnixMs(0)), Err(TargetError::Busy { .. })), "{status}");

@@ -1,7 +1,11 @@
 //! Delivery: one lane for each target, from the durable queue, for as long as it takes.
 
 mod connectivity;
+mod desk;
+mod flight;
 mod policy;
+#[cfg(test)]
+mod policy_tests;
 mod worker;
 
 use std::sync::Arc;

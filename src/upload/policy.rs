@@ -1,4 +1,8 @@
 //! What an attempt leads to, for the image and for its target. Pure.
+//!
+//! A fault of the target pauses the target and is never held against an image. A fault of the image puts the image
+//! aside and lets the others pass. Which of the two a refusal is, one image alone cannot tell: when different images are
+//! refused one after the other in the same way, it is the target that is wrong, and those that were blamed are excused.
 
 use std::time::Duration;
 
@@ -13,15 +17,39 @@ const PAUSE_BASE: Duration = Duration::from_secs(1);
 /// First pause after a target refused us altogether; someone has to change something first.
 const MISCONFIGURED_BASE: Duration = Duration::from_secs(15);
 
+/// First wait of an image whose refusal may not be the last word.
+const REFUSED_BASE: Duration = Duration::from_secs(5);
+
+/// So often an image is sent that the target does not understand (400), before it is put aside.
+const TRIES: u32 = 3;
+
+/// So many different images, refused in a row in the same way, are no accident.
+const ROW: usize = 5;
+
 /// What happens next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Decision {
     /// For the image.
     pub(super) settlement: Settlement,
+    /// For images that were blamed and are not to blame: their rows, and when they are due again.
+    pub(super) excused: Vec<(i64, UnixMs)>,
     /// For the target: how long it is left alone. `None`: the next image follows at once.
     pub(super) pause: Option<Duration>,
-    /// Whether the target could be reached.
-    pub(super) is_online: bool,
+    /// What is wrong with the target, in words, or what it said of this image.
+    pub(super) words: Option<String>,
+    /// Whether the target could be reached; `None` when nothing was asked of it.
+    pub(super) is_online: Option<bool>,
+}
+
+/// The image that was tried.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tried {
+    /// Its row.
+    pub(super) row: i64,
+    /// Attempts on it before this one.
+    pub(super) attempts: u32,
+    /// How often it has been refused before.
+    pub(super) refusals: u32,
 }
 
 /// What is known when an attempt ends.
@@ -29,152 +57,159 @@ pub(super) struct Decision {
 pub(super) struct Situation {
     /// Now.
     pub(super) now: UnixMs,
-    /// Attempts on this image before this one.
-    pub(super) attempts: u32,
-    /// Failures of this target in a row before this attempt.
-    pub(super) failures: u32,
     /// Longest pause.
     pub(super) cap: Duration,
     /// From 0 to 1, drawn evenly.
     pub(super) random: f64,
+    /// Whether the target is paused already: this attempt began before, and tells nothing new about it.
+    pub(super) is_paused: bool,
 }
 
-/// Decides. A fault of the target pauses the target and is never held against an image; a fault of the image puts the
-/// image aside and lets the others pass.
-pub(super) fn decide(result: Result<(), TargetError>, at: Situation) -> Decision {
-    let pause = |base: Duration| {
-        let backoff = Backoff { base: base.min(at.cap), cap: at.cap };
-        backoff.delay(at.failures.saturating_add(1), at.random)
-    };
-    // Perhaps the target stumbles over this very image: after its second try it is not due when the pause ends, so that
-    // another one goes first.
-    let behind = |wait: Duration| {
-        let own = match at.attempts {
-            0 => Duration::ZERO,
-            again => Backoff { base: PAUSE_BASE.min(at.cap), cap: at.cap }.delay(again, at.random),
-        };
-        at.now.plus_ms(i64::try_from(wait.saturating_add(own).as_millis()).unwrap_or(i64::MAX))
-    };
-    match result {
-        Ok(()) => Decision { settlement: Settlement::Delivered { at: at.now }, pause: None, is_online: true },
-        Err(TargetError::Unreachable { message }) => Decision {
-            // No wait of its own: the oldest image goes first when the target is back.
-            settlement: Settlement::Retry { not_before: UnixMs(0), error: message },
-            pause: Some(pause(PAUSE_BASE)),
-            is_online: false,
-        },
-        Err(TargetError::Broken { message }) => {
-            let wait = pause(PAUSE_BASE);
-            Decision {
-                settlement: Settlement::Retry { not_before: behind(wait), error: message },
-                pause: Some(wait),
-                is_online: true,
+/// How a target has been doing lately.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Health {
+    /// Faults of the target in a row.
+    failures: u32,
+    /// Images refused in a row in one way, each once, with the attempts on it.
+    row: Vec<(i64, u32)>,
+    /// That way.
+    way: String,
+    /// Whether the target refuses whatever it is sent, and is to blame.
+    is_refusing: bool,
+}
+
+impl Health {
+    /// Whether the target fails, so that one image at a time probes it.
+    pub(super) fn is_failing(&self) -> bool {
+        self.failures > 0
+    }
+
+    /// Whether the target refuses whatever it is sent.
+    pub(super) fn is_refusing(&self) -> bool {
+        self.is_refusing
+    }
+
+    /// Decides what the end of an attempt leads to.
+    pub(super) fn judge(&mut self, tried: Tried, result: Result<(), TargetError>, at: Situation) -> Decision {
+        match result {
+            Ok(()) => {
+                *self = Self::default();
+                Decision { words: None, ..answered(Settlement::Delivered { at: at.now }, String::new()) }
+            }
+            Err(TargetError::Unreachable { message }) => {
+                let pause = self.fault(PAUSE_BASE, at);
+                Decision {
+                    // No wait of its own: the oldest image goes first when the target is back.
+                    settlement: Settlement::Retry { not_before: UnixMs(0), error: message.clone() },
+                    is_online: Some(false),
+                    ..paused(pause, message)
+                }
+            }
+            Err(TargetError::Broken { message }) => {
+                let pause = self.fault(PAUSE_BASE, at);
+                behind(tried, pause, message, at)
+            }
+            Err(TargetError::Busy { message, retry_after }) => {
+                let pause = self.fault(PAUSE_BASE, at);
+                behind(tried, retry_after.unwrap_or(pause), message, at)
+            }
+            Err(TargetError::Misconfigured { message }) => {
+                let pause = self.fault(MISCONFIGURED_BASE, at);
+                behind(tried, pause, message, at)
+            }
+            Err(TargetError::Rejected { message, is_final }) => self.refusal(tried, message, is_final, at),
+            Err(TargetError::Unreadable { message }) => {
+                Decision { is_online: None, ..answered(Settlement::Lost { error: message.clone() }, message) }
             }
         }
-        Err(TargetError::Busy { message, retry_after }) => {
-            let wait = retry_after.unwrap_or_else(|| pause(PAUSE_BASE));
-            Decision {
-                settlement: Settlement::Retry { not_before: behind(wait), error: message },
-                pause: Some(wait),
-                is_online: true,
-            }
+    }
+
+    fn refusal(&mut self, tried: Tried, message: String, is_final: bool, at: Situation) -> Decision {
+        if self.is_refusing {
+            let pause = self.fault(MISCONFIGURED_BASE, at);
+            return aside(tried, pause, &message, at);
         }
-        Err(TargetError::Misconfigured { message }) => {
-            let wait = pause(MISCONFIGURED_BASE);
-            Decision {
-                settlement: Settlement::Retry { not_before: behind(wait), error: message },
-                pause: Some(wait),
-                is_online: true,
-            }
+        // What stands before the colon is the answer's kind, behind it the server may name the image.
+        let way = message.split(':').next().unwrap_or_default();
+        if self.way != way {
+            self.row.clear();
+            way.clone_into(&mut self.way);
         }
-        Err(TargetError::Rejected { message }) => {
-            Decision { settlement: Settlement::Dead { error: message }, pause: None, is_online: true }
+        if !self.row.iter().any(|(row, _)| *row == tried.row) {
+            self.row.push((tried.row, tried.attempts));
         }
-        Err(TargetError::Unreadable { message }) => {
-            Decision { settlement: Settlement::Lost { error: message }, pause: None, is_online: true }
+        if self.row.len() >= ROW {
+            self.is_refusing = true;
+            let pause = self.fault(MISCONFIGURED_BASE, at);
+            let others = std::mem::take(&mut self.row).into_iter().filter(|(row, _)| *row != tried.row);
+            // One after the other, so that between them there is room for images that may be taken.
+            let excused = (1_u32..).zip(others).map(|(place, (row, attempts))| {
+                let own = wait(REFUSED_BASE, attempts.saturating_add(1), at).saturating_mul(place);
+                (row, after(at.now, pause.saturating_add(own)))
+            });
+            return Decision { excused: excused.collect(), ..aside(tried, pause, &message, at) };
         }
+        self.failures = 0;
+        let refusals = tried.refusals.saturating_add(1);
+        if is_final || refusals >= TRIES {
+            return answered(Settlement::Dead { error: message.clone() }, message);
+        }
+        let not_before = after(at.now, wait(REFUSED_BASE, refusals, at));
+        answered(Settlement::Refused { not_before, error: message.clone() }, message)
+    }
+
+    /// Counts a fault of the target and gives the pause that follows. Attempts that ran side by side count once.
+    fn fault(&mut self, base: Duration, at: Situation) -> Duration {
+        if !at.is_paused || self.failures == 0 {
+            self.failures = self.failures.saturating_add(1);
+        }
+        wait(base, self.failures, at)
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
+fn wait(base: Duration, times: u32, at: Situation) -> Duration {
+    Backoff { base: base.min(at.cap), cap: at.cap }.delay(times, at.random)
+}
 
-    fn at(failures: u32) -> Situation {
-        Situation {
-            now: UnixMs(1_000_000),
-            attempts: failures,
-            failures,
-            cap: Duration::from_secs(60),
-            random: 1.0,
-        }
+fn after(now: UnixMs, wait: Duration) -> UnixMs {
+    now.plus_ms(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// The target answered, and goes on.
+fn answered(settlement: Settlement, words: String) -> Decision {
+    Decision { settlement, excused: Vec::new(), pause: None, words: Some(words), is_online: Some(true) }
+}
+
+/// The target is left alone for a while, and the image waits for it and no longer.
+fn paused(pause: Duration, words: String) -> Decision {
+    let settlement = Settlement::Retry { not_before: UnixMs(0), error: words.clone() };
+    Decision { pause: Some(pause), ..answered(settlement, words) }
+}
+
+/// Perhaps the target stumbles over this very image: after its second try it is not due when the pause ends, so that
+/// another one goes first.
+fn behind(tried: Tried, pause: Duration, message: String, at: Situation) -> Decision {
+    let own = match tried.attempts {
+        0 => Duration::ZERO,
+        again => wait(PAUSE_BASE, again, at),
+    };
+    let not_before = after(at.now, pause.saturating_add(own));
+    Decision {
+        settlement: Settlement::Retry { not_before, error: message.clone() },
+        ..paused(pause, message)
     }
+}
 
-    fn text() -> String {
-        "why".to_owned()
-    }
-
-    #[test]
-    fn an_outage_of_any_length_never_puts_an_image_aside() {
-        for failures in [0, 1, 10, 1_000, u32::MAX] {
-            for error in [
-                TargetError::Unreachable { message: text() },
-                TargetError::Broken { message: text() },
-                TargetError::Busy { message: text(), retry_after: None },
-                TargetError::Misconfigured { message: text() },
-            ] {
-                let decision = decide(Err(error), at(failures));
-                assert!(matches!(decision.settlement, Settlement::Retry { .. }));
-                assert!(decision.pause.is_some_and(|pause| pause <= Duration::from_secs(60)));
-            }
-        }
-    }
-
-    #[test]
-    fn a_refused_image_is_put_aside_and_the_next_one_follows_at_once() {
-        let decision = decide(Err(TargetError::Rejected { message: text() }), at(0));
-        let expected =
-            Decision { settlement: Settlement::Dead { error: text() }, pause: None, is_online: true };
-        assert_eq!(decision, expected);
-    }
-
-    #[test]
-    fn the_wait_a_server_asks_for_is_kept() {
-        let retry_after = Some(Duration::from_secs(600));
-        let decision = decide(Err(TargetError::Busy { message: text(), retry_after }), at(3));
-        assert_eq!(decision.pause, retry_after);
-        assert!(matches!(decision.settlement,
-            Settlement::Retry { not_before, .. } if not_before >= UnixMs(1_000_000 + 600_000)));
-    }
-
-    proptest! {
-        #[test]
-        fn an_image_that_meets_a_fault_again_lets_another_one_go_first(
-            failures: u32, attempts in 1_u32.., random in 0.0_f64..=1.0, cap in 1_u64..600, asked in prop::option::of(1_u64..3600),
-        ) {
-            let situation = Situation {
-                now: UnixMs(0), attempts, failures, cap: Duration::from_secs(cap), random,
-            };
-            for error in [
-                TargetError::Broken { message: text() },
-                TargetError::Busy { message: text(), retry_after: asked.map(Duration::from_secs) },
-                TargetError::Misconfigured { message: text() },
-            ] {
-                let decision = decide(Err(error), situation);
-                let pause = i64::try_from(decision.pause.unwrap().as_millis()).unwrap();
-                let Settlement::Retry { not_before, .. } = decision.settlement else { panic!() };
-                prop_assert!(not_before >= UnixMs(pause + 500), "{:?} after {}", not_before, pause);
-            }
-        }
-
-        #[test]
-        fn a_failing_target_is_never_tried_at_once(failures: u32, attempts: u32, random in 0.0_f64..=1.0, cap in 1_u64..600) {
-            let situation = Situation {
-                now: UnixMs(0), attempts, failures, cap: Duration::from_secs(cap), random,
-            };
-            let decision = decide(Err(TargetError::Unreachable { message: text() }), situation);
-            prop_assert!(decision.pause.unwrap() >= Duration::from_millis(500));
-        }
+/// The target refuses everything: the next probe is another image, and none is to blame.
+fn aside(tried: Tried, pause: Duration, message: &str, at: Situation) -> Decision {
+    let own = wait(REFUSED_BASE, tried.attempts.saturating_add(1), at);
+    let words = format!(
+        "refused different pictures one after the other in the same way, so the target or its settings are to blame, not \
+         the pictures; they wait. It said: {message}"
+    );
+    let not_before = after(at.now, pause.saturating_add(own));
+    Decision {
+        settlement: Settlement::Retry { not_before, error: message.to_owned() },
+        ..paused(pause, words)
     }
 }

@@ -1,4 +1,4 @@
-//! One target's lane: claims what is due, delivers it one by one, writes down what became of it.
+//! One target's lane: asks who goes next, delivers, writes down what became of it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,59 +6,103 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::Poke;
-use super::policy::{Decision, Situation, decide};
+use super::desk::{Desk, Outcome, Written};
+use super::flight::{Flight, Landing};
+use super::policy::{Decision, Health, Situation, Tried};
 use crate::clock;
-use crate::config::UploadConfig;
-use crate::model::{TargetKind, UnixMs, UploadState};
-use crate::status::{Event, Status};
-use crate::store::{DueUpload, Settlement, Store, StoreError};
+use crate::config::{Config, LaneConfig};
+use crate::daily::{Daily, daily};
+use crate::model::{FileName, TargetKind, UnixMs};
+use crate::status::{Event, Pause, Status};
+use crate::store::{DueUpload, Settlement, Store, StoreError, Turn};
 use crate::target::{Target, TargetError};
 
-/// How long a claimed upload belongs to this process. Longer than any batch takes; a restart gives leases back anyway.
-const LEASE_MS: i64 = 60 * 60 * 1000;
-
-/// Longest wait that anything asks for, unless pauses may be longer still: the longest `Retry-After` that is honoured. What
-/// waits for a later instant waits by a clock that has been set back since.
+/// Longest `Retry-After` that is honoured.
 const WAIT_MAX: Duration = Duration::from_secs(60 * 60);
 
-/// The lane looks at the queue at least so often, whatever it was told; a missed wake-up heals by itself.
+/// Beside it a picture may wait for so many of the longest pauses, see `policy`. What waits for a later instant waits by
+/// a clock that has been set back since.
+const WAITS_MAX: u32 = 6;
+
+/// The lane looks at the queue at least so often, whatever it was told; a missed wake-up heals by itself, and so does a
+/// clock that was set while it waited.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
+
+/// An attempt has ended by then, by the limits of its target, or after as long as the slowest link takes for it.
+const ATTEMPT_LIMIT: Duration = Duration::from_secs(60);
+
+/// Bytes per second of the slowest link that still counts as one.
+const SLOWEST: u64 = 4_000;
+
+/// So much later it is stuck: reading the file, looking up a name and closing a connection take time, too.
+const SLACK: Duration = Duration::from_secs(30);
+
+/// Names of refused pictures that are kept for the case that they are excused; more than a row of them has.
+const BLAMED_MAX: usize = 16;
 
 /// The lane of one target.
 pub struct Lane {
     target: Arc<Target>,
     kind: TargetKind,
-    config: UploadConfig,
+    config: LaneConfig,
+    /// Most uploads in hand.
+    prefetch: usize,
+    /// Longest pause.
+    cap: Duration,
+    /// Shortest limit of an attempt.
+    limit: Duration,
     store: Store,
     status: Status,
     due: watch::Receiver<u64>,
     poke: Poke,
-    /// Failures of the target in a row.
-    failures: u32,
+    health: Health,
+    pause: Option<Rest>,
+    /// What the dashboard was told of it.
+    told: Option<(UnixMs, Pause)>,
+    /// The camera whose backlog was served last.
+    after: Option<String>,
+    /// Pictures that were refused lately.
+    blamed: Vec<(i64, FileName)>,
+}
+
+/// A pause of the target.
+#[derive(Clone, Copy, Debug)]
+struct Rest {
+    end: Instant,
+    until: UnixMs,
+    cause: Pause,
 }
 
 impl Lane {
     /// The lane of `target`; `poke` ends its pauses.
-    pub fn new(
-        target: Arc<Target>,
-        config: &UploadConfig,
-        store: &Store,
-        status: &Status,
-        poke: Poke,
-    ) -> Self {
+    pub fn new(target: Arc<Target>, config: &Config, store: &Store, status: &Status, poke: Poke) -> Self {
+        let kind = target.kind();
         Self {
-            kind: target.kind(),
+            kind,
             target,
-            config: config.clone(),
+            config: config.lanes.of(kind),
+            prefetch: config.upload.prefetch,
+            cap: config.upload.retry_interval,
+            limit: ATTEMPT_LIMIT + SLACK,
             due: store.watch_due(),
             store: store.clone(),
             status: status.clone(),
             poke,
-            failures: 0,
+            health: Health::default(),
+            pause: None,
+            told: None,
+            after: None,
+            blamed: Vec::new(),
         }
+    }
+
+    /// The same lane, in which an attempt counts as stuck after `limit`, or after as long as a link of 4 kB/s takes for
+    /// it.
+    pub fn with_limit(self, limit: Duration) -> Self {
+        Self { limit, ..self }
     }
 
     /// The target's kind.
@@ -66,91 +110,168 @@ impl Lane {
         self.kind
     }
 
-    /// Delivers until cancelled. An attempt under way is dropped then; its row stays pending and is sent again.
+    /// Delivers until cancelled. Attempts under way are dropped then; their rows stay pending and are sent again.
     pub async fn run(&mut self, cancel: &CancellationToken) -> Result<(), StoreError> {
-        self.store.release_leases(self.kind, self.latest()).await?;
+        self.store.end_waits(self.kind, self.latest()).await?;
+        let (mut flight, mut desk) = (Flight::default(), Desk::new(&self.store, self.kind));
         loop {
             self.due.mark_unchanged();
-            // A target that fails is probed with one image, so that no batch is leased in vain.
-            let limit = if self.failures == 0 { self.config.prefetch } else { 1 };
             let now = clock::now();
-            let batch = self.store.claim_due(self.kind, now, now.plus_ms(LEASE_MS), limit).await?;
-            if batch.is_empty() {
-                if !self.wait_for_work(cancel).await? {
-                    return Ok(());
+            let closed_until = self.closed_until(now);
+            self.pause = self.pause.filter(|pause| pause.end > Instant::now());
+            self.tell(closed_until);
+            let room = match (closed_until, &self.pause) {
+                (None, None) => self.room(flight.len(), desk.len()),
+                _ => 0,
+            };
+            let mut wait = self.rest(now, closed_until);
+            if room > 0 {
+                let held = flight.rows().chain(desk.rows()).collect();
+                let turn = Turn { held, after: self.after.clone(), fresh_first: self.health.is_refusing() };
+                let claim = self.store.claim(self.kind, now, room, turn).await?;
+                self.after = claim.after;
+                if claim.uploads.len() < room {
+                    wait = self.until_next(now).await?;
                 }
-                continue;
+                for upload in claim.uploads {
+                    let limit = self.limit.max(Duration::from_secs(upload.bytes / SLOWEST) + SLACK);
+                    flight.start(&self.target, upload, limit);
+                }
             }
-            let mut pause = None;
-            for upload in batch {
-                let result = tokio::select! {
-                    () = cancel.cancelled() => {
-                        self.store.release_leases(self.kind, self.latest()).await?;
-                        return Ok(());
+            // A new picture is the best probe of a target that refuses the old ones.
+            let is_refusing = self.health.is_refusing() && flight.len() == 0;
+            tokio::select! {
+                () = cancel.cancelled() => return self.finish(&mut desk).await,
+                landing = flight.landing() => self.landed(landing, &mut desk),
+                written = desk.written() => self.written(written?),
+                changed = self.due.changed(), if room > 0 || is_refusing => {
+                    if changed.is_err() {
+                        return self.finish(&mut desk).await;
                     }
-                    result = self.target.deliver(&upload) => self.unless_disk_is_away(result),
-                };
-                let situation = Situation {
-                    now: clock::now(),
-                    attempts: upload.attempts,
-                    failures: self.failures,
-                    cap: self.config.retry_interval,
-                    random: fastrand::f64(),
-                };
-                let decision = decide(result, situation);
-                self.settle(&upload, &decision).await?;
-                pause = decision.pause;
-                if pause.is_some() {
-                    break;
+                    self.pause = None;
                 }
-            }
-            if let Some(pause) = pause {
-                self.store.release_leases(self.kind, self.latest()).await?;
-                tokio::select! {
-                    () = cancel.cancelled() => return Ok(()),
-                    () = tokio::time::sleep(pause) => {}
-                    () = self.poke.poked() => self.hurry().await?,
+                () = self.poke.poked() => {
+                    self.finish(&mut desk).await?;
+                    self.hurry().await?;
                 }
-                self.status.update_target(self.kind, |target| target.paused_until = None);
+                () = tokio::time::sleep(wait) => {}
             }
         }
     }
 
-    /// Waits until something may be due; `false` when cancelled.
-    async fn wait_for_work(&mut self, cancel: &CancellationToken) -> Result<bool, StoreError> {
-        let wait = match self.store.next_due(self.kind).await? {
-            Some(at) => {
-                if at > self.latest() {
-                    self.store.release_leases(self.kind, self.latest()).await?;
-                    return Ok(true);
-                }
-                let ms = u64::try_from(at.0.saturating_sub(clock::now().0)).unwrap_or(0);
-                Duration::from_millis(ms.saturating_add(1)).min(LOOK_AGAIN)
-            }
-            None => LOOK_AGAIN,
-        };
-        let until = Instant::now() + wait;
-        tokio::select! {
-            () = cancel.cancelled() => Ok(false),
-            changed = self.due.changed() => Ok(changed.is_ok()),
-            () = self.poke.poked() => {
-                self.hurry().await?;
-                Ok(true)
-            }
-            () = tokio::time::sleep_until(until) => Ok(true),
+    /// How many more attempts may begin. A target that fails is probed with one picture.
+    fn room(&self, under_way: usize, unwritten: usize) -> usize {
+        let allowed = if self.health.is_failing() { 1 } else { self.config.parallel };
+        let in_hand = self.prefetch.saturating_sub(under_way + unwritten);
+        allowed.saturating_sub(under_way).min(in_hand)
+    }
+
+    /// When the target's time of day begins; `None` while it is.
+    fn closed_until(&self, now: UnixMs) -> Option<UnixMs> {
+        let window = self.config.window?;
+        match daily(now, window.from_min, window.to_min) {
+            Daily::Open(_) => None,
+            Daily::Closed(begin) => Some(begin),
         }
+    }
+
+    /// How long nothing can happen by itself.
+    fn rest(&self, now: UnixMs, closed_until: Option<UnixMs>) -> Duration {
+        let pause = self.pause.map(|pause| pause.end.saturating_duration_since(Instant::now()));
+        let closed = closed_until.map(|begin| until(begin, now));
+        pause.into_iter().chain(closed).max().unwrap_or(LOOK_AGAIN).min(LOOK_AGAIN)
+    }
+
+    /// How long nothing falls due.
+    async fn until_next(&self, now: UnixMs) -> Result<Duration, StoreError> {
+        let Some(at) = self.store.next_due(self.kind, now).await? else { return Ok(LOOK_AGAIN) };
+        let latest = self.latest();
+        if at > latest {
+            self.store.end_waits(self.kind, latest).await?;
+            return Ok(Duration::ZERO);
+        }
+        Ok(until(at, now).min(LOOK_AGAIN))
     }
 
     /// Nothing waits longer than this.
     fn latest(&self) -> UnixMs {
-        let wait = self.config.retry_interval.max(WAIT_MAX);
+        let wait = self.cap.saturating_mul(WAITS_MAX).saturating_add(WAIT_MAX);
         clock::now().plus_ms(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX))
     }
 
     /// Someone wants a try now: what waits by itself waits no longer.
-    async fn hurry(&self) -> Result<(), StoreError> {
+    async fn hurry(&mut self) -> Result<(), StoreError> {
         debug!(target = %self.kind, "waiting ended early");
-        self.store.release_leases(self.kind, clock::now()).await
+        self.pause = None;
+        self.store.end_waits(self.kind, clock::now()).await
+    }
+
+    /// Writes down everything that has ended.
+    async fn finish(&mut self, desk: &mut Desk) -> Result<(), StoreError> {
+        while desk.len() > 0 {
+            let written = desk.written().await?;
+            self.written(written);
+        }
+        Ok(())
+    }
+
+    /// Decides what the end of an attempt leads to.
+    fn landed(&mut self, landing: Landing, desk: &mut Desk) {
+        let (upload, result) = match landing {
+            Landing::Ended(upload, result) => (upload, self.unless_disk_is_away(result)),
+            Landing::Stuck(upload, limit) => {
+                let seconds = limit.as_secs();
+                error!(file = %upload.filename, target = %self.kind, seconds, "an upload was stuck and was dropped");
+                let message = format!(
+                    "the upload of {} to {} did not end within {seconds} s and was dropped; it is sent again by itself",
+                    upload.filename, self.kind
+                );
+                self.status.raise(self.kind.as_str(), message.clone());
+                (upload, Err(TargetError::Broken { message }))
+            }
+        };
+        let tried = Tried { row: upload.row(), attempts: upload.attempts, refusals: upload.refusals };
+        let situation = Situation {
+            now: clock::now(),
+            cap: self.cap,
+            random: fastrand::f64(),
+            is_paused: self.pause.is_some(),
+        };
+        let was_failing = self.health.is_failing();
+        let decision = self.health.judge(tried, result, situation);
+        self.show(&decision, was_failing);
+        if let Some(wait) = decision.pause {
+            self.rest_for(wait);
+        }
+        if matches!(decision.settlement, Settlement::Dead { .. } | Settlement::Refused { .. }) {
+            self.blamed.retain(|(row, _)| *row != upload.row());
+            self.blamed.push((upload.row(), upload.filename.clone()));
+            self.blamed.drain(..self.blamed.len().saturating_sub(BLAMED_MAX));
+        }
+        let excused = self.excused(&decision);
+        desk.put(std::iter::once(outcome(upload, decision.settlement)).chain(excused));
+    }
+
+    /// What was blamed and is not to blame.
+    fn excused(&self, decision: &Decision) -> Vec<Outcome> {
+        let name = |row: i64| self.blamed.iter().rev().find(|(blamed, _)| *blamed == row);
+        let excused = decision.excused.iter().filter_map(|(row, not_before)| {
+            let (_, filename) = name(*row)?;
+            let settlement = Settlement::Excused { not_before: *not_before };
+            Some(Outcome { row: *row, filename: filename.clone(), bytes: 0, attempts: 0, settlement })
+        });
+        excused.collect()
+    }
+
+    /// Leaves the target alone; the longest of several pauses counts.
+    fn rest_for(&mut self, wait: Duration) {
+        let end = Instant::now() + wait;
+        if self.pause.is_some_and(|pause| pause.end >= end) {
+            return;
+        }
+        let until = clock::now().plus_ms(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX));
+        let cause = if self.health.is_refusing() { Pause::Refusals } else { Pause::Fault };
+        self.pause = Some(Rest { end, until, cause });
     }
 
     /// While the disk with the pictures is not mounted, no picture is given up because its file is not there.
@@ -164,69 +285,100 @@ impl Lane {
         }
     }
 
-    /// Writes down what an attempt led to, and tells the dashboard.
-    async fn settle(&mut self, upload: &DueUpload, decision: &Decision) -> Result<(), StoreError> {
-        let file = &upload.filename;
-        if !self.store.settle(upload, decision.settlement.clone()).await? {
-            debug!(%file, target = %self.kind, "deleted or settled while it was being sent");
-            self.show(decision, None);
-            return Ok(());
+    /// Says what has become durable.
+    fn written(&mut self, written: Written) {
+        for (outcome, is_changed) in written {
+            let Outcome { filename: file, bytes, attempts, settlement, .. } = outcome;
+            if !is_changed {
+                debug!(%file, target = %self.kind, "deleted or settled while it was being sent");
+                continue;
+            }
+            let state = settlement.state();
+            let error = match settlement {
+                Settlement::Delivered { at } => {
+                    info!(%file, target = %self.kind, attempts, "delivered");
+                    self.status.clear(self.kind.as_str());
+                    self.status.update_target(self.kind, |target| {
+                        target.last_delivered = Some(at);
+                        target.pace.add(std::time::Instant::now(), bytes);
+                    });
+                    None
+                }
+                Settlement::Retry { error, .. } => {
+                    debug!(%file, target = %self.kind, error, "not delivered, will be tried again");
+                    Some(error)
+                }
+                Settlement::Refused { error, .. } => {
+                    warn!(%file, target = %self.kind, error, "refused by the target, will be tried again");
+                    Some(error)
+                }
+                Settlement::Dead { error } => {
+                    warn!(%file, target = %self.kind, error, "refused by the target, put aside");
+                    Some(error)
+                }
+                Settlement::Lost { error } => {
+                    tracing::error!(%file, target = %self.kind, error, "a picture that was owed is gone");
+                    self.status.raise("pictures", format!("a picture that was owed is gone: {error}"));
+                    Some(error)
+                }
+                Settlement::Excused { .. } => {
+                    info!(%file, target = %self.kind, "the target was to blame; owed again");
+                    None
+                }
+            };
+            let filename = file.to_string();
+            self.status.publish(Event::Upload { filename, target: self.kind, state, error });
         }
-        let (state, error) = match &decision.settlement {
-            Settlement::Delivered { .. } => {
-                info!(%file, target = %self.kind, attempts = upload.attempts + 1, "delivered");
-                (UploadState::Delivered, None)
-            }
-            Settlement::Retry { error, .. } => {
-                debug!(%file, target = %self.kind, error, "not delivered, will be tried again");
-                (UploadState::Pending, Some(error.clone()))
-            }
-            Settlement::Dead { error } => {
-                warn!(%file, target = %self.kind, error, "refused by the target, put aside");
-                (UploadState::Dead, Some(error.clone()))
-            }
-            Settlement::Lost { error } => {
-                tracing::error!(%file, target = %self.kind, error, "a picture that was owed is gone");
-                self.status.raise("pictures", format!("a picture that was owed is gone: {error}"));
-                (UploadState::Lost, Some(error.clone()))
-            }
-        };
-        self.show(decision, error.as_deref());
-        self.status.publish(Event::Upload { filename: file.to_string(), target: self.kind, state, error });
-        Ok(())
     }
 
     /// Brings the target's state up to date. A fault is logged when it begins and when it ends, not in between.
-    fn show(&mut self, decision: &Decision, error: Option<&str>) {
-        let now = clock::now();
-        match decision.pause {
-            Some(pause) => {
-                self.failures = self.failures.saturating_add(1);
-                if self.failures == 1 {
-                    warn!(target = %self.kind, error, "target paused; pictures wait");
-                }
-                let until = now.plus_ms(i64::try_from(pause.as_millis()).unwrap_or(i64::MAX));
-                self.status.update_target(self.kind, |target| {
-                    target.online = Some(decision.is_online);
-                    target.last_error = error.map(str::to_owned);
-                    target.paused_until = Some(until);
-                });
-            }
-            None => {
-                if self.failures > 0 {
-                    info!(target = %self.kind, failures = self.failures, "target is back");
-                }
-                self.failures = 0;
-                let is_delivered = matches!(decision.settlement, Settlement::Delivered { .. });
-                self.status.update_target(self.kind, |target| {
-                    target.online = Some(decision.is_online);
-                    target.last_error = error.map(str::to_owned);
-                    target.paused_until = None;
-                    if is_delivered {
-                        target.last_delivered = Some(now);
-                    }
-                });
-            }
+    fn show(&mut self, decision: &Decision, was_failing: bool) {
+        let Some(is_online) = decision.is_online else { return };
+        let error = decision.words.as_deref();
+        if !was_failing && self.health.is_failing() {
+            warn!(target = %self.kind, error, "target paused; pictures wait");
         }
+        if was_failing && !self.health.is_failing() {
+            info!(target = %self.kind, "target is back");
+        }
+        self.status.update_target(self.kind, |target| {
+            target.online = Some(is_online);
+            target.last_error = error.map(str::to_owned);
+        });
+    }
+
+    /// Tells the dashboard until when and why nothing is sent.
+    fn tell(&mut self, closed_until: Option<UnixMs>) {
+        let pause = self.pause.map(|pause| (pause.until, pause.cause));
+        let rest = closed_until.map(|begin| (begin, Pause::Window)).or(pause);
+        if rest == self.told {
+            return;
+        }
+        if let (Some((_, Pause::Window)), false) =
+            (rest, self.told.is_some_and(|(_, why)| why == Pause::Window))
+        {
+            info!(target = %self.kind, "outside of its time of day; pictures wait");
+        }
+        self.told = rest;
+        self.status.update_target(self.kind, |target| {
+            target.paused_until = rest.map(|(until, _)| until);
+            target.paused_by = rest.map(|(_, why)| why);
+        });
+    }
+}
+
+/// From `now` until just after `at`.
+fn until(at: UnixMs, now: UnixMs) -> Duration {
+    let ms = u64::try_from(at.0.saturating_sub(now.0)).unwrap_or(0);
+    Duration::from_millis(ms.saturating_add(1))
+}
+
+fn outcome(upload: DueUpload, settlement: Settlement) -> Outcome {
+    Outcome {
+        row: upload.row(),
+        filename: upload.filename,
+        bytes: upload.bytes,
+        attempts: upload.attempts + 1,
+        settlement,
     }
 }

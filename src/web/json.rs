@@ -2,13 +2,14 @@
 
 use serde_json::{Value, json};
 
+use super::uploads::Backlog;
 use crate::advice;
 use crate::clock;
 use crate::gpio::Level;
 use crate::model::{ClockState, TargetKind, UnixMs, UploadState, hex};
 use crate::retention::Report;
-use crate::status::{Alarm, CameraStatus, ClockStatus, GpioStatus, LineState, TargetStatus};
-use crate::store::{CameraTally, Image, LedgerEntry};
+use crate::status::{Alarm, CameraStatus, ClockStatus, GpioStatus, LineState, Pause, TargetStatus};
+use crate::store::{CameraTally, DeadLetter, Image, LedgerEntry};
 
 pub(super) fn image(image: &Image) -> Value {
     let uploads: Vec<Value> = image
@@ -146,6 +147,40 @@ pub(super) fn target(target: &TargetStatus) -> Value {
         "last_error": target.last_error,
         "last_delivered": target.last_delivered.map(UnixMs::rfc3339),
         "paused_until": target.paused_until.map(UnixMs::rfc3339),
+        "paused_by": target.paused_by.map(Pause::as_str),
+    })
+}
+
+/// How a target is served: what waits, how fast it goes, when it is done.
+pub(super) fn backlog(backlog: &Backlog) -> Value {
+    json!({
+        "pending": backlog.pending,
+        "oldest": backlog.oldest.map(UnixMs::rfc3339),
+        "oldest_age_s": backlog.oldest_age.map(|age| age.as_secs()),
+        "pictures_per_minute": rounded(backlog.rate.pictures),
+        "bytes_per_minute": backlog.rate.bytes.round(),
+        "drained_in_s": backlog.drained_in.map(|wait| wait.as_secs()),
+        "parallel": backlog.lane.parallel,
+        "window": backlog.lane.window.map(|window| window.to_string()),
+    })
+}
+
+/// To a tenth.
+fn rounded(rate: f64) -> f64 {
+    (rate * 10.0).round() / 10.0
+}
+
+pub(super) fn dead_letter(letter: &DeadLetter) -> Value {
+    json!({
+        "filename": letter.filename,
+        "camera": letter.camera,
+        "taken_at": letter.taken_at.rfc3339(),
+        "taken_at_ms": letter.taken_at.0,
+        "bytes": letter.bytes,
+        "target": letter.target,
+        "attempts": letter.attempts,
+        "last_error": letter.last_error,
+        "tried_at": letter.tried_at.map(UnixMs::rfc3339),
     })
 }
 

@@ -6,6 +6,7 @@ use actix_web::{HttpResponse, web};
 
 use super::State;
 use super::error::ApiError;
+use super::uploads::Backlog;
 use crate::status::CameraState;
 
 /// A text of metrics that is being written.
@@ -30,6 +31,21 @@ impl Page {
         self.value(name, &[], value);
     }
 }
+
+/// A number about what waits, its meaning, and where it is; `None`: there is none at the moment.
+type Gauge = (&'static str, &'static str, fn(&Backlog) -> Option<f64>);
+
+/// What waits, by target.
+const BACKLOG: [Gauge; 4] = [
+    ("upload_oldest_seconds", "Age of the oldest picture that waits.", |b| {
+        b.oldest_age.map(|age| age.as_secs_f64().round())
+    }),
+    ("upload_pictures_per_minute", "Deliveries of the last minutes.", |b| Some(b.rate.pictures)),
+    ("upload_bytes_per_minute", "Bytes delivered in the last minutes.", |b| Some(b.rate.bytes)),
+    ("upload_drain_seconds", "Time until nothing waits, at this rate.", |b| {
+        b.drained_in.map(|wait| wait.as_secs_f64().round())
+    }),
+];
 
 pub(super) async fn metrics(state: web::Data<State>) -> Result<HttpResponse, ApiError> {
     let stats = state.store.stats().await?;
@@ -74,6 +90,28 @@ pub(super) async fn metrics(state: web::Data<State>) -> Result<HttpResponse, Api
     for target in state.status.targets() {
         let is_online = target.online.unwrap_or(false);
         page.value("target_online", &[("target", target.kind.as_str())], u8::from(is_online));
+    }
+    page.head(
+        "target_paused",
+        "gauge",
+        "1 while nothing is sent to the target, for a fault or by its time of day.",
+    );
+    for target in state.status.targets() {
+        page.value(
+            "target_paused",
+            &[("target", target.kind.as_str())],
+            u8::from(target.paused_by.is_some()),
+        );
+    }
+    let backlogs: Vec<_> =
+        state.status.targets().iter().map(|t| Backlog::of(t, &stats, &state.config)).collect();
+    for (name, help, value) in BACKLOG {
+        page.head(name, "gauge", help);
+        for backlog in &backlogs {
+            if let Some(number) = value(backlog) {
+                page.value(name, &[("target", backlog.kind.as_str())], number);
+            }
+        }
     }
     let lines = state.status.gpio().lines;
     page.head("contact_edges_total", "counter", "Level changes of a contact.");

@@ -23,6 +23,7 @@ mod query;
 pub mod routes;
 mod socket;
 mod throttle;
+mod uploads;
 mod visit;
 
 use std::future::Future;

@@ -7,6 +7,7 @@ use actix_web::{HttpResponse, web};
 use serde_json::{Value, json};
 
 use super::error::ApiError;
+use super::uploads::Backlog;
 use super::{State, json as shape};
 use crate::config::WebAccess;
 use crate::model::{CameraKey, Medium, UploadState};
@@ -23,7 +24,12 @@ pub(super) async fn status(state: web::Data<State>) -> Result<HttpResponse, ApiE
         value["last_image"] = last_image(&state, camera.key).await?;
         cameras.push(value);
     }
-    let targets: Vec<Value> = state.status.targets().iter().map(shape::target).collect();
+    let targets = state.status.targets().into_iter().map(|target| {
+        let mut value = shape::target(&target);
+        value["backlog"] = shape::backlog(&Backlog::of(&target, &stats, &state.config));
+        value
+    });
+    let targets: Vec<Value> = targets.collect();
     Ok(HttpResponse::Ok().json(json!({
         "version": env!("CARGO_PKG_VERSION"),
         "uptime": state.status.uptime().as_secs(),
@@ -79,10 +85,21 @@ pub(super) async fn stats(state: web::Data<State>) -> Result<HttpResponse, ApiEr
         .iter()
         .map(|(target, states)| (target.as_str().to_owned(), shape::uploads(|wanted| count(states, wanted))))
         .collect();
+    let backlog: serde_json::Map<String, Value> = state
+        .status
+        .targets()
+        .iter()
+        .map(|target| {
+            let backlog = Backlog::of(target, &stats, &state.config);
+            (target.kind.as_str().to_owned(), shape::backlog(&backlog))
+        })
+        .collect();
     Ok(HttpResponse::Ok().json(json!({
         "total": shape::tally(&total),
         "cameras": cameras,
-        "uploads": {"total": shape::uploads(|wanted| stats.in_state(wanted)), "targets": by_target},
+        "uploads": {
+            "total": shape::uploads(|wanted| stats.in_state(wanted)), "targets": by_target, "backlog": backlog,
+        },
         "storage": storage(&state, &stats),
     })))
 }

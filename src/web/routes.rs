@@ -4,7 +4,7 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpResponse, Route as Handler, web};
 
 use super::error::ApiError;
-use super::{account, actions, assets, gpio, images, live, metrics, mjpeg, overview, socket};
+use super::{account, actions, assets, gpio, images, live, metrics, mjpeg, overview, socket, uploads};
 
 /// Who may use a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +68,8 @@ pub const ROUTES: &[Route] = &[
     route!(DELETE "/api/images/{filename}" Session images::delete),
     route!(POST "/api/images/{filename}/protect" Session images::protect),
     route!(POST "/api/images/{filename}/retry" Session images::retry),
+    route!(GET "/api/uploads/dead" Session uploads::dead),
+    route!(POST "/api/uploads/retry" Session uploads::retry),
     route!(GET "/api/events" Session images::events),
     route!(GET "/api/stream" Session live::stream),
     route!(GET "/api/live/{camera}.mjpeg" Session mjpeg::stream),

@@ -39,6 +39,8 @@ const PURE: &[&str] = &[
     "media/",
     "source/freshness.rs",
     "trigger/debounce.rs",
+    "pace.rs",
+    "store/order.rs",
     "upload/policy.rs",
     "target/response.rs",
 ];

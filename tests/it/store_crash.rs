@@ -14,7 +14,7 @@ use camera_capture::model::{
     CameraKey, Cause, FileName, ImageId, ImageKind, TargetKind, Trigger, UnixMs, UploadState,
 };
 use camera_capture::retention;
-use camera_capture::store::{Deletion, Image, ImageQuery, NewImage, Settlement, Store, StoreError};
+use camera_capture::store::{Deletion, Image, ImageQuery, NewImage, Settlement, Store, StoreError, Turn};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -143,7 +143,7 @@ async fn record_without_end(store: &Store, say: impl Fn(String)) {
         let image = take(store, clock::now(), 20_000).await.unwrap();
         say(format!("stored {}", image.filename));
         let now = clock::now();
-        for upload in store.claim_due(TargetKind::Api, now, now.plus_ms(60_000), 2).await.unwrap() {
+        for upload in store.claim(TargetKind::Api, now, 2, Turn::default()).await.unwrap().uploads {
             store.settle(&upload, Settlement::Delivered { at: now }).await.unwrap();
             say(format!("delivered {}", upload.filename));
         }
@@ -255,7 +255,7 @@ async fn retention_by_another_handle_never_takes_what_is_owed() {
         take(&store, then.plus_ms(number * 1000), 30_000).await.unwrap();
         if number % 2 == 0 {
             let now = clock::now();
-            let due = store.claim_due(TargetKind::Api, now, now.plus_ms(1), 1).await.unwrap().remove(0);
+            let due = store.claim(TargetKind::Api, now, 1, Turn::default()).await.unwrap().uploads.remove(0);
             assert!(store.settle(&due, Settlement::Delivered { at: now }).await.unwrap());
             delivered.insert(due.filename);
         }
@@ -332,7 +332,7 @@ async fn a_full_disk_refuses_pictures_cleanly_and_still_lets_the_queue_and_reten
     assert_eq!(incoming(), 0);
     // Deliveries go on, and so retention finds something to delete, without a byte to spare.
     let now = clock::now();
-    let due = store.claim_due(TargetKind::Api, now, now.plus_ms(60_000), 3).await.unwrap();
+    let due = store.claim(TargetKind::Api, now, 3, Turn::default()).await.unwrap().uploads;
     assert_eq!(due.len(), 3);
     for upload in &due {
         assert!(store.settle(upload, Settlement::Delivered { at: now }).await.unwrap());

@@ -4,4 +4,5 @@ mod access;
 mod content;
 mod harness;
 mod live;
+mod uploads;
 mod viewing;

@@ -1,11 +1,12 @@
 //! A lane between the durable queue and the target: order, blame, pauses, restarts.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use camera_capture::clock;
-use camera_capture::model::{FileName, UploadState};
-use camera_capture::status::{Event, Status};
+use camera_capture::model::{FileName, ImageKind, UploadState};
+use camera_capture::status::{Event, Pause, Status};
 use camera_capture::store::{Deletion, UploadInfo};
 use camera_capture::upload::{Lane, Poke};
 use rusqlite::Connection;
@@ -30,10 +31,17 @@ struct Running {
 
 impl Running {
     fn start(rig: &Rig) -> Self {
+        Self::start_with(rig, None)
+    }
+
+    fn start_with(rig: &Rig, limit: Option<Duration>) -> Self {
         let status = Status::new(&rig.config);
         let (events, poke, cancel) = (status.subscribe(), Poke::default(), CancellationToken::new());
         let target = Arc::new(rig.target());
-        let mut lane = Lane::new(target, &rig.config.upload, &rig.store, &status, poke.clone());
+        let mut lane = Lane::new(target, &rig.config, &rig.store, &status, poke.clone());
+        if let Some(limit) = limit {
+            lane = lane.with_limit(limit);
+        }
         let stop = cancel.clone();
         let task = tokio::spawn(async move { lane.run(&stop).await.unwrap() });
         Self { status, events, poke, cancel, task }
@@ -108,7 +116,7 @@ async fn each_answer_leads_to_its_state_and_pause_and_blames_no_other_picture() 
         (answer(204, "", ""), UploadState::Delivered, false),
         (answer(200, html, "<html>"), UploadState::Pending, true),
         (answer(302, "location: /x\r\n", ""), UploadState::Pending, true),
-        (answer(400, "", "bad"), UploadState::Dead, false),
+        (answer(400, "", "bad"), UploadState::Pending, false),
         (answer(413, "", "large"), UploadState::Dead, false),
         (answer(415, "", "type"), UploadState::Dead, false),
         (answer(422, "", "plate"), UploadState::Dead, false),
@@ -252,8 +260,6 @@ async fn a_delivery_that_a_shutdown_or_a_crash_interrupts_is_sent_again_with_the
             assert!(lane.task.await.unwrap_err().is_cancelled());
         } else {
             lane.stop().await;
-            let due = rig.store.next_due(TargetKind::Api).await.unwrap().unwrap();
-            assert!(due <= clock::now(), "the leases were given back");
         }
         let interrupted = upload(&rig, 0).await;
         assert_eq!((interrupted.state, interrupted.attempts), (UploadState::Pending, 0));
@@ -312,7 +318,7 @@ async fn a_picture_that_is_deleted_while_it_is_being_sent_stays_deleted_without_
     }
     let mut lane = Running::start(&rig);
     server.arrival().await;
-    // The second one is leased as well; its file is gone when its turn comes.
+    // The second one is not even asked for when its turn comes.
     let deleted = FileName::parse(&name(1)).unwrap();
     assert_eq!(rig.store.delete_image(&deleted, true).await.unwrap(), Deletion::Deleted);
     when.notify_one();
@@ -323,7 +329,7 @@ async fn a_picture_that_is_deleted_while_it_is_being_sent_stays_deleted_without_
 }
 
 #[tokio::test]
-async fn a_wait_or_a_lease_from_a_clock_that_ran_ahead_parks_nothing() {
+async fn a_wait_from_a_clock_that_ran_ahead_parks_nothing() {
     let server = Server::start(ok).await;
     let rig = Rig::new(&server.url());
     let far = clock::now().0 + 365 * 24 * 3600 * 1000;
@@ -331,17 +337,238 @@ async fn a_wait_or_a_lease_from_a_clock_that_ran_ahead_parks_nothing() {
     rig.take(0, vec![1; 10]).await;
     rig.take(1, vec![1; 10]).await;
     sql.execute("update uploads set not_before = ?1 where image_id = 1", [far]).unwrap();
-    sql.execute("update uploads set leased_until = ?1 where image_id = 2", [far]).unwrap();
+    sql.execute("update uploads set not_before = ?1 where image_id = 2", [far]).unwrap();
     let mut lane = Running::start(&rig);
     assert_eq!(lane.delivered(2).await, [name(0), name(1)], "at the start");
     // The clock is set back while the program runs; the next time the lane looks at the queue, it sees.
     rig.take(2, vec![1; 10]).await;
     assert_eq!(lane.delivered(1).await, [name(2)]);
-    let park = "update uploads set state = 'pending', not_before = ?1, leased_until = ?1 where image_id = 1";
+    let park = "update uploads set state = 'pending', not_before = ?1 where image_id = 1";
     sql.execute(park, [far]).unwrap();
     rig.take(3, vec![1; 10]).await;
     let mut both = lane.delivered(2).await;
     both.sort();
     assert_eq!(both, [name(0), name(3)]);
+    lane.stop().await;
+}
+
+/// What is answered to a picture that is refused, by its body.
+const TOO_LARGE: &str = "client intended to send too large body";
+
+#[tokio::test]
+async fn five_refused_in_a_row_pause_the_target_and_none_is_dead_after_it_heals() {
+    let is_well = Arc::new(AtomicBool::new(false));
+    let well = Arc::clone(&is_well);
+    let server = Server::start(move |_, _| {
+        if well.load(Ordering::SeqCst) { answer(200, "", "") } else { answer(413, "", TOO_LARGE) }
+    })
+    .await;
+    let rig = Rig::new(&server.url());
+    for second in 0..8 {
+        rig.take(second, vec![1; 10]).await;
+    }
+    let mut lane = Running::start(&rig);
+    for second in 0..4 {
+        assert_eq!(lane.next().await, (name(second), UploadState::Dead), "one alone cannot tell");
+    }
+    let mut again: Vec<_> =
+        [lane.next().await, lane.next().await, lane.next().await, lane.next().await].into();
+    again.push(lane.next().await);
+    again.sort_by(|a, b| a.0.cmp(&b.0));
+    assert_eq!(again, (0..5).map(|second| (name(second), UploadState::Pending)).collect::<Vec<_>>());
+    let target = lane.status.targets().remove(0);
+    assert_eq!(target.paused_by, Some(Pause::Refusals));
+    let words = target.last_error.unwrap();
+    assert!(words.contains("not the pictures") && words.contains(TOO_LARGE), "{words}");
+    // While it goes on, one picture at a time, each time another, and none is put aside.
+    for second in 5..7 {
+        lane.poke.poke();
+        let (_, state) = lane.next().await;
+        assert_eq!(state, UploadState::Pending, "probe {second}");
+    }
+    assert_eq!(server.seen().len(), 7);
+    is_well.store(true, Ordering::SeqCst);
+    lane.poke.poke();
+    let mut delivered = lane.delivered(8).await;
+    delivered.sort();
+    assert_eq!(delivered, (0..8).map(name).collect::<Vec<_>>());
+    let stats = rig.store.stats().await.unwrap();
+    assert_eq!(stats.of_target(TargetKind::Api, UploadState::Dead), 0);
+    assert_eq!(lane.status.targets()[0].paused_by, None);
+    lane.stop().await;
+}
+
+#[tokio::test]
+async fn a_new_picture_does_not_wait_while_the_target_refuses_old_ones() {
+    let server = Server::start(|_, request| {
+        let length: usize = request.header("content-length").unwrap().parse().unwrap();
+        answer(if length > 10_000 { 413 } else { 200 }, "", TOO_LARGE)
+    })
+    .await;
+    let rig = Rig::new(&server.url());
+    for second in 0..7 {
+        rig.take(second, vec![1; 20_000]).await;
+    }
+    let mut lane = Running::start(&rig);
+    while lane.status.targets()[0].paused_by != Some(Pause::Refusals) {
+        lane.next().await;
+    }
+    let new = rig.take_at("r1", minutes_ago(0), vec![1; 10], ImageKind::Instant).await.filename.to_string();
+    // The target's own pause lasts seven seconds at least; nothing here waits for it.
+    let began = std::time::Instant::now();
+    while lane.next().await != (new.clone(), UploadState::Delivered) {}
+    assert!(began.elapsed() < Duration::from_secs(7), "{:?}", began.elapsed());
+    lane.stop().await;
+}
+
+#[tokio::test]
+async fn a_picture_the_server_does_not_understand_is_tried_three_times_before_it_is_put_aside() {
+    let server = Server::start(|_, _| answer(400, "", "what?")).await;
+    let rig = Rig::new(&server.url());
+    rig.take(0, vec![1; 10]).await;
+    let mut lane = Running::start(&rig);
+    for expected in [UploadState::Pending, UploadState::Pending, UploadState::Dead] {
+        assert_eq!(lane.next().await, (name(0), expected));
+        assert_eq!(lane.status.targets()[0].paused_by, None, "the target is not to blame");
+        lane.poke.poke();
+    }
+    assert_eq!(upload(&rig, 0).await.attempts, 3);
+    lane.stop().await;
+}
+
+/// Minutes before now, so that pictures are live or backlog.
+fn minutes_ago(minutes: i64) -> camera_capture::model::UnixMs {
+    clock::now().plus_ms(-minutes * 60_000)
+}
+
+#[tokio::test]
+async fn a_live_picture_goes_before_the_backlog_and_the_backlog_is_fair_over_cameras() {
+    let gate = Arc::new(Notify::new());
+    let held = Act::SayWhen(Arc::clone(&gate), answer_text(200, "", ""));
+    let mut server = Server::start(move |n, _| if n == 0 { held.clone() } else { answer(200, "", "") }).await;
+    let rig = Rig::new(&server.url());
+    let mut old = Vec::new();
+    for n in 0..6 {
+        // Five of a busy camera, then one of a quiet one: the quiet one does not wait for all of them.
+        let camera = if n < 5 { "r1" } else { "r2" };
+        let image = rig.take_at(camera, minutes_ago(300 - n), vec![1; 10], ImageKind::Instant).await;
+        old.push(image.filename.to_string());
+    }
+    let mut lane = Running::start(&rig);
+    server.arrival().await;
+    let live = rig.take_at("r1", minutes_ago(9), vec![1; 10], ImageKind::Instant).await.filename.to_string();
+    let newer = rig.take_at("r2", minutes_ago(1), vec![1; 10], ImageKind::Instant).await.filename.to_string();
+    gate.notify_one();
+    let expected = [&old[0], &live, &newer, &old[5], &old[1], &old[2], &old[3], &old[4]];
+    assert_eq!(lane.delivered(8).await.iter().collect::<Vec<_>>(), expected);
+    lane.stop().await;
+}
+
+#[tokio::test]
+async fn several_go_side_by_side_each_once_and_a_failing_target_is_probed_with_one() {
+    let gate = Arc::new(Notify::new());
+    let waiting = Arc::clone(&gate);
+    let mut server =
+        Server::start(move |_, _| Act::SayWhen(Arc::clone(&waiting), answer_text(200, "", ""))).await;
+    let rig = Rig::with(&[("S3_API_URL", &server.url()), ("UPLOAD_PARALLEL", "3")]);
+    for second in 0..7 {
+        rig.take(second, vec![1; 10]).await;
+    }
+    let mut lane = Running::start(&rig);
+    for _ in 0..3 {
+        // None has been answered, so they are all under way.
+        server.arrival().await;
+    }
+    assert_eq!(server.seen().len(), 3);
+    gate.notify_waiters();
+    for _ in 0..3 {
+        server.arrival().await;
+    }
+    assert_eq!(lane.delivered(3).await.len(), 3);
+    let keys: std::collections::BTreeSet<_> = server.seen().iter().map(Request::key).collect();
+    assert_eq!((keys.len(), server.seen().len()), (6, 6), "each once");
+    lane.stop().await;
+
+    let failing = Server::start(|_, _| answer(503, "", "")).await;
+    let rig = Rig::with(&[("S3_API_URL", &failing.url()), ("UPLOAD_PARALLEL", "3")]);
+    for second in 0..7 {
+        rig.take(second, vec![1; 10]).await;
+    }
+    let mut lane = Running::start(&rig);
+    for _ in 0..3 {
+        assert_eq!(lane.next().await.1, UploadState::Pending);
+    }
+    for probe in 1..4 {
+        lane.poke.poke();
+        assert_eq!(lane.next().await.1, UploadState::Pending);
+        assert_eq!(failing.seen().len(), 3 + probe, "one at a time");
+    }
+    lane.stop().await;
+}
+
+#[tokio::test]
+async fn an_attempt_that_never_ends_is_dropped_with_an_alarm_and_the_lane_goes_on() {
+    let server = Server::start(|n, _| if n == 0 { Act::Hold } else { answer(200, "", "") }).await;
+    let rig = Rig::new(&server.url());
+    for second in 0..2 {
+        rig.take(second, vec![1; 10]).await;
+    }
+    let mut lane = Running::start_with(&rig, Some(Duration::from_millis(200)));
+    assert_eq!(lane.next().await, (name(0), UploadState::Pending));
+    let alarm = lane.status.alarms().remove(0);
+    assert!(alarm.part == "api" && alarm.message.contains("was dropped"), "{alarm:?}");
+    assert!(upload(&rig, 0).await.last_error.unwrap().contains(&name(0)));
+    lane.poke.poke();
+    assert_eq!(lane.delivered(2).await, [name(0), name(1)]);
+    assert_eq!(lane.status.alarms(), [], "it is over");
+    lane.stop().await;
+}
+
+#[tokio::test]
+async fn outside_of_its_time_of_day_a_target_gets_nothing_and_says_until_when() {
+    let server = Server::start(ok).await;
+    // A quarter of an hour that is at least an hour away, whatever time it is.
+    let shift = i64::from(clock::utc_offset_s(clock::now())) * 1000;
+    let minute = ((clock::now().0 + shift) / 60_000 + 12 * 60) % 1440;
+    let text = |minute: i64| format!("{:02}:{:02}", minute / 60, minute % 60);
+    let window = format!("{}-{}", text(minute), text((minute + 15) % 1440));
+    let rig = Rig::with(&[("S3_API_URL", &server.url()), ("API_UPLOAD_WINDOW", &window)]);
+    rig.take(0, vec![1; 10]).await;
+    let mut lane = Running::start(&rig);
+    let target = loop {
+        if let Event::Target(target) = lane.events.recv().await.unwrap() {
+            break target;
+        }
+    };
+    assert_eq!(target.paused_by, Some(Pause::Window));
+    let wait = target.paused_until.unwrap().0 - clock::now().0;
+    assert!((10 * 3_600_000..14 * 3_600_000).contains(&wait), "{wait}");
+    lane.poke.poke();
+    rig.take(1, vec![1; 10]).await;
+    lane.stop().await;
+    assert_eq!(server.seen().len(), 0);
+    assert_eq!(upload(&rig, 0).await.attempts, 0);
+}
+
+#[tokio::test]
+async fn outcomes_are_durable_before_they_count_and_many_share_a_write() {
+    let server = Server::start(ok).await;
+    let rig = Rig::with(&[("S3_API_URL", &server.url()), ("UPLOAD_PARALLEL", "8")]);
+    for second in 0..40 {
+        rig.take(second, vec![1; 10]).await;
+    }
+    let other = Connection::open(rig.dir.path().join("x.db")).unwrap();
+    let mut lane = Running::start(&rig);
+    for _ in 0..40 {
+        let (name, state) = lane.next().await;
+        assert_eq!(state, UploadState::Delivered);
+        let sql = "select state from uploads where image_id = (select id from images where file_name = ?1)";
+        let written: String = other.query_row(sql, [&name], |row| row.get(0)).unwrap();
+        assert_eq!(written, "delivered", "{name}");
+    }
+    let keys: std::collections::BTreeSet<_> = server.seen().iter().map(Request::key).collect();
+    assert_eq!((keys.len(), server.seen().len()), (40, 40));
+    let target = lane.status.targets().remove(0);
+    assert!(target.pace.rate(std::time::Instant::now()).pictures > 200.0, "{:?}", target.pace);
     lane.stop().await;
 }

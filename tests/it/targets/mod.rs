@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use camera_capture::config::{Config, Env};
 use camera_capture::model::{CameraKey, Cause, ImageId, ImageKind, TargetKind, Trigger, UnixMs, UploadState};
-use camera_capture::store::{DueUpload, Image, NewImage, Store};
+use camera_capture::store::{DueUpload, Image, NewImage, Store, Turn};
 use camera_capture::target::{Target, TargetError};
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
@@ -55,8 +55,11 @@ impl Rig {
     }
 
     async fn take_kind(&self, second: i64, file: Vec<u8>, kind: ImageKind) -> Image {
-        let (camera, at) = (CameraKey::parse("r1").unwrap(), std::time::Instant::now());
-        let edge_at = UnixMs(T0 + second * 1000);
+        self.take_at("r1", UnixMs(T0 + second * 1000), file, kind).await
+    }
+
+    async fn take_at(&self, camera: &str, edge_at: UnixMs, file: Vec<u8>, kind: ImageKind) -> Image {
+        let (camera, at) = (CameraKey::parse(camera).unwrap(), std::time::Instant::now());
         let trigger = Trigger { camera: camera.clone(), cause: Cause::Gpio, at, edge_at };
         let row = self.store.begin_trigger(&trigger).await.unwrap();
         let new = NewImage {
@@ -77,10 +80,9 @@ impl Rig {
         self.store.record(new).await.unwrap()
     }
 
-    /// Leases the oldest picture that is due.
+    /// The oldest picture that is due.
     async fn claim(&self) -> DueUpload {
-        let now = UnixMs(T0);
-        self.store.claim_due(TargetKind::Api, now, now.plus_ms(1), 1).await.unwrap().remove(0)
+        self.store.claim(TargetKind::Api, UnixMs(T0), 1, Turn::default()).await.unwrap().uploads.remove(0)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use camera_capture::model::{Cause, Trigger, UnixMs};
-use camera_capture::store::Settlement;
+use camera_capture::store::{Settlement, Turn};
 use camera_capture::web::routes::ROUTES;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -327,7 +327,7 @@ async fn what_was_put_aside_is_owed_again_at_a_wish() {
     dashboard.record("r1", AT).await;
     let now = camera_capture::clock::now();
     let target = camera_capture::model::TargetKind::Api;
-    let due = dashboard.store.claim_due(target, now, now.plus_ms(1000), 1).await.unwrap();
+    let due = dashboard.store.claim(target, now, 1, Turn::default()).await.unwrap().uploads;
     let refused = Settlement::Dead { error: "422 no plate found".to_owned() };
     dashboard.store.settle(&due[0], refused).await.unwrap();
     let browser = dashboard.browser().await;

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use camera_capture::capture::Captures;
 use camera_capture::config::{
     ActiveLevel, ApiTargetConfig, CameraConfig, CameraEngine, ClockSource, Config, DecoderChoice,
-    EngineConfig, GpioBackend, GpioConfig, LogConfig, LogFormat, Mode, RtspConfig, Secret, SourceConfig,
-    StorageConfig, Transport, UploadConfig, WebAccess, WebConfig,
+    EngineConfig, GpioBackend, GpioConfig, LanesConfig, LogConfig, LogFormat, Mode, RtspConfig, Secret,
+    SourceConfig, StorageConfig, Transport, UploadConfig, WebAccess, WebConfig,
 };
 use camera_capture::gpio::{Level, Pin};
 use camera_capture::media::gop::{AccessUnit, Codec, Stretch};
@@ -144,6 +144,7 @@ pub(crate) fn config(dir: &Path, access: WebAccess) -> Config {
             bounce: Duration::from_millis(300),
             chip: None,
         },
+        lanes: LanesConfig::default(),
         upload: UploadConfig {
             enabled: true,
             background: true,

@@ -1,0 +1,166 @@
+//! Dead letters: uploads that were put aside, listed and owed again. Nothing here deletes any.
+
+use rusqlite::{Connection, Row, named_params};
+
+use super::page::Page;
+use super::{Store, StoreError, parsed};
+use crate::model::{CameraKey, FileName, TargetKind, UnixMs, UploadState};
+
+/// Rows that one transaction makes due again; the writer is free for a capture after each.
+const ROWS_AT_A_TIME: i64 = 500;
+
+/// An upload that was put aside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetter {
+    row: i64,
+    /// Name of the picture.
+    pub filename: FileName,
+    /// Its camera.
+    pub camera: CameraKey,
+    /// The instant it shows.
+    pub taken_at: UnixMs,
+    /// Length of its file.
+    pub bytes: u64,
+    /// Who refused it.
+    pub target: TargetKind,
+    /// Attempts so far.
+    pub attempts: u32,
+    /// What the target said.
+    pub last_error: Option<String>,
+    /// When it was last tried; unknown of those put aside by older versions.
+    pub tried_at: Option<UnixMs>,
+}
+
+/// The end of a page of dead letters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeadCursor {
+    row: i64,
+    target: TargetKind,
+}
+
+impl DeadCursor {
+    /// Parses what [`std::fmt::Display`] writes.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (row, target) = text.split_once('.')?;
+        Some(Self { row: row.parse().ok()?, target: TargetKind::parse(target)? })
+    }
+}
+
+impl std::fmt::Display for DeadCursor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.row, self.target)
+    }
+}
+
+/// Which dead letters to list.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DeadQuery {
+    /// Only those of this target.
+    pub target: Option<TargetKind>,
+    /// At most this many, from 1.
+    pub limit: u32,
+    /// Where the previous page ended.
+    pub cursor: Option<DeadCursor>,
+}
+
+pub(super) const DEAD_SQL: &str = "
+    select image_id, u.target, u.attempts, u.last_error, u.tried_at, i.taken_at, i.file_name, i.camera, i.bytes
+    from uploads u indexed by uploads_dead cross join images i on i.id = u.image_id
+    where u.state = 'dead' and (u.image_id, u.target) < (:row, :before) and (:target is null or u.target = :target)
+    order by u.image_id desc, u.target desc
+    limit :limit";
+
+pub(super) const NEXT_DEAD_SQL: &str = "
+    select image_id, target from uploads indexed by uploads_dead
+    where state = 'dead' and (image_id, target) > (:row, :after) and (:target is null or target = :target)
+      and exists (select 1 from images where images.id = image_id and images.state = 'present')
+    order by image_id, target
+    limit :limit";
+
+const OWED_AGAIN_SQL: &str = "
+    update uploads set state = 'pending', not_before = 0, refusals = 0
+    where image_id = :row and target = :target and state = 'dead'";
+
+impl Store {
+    /// Uploads that were put aside, newest picture first.
+    pub async fn dead(&self, query: DeadQuery) -> Result<Page<DeadLetter, DeadCursor>, StoreError> {
+        self.db.read(move |c| list(c, query)).await
+    }
+
+    /// Whether pictures are delivered to a target in this run.
+    pub fn delivers_to(&self, target: TargetKind) -> bool {
+        self.targets.contains(&(target, UploadState::Pending))
+    }
+
+    /// Makes everything that was put aside due at once, for one target or for all that are in use. Returns how many.
+    ///
+    /// In bounded transactions, so that captures pass in between; dropping the future stops between two of them. What
+    /// is refused again meanwhile is not looked at twice.
+    pub async fn retry_dead(&self, target: Option<TargetKind>) -> Result<u64, StoreError> {
+        let mut count = 0;
+        for target in TargetKind::ALL.into_iter().filter(|kind| target.is_none_or(|wanted| wanted == *kind)) {
+            if !self.delivers_to(target) {
+                continue;
+            }
+            let mut after = i64::MIN;
+            while let Some((rows, last)) = self.retry_some(target, after).await? {
+                count += rows;
+                after = last;
+                self.due.send_modify(|count| *count = count.wrapping_add(1));
+            }
+        }
+        Ok(count)
+    }
+
+    /// How many rows after `after`, and the last of them; `None` at the end.
+    async fn retry_some(&self, target: TargetKind, after: i64) -> Result<Option<(u64, i64)>, StoreError> {
+        self.db
+            .write(move |tx| {
+                let rows: Vec<i64> = tx
+                    .prepare_cached(NEXT_DEAD_SQL)?
+                    .query_map(
+                        named_params! {":row": after, ":after": target.as_str(), ":target": target.as_str(),
+                        ":limit": ROWS_AT_A_TIME},
+                        |row| row.get(0),
+                    )?
+                    .collect::<Result<_, _>>()?;
+                for row in &rows {
+                    tx.prepare_cached(OWED_AGAIN_SQL)?
+                        .execute(named_params! {":row": row, ":target": target.as_str()})?;
+                }
+                Ok(rows.last().map(|last| (rows.len() as u64, *last)))
+            })
+            .await
+    }
+}
+
+fn list(c: &Connection, query: DeadQuery) -> Result<Page<DeadLetter, DeadCursor>, StoreError> {
+    let (row, before) = query.cursor.map_or((i64::MAX, ""), |cursor| (cursor.row, cursor.target.as_str()));
+    let rows = c
+        .prepare_cached(DEAD_SQL)?
+        .query_map(
+            named_params! {":row": row, ":before": before, ":target": query.target.map(TargetKind::as_str),
+            // One more than asked tells whether there is a next page.
+            ":limit": i64::from(query.limit) + 1},
+            letter,
+        )?
+        .collect::<Result<_, _>>()?;
+    Ok(Page::cut(rows, query.limit, |letter: &DeadLetter| DeadCursor {
+        row: letter.row,
+        target: letter.target,
+    }))
+}
+
+fn letter(row: &Row<'_>) -> rusqlite::Result<DeadLetter> {
+    Ok(DeadLetter {
+        row: row.get("image_id")?,
+        filename: parsed("file_name", FileName::parse(&row.get::<_, String>("file_name")?))?,
+        camera: parsed("camera", CameraKey::parse(&row.get::<_, String>("camera")?).ok())?,
+        taken_at: UnixMs(row.get("taken_at")?),
+        bytes: u64::try_from(row.get::<_, i64>("bytes")?).unwrap_or(0),
+        target: parsed("target", TargetKind::parse(&row.get::<_, String>("target")?))?,
+        attempts: row.get("attempts")?,
+        last_error: row.get("last_error")?,
+        tried_at: row.get::<_, Option<i64>>("tried_at")?.map(UnixMs),
+    })
+}

@@ -1,0 +1,80 @@
+//! Outcomes on their way to the disk. What comes while one write is under way goes together into the next, so that a
+//! slow card takes many outcomes with one sync; nothing counts as done before that.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use crate::model::{FileName, TargetKind};
+use crate::store::{Settlement, Store, StoreError};
+
+/// What became of an upload.
+#[derive(Clone, Debug)]
+pub(super) struct Outcome {
+    /// Row of the picture.
+    pub(super) row: i64,
+    /// Its name.
+    pub(super) filename: FileName,
+    /// Length of its file.
+    pub(super) bytes: u64,
+    /// Attempts, the last one among them.
+    pub(super) attempts: u32,
+    /// What is written down.
+    pub(super) settlement: Settlement,
+}
+
+/// Outcomes with the word whether they changed anything; `false`: the picture was deleted or settled meanwhile.
+pub(super) type Written = Vec<(Outcome, bool)>;
+
+type Write = Pin<Box<dyn Future<Output = Result<Vec<bool>, StoreError>> + Send>>;
+
+/// The outcomes of one lane that are not durable yet.
+pub(super) struct Desk {
+    store: Store,
+    kind: TargetKind,
+    waiting: Vec<Outcome>,
+    writing: Vec<Outcome>,
+    write: Option<Write>,
+}
+
+impl Desk {
+    /// An empty one.
+    pub(super) fn new(store: &Store, kind: TargetKind) -> Self {
+        Self { store: store.clone(), kind, waiting: Vec::new(), writing: Vec::new(), write: None }
+    }
+
+    /// Outcomes that are not durable yet.
+    pub(super) fn len(&self) -> usize {
+        self.waiting.len() + self.writing.len()
+    }
+
+    /// Their rows.
+    pub(super) fn rows(&self) -> impl Iterator<Item = i64> {
+        self.writing.iter().chain(&self.waiting).map(|outcome| outcome.row)
+    }
+
+    /// Takes outcomes in; they are written in this order.
+    pub(super) fn put(&mut self, outcomes: impl IntoIterator<Item = Outcome>) {
+        self.waiting.extend(outcomes);
+    }
+
+    /// The next outcomes that have become durable, all of one write; waits for ever while there are none. Dropping the
+    /// future loses nothing, the next call goes on.
+    pub(super) async fn written(&mut self) -> Result<Written, StoreError> {
+        if self.write.is_none() {
+            if self.waiting.is_empty() {
+                return std::future::pending().await;
+            }
+            self.writing = std::mem::take(&mut self.waiting);
+            let outcomes = self.writing.iter().map(|one| (one.row, one.settlement.clone())).collect();
+            let (store, kind) = (self.store.clone(), self.kind);
+            self.write = Some(Box::pin(async move { store.settle_all(kind, outcomes).await }));
+        }
+        let changed = match &mut self.write {
+            Some(write) => write.await,
+            None => Ok(Vec::new()),
+        };
+        self.write = None;
+        let outcomes = std::mem::take(&mut self.writing);
+        Ok(outcomes.into_iter().zip(changed?).collect())
+    }
+}
