@@ -182,6 +182,8 @@ async fn until_stopped<T, F: Future<Output = T>>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{Config, Env};
+    use crate::store::testing::{Place, T0, take};
 
     #[test]
     fn the_first_copy_waits_for_what_is_left_of_the_interval() {
@@ -191,5 +193,68 @@ mod tests {
         assert_eq!(first_wait(Some(hours(5)), hours(24)), hours(19));
         // The clock was set back; a copy of the future is a copy of now.
         assert_eq!(first_wait(Some(Duration::ZERO), hours(24)), hours(24));
+    }
+
+    /// Which file the copy is, if there is one.
+    fn copy(place: &Place) -> Option<u64> {
+        let name = format!("{}.backup", place.database().display());
+        std::fs::metadata(name).ok().map(|meta| std::os::unix::fs::MetadataExt::ino(&meta))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_copy_is_made_once_a_day_if_anything_changed_and_nothing_is_written_at_rest() {
+        let place = Place::new();
+        let store = place.open();
+        let image = take(&store, "r1", T0).await;
+        let (config, _) = Config::parse(&Env::from_pairs([("GPIO_ENABLED", "false")])).unwrap();
+        let status = Status::new(&config);
+        let (cancel, day) = (CancellationToken::new(), Duration::from_secs(86_400));
+        let mut upkeep = Upkeep::new(&store, &status, Some(day));
+        let mut clock = crate::clock_watch::ClockWatch::new(&store, &status, Box::new(|| {}));
+        let stop = cancel.clone();
+        let running = tokio::spawn(async move { upkeep.run(&stop).await });
+        let stop = cancel.clone();
+        let watching = tokio::spawn(async move { clock.run(&stop).await });
+        while copy(&place).is_none() {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        let (first, version) = (copy(&place), store.version().await.unwrap());
+        tokio::time::sleep(day * 3).await;
+        assert_eq!((copy(&place), store.version().await.unwrap()), (first, version), "three days of nothing");
+        store.protect(&image.filename, true).await.unwrap();
+        tokio::time::sleep(day + Duration::from_secs(60)).await;
+        assert_ne!(copy(&place), first);
+        cancel.cancel();
+        running.await.unwrap().unwrap();
+        watching.await.unwrap().unwrap();
+        assert_eq!(status.alarms(), []);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_copy_that_fails_is_an_alarm_until_one_succeeds() {
+        let place = Place::new();
+        let store = place.open();
+        take(&store, "r1", T0).await;
+        let (config, _) = Config::parse(&Env::from_pairs([("GPIO_ENABLED", "false")])).unwrap();
+        let status = Status::new(&config);
+        let cancel = CancellationToken::new();
+        let in_the_way = format!("{}.backup.part", place.database().display());
+        std::fs::create_dir(&in_the_way).unwrap();
+        let mut upkeep = Upkeep::new(&store, &status, Some(Duration::from_secs(86_400)));
+        let stop = cancel.clone();
+        let running = tokio::spawn(async move { upkeep.run(&stop).await });
+        let mut words = String::new();
+        while words.is_empty() {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            words = status.alarms().into_iter().map(|alarm| alarm.message).collect();
+        }
+        assert!(words.contains("no copy of the database could be made: cannot write"), "{words}");
+        std::fs::remove_dir(in_the_way).unwrap();
+        while !status.alarms().is_empty() {
+            tokio::time::sleep(Duration::from_secs(60)).await;
+        }
+        assert!(copy(&place).is_some());
+        cancel.cancel();
+        running.await.unwrap().unwrap();
     }
 }
