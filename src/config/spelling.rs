@@ -4,14 +4,17 @@ use super::variables::{CAMERA_NUMBER_MAX, VARIABLES};
 
 /// Beginnings that mark a variable as meant for this program.
 const PREFIXES: &[&str] = &[
+    "API_UPLOAD_",
     "BACKGROUND_",
     "BIND_",
     "CAMERA_",
     "CLEANUP_",
     "CONNECTIVITY_",
+    "DISCORD_",
     "GPIO_",
     "IMAGE_",
     "OFFLINE_",
+    "RELAY_",
     "S3_",
     "STORAGE_",
     "UPLOAD_",

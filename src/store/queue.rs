@@ -6,7 +6,7 @@ use rusqlite::{OptionalExtension, named_params};
 
 use super::images::{COLUMNS, image};
 use super::{Image, Store, StoreError};
-use crate::model::{CameraKey, Cause, FileName, ImageId, TargetKind, UnixMs, UploadState};
+use crate::model::{CameraKey, Cause, FileName, ImageId, ImageKind, TargetKind, UnixMs, UploadState};
 
 /// One picture that is owed to a target, leased to the caller.
 #[derive(Clone, Debug)]
@@ -27,6 +27,10 @@ pub struct DueUpload {
     pub cause: Cause,
     /// The instant it shows.
     pub taken_at: UnixMs,
+    /// That instant minus the edge, in milliseconds, where it is known.
+    pub frame_offset_ms: Option<i64>,
+    /// What it is to its trigger.
+    pub kind: ImageKind,
     /// Length its file must have.
     pub bytes: u64,
     /// SHA-256 its file must have.
@@ -63,7 +67,7 @@ pub enum Settlement {
 }
 
 /// Every kind of target that uploads can be owed to.
-const KINDS: [TargetKind; 1] = [TargetKind::Api];
+const KINDS: [TargetKind; 4] = TargetKind::ALL;
 
 /// What follows the columns of the claim.
 const CLAIM_SQL: &str = "
@@ -267,6 +271,8 @@ fn due_upload(
         camera: image.camera,
         cause: image.cause,
         taken_at: image.taken_at,
+        frame_offset_ms: image.frame_offset_ms,
+        kind: image.kind,
         bytes: image.bytes,
         sha256: image.sha256,
         attempts,
