@@ -98,11 +98,9 @@ fn describe_upload(lines: &mut Lines, upload: &UploadConfig) {
     lines.set("UPLOAD_ENABLED", upload.enabled);
     lines.set("BACKGROUND_UPLOAD", upload.background);
     let in_use: Vec<_> = upload.in_use().map(TargetKind::as_str).collect();
-    match in_use[..] {
-        // The one whose address is shown, so that these lines can be read back.
-        ["api"] => lines.set("UPLOAD_TARGETS", "api"),
-        [] => {}
-        _ => lines.comment(format_args!("targets in use: {}", in_use.join(", "))),
+    if !in_use.is_empty() {
+        // No setting: those whose addresses are hidden could not be read back.
+        lines.comment(format_args!("targets in use: {}", in_use.join(", ")));
     }
     if let Some(api) = &upload.api {
         describe_api(lines, api);

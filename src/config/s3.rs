@@ -21,8 +21,8 @@ const CREDENTIAL_BYTES_MAX: usize = 4096;
 /// What a bucket needs; there is none without any of them.
 const NEEDED: [&str; 4] = ["S3_ENDPOINT", "S3_BUCKET", "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY"];
 
-/// What means nothing without a bucket.
-const FURTHER: [&str; 5] = ["S3_REGION", "S3_PREFIX", "S3_KEY", "S3_STYLE", "S3_SESSION_TOKEN"];
+/// What means nothing without a bucket, and has no default that someone may have written down.
+const FURTHER: [&str; 2] = ["S3_PREFIX", "S3_SESSION_TOKEN"];
 
 pub(super) const STYLES: &[(&str, S3Style)] = &[("path", S3Style::Path), ("virtual", S3Style::Virtual)];
 

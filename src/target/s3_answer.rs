@@ -54,11 +54,11 @@ pub(super) fn judge(answer: &Answer, bucket_region: Option<&str>, now: UnixMs) -
         "SignatureDoesNotMatch" => misconfigured(sentence(
             "; check S3_SECRET_ACCESS_KEY, and S3_REGION if the store is strict about it",
         )),
-        "InvalidAccessKeyId" => misconfigured(sentence("; check S3_ACCESS_KEY_ID")),
+        "InvalidAccessKeyId" | "NotSignedUp" => misconfigured(sentence("; check S3_ACCESS_KEY_ID")),
         "ExpiredToken" | "InvalidToken" | "TokenRefreshRequired" => {
             misconfigured(sentence("; check S3_SESSION_TOKEN, temporary keys run out"))
         }
-        "AccessDenied" | "AllAccessDisabled" | "AccountProblem" | "NotSignedUp" | "Forbidden" => {
+        "AccessDenied" | "AllAccessDisabled" | "AccountProblem" | "Forbidden" => {
             misconfigured(sentence("; the key must be allowed to put objects into S3_BUCKET (s3:PutObject)"))
         }
         "NoSuchBucket" | "InvalidBucketName" => {
