@@ -273,6 +273,27 @@ async fn a_limit_on_the_rate_keeps_bytes_and_length_and_takes_its_time() {
 }
 
 #[tokio::test]
+async fn a_body_that_takes_minutes_is_not_given_up_while_it_moves() {
+    for case in CASES {
+        let picture = vec![7; 4_000_000];
+        let takes = case.success(&picture);
+        let server = Server::start(move |_, _| takes.clone()).await;
+        let name = format!("{}_UPLOAD_RATE", case.kind.as_str().to_ascii_uppercase());
+        let rig = case.rig(&server.origin(), &[(&name, "32KiB")]);
+        rig.take(0, picture).await;
+        let (target, upload) = (rig.target(), rig.claim().await);
+        // The two minutes pass whenever both sides wait for them.
+        tokio::time::pause();
+        let began = tokio::time::Instant::now();
+        let result = target.deliver(&upload).await;
+        let took = began.elapsed().as_secs();
+        tokio::time::resume();
+        assert_eq!(result, Ok(()), "{} after {took} s", case.kind);
+        assert!((110..=130).contains(&took), "{}: {took} s", case.kind);
+    }
+}
+
+#[tokio::test]
 async fn the_facts_travel_as_form_fields_where_that_is_wished_and_with_objects_always() {
     for case in CASES {
         for is_wished in [false, true] {
