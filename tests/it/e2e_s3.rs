@@ -1,13 +1,15 @@
-//! Pictures into a bucket, by the program itself, read back by somebody else.
+//! Pictures into a bucket and to all targets at once, by the program itself, read back by somebody else.
 
 use std::time::Duration;
 
 use super::support::daemon::Daemon;
 use super::support::picture::sha256;
+use super::support::receiver::Receiver;
 use super::support::rtsp::{self, Auth, RtspPeer, SMALL};
 use super::support::s3::{self, ACCESS_KEY_ID, BUCKET, S3Peer, SECRET_ACCESS_KEY};
 use super::support::setup::Setup;
 use super::support::{machine_shared, wait_until};
+use super::targets::server::{Server, answer};
 
 /// Longest wait for a picture, and for what becomes of it.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -78,6 +80,46 @@ async fn a_wrong_secret_blames_no_picture_and_the_right_one_delivers_all_of_them
             assert_eq!(metadata[key], value, "{key} of {name}: {metadata}");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_target_that_refuses_everything_keeps_no_picture_from_the_others() {
+    let _machine = machine_shared().await;
+    let name = "a_target_that_refuses_everything";
+    if !rtsp::is_available(name).await || !s3::is_available(name).await {
+        return;
+    }
+    let camera = RtspPeer::start(SMALL, Auth::None, 1).await;
+    let (store, receiver) = (S3Peer::start().await, Receiver::start().await);
+    let relay = Server::start(|_, _| answer(200, "", r#"{"success": true}"#)).await;
+    let discord =
+        Server::start(|_, _| answer(404, "", r#"{"message": "Unknown Webhook", "code": 10015}"#)).await;
+    let setup = Setup::new()
+        .with_camera(1, &camera.url(1))
+        .with("S3_API_URL", &receiver.url())
+        .with("S3_ENDPOINT", &store.endpoint())
+        .with("S3_BUCKET", BUCKET)
+        .with("S3_ACCESS_KEY_ID", ACCESS_KEY_ID)
+        .with("S3_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY)
+        .with("RELAY_URL", &format!("{}/upload", relay.origin()))
+        .with("DISCORD_WEBHOOK_URL", &format!("{}/api/webhooks/17/canary-token", discord.origin()));
+    let daemon = Daemon::start_connected(&setup, &["r1"]).await;
+    take(&daemon, 3).await;
+    let stats = wait_until("three targets have every picture", LIMIT, async || {
+        let targets = daemon.get("/api/stats").await.json()["uploads"]["targets"].clone();
+        let has_all = |target: &str| targets[target]["delivered"] == 3;
+        if ["api", "s3", "relay"].into_iter().all(has_all) { Ok(targets) } else { Err(targets.to_string()) }
+    })
+    .await;
+    assert_eq!((&stats["discord"]["pending"], &stats["discord"]["dead"]), (&3.into(), &0.into()), "{stats}");
+    let status = daemon.status().await;
+    let said = status["targets"].as_array().unwrap().iter().find(|target| target["target"] == "discord");
+    let said = said.unwrap()["last_error"].as_str().unwrap().to_owned();
+    assert!(said.contains("Unknown Webhook") && said.contains("DISCORD_WEBHOOK_URL"), "{said}");
+    receiver.check();
+    assert_eq!((receiver.by_name().len(), store.read().await.len(), relay.seen().len()), (3, 3, 3));
+    let (_, lines) = daemon.terminate().await;
+    assert!(!lines.text().contains("canary"), "{}", lines.text());
 }
 
 /// Takes pictures, one after the other.

@@ -4,7 +4,7 @@ mod conformance;
 mod discord;
 mod lane;
 mod s3;
-mod server;
+pub(crate) mod server;
 mod tls;
 
 use std::time::Duration;
