@@ -10,6 +10,9 @@ const PASSWORD_MIN: usize = 4;
 /// The same for what stands in an address, where most words are no secrets.
 const WORD_MIN: usize = 6;
 
+/// The same for a part of a path; `webhooks` is none.
+const PART_MIN: usize = 10;
+
 /// What stands where a secret stood.
 const HIDDEN: &str = "•••";
 
@@ -26,8 +29,8 @@ impl Secrets {
         for (_, value) in url.query_pairs() {
             secrets.add(&value, WORD_MIN);
         }
-        for piece in url.query().unwrap_or_default().split(['&', '=']) {
-            secrets.add(piece, WORD_MIN);
+        for pair in url.query().unwrap_or_default().split('&') {
+            secrets.add(pair.split_once('=').map_or(pair, |(_, value)| value), WORD_MIN);
         }
         secrets
     }
@@ -35,7 +38,7 @@ impl Secrets {
     /// And the parts of its path, for an address that is a permission by itself.
     pub(super) fn with_path(mut self, url: &Url) -> Self {
         for part in url.path().split('/') {
-            self.add(part, WORD_MIN);
+            self.add(part, PART_MIN);
         }
         self
     }
@@ -82,8 +85,8 @@ mod tests {
         )
         .unwrap();
         let secrets = Secrets::of_url(&url).with_path(&url).with("plain-token");
-        let said = "no gatekeeper, hun%2Fter2 is hun/ter2 of s3cr3t-t0ken; abc%20def, abc def, plain-token, wait=true";
+        let said = "no gatekeeper, hun%2Fter2 is hun/ter2 of s3cr3t-t0ken; abc%20def, abc def, plain-token, webhooks?wait=true";
         let error = secrets.hide(TargetError::Rejected { message: said.to_owned() });
-        assert_eq!(error.to_string(), "no •••, ••• is ••• of •••; •••, •••, •••, wait=true");
+        assert_eq!(error.to_string(), "no •••, ••• is ••• of •••; •••, •••, •••, webhooks?wait=true");
     }
 }

@@ -6,7 +6,7 @@ use super::support::daemon::Daemon;
 use super::support::picture::sha256;
 use super::support::receiver::Receiver;
 use super::support::rtsp::{self, Auth, RtspPeer, SMALL};
-use super::support::s3::{self, ACCESS_KEY_ID, BUCKET, S3Peer, SECRET_ACCESS_KEY};
+use super::support::s3::{self, ACCESS_KEY_ID, BUCKET, DOMAIN, S3Peer, SECRET_ACCESS_KEY};
 use super::support::setup::Setup;
 use super::support::{machine_shared, wait_until};
 use super::targets::server::{Server, answer};
@@ -120,6 +120,35 @@ async fn a_target_that_refuses_everything_keeps_no_picture_from_the_others() {
     assert_eq!((receiver.by_name().len(), store.read().await.len(), relay.seen().len()), (3, 3, 3));
     let (_, lines) = daemon.terminate().await;
     assert!(!lines.text().contains("canary"), "{}", lines.text());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bucket_before_the_host_name_is_found_by_the_store() {
+    let _machine = machine_shared().await;
+    let name = "a_bucket_before_the_host_name";
+    if !rtsp::is_available(name).await || !s3::is_available(name).await {
+        return;
+    }
+    let camera = RtspPeer::start(SMALL, Auth::None, 1).await;
+    let store = S3Peer::start().await;
+    let setup = Setup::new()
+        .with_camera(1, &camera.url(1))
+        .with("S3_ENDPOINT", &format!("http://{DOMAIN}"))
+        .with("S3_STYLE", "virtual")
+        .with("S3_BUCKET", BUCKET)
+        .with("S3_ACCESS_KEY_ID", ACCESS_KEY_ID)
+        .with("S3_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY)
+        // In place of a name server: whatever is asked of the name goes to the store, under that name.
+        .with_process("http_proxy", &store.endpoint());
+    let daemon = Daemon::start_connected(&setup, &["r1"]).await;
+    take(&daemon, 1).await;
+    daemon.wait_until_delivered(LIMIT).await;
+    let (_, _) = daemon.terminate().await;
+    let (stored, found) = (setup.pictures(), store.read().await);
+    assert_eq!(found.keys().collect::<Vec<_>>(), stored.keys().collect::<Vec<_>>());
+    for (name, path) in stored {
+        assert_eq!(found[&name]["sha256"], sha256(&std::fs::read(path).unwrap()), "{name}");
+    }
 }
 
 /// Takes pictures, one after the other.

@@ -19,6 +19,9 @@ pub(crate) const SECRET_ACCESS_KEY: &str = "canary-secret/of+the=gate";
 /// The bucket that is there.
 pub(crate) const BUCKET: &str = "gate-pictures";
 
+/// The host name before which the bucket may stand; nobody resolves it.
+pub(crate) const DOMAIN: &str = "s3.gate.example";
+
 /// Longest start, and longest reading.
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -83,7 +86,7 @@ impl S3Peer {
         let child = Command::new(program())
             .args(["--host", "127.0.0.1", "--port", &port.to_string()])
             .args(["--access-key", ACCESS_KEY_ID, "--secret-key", SECRET_ACCESS_KEY])
-            .args(["--domain", "s3.gate.example"])
+            .args(["--domain", DOMAIN])
             .arg(root.path())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
