@@ -213,7 +213,7 @@ impl Task for Watchdog {
 /// Which targets get a row for each new picture, and in which state.
 pub fn owed_to(config: &Config) -> Vec<(TargetKind, UploadState)> {
     let state = if config.upload.enabled { UploadState::Pending } else { UploadState::Skipped };
-    config.upload.api.iter().map(|_| (TargetKind::Api, state)).collect()
+    config.upload.in_use().map(|target| (target, state)).collect()
 }
 
 /// Opens what is kept, as configured. Blocking.

@@ -297,9 +297,9 @@ impl Status {
         let cameras =
             config.cameras.iter().map(|camera| (camera.number, CameraStatus::new(camera))).collect();
         let gpio = GpioStatus { enabled: config.gpio.enabled, backend: "", error: None, lines: Vec::new() };
-        let targets = config.upload.api.iter().filter(|_| config.upload.enabled).map(|_| {
+        let targets = config.upload.in_use().filter(|_| config.upload.enabled).map(|kind| {
             let status = TargetStatus {
-                kind: TargetKind::Api,
+                kind,
                 online: None,
                 since: clock::now(),
                 last_error: None,
@@ -308,7 +308,7 @@ impl Status {
                 paused_by: None,
                 pace: Pace::default(),
             };
-            (TargetKind::Api, status)
+            (kind, status)
         });
         Self {
             inner: Arc::new(Mutex::new(Inner {

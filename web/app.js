@@ -18,7 +18,7 @@ const CAMERA = {
 };
 const OUTCOME = { captured: ["Captured", "ok"], coalesced: ["Joined another", ""], failed: ["Failed", "bad"] };
 const CAUSE = { gpio: "contact", manual: "by hand", recovered: "found on disk" };
-const TARGET = { api: "HTTP API" };
+const TARGET = { api: "HTTP API", s3: "S3 store", discord: "Discord", relay: "Relay" };
 const KIND = { instant: "picture of the moment", best: "sharpest picture around it", clip: "clip" };
 
 const zone = Intl.DateTimeFormat().resolvedOptions().timeZone || "local time";

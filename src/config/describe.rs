@@ -5,9 +5,10 @@ use std::fmt::{Display, Write};
 use super::address::shown_url;
 use super::values::word;
 use super::{
-    ApiTargetConfig, Around, CameraConfig, CameraEngine, Config, Flush, LanesConfig, SourceConfig,
-    UploadConfig, WebAccess, camera, engine, gpio, lane, log,
+    ApiTargetConfig, Around, CameraConfig, CameraEngine, Config, Flush, LanesConfig, S3TargetConfig,
+    SourceConfig, UploadConfig, WebAccess, camera, engine, gpio, lane, log, s3,
 };
+use crate::model::TargetKind;
 
 impl Config {
     /// Every setting as a `NAME=value` line that could be read back. What is secret stands in a comment that says it
@@ -99,8 +100,32 @@ fn describe_engine(lines: &mut Lines, number: u8, engine: &CameraEngine) {
 fn describe_upload(lines: &mut Lines, upload: &UploadConfig) {
     lines.set("UPLOAD_ENABLED", upload.enabled);
     lines.set("BACKGROUND_UPLOAD", upload.background);
+    let in_use: Vec<_> = upload.in_use().map(TargetKind::as_str).collect();
+    if !in_use.is_empty() {
+        // No setting: those whose addresses are hidden could not be read back.
+        lines.comment(format_args!("targets in use: {}", in_use.join(", ")));
+    }
     if let Some(api) = &upload.api {
         describe_api(lines, api);
+    }
+    if let Some(s3) = &upload.s3 {
+        describe_s3(lines, s3);
+    }
+    if let Some(discord) = &upload.discord {
+        lines.comment(format_args!(
+            "DISCORD_WEBHOOK_URL is set: {} (path hidden)",
+            origin(discord.url.reveal())
+        ));
+        lines.comment(format_args!("DISCORD_MAX_BYTES={}", discord.max_bytes));
+    }
+    if let Some(relay) = &upload.relay {
+        lines.comment(format_args!("RELAY_URL is set: {} (path hidden)", origin(relay.url.reveal())));
+    }
+    lines.set_some("UPLOAD_CA_FILE", upload.ca_file.as_ref().map(|path| path.display()));
+    lines.set("UPLOAD_METADATA", upload.metadata);
+    lines.set_some("SITE_NAME", upload.site.as_ref());
+    for (kind, rate) in &upload.rates {
+        lines.set(&format!("{}_UPLOAD_RATE", kind.as_str().to_ascii_uppercase()), rate);
     }
     lines.set("UPLOAD_QUEUE_SIZE", upload.prefetch);
     lines.set("OFFLINE_RETRY_INTERVAL", upload.retry_interval.as_secs());
@@ -124,13 +149,36 @@ fn describe_api(lines: &mut Lines, api: &ApiTargetConfig) {
     if shown != whole.as_str() {
         lines.comment("S3_API_URL has more than is shown: user, password or query are hidden");
     }
-    lines.set("UPLOAD_TARGETS", "api");
     lines.set("S3_API_URL", shown);
     lines.set("UPLOAD_FIELD_NAME", &api.field_name);
     if !api.headers.is_empty() {
         let names: Vec<_> = api.headers.iter().map(|(name, _)| name.as_str()).collect();
         lines.comment(format_args!("UPLOAD_HEADERS is set: {} (values hidden)", names.join(", ")));
     }
+}
+
+/// Comments only: without the keys they are no settings.
+fn describe_s3(lines: &mut Lines, s3: &S3TargetConfig) {
+    let token = if s3.session_token.is_some() { ", S3_SESSION_TOKEN" } else { "" };
+    lines
+        .comment(format_args!("S3_ACCESS_KEY_ID, S3_SECRET_ACCESS_KEY{token} are set (values hidden), with"));
+    for (name, value) in [
+        ("S3_ENDPOINT", s3.endpoint.as_str()),
+        ("S3_REGION", &s3.region),
+        ("S3_BUCKET", &s3.bucket),
+        ("S3_PREFIX", s3.key.prefix()),
+        ("S3_KEY", s3.key.text()),
+        ("S3_STYLE", word(s3::STYLES, &s3.style)),
+    ] {
+        if !value.is_empty() {
+            lines.comment(format_args!("{name}={}", quoted(value)));
+        }
+    }
+}
+
+/// Scheme, host and port.
+fn origin(url: &url::Url) -> String {
+    url.origin().ascii_serialization()
 }
 
 /// Lines of an environment file.
@@ -196,6 +244,15 @@ mod tests {
         ("UPLOAD_PARALLEL", "3"),
         ("API_UPLOAD_WINDOW", "22:00-06:00"),
         ("S3_UPLOAD_WINDOW", "always"),
+        ("S3_ENDPOINT", "https://s3.example"),
+        ("S3_BUCKET", "gate"),
+        ("S3_ACCESS_KEY_ID", "hunter2"),
+        ("S3_SECRET_ACCESS_KEY", "hunter2"),
+        ("S3_SESSION_TOKEN", "hunter2"),
+        ("DISCORD_WEBHOOK_URL", "https://discord.example/api/webhooks/1/hunter2"),
+        ("RELAY_URL", "http://bob:hunter2@10.0.0.9/hunter2"),
+        ("SITE_NAME", "Gate 7"),
+        ("UPLOAD_RATE", "1M"),
         ("STORAGE_MAX_BYTES", "1G"),
         ("IMAGE_STORAGE_PATH", "/srv/our gate/images"),
         ("BIND_IP", "::1"),

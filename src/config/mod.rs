@@ -4,17 +4,21 @@
 //! once. [`VARIABLES`] is the one table of names, defaults and meanings; `env.example` is checked against it.
 
 mod address;
+mod api;
 mod camera;
 mod describe;
 mod dotfile;
+mod endpoint;
 mod engine;
 mod env;
 mod gpio;
 mod lane;
 mod log;
 mod login;
+mod object_key;
 mod problem;
 mod reader;
+mod s3;
 mod secret;
 mod spelling;
 mod storage;
@@ -24,8 +28,10 @@ mod upload;
 mod values;
 mod variables;
 mod web;
+mod webhook;
 
 pub use address::shown_url;
+pub use api::ApiTargetConfig;
 pub use camera::{Around, CameraConfig, Flush, RtspConfig, SnapshotConfig, SourceConfig, Transport};
 pub use engine::{CameraEngine, ClockSource, DecoderChoice, EngineConfig, Mode};
 pub use env::Env;
@@ -33,12 +39,15 @@ pub use gpio::{ActiveLevel, GpioBackend, GpioConfig};
 pub use lane::{LaneConfig, LanesConfig, Window};
 pub use log::{LogConfig, LogFormat};
 pub use login::Credentials;
+pub use object_key::KeyTemplate;
 pub use problem::{Problem, Problems, Warning};
+pub use s3::{S3Style, S3TargetConfig};
 pub use secret::Secret;
 pub use storage::StorageConfig;
-pub use upload::{ApiTargetConfig, UploadConfig};
+pub use upload::UploadConfig;
 pub use variables::{Fallback, VARIABLES, Variable};
 pub use web::{WebAccess, WebConfig};
+pub use webhook::{DiscordTargetConfig, RelayTargetConfig};
 
 use problem::Wrong;
 use reader::Reader;
@@ -88,11 +97,13 @@ impl Config {
         let storage = StorageConfig::read(reader);
         let web = WebConfig::read(reader);
         let log = LogConfig::read(reader);
+        let (cameras, mut upload) = (cameras.ok()?, upload.ok()?);
+        upload.labels = cameras.iter().map(|camera| (camera.key.clone(), camera.label.clone())).collect();
         Some(Self {
-            cameras: cameras.ok()?,
+            cameras,
             engine: engine.ok()?,
             gpio: gpio.ok()?,
-            upload: upload.ok()?,
+            upload,
             lanes: lanes.ok()?,
             storage: storage.ok()?,
             web: web.ok()?,

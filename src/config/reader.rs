@@ -94,14 +94,6 @@ impl<'a> Reader<'a> {
     pub(super) fn warn(&mut self, name: &str, text: impl std::fmt::Display) {
         self.warnings.push(Warning::new(name, text));
     }
-
-    /// Refuses a variable this version does not act on, if it is set.
-    pub(super) fn refuse_unsupported(&mut self, name: &str, reason: &str, accepted: &str) {
-        self.asked.insert(name.to_owned());
-        if self.env.get(name).is_some() {
-            self.refuse(name, &Wrong::new(reason, accepted));
-        }
-    }
 }
 
 fn is_secret(name: &str) -> bool {

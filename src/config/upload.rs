@@ -1,13 +1,14 @@
-//! `UPLOAD_…`, `S3_…` and the rest of delivery.
+//! `UPLOAD_…` and the rest of delivery: which targets there are and what holds for all of them.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use url::Url;
-
-use super::Secret;
 use super::problem::Wrong;
-use super::reader::{Read, Reader, Reported};
-use super::values::{boolean, whole};
+use super::reader::{Read, Reader};
+use super::values::{boolean, path, short, size, whole};
+use super::{ApiTargetConfig, DiscordTargetConfig, RelayTargetConfig, S3TargetConfig};
+use crate::model::{CameraKey, TargetKind};
 
 /// Most uploads held in memory.
 const PREFETCH_MAX: u64 = 10_000;
@@ -15,41 +16,12 @@ const PREFETCH_MAX: u64 = 10_000;
 /// Longest `OFFLINE_RETRY_INTERVAL` and `CONNECTIVITY_CHECK_INTERVAL`, seconds: a day.
 const INTERVAL_S_MAX: u64 = 86_400;
 
-/// Longest `S3_API_URL`, bytes; servers refuse longer ones.
-const URL_BYTES_MAX: usize = 4096;
+/// Longest `SITE_NAME`, characters.
+const SITE_CHARS_MAX: usize = 64;
 
-/// Longest `UPLOAD_FIELD_NAME`, characters.
-const FIELD_NAME_CHARS_MAX: usize = 64;
-
-/// Most headers of `UPLOAD_HEADERS`.
-const HEADERS_MAX: usize = 32;
-
-/// Headers that belong to the upload itself; another value would break it or its idempotency.
-const RESERVED_HEADERS: &[&str] = &[
-    "connection",
-    "content-digest",
-    "content-length",
-    "content-type",
-    "expect",
-    "host",
-    "idempotency-key",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
-
-/// Variables of targets that this version does not have.
-const UNSUPPORTED: &[(&str, &str)] = &[
-    ("S3_ENDPOINT", "S3 store"),
-    ("S3_REGION", "S3 store"),
-    ("S3_BUCKET", "S3 store"),
-    ("S3_PREFIX", "S3 store"),
-    ("S3_ACCESS_KEY_ID", "S3 store"),
-    ("S3_SECRET_ACCESS_KEY", "S3 store"),
-    ("DISCORD_WEBHOOK_URL", "Discord channel"),
-    ("RELAY_URL", "relay"),
-];
+/// Smallest `UPLOAD_RATE`, bytes per second. Eight uploads that share it are each still as fast as the slowest link that
+/// an attempt has time for.
+const RATE_MIN: u64 = 32 << 10;
 
 /// Delivery.
 #[derive(Clone, Debug)]
@@ -64,20 +36,24 @@ pub struct UploadConfig {
     pub retry_interval: Duration,
     /// `CONNECTIVITY_CHECK_INTERVAL`, a second to a day: how often an idle target is asked for a connection.
     pub check_interval: Duration,
-    /// The HTTP API, if it is configured.
+    /// `UPLOAD_CA_FILE`: certificates in PEM that are trusted beside the system's. Read when a connection is made.
+    pub ca_file: Option<PathBuf>,
+    /// `UPLOAD_METADATA`: whether `api` and `relay` get the facts as form fields.
+    pub metadata: bool,
+    /// `SITE_NAME`, up to 64 characters.
+    pub site: Option<String>,
+    /// Names of the cameras for people.
+    pub labels: BTreeMap<CameraKey, String>,
+    /// `UPLOAD_RATE` and its kin, bytes per second from 32 KiB; a target that is not there has no limit.
+    pub rates: BTreeMap<TargetKind, u64>,
+    /// The HTTP API, if it is in use.
     pub api: Option<ApiTargetConfig>,
-}
-
-/// The `api` target.
-#[derive(Clone, Debug)]
-pub struct ApiTargetConfig {
-    /// `S3_API_URL`, http or https; may carry credentials, so it is never printed whole.
-    pub url: Secret<Url>,
-    /// `UPLOAD_FIELD_NAME`: letters, digits and `_ - . [ ]`.
-    pub field_name: String,
-    /// `UPLOAD_HEADERS`: names are tokens and values visible ASCII (RFC 9110 section 5), no name stands twice, and none
-    /// belongs to the upload itself.
-    pub headers: Vec<(String, Secret<String>)>,
+    /// The bucket, if it is in use.
+    pub s3: Option<S3TargetConfig>,
+    /// The Discord channel, if it is in use.
+    pub discord: Option<DiscordTargetConfig>,
+    /// The other box, if it is in use.
+    pub relay: Option<RelayTargetConfig>,
 }
 
 impl UploadConfig {
@@ -87,22 +63,46 @@ impl UploadConfig {
         let prefetch = reader.required("UPLOAD_QUEUE_SIZE", whole(1..=PREFETCH_MAX, "uploads"));
         let retry = reader.required("OFFLINE_RETRY_INTERVAL", whole(1..=INTERVAL_S_MAX, "s"));
         let check = reader.required("CONNECTIVITY_CHECK_INTERVAL", whole(1..=INTERVAL_S_MAX, "s"));
+        let ca_file = reader.optional("UPLOAD_CA_FILE", path);
+        let metadata = reader.required("UPLOAD_METADATA", boolean);
+        let site = reader.optional("SITE_NAME", short(SITE_CHARS_MAX));
+        let rates = rates(reader);
         let named = reader.optional("UPLOAD_TARGETS", targets);
-        let url = reader.optional("S3_API_URL", api_url);
-        let field_name = reader.required("UPLOAD_FIELD_NAME", field_name);
-        let headers = headers(reader);
-        for (name, target) in UNSUPPORTED {
-            let reason = format!("delivery to a {target} is not part of this version");
-            reader.refuse_unsupported(name, &reason, "nothing here; S3_API_URL delivers to an HTTP API");
-        }
+        let api = ApiTargetConfig::read(reader);
+        let s3 = S3TargetConfig::read(reader, site.as_ref().ok().and_then(|site| site.as_deref()));
+        let discord = DiscordTargetConfig::read(reader);
+        let relay = RelayTargetConfig::read(reader);
 
-        let (url, named) = (url?, named?);
-        if named.is_some() && url.is_none() {
-            let wrong = Wrong::new("api has no address", "an address in S3_API_URL beside it");
-            return Err(reader.refuse("UPLOAD_TARGETS", &wrong));
+        let (api, s3, discord, relay, named) = (api?, s3?, discord?, relay?, named?);
+        let is_named = |kind| named.as_ref().is_none_or(|named| named.contains(&kind));
+        let configured = [
+            (TargetKind::Api, api.is_some(), "S3_API_URL"),
+            (
+                TargetKind::S3,
+                s3.is_some(),
+                "S3_ENDPOINT, S3_BUCKET, S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY",
+            ),
+            (TargetKind::Discord, discord.is_some(), "DISCORD_WEBHOOK_URL"),
+            (TargetKind::Relay, relay.is_some(), "RELAY_URL"),
+        ];
+        let mut is_complete = Ok(());
+        for (kind, _, names) in configured.iter().filter(|(_, is_there, _)| !is_there) {
+            if named.as_ref().is_some_and(|named| named.contains(kind)) {
+                let wrong = Wrong::new(
+                    format!("{kind} is named but not configured"),
+                    format!("{kind} with {names} beside it"),
+                );
+                is_complete = Err(reader.refuse("UPLOAD_TARGETS", &wrong));
+            }
         }
-        let (field_name, headers) = (field_name?, headers?);
-        let api = url.map(|url| ApiTargetConfig { url, field_name, headers });
+        is_complete?;
+        let ca_file = ca_file?;
+        if let Some(Err(error)) = ca_file.as_ref().map(std::fs::metadata) {
+            reader.warn(
+                "UPLOAD_CA_FILE",
+                format_args!("nothing is delivered until this file can be read: {error}"),
+            );
+        }
         Ok(Self {
             enabled: enabled?,
             background: background?,
@@ -110,175 +110,119 @@ impl UploadConfig {
             prefetch: usize::try_from(prefetch?).unwrap_or(usize::MAX),
             retry_interval: Duration::from_secs(retry?),
             check_interval: Duration::from_secs(check?),
-            api,
+            ca_file,
+            metadata: metadata?,
+            site: site?,
+            labels: BTreeMap::new(),
+            rates: rates?,
+            api: api.filter(|_| is_named(TargetKind::Api)),
+            s3: s3.filter(|_| is_named(TargetKind::S3)),
+            discord: discord.filter(|_| is_named(TargetKind::Discord)),
+            relay: relay.filter(|_| is_named(TargetKind::Relay)),
+        })
+    }
+
+    /// The targets in use, whether or not anything is sent.
+    pub fn in_use(&self) -> impl Iterator<Item = TargetKind> + '_ {
+        TargetKind::ALL.into_iter().filter(|kind| match kind {
+            TargetKind::Api => self.api.is_some(),
+            TargetKind::S3 => self.s3.is_some(),
+            TargetKind::Discord => self.discord.is_some(),
+            TargetKind::Relay => self.relay.is_some(),
         })
     }
 }
 
-/// Reads `UPLOAD_TARGETS`, in which only `api` can be named for the time being.
-fn targets(text: &str) -> Result<(), Wrong> {
-    for target in text.split(',').map(|target| target.trim().to_ascii_lowercase()) {
-        match target.as_str() {
-            "api" => {}
-            "s3" | "discord" | "relay" => {
-                return Err(Wrong::new(format!("the target {target} is not part of this version"), "api"));
-            }
-            _ => return Err(Wrong::new("names an unknown target", "api")),
+/// Reads `UPLOAD_TARGETS`.
+fn targets(text: &str) -> Result<Vec<TargetKind>, Wrong> {
+    let kinds = text.split(',').map(|name| TargetKind::parse(&name.trim().to_ascii_lowercase()));
+    kinds.collect::<Option<_>>().ok_or_else(|| {
+        let known: Vec<_> = TargetKind::ALL.iter().map(|kind| kind.as_str()).collect();
+        Wrong::new("names an unknown target", format!("one or more of {}", known.join(", ")))
+    })
+}
+
+/// Reads `UPLOAD_RATE` and those of single targets, which win.
+fn rates(reader: &mut Reader<'_>) -> Read<BTreeMap<TargetKind, u64>> {
+    let rate = |text: &str| size(RATE_MIN, "32768 (32 KiB) to 1 EiB per second", text);
+    let common = reader.optional("UPLOAD_RATE", rate);
+    let own = TargetKind::ALL.map(|kind| {
+        let name = format!("{}_UPLOAD_RATE", kind.as_str().to_ascii_uppercase());
+        (kind, reader.optional(&name, rate))
+    });
+    let common = common?;
+    let mut rates = BTreeMap::new();
+    for (kind, own) in own {
+        if let Some(rate) = own?.or(common) {
+            rates.insert(kind, rate);
         }
     }
-    Ok(())
-}
-
-fn api_url(text: &str) -> Result<Secret<Url>, Wrong> {
-    let wrong = |what: &str| Wrong::new(what, "http://host/path or https://host/path");
-    let text = text.trim();
-    if text.len() > URL_BYTES_MAX {
-        return Err(wrong("too long"));
-    }
-    let url = Url::parse(text).map_err(|_| wrong("not an address"))?;
-    if !matches!(url.scheme(), "http" | "https") {
-        return Err(wrong("neither http nor https"));
-    }
-    if url.host_str().is_none_or(str::is_empty) {
-        return Err(wrong("has no host"));
-    }
-    if url.port() == Some(0) {
-        return Err(wrong("has port 0"));
-    }
-    if url.fragment().is_some() {
-        return Err(wrong("has a #, which is never sent"));
-    }
-    Ok(Secret::new(url))
-}
-
-fn field_name(text: &str) -> Result<String, Wrong> {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"_-.[]".contains(&b);
-    if text.len() <= FIELD_NAME_CHARS_MAX && text.bytes().all(plain) {
-        Ok(text.to_owned())
-    } else {
-        Err(Wrong::new("not a field name", "up to 64 letters, digits and _ - . [ ]"))
-    }
-}
-
-/// Reads `UPLOAD_HEADERS`; each bad entry is a problem of its own, named by its position because its text may be a
-/// secret.
-fn headers(reader: &mut Reader<'_>) -> Read<Vec<(String, Secret<String>)>> {
-    const NAME: &str = "UPLOAD_HEADERS";
-    let Some(text) = reader.optional(NAME, |text| Ok(text.to_owned()))? else { return Ok(Vec::new()) };
-    let mut headers: Vec<(String, Secret<String>)> = Vec::new();
-    let mut outcome = Ok(());
-    let mut refuse = |what: String| {
-        outcome = Err(Reported);
-        reader.refuse(NAME, &Wrong::new(what, "Name: value; Name: value (no ; inside a value)"));
-    };
-    let entries = text.split(';').map(str::trim).filter(|entry| !entry.is_empty());
-    for (index, entry) in entries.enumerate() {
-        let position = index + 1;
-        if position > HEADERS_MAX {
-            refuse(format!("has more than {HEADERS_MAX} headers"));
-            break;
-        }
-        let Some((name, value)) = entry.split_once(':').map(|(name, value)| (name, value.trim())) else {
-            refuse(format!("entry {position} has no colon"));
-            continue;
-        };
-        if name.is_empty() || !name.bytes().all(is_token_byte) {
-            refuse(format!("the name of entry {position} is no header name"));
-        } else if RESERVED_HEADERS.iter().any(|reserved| reserved.eq_ignore_ascii_case(name)) {
-            refuse(format!("{name} belongs to the upload itself"));
-        } else if headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(name)) {
-            refuse(format!("the name of entry {position} stands twice"));
-        } else if value.is_empty() || !value.bytes().all(|b| (b' '..=b'~').contains(&b)) {
-            refuse(format!("the value of entry {position} is empty or not plain ASCII"));
-        } else {
-            headers.push((name.to_owned(), Secret::new(value.to_owned())));
-        }
-    }
-    outcome.map(|()| headers)
-}
-
-/// A byte of a token (RFC 9110 section 5.6.2).
-fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+    Ok(rates)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{config, problem, problems};
+    use super::super::testing::{config, problem, problems, warnings};
     use super::*;
 
     const URL: (&str, &str) = ("S3_API_URL", "https://u:p@api.example/Upload?modulename=anpr");
+    const RELAY: (&str, &str) = ("RELAY_URL", "http://10.0.0.9:9000/upload");
+
+    fn in_use(pairs: &[(&str, &str)]) -> Vec<TargetKind> {
+        config(pairs).upload.in_use().collect()
+    }
 
     #[test]
     fn nothing_is_sent_until_a_target_is_configured() {
         let upload = config(&[]).upload;
-        assert!(upload.enabled && upload.background && upload.api.is_none());
+        assert!(upload.enabled && upload.background && upload.in_use().next().is_none());
         assert_eq!(upload.prefetch, 100);
         let minute = Duration::from_secs(60);
         assert_eq!((upload.retry_interval, upload.check_interval), (minute, minute));
+        assert!(!upload.metadata && upload.rates.is_empty());
     }
 
     #[test]
-    fn the_api_target_is_read_whole() {
-        let api = config(&[
-            URL,
-            ("UPLOAD_TARGETS", " API,api"),
-            ("UPLOAD_FIELD_NAME", "singleFile"),
-            ("UPLOAD_HEADERS", "Authorization: Bearer a:b; X-Site: gate 1;"),
-        ])
-        .upload
-        .api
-        .unwrap();
-        assert_eq!(api.url.reveal().as_str(), URL.1);
-        assert_eq!(api.field_name, "singleFile");
-        let headers: Vec<_> =
-            api.headers.iter().map(|(name, value)| (name.as_str(), value.reveal().as_str())).collect();
-        assert_eq!(headers, [("Authorization", "Bearer a:b"), ("X-Site", "gate 1")]);
+    fn those_that_are_configured_are_in_use_unless_others_are_named() {
+        assert_eq!(in_use(&[URL, RELAY]), [TargetKind::Api, TargetKind::Relay]);
+        assert_eq!(in_use(&[URL, RELAY, ("UPLOAD_TARGETS", " Relay ,relay")]), [TargetKind::Relay]);
     }
 
     #[test]
-    fn a_target_of_later_versions_is_refused_with_the_reason() {
-        for target in ["s3", "discord", "api,relay"] {
-            let text = problem(&[URL, ("UPLOAD_TARGETS", target)]);
-            assert!(text.contains("is not part of this version"), "{text}");
-        }
-        for (name, _) in UNSUPPORTED {
-            let text = problem(&[(name, "hunter2")]);
-            assert!(text.starts_with(&format!("{name}: delivery to a ")), "{text}");
-        }
-        assert!(!problem(&[("S3_SECRET_ACCESS_KEY", "hunter2")]).contains("hunter2"));
-        assert!(!problem(&[("DISCORD_WEBHOOK_URL", "https://x/hunter2")]).contains("hunter2"));
+    fn a_named_target_that_is_unknown_or_not_configured_is_a_problem_with_what_it_wants() {
         assert!(problem(&[URL, ("UPLOAD_TARGETS", "ftp")]).contains("unknown target"));
-        assert!(problem(&[("UPLOAD_TARGETS", "api")]).contains("api has no address"));
-    }
-
-    #[test]
-    fn an_address_that_cannot_be_posted_to_is_a_problem_and_is_not_shown() {
-        for url in [
-            "ftp://u:hunter2@x/",
-            "hunter2",
-            "https://",
-            "http://x:0/hunter2",
-            "https://x/#hunter2",
-            "https://x:hunter2/",
-        ] {
-            let text = problem(&[("S3_API_URL", url)]);
-            assert!(text.starts_with("S3_API_URL: ") && !text.contains("hunter2"), "{text}");
-        }
-    }
-
-    #[test]
-    fn every_bad_header_is_a_problem_and_none_is_shown() {
-        let list = problems(&[(
-            "UPLOAD_HEADERS",
-            "hunter2; Ho st: hunter2; Content-Length: 5; idempotency-key: x; A: 1; a: 2; B:; C: hüter2; : hunter2",
-        )]);
-        assert_eq!(list.len(), 8, "{list:#?}");
+        assert!(problem(&[URL, ("UPLOAD_TARGETS", "api,")]).contains("unknown target"));
+        let list = problems(&[URL, ("UPLOAD_TARGETS", "api,s3,discord")]);
+        assert_eq!(list.len(), 2, "{list:#?}");
         assert!(
-            list.iter().all(|text| !text.contains("hunter2") && text.contains("(value hidden)")),
+            list[0].contains("s3 is named but not configured") && list[0].contains("S3_BUCKET"),
             "{list:#?}"
         );
-        assert!(problem(&[("UPLOAD_HEADERS", "A: b\r\nX: y")]).contains("control character"));
+        assert!(list[1].contains("DISCORD_WEBHOOK_URL"), "{list:#?}");
+    }
+
+    #[test]
+    fn the_rate_of_one_target_wins_over_the_common_one() {
+        let rates = config(&[("UPLOAD_RATE", "1M"), ("S3_UPLOAD_RATE", "64KiB")]).upload.rates;
+        assert_eq!(
+            rates.into_iter().collect::<Vec<_>>(),
+            [
+                (TargetKind::Api, 1_000_000),
+                (TargetKind::S3, 65_536),
+                (TargetKind::Discord, 1_000_000),
+                (TargetKind::Relay, 1_000_000)
+            ]
+        );
+        assert!(problem(&[("RELAY_UPLOAD_RATE", "100")]).starts_with("RELAY_UPLOAD_RATE: "));
+    }
+
+    #[test]
+    fn certificates_that_cannot_be_read_are_a_warning_because_pictures_are_still_taken() {
+        let list = warnings(&[("UPLOAD_CA_FILE", "/nonexistent/ca.pem")]);
+        assert!(
+            list.len() == 1 && list[0].starts_with("UPLOAD_CA_FILE: nothing is delivered until"),
+            "{list:?}"
+        );
     }
 
     #[test]

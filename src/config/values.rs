@@ -56,7 +56,13 @@ const BYTES_MAX: u64 = 1 << 60;
 /// Bytes, plain or with `k`, `M`, `G`, `T` (powers of 1000) or `KiB`, `MiB`, `GiB`, `TiB` (powers of 1024), in any
 /// case; the `B` may be left out or added. From 1 MiB to 1 EiB.
 pub(super) fn bytes(text: &str) -> Result<u64, Wrong> {
-    let accepted = "1048576 (1 MiB) to 1 EiB, plain or with k, M, G, T (1000) or KiB, MiB, GiB, TiB (1024)";
+    size(BYTES_MIN, "1048576 (1 MiB) to 1 EiB", text)
+}
+
+/// Bytes as [`bytes`] has them, from `least` on; `range` says so.
+pub(super) fn size(least: u64, range: &str, text: &str) -> Result<u64, Wrong> {
+    let accepted = format!("{range}, plain or with k, M, G, T (1000) or KiB, MiB, GiB, TiB (1024)");
+    let accepted = accepted.as_str();
     let not_a_size = || Wrong::new("not a number of bytes", accepted);
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, suffix) = text.split_at(digits);
@@ -80,7 +86,7 @@ pub(super) fn bytes(text: &str) -> Result<u64, Wrong> {
         .parse::<u64>()
         .ok()
         .and_then(|number| number.checked_mul(factor))
-        .filter(|bytes| (BYTES_MIN..=BYTES_MAX).contains(bytes))
+        .filter(|bytes| (least..=BYTES_MAX).contains(bytes))
         .ok_or_else(|| Wrong::new("out of range", accepted))
 }
 

@@ -18,6 +18,12 @@ const THUMBNAIL_WIDTH: usize = 320;
 /// Quality of the thumbnail, so that it fits into the 64 KiB of its segment.
 const THUMBNAIL_QUALITY: u8 = 70;
 
+/// Qualities that are tried one after the other for a picture that must be smaller; plates suffer below the last one.
+const SHRINK_QUALITIES: [u8; 3] = [80, 65, 50];
+
+/// How often a picture may lose a third of its width and height; eight times leave 75 of 1920 pixels.
+const SHRINKS_MAX: usize = 8;
+
 /// A frame that cannot be a JPEG.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot encode a picture of {width}×{height} as JPEG: {reason}")]
@@ -217,6 +223,30 @@ pub fn luma(jpeg: &[u8]) -> Option<Frame> {
     Some(Frame { width, height, y: grey.into_raw(), u: chroma.clone(), v: chroma, is_full_range: true })
 }
 
+/// The same picture in at most `most` bytes, with its facts but without its thumbnail: coarser first, then with fewer
+/// pixels. `None` when it cannot be decoded, see [`thumbnail`], or when not even a small one fits.
+pub fn shrunk_to(jpeg: &[u8], most: usize) -> Option<Vec<u8>> {
+    let mut picture = decode(jpeg)?.into_rgb8();
+    let facts = exif::read(jpeg);
+    for _ in 0..SHRINKS_MAX {
+        for quality in SHRINK_QUALITIES {
+            let mut out = Vec::new();
+            let mut encoder = image::codecs::jpeg::JpegEncoder::new_with_quality(&mut out, quality);
+            encoder.encode_image(&picture).ok()?;
+            let out = match &facts {
+                Some(facts) => with_facts(&out, facts).ok()?.0,
+                None => out,
+            };
+            if out.len() <= most {
+                return Some(out);
+            }
+        }
+        let (width, height) = ((picture.width() * 2 / 3).max(1), (picture.height() * 2 / 3).max(1));
+        picture = image::imageops::resize(&picture, width, height, image::imageops::FilterType::Triangle);
+    }
+    None
+}
+
 fn decode(jpeg: &[u8]) -> Option<image::DynamicImage> {
     let mut reader = image::ImageReader::with_format(std::io::Cursor::new(jpeg), image::ImageFormat::Jpeg);
     let mut limits = image::Limits::default();
@@ -291,6 +321,25 @@ mod tests {
         assert_eq!(exif::thumbnail(&jpeg), None);
         assert_eq!(inspect(&thumbnail(&jpeg).unwrap()), Ok((320, 180)));
         assert_eq!(thumbnail(b"not a jpeg"), None);
+    }
+
+    #[test]
+    fn a_picture_is_made_to_fit_and_keeps_its_facts() {
+        let mut frame = grey(640, 480, 90, true);
+        let mut noise = 1_u32;
+        for sample in &mut frame.y {
+            noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            *sample = (noise >> 24) as u8;
+        }
+        let large = encode(&frame, &facts()).unwrap();
+        for most in [large.len() / 2, large.len() / 20] {
+            let small = shrunk_to(&large, most).unwrap();
+            assert!(small.len() <= most && small.len() > most / 8, "{} for {most}", small.len());
+            assert!(inspect(&small).is_ok());
+            assert_eq!(exif::read(&small).unwrap().edge_at, facts().edge_at);
+        }
+        assert_eq!(shrunk_to(&large, 100), None);
+        assert_eq!(shrunk_to(b"no picture", 100), None);
     }
 
     #[test]

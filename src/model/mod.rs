@@ -374,16 +374,25 @@ impl UploadState {
 pub enum TargetKind {
     /// An HTTP endpoint that takes `multipart/form-data`.
     Api,
+    /// A bucket of an S3 store.
+    S3,
+    /// A Discord channel.
+    Discord,
+    /// Another box that takes pictures.
+    Relay,
 }
 
 impl TargetKind {
     /// Every kind.
-    pub const ALL: [Self; 1] = [Self::Api];
+    pub const ALL: [Self; 4] = [Self::Api, Self::S3, Self::Discord, Self::Relay];
 
     /// As in the configuration, the database and the API.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Api => "api",
+            Self::S3 => "s3",
+            Self::Discord => "discord",
+            Self::Relay => "relay",
         }
     }
 

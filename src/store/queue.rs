@@ -11,7 +11,7 @@ use super::images::{COLUMNS, image};
 use super::order::{LIVE_MS, Line, Waiting, choose};
 use super::{Image, Store, StoreError};
 use crate::clock;
-use crate::model::{CameraKey, Cause, FileName, ImageId, TargetKind, UnixMs, UploadState};
+use crate::model::{CameraKey, Cause, FileName, ImageId, ImageKind, TargetKind, UnixMs, UploadState};
 
 /// One picture that is owed to a target.
 #[derive(Clone, Debug)]
@@ -32,6 +32,10 @@ pub struct DueUpload {
     pub cause: Cause,
     /// The instant it shows.
     pub taken_at: UnixMs,
+    /// That instant minus the edge, in milliseconds, where it is known.
+    pub frame_offset_ms: Option<i64>,
+    /// What it is to its trigger.
+    pub kind: ImageKind,
     /// Length its file must have.
     pub bytes: u64,
     /// SHA-256 its file must have.
@@ -420,6 +424,8 @@ fn due_upload(
         camera: image.camera,
         cause: image.cause,
         taken_at: image.taken_at,
+        frame_offset_ms: image.frame_offset_ms,
+        kind: image.kind,
         bytes: image.bytes,
         sha256: image.sha256,
         attempts,

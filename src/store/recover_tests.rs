@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::testing::{OWED, Place, T0, assert_in_order, claim, take, trigger};
 use super::*;
-use crate::model::{FileName, Outcome, TargetKind, UnixMs, UploadState};
+use crate::model::{FileName, Outcome, UnixMs, UploadState};
 
 const PASSWORD_KEY: &str = "password_hash";
 

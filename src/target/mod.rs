@@ -1,10 +1,20 @@
 //! Upload targets: each delivers one image once. Retrying, waiting and the queue are the business of `upload`.
 
 mod api;
+mod discord;
+mod facts;
+mod form;
+mod http;
+mod pace;
+mod relay;
 mod response;
+mod s3;
+mod s3_answer;
+mod secrets;
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncReadExt;
 
@@ -12,7 +22,7 @@ use crate::config::UploadConfig;
 use crate::model::TargetKind;
 use crate::store::DueUpload;
 
-pub use response::Answer;
+pub use response::{Answer, Settings};
 
 /// Why an image was not delivered, by what can be done about it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -61,43 +71,89 @@ pub enum TargetError {
     },
 }
 
+impl TargetError {
+    /// The same error in other words.
+    fn map_message(mut self, change: impl FnOnce(String) -> String) -> Self {
+        match &mut self {
+            Self::Unreachable { message }
+            | Self::Broken { message }
+            | Self::Busy { message, .. }
+            | Self::Misconfigured { message }
+            | Self::Rejected { message, .. }
+            | Self::Unreadable { message } => *message = change(std::mem::take(message)),
+        }
+        self
+    }
+}
+
+fn misconfigured(message: String) -> TargetError {
+    TargetError::Misconfigured { message }
+}
+
+fn rejected(message: String) -> TargetError {
+    TargetError::Rejected { message, is_final: true }
+}
+
 /// A configured target.
 pub enum Target {
     /// `multipart/form-data` to an HTTP API.
-    Api(api::Api),
+    Api(Box<api::Api>),
+    /// A bucket of an S3 store.
+    S3(Box<s3::S3>),
+    /// A Discord channel.
+    Discord(Box<discord::Discord>),
+    /// Another box.
+    Relay(Box<relay::Relay>),
 }
 
 impl Target {
     /// The targets of a configuration. Nothing is contacted.
     pub fn all(config: &UploadConfig) -> Vec<Self> {
-        config
-            .api
-            .iter()
-            .filter(|_| config.enabled)
-            .map(|api| Self::Api(api::Api::new(api.clone())))
-            .collect()
+        if !config.enabled {
+            return Vec::new();
+        }
+        let api = config.api.as_ref().map(|api| Self::Api(Box::new(api::Api::new(config, api))));
+        let s3 = config.s3.as_ref().map(|s3| Self::S3(Box::new(s3::S3::new(config, s3))));
+        let discord = config
+            .discord
+            .as_ref()
+            .map(|discord| Self::Discord(Box::new(discord::Discord::new(config, discord))));
+        let relay =
+            config.relay.as_ref().map(|relay| Self::Relay(Box::new(relay::Relay::new(config, relay))));
+        [api, s3, discord, relay].into_iter().flatten().collect()
     }
 
     /// Which kind it is.
     pub fn kind(&self) -> TargetKind {
         match self {
             Self::Api(_) => TargetKind::Api,
+            Self::S3(_) => TargetKind::S3,
+            Self::Discord(_) => TargetKind::Discord,
+            Self::Relay(_) => TargetKind::Relay,
         }
     }
 
     /// Host and port that a connection needs.
     pub fn address(&self) -> (String, u16) {
         match self {
-            Self::Api(api) => api.address(),
+            Self::Api(api) => api.http().address(),
+            Self::S3(s3) => s3.http().address(),
+            Self::Discord(discord) => discord.http().address(),
+            Self::Relay(relay) => relay.http().address(),
         }
     }
 
     /// Delivers one image once. Dropping the future ends the attempt; the target may have taken the image all the same.
+    /// No error repeats a secret, even if the target did.
     pub async fn deliver(&self, upload: &DueUpload) -> Result<(), TargetError> {
-        let bytes = read(upload).await?;
-        match self {
-            Self::Api(api) => api.deliver(upload, bytes).await,
-        }
+        let bytes = Bytes::from(read(upload).await?);
+        let (result, secrets) = match self {
+            Self::Api(api) => (api.deliver(upload, bytes).await, api.secrets()),
+            Self::S3(s3) => (s3.deliver(upload, bytes).await, s3.secrets()),
+            Self::Discord(discord) => (discord.deliver(upload, bytes).await, discord.secrets()),
+            Self::Relay(relay) => (relay.deliver(upload, bytes).await, relay.secrets()),
+        };
+        result.map_err(|error| secrets.hide(error))
     }
 }
 

@@ -11,6 +11,36 @@ const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
 /// Of the target's words this much is kept.
 const WORDS_MAX: usize = 200;
 
+/// Which variables the words about a target name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Where it is.
+    pub address: &'static str,
+    /// What it is shown to let us in.
+    pub login: &'static str,
+}
+
+impl Settings {
+    /// Those of `api`.
+    pub const API: Self =
+        Self { address: "S3_API_URL", login: "UPLOAD_HEADERS and the credentials in S3_API_URL" };
+    /// Those of `s3`.
+    pub const S3: Self = Self {
+        address: "S3_ENDPOINT, S3_BUCKET and S3_STYLE",
+        login: "S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY",
+    };
+    /// Those of `discord`.
+    pub const DISCORD: Self = Self { address: "DISCORD_WEBHOOK_URL", login: "DISCORD_WEBHOOK_URL" };
+    /// Those of `relay`.
+    pub const RELAY: Self = Self { address: "RELAY_URL", login: "the credentials in RELAY_URL" };
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self::API
+    }
+}
+
 /// An answer, as far as it matters.
 #[derive(Clone, Debug, Default)]
 pub struct Answer {
@@ -24,6 +54,8 @@ pub struct Answer {
     pub location: Option<String>,
     /// Start of the body.
     pub body: String,
+    /// What to look at when it refuses.
+    pub settings: Settings,
 }
 
 impl Answer {
@@ -41,10 +73,11 @@ impl Answer {
             200..=299 => Ok(()),
             300..=399 => Err(TargetError::Misconfigured {
                 message: format!(
-                    "redirected ({status}) to {}; pictures follow no redirects, set S3_API_URL to the final address",
+                    "redirected ({status}) to {}; pictures follow no redirects, set {} to the final address",
                     self.location
                         .as_deref()
-                        .map_or_else(|| "nowhere".to_owned(), |to| words(without_query(to)))
+                        .map_or_else(|| "nowhere".to_owned(), |to| words(without_query(to))),
+                    self.settings.address
                 ),
             }),
             400 | 413 | 415 | 422 => Err(TargetError::Rejected { message, is_final: status != 400 }),
@@ -74,9 +107,9 @@ impl Answer {
     fn sentence(&self) -> String {
         let said = words(&self.body);
         let hint = match self.status {
-            401 | 403 | 407 => "; check UPLOAD_HEADERS and the credentials in S3_API_URL",
-            404 | 405 => "; check the path in S3_API_URL",
-            _ => "",
+            401 | 403 | 407 => format!("; check {}", self.settings.login),
+            404 | 405 => format!("; check the path in {}", self.settings.address),
+            _ => String::new(),
         };
         if said.is_empty() {
             format!("answered {}{hint}", self.status)
@@ -87,7 +120,7 @@ impl Answer {
 }
 
 /// `Retry-After` (RFC 9110 section 10.2.3): seconds or a date.
-fn wait(text: &str, now: UnixMs) -> Option<Duration> {
+pub(super) fn wait(text: &str, now: UnixMs) -> Option<Duration> {
     let wait = match text.trim().parse::<u64>() {
         Ok(seconds) => Duration::from_secs(seconds),
         Err(_) => {
@@ -100,7 +133,7 @@ fn wait(text: &str, now: UnixMs) -> Option<Duration> {
 }
 
 /// A server's words, fit for a log line and a table cell.
-fn words(text: &str) -> String {
+pub(super) fn words(text: &str) -> String {
     let one_line: Vec<&str> = text.split_whitespace().collect();
     let clean: String = one_line.join(" ").chars().filter(|c| !c.is_control()).take(WORDS_MAX).collect();
     clean
@@ -184,7 +217,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_answer_is_judged_without_panic(status: u16, body in ".{0,400}", after in ".{0,40}", kind in ".{0,20}") {
-            let answer = Answer { status, body, retry_after: Some(after), content_type: kind, location: None };
+            let answer = Answer { status, body, retry_after: Some(after), content_type: kind, ..Answer::default() };
             if let Err(error) = answer.judge(UnixMs(1)) {
                 prop_assert!(error.to_string().chars().all(|c| !c.is_control()));
             }

@@ -42,7 +42,9 @@ const PURE: &[&str] = &[
     "pace.rs",
     "store/order.rs",
     "upload/policy.rs",
+    "target/form.rs",
     "target/response.rs",
+    "target/s3_answer.rs",
 ];
 
 /// What a pure file does not say.

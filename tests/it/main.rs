@@ -26,6 +26,7 @@ mod e2e_live;
 mod e2e_many;
 mod e2e_offline;
 mod e2e_robust;
+mod e2e_s3;
 mod e2e_snapshot;
 mod e2e_torture;
 mod e2e_startup;

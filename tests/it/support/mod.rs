@@ -12,6 +12,7 @@ pub(crate) mod receiver;
 pub(crate) mod reference;
 pub(crate) mod relay;
 pub(crate) mod rtsp;
+pub(crate) mod s3;
 pub(crate) mod setup;
 pub(crate) mod snapshot;
 pub(crate) mod viewer;

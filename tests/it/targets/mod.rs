@@ -1,7 +1,11 @@
-//! The `api` target against a strict server: what is sent, and what each answer means.
+//! The targets against strict servers: what is sent, and what each answer means.
 
+mod conformance;
+mod discord;
 mod lane;
-mod server;
+mod s3;
+pub(crate) mod server;
+mod tls;
 
 use std::time::Duration;
 
@@ -39,7 +43,7 @@ impl Rig {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let (config, _) = Config::parse(&Env::from_pairs(pairs.iter().copied())).unwrap();
         let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
-        let store = open(&dir);
+        let store = open_owing(&dir, &camera_capture::daemon::owed_to(&config));
         Self { dir, store, config }
     }
 
@@ -82,13 +86,17 @@ impl Rig {
 
     /// The oldest picture that is due.
     async fn claim(&self) -> DueUpload {
-        self.store.claim(TargetKind::Api, UnixMs(T0), 1, Turn::default()).await.unwrap().uploads.remove(0)
+        let kind = self.target().kind();
+        self.store.claim(kind, UnixMs(T0), 1, Turn::default()).await.unwrap().uploads.remove(0)
     }
 }
 
 fn open(dir: &TempDir) -> Store {
-    let owed = [(TargetKind::Api, UploadState::Pending)];
-    Store::open(&dir.path().join("images"), &dir.path().join("x.db"), &owed).unwrap()
+    open_owing(dir, &[(TargetKind::Api, UploadState::Pending)])
+}
+
+fn open_owing(dir: &TempDir, owed: &[(TargetKind, UploadState)]) -> Store {
+    Store::open(&dir.path().join("images"), &dir.path().join("x.db"), owed).unwrap()
 }
 
 /// What one attempt on a picture of `bytes` leads to when the server does this.

@@ -84,7 +84,12 @@ impl Server {
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("http://{}/upload?site=7", self.addr)
+        format!("{}/upload?site=7", self.origin())
+    }
+
+    /// Scheme, host and port.
+    pub(crate) fn origin(&self) -> String {
+        format!("http://{}", self.addr)
     }
 
     /// Every request so far.

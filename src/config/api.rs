@@ -1,0 +1,157 @@
+//! `S3_API_URL`, `UPLOAD_FIELD_NAME`, `UPLOAD_HEADERS`: the `api` target.
+
+use url::Url;
+
+use super::Secret;
+use super::endpoint::http_address;
+use super::problem::Wrong;
+use super::reader::{Read, Reader, Reported};
+
+/// Longest `UPLOAD_FIELD_NAME`, characters.
+const FIELD_NAME_CHARS_MAX: usize = 64;
+
+/// Most headers of `UPLOAD_HEADERS`.
+const HEADERS_MAX: usize = 32;
+
+/// Headers that belong to the upload itself; another value would break it or its idempotency.
+const RESERVED_HEADERS: &[&str] = &[
+    "connection",
+    "content-digest",
+    "content-length",
+    "content-type",
+    "expect",
+    "host",
+    "idempotency-key",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// The `api` target.
+#[derive(Clone, Debug)]
+pub struct ApiTargetConfig {
+    /// `S3_API_URL`, http or https; may carry credentials, so it is never printed whole.
+    pub url: Secret<Url>,
+    /// `UPLOAD_FIELD_NAME`: letters, digits and `_ - . [ ]`.
+    pub field_name: String,
+    /// `UPLOAD_HEADERS`: names are tokens and values visible ASCII (RFC 9110 section 5), no name stands twice, and none
+    /// belongs to the upload itself.
+    pub headers: Vec<(String, Secret<String>)>,
+}
+
+impl ApiTargetConfig {
+    /// `None` when there is no address.
+    pub(super) fn read(reader: &mut Reader<'_>) -> Read<Option<Self>> {
+        let url = reader.optional("S3_API_URL", http_address);
+        let field_name = reader.required("UPLOAD_FIELD_NAME", field_name);
+        let headers = headers(reader);
+        let (url, field_name, headers) = (url?, field_name?, headers?);
+        Ok(url.map(|url| Self { url: Secret::new(url), field_name, headers }))
+    }
+}
+
+fn field_name(text: &str) -> Result<String, Wrong> {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"_-.[]".contains(&b);
+    if text.len() <= FIELD_NAME_CHARS_MAX && text.bytes().all(plain) {
+        Ok(text.to_owned())
+    } else {
+        Err(Wrong::new("not a field name", "up to 64 letters, digits and _ - . [ ]"))
+    }
+}
+
+/// Reads `UPLOAD_HEADERS`; each bad entry is a problem of its own, named by its position because its text may be a
+/// secret.
+fn headers(reader: &mut Reader<'_>) -> Read<Vec<(String, Secret<String>)>> {
+    const NAME: &str = "UPLOAD_HEADERS";
+    let Some(text) = reader.optional(NAME, |text| Ok(text.to_owned()))? else { return Ok(Vec::new()) };
+    let mut headers: Vec<(String, Secret<String>)> = Vec::new();
+    let mut outcome = Ok(());
+    let mut refuse = |what: String| {
+        outcome = Err(Reported);
+        reader.refuse(NAME, &Wrong::new(what, "Name: value; Name: value (no ; inside a value)"));
+    };
+    let entries = text.split(';').map(str::trim).filter(|entry| !entry.is_empty());
+    for (index, entry) in entries.enumerate() {
+        let position = index + 1;
+        if position > HEADERS_MAX {
+            refuse(format!("has more than {HEADERS_MAX} headers"));
+            break;
+        }
+        let Some((name, value)) = entry.split_once(':').map(|(name, value)| (name, value.trim())) else {
+            refuse(format!("entry {position} has no colon"));
+            continue;
+        };
+        if name.is_empty() || !name.bytes().all(is_token_byte) {
+            refuse(format!("the name of entry {position} is no header name"));
+        } else if RESERVED_HEADERS.iter().any(|reserved| reserved.eq_ignore_ascii_case(name)) {
+            refuse(format!("{name} belongs to the upload itself"));
+        } else if headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(name)) {
+            refuse(format!("the name of entry {position} stands twice"));
+        } else if value.is_empty() || !value.bytes().all(|b| (b' '..=b'~').contains(&b)) {
+            refuse(format!("the value of entry {position} is empty or not plain ASCII"));
+        } else {
+            headers.push((name.to_owned(), Secret::new(value.to_owned())));
+        }
+    }
+    outcome.map(|()| headers)
+}
+
+/// A byte of a token (RFC 9110 section 5.6.2).
+fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{config, problem, problems};
+
+    const URL: (&str, &str) = ("S3_API_URL", "https://u:p@api.example/Upload?modulename=anpr");
+
+    #[test]
+    fn the_api_target_is_read_whole() {
+        let api = config(&[
+            URL,
+            ("UPLOAD_TARGETS", " API,api"),
+            ("UPLOAD_FIELD_NAME", "singleFile"),
+            ("UPLOAD_HEADERS", "Authorization: Bearer a:b; X-Site: gate 1;"),
+        ])
+        .upload
+        .api
+        .unwrap();
+        assert_eq!(api.url.reveal().as_str(), URL.1);
+        assert_eq!(api.field_name, "singleFile");
+        let headers: Vec<_> =
+            api.headers.iter().map(|(name, value)| (name.as_str(), value.reveal().as_str())).collect();
+        assert_eq!(headers, [("Authorization", "Bearer a:b"), ("X-Site", "gate 1")]);
+    }
+
+    #[test]
+    fn an_address_that_cannot_be_posted_to_is_a_problem_and_is_not_shown() {
+        for url in [
+            "ftp://u:hunter2@x/",
+            "hunter2",
+            "https://",
+            "http://x:0/hunter2",
+            "https://x/#hunter2",
+            "https://x:hunter2/",
+        ] {
+            let text = problem(&[("S3_API_URL", url)]);
+            assert!(text.starts_with("S3_API_URL: ") && !text.contains("hunter2"), "{text}");
+        }
+    }
+
+    #[test]
+    fn every_bad_header_is_a_problem_and_none_is_shown() {
+        let list = problems(&[(
+            "UPLOAD_HEADERS",
+            "hunter2; Ho st: hunter2; Content-Length: 5; idempotency-key: x; A: 1; a: 2; B:; C: hüter2; : hunter2",
+        )]);
+        assert_eq!(list.len(), 8, "{list:#?}");
+        assert!(
+            list.iter().all(|text| !text.contains("hunter2") && text.contains("(value hidden)")),
+            "{list:#?}"
+        );
+        assert!(problem(&[("UPLOAD_HEADERS", "A: b\r\nX: y")]).contains("control character"));
+    }
+}

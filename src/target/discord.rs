@@ -1,0 +1,266 @@
+//! The `discord` target: a message with the picture, through a webhook of a channel.
+//!
+//! A webhook has no idempotency key: after a crash between its answer and our note of it, the message stands twice. The
+//! picture's id is in its foot line.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::header::HeaderMap;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+use url::Url;
+
+use super::facts::Sender;
+use super::form::Form;
+use super::http::{Http, Reply, put};
+use super::response::{Answer, Settings, words};
+use super::secrets::Secrets;
+use super::{TargetError, misconfigured, rejected};
+use crate::clock;
+use crate::config::{DiscordTargetConfig, UploadConfig};
+use crate::media::jpeg;
+use crate::model::{Medium, TargetKind, UnixMs};
+use crate::store::DueUpload;
+
+/// Of an answer's body this much is read: a message with its embeds is a few kilobytes.
+const ANSWER_BYTES_MAX: usize = 64 * 1024;
+
+/// A wait that the channel has announced is kept here if it is no longer than this; its limits are of seconds.
+const WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// Longest wait that it may ask for.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
+
+/// What is left of a limit when a picture below it was too large all the same, in percent.
+const SHRINK_PERCENT: u64 = 60;
+
+/// A picture is never made smaller than this.
+const LEAST_BYTES: u64 = 48 * 1024;
+
+/// A Discord channel.
+pub struct Discord {
+    url: Url,
+    http: Http,
+    sender: Sender,
+    secrets: Secrets,
+    /// `DISCORD_MAX_BYTES`, or less once a smaller picture was too large.
+    max_bytes: AtomicU64,
+    /// Nothing is sent before; by what the last answer said.
+    not_before: Mutex<Option<Instant>>,
+}
+
+impl Discord {
+    /// A target as configured; nothing is contacted.
+    pub(super) fn new(config: &UploadConfig, discord: &DiscordTargetConfig) -> Self {
+        let mut url = discord.url.reveal().clone();
+        let secrets = Secrets::of_url(&url).with_path(&url);
+        // Without it the answer comes before the message is there, and says nothing.
+        if !url.query_pairs().any(|(name, _)| name == "wait") {
+            url.query_pairs_mut().append_pair("wait", "true");
+        }
+        Self {
+            http: Http::new(config, TargetKind::Discord, &url, Settings::DISCORD),
+            sender: Sender::new(config),
+            secrets,
+            max_bytes: AtomicU64::new(discord.max_bytes),
+            not_before: Mutex::new(None),
+            url,
+        }
+    }
+
+    pub(super) fn http(&self) -> &Http {
+        &self.http
+    }
+
+    pub(super) fn secrets(&self) -> &Secrets {
+        &self.secrets
+    }
+
+    pub(super) async fn deliver(&self, upload: &DueUpload, picture: Bytes) -> Result<(), TargetError> {
+        self.keep_still().await?;
+        let max_bytes = self.max_bytes.load(Ordering::Relaxed);
+        let file = fit(upload, picture, max_bytes).await?;
+        let reply = self.send(upload, file.clone()).await?;
+        let now = clock::now();
+        if let Some(wait) = announced_wait(&reply, now) {
+            *self.not_before.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + wait);
+        }
+        let length = file.len() as u64;
+        if reply.answer.status == 413 && upload.filename.medium() == Medium::Jpeg && length > LEAST_BYTES {
+            let less = (length * SHRINK_PERCENT / 100).max(LEAST_BYTES);
+            self.max_bytes.fetch_min(less, Ordering::Relaxed);
+            return Err(TargetError::Busy {
+                message: format!(
+                    "answered 413: {length} bytes are too large; the next try has at most {less}"
+                ),
+                retry_after: Some(Duration::from_secs(1)),
+            });
+        }
+        judge(&reply.answer, now)?;
+        if reply.is_cut {
+            return Err(TargetError::Broken {
+                message: "the connection broke before the answer was whole".to_owned(),
+            });
+        }
+        let size = jpeg::inspect(&file).ok();
+        confirm(&reply.answer, &upload.filename.to_string(), length, size)
+    }
+
+    /// Waits as long as the channel asked for, if that is not long.
+    async fn keep_still(&self) -> Result<(), TargetError> {
+        let until = *self.not_before.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(wait) = until.map(|until| until.saturating_duration_since(Instant::now())) else {
+            return Ok(());
+        };
+        if wait > WAIT_MAX {
+            return Err(TargetError::Busy {
+                message: "the channel takes no message yet (rate limit)".to_owned(),
+                retry_after: Some(wait),
+            });
+        }
+        tokio::time::sleep(wait).await;
+        Ok(())
+    }
+
+    async fn send(&self, upload: &DueUpload, file: Bytes) -> Result<Reply, TargetError> {
+        let message = self.message(upload).to_string();
+        let form = Form::new(upload, &[("payload_json", message)], "files[0]", file);
+        let mut headers = HeaderMap::new();
+        put(&mut headers, "content-type", &form.content_type())?;
+        let request = self.http.client()?.post(self.url.clone()).headers(headers);
+        self.http.send(request, form.into_pieces(), ANSWER_BYTES_MAX).await
+    }
+
+    /// The message. Nobody is mentioned by it, whatever a camera is called.
+    fn message(&self, upload: &DueUpload) -> Value {
+        let name = upload.filename.to_string();
+        let mut foot = vec![upload.id.to_string()];
+        foot.extend(self.sender.site().map(str::to_owned));
+        let field = |name: &str, value: &str| json!({ "name": name, "value": value, "inline": true });
+        let mut embed = json!({
+            "title": self.sender.label(upload),
+            "timestamp": upload.taken_at.rfc3339(),
+            "fields": [
+                field("Camera", upload.camera.as_str()),
+                field("Time", &upload.taken_at.rfc3339()),
+                field("Cause", upload.cause.as_str()),
+            ],
+            "footer": { "text": foot.join(" · ") },
+        });
+        if upload.filename.medium() == Medium::Jpeg {
+            embed["image"] = json!({ "url": format!("attachment://{name}") });
+        }
+        json!({
+            "embeds": [embed],
+            "attachments": [{ "id": 0, "filename": name }],
+            "allowed_mentions": { "parse": [] },
+        })
+    }
+}
+
+/// The file as it is sent: as stored, or a smaller picture of the same.
+async fn fit(upload: &DueUpload, file: Bytes, max_bytes: u64) -> Result<Bytes, TargetError> {
+    let length = file.len() as u64;
+    if length <= max_bytes {
+        return Ok(file);
+    }
+    let too_large = |what: &str| {
+        rejected(format!(
+            "{what} of {length} bytes is larger than the channel takes ({max_bytes}, DISCORD_MAX_BYTES)"
+        ))
+    };
+    match upload.filename.medium() {
+        Medium::Mp4 => Err(too_large("a clip")),
+        Medium::Jpeg => {
+            let most = usize::try_from(max_bytes).unwrap_or(usize::MAX);
+            // Decoding and encoding takes tenths of a second.
+            let smaller = tokio::task::spawn_blocking(move || jpeg::shrunk_to(&file, most)).await;
+            smaller
+                .ok()
+                .flatten()
+                .map(Bytes::from)
+                .ok_or_else(|| too_large("a picture that cannot be made smaller"))
+        }
+    }
+}
+
+/// What an answer says before it is asked for the picture.
+fn judge(answer: &Answer, now: UnixMs) -> Result<(), TargetError> {
+    let said: Option<Value> = serde_json::from_str(&answer.body).ok();
+    let said_words = said.as_ref().and_then(|said| said.get("message")).and_then(Value::as_str).map(words);
+    let plain = Answer { body: said_words.unwrap_or_else(|| answer.body.clone()), ..answer.clone() };
+    match plain.judge(now) {
+        Err(TargetError::Busy { message, retry_after }) => {
+            Err(TargetError::Busy { message, retry_after: exact_wait(said.as_ref()).or(retry_after) })
+        }
+        judged => judged,
+    }
+}
+
+/// Seconds with a fraction, from a number or its text.
+fn seconds(value: f64) -> Option<Duration> {
+    let wait = Duration::try_from_secs_f64(value).ok()?;
+    Some(wait.min(RETRY_AFTER_MAX))
+}
+
+/// `retry_after` of a 429: the header has whole seconds only.
+fn exact_wait(said: Option<&Value>) -> Option<Duration> {
+    seconds(said?.get("retry_after")?.as_f64()?)
+}
+
+/// How long nothing may be sent after this answer.
+fn announced_wait(reply: &Reply, now: UnixMs) -> Option<Duration> {
+    if let Err(TargetError::Busy { retry_after: Some(wait), .. }) = judge(&reply.answer, now) {
+        return Some(wait);
+    }
+    let remaining = reply.header("x-ratelimit-remaining")?.trim();
+    if remaining != "0" {
+        return None;
+    }
+    seconds(reply.header("x-ratelimit-reset-after")?.trim().parse().ok()?)
+}
+
+/// Whether the message has the picture. One that stands in an embed is not listed among the attachments (Discord's issue
+/// 1340); then it is the embed's image that must have its name and size.
+fn confirm(answer: &Answer, name: &str, length: u64, size: Option<(u32, u32)>) -> Result<(), TargetError> {
+    let status = answer.status;
+    let Ok(message) = serde_json::from_str::<Value>(&answer.body) else {
+        return Err(misconfigured(format!(
+            "answered {status} without JSON: {}; is DISCORD_WEBHOOK_URL the address of a webhook?",
+            words(&answer.body)
+        )));
+    };
+    let list = |list: &str| message.get(list).and_then(Value::as_array).cloned().unwrap_or_default();
+    let is_attached = list("attachments").iter().any(|attachment| {
+        attachment.get("size").and_then(Value::as_u64) == Some(length)
+            && attachment.get("filename").and_then(Value::as_str) == Some(name)
+    });
+    let is_shown = list("embeds").iter().filter_map(|embed| embed.get("image")).any(|image| {
+        let url = image.get("url").and_then(Value::as_str).and_then(|url| Url::parse(url).ok());
+        let is_stored = url.is_some_and(|url| {
+            matches!(url.scheme(), "http" | "https") && url.path().rsplit('/').next() == Some(name)
+        });
+        let side = |side: &str| image.get(side).and_then(Value::as_u64).filter(|pixels| *pixels > 0);
+        let fits = |side: Option<u64>, own: Option<u32>| match (side, own) {
+            (Some(side), Some(own)) => side == u64::from(own),
+            _ => true,
+        };
+        is_stored
+            && fits(side("width"), size.map(|(width, _)| width))
+            && fits(side("height"), size.map(|(_, height)| height))
+    });
+    if is_attached || is_shown {
+        Ok(())
+    } else {
+        Err(misconfigured(format!(
+            "answered {status}, but the message is without the picture ({length} bytes)"
+        )))
+    }
+}
+
+#[cfg(test)]
+#[path = "discord_tests.rs"]
+mod tests;

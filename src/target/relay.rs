@@ -1,0 +1,145 @@
+//! The `relay` target: another box's `/upload`. It counts as delivered only when that box says so in JSON.
+
+use bytes::Bytes;
+use reqwest::header::HeaderMap;
+use serde_json::Value;
+
+use super::api::identify;
+use super::facts::Sender;
+use super::form::Form;
+use super::http::Http;
+use super::response::{Answer, Settings, words};
+use super::secrets::Secrets;
+use super::{TargetError, misconfigured};
+use crate::clock;
+use crate::config::{RelayTargetConfig, UploadConfig};
+use crate::model::{TargetKind, UnixMs};
+use crate::store::DueUpload;
+
+/// Name of the part, as every such box takes it.
+const FIELD: &str = "file";
+
+/// Of an answer's body this much is read; a box may say a lot about a picture.
+const ANSWER_BYTES_MAX: usize = 64 * 1024;
+
+/// Another box.
+pub struct Relay {
+    config: RelayTargetConfig,
+    http: Http,
+    /// Whether and what is told beside the picture.
+    sender: Option<Sender>,
+    secrets: Secrets,
+}
+
+impl Relay {
+    /// A target as configured; nothing is contacted.
+    pub(super) fn new(config: &UploadConfig, relay: &RelayTargetConfig) -> Self {
+        let url = relay.url.reveal();
+        Self {
+            config: relay.clone(),
+            http: Http::new(config, TargetKind::Relay, url, Settings::RELAY),
+            sender: config.metadata.then(|| Sender::new(config)),
+            secrets: Secrets::of_url(url),
+        }
+    }
+
+    pub(super) fn http(&self) -> &Http {
+        &self.http
+    }
+
+    pub(super) fn secrets(&self) -> &Secrets {
+        &self.secrets
+    }
+
+    pub(super) async fn deliver(&self, upload: &DueUpload, picture: Bytes) -> Result<(), TargetError> {
+        let facts = self.sender.as_ref().map(|sender| sender.facts(upload)).unwrap_or_default();
+        let form = Form::new(upload, &facts, FIELD, picture);
+        let mut headers = HeaderMap::new();
+        identify(&mut headers, upload, &form)?;
+        let request = self.http.client()?.post(self.config.url.reveal().clone()).headers(headers);
+        let reply = self.http.send(request, form.into_pieces(), ANSWER_BYTES_MAX).await?;
+        if reply.is_cut && (200..300).contains(&reply.answer.status) {
+            return Err(TargetError::Broken {
+                message: "the connection broke before the answer was whole".to_owned(),
+            });
+        }
+        judge(&reply.answer, clock::now())
+    }
+}
+
+/// A status that refuses is what it is. A success must say `"success": true`.
+fn judge(answer: &Answer, now: UnixMs) -> Result<(), TargetError> {
+    let said: Option<Value> = serde_json::from_str(&answer.body).ok();
+    let text = |said: &Value| {
+        let named = ["error", "message", "detail", "reason"].into_iter().find_map(|name| said.get(name));
+        match named {
+            Some(Value::String(text)) => words(text),
+            Some(Value::Object(object)) => {
+                object.get("message").and_then(Value::as_str).map(words).unwrap_or_default()
+            }
+            _ => words(&answer.body),
+        }
+    };
+    // What the status says first: the words of JSON are better than its brackets.
+    let plain = Answer { body: said.as_ref().map_or_else(|| answer.body.clone(), text), ..answer.clone() };
+    plain.judge(now)?;
+    let status = answer.status;
+    match said.as_ref().map(|said| (said.get("success").and_then(Value::as_bool), said)) {
+        Some((Some(true), _)) => Ok(()),
+        Some((Some(false), said)) => Err(TargetError::Busy {
+            message: format!("answered {status}, but did not take the picture: {}", text(said)),
+            retry_after: None,
+        }),
+        Some((None, said)) => Err(misconfigured(format!(
+            "answered {status} without \"success\": {}; is RELAY_URL the upload address of another box?",
+            text(said)
+        ))),
+        None => Err(misconfigured(format!(
+            "answered {status} without JSON: {}; is RELAY_URL the upload address of another box?",
+            words(&answer.body)
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn judged(status: u16, body: &str) -> Result<(), TargetError> {
+        judge(
+            &Answer { status, body: body.to_owned(), settings: Settings::RELAY, ..Answer::default() },
+            UnixMs(0),
+        )
+    }
+
+    #[test]
+    fn only_a_box_that_says_so_has_the_picture() {
+        assert_eq!(judged(200, r#"{"success":true,"filename":"r1_1.jpg"}"#), Ok(()));
+        assert_eq!(judged(201, r#" {"success": true} "#), Ok(()));
+        for (status, body, kind) in [
+            (200, r#"{"success":false,"error":"no space"}"#, "Busy"),
+            (400, r#"{"success":false,"error":"no plate"}"#, "Rejected"),
+            (413, r#"{"success":false,"message":"too large"}"#, "Rejected"),
+            (503, r#"{"success":false,"error":{"message":"starting"}}"#, "Busy"),
+            (401, r#"{"success":false,"error":"who are you"}"#, "Misconfigured"),
+            (200, r#"{"success":"true"}"#, "Misconfigured"),
+            (200, "{}", "Misconfigured"),
+            (200, "ok", "Misconfigured"),
+            (204, "", "Misconfigured"),
+            (200, "<html>log in", "Misconfigured"),
+        ] {
+            let error = judged(status, body).unwrap_err();
+            assert!(format!("{error:?}").starts_with(kind), "{status} {body}: {error:?}");
+        }
+        let text = judged(400, r#"{"success":false,"error":"no plate"}"#).unwrap_err().to_string();
+        assert_eq!(text, "answered 400: no plate");
+    }
+
+    proptest! {
+        #[test]
+        fn no_answer_panics_and_none_is_taken_without_the_word(status: u16, body in ".{0,200}") {
+            prop_assert!(judged(status, &body).is_err());
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! TLS: a private authority is trusted by its file and by nothing else.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::pki_types::PrivateKeyDer;
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_rustls::TlsAcceptor;
+
+use super::conformance::CASES;
+use super::kind;
+use super::server::Server;
+
+/// A private authority, and a server of 127.0.0.1 that it vouches for.
+struct Authority {
+    pem: String,
+    acceptor: TlsAcceptor,
+}
+
+impl Authority {
+    fn new() -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let leaf =
+            CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
+        let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![leaf.der().clone()], key)
+            .unwrap();
+        Self { pem: issuer.pem(), acceptor: TlsAcceptor::from(Arc::new(config)) }
+    }
+
+    /// Speaks TLS before `server`.
+    async fn guard(&self, server: SocketAddr) -> (SocketAddr, JoinHandle<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let acceptor = self.acceptor.clone();
+        let task = tokio::spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                let acceptor = acceptor.clone();
+                connections.spawn(async move {
+                    // A client that trusts nobody hangs up.
+                    let Ok(mut outside) = acceptor.accept(stream).await else { return };
+                    let mut inside = TcpStream::connect(server).await.unwrap();
+                    let _ = copy_bidirectional(&mut outside, &mut inside).await;
+                });
+            }
+        });
+        (addr, task)
+    }
+}
+
+#[tokio::test]
+async fn a_private_authority_is_trusted_by_its_file_alone_by_every_target() {
+    let (authority, stranger) = (Authority::new(), Authority::new());
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_string_lossy().into_owned()
+    };
+    let (right, wrong) = (file("right.pem", &authority.pem), file("wrong.pem", &stranger.pem));
+    let empty = file("empty.pem", "no certificate here\n");
+    let gone = dir.path().join("gone.pem").to_string_lossy().into_owned();
+    for case in CASES {
+        let takes = case.success(b"x");
+        let server = Server::start(move |_, _| takes.clone()).await;
+        let (addr, guard) = authority.guard(server.addr).await;
+        for (ca, expected, words) in [
+            (None, "unreachable", "UPLOAD_CA_FILE"),
+            (Some(&wrong), "unreachable", "is not trusted"),
+            (Some(&empty), "misconfigured", "no certificate in it"),
+            (Some(&gone), "misconfigured", "gone.pem"),
+            (Some(&right), "delivered", ""),
+        ] {
+            let further: Vec<_> = ca.map(|path| ("UPLOAD_CA_FILE", path.as_str())).into_iter().collect();
+            let rig = case.rig(&format!("https://{addr}"), &further);
+            rig.take(0, b"x".to_vec()).await;
+            let result = rig.target().deliver(&rig.claim().await).await;
+            assert_eq!(kind(&result), expected, "{} {ca:?}: {result:?}", case.kind);
+            let text = result.err().map(|error| error.to_string()).unwrap_or_default();
+            assert!(text.contains(words), "{text}");
+        }
+        assert_eq!(server.seen().len(), 1, "{}: only who was trusted got a picture", case.kind);
+        guard.abort();
+    }
+}
