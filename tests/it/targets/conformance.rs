@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use camera_capture::target::TargetError;
 use serde_json::json;
 
-use super::server::{Act, Request, Server, answer, answer_text};
+use super::server::{Act, Request, Server, answer, answer_text, silent_port};
 use super::{Rig, TargetKind, kind};
 
 /// Stands in every credential; must stand in nothing that people see.
@@ -219,9 +219,7 @@ async fn a_connection_that_breaks_is_nobodys_fault_but_its_own() {
         let cut = Act::Say(whole[..whole.len() - 60.min(body.len() + 50)].to_owned());
         assert_eq!(kind(&case.outcome(cut, 100).await), case.cut, "{}", case.kind);
 
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let free = listener.local_addr().unwrap();
-        drop(listener);
+        let (_held, free) = silent_port();
         let rig = case.rig(&format!("http://{free}"), &[]);
         rig.take(0, b"x".to_vec()).await;
         let error = rig.target().deliver(&rig.claim().await).await.unwrap_err();

@@ -18,7 +18,7 @@ use camera_capture::target::{Target, TargetError};
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
-use server::{Act, Server, answer, answer_text};
+use server::{Act, Server, answer, answer_text, silent_port};
 
 /// 2027-01-15T08:00:00Z.
 const T0: i64 = 1_800_000_000_000;
@@ -263,9 +263,7 @@ async fn a_server_that_says_nothing_is_given_up() {
 
 #[tokio::test]
 async fn a_target_that_is_not_there_is_named_with_what_to_do_and_without_secrets() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let free = listener.local_addr().unwrap();
-    drop(listener);
+    let (_held, free) = silent_port();
     let plain = Server::start(|_, _| answer(200, "", "")).await;
     for (address, words) in [
         (format!("http://u:{SECRET}@{free}/{SECRET}"), "connection refused"),

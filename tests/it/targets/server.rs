@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -168,6 +168,14 @@ async fn read_head(stream: &mut TcpStream) -> Option<Request> {
         (name.to_ascii_lowercase(), value.to_owned())
     };
     Some(Request { line, headers: lines.map(header).collect(), body: Vec::new() })
+}
+
+/// A port at which nobody listens, and nobody else can while the socket is held.
+pub(crate) fn silent_port() -> (TcpSocket, SocketAddr) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let addr = socket.local_addr().unwrap();
+    (socket, addr)
 }
 
 /// An answer with a plain body.
