@@ -19,6 +19,7 @@ use crate::config::{Config, GpioBackend};
 use crate::model::{TargetKind, UploadState};
 use crate::retention::{Retention, RetentionTask};
 use crate::status::Status;
+use crate::storage::Guard;
 use crate::store::Store;
 use crate::supervise::{Supervisor, Task};
 use crate::systemd;
@@ -88,6 +89,7 @@ struct Web {
     status: Status,
     captures: Captures,
     retention: Retention,
+    guard: Guard,
     sim: SimContacts,
     pokes: Arc<[Poke]>,
     on_ready: OnReady,
@@ -115,6 +117,7 @@ impl Task for Web {
             status: self.status.clone(),
             captures: self.captures.clone(),
             retention: self.retention.clone(),
+            guard: self.guard.clone(),
             sim: is_simulated.then_some(simulate),
             wake_uploads: Arc::new(move || pokes.iter().for_each(Poke::poke)),
             cancel: cancel.clone(),
@@ -197,7 +200,8 @@ pub async fn run(config: Config, on_ready: OnReady) -> anyhow::Result<()> {
     let (mut intake_tasks, mut session_tasks, mut work_tasks) =
         (Supervisor::new(&status), Supervisor::new(&status), Supervisor::new(&status));
 
-    let (captures, cameras) = Captures::new(&config, &store, &status);
+    let guard = Guard::new(&store, &config.storage, &status);
+    let (captures, cameras) = Captures::new(&config, &store, &guard, &status);
     for CameraTasks { camera, capture, pump } in cameras {
         session_tasks.spawn(camera, &sessions);
         session_tasks.spawn(pump, &sessions);
@@ -215,7 +219,7 @@ pub async fn run(config: Config, on_ready: OnReady) -> anyhow::Result<()> {
         work_tasks.spawn(Connectivity::new(target, &config.upload, &status, poke.clone()), &work);
         pokes.push(poke);
     }
-    let (retention_task, retention) = RetentionTask::new(&store, &config.storage, &status);
+    let (retention_task, retention) = RetentionTask::new(&store, &config.storage, &guard, &status);
     work_tasks.spawn(retention_task, &work);
     let web = Web {
         config: Arc::new(config),
@@ -223,6 +227,7 @@ pub async fn run(config: Config, on_ready: OnReady) -> anyhow::Result<()> {
         status: status.clone(),
         captures,
         retention,
+        guard,
         sim,
         pokes: pokes.into(),
         on_ready,

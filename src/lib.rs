@@ -24,6 +24,7 @@ pub mod model;
 pub mod retention;
 pub mod source;
 pub mod status;
+pub mod storage;
 pub mod store;
 pub mod supervise;
 pub mod systemd;

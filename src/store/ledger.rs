@@ -104,7 +104,7 @@ impl Store {
     pub async fn fail_trigger(&self, id: TriggerId, reason: &str) -> Result<(), StoreError> {
         let reason = reason.to_owned();
         self.db
-            .write(move |tx| {
+            .insist(move |tx| {
                 tx.prepare_cached(FINISH_SQL)?.execute(named_params! {
                     ":id": id.0, ":outcome": Outcome::Failed.as_str(), ":reason": reason,
                 })?;
@@ -119,7 +119,7 @@ impl Store {
             update triggers set remark = coalesce(remark || '; ', '') || :remark where id = :id";
         let remark = remark.to_owned();
         self.db
-            .write(move |tx| {
+            .insist(move |tx| {
                 tx.prepare_cached(REMARK_SQL)?.execute(named_params! {":id": id.0, ":remark": remark})?;
                 Ok(())
             })
@@ -137,7 +137,7 @@ impl Store {
         let boot_ms = clock::boot_ms() - clock::signed_ms(std::time::Instant::now(), trigger.at);
         let clock_state = if clock::is_synchronised() { "synced" } else { "unsynced" };
         self.db
-            .write(move |tx| {
+            .insist(move |tx| {
                 tx.prepare_cached(BEGIN_SQL)?.execute(named_params! {
                     ":camera": trigger.camera.as_str(),
                     ":cause": trigger.cause.as_str(),

@@ -5,6 +5,7 @@
 //! are one transaction. [`Store::reconcile`] leads back to that after a crash.
 
 mod access;
+mod ballast;
 mod crash;
 mod db;
 mod deletion;
@@ -15,6 +16,7 @@ mod migrate;
 mod page;
 mod queue;
 mod reconcile;
+mod space;
 mod stats;
 
 #[cfg(test)]
@@ -46,8 +48,10 @@ pub use ledger::{LedgerEntry, LedgerQuery, TriggerId};
 pub use page::{Cursor, Page};
 pub use queue::{DueUpload, Settlement};
 pub use reconcile::Reconciled;
-pub use stats::{CameraTally, Deletable, Kept, Stats};
+pub use space::{Heap, Held, Room};
+pub use stats::{CameraTally, Deletable, Kept, Newest, Stats};
 
+use ballast::{Ballast, Ballasted};
 use db::Db;
 use files::Files;
 
@@ -113,9 +117,14 @@ impl StoreError {
     /// Whether the disk is full.
     pub fn is_full(&self) -> bool {
         match self {
-            Self::File { source, .. } => source.kind() == io::ErrorKind::StorageFull,
+            Self::File { source, .. } => {
+                matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+            }
             Self::Statement(error) | Self::Database { source: error, .. } => {
+                // The second one: the index of the write-ahead log could not grow.
+                let grown = error.sqlite_error().map(|error| error.extended_code);
                 error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
+                    || grown == Some(rusqlite::ffi::SQLITE_IOERR_SHMSIZE)
             }
             Self::Foreign { .. }
             | Self::Newer { .. }
@@ -129,7 +138,8 @@ impl StoreError {
 /// A cheap handle on everything that is kept.
 #[derive(Clone)]
 pub struct Store {
-    db: Db,
+    db: Ballasted,
+    database: Arc<Path>,
     files: Files,
     boot_id: Arc<str>,
     /// Counts what became due by itself: new pictures and wishes to try again.
@@ -167,7 +177,8 @@ impl Store {
             })?;
         }
         Ok(Self {
-            db: Db::open(database)?,
+            db: Ballasted::new(Db::open(database)?, Ballast::beside(database)),
+            database: database.into(),
             files,
             boot_id: crate::clock::boot_id().into(),
             due: watch::Sender::new(0),

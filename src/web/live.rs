@@ -95,6 +95,7 @@ fn render(event: &Event, state: &State) -> (&'static str, Value) {
             ("connectivity", data)
         }
         Event::Deleted(names) => ("deleted", json!({"filenames": names})),
+        Event::Storage(storage) => ("storage", shape::storage(storage, None)),
         Event::Alarms(alarms) => ("alarms", json!({"alarms": shape::alarms(alarms)})),
     }
 }
