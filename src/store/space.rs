@@ -43,11 +43,12 @@ pub struct Heap {
     pub bytes: u64,
 }
 
-/// From what is owed to its pictures: the other way would read every picture there is.
+/// From what is owed to its pictures: the other way would read every picture there is. The list of states is the
+/// index's own, or it would not be used.
 pub(super) const HELD_SQL: &str = "
     select uploads.target, uploads.state, count(*), sum(images.bytes)
     from uploads cross join images on images.id = uploads.image_id
-    where uploads.state in ('pending', 'dead') and images.state = 'present'
+    where uploads.state in ('pending', 'dead', 'lost') and uploads.state <> 'lost' and images.state = 'present'
     group by uploads.target, uploads.state
     order by uploads.target";
 

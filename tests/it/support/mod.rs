@@ -2,6 +2,7 @@
 
 pub(crate) mod api;
 pub(crate) mod daemon;
+pub(crate) mod disk;
 pub(crate) mod log;
 pub(crate) mod multipart;
 pub(crate) mod picture;
