@@ -16,7 +16,7 @@ use tracing::{error, info, warn};
 
 use crate::clock;
 use crate::config::StorageConfig;
-use crate::model::{Amount, Level, UnixMs};
+use crate::model::{Amount, Level, UnixMs, UploadState};
 use crate::status::{Event, Status};
 use crate::store::{Deletable, Heap, Held, Image, NewImage, Room, Store, StoreError};
 
@@ -35,7 +35,8 @@ const BATCHES_MAX: u32 = 64;
 /// When nothing was found that may go, a picture that fits all the same does not look again for so long.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
 
-/// How old the words about what is owed may be: they are made of every row that is, and of every picture.
+/// How old the words about what is owed may be while no count changed: they are made of every row that is owed, and of
+/// every picture.
 const HELD_AGE_MAX: Duration = Duration::from_secs(30);
 
 /// The file and, for the first one of a day, its folder.
@@ -86,11 +87,15 @@ struct Inner {
     beginning: Beginning,
 }
 
+/// Pictures that are there, and uploads of them that are waiting or put aside.
+type Counts = (u64, u64, u64);
+
 #[derive(Default)]
 struct Memory {
     /// When nothing was found that may go.
     nothing_at: Option<Instant>,
-    held: Option<(Instant, Held)>,
+    /// What may not go, when that was found, and the counts at that time: while they are the same, it is.
+    held: Option<(Instant, Counts, Held)>,
 }
 
 impl Guard {
@@ -251,7 +256,6 @@ impl Guard {
             oldest = gone.first().map_or("", |one| &one.filename),
             "delivered pictures deleted before their time to make room"
         );
-        self.remember(|memory| memory.held = None);
         self.0.status.update_storage(|storage| {
             storage.evicted += heap.pictures;
             storage.evicted_bytes += heap.bytes;
@@ -292,18 +296,25 @@ impl Guard {
     }
 
     async fn words(&self, room: &Room, outlook: &Outlook) -> String {
-        let known = self.remember(|memory| {
-            memory.held.as_ref().filter(|(at, _)| at.elapsed() < HELD_AGE_MAX).map(|(_, held)| held.clone())
-        });
-        let held = match known {
-            Some(held) => Some(held),
-            None => self.0.store.held().await.ok(),
-        };
-        if let Some(held) = &held {
-            self.remember(|memory| memory.held = Some((Instant::now(), held.clone())));
-        }
+        let held = self.held().await.ok();
         let words = words::state(outlook.level, outlook.short, room, self.0.min_free, held.as_ref());
         words.unwrap_or_default()
+    }
+
+    async fn held(&self) -> Result<Held, StoreError> {
+        let stats = self.0.store.stats().await?;
+        let counts =
+            (stats.images(), stats.in_state(UploadState::Pending), stats.in_state(UploadState::Dead));
+        let is_good = |at: &Instant, of: &Counts| *of == counts && at.elapsed() < HELD_AGE_MAX;
+        let known = self.remember(|memory| {
+            memory.held.as_ref().filter(|(at, of, _)| is_good(at, of)).map(|(_, _, held)| held.clone())
+        });
+        if let Some(held) = known {
+            return Ok(held);
+        }
+        let held = self.0.store.held().await?;
+        self.remember(|memory| memory.held = Some((Instant::now(), counts, held.clone())));
+        Ok(held)
     }
 
     /// Tells the dashboard how the disk stands, and raises or ends the alarm.

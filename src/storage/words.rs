@@ -52,7 +52,7 @@ pub(super) fn state(
             "the disk is nearly full: {left}; pictures are still stored, clips are not{}",
             why()
         )),
-        Level::Full => Some(format!("the disk is full: {left}, which the ledger needs{}", why())),
+        Level::Full => Some(format!("the disk is full: {left}, and the last of it is for the ledger{}", why())),
     }
 }
 
@@ -156,8 +156,8 @@ mod tests {
         };
         assert_eq!(
             full(Short::Bytes, &held),
-            "the disk is full: 312 kB of 33.5 MB are free, which the ledger needs; nothing may be deleted: 87 pictures \
-             (26.1 MB) wait for delivery to api, 1 picture (300 kB) was put aside by api, 2 pictures (600 kB) are \
+            "the disk is full: 312 kB of 33.5 MB are free, and the last of it is for the ledger; nothing may be \
+             deleted: 87 pictures (26.1 MB) wait for delivery to api, 1 picture (300 kB) was put aside by api, 2 pictures (600 kB) are \
              protected; bring api back, send again or delete what was put aside, end protections, or make room on the \
              disk"
         );

@@ -87,7 +87,9 @@ async fn a_disk_full_of_owed_pictures_refuses_in_words_and_heals_when_they_are_d
     let _machine = machine_shared().await;
     let camera = SnapshotPeer::start_showing(PLAIN, "", large_scene()).await;
     let mut receiver = Receiver::start().await;
-    let setup = Setup::new().with_snapshots(1, &camera.url()).with("S3_API_URL", &receiver.url());
+    // The contact closes quickly one time after the other, and each one counts.
+    let setup = Setup::new().with_snapshots(1, &camera.url()).with("GPIO_BOUNCE_TIME", "1");
+    let setup = setup.with("S3_API_URL", &receiver.url());
     let Some(disk) = SmallDisk::mount(setup.directory(), "size=32m", "a_disk_full_of_owed_pictures") else {
         return;
     };
@@ -151,13 +153,12 @@ async fn a_disk_full_of_owed_pictures_refuses_in_words_and_heals_when_they_are_d
     .await;
     assert!(full["reason"].as_str().unwrap().contains("the disk is full"), "{full}");
     assert_eq!(health(&daemon).await.0, 503);
-    assert_eq!(ballast(&setup), 0, "it was given for the ledger");
     let newest = names(&daemon).await;
     let deleted = daemon.send(Method::DELETE, &format!("/api/images/{}?force=true", newest[0]), None).await.unwrap();
-    assert_eq!(deleted.status, 200, "{}", deleted.text());
+    assert_eq!(deleted.status, 204, "{}", deleted.text());
     disk.relieve();
     heals(&daemon).await;
-    wait_until("the ballast is made again", NOTICED, async || match ballast(&setup) {
+    wait_until("the ballast is there again", NOTICED, async || match ballast(&setup) {
         0 => Err("none".to_owned()),
         _ => Ok(()),
     })

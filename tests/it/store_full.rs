@@ -131,7 +131,7 @@ async fn the_ballast_lets_a_full_disk_write_failures_and_deletions_and_checkpoin
     store.close().await.unwrap();
     disk.fill();
     let words = capture(&store, &guard, clock::now(), 50_000).await.unwrap_err();
-    assert!(words.contains("of 33.5 MB are free, which the ledger needs"), "{words}");
+    assert!(words.contains("of 33.5 MB are free, and the last of it is for the ledger"), "{words}");
     assert!(words.contains("20 pictures (1.0 MB) wait for delivery to api; bring api back"), "{words}");
     assert_eq!(ballast(place), 0, "it went for the ledger");
     // Many more rows than a page holds, and every way to get room again.
