@@ -12,7 +12,7 @@ use tokio::sync::broadcast;
 use crate::clock;
 use crate::config::{CameraConfig, Config};
 use crate::gpio::{Level, Pin};
-use crate::model::{CameraKey, Level as RoomLevel, Space, TargetKind, UnixMs, UploadState};
+use crate::model::{CameraKey, StorageState, TargetKind, UnixMs, UploadState};
 use crate::store::{Image, LedgerEntry};
 
 /// Events a slow reader may lag behind before it misses some; a burst of three cameras fills a few dozen.
@@ -151,31 +151,6 @@ pub struct TargetStatus {
     pub paused_until: Option<UnixMs>,
 }
 
-/// How the disk stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StorageStatus {
-    /// How much room is left.
-    pub level: RoomLevel,
-    /// Since when.
-    pub since: UnixMs,
-    /// What is the matter and what to do; `None` while nothing is.
-    pub message: Option<String>,
-    /// Below so many free bytes delivered pictures go before their time.
-    pub floor_bytes: u64,
-    /// Room on the pictures' disk, when it was last looked at.
-    pub pictures: Space,
-    /// Room on the database's, if that is another one.
-    pub database: Option<Space>,
-    /// Bytes that are held back for the ledger.
-    pub ballast_bytes: u64,
-    /// Pictures that went before their time to make room, since the start.
-    pub evicted: u64,
-    /// Their size.
-    pub evicted_bytes: u64,
-    /// When the last of them went.
-    pub evicted_at: Option<UnixMs>,
-}
-
 /// Something an operator should know of, that is not a camera, contact or target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Alarm {
@@ -214,7 +189,7 @@ pub enum Event {
     /// Pictures were deleted.
     Deleted(Vec<String>),
     /// The room on the disk has another level, or pictures went to make room.
-    Storage(Box<StorageStatus>),
+    Storage(Box<StorageState>),
     /// An alarm began or ended.
     Alarms(Vec<Alarm>),
 }
@@ -231,7 +206,7 @@ struct Inner {
     cameras: BTreeMap<u8, CameraStatus>,
     gpio: GpioStatus,
     targets: BTreeMap<TargetKind, TargetStatus>,
-    storage: StorageStatus,
+    storage: StorageState,
     alarms: Vec<Alarm>,
 }
 
@@ -257,7 +232,7 @@ impl Status {
                 cameras,
                 gpio,
                 targets: targets.collect(),
-                storage: StorageStatus::new(),
+                storage: StorageState { since: clock::now(), ..StorageState::default() },
                 alarms: Vec::new(),
             })),
             events: broadcast::Sender::new(EVENTS_KEPT),
@@ -368,12 +343,12 @@ impl Status {
     }
 
     /// How the disk stands.
-    pub fn storage(&self) -> StorageStatus {
+    pub fn storage(&self) -> StorageState {
         self.lock().storage.clone()
     }
 
     /// Changes what is known of the disk; pushed when its level changed or pictures went.
-    pub fn update_storage(&self, change: impl FnOnce(&mut StorageStatus)) {
+    pub fn update_storage(&self, change: impl FnOnce(&mut StorageState)) {
         let changed = {
             let storage = &mut self.lock().storage;
             let before = (storage.level, storage.evicted);
@@ -421,23 +396,6 @@ impl Status {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         // Every change leaves the states whole, so a panic elsewhere does not spoil them.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl StorageStatus {
-    fn new() -> Self {
-        Self {
-            level: RoomLevel::Good,
-            since: clock::now(),
-            message: None,
-            floor_bytes: 0,
-            pictures: Space::default(),
-            database: None,
-            ballast_bytes: 0,
-            evicted: 0,
-            evicted_bytes: 0,
-            evicted_at: None,
-        }
     }
 }
 

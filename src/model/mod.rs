@@ -13,7 +13,7 @@ use std::time::Instant;
 use serde::{Serialize, Serializer};
 
 pub use filename::FileName;
-pub use space::{Amount, Level, Space};
+pub use space::{Amount, Level, Space, StorageState};
 
 /// Most characters in a [`CameraKey`].
 const CAMERA_KEY_MAX: usize = 32;

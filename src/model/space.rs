@@ -1,5 +1,7 @@
 //! Room on a file system, in bytes and in files, and how much of it is left.
 
+use super::UnixMs;
+
 /// Room on one file system.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Space {
@@ -79,4 +81,29 @@ impl Level {
             Self::Full => "full",
         }
     }
+}
+
+/// How the disk stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StorageState {
+    /// How much room is left.
+    pub level: Level,
+    /// Since when.
+    pub since: UnixMs,
+    /// What is the matter and what to do; `None` while nothing is.
+    pub message: Option<String>,
+    /// Below so many free bytes delivered pictures go before their time.
+    pub floor_bytes: u64,
+    /// Room on the pictures' disk, when it was last looked at.
+    pub pictures: Space,
+    /// Room on the database's, if that is another one.
+    pub database: Option<Space>,
+    /// Bytes that are held back for the ledger.
+    pub ballast_bytes: u64,
+    /// Pictures that went before their time to make room, since the start.
+    pub evicted: u64,
+    /// Their size.
+    pub evicted_bytes: u64,
+    /// When the last of them went.
+    pub evicted_at: Option<UnixMs>,
 }

@@ -3,8 +3,7 @@
 
 use super::*;
 use crate::config::{Config, Env};
-use crate::model::{ImageId, TargetKind};
-use crate::status::StorageStatus;
+use crate::model::{ImageId, StorageState, TargetKind};
 use crate::store::testing::{OWED, Place, SKIPPED, T0, assert_in_order, picture, take, trigger};
 use crate::store::{ImageQuery, Settlement};
 
@@ -44,7 +43,7 @@ async fn a_capture_below_the_floor_deletes_a_batch_of_the_oldest_delivered_and_i
     record(&guard, &store, T0 + 100_000, Weight::Picture).await.unwrap();
     let kept: Vec<i64> = [100].into_iter().chain((i64::from(BATCH)..20).rev()).collect();
     assert_eq!(left(&store).await, kept, "the oldest went, and no more than a capture may wait for");
-    let StorageStatus { evicted, evicted_at, .. } = status.storage();
+    let StorageState { evicted, evicted_at, .. } = status.storage();
     assert_eq!((evicted, evicted_at.is_some()), (u64::from(BATCH), true));
     assert!(matches!(events.recv().await.unwrap(), Event::Storage(_)));
     assert!(matches!(events.recv().await.unwrap(), Event::Deleted(names) if names.len() == BATCH as usize));

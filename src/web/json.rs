@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 
 use crate::advice;
 use crate::gpio::Level;
-use crate::model::{TargetKind, UnixMs, UploadState, hex};
+use crate::model::{StorageState, TargetKind, UnixMs, UploadState, hex};
 use crate::retention::Report;
-use crate::status::{Alarm, CameraStatus, GpioStatus, LineState, StorageStatus, TargetStatus};
+use crate::status::{Alarm, CameraStatus, GpioStatus, LineState, TargetStatus};
 use crate::storage::Wear;
 use crate::store::{CameraTally, Heap, Image, LedgerEntry};
 
@@ -207,7 +207,7 @@ pub(super) fn report(report: &Report) -> Value {
 }
 
 /// How the disk stands, as known since it was last looked at.
-pub(super) fn storage(storage: &StorageStatus, wear: Option<Wear>) -> Value {
+pub(super) fn storage(storage: &StorageState, wear: Option<Wear>) -> Value {
     let written = wear.map(|wear| {
         json!({
             "bytes": wear.written_bytes,
