@@ -143,20 +143,20 @@ async fn run_in(
 }
 
 /// Why nothing may be deleted for its age; `None` when it may.
-async fn refusal(
-    store: &Store,
-    situation: Situation,
-    before: UnixMs,
-) -> Result<Option<String>, StoreError> {
+async fn refusal(store: &Store, situation: Situation, before: UnixMs) -> Result<Option<String>, StoreError> {
     let newest = store.newest().await?;
     let by_clock = doubt(situation.now, newest.as_ref());
     if by_clock.is_some() || situation.asker == Asker::Person {
         return Ok(by_clock);
     }
+    let expired = store.expired(before).await?.pictures;
+    if expired == 0 {
+        return Ok(None);
+    }
     if let Some(reason) = unsynchronised(situation, newest.as_ref()) {
         return Ok(Some(reason));
     }
-    Ok(mass(store.expired(before).await?.pictures, store.stats().await?.images()))
+    Ok(mass(expired, store.stats().await?.images()))
 }
 
 /// Why the clock cannot be trusted to tell what is old; `None` when it looks right.

@@ -106,12 +106,7 @@ pub struct CameraTasks {
 
 impl Captures {
     /// The handle, and the tasks of every enabled camera.
-    pub fn new(
-        config: &Config,
-        store: &Store,
-        guard: &Guard,
-        status: &Status,
-    ) -> (Self, Vec<CameraTasks>) {
+    pub fn new(config: &Config, store: &Store, guard: &Guard, status: &Status) -> (Self, Vec<CameraTasks>) {
         let (workers, followers) = (Workers::start(), Workers::start_one());
         let budget = Budget::new(config.engine.budget_percent);
         let mut cameras = HashMap::new();

@@ -22,8 +22,7 @@ pub(super) fn summary(report: &Report) -> String {
     let held = &report.held;
     let owed = held.owed.iter().map(|(target, heap)| (*heap, format!("not delivered to {target} yet")));
     let dead = held.dead.iter().map(|(target, heap)| (*heap, format!("put aside by {target}")));
-    let protected =
-        Some((held.protected, "protected".to_owned())).filter(|(heap, _)| heap.pictures > 0);
+    let protected = Some((held.protected, "protected".to_owned())).filter(|(heap, _)| heap.pictures > 0);
     let stay: Vec<_> =
         owed.chain(dead).chain(protected).map(|(heap, why)| format!("  {}: {why}", heaped(heap))).collect();
     if !stay.is_empty() {
@@ -45,7 +44,12 @@ fn head(report: &Report) -> String {
             report.before.rfc3339()
         ),
         Some((from, to)) => {
-            format!("{deed} {}, taken from {} to {}", heaped(whole), UnixMs::rfc3339(from), UnixMs::rfc3339(to))
+            format!(
+                "{deed} {}, taken from {} to {}",
+                heaped(whole),
+                UnixMs::rfc3339(from),
+                UnixMs::rfc3339(to)
+            )
         }
     }
 }

@@ -29,7 +29,7 @@ pub struct StorageConfig {
     pub cleanup_interval: Duration,
     /// `STORAGE_MAX_BYTES`, if there is a limit; at least 1 MiB.
     pub max_bytes: Option<u64>,
-    /// `STORAGE_MIN_FREE_BYTES`, if there is a floor; at least 1 MiB.
+    /// `STORAGE_MIN_FREE_BYTES`, at least 1 MiB; `None`: the floor follows from the size of the disk.
     pub min_free_bytes: Option<u64>,
 }
 

@@ -71,7 +71,8 @@ async fn what_is_owed_or_protected_stays_and_the_picture_is_stored_all_the_same(
 }
 
 #[tokio::test]
-async fn on_a_critical_disk_pictures_are_stored_clips_are_not_and_an_operator_is_called_until_there_is_room() {
+async fn on_a_critical_disk_pictures_are_stored_clips_are_not_and_an_operator_is_called_until_there_is_room()
+{
     let place = Place::new();
     let store = place.open_owing(OWED);
     let room = store.room().await.unwrap().pictures;

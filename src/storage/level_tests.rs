@@ -86,16 +86,18 @@ fn no_picture_can_make_room_on_the_disk_of_the_database() {
 /// Disks from nothing to a terabyte, as full as you like.
 fn any_room() -> impl Strategy<Value = Room> {
     let quantity = || (0_u64..1 << 40).prop_flat_map(|total| (0..=total, Just(total)));
-    (quantity(), quantity(), 0_u64..32 * MIB, 0_u64..32 * MIB).prop_map(|(bytes, inodes, wanted, held)| Room {
-        pictures: Space {
-            free_bytes: bytes.0,
-            total_bytes: bytes.1,
-            free_inodes: inodes.0,
-            total_inodes: inodes.1,
-        },
-        database: None,
-        ballast_bytes: held,
-        ballast_wanted: wanted,
+    (quantity(), quantity(), 0_u64..32 * MIB, 0_u64..32 * MIB).prop_map(|(bytes, inodes, wanted, held)| {
+        Room {
+            pictures: Space {
+                free_bytes: bytes.0,
+                total_bytes: bytes.1,
+                free_inodes: inodes.0,
+                total_inodes: inodes.1,
+            },
+            database: None,
+            ballast_bytes: held,
+            ballast_wanted: wanted,
+        }
     })
 }
 

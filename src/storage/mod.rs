@@ -35,6 +35,9 @@ const BATCHES_MAX: u32 = 64;
 /// When nothing was found that may go, a picture that fits all the same does not look again for so long.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
 
+/// How long it is believed that nothing may go while no count changed: looking reads every row that is owed.
+const NOTHING_AGE_MAX: Duration = Duration::from_secs(60);
+
 /// How old the words about what is owed may be while no count changed: they are made of every row that is owed, and of
 /// every picture.
 const HELD_AGE_MAX: Duration = Duration::from_secs(30);
@@ -92,8 +95,8 @@ type Counts = (u64, u64, u64);
 
 #[derive(Default)]
 struct Memory {
-    /// When nothing was found that may go.
-    nothing_at: Option<Instant>,
+    /// When nothing was found that may go, and the counts at that time.
+    nothing: Option<(Instant, Counts)>,
     /// What may not go, when that was found, and the counts at that time: while they are the same, it is.
     held: Option<(Instant, Counts, Held)>,
 }
@@ -159,7 +162,10 @@ impl Guard {
     pub async fn tend(&self) -> Result<Level, StoreError> {
         for _ in 0..BATCHES_MAX {
             let (_, outlook) = self.look(self.usual()).await?;
-            if outlook.below_floor.is_none() || self.evict(outlook.below_floor, BATCH).await.pictures == 0 {
+            if outlook.below_floor.is_none() || self.is_nothing_new().await {
+                break;
+            }
+            if self.evict(outlook.below_floor, BATCH).await.pictures == 0 {
                 break;
             }
         }
@@ -230,7 +236,8 @@ impl Guard {
     async fn evict_in_turn(&self, need: Amount, most: u32) -> Heap {
         match self.delete_oldest(need, most).await {
             Ok(gone) if gone.is_empty() => {
-                self.remember(|memory| memory.nothing_at = Some(Instant::now()));
+                let counts = self.counts().await.unwrap_or_default();
+                self.remember(|memory| memory.nothing = Some((Instant::now(), counts)));
                 Heap::default()
             }
             Ok(gone) => self.report(&gone),
@@ -301,10 +308,13 @@ impl Guard {
         words.unwrap_or_default()
     }
 
-    async fn held(&self) -> Result<Held, StoreError> {
+    async fn counts(&self) -> Result<Counts, StoreError> {
         let stats = self.0.store.stats().await?;
-        let counts =
-            (stats.images(), stats.in_state(UploadState::Pending), stats.in_state(UploadState::Dead));
+        Ok((stats.images(), stats.in_state(UploadState::Pending), stats.in_state(UploadState::Dead)))
+    }
+
+    async fn held(&self) -> Result<Held, StoreError> {
+        let counts = self.counts().await?;
         let is_good = |at: &Instant, of: &Counts| *of == counts && at.elapsed() < HELD_AGE_MAX;
         let known = self.remember(|memory| {
             memory.held.as_ref().filter(|(at, of, _)| is_good(at, of)).map(|(_, _, held)| held.clone())
@@ -350,7 +360,15 @@ impl Guard {
     }
 
     fn found_nothing_lately(&self) -> bool {
-        self.remember(|memory| memory.nothing_at.is_some_and(|at| at.elapsed() < LOOK_AGAIN))
+        self.remember(|memory| memory.nothing.is_some_and(|(at, _)| at.elapsed() < LOOK_AGAIN))
+    }
+
+    /// Whether nothing was found that may go, and nothing was delivered or deleted since. An end of protection is no
+    /// count, so it is not believed for long.
+    async fn is_nothing_new(&self) -> bool {
+        let Ok(counts) = self.counts().await else { return false };
+        let is_same = |(at, of): (Instant, Counts)| of == counts && at.elapsed() < NOTHING_AGE_MAX;
+        self.remember(|memory| memory.nothing.is_some_and(is_same))
     }
 
     fn remember<T>(&self, change: impl FnOnce(&mut Memory) -> T) -> T {

@@ -52,7 +52,9 @@ pub(super) fn state(
             "the disk is nearly full: {left}; pictures are still stored, clips are not{}",
             why()
         )),
-        Level::Full => Some(format!("the disk is full: {left}, and the last of it is for the ledger{}", why())),
+        Level::Full => {
+            Some(format!("the disk is full: {left}, and the last of it is for the ledger{}", why()))
+        }
     }
 }
 
@@ -98,7 +100,8 @@ fn held_back(short: Short, held: &Held) -> String {
     }
     deeds.push("make room on the disk".to_owned());
     if facts.is_empty() {
-        return "no picture is left that could go, other files take the room: make room on the disk".to_owned();
+        return "no picture is left that could go, other files take the room: make room on the disk"
+            .to_owned();
     }
     let last = deeds.pop().unwrap_or_default();
     let deeds = if deeds.is_empty() { last } else { format!("{}, or {last}", deeds.join(", ")) };
@@ -118,12 +121,8 @@ mod tests {
     use crate::model::Space;
 
     fn room() -> Room {
-        let pictures = Space {
-            free_bytes: 312_000,
-            total_bytes: 33_554_432,
-            free_inodes: 3,
-            total_inodes: 200,
-        };
+        let pictures =
+            Space { free_bytes: 312_000, total_bytes: 33_554_432, free_inodes: 3, total_inodes: 200 };
         Room { pictures, ..Room::default() }
     }
 

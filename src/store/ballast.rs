@@ -91,7 +91,9 @@ impl Ballast {
             })
         });
         match released.await {
-            Ok(true) => info!("the disk is full; the ballast was released, so that the ledger can be written"),
+            Ok(true) => {
+                info!("the disk is full; the ballast was released, so that the ledger can be written")
+            }
             Ok(false) => {}
             Err(error) => warn!(%error, "the disk is full and the ballast could not be released"),
         }
@@ -139,6 +141,17 @@ impl Ballasted {
             self.ballast.give().await;
         }
         result
+    }
+
+    /// As [`Db::checkpoint`], and once more when the disk was full.
+    pub(super) async fn checkpoint(&self) -> Result<(), StoreError> {
+        match self.db.checkpoint().await {
+            Err(error) if error.is_full() => {
+                self.ballast.give().await;
+                self.db.checkpoint().await
+            }
+            result => result,
+        }
     }
 
     /// As [`Self::write`], and once more when the disk was full: for what must be written down all the same.

@@ -176,6 +176,7 @@ impl Store {
                 source,
             })?;
         }
+        space::make_way(database);
         Ok(Self {
             db: Ballasted::new(Db::open(database)?, Ballast::beside(database)),
             database: database.into(),

@@ -63,8 +63,7 @@ impl Store {
             let folder = folder_of(&database);
             let measured = || {
                 let pictures = measure(files.root())?;
-                let is_same =
-                    std::fs::metadata(files.root())?.dev() == std::fs::metadata(folder)?.dev();
+                let is_same = std::fs::metadata(files.root())?.dev() == std::fs::metadata(folder)?.dev();
                 let database = if is_same { None } else { Some(measure(folder)?) };
                 Ok((pictures, database))
             };
@@ -114,7 +113,11 @@ impl Store {
                     let (target, state): (String, String) = (row.get(0)?, row.get(1)?);
                     let heap = Heap { pictures: count(row.get(2)?), bytes: count(row.get(3)?) };
                     let Some(target) = TargetKind::parse(&target) else { continue };
-                    if state == "pending" { held.owed.push((target, heap)) } else { held.dead.push((target, heap)) }
+                    if state == "pending" {
+                        held.owed.push((target, heap))
+                    } else {
+                        held.dead.push((target, heap))
+                    }
                 }
                 held.protected = c.prepare_cached(PROTECTED_SQL)?.query_row(named_params! {}, |row| {
                     Ok(Heap { pictures: count(row.get(0)?), bytes: count(row.get(1)?) })
@@ -122,6 +125,20 @@ impl Store {
                 Ok(held)
             })
             .await
+    }
+}
+
+/// Opening a database creates two files and writes to them. On a disk too full for that the ballast goes first; it is
+/// made again when there is room.
+pub(super) fn make_way(database: &Path) {
+    const OPENING_BYTES: u64 = 256 * 1024;
+    const OPENING_INODES: u64 = 2;
+    let is_full = measure(folder_of(database)).is_ok_and(|space| {
+        space.free_bytes < OPENING_BYTES || (space.total_inodes > 0 && space.free_inodes < OPENING_INODES)
+    });
+    if is_full && let Err(error) = Ballast::beside(database).release() {
+        // Opening says what is wrong if it is.
+        tracing::warn!(%error, "the disk is full and the ballast could not be released");
     }
 }
 

@@ -79,7 +79,7 @@ pub(super) async fn clean_up(
         tracing::info!(from = %peer(&request), "retention run asked for");
         state.retention.run_now().await
     };
-    let report = report
-        .map_err(|message| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "retention", message))?;
+    let report =
+        report.map_err(|message| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "retention", message))?;
     Ok(HttpResponse::Ok().json(shape::report(&report)))
 }

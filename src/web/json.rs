@@ -217,9 +217,9 @@ pub(super) fn storage(storage: &StorageState, wear: Option<Wear>) -> Value {
             "bytes_per_capture": wear.bytes_per_capture(),
         })
     });
-    let database = storage.database.map(|space| {
-        json!({"free_bytes": space.free_bytes, "total_bytes": space.total_bytes})
-    });
+    let database = storage
+        .database
+        .map(|space| json!({"free_bytes": space.free_bytes, "total_bytes": space.total_bytes}));
     json!({
         "level": storage.level.as_str(),
         "since": storage.since.rfc3339(),

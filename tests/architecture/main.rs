@@ -41,6 +41,8 @@ const PURE: &[&str] = &[
     "trigger/debounce.rs",
     "upload/policy.rs",
     "target/response.rs",
+    "storage/level.rs",
+    "storage/words.rs",
 ];
 
 /// What a pure file does not say.

@@ -64,7 +64,11 @@ async fn edge(daemon: &Daemon) -> Value {
     wait_until("the edge has an outcome", NOTICED, async || {
         let events = daemon.events().await;
         let newest = events[0].clone();
-        if events.len() > before && !newest["outcome"].is_null() { Ok(newest) } else { Err(newest.to_string()) }
+        if events.len() > before && !newest["outcome"].is_null() {
+            Ok(newest)
+        } else {
+            Err(newest.to_string())
+        }
     })
     .await
 }
@@ -121,6 +125,16 @@ async fn a_disk_full_of_owed_pictures_refuses_in_words_and_heals_when_they_are_d
     assert_eq!(names(&daemon).await, owed, "an owed picture went");
     assert_eq!(setup.pictures().len(), owed.len());
 
+    // Full, it stops in order and starts again, and says at once how things stand.
+    let (status, lines) = daemon.terminate().await;
+    assert_eq!(status.code(), Some(0), "{}", lines.text());
+    let daemon = Daemon::start_connected(&setup, &["r1"]).await;
+    let again = wait_until("the alarm is there again", NOTICED, async || {
+        alarm(&daemon).await.ok_or_else(|| "no alarm".to_owned())
+    });
+    assert!(again.await.contains("full"));
+    assert_eq!(names(&daemon).await, owed);
+
     // The receiver is back: all is delivered, and then the oldest make room.
     receiver.up();
     daemon.wait_until_delivered(DELIVERY).await;
@@ -154,7 +168,8 @@ async fn a_disk_full_of_owed_pictures_refuses_in_words_and_heals_when_they_are_d
     assert!(full["reason"].as_str().unwrap().contains("the disk is full"), "{full}");
     assert_eq!(health(&daemon).await.0, 503);
     let newest = names(&daemon).await;
-    let deleted = daemon.send(Method::DELETE, &format!("/api/images/{}?force=true", newest[0]), None).await.unwrap();
+    let deleted =
+        daemon.send(Method::DELETE, &format!("/api/images/{}?force=true", newest[0]), None).await.unwrap();
     assert_eq!(deleted.status, 204, "{}", deleted.text());
     disk.relieve();
     heals(&daemon).await;
@@ -184,7 +199,8 @@ async fn a_disk_without_room_for_another_file_refuses_in_words_and_heals_when_fi
     let mut receiver = Receiver::start().await;
     let setup = Setup::new().with_snapshots(1, &camera.url()).with("S3_API_URL", &receiver.url());
     let options = "size=32m,nr_inodes=80";
-    let Some(disk) = SmallDisk::mount(setup.directory(), options, "a_disk_without_room_for_another_file") else {
+    let Some(disk) = SmallDisk::mount(setup.directory(), options, "a_disk_without_room_for_another_file")
+    else {
         return;
     };
     receiver.down().await;
@@ -217,7 +233,10 @@ async fn a_preview_shows_what_a_run_deletes_in_the_api_and_on_the_command_line()
     let ask = async |body| daemon.send(Method::POST, "/api/cleanup/run", body).await.unwrap();
     let preview = ask(Some(json!({"dry_run": true}))).await.json();
     assert_eq!(names(&daemon).await, before, "a preview deleted something");
-    assert_eq!((&preview["dry_run"], &preview["reasons"]["limit"]["images"]), (&json!(true), &preview["deleted"]));
+    assert_eq!(
+        (&preview["dry_run"], &preview["reasons"]["limit"]["images"]),
+        (&json!(true), &preview["deleted"])
+    );
     assert!(preview["deleted"].as_u64().unwrap() >= 2, "{preview}");
     let refused = ask(Some(json!({"dry_run": "perhaps"}))).await;
     assert_eq!(refused.status, 400, "{}", refused.text());

@@ -142,13 +142,18 @@ async fn the_ballast_lets_a_full_disk_write_failures_and_deletions_and_checkpoin
     assert_eq!(status.storage().level, Level::Full);
     store.close().await.unwrap();
     assert_eq!(store.delete_image(&stored[0].filename, true).await.unwrap(), Deletion::Deleted);
-    assert_eq!(ballast(place), 0, "what it gave is not for pictures, and not for itself while there is too little");
+    assert_eq!(
+        ballast(place),
+        0,
+        "what it gave is not for pictures, and not for itself while there is too little"
+    );
     drop(store);
 
     let store = open(place, OWED);
     let query = LedgerQuery { limit: 1000, ..LedgerQuery::default() };
     let ledger = store.ledger(query).await.unwrap().items;
-    let failed = ledger.iter().filter(|entry| entry.reason.as_ref().is_some_and(|words| words.contains("full")));
+    let failed =
+        ledger.iter().filter(|entry| entry.reason.as_ref().is_some_and(|words| words.contains("full")));
     assert_eq!((ledger.len(), failed.count()), (121, 101));
     let there: Vec<_> = list(&store).await.into_iter().map(|image| image.filename).rev().collect();
     assert_eq!(there, stored[1..].iter().map(|image| image.filename.clone()).collect::<Vec<_>>());
@@ -165,9 +170,32 @@ async fn the_ballast_lets_a_full_disk_write_failures_and_deletions_and_checkpoin
 }
 
 #[tokio::test]
+async fn a_start_on_a_full_disk_succeeds_by_the_ballast_of_the_run_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(disk) = SmallDisk::mount(dir.path(), "size=32m", "a_start_on_a_full_disk") else { return };
+    let (place, store) = (dir.path(), open(dir.path(), OWED));
+    let (guard, _) = guard(&store);
+    take(&store, clock::now(), 50_000).await.unwrap();
+    guard.tend().await.unwrap();
+    assert!(ballast(place) > MIB);
+    drop((guard, store));
+    disk.fill();
+    let store = open(place, OWED);
+    assert_eq!(ballast(place), 0);
+    store.reconcile().await.unwrap();
+    assert_eq!(list(&store).await.len(), 1);
+    // Whoever wants to see to it can log in and delete.
+    store.set_password_hash("password", "x".to_owned()).await.unwrap();
+    let image = list(&store).await.remove(0);
+    assert_eq!(store.delete_image(&image.filename, true).await.unwrap(), Deletion::Deleted);
+}
+
+#[tokio::test]
 async fn delivered_pictures_make_room_one_by_one_and_owed_ones_stay_whatever_comes() {
     let dir = tempfile::tempdir().unwrap();
-    let Some(_disk) = SmallDisk::mount(dir.path(), "size=32m", "delivered_pictures_make_room") else { return };
+    let Some(_disk) = SmallDisk::mount(dir.path(), "size=32m", "delivered_pictures_make_room") else {
+        return;
+    };
     let store = open(dir.path(), OWED);
     let (guard, status) = guard(&store);
     guard.tend().await.unwrap();
@@ -200,7 +228,9 @@ async fn delivered_pictures_make_room_one_by_one_and_owed_ones_stay_whatever_com
 #[tokio::test]
 async fn when_files_run_out_the_oldest_delivered_go_and_then_captures_fail_with_the_number_in_words() {
     let dir = tempfile::tempdir().unwrap();
-    let Some(_disk) = SmallDisk::mount(dir.path(), "size=32m,nr_inodes=100", "when_files_run_out") else { return };
+    let Some(_disk) = SmallDisk::mount(dir.path(), "size=32m,nr_inodes=100", "when_files_run_out") else {
+        return;
+    };
     let store = open(dir.path(), OWED);
     let (guard, status) = guard(&store);
     guard.tend().await.unwrap();

@@ -19,7 +19,8 @@ impl SmallDisk {
         if mounted {
             return Some(Self(over.to_owned()));
         }
-        let advice = format!("{test}: a full disk can only be tried where tmpfs can be mounted; run it as root");
+        let advice =
+            format!("{test}: a full disk can only be tried where tmpfs can be mounted; run it as root");
         assert!(std::env::var_os("REQUIRE_PEERS").is_none(), "{advice}");
         super::report(&format!("SKIPPED {advice}"));
         None

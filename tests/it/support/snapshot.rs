@@ -230,7 +230,8 @@ pub(crate) fn is_untouched(jpeg: &[u8]) -> bool {
 /// A JPEG of about 300 kB, as a camera of 1080p sends it: noise, which does not get small.
 pub(crate) fn large_scene() -> Vec<u8> {
     let mut noise = fastrand::Rng::with_seed(7);
-    let image = image::RgbImage::from_fn(640, 336, |_, _| image::Rgb([noise.u8(..), noise.u8(..), noise.u8(..)]));
+    let image =
+        image::RgbImage::from_fn(640, 336, |_, _| image::Rgb([noise.u8(..), noise.u8(..), noise.u8(..)]));
     let mut out = Vec::new();
     image::codecs::jpeg::JpegEncoder::new_with_quality(&mut out, 80).encode_image(&image).unwrap();
     out

@@ -9,8 +9,8 @@ use camera_capture::config::WebAccess;
 use camera_capture::gpio::Level;
 use camera_capture::model::UnixMs;
 use camera_capture::retention::RetentionTask;
-use camera_capture::storage::Guard;
 use camera_capture::status::{Event, Status};
+use camera_capture::storage::Guard;
 use camera_capture::store::Store;
 use camera_capture::web::{Parts, bind};
 
