@@ -94,7 +94,7 @@ async fn on_a_critical_disk_pictures_are_stored_clips_are_not_and_an_operator_is
 }
 
 #[tokio::test]
-async fn the_disk_is_tended_down_to_its_floor_and_no_further() {
+async fn while_the_floor_is_not_reached_everything_goes_that_may() {
     let place = Place::new();
     let store = place.open_owing(SKIPPED);
     for second in 0..40 {

@@ -83,7 +83,7 @@ struct Inner {
     turn: tokio::sync::Mutex<()>,
     /// Wakes the task that tends the disk.
     wake: Notify,
-    /// Size of the last picture: the next one will be like it.
+    /// Size of the last picture, or of all on average: the next one will be like it.
     picture_bytes: AtomicU64,
     captures: AtomicU64,
     memory: Mutex<Memory>,
@@ -160,6 +160,11 @@ impl Guard {
     /// Looks at the disk, deletes down to the floor, sees to the ballast, and shows how it stands. Writes nothing while
     /// there is room.
     pub async fn tend(&self) -> Result<Level, StoreError> {
+        if self.0.picture_bytes.load(Ordering::Relaxed) == 0 {
+            let stats = self.0.store.stats().await?;
+            let mean = stats.used_bytes().checked_div(stats.images()).unwrap_or(0);
+            self.0.picture_bytes.store(mean, Ordering::Relaxed);
+        }
         for _ in 0..BATCHES_MAX {
             let (_, outlook) = self.look(self.usual()).await?;
             if outlook.below_floor.is_none() || self.is_nothing_new().await {
