@@ -66,7 +66,7 @@ async fn what_is_owed_or_protected_stays_and_the_picture_is_stored_all_the_same(
     record(&guard, &store, T0 + 100_000, Weight::Picture).await.unwrap();
     assert_eq!(guard.tend().await.unwrap(), Level::Low);
     assert_eq!(left(&store).await, [100, 2, 1, 0]);
-    assert!(status.storage().message.unwrap().contains("that shall stay free"));
+    assert!(status.storage().message.unwrap().contains("shall stay free"));
     assert_eq!(status.alarms(), [], "nothing is wrong yet");
 }
 

@@ -34,18 +34,17 @@ pub(super) fn state(
     match level {
         Level::Good => None,
         Level::Low => {
-            let floor = match short {
-                Short::Bytes => size(Marks::of_bytes(room.pictures.total_bytes, min_free).floor),
-                Short::Inodes => format!("{} files", Marks::of_inodes(room.pictures.total_inodes).floor),
-                Short::Database => "its disk".to_owned(),
-            };
-            Some(if short == Short::Database {
-                format!("the disk of the database runs low: {left}; make room on it")
-            } else {
+            let early = |floor: String| {
                 format!(
-                    "{left}, less than the {floor} that shall stay free: the oldest delivered pictures go before their \
-                     time"
+                    "{left}, and {floor} shall stay free: the oldest delivered pictures go before their time"
                 )
+            };
+            Some(match short {
+                Short::Bytes => early(size(Marks::of_bytes(room.pictures.total_bytes, min_free).floor)),
+                Short::Inodes => {
+                    early(format!("{} files", Marks::of_inodes(room.pictures.total_inodes).floor))
+                }
+                Short::Database => format!("the disk of the database runs low: {left}; make room on it"),
             })
         }
         Level::Critical => Some(format!(
@@ -176,6 +175,6 @@ mod tests {
     fn a_good_disk_says_nothing() {
         assert_eq!(state(Level::Good, Short::Bytes, &room(), None, None), None);
         let low = state(Level::Low, Short::Bytes, &room(), Some(2_000_000), None).unwrap();
-        assert!(low.contains("less than the 2.0 MB that shall stay free"), "{low}");
+        assert!(low.contains("and 2.0 MB shall stay free"), "{low}");
     }
 }
