@@ -736,7 +736,7 @@ function reported({ deleted, freed_bytes: freed, reasons, cameras, held, from, t
   const stay = list([...Object.values(held.owed).map((of) => [of, "not delivered"]), ...Object.values(held.dead).map((of) => [of, "put aside"]), [held.protected, "protected"]]);
   return [
     sentence(refused ?? ""),
-    deleted === 0 ? "Nothing has to go." : `${heap({ images: deleted, bytes: freed })}, taken from ${when(Date.parse(from))} to ${when(Date.parse(to))}.`,
+    deleted === 0 ? "There is nothing to delete." : `${heap({ images: deleted, bytes: freed })}, taken from ${when(Date.parse(from))} to ${when(Date.parse(to))}.`,
     sentence(list([[reasons.age, "past their time"], [reasons.limit, "above the limit"], [reasons.space, "to make room"]])),
     deleted === 0 ? "" : sentence(Object.entries(cameras).map(([key, of]) => `${label(key)}: ${of.images.toLocaleString()}`).join(", ")),
     stay && `These stay: ${stay}.`,
