@@ -26,6 +26,7 @@ mod e2e_offline;
 mod e2e_robust;
 mod e2e_snapshot;
 mod e2e_storage;
+mod e2e_torture;
 mod gpio_pishim;
 mod store_crash;
 mod store_full;

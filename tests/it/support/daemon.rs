@@ -42,6 +42,7 @@ pub(crate) fn program(setup: &Setup) -> Command {
     let mut command = Command::new(binary.as_deref().unwrap_or(env!("CARGO_BIN_EXE_camera-capture")));
     command
         .env_clear()
+        .envs(setup.process())
         .current_dir(setup.directory())
         .arg("--env-file")
         .arg(setup.write())

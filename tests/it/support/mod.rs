@@ -3,9 +3,11 @@
 pub(crate) mod api;
 pub(crate) mod daemon;
 pub(crate) mod disk;
+pub(crate) mod ext4;
 pub(crate) mod log;
 pub(crate) mod multipart;
 pub(crate) mod picture;
+pub(crate) mod promise;
 pub(crate) mod receiver;
 pub(crate) mod reference;
 pub(crate) mod relay;

@@ -20,13 +20,14 @@ const PASSED_ON: [&str; 2] = ["DECODER", "CAMERA_1_MODE"];
 pub(crate) struct Setup {
     directory: TempDir,
     variables: BTreeMap<String, String>,
+    process: BTreeMap<String, String>,
 }
 
 impl Setup {
     /// Simulated contacts, a free port on loopback, log as JSON; no camera and no target.
     pub(crate) fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let mut setup = Self { variables: BTreeMap::new(), directory };
+        let mut setup = Self { variables: BTreeMap::new(), process: BTreeMap::new(), directory };
         let images = setup.images().display().to_string();
         for (name, value) in [
             ("IMAGE_STORAGE_PATH", images.as_str()),
@@ -53,6 +54,17 @@ impl Setup {
     pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
         self.variables.insert(name.to_owned(), value.to_owned());
         self
+    }
+
+    /// Sets a variable of the process that is not one of the program's.
+    pub(crate) fn with_process(mut self, name: &str, value: &str) -> Self {
+        self.process.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// What the process finds in its environment beside its file.
+    pub(crate) fn process(&self) -> &BTreeMap<String, String> {
+        &self.process
     }
 
     /// Adds camera `n` with its contact on BCM pin 17 + n.
