@@ -22,10 +22,8 @@ create index uploads_waiting on uploads (target, camera, taken_at, image_id, not
 -- Few rows: what waits for an instant of its own.
 create index uploads_resting on uploads (target, not_before) where state = 'pending' and not_before > 0;
 
--- Instead of uploads_put_aside, which no statement used for what is pending.
-drop index uploads_put_aside;
+-- Few rows, in the order in which they are listed.
 create index uploads_dead on uploads (image_id, target) where state = 'dead';
-create index uploads_lost on uploads (image_id) where state = 'lost';
 
 -- A picture's instant is corrected when the clock was wrong; its uploads follow.
 create trigger uploads_follow_image after update of taken_at on images when new.taken_at <> old.taken_at

@@ -20,6 +20,7 @@ use crate::config::{Config, GpioBackend};
 use crate::model::{TargetKind, UploadState};
 use crate::retention::{Retention, RetentionTask};
 use crate::status::Status;
+use crate::storage::Guard;
 use crate::store::{Opened, Store};
 use crate::supervise::{Supervisor, Task};
 use crate::systemd;
@@ -129,6 +130,7 @@ struct Web {
     status: Status,
     captures: Captures,
     retention: Retention,
+    guard: Guard,
     sim: SimContacts,
     pokes: Arc<[Poke]>,
     on_ready: OnReady,
@@ -156,6 +158,7 @@ impl Task for Web {
             status: self.status.clone(),
             captures: self.captures.clone(),
             retention: self.retention.clone(),
+            guard: self.guard.clone(),
             sim: is_simulated.then_some(simulate),
             wake_uploads: Arc::new(move || pokes.iter().for_each(Poke::poke)),
             cancel: cancel.clone(),
@@ -274,7 +277,8 @@ async fn serve(
     let (mut intake_tasks, mut session_tasks, mut work_tasks) =
         (Supervisor::new(&status), Supervisor::new(&status), Supervisor::new(&status));
 
-    let (captures, cameras) = Captures::new(&config, &store, &status);
+    let guard = Guard::new(&store, &config.storage, &status);
+    let (captures, cameras) = Captures::new(&config, &store, &guard, &status);
     for CameraTasks { camera, capture, pump } in cameras {
         session_tasks.spawn(camera, &sessions);
         session_tasks.spawn(pump, &sessions);
@@ -296,7 +300,7 @@ async fn serve(
     let to_wake = Arc::clone(&pokes);
     let wake_uploads = Box::new(move || to_wake.iter().for_each(Poke::poke));
     work_tasks.spawn(ClockWatch::new(&store, &status, wake_uploads), &work);
-    let (retention_task, retention) = RetentionTask::new(&store, &config.storage, &status);
+    let (retention_task, retention) = RetentionTask::new(&store, &config.storage, &guard, &status);
     work_tasks.spawn(retention_task, &work);
     work_tasks.spawn(Upkeep::new(&store, &status, config.storage.backup_every), &work);
     let mut damage = store.damage();
@@ -306,6 +310,7 @@ async fn serve(
         status: status.clone(),
         captures,
         retention,
+        guard,
         sim,
         pokes,
         on_ready,

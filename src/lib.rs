@@ -27,6 +27,7 @@ pub mod pace;
 pub mod retention;
 pub mod source;
 pub mod status;
+pub mod storage;
 pub mod store;
 pub mod supervise;
 pub mod systemd;

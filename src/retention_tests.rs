@@ -22,7 +22,22 @@ fn storage(retention_days: u32) -> StorageConfig {
 }
 
 fn plenty(now: UnixMs) -> Situation {
-    Situation { now, free_bytes: u64::MAX }
+    Situation { now, missing: Amount::NONE, is_synchronised: true, asker: Asker::Person }
+}
+
+/// A disk on which so much is missing below the floor.
+fn missing(bytes: u64) -> Situation {
+    Situation { missing: Amount { bytes, inodes: 0 }, ..plenty(NOW) }
+}
+
+fn guarded(store: &Store, storage: &StorageConfig, status: &Status) -> (RetentionTask, Retention) {
+    let guard = Guard::new(store, storage, status);
+    RetentionTask::new(store, storage, &guard, status)
+}
+
+fn status() -> Status {
+    let env = crate::config::Env::from_pairs([("GPIO_ENABLED", "false")]);
+    Status::new(&crate::config::Config::parse(&env).unwrap().0)
 }
 
 /// Days before now, as the names of pictures.
@@ -55,6 +70,8 @@ async fn run_twice(store: &Store, storage: &StorageConfig, situation: Situation)
     let real = run_in(store, storage, situation, false).await.unwrap();
     assert_eq!((&dry.names, dry.deleted, dry.freed_bytes), (&real.names, real.deleted, real.freed_bytes));
     assert_eq!((dry.kept, &dry.refused), (real.kept, &real.refused));
+    assert_eq!((dry.by_age, dry.by_limit, dry.by_space), (real.by_age, real.by_limit, real.by_space));
+    assert_eq!((&dry.by_camera, dry.span), (&real.by_camera, real.span));
     assert_eq!(before.len() - left(store).await.len(), usize::try_from(real.deleted).unwrap());
     real
 }
@@ -107,13 +124,14 @@ async fn below_the_floor_of_free_space_the_oldest_go_and_no_more_than_needed() {
     let store = place.open();
     take_at(&store, &[130, 4, 3, 2]).await;
     settle_all(&store, Settlement::Delivered { at: NOW }).await;
-    let one = store.stats().await.unwrap().used_bytes() / 4;
-    let floor = StorageConfig { min_free_bytes: Some(100 * one), ..storage(120) };
-    // The one past its time is not enough; one more has to go, and it is not counted twice.
-    let situation = Situation { now: NOW, free_bytes: 98 * one + one / 2 };
-    assert_eq!(run_twice(&store, &floor, situation).await.names, [name(130), name(4)]);
-    let situation = Situation { now: NOW, free_bytes: 100 * one };
-    assert_eq!(run_twice(&store, &floor, situation).await.names, Vec::<String>::new());
+    // A small picture frees a block. The one past its time is not enough; one more has to go, and no more than that.
+    let block = Amount::file(1).bytes;
+    let report = run_twice(&store, &storage(120), missing(block + 1)).await;
+    assert_eq!(report.names, [name(130), name(4)]);
+    assert_eq!((report.by_age.pictures, report.by_limit.pictures, report.by_space.pictures), (1, 0, 1));
+    assert_eq!(run_twice(&store, &storage(120), missing(0)).await.names, Vec::<String>::new());
+    let files = Situation { missing: Amount { bytes: 0, inodes: 1 }, ..plenty(NOW) };
+    assert_eq!(run_twice(&store, &storage(120), files).await.names, [name(3)]);
 }
 
 #[tokio::test]
@@ -126,9 +144,12 @@ async fn not_even_a_full_disk_lets_an_owed_put_aside_or_protected_picture_go() {
     take_at(&store, &[4]).await;
     settle_all(&store, Settlement::Dead { error: "no".to_owned() }).await;
     take_at(&store, &[3]).await;
-    let full = StorageConfig { max_bytes: Some(1), min_free_bytes: Some(u64::MAX), ..storage(1) };
-    let report = run_twice(&store, &full, Situation { now: NOW, free_bytes: 0 }).await;
+    let full = StorageConfig { max_bytes: Some(1), ..storage(1) };
+    let report = run_twice(&store, &full, missing(u64::MAX)).await;
     assert_eq!(report.deleted, 0);
+    let heaps = |list: &[(TargetKind, Heap)]| list.iter().map(|(_, heap)| heap.pictures).collect::<Vec<_>>();
+    assert_eq!((heaps(&report.held.owed), heaps(&report.held.dead)), (vec![1], vec![1]));
+    assert_eq!(report.held.protected.pictures, 1);
     assert_eq!(left(&store).await.len(), 3);
 }
 
@@ -170,10 +191,8 @@ async fn a_refused_run_is_an_alarm_until_a_run_succeeds() {
     let place = Place::new();
     let store = place.open_owing(SKIPPED);
     let future = take(&store, "r1", T0 * 2).await;
-    let (config, _) =
-        crate::config::Config::parse(&crate::config::Env::from_pairs([("GPIO_ENABLED", "false")])).unwrap();
-    let status = Status::new(&config);
-    let (mut task, retention) = RetentionTask::new(&store, &storage(1), &status);
+    let status = status();
+    let (mut task, retention) = guarded(&store, &storage(1), &status);
     let cancel = CancellationToken::new();
     let (stop, running) = (cancel.clone(), tokio::spawn(async move { task.run(&cancel).await }));
     assert!(retention.run_now().await.unwrap().refused.is_some());
@@ -197,4 +216,148 @@ async fn a_deletion_that_an_earlier_run_began_is_finished() {
     run_in(&store, &storage(120), plenty(NOW), false).await.unwrap();
     assert_eq!(place.pictures(), Vec::<String>::new());
     assert_in_order(&place);
+}
+
+/// So many delivered pictures past their time, and so many that are not.
+async fn heaps(place: &Place, old: i64, new: i64) -> Store {
+    let store = place.open_owing(&[]);
+    for number in 0..old {
+        take(&store, "r1", T0 - 200 * DAY_MS + number * 1000).await;
+    }
+    for number in 0..new {
+        take(&store, "r2", T0 - DAY_MS + number * 1000).await;
+    }
+    store
+}
+
+fn by_timer(is_synchronised: bool) -> Situation {
+    Situation { is_synchronised, asker: Asker::Timer, ..plenty(NOW) }
+}
+
+#[tokio::test]
+async fn a_mass_of_deletions_by_age_waits_for_a_person() {
+    let place = Place::new();
+    let store = heaps(&place, 101, 300).await;
+    let report = run_twice(&store, &storage(120), by_timer(true)).await;
+    assert_eq!(report.deleted, 0);
+    let reason = report.refused.unwrap();
+    for word in ["101 of 401 pictures", "IMAGE_RETENTION_DAYS", "--cleanup-now", "button on the dashboard"] {
+        assert!(reason.contains(word), "{reason}");
+    }
+    assert_eq!(run_twice(&store, &storage(120), plenty(NOW)).await.deleted, 101);
+    assert_in_order(&place);
+}
+
+#[test]
+fn only_many_and_a_large_part_are_a_mass() {
+    for (expired, all, is_mass) in [
+        (100, 100, false),
+        (101, 101, true),
+        (101, 504, true),
+        (101, 505, false),
+        (200_000, 1_000_000, false),
+        (200_001, 1_000_000, true),
+        (0, 0, false),
+    ] {
+        assert_eq!(mass(expired, all).is_some(), is_mass, "{expired} of {all}");
+    }
+}
+
+#[tokio::test]
+async fn room_on_a_full_disk_is_made_whatever_the_mass_and_whatever_the_clock() {
+    let place = Place::new();
+    let store = heaps(&place, 150, 10).await;
+    let block = Amount::file(1).bytes;
+    for situation in [by_timer(true), by_timer(false), Situation { now: UnixMs(0), ..by_timer(true) }] {
+        let short = Situation { missing: Amount { bytes: 3 * block, inodes: 0 }, ..situation };
+        let report = run_twice(&store, &storage(120), short).await;
+        assert!(report.refused.is_some());
+        assert_eq!((report.deleted, report.by_space.pictures, report.by_age.pictures), (3, 3, 0));
+    }
+}
+
+#[tokio::test]
+async fn a_clock_that_nobody_set_since_the_start_deletes_nothing_by_itself_until_a_picture_vouches_for_it() {
+    let place = Place::new();
+    let store = place.open_owing(SKIPPED);
+    take_at(&store, &[130, 5]).await;
+    place.sql().execute_batch("update triggers set boot_id = 'an earlier one'").unwrap();
+    let report = run_twice(&store, &storage(120), by_timer(false)).await;
+    let reason = report.refused.unwrap();
+    assert!(reason.contains("not set from the network since this machine was started"), "{reason}");
+    assert!(reason.contains("by hand"), "{reason}");
+    // A person knows what time it is, and so does a clock that was set; a picture of this boot was taken by this clock.
+    for trusted in [plenty(NOW), by_timer(true)] {
+        assert_eq!(run_in(&store, &storage(120), trusted, true).await.unwrap().names, [name(130)]);
+    }
+    take_at(&store, &[1]).await;
+    assert_eq!(run_twice(&store, &storage(120), by_timer(false)).await.names, [name(130)]);
+}
+
+#[tokio::test]
+async fn a_preview_tells_by_reason_by_camera_and_by_day_what_would_go_and_deletes_nothing() {
+    let place = Place::new();
+    let store = place.open();
+    for (key, days) in [("r1", 200), ("r2", 150), ("r1", 50), ("r1", 40)] {
+        take(&store, key, T0 - days * DAY_MS).await;
+    }
+    settle_all(&store, Settlement::Delivered { at: NOW }).await;
+    take_at(&store, &[30]).await;
+    let used = store.stats().await.unwrap().used_bytes();
+    let one = used / 5;
+    let limited = StorageConfig { max_bytes: Some(used - 2 * one - one / 2), ..storage(120) };
+    let block = Amount::file(1).bytes;
+    let status = status();
+    let short = Situation { missing: Amount { bytes: 4 * block, inodes: 0 }, ..plenty(NOW) };
+    let report = run_in(&store, &limited, short, true).await.unwrap();
+    assert_eq!((report.by_age.pictures, report.by_limit.pictures, report.by_space.pictures), (2, 1, 1));
+    let cameras: Vec<_> = report.by_camera.iter().map(|(key, heap)| (key.as_str(), heap.pictures)).collect();
+    assert_eq!(cameras, [("r1", 3), ("r2", 1)]);
+    assert_eq!(report.span, Some((UnixMs(T0 - 200 * DAY_MS), UnixMs(T0 - 40 * DAY_MS))));
+    assert_eq!(report.held.owed, [(TargetKind::Api, Heap { pictures: 1, bytes: one })]);
+
+    let (mut task, retention) = guarded(&store, &storage(120), &status);
+    let cancel = CancellationToken::new();
+    let (stop, running) = (cancel.clone(), tokio::spawn(async move { task.run(&cancel).await }));
+    let before = left(&store).await;
+    assert!(retention.preview().await.unwrap().is_dry_run);
+    assert_eq!(left(&store).await, before);
+    stop.cancel();
+    running.await.unwrap();
+}
+
+/// Name, size and change of everything below a directory.
+fn tree(root: &std::path::Path) -> Vec<(std::path::PathBuf, u64, std::time::SystemTime)> {
+    let mut found = Vec::new();
+    let mut folders = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+            let facts = entry.metadata().unwrap();
+            if facts.is_dir() {
+                folders.push(entry.path());
+            }
+            found.push((entry.path(), facts.len(), facts.modified().unwrap()));
+        }
+    }
+    found.sort();
+    found
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_day_in_which_nothing_happens_writes_nothing() {
+    let place = Place::new();
+    let store = place.open_owing(SKIPPED);
+    take(&store, "r1", clock::now().0).await;
+    let storage = StorageConfig { max_bytes: Some(1 << 40), ..storage(120) };
+    let (mut task, retention) = guarded(&store, &storage, &status());
+    let cancel = CancellationToken::new();
+    let (stop, running) = (cancel.clone(), tokio::spawn(async move { task.run(&cancel).await }));
+    retention.run_now().await.unwrap();
+    retention.preview().await.unwrap();
+    let before = tree(place.path());
+    assert!(before.iter().any(|(path, size, _)| path.ends_with("x.db-ballast") && *size == 16 << 20));
+    tokio::time::sleep(Duration::from_secs(24 * 3600)).await;
+    assert_eq!(tree(place.path()), before);
+    stop.cancel();
+    running.await.unwrap();
 }

@@ -12,7 +12,7 @@ use tokio::sync::broadcast;
 use crate::clock;
 use crate::config::{CameraConfig, Config};
 use crate::gpio::{Level, Pin};
-use crate::model::{CameraKey, TargetKind, UnixMs, UploadState};
+use crate::model::{CameraKey, StorageState, TargetKind, UnixMs, UploadState};
 use crate::pace::Pace;
 use crate::store::{Image, LedgerEntry};
 
@@ -269,6 +269,8 @@ pub enum Event {
     Target(TargetStatus),
     /// Pictures were deleted.
     Deleted(Vec<String>),
+    /// The room on the disk has another level, or pictures went to make room.
+    Storage(Box<StorageState>),
     /// An alarm began or ended.
     Alarms(Vec<Alarm>),
     /// The clock was set, is vouched for from now on, or times were corrected.
@@ -287,6 +289,7 @@ struct Inner {
     cameras: BTreeMap<u8, CameraStatus>,
     gpio: GpioStatus,
     targets: BTreeMap<TargetKind, TargetStatus>,
+    storage: StorageState,
     alarms: Vec<Alarm>,
     clock: ClockStatus,
 }
@@ -315,6 +318,7 @@ impl Status {
                 cameras,
                 gpio,
                 targets: targets.collect(),
+                storage: StorageState { since: clock::now(), ..StorageState::default() },
                 alarms: Vec::new(),
                 clock: ClockStatus::default(),
             })),
@@ -423,6 +427,24 @@ impl Status {
     /// Whether every configured target could be reached when it was last tried; true when there is none.
     pub fn is_online(&self) -> bool {
         self.lock().targets.values().all(|target| target.online.unwrap_or(true))
+    }
+
+    /// How the disk stands.
+    pub fn storage(&self) -> StorageState {
+        self.lock().storage.clone()
+    }
+
+    /// Changes what is known of the disk; pushed when its level changed or pictures went.
+    pub fn update_storage(&self, change: impl FnOnce(&mut StorageState)) {
+        let changed = {
+            let storage = &mut self.lock().storage;
+            let before = (storage.level, storage.evicted);
+            change(storage);
+            (before != (storage.level, storage.evicted)).then(|| storage.clone())
+        };
+        if let Some(storage) = changed {
+            self.publish(Event::Storage(Box::new(storage)));
+        }
     }
 
     /// What an operator should know of.

@@ -18,6 +18,7 @@ const CAMERA = {
 };
 const OUTCOME = { captured: ["Captured", "ok"], coalesced: ["Joined another", ""], failed: ["Failed", "bad"] };
 const CAUSE = { gpio: "contact", manual: "by hand", recovered: "found on disk" };
+const ROOM = { good: ["Room enough", "ok"], low: ["Running low", "warn"], critical: ["Nearly full", "bad"], full: ["Full", "bad"] };
 const TARGET = { api: "HTTP API", s3: "S3 store", discord: "Discord", relay: "Relay" };
 const KIND = { instant: "picture of the moment", best: "sharpest picture around it", clip: "clip" };
 
@@ -70,6 +71,7 @@ function bytes(count) {
 
 const plural = (count, one, many = `${one}s`) => `${count.toLocaleString()} ${count === 1 ? one : many}`;
 const sentence = (text) => (text ? text[0].toUpperCase() + text.slice(1) + (/[.!?…]$/.test(text) ? "" : ".") : "");
+const heap = (of) => `${plural(of.images, "picture")} (${bytes(of.bytes)})`;
 const lengthOf = (ms) => `${(ms / 1000).toFixed(1)} s`;
 const signed = (ms) => `${ms < 0 ? "−" : "+"}${Math.abs(ms)} ms`;
 
@@ -207,7 +209,7 @@ function renderStrip() {
   const used = status.cameras.filter((camera) => camera.enabled);
   const up = used.filter((camera) => camera.state === "connected").length;
   const { pending, dead } = status.uploads;
-  const { free_bytes: free, total_bytes: total } = status.storage;
+  const { free_bytes: free, level } = status.storage;
   const items = [
     used.length === 0 ? ["No camera is switched on", "neutral"]
       : [`${up} of ${plural(used.length, "camera")} connected`, up === used.length ? "ok" : "bad"],
@@ -215,7 +217,7 @@ function renderStrip() {
     [pending === 0 ? "Nothing waiting" : `${plural(pending, "upload")} waiting`, pending === 0 ? "ok" : "warn"],
     ...(dead > 0 ? [[`${dead.toLocaleString()} put aside`, "bad"]] : []),
     ...(status.clock.message && !status.demo ? [[sentence(status.clock.message), status.clock.state === "synced" ? "ok" : "warn"]] : []),
-    [`${bytes(free)} free`, total > 0 && free / total < 0.07 ? "bad" : "ok"],
+    [`${bytes(free)} free`, ROOM[level][1]],
   ];
   $("strip").replaceChildren(...items.map(([text, kind]) => {
     const item = document.createElement("li");
@@ -324,6 +326,8 @@ function renderLamp(element, line) {
 function renderStorage(storage) {
   const used = storage.total_bytes - storage.free_bytes;
   const share = storage.total_bytes > 0 ? used / storage.total_bytes : 0;
+  $("disk").high = storage.total_bytes > 0 ? 1 - storage.floor_bytes / storage.total_bytes : 1;
+  $("disk").low = $("disk").high - 0.1;
   $("disk").value = share;
   $("disk").textContent = $("disk").title = `${Math.round(share * 100)} % of the disk is used`;
   $("storage").textContent =
@@ -331,6 +335,16 @@ function renderStorage(storage) {
     `${bytes(storage.free_bytes)} of ${bytes(storage.total_bytes)} free. ` +
     `Delivered pictures are kept ${plural(storage.retention_days, "day")}` +
     `${storage.max_bytes === null ? "" : ` and up to ${bytes(storage.max_bytes)}`}.`;
+  chip($("room"), ROOM[storage.level]);
+  const { message, evicted, database, written } = storage;
+  const words = [sentence(message)];
+  if (evicted.images > 0) words.push(`${heap(evicted)} went early to make room, last at ${when(Date.parse(evicted.at))}.`);
+  if (database) words.push(`Disk of the database: ${bytes(database.free_bytes)} of ${bytes(database.total_bytes)} free.`);
+  if (written) {
+    const per = [[written.bytes_per_day, "a day"], [written.bytes_per_capture, "per capture"]];
+    words.push(`Written since the start: ${[bytes(written.bytes), ...per.filter(([count]) => count !== null).map(([count, each]) => `${bytes(count)} ${each}`)].join(", ")}.`);
+  }
+  $("wear").textContent = words.join(" ");
 }
 
 function renderFoot() {
@@ -713,6 +727,7 @@ function listen() {
   });
   on("alarms", ({ alarms }) => renderAlarms(alarms));
   on("connectivity", statusSoon);
+  on("storage", statusSoon);
   for (const name of ["resync", "clock"]) on(name, () => load().catch(complain));
   on("camera", (changed) => {
     const camera = known.status.cameras.find((one) => one.key === changed.key);
@@ -746,16 +761,30 @@ $("gallery-more").addEventListener("click", later(() => loadImages(true)));
 $("only-failed").addEventListener("change", later(() => loadEvents()));
 $("events-more").addEventListener("click", later(() => loadEvents(true)));
 
+/** What a retention run would delete or has deleted, and what stays. */
+function reported({ deleted, freed_bytes: freed, reasons, cameras, held, from, to, refused }) {
+  const list = (entries) => entries.filter(([of]) => of.images > 0).map(([of, why]) => `${heap(of)} ${why}`).join(", ");
+  const stay = list([...Object.values(held.owed).map((of) => [of, "not delivered"]), ...Object.values(held.dead).map((of) => [of, "put aside"]), [held.protected, "protected"]]);
+  return [
+    sentence(refused ?? ""),
+    deleted === 0 ? "There is nothing to delete." : `${heap({ images: deleted, bytes: freed })}, taken from ${when(Date.parse(from))} to ${when(Date.parse(to))}.`,
+    sentence(list([[reasons.age, "past their time"], [reasons.limit, "above the limit"], [reasons.space, "to make room"]])),
+    deleted === 0 ? "" : sentence(Object.entries(cameras).map(([key, of]) => `${label(key)}: ${of.images.toLocaleString()}`).join(", ")),
+    stay && `These stay: ${stay}.`,
+  ].filter(Boolean).join("\n");
+}
+
 $("clean-up").addEventListener("click", async () => {
   $("clean-up").disabled = true;
   $("report").textContent = "Looking for what may go…";
   try {
-    const { deleted, freed_bytes: freed, kept, refused } = await api("/api/cleanup/run", "POST");
-    const stay = [[kept.owed, "not delivered"], [kept.dead, "put aside"], [kept.protected, "protected"]]
-      .filter(([count]) => count > 0).map(([count, why]) => `${count.toLocaleString()} ${why}`);
-    $("report").textContent = refused ?? `${deleted === 0 ? "Nothing had to go" : `${plural(deleted, "picture")} deleted, ${bytes(freed)} freed`}.` +
-      `${stay.length > 0 ? ` Kept although past their time: ${stay.join(", ")}.` : ""}`;
-    statusSoon();
+    const preview = await api("/api/cleanup/run", "POST", { dry_run: true });
+    $("report").textContent = reported(preview);
+    if (preview.deleted > 0) {
+      const isWanted = await ask(`Delete ${plural(preview.deleted, "picture")}?`, reported(preview));
+      $("report").textContent = isWanted ? `Deleted: ${reported(await api("/api/cleanup/run", "POST"))}` : "Nothing was deleted.";
+      statusSoon();
+    }
   } catch (error) {
     $("report").textContent = error.message;
   }

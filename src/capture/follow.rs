@@ -18,6 +18,7 @@ use crate::config::CameraConfig;
 use crate::media::exif;
 use crate::model::{ImageId, ImageKind, Trigger};
 use crate::status::Event;
+use crate::storage::Weight;
 use crate::store::{Image, NewImage, TriggerId};
 
 /// Triggers of one camera whose clip or best picture is under way. They share the video they hold; beyond this, cars
@@ -167,10 +168,8 @@ impl Follow {
             duration_ms: made.duration_ms,
             file: made.file,
         };
-        let image = self.worker.store.record(new).await.map_err(|error| {
-            self.worker.status.raise("storage", format!("a {} cannot be stored: {error}", kind.as_str()));
-            format!("it could not be stored: {error}")
-        })?;
+        let stored = self.worker.guard.record(new, Weight::Beside).await;
+        let image = stored.map_err(|refusal| format!("it could not be stored: {refusal}"))?;
         let duration_ms = image.duration_ms;
         info!(file = %image.filename, kind = kind.as_str(), offset_ms = frame_offset_ms, duration_ms, bytes = image.bytes, "stored");
         self.worker.status.publish(Event::Image(Box::new(image)));

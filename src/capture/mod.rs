@@ -29,6 +29,7 @@ use crate::media::{decode, jpeg};
 use crate::model::{CameraKey, Cause, Trigger};
 use crate::source::{Request, Requests, Source, Watch};
 use crate::status::Status;
+use crate::storage::Guard;
 use crate::store::{Image, Store};
 use crate::workers::Workers;
 
@@ -68,6 +69,9 @@ pub enum CaptureError {
     /// The picture could not be kept.
     #[error("the picture could not be stored: {0}")]
     Store(String),
+    /// There is no room for it, and nothing may go.
+    #[error("the picture could not be stored: {0}")]
+    Full(String),
     /// The program is ending.
     #[error("the program is shutting down")]
     Stopping,
@@ -102,7 +106,7 @@ pub struct CameraTasks {
 
 impl Captures {
     /// The handle, and the tasks of every enabled camera.
-    pub fn new(config: &Config, store: &Store, status: &Status) -> (Self, Vec<CameraTasks>) {
+    pub fn new(config: &Config, store: &Store, guard: &Guard, status: &Status) -> (Self, Vec<CameraTasks>) {
         let (workers, followers) = (Workers::start(), Workers::start_one());
         let budget = Budget::new(config.engine.budget_percent);
         let mut cameras = HashMap::new();
@@ -124,6 +128,7 @@ impl Captures {
                     workers: workers.clone(),
                     followers: followers.clone(),
                     store: store.clone(),
+                    guard: guard.clone(),
                     status: status.clone(),
                 };
                 tasks.push(CameraTasks {

@@ -18,6 +18,7 @@ use crate::media::gop::Excerpt;
 use crate::media::{decode, exif, jpeg};
 use crate::model::{CameraKey, ImageId, ImageKind, Trigger};
 use crate::status::{Event, Status};
+use crate::storage::{Guard, Refusal, Weight};
 use crate::store::{Image, NewImage, Store, StoreError, TriggerId};
 use crate::workers::Workers;
 
@@ -45,6 +46,7 @@ pub(super) struct Worker {
     /// For what follows a picture, so that no picture waits for it.
     pub(super) followers: Workers,
     pub(super) store: Store,
+    pub(super) guard: Guard,
     pub(super) status: Status,
 }
 
@@ -132,6 +134,9 @@ impl Worker {
             next = pictures.next().await;
         }
         drop(pictures);
+        if outcome.is_ok() {
+            self.guard.count_capture();
+        }
         if let Err(error) = &outcome {
             error!(edge_at = trigger.edge_at.rfc3339(), %error, "no picture of this trigger");
             if let Err(error) = self.store.fail_trigger(id, &error.to_string()).await {
@@ -200,16 +205,10 @@ impl Worker {
             duration_ms: None,
             file: picture.jpeg,
         };
-        let image = match self.store.record(new).await {
-            Ok(image) => {
-                self.status.clear("storage");
-                image
-            }
-            Err(error) => {
-                self.status.raise("storage", format!("pictures cannot be stored: {error}"));
-                return Err(CaptureError::Store(error.to_string()));
-            }
-        };
+        let image = self.guard.record(new, Weight::Picture).await.map_err(|refusal| match refusal {
+            Refusal::Full(words) => CaptureError::Full(words),
+            Refusal::Failed(error) => CaptureError::Store(error.to_string()),
+        })?;
         info!(
             file = %image.filename,
             offset_ms = picture.offset_ms,

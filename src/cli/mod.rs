@@ -1,6 +1,7 @@
 //! The command line: what each mode does, and with which exit status it ends.
 
 pub mod args;
+mod cleanup;
 mod demo;
 mod doctor;
 mod doctor_snapshot;
@@ -140,25 +141,14 @@ fn cleanup(config: &Config, dry_run: bool) -> anyhow::Result<bool> {
     }
     let store = daemon::open_store(config)?;
     let report = runtime()?.block_on(retention::run(&store, &config.storage, dry_run))?;
+    for name in &report.names {
+        say(&format!("{} {name}", if dry_run { "would delete" } else { "deleted" }));
+    }
+    say(&cleanup::summary(&report));
     if let Some(reason) = &report.refused {
         say_error(&format!("camera-capture: {reason}"));
         return Ok(false);
     }
-    for name in &report.names {
-        say(&format!("{} {name}", if dry_run { "would delete" } else { "deleted" }));
-    }
-    let kept = report.kept;
-    say(&format!(
-        "{} {} pictures ({} bytes) taken before {}; past their time and kept: {} not delivered yet, {} put aside by a \
-         target, {} protected",
-        if dry_run { "would delete" } else { "deleted" },
-        report.deleted,
-        report.freed_bytes,
-        report.before.rfc3339(),
-        kept.owed,
-        kept.dead,
-        kept.protected,
-    ));
     Ok(true)
 }
 

@@ -34,7 +34,7 @@ pub struct StorageConfig {
     pub backup_every: Option<Duration>,
     /// `STORAGE_MAX_BYTES`, if there is a limit; at least 1 MiB.
     pub max_bytes: Option<u64>,
-    /// `STORAGE_MIN_FREE_BYTES`, if there is a floor; at least 1 MiB.
+    /// `STORAGE_MIN_FREE_BYTES`, at least 1 MiB; `None`: the floor follows from the size of the disk.
     pub min_free_bytes: Option<u64>,
 }
 

@@ -281,7 +281,11 @@ pub const VARIABLES: &[Variable] = &[
     open("IMAGE_RETENTION_DAYS", Fallback::Text("120"), "days a delivered picture is kept"),
     open("CLEANUP_INTERVAL_HOURS", Fallback::Text("24"), "hours between retention runs"),
     open("STORAGE_MAX_BYTES", Fallback::None, "most bytes the pictures may take; if unset, no limit"),
-    open("STORAGE_MIN_FREE_BYTES", Fallback::None, "bytes of the disk that stay free; if unset, no floor"),
+    open(
+        "STORAGE_MIN_FREE_BYTES",
+        Fallback::None,
+        "below so many free bytes delivered pictures go early; if unset, 5 % of the disk, at most 512 MiB",
+    ),
     open("BIND_IP", Fallback::Text("0.0.0.0"), "address the dashboard listens on"),
     open("BIND_PORT", Fallback::Text("9000"), "port of the dashboard; 0 takes a free one"),
     open("WEB_AUTH_ENABLED", Fallback::Text("true"), "false only together with a loopback BIND_IP"),

@@ -4,6 +4,7 @@
 //! afterwards. Nothing here does input or output.
 
 mod filename;
+mod space;
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,6 +13,7 @@ use std::time::Instant;
 use serde::{Serialize, Serializer};
 
 pub use filename::FileName;
+pub use space::{Amount, Level, Space, StorageState};
 
 /// Most characters in a [`CameraKey`].
 const CAMERA_KEY_MAX: usize = 32;

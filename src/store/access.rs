@@ -47,7 +47,7 @@ impl Store {
             insert into settings (key, value) values (:key, :value)
             on conflict (key) do update set value = excluded.value";
         self.db
-            .write(move |tx| {
+            .insist(move |tx| {
                 tx.execute(SET_SQL, named_params! {":key": key, ":value": hash})?;
                 tx.execute("delete from sessions", [])?;
                 Ok(())
@@ -87,7 +87,7 @@ impl Store {
             insert into sessions (id_hash, csrf, created_at, last_seen_at, expires_at)
             values (:id_hash, :csrf, :created_at, :last_seen_at, :expires_at)";
         self.db
-            .write(move |tx| {
+            .insist(move |tx| {
                 tx.execute(
                     "delete from sessions where expires_at <= :now",
                     named_params! {":now": session.created_at.0},
@@ -126,7 +126,7 @@ impl Store {
     pub async fn touch_session(&self, id_hash: [u8; 32], now: UnixMs) -> Result<(), StoreError> {
         const TOUCH_SQL: &str = "update sessions set last_seen_at = :now where id_hash = :id_hash";
         self.db
-            .write(move |tx| {
+            .insist(move |tx| {
                 tx.execute(TOUCH_SQL, named_params! {":now": now.0, ":id_hash": id_hash})?;
                 Ok(())
             })
@@ -136,7 +136,7 @@ impl Store {
     /// Ends a session.
     pub async fn delete_session(&self, id_hash: [u8; 32]) -> Result<(), StoreError> {
         self.db
-            .write(move |tx| {
+            .insist(move |tx| {
                 tx.execute(
                     "delete from sessions where id_hash = :id_hash",
                     named_params! {":id_hash": id_hash},

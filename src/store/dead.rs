@@ -66,13 +66,15 @@ pub struct DeadQuery {
 pub(super) const DEAD_SQL: &str = "
     select image_id, u.target, u.attempts, u.last_error, u.tried_at, i.taken_at, i.file_name, i.camera, i.bytes
     from uploads u indexed by uploads_dead cross join images i on i.id = u.image_id
-    where u.state = 'dead' and (u.image_id, u.target) < (:row, :before) and (:target is null or u.target = :target)
+    where u.state = 'dead'
+      and (u.image_id, u.target) < (:row, :before) and (:target is null or u.target = :target)
     order by u.image_id desc, u.target desc
     limit :limit";
 
 pub(super) const NEXT_DEAD_SQL: &str = "
     select image_id, target from uploads indexed by uploads_dead
-    where state = 'dead' and (image_id, target) > (:row, :after) and (:target is null or target = :target)
+    where state = 'dead'
+      and (image_id, target) > (:row, :after) and (:target is null or target = :target)
       and exists (select 1 from images where images.id = image_id and images.state = 'present')
     order by image_id, target
     limit :limit";

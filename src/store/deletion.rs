@@ -30,7 +30,7 @@ impl Store {
         let name = name.clone();
         let decided = self
             .db
-            .write(move |tx| {
+            .insist(move |tx| {
                 let Some(image) = by_name(tx, &name)? else { return Ok(Err(Deletion::NotFound)) };
                 if image.protected {
                     return Ok(Err(Deletion::Protected));
@@ -77,7 +77,7 @@ impl Store {
         crash::point("removed");
         if !gone.is_empty() {
             self.db
-                .write(move |tx| {
+                .insist(move |tx| {
                     for id in &gone {
                         tx.prepare_cached(DELETED_SQL)?
                             .execute(named_params! {":uid": id.as_bytes(), ":now": clock::now().0})?;

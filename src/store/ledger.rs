@@ -120,7 +120,7 @@ impl Store {
     pub async fn fail_trigger(&self, id: TriggerId, reason: &str) -> Result<(), StoreError> {
         let reason = reason.to_owned();
         self.db
-            .write(move |tx| {
+            .insist(move |tx| {
                 tx.prepare_cached(FINISH_SQL)?.execute(named_params! {
                     ":id": id.0, ":outcome": Outcome::Failed.as_str(), ":reason": reason,
                 })?;
@@ -135,7 +135,7 @@ impl Store {
             update triggers set remark = coalesce(remark || '; ', '') || :remark where id = :id";
         let remark = remark.to_owned();
         self.db
-            .write(move |tx| {
+            .insist(move |tx| {
                 tx.prepare_cached(REMARK_SQL)?.execute(named_params! {":id": id.0, ":remark": remark})?;
                 Ok(())
             })
@@ -156,7 +156,7 @@ impl Store {
         let is_right = clock::is_synchronised() && !is_stale;
         let clock_state = if is_right { ClockState::Synced } else { ClockState::Unsynced };
         self.db
-            .write(move |tx| {
+            .insist(move |tx| {
                 tx.prepare_cached(BEGIN_SQL)?.execute(named_params! {
                     ":camera": trigger.camera.as_str(),
                     ":cause": trigger.cause.as_str(),

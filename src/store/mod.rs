@@ -6,6 +6,7 @@
 
 mod access;
 mod backup;
+mod ballast;
 mod compare;
 mod crash;
 mod db;
@@ -20,6 +21,7 @@ mod page;
 mod queue;
 mod reconcile;
 mod recover;
+mod space;
 mod stats;
 mod time;
 
@@ -62,9 +64,11 @@ pub use page::{Cursor, Page};
 pub use queue::{Claim, DueUpload, Settlement, Turn};
 pub use reconcile::Reconciled;
 pub use recover::{Carried, Opened, Rebuilt};
-pub use stats::{CameraTally, Deletable, Kept, Stats};
+pub use space::{Heap, Held, Room};
+pub use stats::{CameraTally, Deletable, Kept, Newest, Stats};
 pub use time::{Doubtful, STEP_MS};
 
+use ballast::{Ballast, Ballasted};
 use db::Db;
 use files::Files;
 
@@ -138,9 +142,14 @@ impl StoreError {
     /// Whether the disk is full.
     pub fn is_full(&self) -> bool {
         match self {
-            Self::File { source, .. } => source.kind() == io::ErrorKind::StorageFull,
+            Self::File { source, .. } => {
+                matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+            }
             Self::Statement(error) | Self::Database { source: error, .. } => {
+                // The second one: the index of the write-ahead log could not grow.
+                let grown = error.sqlite_error().map(|error| error.extended_code);
                 error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
+                    || grown == Some(rusqlite::ffi::SQLITE_IOERR_SHMSIZE)
             }
             Self::Foreign { .. }
             | Self::Newer { .. }
@@ -172,7 +181,7 @@ impl StoreError {
 /// A cheap handle on everything that is kept.
 #[derive(Clone)]
 pub struct Store {
-    db: Db,
+    db: Ballasted,
     files: Files,
     database: Arc<Path>,
     boot_id: Arc<str>,
@@ -216,8 +225,9 @@ impl Store {
                 source,
             })?;
         }
+        space::make_way(database);
         Ok(Self {
-            db: Db::open(database)?,
+            db: Ballasted::new(Db::open(database)?, Ballast::beside(database)),
             files,
             database: database.into(),
             boot_id: crate::clock::boot_id().into(),

@@ -225,7 +225,10 @@ fn build(
 /// What is owed begins anew, and nothing refers to what could not be read.
 const TIDY_SQL: &str = "
     update images set trigger_id = null where trigger_id not in (select id from triggers);
-    update uploads set state = 'pending', attempts = 0, not_before = 0, leased_until = 0
+    update uploads
+    set (camera, taken_at) = (select images.camera, images.taken_at from images where images.id = uploads.image_id)
+    where image_id in (select id from images);
+    update uploads set state = 'pending', attempts = 0, not_before = 0, refusals = 0
     where state in ('pending', 'dead', 'lost')
       and image_id in (select id from images where state = 'present');";
 

@@ -7,6 +7,7 @@ use rusqlite::{OptionalExtension, named_params};
 
 use super::deletion::mark_deleting;
 use super::queue::oldest;
+use super::space::Heap;
 use super::{Store, StoreError};
 use crate::model::{ImageId, TargetKind, UnixMs, UploadState};
 
@@ -57,6 +58,11 @@ impl Stats {
         states.filter(|(state, _)| *state == wanted).map(|(_, n)| n).sum()
     }
 
+    /// Pictures and clips that are there.
+    pub fn images(&self) -> u64 {
+        self.cameras.values().map(|tally| tally.images).sum()
+    }
+
     /// Size of all pictures that are there.
     pub fn used_bytes(&self) -> u64 {
         self.cameras.values().map(|tally| tally.bytes).sum()
@@ -76,6 +82,19 @@ pub struct Deletable {
     pub bytes: u64,
     /// The instant it shows.
     pub taken_at: UnixMs,
+    /// Key of its camera.
+    pub camera: String,
+}
+
+/// The picture taken last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Newest {
+    /// Its name.
+    pub filename: String,
+    /// The instant it shows.
+    pub taken_at: UnixMs,
+    /// Whether its trigger came since the system was started.
+    pub is_of_this_boot: bool,
 }
 
 /// Pictures past their time that stay, and why.
@@ -91,12 +110,18 @@ pub struct Kept {
 
 /// Not protected, and nothing of it pending or put aside.
 pub(super) const DELETABLE_SQL: &str = "
-    select id, uid, file_name, path, bytes, taken_at from images
+    select id, uid, file_name, path, bytes, taken_at, camera from images
     where state = 'present' and protected = 0 and taken_at < :before
       and not exists (select 1 from uploads where image_id = images.id and uploads.state in ('pending', 'dead'))
       and (taken_at, id) > (:after_ms, :after_id)
     order by taken_at, id
     limit :limit";
+
+/// How many of them there are, and their size.
+pub(super) const EXPIRED_SQL: &str = "
+    select count(*), coalesce(sum(bytes), 0) from images
+    where state = 'present' and protected = 0 and taken_at < :before
+      and not exists (select 1 from uploads where image_id = images.id and uploads.state in ('pending', 'dead'))";
 
 pub(super) const KEPT_SQL: &str = "
     select
@@ -109,7 +134,8 @@ pub(super) const KEPT_SQL: &str = "
 
 /// The index is named, because with statistics the planner would rather sort every row than walk it for one.
 pub(super) const NEWEST_SQL: &str = "
-    select file_name, taken_at from images indexed by images_by_time where state = 'present'
+    select file_name, taken_at, (select boot_id from triggers where triggers.id = images.trigger_id)
+    from images indexed by images_by_time where state = 'present'
     order by taken_at desc, id desc limit 1";
 
 /// 2000-01-01. A machine without a clock begins in 1970, and runs for less than thirty years.
@@ -164,6 +190,7 @@ impl Store {
                                 path: PathBuf::from(row.get::<_, String>("path")?),
                                 bytes: u64::try_from(row.get::<_, i64>("bytes")?).unwrap_or(0),
                                 taken_at: UnixMs(row.get("taken_at")?),
+                                camera: row.get("camera")?,
                             };
                             Ok((row.get("id")?, deletable))
                         },
@@ -174,13 +201,33 @@ impl Store {
             .await
     }
 
-    /// The picture taken last: its name and time.
-    pub async fn newest(&self) -> Result<Option<(String, UnixMs)>, StoreError> {
+    /// The picture taken last.
+    pub async fn newest(&self) -> Result<Option<Newest>, StoreError> {
+        let boot_id = self.boot_id.clone();
         self.db
-            .read(|c| {
+            .read(move |c| {
                 Ok(c.prepare_cached(NEWEST_SQL)?
-                    .query_row([], |row| Ok((row.get(0)?, UnixMs(row.get(1)?))))
+                    .query_row([], |row| {
+                        let boot: Option<String> = row.get(2)?;
+                        Ok(Newest {
+                            filename: row.get(0)?,
+                            taken_at: UnixMs(row.get(1)?),
+                            is_of_this_boot: boot.is_some_and(|boot| !boot.is_empty() && *boot == *boot_id),
+                        })
+                    })
                     .optional()?)
+            })
+            .await
+    }
+
+    /// How many pictures taken before an instant may go, and their size.
+    pub async fn expired(&self, before: UnixMs) -> Result<Heap, StoreError> {
+        self.db
+            .read(move |c| {
+                Ok(c.prepare_cached(EXPIRED_SQL)?.query_row(named_params! {":before": before.0}, |row| {
+                    let count = |n: i64| u64::try_from(n).unwrap_or(0);
+                    Ok(Heap { pictures: count(row.get(0)?), bytes: count(row.get(1)?) })
+                })?)
             })
             .await
     }
@@ -214,9 +261,9 @@ impl Store {
         let boot_id = self.boot_id.clone();
         let decided = self
             .db
-            .write(move |tx| {
+            .insist(move |tx| {
                 let mut decided = Vec::with_capacity(candidates.len());
-                for candidate in candidates {
+                for candidate in candidates.iter().cloned() {
                     // Someone may have protected it or asked for it again since it was listed.
                     if tx
                         .prepare_cached(STILL_SQL)?

@@ -211,6 +211,7 @@ impl Triggers {
             | CaptureError::Disabled(_)
             | CaptureError::NoFrame(_)
             | CaptureError::Store(_)
+            | CaptureError::Full(_)
             | CaptureError::Stopping => self.fail(trigger, &reason.to_string()).await,
         };
         match written {

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
+use serde::Deserialize;
 
+use super::body::OptionalJson;
 use super::error::ApiError;
 use super::guard::peer;
 use super::query::camera_of;
@@ -59,15 +61,25 @@ pub(super) async fn snapshot(
     Ok(HttpResponse::Ok().content_type("image/jpeg").body(jpeg))
 }
 
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct CleanUp {
+    dry_run: bool,
+}
+
+/// One retention run, or with `{"dry_run": true}` what it would do.
 pub(super) async fn clean_up(
     request: HttpRequest,
     state: web::Data<State>,
+    OptionalJson(body): OptionalJson<CleanUp>,
 ) -> Result<HttpResponse, ApiError> {
-    tracing::info!(from = %peer(&request), "retention run asked for");
-    let report = state
-        .retention
-        .run_now()
-        .await
-        .map_err(|message| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "retention", message))?;
+    let report = if body.dry_run {
+        state.retention.preview().await
+    } else {
+        tracing::info!(from = %peer(&request), "retention run asked for");
+        state.retention.run_now().await
+    };
+    let report =
+        report.map_err(|message| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "retention", message))?;
     Ok(HttpResponse::Ok().json(shape::report(&report)))
 }

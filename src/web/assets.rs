@@ -117,10 +117,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_assets_of_the_pages_together_stay_under_72_kb() {
+    fn all_assets_of_the_pages_together_stay_under_80_kb() {
         let total: usize =
             [&INDEX, &LOGIN, &APP_JS, &LIVE_JS, &LOGIN_JS, &CSS, &ICON].iter().map(|a| a.bytes.len()).sum();
-        assert!(total < 72_000, "{total}");
+        assert!(total < 80_000, "{total}");
     }
 
     #[test]

@@ -56,6 +56,25 @@ impl<T: DeserializeOwned> FromRequest for Json<T> {
     }
 }
 
+/// A JSON body that may be left out; then it is the default. A body that is there must be labelled as JSON.
+pub(super) struct OptionalJson<T>(pub(super) T);
+
+impl<T: DeserializeOwned + Default + 'static> FromRequest for OptionalJson<T> {
+    type Error = ApiError;
+    type Future = LocalBoxFuture<'static, Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
+        let is_chunked = header(header::TRANSFER_ENCODING).is_some();
+        let length = header(header::CONTENT_LENGTH).unwrap_or("0").trim();
+        if length == "0" && !is_chunked {
+            return Box::pin(async { Ok(Self(T::default())) });
+        }
+        let body = Json::<T>::from_request(request, payload);
+        Box::pin(async { body.await.map(|Json(value)| Self(value)) })
+    }
+}
+
 async fn read(mut payload: Payload) -> Result<Vec<u8>, ApiError> {
     let mut bytes = Vec::new();
     while let Some(chunk) = payload.next().await {

@@ -6,10 +6,11 @@ use super::uploads::Backlog;
 use crate::advice;
 use crate::clock;
 use crate::gpio::Level;
-use crate::model::{ClockState, TargetKind, UnixMs, UploadState, hex};
+use crate::model::{ClockState, StorageState, TargetKind, UnixMs, UploadState, hex};
 use crate::retention::Report;
 use crate::status::{Alarm, CameraStatus, ClockStatus, GpioStatus, LineState, Pause, TargetStatus};
-use crate::store::{CameraTally, DeadLetter, Image, LedgerEntry};
+use crate::storage::Wear;
+use crate::store::{CameraTally, DeadLetter, Heap, Image, LedgerEntry};
 
 pub(super) fn image(image: &Image) -> Value {
     let uploads: Vec<Value> = image
@@ -223,14 +224,68 @@ pub(super) fn upload(filename: &str, target: TargetKind, state: UploadState, err
     json!({"filename": filename, "target": target, "state": state, "error": error})
 }
 
+fn heap(heap: &Heap) -> Value {
+    json!({"images": heap.pictures, "bytes": heap.bytes})
+}
+
 pub(super) fn report(report: &Report) -> Value {
+    let by_target = |list: &[(TargetKind, Heap)]| -> Value {
+        list.iter().map(|(target, of)| (target.as_str().to_owned(), heap(of))).collect()
+    };
+    let cameras: Value = report.by_camera.iter().map(|(key, of)| (key.clone(), heap(of))).collect();
     json!({
+        "dry_run": report.is_dry_run,
         "deleted": report.deleted,
         "freed_bytes": report.freed_bytes,
+        "reasons": {
+            "age": heap(&report.by_age),
+            "limit": heap(&report.by_limit),
+            "space": heap(&report.by_space),
+        },
+        "cameras": cameras,
+        "from": report.span.map(|(from, _)| from.rfc3339()),
+        "to": report.span.map(|(_, to)| to.rfc3339()),
         "names": report.names,
         "kept": {"owed": report.kept.owed, "dead": report.kept.dead, "protected": report.kept.protected},
+        "held": {
+            "owed": by_target(&report.held.owed),
+            "dead": by_target(&report.held.dead),
+            "protected": heap(&report.held.protected),
+        },
         "before": report.before.rfc3339(),
         "before_ms": report.before.0,
         "refused": report.refused,
+    })
+}
+
+/// How the disk stands, as known since it was last looked at.
+pub(super) fn storage(storage: &StorageState, wear: Option<Wear>) -> Value {
+    let written = wear.map(|wear| {
+        json!({
+            "bytes": wear.written_bytes,
+            "seconds": wear.since.as_secs(),
+            "captures": wear.captures,
+            "bytes_per_day": wear.bytes_per_day(),
+            "bytes_per_capture": wear.bytes_per_capture(),
+        })
+    });
+    let database = storage
+        .database
+        .map(|space| json!({"free_bytes": space.free_bytes, "total_bytes": space.total_bytes}));
+    json!({
+        "level": storage.level.as_str(),
+        "since": storage.since.rfc3339(),
+        "message": storage.message,
+        "floor_bytes": storage.floor_bytes,
+        "free_inodes": storage.pictures.free_inodes,
+        "total_inodes": storage.pictures.total_inodes,
+        "database": database,
+        "ballast_bytes": storage.ballast_bytes,
+        "evicted": {
+            "images": storage.evicted,
+            "bytes": storage.evicted_bytes,
+            "at": storage.evicted_at.map(UnixMs::rfc3339),
+        },
+        "written": written,
     })
 }

@@ -96,6 +96,7 @@ fn render(event: &Event, state: &State) -> (&'static str, Value) {
         }
         Event::Deleted(names) => ("deleted", json!({"filenames": names})),
         Event::Clock(clock) => ("clock", shape::clock(clock)),
+        Event::Storage(storage) => ("storage", shape::storage(storage, None)),
         Event::Alarms(alarms) => ("alarms", json!({"alarms": shape::alarms(alarms)})),
     }
 }

@@ -7,6 +7,7 @@ use actix_web::{HttpResponse, web};
 use super::State;
 use super::error::ApiError;
 use super::uploads::Backlog;
+use crate::model::Level;
 use crate::status::CameraState;
 
 /// A text of metrics that is being written.
@@ -80,6 +81,28 @@ pub(super) async fn metrics(state: web::Data<State>) -> Result<HttpResponse, Api
     page.single("uploads_pending", "Uploads that are owed to any target.", stats.pending());
     page.single("storage_free_bytes", "Bytes that can still be written.", stats.free_bytes);
     page.single("storage_total_bytes", "Size of the file system.", stats.total_bytes);
+    let storage = state.status.storage();
+    page.single("storage_free_inodes", "Files that can still be created.", storage.pictures.free_inodes);
+    page.single(
+        "storage_floor_bytes",
+        "Below so many free bytes delivered pictures go early.",
+        storage.floor_bytes,
+    );
+    page.single("storage_ballast_bytes", "Bytes held back for the ledger.", storage.ballast_bytes);
+    page.head("storage_level", "gauge", "1 at the level the disk is at.");
+    for level in [Level::Good, Level::Low, Level::Critical, Level::Full] {
+        page.value("storage_level", &[("level", level.as_str())], u8::from(level == storage.level));
+    }
+    page.head("evicted_images_total", "counter", "Pictures deleted before their time to make room.");
+    page.value("evicted_images_total", &[], storage.evicted);
+    page.head("evicted_bytes_total", "counter", "Their size.");
+    page.value("evicted_bytes_total", &[], storage.evicted_bytes);
+    if let Some(wear) = state.guard.wear() {
+        page.head("disk_written_bytes_total", "counter", "Bytes this process has written to the disk.");
+        page.value("disk_written_bytes_total", &[], wear.written_bytes);
+        page.head("captures_total", "counter", "Triggers that led to a picture since the start.");
+        page.value("captures_total", &[], wear.captures);
+    }
 
     page.head("camera_connected", "gauge", "1 while pictures can be taken.");
     for camera in state.status.cameras() {

@@ -41,6 +41,7 @@ use crate::config::Config;
 use crate::gpio::{Level, Pin};
 use crate::retention::Retention;
 use crate::status::Status;
+use crate::storage::Guard;
 use crate::store::{Store, StoreError};
 
 use auth::Auth;
@@ -79,6 +80,8 @@ pub struct Parts {
     pub captures: Captures,
     /// The retention task.
     pub retention: Retention,
+    /// The room on the disk, and what was written to it.
+    pub guard: Guard,
     /// Sets a simulated line; `None` unless the back end is `sim`.
     pub sim: Option<Simulate>,
     /// Called when something of the queue has become due by hand.
@@ -94,6 +97,7 @@ struct State {
     status: Status,
     captures: Captures,
     retention: Retention,
+    guard: Guard,
     sim: Option<Simulate>,
     wake_uploads: WakeUploads,
     cancel: CancellationToken,
@@ -134,6 +138,7 @@ pub fn bind(parts: Parts) -> io::Result<Bound> {
         status: parts.status,
         captures: parts.captures,
         retention: parts.retention,
+        guard: parts.guard,
         sim: parts.sim,
         wake_uploads: parts.wake_uploads,
         cancel: parts.cancel,

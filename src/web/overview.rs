@@ -10,7 +10,7 @@ use super::error::ApiError;
 use super::uploads::Backlog;
 use super::{State, json as shape};
 use crate::config::WebAccess;
-use crate::model::{CameraKey, Medium, UploadState};
+use crate::model::{CameraKey, Level, Medium, UploadState};
 use crate::store::{CameraTally, ImageQuery, Stats};
 
 /// A database that has not answered by then is not well.
@@ -55,13 +55,13 @@ async fn last_image(state: &State, camera: CameraKey) -> Result<Value, ApiError>
 }
 
 fn storage(state: &State, stats: &Stats) -> Value {
-    json!({
-        "used_bytes": stats.used_bytes(),
-        "free_bytes": stats.free_bytes,
-        "total_bytes": stats.total_bytes,
-        "max_bytes": state.config.storage.max_bytes,
-        "retention_days": state.config.storage.retention_days,
-    })
+    let mut value = shape::storage(&state.status.storage(), state.guard.wear());
+    value["used_bytes"] = json!(stats.used_bytes());
+    value["free_bytes"] = json!(stats.free_bytes);
+    value["total_bytes"] = json!(stats.total_bytes);
+    value["max_bytes"] = json!(state.config.storage.max_bytes);
+    value["retention_days"] = json!(state.config.storage.retention_days);
+    value
 }
 
 pub(super) async fn stats(state: web::Data<State>) -> Result<HttpResponse, ApiError> {
@@ -114,7 +114,8 @@ pub(super) async fn health(state: web::Data<State>) -> HttpResponse {
     if !matches!(tokio::time::timeout(PING_TIMEOUT, state.store.ping()).await, Ok(Ok(()))) {
         failing.push("database");
     }
-    if state.status.alarms().iter().any(|alarm| alarm.part == "storage") {
+    let is_full = state.status.storage().level == Level::Full;
+    if is_full || state.status.alarms().iter().any(|alarm| alarm.part == "storage") {
         failing.push("storage");
     }
     if failing.is_empty() {

@@ -83,7 +83,7 @@ async fn nothing_acknowledged_is_lost_whatever_happens_to_power_disk_and_network
     };
     let setup = (1..=2).fold(setup, |setup, n| setup.with_camera(n, &camera.url(n)));
     let setup = environment.into_iter().fold(setup, |setup, (name, value)| setup.with_process(name, &value));
-    let mut site = Site { disk, setup, receiver, promises: Promises::default(), unanswered: 0 };
+    let mut site = Site { disk, setup, receiver, promises: Promises::on_a_small_disk(), unanswered: 0 };
     let mut counts = BTreeMap::new();
     for round in 0..rounds {
         // All of them first, then at random.
@@ -102,8 +102,8 @@ async fn nothing_acknowledged_is_lost_whatever_happens_to_power_disk_and_network
     assert_eq!(status.code(), Some(0));
     check_database(site.setup.directory());
     report(&format!(
-        "seed {seed}, {rounds} rounds {counts:?}: {} acknowledged, {stored} stored, all of them delivered under one \
-         identity, {resent} sent again, {} requests cut off; database whole after every round",
+        "seed {seed}, {rounds} rounds {counts:?}: {} acknowledged, all of them delivered under one identity, {stored} \
+         still stored, {resent} sent again, {} requests cut off; database whole after every round",
         site.promises.len(),
         site.unanswered
     ));

@@ -1,4 +1,4 @@
-//! The store when processes are killed, when two work on one directory, and when the disk is full.
+//! The store when processes are killed, and when two work on one directory.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -14,7 +14,7 @@ use camera_capture::model::{
     CameraKey, Cause, FileName, ImageId, ImageKind, TargetKind, Trigger, UnixMs, UploadState,
 };
 use camera_capture::retention;
-use camera_capture::store::{Deletion, Image, ImageQuery, NewImage, Settlement, Store, StoreError, Turn};
+use camera_capture::store::{Image, ImageQuery, NewImage, Settlement, Store, StoreError, Turn};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -22,16 +22,16 @@ use tempfile::TempDir;
 const PLACE: &str = "CAMERA_CAPTURE_TEST_PLACE";
 const DEED: &str = "CAMERA_CAPTURE_TEST_DEED";
 
-const OWED: &[(TargetKind, UploadState)] = &[(TargetKind::Api, UploadState::Pending)];
+pub(crate) const OWED: &[(TargetKind, UploadState)] = &[(TargetKind::Api, UploadState::Pending)];
 const SKIPPED: &[(TargetKind, UploadState)] = &[(TargetKind::Api, UploadState::Skipped)];
 
-const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+pub(crate) const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
 fn place() -> TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }
 
-fn open(place: &Path, targets: &[(TargetKind, UploadState)]) -> Store {
+pub(crate) fn open(place: &Path, targets: &[(TargetKind, UploadState)]) -> Store {
     Store::open(&place.join("images"), &place.join("x.db"), targets).unwrap()
 }
 
@@ -54,7 +54,7 @@ fn small_jpeg(trigger: &Trigger, id: ImageId) -> Vec<u8> {
 }
 
 /// A trigger and its picture, `padding` bytes longer than it need be.
-async fn take(store: &Store, edge_at: UnixMs, padding: usize) -> Result<Image, StoreError> {
+pub(crate) async fn take(store: &Store, edge_at: UnixMs, padding: usize) -> Result<Image, StoreError> {
     let camera = CameraKey::parse("r1").unwrap();
     let trigger = Trigger { camera: camera.clone(), cause: Cause::Gpio, at: Instant::now(), edge_at };
     let row = store.begin_trigger(&trigger).await?;
@@ -81,12 +81,12 @@ async fn take(store: &Store, edge_at: UnixMs, padding: usize) -> Result<Image, S
     store.record(new).await
 }
 
-async fn list(store: &Store) -> Vec<Image> {
+pub(crate) async fn list(store: &Store) -> Vec<Image> {
     store.images(ImageQuery { limit: 100_000, ..ImageQuery::default() }).await.unwrap().items
 }
 
 /// Every listed picture has its whole file, and no other file lies in the folder.
-async fn assert_in_order(place: &Path, store: &Store) {
+pub(crate) async fn assert_in_order(place: &Path, store: &Store) {
     let mut files = 0;
     for folder in std::fs::read_dir(place.join("images")).unwrap().map(Result::unwrap) {
         if !folder.file_name().to_string_lossy().starts_with('.') {
@@ -213,7 +213,7 @@ fn a_second_process_is_refused_the_directory_until_the_first_is_gone() {
     assert!(answer().contains("owned"));
 }
 
-fn storage(pairs: &[(&str, &str)]) -> StorageConfig {
+pub(crate) fn storage(pairs: &[(&str, &str)]) -> StorageConfig {
     Config::parse(&Env::from_pairs(pairs.iter().copied())).unwrap().0.storage
 }
 
@@ -264,85 +264,4 @@ async fn retention_by_another_handle_never_takes_what_is_owed() {
     assert_in_order(place.path(), &store).await;
     let there: BTreeSet<FileName> = list(&store).await.into_iter().map(|image| image.filename).collect();
     assert_eq!((there.len(), there.intersection(&delivered).count()), (50, 0));
-}
-
-/// A file system of a few megabytes; unmounted when it is dropped.
-struct SmallDisk(TempDir);
-
-impl SmallDisk {
-    /// `None`, and a loud word, where mounting is not allowed.
-    fn mount() -> Option<Self> {
-        let dir = tempfile::tempdir().unwrap();
-        let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=6m", "tmpfs"])
-            .arg(dir.path())
-            .status()
-            .is_ok_and(|status| status.success());
-        if mounted {
-            return Some(Self(dir));
-        }
-        let _ = writeln!(
-            std::io::stderr(),
-            "SKIPPED: a full disk can only be tried where tmpfs can be mounted (root)"
-        );
-        None
-    }
-
-    /// Takes every byte that is left.
-    fn fill(&self) {
-        let mut filler =
-            std::fs::OpenOptions::new().create(true).append(true).open(self.0.path().join("filler")).unwrap();
-        for size in [65_536, 4_096, 1] {
-            while filler.write_all(&vec![0; size]).is_ok() {}
-        }
-    }
-
-    fn relieve(&self) {
-        std::fs::remove_file(self.0.path().join("filler")).unwrap();
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(self.0.path()).status();
-    }
-}
-
-#[tokio::test]
-async fn a_full_disk_refuses_pictures_cleanly_and_still_lets_the_queue_and_retention_work() {
-    let Some(disk) = SmallDisk::mount() else { return };
-    let place = disk.0.path();
-    let store = open(place, OWED);
-    let then = clock::now().plus_ms(-10 * DAY_MS);
-    let mut stored = 0;
-    let error = loop {
-        match take(&store, then.plus_ms(stored * 1000), 200_000).await {
-            Ok(_) => stored += 1,
-            Err(error) => break error,
-        }
-    };
-    assert!(error.is_full(), "{error}");
-    assert!(error.to_string().contains("No space left") || error.to_string().contains("full"), "{error}");
-    assert!(stored > 3);
-    let incoming = || std::fs::read_dir(place.join("images/.incoming")).unwrap().count();
-    assert_eq!(incoming(), 0, "a torn file was left");
-
-    disk.fill();
-    assert!(take(&store, clock::now(), 0).await.unwrap_err().is_full());
-    assert_eq!(incoming(), 0);
-    // Deliveries go on, and so retention finds something to delete, without a byte to spare.
-    let now = clock::now();
-    let due = store.claim(TargetKind::Api, now, 3, Turn::default()).await.unwrap().uploads;
-    assert_eq!(due.len(), 3);
-    for upload in &due {
-        assert!(store.settle(upload, Settlement::Delivered { at: now }).await.unwrap());
-    }
-    let report = retention::run(&store, &storage(&[("IMAGE_RETENTION_DAYS", "1")]), false).await.unwrap();
-    assert_eq!(report.deleted, 3);
-    let image = take(&store, clock::now(), 100).await.unwrap();
-    assert_eq!(store.delete_image(&image.filename, true).await.unwrap(), Deletion::Deleted);
-
-    disk.relieve();
-    store.reconcile().await.unwrap();
-    assert_in_order(place, &store).await;
 }

@@ -150,6 +150,13 @@ impl Daemon {
         (field("VmRSS:"), field("VmHWM:"))
     }
 
+    /// Bytes it has written to the disk so far.
+    pub(crate) fn written(&self) -> u64 {
+        let io = self.proc("io");
+        let line = io.lines().find_map(|line| line.strip_prefix("write_bytes:")).expect("proc(5)");
+        line.trim().parse().unwrap()
+    }
+
     fn proc(&self, file: &str) -> String {
         std::fs::read_to_string(format!("/proc/{}/{file}", self.child.id().expect("it runs"))).unwrap()
     }

@@ -3,6 +3,7 @@
 pub(crate) mod api;
 pub(crate) mod clock;
 pub(crate) mod daemon;
+pub(crate) mod disk;
 pub(crate) mod ext4;
 pub(crate) mod log;
 pub(crate) mod multipart;

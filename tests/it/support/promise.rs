@@ -15,12 +15,20 @@ use super::setup::Setup;
 
 /// Pictures that were acknowledged: name, and SHA-256 where it was said. Outlives daemons.
 #[derive(Clone, Default)]
-pub(crate) struct Promises(Arc<Mutex<BTreeMap<String, Option<String>>>>);
+pub(crate) struct Promises {
+    known: Arc<Mutex<BTreeMap<String, Option<String>>>>,
+    may_make_room: bool,
+}
 
 /// Captures under way.
 pub(crate) struct Asking(JoinSet<bool>);
 
 impl Promises {
+    /// Of a daemon whose disk gets full: it may give up pictures to make room, but only those that were delivered.
+    pub(crate) fn on_a_small_disk() -> Self {
+        Self { may_make_room: true, ..Self::default() }
+    }
+
     /// Asks for so many pictures within a stretch of time, half of them by contact.
     pub(crate) fn ask(&self, daemon: &Daemon, captures: u64, within: Duration, cameras: &[&str]) -> Asking {
         let mut asking = JoinSet::new();
@@ -46,30 +54,36 @@ impl Promises {
     /// Takes note of an image that the API answered with.
     pub(crate) fn note_image(&self, image: &Value) {
         let text = |name: &str| image[name].as_str().unwrap_or_else(|| panic!("{name}: {image}")).to_owned();
-        self.0.lock().unwrap().insert(text("filename"), Some(text("sha256")));
+        self.known.lock().unwrap().insert(text("filename"), Some(text("sha256")));
     }
 
     /// Takes note of what a daemon said it had stored.
     pub(crate) fn note_lines(&self, lines: &Lines) {
         for captured in lines.captured() {
-            self.0.lock().unwrap().entry(captured.file).or_default();
+            self.known.lock().unwrap().entry(captured.file).or_default();
         }
     }
 
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
-        self.0.lock().unwrap().len()
+        self.known.lock().unwrap().len()
     }
 
-    /// The gallery by name. Fails unless every acknowledged picture is in it, and disk and gallery agree.
+    /// The gallery by name. Fails unless every acknowledged picture is in it or may have made room, and disk and gallery
+    /// agree.
     pub(crate) async fn check(&self, daemon: &Daemon, setup: &Setup) -> BTreeMap<String, Value> {
         let images = daemon.images().await;
         let count = images.len();
         let gallery: BTreeMap<_, _> =
             images.into_iter().map(|image| (image["filename"].as_str().unwrap().to_owned(), image)).collect();
         assert_eq!(gallery.len(), count, "a picture is in the gallery twice");
-        for (name, digest) in &*self.0.lock().unwrap() {
-            let image = gallery.get(name).unwrap_or_else(|| panic!("{name} was acknowledged and is gone"));
+        for (name, digest) in &*self.known.lock().unwrap() {
+            let image = gallery.get(name);
+            // Whether it was delivered is seen at the end.
+            let Some(image) = image else {
+                assert!(self.may_make_room, "{name} was acknowledged and is gone");
+                continue;
+            };
             if let Some(digest) = digest {
                 assert_eq!(image["sha256"].as_str(), Some(digest.as_str()), "{name} is another picture");
             }
@@ -87,8 +101,8 @@ impl Promises {
         gallery
     }
 
-    /// The same once everything is delivered: what arrived is the gallery, unchanged, each under one identity, and every
-    /// edge has an outcome. Returns the gallery's size and how many were sent twice.
+    /// The same once everything is delivered: what arrived is the gallery and what made room, unchanged, each under one
+    /// identity, and every edge has an outcome. Returns the gallery's size and how many were sent twice.
     pub(crate) async fn check_delivered(
         &self,
         daemon: &Daemon,
@@ -103,8 +117,18 @@ impl Promises {
             let reception = received.get(name).unwrap_or_else(|| panic!("{name} never arrived"));
             assert_eq!(image["sha256"].as_str(), Some(reception.sha256.as_str()), "{name} arrived changed");
         }
-        let stored = gallery.keys().collect::<Vec<_>>();
-        assert_eq!(received.keys().collect::<Vec<_>>(), stored, "what arrived is what is in the gallery");
+        for (name, digest) in &*self.known.lock().unwrap() {
+            let reception =
+                received.get(name).unwrap_or_else(|| panic!("{name} was acknowledged and is nowhere"));
+            assert!(
+                digest.as_ref().is_none_or(|digest| *digest == reception.sha256),
+                "{name} arrived changed"
+            );
+        }
+        if !self.may_make_room {
+            let stored = gallery.keys().collect::<Vec<_>>();
+            assert_eq!(received.keys().collect::<Vec<_>>(), stored, "what arrived is what is in the gallery");
+        }
         for event in daemon.events().await {
             assert!(event["outcome"].is_string(), "an edge without an outcome: {event}");
         }

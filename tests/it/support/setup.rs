@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use tempfile::TempDir;
 
@@ -100,6 +101,22 @@ impl Setup {
             self.variables.iter().map(|(name, value)| format!("{name}='{value}'\n")).collect();
         std::fs::write(&path, lines).unwrap();
         path
+    }
+
+    /// Size and change of everything below the directory.
+    pub(crate) fn tree(&self) -> BTreeMap<PathBuf, (u64, SystemTime)> {
+        let mut found = BTreeMap::new();
+        let mut folders = vec![self.directory().to_owned()];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(&folder).unwrap().map(Result::unwrap) {
+                let facts = entry.metadata().unwrap();
+                if facts.is_dir() {
+                    folders.push(entry.path());
+                }
+                found.insert(entry.path(), (facts.len(), facts.modified().unwrap()));
+            }
+        }
+        found
     }
 
     /// Every picture below the images' directory, by name; unfinished files and `--test-capture`'s are left out.

@@ -118,6 +118,11 @@ struct Shared {
 
 impl SnapshotPeer {
     pub(crate) async fn start(model: Model, password: &str) -> Self {
+        Self::start_showing(model, password, scene()).await
+    }
+
+    /// A camera whose pictures are these bytes, but for a comment.
+    pub(crate) async fn start_showing(model: Model, password: &str, jpeg: Vec<u8>) -> Self {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let listener = socket.listen(8).unwrap();
@@ -125,7 +130,7 @@ impl SnapshotPeer {
         let shared = Arc::new(Shared {
             model,
             password: password.to_owned(),
-            jpeg: scene(),
+            jpeg,
             booted: Instant::now(),
             record: Mutex::default(),
         });
@@ -220,6 +225,16 @@ pub(crate) fn is_untouched(jpeg: &[u8]) -> bool {
     jpeg.starts_with(&[0xff, 0xd8, 0xff, 0xfe])
         && jpeg.ends_with(&scene[2..])
         && jpeg.len() == scene.len() + 4 + usize::from(u16::from_be_bytes([jpeg[4], jpeg[5]])) - 2
+}
+
+/// A JPEG of about 300 kB, as a camera of 1080p sends it: noise, which does not get small.
+pub(crate) fn large_scene() -> Vec<u8> {
+    let mut noise = fastrand::Rng::with_seed(7);
+    let image =
+        image::RgbImage::from_fn(640, 336, |_, _| image::Rgb([noise.u8(..), noise.u8(..), noise.u8(..)]));
+    let mut out = Vec::new();
+    image::codecs::jpeg::JpegEncoder::new_with_quality(&mut out, 80).encode_image(&image).unwrap();
+    out
 }
 
 /// A small JPEG.

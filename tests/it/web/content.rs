@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use camera_capture::model::{Cause, Trigger, UnixMs};
+use camera_capture::model::{Cause, Level, Trigger, UnixMs};
 use camera_capture::store::{Settlement, Turn};
 use camera_capture::web::routes::ROUTES;
 use reqwest::Method;
@@ -392,4 +392,49 @@ async fn a_retention_run_reports_what_it_did() {
     let report = dashboard.browser().await.post("/api/cleanup/run", "").await.json();
     assert_eq!(report["deleted"], 0);
     assert_eq!(report["kept"], json!({"owed": 1, "dead": 0, "protected": 0}));
+}
+
+#[tokio::test]
+async fn a_dry_run_is_a_preview_and_a_body_that_is_not_understood_deletes_nothing() {
+    let dashboard = dashboard().await;
+    dashboard.record("r1", AT).await;
+    let browser = dashboard.browser().await;
+    let preview = browser.post("/api/cleanup/run", r#"{"dry_run": true}"#).await.json();
+    assert_eq!((&preview["dry_run"], &preview["deleted"]), (&json!(true), &json!(0)));
+    assert_eq!(preview["held"]["owed"]["api"]["images"], 1);
+    assert_eq!(preview["reasons"]["age"], json!({"images": 0, "bytes": 0}));
+    for body in [r#"{"dry_run": 1}"#, r#"{"dryrun": true}"#, "{"] {
+        let answer = browser.post("/api/cleanup/run", body).await;
+        assert_eq!((answer.status, answer.code().as_str()), (400, "bad_request"), "{body}");
+    }
+    assert_eq!(browser.post("/api/cleanup/run", "{}").await.json()["dry_run"], false);
+}
+
+#[tokio::test]
+async fn the_status_the_stream_and_the_metrics_tell_how_the_disk_stands_and_health_fails_when_it_is_full() {
+    let dashboard = dashboard().await;
+    let browser = dashboard.browser().await;
+    let mut stream = browser.stream().await;
+    dashboard.status.update_storage(|storage| {
+        storage.level = Level::Full;
+        storage.message = Some("secret path /mnt/card is full".to_owned());
+        storage.evicted = 3;
+    });
+    let mut seen = String::new();
+    while !seen.contains("event: storage\n") {
+        seen += std::str::from_utf8(&stream.chunk().await.unwrap().unwrap()).unwrap();
+    }
+    for path in ["/api/status", "/api/stats"] {
+        let storage = browser.get(path).await.json()["storage"].clone();
+        assert_eq!((&storage["level"], &storage["evicted"]["images"]), (&json!("full"), &json!(3)), "{path}");
+        assert!(storage["total_bytes"].as_u64().unwrap() > 0, "{path}");
+    }
+    let metrics = String::from_utf8(browser.get("/metrics").await.body).unwrap();
+    for line in
+        ["storage_level{level=\"full\"} 1", "storage_level{level=\"good\"} 0", "evicted_images_total 3"]
+    {
+        assert!(metrics.contains(&format!("camera_capture_{line}\n")), "{line}: {metrics}");
+    }
+    let health = dashboard.send(Method::GET, "/health", &[], "").await;
+    assert_eq!((health.status, health.json()), (503, json!({"status": "failing", "failing": ["storage"]})));
 }

@@ -17,6 +17,7 @@ use camera_capture::media::{exif, frame::Frame, jpeg, mp4};
 use camera_capture::model::{CameraKey, Cause, ImageId, ImageKind, TargetKind, Trigger, UnixMs, UploadState};
 use camera_capture::retention::RetentionTask;
 use camera_capture::status::Status;
+use camera_capture::storage::Guard;
 use camera_capture::store::{Image, LedgerQuery, NewImage, Store, TriggerId};
 use camera_capture::web::{self, Parts, auth};
 use reqwest::Method;
@@ -195,9 +196,10 @@ pub(crate) async fn start(access: WebAccess, hash: Option<String>) -> Dashboard 
     }
     let status = Status::new(&config);
     // No camera runs: whoever asks for a picture is told that the program is shutting down.
-    let (captures, _) = Captures::new(&config, &store, &status);
+    let guard = Guard::new(&store, &config.storage, &status);
+    let (captures, _) = Captures::new(&config, &store, &guard, &status);
     let cancel = CancellationToken::new();
-    let (mut retention_task, retention) = RetentionTask::new(&store, &config.storage, &status);
+    let (mut retention_task, retention) = RetentionTask::new(&store, &config.storage, &guard, &status);
     let stop = cancel.clone();
     tokio::spawn(async move { retention_task.run(&stop).await });
     let simulated = Arc::new(Mutex::new(Vec::new()));
@@ -208,6 +210,7 @@ pub(crate) async fn start(access: WebAccess, hash: Option<String>) -> Dashboard 
         status: status.clone(),
         captures,
         retention,
+        guard,
         sim: Some(Arc::new(move |pin, level| lines.lock().unwrap().push((pin, level)))),
         wake_uploads: Arc::new(|| {}),
         cancel: cancel.clone(),

@@ -10,6 +10,7 @@ use camera_capture::gpio::Level;
 use camera_capture::model::UnixMs;
 use camera_capture::retention::RetentionTask;
 use camera_capture::status::{Event, Status};
+use camera_capture::storage::Guard;
 use camera_capture::store::Store;
 use camera_capture::web::{Parts, bind};
 
@@ -89,14 +90,16 @@ fn error_of_binding(dir: &Path, addr: std::net::SocketAddr, hash: Option<&str>) 
     config.web.password_hash = hash.map(|hash| camera_capture::config::Secret::new(hash.to_owned()));
     let store = Store::open(&config.storage.images, &config.storage.database, &[]).unwrap();
     let status = Status::new(&config);
-    let (captures, _) = Captures::new(&config, &store, &status);
-    let (_, retention) = RetentionTask::new(&store, &config.storage, &status);
+    let guard = Guard::new(&store, &config.storage, &status);
+    let (captures, _) = Captures::new(&config, &store, &guard, &status);
+    let (_, retention) = RetentionTask::new(&store, &config.storage, &guard, &status);
     let parts = Parts {
         config: Arc::new(config),
         store,
         status,
         captures,
         retention,
+        guard,
         sim: None,
         wake_uploads: Arc::new(|| {}),
         cancel: tokio_util::sync::CancellationToken::new(),
