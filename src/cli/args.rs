@@ -261,6 +261,7 @@ mod tests {
         assert_eq!(mode("--set-password -"), Mode::SetPassword { stdin: true });
         assert_eq!(mode("--set-password=-"), Mode::SetPassword { stdin: true });
         assert_eq!(mode("--set-password --env-file x"), Mode::SetPassword { stdin: false });
+        assert_eq!(mode("--rebuild"), Mode::Rebuild);
         assert_eq!(mode("--check-config"), Mode::CheckConfig);
     }
 

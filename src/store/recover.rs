@@ -90,7 +90,7 @@ impl Store {
                 Err(error) => return Err(error),
             },
         };
-        let alarm = replace_damaged(images, database, &found.unwrap_or_default())?;
+        let alarm = replace_damaged(database, &found.unwrap_or_default())?;
         Ok(Opened { store: Self::open(images, database, targets)?, ownership, alarm: Some(alarm) })
     }
 
@@ -151,12 +151,11 @@ fn refuse_foreign(database: &Path) -> Result<(), StoreError> {
 }
 
 /// Replaces a damaged database by what can be read of it and of its copy. Returns the alarm.
-fn replace_damaged(images: &Path, database: &Path, found: &str) -> Result<String, StoreError> {
+fn replace_damaged(database: &Path, found: &str) -> Result<String, StoreError> {
     error!(database = %database.display(), found, "the database is damaged and is replaced");
     let has_backup = backup::path_of(database).is_file();
-    let files = Files::open(images).map_err(|source| file("create", images, source))?;
     let sources = [database.to_owned(), backup::path_of(database)];
-    let carried = build(database, &sources, &|row| is_ours(&files, row))?;
+    let carried = build(database, &sources, &is_ours)?;
     let set_aside = put_in_place(database, "damaged")?;
     warn!(?carried, "the database was replaced; the folder is compared with it");
     let kept = set_aside.map_or_else(String::new, |path| format!(" It was kept as {}.", path.display()));
@@ -411,7 +410,7 @@ impl ImageRow {
 }
 
 /// Whether a row names a place where this program puts pictures.
-fn is_ours(_files: &Files, row: &ImageRow) -> bool {
+fn is_ours(row: &ImageRow) -> bool {
     FileName::parse(&row.file_name).is_some()
         && row.path.split_once('/').is_some_and(|(day, name)| is_day(day) && name == row.file_name)
 }
@@ -419,7 +418,7 @@ fn is_ours(_files: &Files, row: &ImageRow) -> bool {
 /// Whether the file is there and is the one the row describes, byte by byte. A row of a deleted or missing picture is
 /// taken for its name's sake.
 fn is_the_file(files: &Files, row: &ImageRow) -> bool {
-    if !is_ours(files, row) {
+    if !is_ours(row) {
         return false;
     }
     if !row.is_present {
