@@ -97,7 +97,7 @@ impl Http {
         let built = Client::builder()
             .redirect(redirect::Policy::none())
             .connect_timeout(CONNECT_LIMIT)
-            .pool_max_idle_per_host(1)
+            .pool_max_idle_per_host(8)
             .user_agent(concat!("camera-capture/", env!("CARGO_PKG_VERSION")))
             .tls_certs_merge(self.certificates()?)
             .build()

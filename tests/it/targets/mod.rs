@@ -7,6 +7,7 @@ mod s3;
 pub(crate) mod server;
 mod tls;
 
+use std::sync::Mutex;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -31,6 +32,8 @@ struct Rig {
     dir: TempDir,
     store: Store,
     config: Config,
+    /// Rows that were claimed.
+    held: Mutex<Vec<i64>>,
 }
 
 impl Rig {
@@ -44,7 +47,7 @@ impl Rig {
         let (config, _) = Config::parse(&Env::from_pairs(pairs.iter().copied())).unwrap();
         let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
         let store = open_owing(&dir, &camera_capture::daemon::owed_to(&config));
-        Self { dir, store, config }
+        Self { dir, store, config, held: Mutex::default() }
     }
 
     fn target(&self) -> Target {
@@ -84,10 +87,13 @@ impl Rig {
         self.store.record(new).await.unwrap()
     }
 
-    /// The oldest picture that is due.
+    /// The oldest picture that is due, and was not claimed before.
     async fn claim(&self) -> DueUpload {
-        let kind = self.target().kind();
-        self.store.claim(kind, UnixMs(T0), 1, Turn::default()).await.unwrap().uploads.remove(0)
+        let (kind, held) = (self.target().kind(), self.held.lock().unwrap().clone());
+        let turn = Turn { held, ..Turn::default() };
+        let upload = self.store.claim(kind, UnixMs(T0), 1, turn).await.unwrap().uploads.remove(0);
+        self.held.lock().unwrap().push(upload.row());
+        upload
     }
 }
 
