@@ -33,6 +33,10 @@ const MADE: UnixMs = UnixMs(1_767_225_600_000);
 
 /// Wall time now.
 pub fn now() -> UnixMs {
+    #[cfg(test)]
+    if let Some(simulated) = simulated::now() {
+        return simulated;
+    }
     let ms = match SystemTime::now().duration_since(UNIX_EPOCH) {
         Ok(since) => i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
         Err(before) => -i64::try_from(before.duration().as_millis()).unwrap_or(i64::MAX),
@@ -205,6 +209,31 @@ fn arm(timer: &OwnedFd) -> io::Result<()> {
 
 fn timespec(time: Timespec) -> Duration {
     Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
+}
+
+/// A wall clock that follows the paused clock of a test's runtime, on the test's own thread.
+#[cfg(test)]
+pub(crate) mod simulated {
+    use std::cell::Cell;
+
+    use tokio::time::Instant;
+
+    use crate::model::UnixMs;
+
+    thread_local! {
+        static SET: Cell<Option<(Instant, UnixMs)>> = const { Cell::new(None) };
+    }
+
+    /// Sets it.
+    pub(crate) fn set(at: UnixMs) {
+        SET.set(Some((Instant::now(), at)));
+    }
+
+    /// What it shows, if it was set.
+    pub(super) fn now() -> Option<UnixMs> {
+        let (since, at) = SET.get()?;
+        Some(at.plus_ms(i64::try_from(since.elapsed().as_millis()).unwrap_or(i64::MAX)))
+    }
 }
 
 #[cfg(test)]

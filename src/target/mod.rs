@@ -104,7 +104,18 @@ pub enum Target {
     Discord(Box<discord::Discord>),
     /// Another box.
     Relay(Box<relay::Relay>),
+    /// What a test says it is.
+    #[cfg(test)]
+    Scripted(Script),
 }
+
+/// An `api` that answers as a test wants.
+#[cfg(test)]
+pub(crate) type Script = Box<
+    dyn Fn(&DueUpload) -> std::pin::Pin<Box<dyn Future<Output = Result<(), TargetError>> + Send>>
+        + Send
+        + Sync,
+>;
 
 impl Target {
     /// The targets of a configuration. Nothing is contacted.
@@ -130,6 +141,8 @@ impl Target {
             Self::S3(_) => TargetKind::S3,
             Self::Discord(_) => TargetKind::Discord,
             Self::Relay(_) => TargetKind::Relay,
+            #[cfg(test)]
+            Self::Scripted(_) => TargetKind::Api,
         }
     }
 
@@ -140,6 +153,8 @@ impl Target {
             Self::S3(s3) => s3.http().address(),
             Self::Discord(discord) => discord.http().address(),
             Self::Relay(relay) => relay.http().address(),
+            #[cfg(test)]
+            Self::Scripted(_) => ("localhost".to_owned(), 9),
         }
     }
 
@@ -152,6 +167,8 @@ impl Target {
             Self::S3(s3) => (s3.deliver(upload, bytes).await, s3.secrets()),
             Self::Discord(discord) => (discord.deliver(upload, bytes).await, discord.secrets()),
             Self::Relay(relay) => (relay.deliver(upload, bytes).await, relay.secrets()),
+            #[cfg(test)]
+            Self::Scripted(script) => return script(upload).await,
         };
         result.map_err(|error| secrets.hide(error))
     }

@@ -6,6 +6,8 @@ mod flight;
 mod policy;
 #[cfg(test)]
 mod policy_tests;
+#[cfg(test)]
+mod simulation_tests;
 mod worker;
 
 use std::sync::Arc;
