@@ -23,14 +23,13 @@ pub(super) async fn collect(follow: &Follow, around: Around) -> Result<Collected
 /// Looks through all of them and encodes the best one. Blocking, as long as decoding each of them takes.
 pub(super) fn make(follow: &Follow, collected: &Collected, _picture: Option<&Image>) -> Result<Made, String> {
     let around = follow.config.best.ok_or("it is not configured")?;
-    let from = follow.trigger.at.checked_sub(around.before).unwrap_or(follow.trigger.at);
     let stretch = &collected.stretch;
     let instants: HashMap<i64, Instant> =
         stretch.units.iter().map(|unit| (unit.rtp_ns, unit.instant)).collect();
     let mut best: Option<(f64, i64, Frame)> = None;
     let decoded = sequence::each(stretch, follow.worker.shooter.engine.kind(stretch), |rtp_ns, frame| {
-        // Frames before are decoded only because later ones refer to them.
-        if instants.get(&rtp_ns).is_some_and(|instant| *instant >= from) {
+        // Frames before are decoded only because later ones refer to them; so is one after, where B-frames refer to it.
+        if instants.get(&rtp_ns).is_some_and(|instant| is_within(*instant, follow.trigger.at, around)) {
             let score = Score::of(frame).total();
             if best.as_ref().is_none_or(|(known, ..)| score > *known) {
                 best = Some((score, rtp_ns, frame.clone()));
@@ -55,4 +54,30 @@ pub(super) fn make(follow: &Follow, collected: &Collected, _picture: Option<&Ima
         }
     };
     Ok(Made { facts, size, duration_ms: None, file })
+}
+
+/// Whether an instant lies around an edge; both ends do.
+fn is_within(instant: Instant, edge: Instant, around: Around) -> bool {
+    instant <= edge + around.after && edge.saturating_duration_since(instant) <= around.before
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn what_is_shown_before_or_after_the_time_that_was_asked_for_is_not_chosen() {
+        let edge = Instant::now() + Duration::from_secs(10);
+        let ms = Duration::from_millis;
+        let around = Around { before: ms(200), after: ms(300) };
+        let at = |offset: i64| {
+            if offset < 0 { edge - ms(offset.unsigned_abs()) } else { edge + ms(offset.unsigned_abs()) }
+        };
+        let within: Vec<i64> = [-240, -201, -200, 0, 300, 301, 340]
+            .into_iter()
+            .filter(|one| is_within(at(*one), edge, around))
+            .collect();
+        assert_eq!(within, [-200, 0, 300]);
+    }
 }

@@ -1,0 +1,61 @@
+# What the scripts share; sourced, not run. shellcheck shell=bash
+
+say() { printf '%s: %s\n' "$(basename -- "$0")" "$*" >&2; }
+
+# Installs what is missing of these Debian packages, as root or with sudo.
+install_missing() {
+    local missing=() package as_root=()
+    for package in "$@"; do
+        if [[ "$(dpkg-query -W -f '${Status}' "$package" 2>/dev/null)" != "install ok installed" ]]; then
+            missing+=("$package")
+        fi
+    done
+    ((${#missing[@]})) || return 0
+    if ((EUID)); then
+        if ! command -v sudo >/dev/null; then
+            say "missing: ${missing[*]}; install them as root: apt-get install ${missing[*]}"
+            exit 1
+        fi
+        as_root=(sudo)
+    fi
+    say "installing ${missing[*]}"
+    "${as_root[@]}" apt-get -q update
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q install --yes --no-install-recommends "${missing[@]}"
+}
+
+# Packages that building the program needs: OpenH264 and SQLite are compiled from source.
+build_packages() {
+    printf '%s\n' g++ ca-certificates
+    case "$(uname -m)" in
+        # without it OpenH264 is built three times slower, and nobody says so
+        x86_64 | i?86) echo nasm ;;
+    esac
+}
+
+find_rust() {
+    # rustup puts it there; a shell that was open before does not know yet.
+    command -v cargo >/dev/null || PATH="$HOME/.cargo/bin:$PATH"
+    if ! command -v cargo >/dev/null; then
+        say "no Rust toolchain: cargo not found; see https://rustup.rs, then run this again"
+        exit 1
+    fi
+}
+
+# The program to measure: CAMERA_CAPTURE_BIN, or the release build; sets `binary`.
+find_binary() {
+    binary="${CAMERA_CAPTURE_BIN:-}"
+    if [[ -z "$binary" ]]; then
+        find_rust
+        cargo build --release --locked
+        binary="${CARGO_TARGET_DIR:-target}/release/camera-capture"
+    fi
+}
+
+# An S3 store that checks signatures; built once, beside the program.
+install_store() {
+    local root="${CARGO_TARGET_DIR:-target}/peers"
+    [[ -x "$root/bin/s3s-fs" ]] && return 0
+    command -v s3s-fs >/dev/null && return 0
+    say "installing s3s-fs into $root (a few minutes)"
+    cargo install --quiet --locked --root "$root" s3s-fs --version 0.14.1 --features binary
+}
