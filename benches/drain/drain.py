@@ -10,7 +10,6 @@ import json
 import os
 import secrets
 import shutil
-import signal
 import socket
 import sqlite3
 import statistics
@@ -123,27 +122,24 @@ def ours(a, site, engine, count, parallel):
         if name.startswith("camera-capture.db"):
             os.remove(os.path.join(site, name))
 
-    def start():
-        return subprocess.Popen([a.binary], env=environment, cwd=site, text=True, stdin=subprocess.DEVNULL,
-                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    def start(told):
+        return subprocess.Popen([a.binary], env=environment, cwd=site, text=True, stdin=subprocess.DEVNULL, stdout=told,
+                                stderr=subprocess.STDOUT)
 
     # An earlier life: the pictures are taken note of, and nobody answers at the address they are owed to.
-    child = start()
-    os.set_blocking(child.stdout.fileno(), False)
+    child = start(subprocess.DEVNULL)
     deadline = time.monotonic() + TURN_S
     while pending(database) < count:
-        child.stdout.read()
         if child.poll() is not None or time.monotonic() > deadline:
+            child.kill()
             raise SystemExit("the backlog is not taken note of")
         time.sleep(0.2)
-    child.send_signal(signal.SIGTERM)
-    os.set_blocking(child.stdout.fileno(), True)
-    child.stdout.read()
+    child.terminate()
     child.wait()
 
     environment["S3_ENDPOINT"] = f"http://127.0.0.1:{engine.port}"
     began = time.monotonic()
-    child = start()
+    child = start(subprocess.PIPE)
     delivered = 0
     for line in child.stdout:
         if '"message":"delivered"' in line:
@@ -151,7 +147,7 @@ def ours(a, site, engine, count, parallel):
             if delivered == count:
                 break
     took = time.monotonic() - began
-    child.send_signal(signal.SIGTERM)
+    child.terminate()
     rest = child.stdout.read()
     code, cpu_s, rss_kib = finish(child, 60)
     if code or delivered < count:
