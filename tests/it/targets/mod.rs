@@ -253,21 +253,6 @@ async fn a_refusal_that_comes_before_the_body_was_read_is_heard_or_counts_as_bro
 }
 
 #[tokio::test]
-async fn a_server_that_says_nothing_is_given_up() {
-    let mut server = Server::start(|_, _| Act::Hold).await;
-    let rig = Rig::new(&server.url());
-    rig.take(0, b"x".to_vec()).await;
-    let (target, upload) = (rig.target(), rig.claim().await);
-    let attempt = tokio::spawn(async move { target.deliver(&upload).await });
-    server.arrival().await;
-    // Nothing moves any more but the clock.
-    tokio::time::pause();
-    let result = attempt.await.unwrap();
-    assert_eq!(kind(&result), "broken");
-    assert!(result.unwrap_err().to_string().contains("did not answer in time"));
-}
-
-#[tokio::test]
 async fn a_target_that_is_not_there_is_named_with_what_to_do_and_without_secrets() {
     let (_held, free) = silent_port();
     let plain = Server::start(|_, _| answer(200, "", "")).await;
