@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use crate::chain::chain;
-use crate::config::{Config, Env, LogConfig, LogFormat};
+use crate::config::{Config, Env, LogConfig, LogFormat, Warning};
 use crate::daemon;
 use crate::retention;
 use crate::trigger;
@@ -59,15 +59,21 @@ pub fn run(args: Args) -> ExitCode {
 fn configured(env_file: Option<PathBuf>, work: impl FnOnce(Config) -> anyhow::Result<bool>) -> ExitCode {
     match Env::load(env_file.as_deref()).and_then(|env| Config::parse(&env)) {
         Ok((config, warnings)) => {
-            for warning in warnings {
-                say_error(&format!("warning: {warning}"));
-            }
+            say_warnings(&warnings);
             done(work(config))
         }
         Err(problems) => {
             say_error(&problems.to_string());
+            // A mistyped name may be why another has no value.
+            say_warnings(problems.warnings());
             ExitCode::from(BAD_CONFIGURATION)
         }
+    }
+}
+
+fn say_warnings(warnings: &[Warning]) {
+    for warning in warnings {
+        say_error(&format!("warning: {warning}"));
     }
 }
 

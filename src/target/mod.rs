@@ -12,11 +12,13 @@ mod s3;
 mod s3_answer;
 mod secrets;
 
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
-use tokio::io::AsyncReadExt;
 
 use crate::config::UploadConfig;
 use crate::model::TargetKind;
@@ -176,25 +178,34 @@ impl Target {
 
 /// Reads the file of an upload and makes sure that it is what was stored. Only a file that is gone or different is given
 /// up; any other error (bad sector, too many open files) may pass.
+///
+/// In one go on a thread that may wait: a picture of some 100 kB in small pieces costs more than its check.
 async fn read(upload: &DueUpload) -> Result<Vec<u8>, TargetError> {
-    let unreadable =
-        |what: String| TargetError::Unreadable { message: format!("{}: {what}", upload.path.display()) };
+    let (path, length, sha256) = (upload.path.clone(), upload.bytes, upload.sha256);
+    let read = tokio::task::spawn_blocking(move || read_intact(&path, length, sha256)).await;
     let failed = |error: std::io::Error| match error.kind() {
-        std::io::ErrorKind::NotFound => unreadable(error.to_string()),
+        std::io::ErrorKind::NotFound => unreadable(upload, &error.to_string()),
         _ => TargetError::Busy {
             message: format!("{} cannot be read: {error}", upload.path.display()),
             retry_after: None,
         },
     };
-    let mut bytes = Vec::new();
-    let file = tokio::fs::File::open(&upload.path).await.map_err(failed)?;
-    let limit = upload.bytes.saturating_add(1);
-    file.take(limit).read_to_end(&mut bytes).await.map_err(failed)?;
-    let is_intact =
-        bytes.len() as u64 == upload.bytes && <[u8; 32]>::from(Sha256::digest(&bytes)) == upload.sha256;
-    if is_intact {
-        Ok(bytes)
-    } else {
-        Err(unreadable("the file is not what was stored (length or SHA-256)".to_owned()))
+    let bytes = read.map_err(std::io::Error::other).flatten().map_err(failed)?;
+    bytes.ok_or_else(|| unreadable(upload, "the file is not what was stored (length or SHA-256)"))
+}
+
+fn unreadable(upload: &DueUpload, what: &str) -> TargetError {
+    TargetError::Unreadable { message: format!("{}: {what}", upload.path.display()) }
+}
+
+/// The content of a file; `None` if its length or its SHA-256 is another.
+fn read_intact(path: &Path, length: u64, sha256: [u8; 32]) -> std::io::Result<Option<Vec<u8>>> {
+    let mut file = File::open(path)?;
+    if file.metadata()?.len() != length {
+        return Ok(None);
     }
+    let mut bytes = Vec::with_capacity(usize::try_from(length).map_err(std::io::Error::other)?);
+    file.by_ref().take(length.saturating_add(1)).read_to_end(&mut bytes)?;
+    let is_intact = bytes.len() as u64 == length && <[u8; 32]>::from(Sha256::digest(&bytes)) == sha256;
+    Ok(is_intact.then_some(bytes))
 }

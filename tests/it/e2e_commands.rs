@@ -65,6 +65,7 @@ async fn ten_mistakes_are_ten_problems_and_exit_78_without_a_secret() {
         ("CAMERA_2_RTSP", "rtsp://10.0.0.10/stream"),
         ("CAMERA_USERNAME", USER),
         ("CAMERA_PASSWORD", "canary-five"),
+        ("GPIO_CAMERA_2_PINS", "canary-six"),
     ];
     let setup =
         mistakes.iter().chain(&right).fold(Setup::new(), |setup, (name, value)| setup.with(name, value));
@@ -77,6 +78,7 @@ async fn ten_mistakes_are_ten_problems_and_exit_78_without_a_secret() {
         for (name, _) in mistakes {
             assert_eq!(named(&format!("{name}: ")), 1, "one line says what is wrong with {name}: {text}");
         }
+        assert_eq!(named("warning: GPIO_CAMERA_2_PINS"), 1, "a mistyped name may be why: {text}");
         assert!(!text.contains("canary"), "a secret is shown: {text}");
     }
 }

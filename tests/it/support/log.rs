@@ -51,6 +51,10 @@ impl Lines {
 }
 
 fn captured(line: &str) -> Option<Captured> {
+    // Most lines say something else.
+    if !line.contains("captured") {
+        return None;
+    }
     let event: Value = serde_json::from_str(line).ok()?;
     let fields = event.get("fields").unwrap_or(&event);
     if fields["message"] != "captured" {

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
+use camera_capture::clock;
+use camera_capture::model::UnixMs;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
@@ -37,6 +39,8 @@ pub(crate) enum Answer {
 #[derive(Default)]
 struct Record {
     receptions: Vec<Reception>,
+    /// When each name came first.
+    arrivals: BTreeMap<String, UnixMs>,
     violations: Vec<String>,
     script: VecDeque<Answer>,
 }
@@ -96,6 +100,11 @@ impl Receiver {
     /// Everything that was received, in its order.
     pub(crate) fn receptions(&self) -> Vec<Reception> {
         self.record.lock().unwrap().receptions.clone()
+    }
+
+    /// When a picture came first.
+    pub(crate) fn arrival_of(&self, filename: &str) -> Option<UnixMs> {
+        self.record.lock().unwrap().arrivals.get(filename).copied()
     }
 
     /// What was received at least once, by file name.
@@ -170,7 +179,9 @@ fn take(head: &Head, body: &[u8], record: &Mutex<Record>) -> Result<(), String> 
     }
     let upload = head.upload(body)?;
     let (filename, id, sha256) = (upload.filename, upload.idempotency_key, sha256(upload.data));
-    record.lock().unwrap().receptions.push(Reception { filename, id, sha256 });
+    let mut record = record.lock().unwrap();
+    record.arrivals.entry(filename.clone()).or_insert_with(clock::now);
+    record.receptions.push(Reception { filename, id, sha256 });
     Ok(())
 }
 
