@@ -122,7 +122,7 @@ fn disposition(headers: &BTreeMap<String, String>) -> Result<(String, String), S
 
 /// Where `wanted` begins.
 pub(crate) fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
-    bytes.windows(wanted.len()).position(|window| window == wanted)
+    memchr::memmem::find(bytes, wanted)
 }
 
 #[cfg(test)]
