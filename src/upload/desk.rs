@@ -1,5 +1,6 @@
 //! Outcomes on their way to the disk. What comes while one write is under way goes together into the next, so that a
-//! slow card takes many outcomes with one sync; nothing counts as done before that.
+//! slow card takes many outcomes with one sync; nothing counts as done before that. What could not be written, because
+//! the disk is full, stays here and is written when it can be.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -58,7 +59,7 @@ impl Desk {
     }
 
     /// The next outcomes that have become durable, all of one write; waits for ever while there are none. Dropping the
-    /// future loses nothing, the next call goes on.
+    /// future loses nothing, the next call goes on. After an error the next call tries the same outcomes again.
     pub(super) async fn written(&mut self) -> Result<Written, StoreError> {
         if self.write.is_none() {
             if self.waiting.is_empty() {
@@ -75,6 +76,12 @@ impl Desk {
         };
         self.write = None;
         let outcomes = std::mem::take(&mut self.writing);
-        Ok(outcomes.into_iter().zip(changed?).collect())
+        match changed {
+            Ok(changed) => Ok(outcomes.into_iter().zip(changed).collect()),
+            Err(error) => {
+                self.waiting.splice(..0, outcomes);
+                Err(error)
+            }
+        }
     }
 }
