@@ -21,11 +21,11 @@ use crate::store::testing::report;
 const LIVE_MS: i64 = 10 * 60 * 1000;
 
 async fn step(world: &mut World<'_>, random: &mut Rng) -> String {
-    match random.u32(0..110) {
+    match random.u32(0..112) {
         0..40 => {
             let (key, is_bad) = (CAMERAS[random.usize(..3)], random.u32(0..20) == 0);
             // A page for the picture, and few or none for the log of the database.
-            let surge = (world.has_disk() && random.u32(0..30) == 0).then(|| random.u64(0..12) * 4096);
+            let surge = (world.has_disk() && random.u32(0..15) == 0).then(|| random.u64(0..12) * 4096);
             let outcome = world.capture(key, is_bad, surge).await;
             let told = if is_bad { ", which is refused" } else { "" };
             format!("capture {key}{told}, surge {surge:?}: {outcome}")

@@ -21,7 +21,9 @@ use crate::config::{Config, Env};
 use crate::model::{FileName, ImageId, Outcome, UnixMs, UploadState};
 use crate::status::Status;
 use crate::storage::{Guard, Refusal, Weight};
-use crate::store::testing::{OWED, Place, SKIPPED, T0, assert_in_order, disk::SmallDisk, picture, trigger};
+use crate::store::testing::{
+    Delivery, OWED, Place, SKIPPED, T0, assert_in_order, disk::SmallDisk, picture, trigger,
+};
 use crate::store::{DueUpload, Reconciled, Store, StoreError, TriggerId};
 use crate::target::{Target, TargetError};
 
@@ -621,28 +623,17 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Everything heals: what is not refused for its own sake arrives, and every edge has its picture or its reason.
+    /// Everything heals, first by itself and then once more after a start, which finds what a full disk had cut short:
+    /// what is not refused for its own sake arrives, and every edge has its picture or its reason.
     pub(super) async fn assert_all_heals(&mut self) {
         self.relieve().await;
         self.set_mood(Mood::Well);
-        self.is_on = true;
-        self.restart(false).await;
-        let began = Instant::now();
-        loop {
-            // Fewer than five refused in a row look like bad pictures; a person sends them again.
-            self.store().retry_dead(None).await.unwrap();
-            let rows = self.place.deliveries();
-            let waits = {
-                let server = self.server.lock().unwrap();
-                let is_owed = |row: &&crate::store::testing::Delivery| {
-                    row.is_there && row.state != UploadState::Delivered && !server.bad.contains(&row.id)
-                };
-                rows.iter().find(is_owed).cloned()
-            };
-            let Some(row) = waits else { break };
-            assert!(began.elapsed() < HEALED, "still waits: {row:?}");
-            self.wait(Duration::from_secs(600)).await;
+        if !self.is_on {
+            self.switch().await;
         }
+        self.assert_all_arrives().await;
+        self.restart(false).await;
+        self.assert_all_arrives().await;
         self.end(false).await;
         self.assert_promises_are_kept().await;
         self.assert_every_edge_is_explained().await;
@@ -650,6 +641,24 @@ impl<'a> World<'a> {
         self.tally.again = self.server.lock().unwrap().again;
         self.tally.excuses = self.server.lock().unwrap().excuses;
         self.tally.lane_failures = self.lane_failures.load(Ordering::Relaxed);
+    }
+
+    async fn assert_all_arrives(&mut self) {
+        let began = Instant::now();
+        loop {
+            // Fewer than five refused in a row look like bad pictures; a person sends them again.
+            self.store().retry_dead(None).await.unwrap();
+            let waits = {
+                let server = self.server.lock().unwrap();
+                let is_owed = |row: &Delivery| {
+                    row.is_there && row.state != UploadState::Delivered && !server.bad.contains(&row.id)
+                };
+                self.place.deliveries().into_iter().find(is_owed)
+            };
+            let Some(row) = waits else { return };
+            assert!(began.elapsed() < HEALED, "still waits: {row:?}");
+            self.wait(Duration::from_secs(600)).await;
+        }
     }
 
     async fn assert_every_edge_is_explained(&self) {
