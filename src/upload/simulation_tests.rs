@@ -3,7 +3,8 @@
 //! and a target that is switched off.
 //!
 //! `SEEDS` is how many random stories are told, `SEED` repeats one, `PICTURES` is how many the week without a network
-//! has.
+//! has. Stories of a full disk need a small tmpfs of their own, one for each thread; where none may be mounted they are
+//! skipped, and say so.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
