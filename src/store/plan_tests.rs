@@ -207,6 +207,34 @@ fn claims_are_little_work(c: &Connection) {
 }
 
 #[tokio::test]
+async fn a_statement_that_runs_often_is_parsed_once_whatever_it_asks_for() {
+    let (_place, store) = filled();
+    let work = |c: &Connection| -> Result<(), StoreError> {
+        let mut claim = c.prepare_cached(queue::WAITING_SQL)?;
+        let mut settle = c.prepare_cached(queue::SETTLE_SQL)?;
+        let state = crate::model::UploadState::Pending.as_str();
+        for number in 0..5 {
+            let (camera, at) = (format!("r{}", 1 + number % 3), T0 + number);
+            let found = claim.query_map(
+                rusqlite::named_params! {":target": "api", ":camera": camera, ":from": number, ":to": i64::MAX - number,
+                ":now": at, ":limit": 1 + number},
+                |row| row.get::<_, i64>(0),
+            );
+            assert_eq!(found?.count(), usize::try_from(1 + number).unwrap());
+            settle.execute(rusqlite::named_params! {
+                ":state": state, ":refusals": 0, ":not_before": 0, ":now": at, ":error": camera,
+                ":delivered_at": None::<i64>, ":image": ROWS - number, ":target": "api",
+            })?;
+        }
+        for statement in [&claim, &settle] {
+            assert_eq!(statement.get_status(StatementStatus::RePrepare), 0);
+        }
+        Ok(())
+    };
+    store.db.write(move |tx| work(tx)).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_claim_among_a_hundred_thousand_that_wait_and_a_million_delivered_is_an_index_walk() {
     let place = Place::new();
     let store = place.open_owing(OWED);

@@ -1,17 +1,25 @@
 //! What the tests of the store share: a directory that lies in memory where the machine has one, and small real pictures.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use rusqlite::Connection;
+use rusqlite::config::DbConfig;
 use tempfile::TempDir;
 
-use super::{DueUpload, Image, NewImage, Store, TriggerId, Turn};
+use super::{DueUpload, Image, NewImage, Store, StoreError, TriggerId, Turn};
 use crate::media::frame::Frame;
 use crate::media::gop::{AccessUnit, Codec, Stretch};
 use crate::media::{exif, jpeg, mp4};
-use crate::model::{CameraKey, Cause, ImageId, ImageKind, TargetKind, Trigger, UnixMs, UploadState};
+use crate::model::{
+    CameraKey, Cause, FileName, ImageId, ImageKind, TargetKind, Trigger, UnixMs, UploadState,
+};
+
+/// The small disk of the end-to-end tests.
+#[path = "../../tests/it/support/disk.rs"]
+pub(crate) mod disk;
 
 /// 2027-01-15T08:00:00Z: later than this version, for retention's sake.
 pub(crate) const T0: i64 = 1_800_000_000_000;
@@ -29,6 +37,11 @@ impl Place {
     pub(crate) fn new() -> Self {
         // There fsync costs nothing; elsewhere the tests are only slower.
         Self(tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap())
+    }
+
+    /// Below another directory, such as one on a small disk.
+    pub(crate) fn below(parent: &Path) -> Self {
+        Self(tempfile::tempdir_in(parent).unwrap())
     }
 
     pub(crate) fn images(&self) -> PathBuf {
@@ -49,12 +62,42 @@ impl Place {
     }
 
     pub(crate) fn open_owing(&self, targets: &[(TargetKind, UploadState)]) -> Store {
-        Store::open(&self.images(), &self.database(), targets).unwrap()
+        self.try_open(targets).unwrap()
     }
 
-    /// A connection of its own, beside the store's.
+    pub(crate) fn try_open(&self, targets: &[(TargetKind, UploadState)]) -> Result<Store, StoreError> {
+        Store::open(&self.images(), &self.database(), targets)
+    }
+
+    /// A connection of its own, beside the store's; it plans as those do.
     pub(crate) fn sql(&self) -> Connection {
-        Connection::open(self.database()).unwrap()
+        let c = Connection::open(self.database()).unwrap();
+        c.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).unwrap();
+        c
+    }
+
+    /// Bytes of the ballast beside the database.
+    pub(crate) fn ballast(&self) -> u64 {
+        std::fs::metadata(self.0.path().join("x.db-ballast")).map_or(0, |file| file.len())
+    }
+
+    /// Every picture there ever was, and how its upload stands.
+    pub(crate) fn deliveries(&self) -> Vec<Delivery> {
+        const ALL_SQL: &str = "
+            select uid, file_name, images.state = 'present', uploads.state, refusals
+            from images join uploads on image_id = images.id order by images.id";
+        let c = self.sql();
+        let mut statement = c.prepare(ALL_SQL).unwrap();
+        let rows = statement.query_map([], |row| {
+            Ok(Delivery {
+                id: ImageId::from_bytes(row.get(0)?),
+                name: FileName::parse(&row.get::<_, String>(1)?).unwrap(),
+                is_there: row.get(2)?,
+                state: UploadState::parse(&row.get::<_, String>(3)?).unwrap(),
+                refusals: row.get(4)?,
+            })
+        });
+        rows.unwrap().map(Result::unwrap).collect()
     }
 
     /// Every file below the picture directory, hidden folders apart, in order.
@@ -66,6 +109,23 @@ impl Place {
     pub(crate) fn hidden(&self, folder: &str) -> Vec<String> {
         files_below(&self.images().join(folder), |_| true)
     }
+}
+
+/// A picture and its upload to the one target.
+#[derive(Clone, Debug)]
+pub(crate) struct Delivery {
+    pub(crate) id: ImageId,
+    pub(crate) name: FileName,
+    /// Neither deleted nor missing.
+    pub(crate) is_there: bool,
+    pub(crate) state: UploadState,
+    pub(crate) refusals: u32,
+}
+
+/// Says something on the terminal, also when the test passes and its output is swallowed.
+pub(crate) fn report(text: &str) {
+    // Nobody to tell is fine.
+    let _ = std::io::stderr().write_all(format!("{text}\n").as_bytes());
 }
 
 fn files_below(root: &Path, wanted: impl Fn(&str) -> bool) -> Vec<String> {

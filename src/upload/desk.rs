@@ -1,5 +1,6 @@
 //! Outcomes on their way to the disk. What comes while one write is under way goes together into the next, so that a
-//! slow card takes many outcomes with one sync; nothing counts as done before that.
+//! slow card takes many outcomes with one sync; nothing counts as done before that. What could not be written, because
+//! the disk is full, stays here and is written when it can be.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -58,7 +59,7 @@ impl Desk {
     }
 
     /// The next outcomes that have become durable, all of one write; waits for ever while there are none. Dropping the
-    /// future loses nothing, the next call goes on.
+    /// future loses nothing, the next call goes on. After an error the next call tries the same outcomes again.
     pub(super) async fn written(&mut self) -> Result<Written, StoreError> {
         if self.write.is_none() {
             if self.waiting.is_empty() {
@@ -75,6 +76,52 @@ impl Desk {
         };
         self.write = None;
         let outcomes = std::mem::take(&mut self.writing);
-        Ok(outcomes.into_iter().zip(changed?).collect())
+        match changed {
+            Ok(changed) => Ok(outcomes.into_iter().zip(changed).collect()),
+            Err(error) => {
+                self.waiting.splice(..0, outcomes);
+                Err(error)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{UnixMs, UploadState};
+    use crate::store::testing::{Place, T0, claim, take};
+
+    #[tokio::test]
+    async fn what_the_disk_does_not_take_is_kept_and_written_when_it_does() {
+        let place = Place::new();
+        let store = place.open();
+        for second in 0..2 {
+            take(&store, "r1", T0 + second * 1000).await;
+        }
+        let mut desk = Desk::new(&store, TargetKind::Api);
+        let mut outcomes = claim(&store, 2).await.into_iter().map(|upload| Outcome {
+            row: upload.row(),
+            filename: upload.filename,
+            bytes: upload.bytes,
+            attempts: 1,
+            settlement: Settlement::Delivered { at: UnixMs(T0) },
+        });
+        let states = || place.deliveries().iter().map(|one| one.state).collect::<Vec<_>>();
+        let refuse =
+            "create trigger refuse before update on uploads begin select raise(abort, 'no room'); end";
+        place.sql().execute_batch(refuse).unwrap();
+        desk.put(outcomes.next());
+        assert!(desk.written().await.is_err());
+        assert_eq!((desk.len(), desk.rows().count()), (1, 1));
+        assert!(desk.written().await.is_err(), "and once more");
+        assert_eq!(states(), [UploadState::Pending; 2]);
+
+        place.sql().execute_batch("drop trigger refuse").unwrap();
+        desk.put(outcomes.next());
+        let written: Vec<_> =
+            desk.written().await.unwrap().into_iter().map(|(one, done)| (one.row, done)).collect();
+        assert_eq!(written, [(1, true), (2, true)], "in the order in which they came");
+        assert_eq!((desk.len(), states()), (0, vec![UploadState::Delivered; 2]));
     }
 }

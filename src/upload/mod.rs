@@ -8,6 +8,8 @@ mod policy;
 mod policy_tests;
 #[cfg(test)]
 mod simulation_tests;
+#[cfg(test)]
+mod testing;
 mod worker;
 
 use std::sync::Arc;

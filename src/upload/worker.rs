@@ -66,6 +66,8 @@ pub struct Lane {
     after: Option<String>,
     /// Pictures that were refused lately.
     blamed: Vec<(i64, FileName)>,
+    /// What became of attempts and is not durable yet; it outlives a run that ended because the disk is full.
+    desk: Desk,
 }
 
 /// A pause of the target.
@@ -96,6 +98,7 @@ impl Lane {
             told: None,
             after: None,
             blamed: Vec::new(),
+            desk: Desk::new(store, kind),
         }
     }
 
@@ -111,9 +114,13 @@ impl Lane {
     }
 
     /// Delivers until cancelled. Attempts under way are dropped then; their rows stay pending and are sent again.
+    ///
+    /// What an earlier run could not write down comes first: a picture whose outcome the disk does not take would be
+    /// sent again and again, so nothing is sent until it does.
     pub async fn run(&mut self, cancel: &CancellationToken) -> Result<(), StoreError> {
+        self.finish().await?;
         self.store.end_waits(self.kind, self.latest()).await?;
-        let (mut flight, mut desk) = (Flight::default(), Desk::new(&self.store, self.kind));
+        let mut flight = Flight::default();
         loop {
             self.due.mark_unchanged();
             let now = clock::now();
@@ -121,12 +128,12 @@ impl Lane {
             self.pause = self.pause.filter(|pause| pause.end > Instant::now());
             self.tell(closed_until);
             let room = match (closed_until, &self.pause) {
-                (None, None) => self.room(flight.len(), desk.len()),
+                (None, None) => self.room(flight.len(), self.desk.len()),
                 _ => 0,
             };
             let mut wait = self.rest(now, closed_until);
             if room > 0 {
-                let held = flight.rows().chain(desk.rows()).collect();
+                let held = flight.rows().chain(self.desk.rows()).collect();
                 let turn = Turn { held, after: self.after.clone(), fresh_first: self.health.is_refusing() };
                 let claim = self.store.claim(self.kind, now, room, turn).await?;
                 self.after = claim.after;
@@ -141,17 +148,17 @@ impl Lane {
             // A new picture is the best probe of a target that refuses the old ones.
             let is_refusing = self.health.is_refusing() && flight.len() == 0;
             tokio::select! {
-                () = cancel.cancelled() => return self.finish(&mut desk).await,
-                landing = flight.landing() => self.landed(landing, &mut desk),
-                written = desk.written() => self.written(written?),
+                () = cancel.cancelled() => return self.finish().await,
+                landing = flight.landing() => self.landed(landing),
+                written = self.desk.written() => self.written(written?),
                 changed = self.due.changed(), if room > 0 || is_refusing => {
                     if changed.is_err() {
-                        return self.finish(&mut desk).await;
+                        return self.finish().await;
                     }
                     self.pause = None;
                 }
                 () = self.poke.poked() => {
-                    self.finish(&mut desk).await?;
+                    self.finish().await?;
                     self.hurry().await?;
                 }
                 () = tokio::time::sleep(wait) => {}
@@ -183,7 +190,7 @@ impl Lane {
     }
 
     /// How long nothing falls due.
-    async fn until_next(&self, now: UnixMs) -> Result<Duration, StoreError> {
+    async fn until_next(&mut self, now: UnixMs) -> Result<Duration, StoreError> {
         let Some(at) = self.store.next_due(self.kind, now).await? else { return Ok(LOOK_AGAIN) };
         let latest = self.latest();
         if at > latest {
@@ -207,16 +214,16 @@ impl Lane {
     }
 
     /// Writes down everything that has ended.
-    async fn finish(&mut self, desk: &mut Desk) -> Result<(), StoreError> {
-        while desk.len() > 0 {
-            let written = desk.written().await?;
+    async fn finish(&mut self) -> Result<(), StoreError> {
+        while self.desk.len() > 0 {
+            let written = self.desk.written().await?;
             self.written(written);
         }
         Ok(())
     }
 
     /// Decides what the end of an attempt leads to.
-    fn landed(&mut self, landing: Landing, desk: &mut Desk) {
+    fn landed(&mut self, landing: Landing) {
         let (upload, result) = match landing {
             Landing::Ended(upload, result) => (upload, self.unless_disk_is_away(result)),
             Landing::Stuck(upload, limit) => {
@@ -249,7 +256,7 @@ impl Lane {
             self.blamed.drain(..self.blamed.len().saturating_sub(BLAMED_MAX));
         }
         let excused = self.excused(&decision);
-        desk.put(std::iter::once(outcome(upload, decision.settlement)).chain(excused));
+        self.desk.put(std::iter::once(outcome(upload, decision.settlement)).chain(excused));
     }
 
     /// What was blamed and is not to blame.
