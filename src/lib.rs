@@ -17,6 +17,7 @@ pub mod cli;
 pub mod clock;
 pub mod clock_watch;
 pub mod config;
+pub mod crash;
 pub mod daemon;
 pub mod daily;
 pub mod demo;

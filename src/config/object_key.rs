@@ -1,7 +1,7 @@
 //! `S3_PREFIX` and `S3_KEY`: what an object is called. Pure.
 
 use super::problem::Wrong;
-use crate::model::{CameraKey, FileName, ImageId, UnixMs};
+use crate::model::{CameraKey, FileName, ImageId};
 
 /// Longest key of an S3 store, bytes of UTF-8.
 const KEY_BYTES_MAX: usize = 1024;
@@ -72,7 +72,7 @@ impl KeyTemplate {
     fn check(&self, wrong: impl Fn(&str) -> Wrong) -> Result<(), Wrong> {
         let camera = CameraKey::parse(&"c".repeat(32)).map_err(|_| wrong("cannot be tried"))?;
         let name = FileName::new(camera, 99_999_999_999, FileName::ORDINAL_MAX);
-        let key = self.key(&name, ImageId::from_bytes([0; 16]), UnixMs(0));
+        let key = self.key(&name, ImageId::from_bytes([0; 16]));
         if key.len() > KEY_BYTES_MAX {
             return Err(wrong("makes keys of more than 1024 bytes"));
         }
@@ -87,10 +87,10 @@ impl KeyTemplate {
         Ok(())
     }
 
-    /// The key of one picture or clip, at most 1024 bytes. Year, month and day are those of `taken_at` in UTC.
-    pub fn key(&self, filename: &FileName, id: ImageId, taken_at: UnixMs) -> String {
-        // Such as 2026-11-20.
-        let day = taken_at.day();
+    /// The key of one picture or clip, at most 1024 bytes. Year, month and day are those of its name, in UTC: the time of
+    /// a picture may be corrected once the clock is set, and an attempt after that must not make a second object.
+    pub fn key(&self, filename: &FileName, id: ImageId) -> String {
+        let day = filename.day();
         let part = |index: usize| day.split('-').nth(index).unwrap_or_default().to_owned();
         self.pieces
             .iter()
@@ -125,7 +125,7 @@ mod tests {
     fn key(text: &str, prefix: &str, site: Option<&str>) -> Result<String, String> {
         let template = KeyTemplate::parse(text, prefix, site).map_err(|wrong| wrong.what)?;
         let name = FileName::parse("r1_1698765432.jpg").unwrap();
-        Ok(template.key(&name, ImageId::from_bytes([0xab; 16]), UnixMs(1_698_765_432_000)))
+        Ok(template.key(&name, ImageId::from_bytes([0xab; 16])))
     }
 
     #[test]
@@ -177,7 +177,7 @@ mod tests {
             if let Ok(template) = KeyTemplate::parse(&text, &prefix, Some("s")) {
                 let key = |epoch: u64| {
                     let name = FileName::new(CameraKey::parse("r1").unwrap(), epoch, 1);
-                    template.key(&name, ImageId::from_bytes(u128::from(epoch).to_be_bytes()), UnixMs(0))
+                    template.key(&name, ImageId::from_bytes(u128::from(epoch).to_be_bytes()))
                 };
                 prop_assert_eq!(key(first) == key(second), first == second);
                 prop_assert!(key(first).len() <= KEY_BYTES_MAX);

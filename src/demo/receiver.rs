@@ -92,6 +92,8 @@ pub enum ReceiverFault {
     CloseInBody,
     /// Stores the upload, then closes the connection without an answer.
     CloseUnanswered,
+    /// Stores the upload and says nothing; the connection stays open until the client leaves.
+    HoldUnanswered,
 }
 
 impl ReceiverFault {

@@ -83,6 +83,13 @@ pub(super) async fn serve(mut stream: TcpStream, shared: &Shared) -> io::Result<
                 shared.accept(&head, &body).await;
                 return Ok(());
             }
+            Some(ReceiverFault::HoldUnanswered) => {
+                shared.accept(&head, &body).await;
+                while read(&mut stream, &mut inbox).await? > 0 {
+                    inbox.clear();
+                }
+                return Ok(());
+            }
             Some(ReceiverFault::Delay(delay)) => {
                 tokio::time::sleep(delay).await;
                 shared.accept(&head, &body).await

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use super::{CameraKey, Medium};
+use super::{CameraKey, Medium, UnixMs};
 
 /// Fewest digits of the epoch seconds in a [`FileName`]; earlier instants are padded, so that `_2` at the end of a
 /// name is never mistaken for a time.
@@ -70,6 +70,11 @@ impl FileName {
     /// The second of the edge, since 1970.
     pub fn epoch_s(&self) -> u64 {
         self.epoch_s
+    }
+
+    /// The UTC day of that second, such as `2026-11-20`. It is the one that the clock showed, whatever is known later.
+    pub fn day(&self) -> String {
+        UnixMs(i64::try_from(self.epoch_s).unwrap_or(0).saturating_mul(1000)).day()
     }
 
     /// Which one of its second it is, from 1.

@@ -1,20 +1,38 @@
-//! The process dies at each step of recording and deleting; the next start puts everything in order.
+//! The process dies at each step of recording and deleting; the next start puts everything in order. `upload` has the
+//! steps of delivering.
 
-use std::os::unix::process::ExitStatusExt;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::collections::BTreeSet;
+use std::path::Path;
 
-use super::crash::POINT;
 use super::testing::{OWED, Place, T0, assert_in_order, claim, clip, jpeg_of, picture, take, trigger};
 use super::*;
-use crate::model::{FileName, ImageId, ImageKind, Outcome, UploadState};
+use crate::clock;
+use crate::crash::testing::{Deed, Step, assigned};
+use crate::model::{ClockState, FileName, ImageId, ImageKind, Outcome, UploadState};
 
-/// Tells the process that shall die where the pictures are, and what it does.
-const PLACE: &str = "CAMERA_CAPTURE_CRASH_PLACE";
-const DEED: &str = "CAMERA_CAPTURE_CRASH_DEED";
+/// Every point that the deeds below pass.
+pub(crate) const POINTS: &[&str] = &[
+    "adopted",
+    "before commit",
+    "committed",
+    "corrected one",
+    "created",
+    "intent",
+    "removed",
+    "renamed",
+    "unlinked",
+    "written",
+];
 
-/// Signal number of abort(3).
-const SIGABRT: i32 = 6;
+/// What recording passes, from the first one on whose file is whole.
+const RECORDING: &[&str] = &["created", "written", "renamed", "before commit", "committed"];
+const ONCE_SYNCED: &[&str] = RECORDING.split_at(1).1;
+
+/// What deleting passes.
+const DELETING: [&str; 3] = ["intent", "unlinked", "removed"];
+
+/// 1970-01-01T00:01:40Z: a clock that has not been set.
+const DAWN: i64 = 100_000;
 
 fn id() -> ImageId {
     ImageId::parse("000102030405060708090a0b0c0d0e0f").unwrap()
@@ -24,11 +42,10 @@ fn name() -> FileName {
     FileName::parse("r1_1800000000.jpg").unwrap()
 }
 
-/// The other process: this same test program, started by [`die`].
+/// The other process: this same test program, started by [`deed`].
 #[tokio::test]
 async fn the_process_that_dies() {
-    let (Some(place), Ok(deed)) = (std::env::var_os(PLACE), std::env::var(DEED)) else { return };
-    let place = PathBuf::from(place);
+    let Some((place, deed)) = assigned() else { return };
     let store = Store::open(&place.join("images"), &place.join("x.db"), OWED).unwrap();
     match deed.as_str() {
         "record" => {
@@ -46,21 +63,104 @@ async fn the_process_that_dies() {
         "reconcile" => {
             store.reconcile().await.unwrap();
         }
+        "owe all again" => {
+            store.retry_dead(None).await.unwrap();
+        }
+        "correct" => {
+            store.correct_times(clock::offset_ms(), Doubtful::All).await.unwrap();
+        }
         other => panic!("{other}"),
     }
-    panic!("it should have died");
+}
+
+fn deed(place: &Path, deed: &str) -> Deed {
+    Deed::new("store::crash_tests::the_process_that_dies", place, deed)
 }
 
 /// Lets another process do something and die at `point`.
-fn die(place: &Path, deed: &str, point: &str) {
-    let output = Command::new(std::env::current_exe().unwrap())
-        .args(["store::crash_tests::the_process_that_dies", "--exact", "--nocapture"])
-        .env(PLACE, place)
-        .env(DEED, deed)
-        .env(POINT, point)
-        .output()
-        .unwrap();
-    assert_eq!(output.status.signal(), Some(SIGABRT), "{deed} at {point}: {output:?}");
+fn die(place: &Path, what: &str, point: &str) {
+    deed(place, what).dies_at(&Step::first(point));
+}
+
+/// A picture and its trigger, for a clip or for deletion.
+async fn a_picture(place: &Place) {
+    let store = place.open();
+    let trigger = trigger("r1", T0);
+    let row = store.begin_trigger(&trigger).await.unwrap();
+    assert_eq!(row, TriggerId(1));
+    store.record(picture(&trigger, row, ImageId::random(), 0)).await.unwrap();
+}
+
+/// Triggers with their pictures, of a clock that has not been set.
+async fn of_a_wrong_clock(place: &Place, count: i64) {
+    let store = place.open();
+    for n in 0..count {
+        assert_eq!(take(&store, "r1", DAWN + n * 1000).await.clock, Some(ClockState::Unsynced));
+    }
+}
+
+#[tokio::test]
+async fn the_points_at_which_the_process_dies_are_all_that_the_deeds_pass() {
+    let passes = |place: &Place, what: &str| {
+        let passed = deed(place.path(), what).steps().into_iter().map(|step| step.point);
+        // A repair also brings the queue in line, of which `upload` has the steps.
+        passed.filter(|point| POINTS.contains(&point.as_str())).collect::<Vec<_>>()
+    };
+    let mut passed = BTreeSet::new();
+    let mut check = |found: Vec<String>, expected: &[&str]| {
+        assert_eq!(found, expected);
+        passed.extend(found);
+    };
+    check(passes(&Place::new(), "record"), RECORDING);
+    let place = Place::new();
+    a_picture(&place).await;
+    check(passes(&place, "record clip"), RECORDING);
+    check(passes(&place, "delete"), &DELETING);
+    for (point, expected) in [("written", &["renamed", "adopted"][..]), ("renamed", &["adopted"])] {
+        let place = Place::new();
+        die(place.path(), "record", point);
+        check(passes(&place, "reconcile"), expected);
+    }
+    let place = Place::new();
+    of_a_wrong_clock(&place, 3).await;
+    check(passes(&place, "correct"), &["corrected one"; 3]);
+    assert_eq!(passed.iter().map(String::as_str).collect::<Vec<_>>(), POINTS);
+}
+
+#[tokio::test]
+async fn times_are_corrected_after_a_crash_at_any_of_them_and_only_once() {
+    for time in 1..=3 {
+        let place = Place::new();
+        of_a_wrong_clock(&place, 3).await;
+        deed(place.path(), "correct").dies_at(&Step { time, ..Step::first("corrected one") });
+        let store = place.open();
+        store.reconcile().await.unwrap();
+        assert_eq!(store.correct_times(clock::offset_ms(), Doubtful::All).await.unwrap(), 3, "{time}");
+        assert_eq!(store.correct_times(clock::offset_ms(), Doubtful::All).await.unwrap(), 0, "{time}");
+        assert_settled(&place, &store).await;
+    }
+}
+
+#[tokio::test]
+async fn of_many_dead_letters_that_are_owed_again_a_crash_undoes_at_most_the_last_few_hundred() {
+    let place = Place::new();
+    let store = place.open();
+    for n in 0..501 {
+        take(&store, "r1", T0 + n * 1000).await;
+    }
+    drop(store);
+    place.sql().execute("update uploads set state = 'dead'", []).unwrap();
+    for (time, expected) in [(500, (0, 501)), (501, (500, 1))] {
+        deed(place.path(), "owe all again").dies_at(&Step { time, ..Step::first("reviving") });
+        let store = place.open();
+        assert_eq!(store.reconcile().await.unwrap(), Reconciled::default());
+        let stats = store.stats().await.unwrap();
+        assert_eq!((stats.pending(), stats.in_state(UploadState::Dead)), expected, "at {time}");
+    }
+    let store = place.open();
+    assert_eq!(store.retry_dead(None).await.unwrap(), 1);
+    assert_eq!(claim(&store, 600).await.len(), 501);
+    assert_settled(&place, &store).await;
 }
 
 /// Whatever happened, it must not happen again, and nothing is left to do.
@@ -87,7 +187,7 @@ async fn assert_recorded_once(place: &Place, point: &str) {
 
 #[tokio::test]
 async fn a_crash_at_any_step_after_the_file_is_synced_costs_nothing() {
-    for point in ["written", "renamed", "before commit", "committed"] {
+    for point in ONCE_SYNCED {
         let place = Place::new();
         die(place.path(), "record", point);
         assert_recorded_once(&place, point).await;
@@ -123,7 +223,7 @@ async fn a_crash_during_the_repair_costs_nothing_either() {
 
 #[tokio::test]
 async fn a_deletion_that_has_begun_is_finished_after_a_crash_at_any_step() {
-    for point in ["intent", "unlinked", "removed"] {
+    for point in DELETING {
         let place = Place::new();
         let store = place.open();
         take(&store, "r1", T0).await;
@@ -162,14 +262,9 @@ async fn of_several_pictures_of_one_trigger_a_crash_loses_none_and_parts_none_fr
 
 #[tokio::test]
 async fn a_crash_at_any_step_after_a_clip_is_synced_leaves_it_beside_its_picture() {
-    for point in ["written", "renamed", "before commit", "committed"] {
+    for point in ONCE_SYNCED {
         let place = Place::new();
-        let store = place.open();
-        let trigger = trigger("r1", T0);
-        let row = store.begin_trigger(&trigger).await.unwrap();
-        assert_eq!(row, TriggerId(1));
-        store.record(picture(&trigger, row, ImageId::random(), 0)).await.unwrap();
-        drop(store);
+        a_picture(&place).await;
         die(place.path(), "record clip", point);
         let store = place.open();
         store.reconcile().await.unwrap();

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, Row, named_params};
 
 use super::page::Page;
-use super::{Store, StoreError, parsed};
+use super::{Store, StoreError, crash, parsed};
 use crate::model::{CameraKey, FileName, TargetKind, UnixMs, UploadState};
 
 /// Rows that one transaction makes due again; the writer is free for a capture after each.
@@ -106,6 +106,7 @@ impl Store {
             }
             let mut after = i64::MIN;
             while let Some((rows, last)) = self.retry_some(target, after).await? {
+                crash::point("revived");
                 count += rows;
                 after = last;
                 self.due.send_modify(|count| *count = count.wrapping_add(1));
@@ -129,6 +130,7 @@ impl Store {
                 for row in &rows {
                     tx.prepare_cached(OWED_AGAIN_SQL)?
                         .execute(named_params! {":row": row, ":target": target.as_str()})?;
+                    crash::point("reviving");
                 }
                 Ok(rows.last().map(|last| (rows.len() as u64, *last)))
             })

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, FlockOperation, RenameFlags};
 
 use super::crash;
-use crate::model::{FileName, ImageId, UnixMs};
+use crate::model::{FileName, ImageId};
 
 /// Temporary files; on the same file system as the pictures, hidden from `cp` and `rsync` patterns like `*/`.
 const INCOMING: &str = ".incoming";
@@ -188,8 +188,7 @@ impl Drop for Incoming {
 /// The day is that of the name, whose range is bounded, so a picture that claims to be of any other time cannot lie
 /// outside the day folders.
 pub(super) fn relative_path(name: &FileName) -> PathBuf {
-    let second = UnixMs(i64::try_from(name.epoch_s()).unwrap_or(0).saturating_mul(1000));
-    Path::new(&second.day()).join(name.to_string())
+    Path::new(&name.day()).join(name.to_string())
 }
 
 /// Makes the names in a directory durable.

@@ -8,7 +8,6 @@ mod access;
 mod backup;
 mod ballast;
 mod compare;
-mod crash;
 mod db;
 mod dead;
 mod deletion;
@@ -44,6 +43,9 @@ mod tests;
 #[cfg(test)]
 mod time_tests;
 
+#[cfg(test)]
+pub(crate) use crash_tests::POINTS as CRASH_POINTS;
+
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -51,6 +53,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use crate::crash;
 use crate::model::TargetKind;
 
 pub use access::{Session, Token};

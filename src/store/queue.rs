@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, named_params};
 
 use super::images::{COLUMNS, image};
 use super::order::{LIVE_MS, Line, Waiting, choose};
-use super::{Image, Store, StoreError};
+use super::{Image, Store, StoreError, crash};
 use crate::clock;
 use crate::model::{CameraKey, Cause, FileName, ImageId, ImageKind, TargetKind, UnixMs, UploadState};
 
@@ -216,17 +216,26 @@ impl Store {
     }
 
     /// Writes down what attempts led to, all of them or none, in their order. When this returns, no power cut undoes
-    /// it. An upload that was settled or given up meanwhile keeps its state; then its answer is `false`.
+    /// it. An upload that was settled or given up meanwhile keeps its state; then its answer is `false`. On a full disk
+    /// the ballast makes room for it: what is known to be delivered may go, and that ends the shortage.
     pub async fn settle_all(
         &self,
         target: TargetKind,
         outcomes: Vec<(i64, Settlement)>,
     ) -> Result<Vec<bool>, StoreError> {
-        self.db
-            .write(move |tx| {
-                outcomes.into_iter().map(|(row, outcome)| write(tx, target, row, outcome)).collect()
+        let settled = self
+            .db
+            .insist(move |tx| {
+                let settle = |(row, outcome): &(i64, Settlement)| {
+                    let is_changed = write(tx, target, *row, outcome.clone())?;
+                    crash::point("settled one");
+                    Ok(is_changed)
+                };
+                outcomes.iter().map(settle).collect()
             })
-            .await
+            .await?;
+        crash::point("settled");
+        Ok(settled)
     }
 
     /// Ends the waits of a target's uploads that would end after `latest`: they are due at once.
@@ -241,9 +250,12 @@ impl Store {
             .write(move |tx| {
                 tx.prepare_cached(WAKE_SQL)?
                     .execute(named_params! {":target": target.as_str(), ":latest": latest.0})?;
+                crash::point("waking");
                 Ok(())
             })
-            .await
+            .await?;
+        crash::point("woken");
+        Ok(())
     }
 
     /// When the next upload of a target falls due of those that wait for an instant after `now`; `None` when none does.
@@ -270,9 +282,11 @@ impl Store {
         self.db
             .write(move |tx| {
                 tx.execute(RETRY_SQL, named_params! {":name": filename.to_string()})?;
+                crash::point("owing again");
                 Ok(())
             })
             .await?;
+        crash::point("owed again");
         self.due.send_modify(|count| *count = count.wrapping_add(1));
         self.image(name).await
     }
@@ -299,10 +313,13 @@ impl Store {
                 for target in TargetKind::ALL {
                     let sql = if active.contains(&target) { OWED_AGAIN_SQL } else { SKIP_SQL };
                     tx.execute(sql, named_params! {":target": target.as_str()})?;
+                    crash::point("aligned one");
                 }
                 Ok(())
             })
-            .await
+            .await?;
+        crash::point("aligned");
+        Ok(())
     }
 
     /// Whether anything of a picture still waits for its first attempt.

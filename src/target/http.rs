@@ -18,6 +18,7 @@ use super::pace::Pace;
 use super::response::{Answer, Settings};
 use super::{TargetError, misconfigured};
 use crate::config::UploadConfig;
+use crate::crash;
 use crate::model::TargetKind;
 
 /// Name look-up, connection and TLS.
@@ -167,6 +168,7 @@ impl Http {
                 }
             }
         };
+        crash::point("answer begun");
         self.read(response, most).await
     }
 
@@ -202,6 +204,7 @@ impl Http {
             is_cut = true;
             break;
         }
+        crash::point("answered");
         body.truncate(most);
         answer.body = String::from_utf8_lossy(&body).into_owned();
         Ok(Reply { answer, headers, is_cut })
@@ -268,6 +271,7 @@ fn pieces(
             if let Some(pace) = &pace {
                 pace.wait_for(piece.len()).await;
             }
+            crash::point("sending");
             {
                 let mut progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
                 progress.left = progress.left.saturating_sub(piece.len() as u64);

@@ -21,6 +21,7 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use crate::config::UploadConfig;
+use crate::crash;
 use crate::model::TargetKind;
 use crate::store::DueUpload;
 
@@ -164,6 +165,7 @@ impl Target {
     /// No error repeats a secret, even if the target did.
     pub async fn deliver(&self, upload: &DueUpload) -> Result<(), TargetError> {
         let bytes = Bytes::from(read(upload).await?);
+        crash::point("read");
         let (result, secrets) = match self {
             Self::Api(api) => (api.deliver(upload, bytes).await, api.secrets()),
             Self::S3(s3) => (s3.deliver(upload, bytes).await, s3.secrets()),

@@ -85,7 +85,7 @@ impl S3 {
     }
 
     pub(super) async fn deliver(&self, upload: &DueUpload, picture: Bytes) -> Result<(), TargetError> {
-        let key = self.config.key.key(&upload.filename, upload.id, upload.taken_at);
+        let key = self.config.key.key(&upload.filename, upload.id);
         let sum = Sum::of(upload, &picture);
         let headers = self.headers(upload, &sum);
         let skew_ms = self.skew_ms.load(Ordering::Relaxed);

@@ -1,6 +1,8 @@
 //! Delivery: one lane for each target, from the durable queue, for as long as it takes.
 
 mod connectivity;
+#[cfg(test)]
+mod crash_tests;
 mod desk;
 mod flight;
 mod policy;
@@ -18,6 +20,9 @@ use tokio::sync::Notify;
 
 pub use connectivity::Connectivity;
 pub use worker::Lane;
+
+#[cfg(test)]
+pub(crate) use crash_tests::POINTS as CRASH_POINTS;
 
 /// A handle on one lane.
 #[derive(Clone, Debug, Default)]

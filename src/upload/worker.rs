@@ -14,6 +14,7 @@ use super::flight::{Flight, Landing};
 use super::policy::{Decision, Health, Situation, Tried};
 use crate::clock;
 use crate::config::{Config, LaneConfig};
+use crate::crash;
 use crate::daily::{Daily, daily};
 use crate::model::{FileName, TargetKind, UnixMs};
 use crate::status::{Event, Pause, Status};
@@ -141,6 +142,7 @@ impl Lane {
                     wait = self.until_next(now).await?;
                 }
                 for upload in claim.uploads {
+                    crash::point("claimed");
                     let limit = self.limit.max(Duration::from_secs(upload.bytes / SLOWEST) + SLACK);
                     flight.start(&self.target, upload, limit);
                 }
@@ -224,6 +226,7 @@ impl Lane {
 
     /// Decides what the end of an attempt leads to.
     fn landed(&mut self, landing: Landing) {
+        crash::point("landed");
         let (upload, result) = match landing {
             Landing::Ended(upload, result) => (upload, self.unless_disk_is_away(result)),
             Landing::Stuck(upload, limit) => {

@@ -174,6 +174,26 @@ async fn the_ballast_lets_a_full_disk_write_failures_and_deletions_and_checkpoin
 }
 
 #[tokio::test]
+async fn on_a_full_disk_the_ballast_makes_room_for_what_a_delivery_led_to() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(disk) = SmallDisk::mount(dir.path(), "size=32m", "on_a_full_disk_the_ballast") else { return };
+    let (place, store) = (dir.path(), open(dir.path(), OWED));
+    let (guard, _) = guard(&store);
+    for second in 0..2 {
+        take(&store, UnixMs(1_800_000_000_000 + second * 1000), 50_000).await.unwrap();
+    }
+    assert_eq!(guard.tend().await.unwrap(), Level::Good);
+    // An empty log needs room for its first page.
+    store.close().await.unwrap();
+    disk.fill();
+    for upload in due(&store, 2).await {
+        assert!(store.settle(&upload, Settlement::Delivered { at: clock::now() }).await.unwrap());
+    }
+    assert_eq!(ballast(place), 0, "it went for the first of them");
+    drop(disk);
+}
+
+#[tokio::test]
 async fn a_start_on_a_full_disk_succeeds_by_the_ballast_of_the_run_before() {
     let dir = tempfile::tempdir().unwrap();
     let Some(disk) = SmallDisk::mount(dir.path(), "size=32m", "a_start_on_a_full_disk") else { return };
