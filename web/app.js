@@ -49,7 +49,9 @@ function span(seconds) {
   return `${Math.floor(seconds / 86400)} days`;
 }
 
-const ago = (ms) => `${span(Math.max(0, Math.round((Date.now() - ms) / 1000)))} ago`;
+/** By the server's clock, which may not be set, and of which all times are. */
+const now = () => Date.now() + (known.skew ?? 0);
+const ago = (ms) => `${span(Math.max(0, Math.round((now() - ms) / 1000)))} ago`;
 
 /** What waits for a target, how fast it goes, and when it is done. */
 function waiting({ pending, oldest_age_s: age, pictures_per_minute: rate, drained_in_s: left }) {
@@ -66,7 +68,8 @@ function bytes(count) {
     count /= 1000;
     power += 1;
   }
-  return `${count >= 100 || power === 0 ? Math.round(count) : count.toFixed(1)} ${units[power]}`;
+  // Rounded down, as the words of the server are.
+  return `${count >= 100 || power === 0 ? Math.floor(count) : (Math.floor(count * 10) / 10).toFixed(1)} ${units[power]}`;
 }
 
 const plural = (count, one, many = `${one}s`) => `${count.toLocaleString()} ${count === 1 ? one : many}`;
@@ -144,6 +147,7 @@ const fileUrl = (name) => `/api/images/${encodeURIComponent(name)}`;
 
 async function loadStatus() {
   [known.status, known.stats] = await Promise.all([api("/api/status"), api("/api/stats")]);
+  known.skew = Date.parse(known.status.clock.now) - Date.now();
   renderStatus();
 }
 
@@ -204,6 +208,12 @@ function renderStatus() {
   renderFoot();
 }
 
+/** Of several targets it matters which. */
+function away(targets) {
+  const names = targets.filter((one) => one.online === false).map((one) => TARGET[one.target] ?? one.target);
+  return targets.length > 1 ? `${names.join(" and ")} offline` : "Offline";
+}
+
 function renderStrip() {
   const { status } = known;
   const used = status.cameras.filter((camera) => camera.enabled);
@@ -213,7 +223,7 @@ function renderStrip() {
   const items = [
     used.length === 0 ? ["No camera is switched on", "neutral"]
       : [`${up} of ${plural(used.length, "camera")} connected`, up === used.length ? "ok" : "bad"],
-    status.targets.length === 0 ? ["No upload target", "neutral"] : status.online ? ["Online", "ok"] : ["Offline", "bad"],
+    status.targets.length === 0 ? ["No upload target", "neutral"] : status.online ? ["Online", "ok"] : [away(status.targets), "bad"],
     [pending === 0 ? "Nothing waiting" : `${plural(pending, "upload")} waiting`, pending === 0 ? "ok" : "warn"],
     ...(dead > 0 ? [[`${dead.toLocaleString()} put aside`, "bad"]] : []),
     ...(status.clock.message && !status.demo ? [[sentence(status.clock.message), status.clock.state === "synced" ? "ok" : "warn"]] : []),
@@ -231,7 +241,11 @@ function renderAlarms(alarms) {
   $("alarms").replaceChildren(...alarms.map((alarm) => {
     const item = document.createElement("li");
     item.className = "bad";
-    item.textContent = `${sentence(alarm.message)} Since ${when(Date.parse(alarm.since))}.`;
+    // First what is the matter, then why and what to do.
+    const [what, ...more] = alarm.message.split("; ").map(sentence);
+    const head = document.createElement("strong");
+    head.textContent = what;
+    item.append(head, ` Since ${when(Date.parse(alarm.since))}. ${more.join(" ")}`);
     return item;
   }));
 }
@@ -248,14 +262,14 @@ function renderTargets(status, stats) {
     const element = clone("target-template");
     const find = (selector) => element.querySelector(selector);
     find(".target-name").textContent = TARGET[target.target] ?? target.target;
-    const paused = target.paused_until && Date.parse(target.paused_until) > Date.now();
+    const paused = target.paused_until && Date.parse(target.paused_until) > now();
     const closed = target.paused_by === "window";
     chip(find(".chip"), closed ? ["Waits", "info"] : paused ? ["Paused", "warn"] : target.online === null ? ["Not tried yet", ""] : target.online ? ["Online", "ok"] : ["Offline", "bad"]);
     const words = [];
     words.push(waiting(target.backlog));
     if (target.last_error && (paused && !closed || target.online === false)) words.push(sentence(target.last_error));
     if (closed) words.push(`Sends only at ${target.backlog.window}, again from ${when(Date.parse(target.paused_until))}.`);
-    else if (paused) words.push(`Tried again at ${when(Date.parse(target.paused_until))}.`);
+    else if (paused) words.push(`Next try at ${when(Date.parse(target.paused_until))}.`);
     else if (target.online === false) words.push(`Away since ${when(Date.parse(target.since))}; pictures wait and are sent by themselves.`);
     if (target.last_delivered) words.push(`Last delivery ${when(Date.parse(target.last_delivered))}.`);
     find(".target-text").textContent = words.join(" ").trim();
@@ -337,7 +351,8 @@ function renderStorage(storage) {
     `${storage.max_bytes === null ? "" : ` and up to ${bytes(storage.max_bytes)}`}.`;
   chip($("room"), ROOM[storage.level]);
   const { message, evicted, database, written } = storage;
-  const words = [sentence(message)];
+  // What is an alarm at the top of the page is not said here again.
+  const words = known.status.alarms.some((alarm) => alarm.part === "disk") ? [] : [sentence(message)];
   if (evicted.images > 0) words.push(`${heap(evicted)} went early to make room, last at ${when(Date.parse(evicted.at))}.`);
   if (database) words.push(`Disk of the database: ${bytes(database.free_bytes)} of ${bytes(database.total_bytes)} free.`);
   if (written) {

@@ -286,10 +286,14 @@ impl Guard {
         }
         // It may be more than this program can see, such as a quota; then the words of the system must do.
         let seen = self.look(Amount::file(self.0.picture_bytes.load(Ordering::Relaxed))).await;
-        let words = match &seen {
-            Ok((room, outlook)) if outlook.level == Level::Full => self.words(room, outlook).await,
-            _ => format!("the disk is full ({error}); make room on it"),
-        };
+        if let Ok((room, outlook)) = &seen
+            && outlook.level == Level::Full
+        {
+            // The alarm of the disk says so; a second one would say the same.
+            self.show(room, outlook).await;
+            return Refusal::Full(self.words(room, outlook).await);
+        }
+        let words = format!("the disk is full ({error}); make room on it");
         self.0.status.raise(FAILED, words.clone());
         Refusal::Full(words)
     }

@@ -216,7 +216,8 @@ impl Store {
     }
 
     /// Writes down what attempts led to, all of them or none, in their order. When this returns, no power cut undoes
-    /// it. An upload that was settled or given up meanwhile keeps its state; then its answer is `false`.
+    /// it. An upload that was settled or given up meanwhile keeps its state; then its answer is `false`. On a full disk
+    /// the ballast makes room for it: what is known to be delivered may go, and that ends the shortage.
     pub async fn settle_all(
         &self,
         target: TargetKind,
@@ -224,13 +225,13 @@ impl Store {
     ) -> Result<Vec<bool>, StoreError> {
         let settled = self
             .db
-            .write(move |tx| {
-                let settle = |(row, outcome)| {
-                    let is_changed = write(tx, target, row, outcome)?;
+            .insist(move |tx| {
+                let settle = |(row, outcome): &(i64, Settlement)| {
+                    let is_changed = write(tx, target, *row, outcome.clone())?;
                     crash::point("settled one");
                     Ok(is_changed)
                 };
-                outcomes.into_iter().map(settle).collect()
+                outcomes.iter().map(settle).collect()
             })
             .await?;
         crash::point("settled");

@@ -144,6 +144,7 @@ async fn the_ballast_lets_a_full_disk_write_failures_and_deletions_and_checkpoin
     }
     assert_eq!(guard.tend().await.unwrap(), Level::Full);
     assert_eq!(status.storage().level, Level::Full);
+    assert_eq!(status.alarms().iter().map(|alarm| alarm.part).collect::<Vec<_>>(), ["disk"], "said once");
     store.close().await.unwrap();
     assert_eq!(store.delete_image(&stored[0].filename, true).await.unwrap(), Deletion::Deleted);
     assert_eq!(
@@ -171,6 +172,26 @@ async fn the_ballast_lets_a_full_disk_write_failures_and_deletions_and_checkpoin
     assert_eq!(guard.tend().await.unwrap(), Level::Good);
     assert_eq!((ballast(place), status.alarms()), (32 * MIB / 25, Vec::new()), "all by itself");
     capture(&store, &guard, clock::now(), 50_000).await.unwrap();
+}
+
+#[tokio::test]
+async fn on_a_full_disk_the_ballast_makes_room_for_what_a_delivery_led_to() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(disk) = SmallDisk::mount(dir.path(), "size=32m", "on_a_full_disk_the_ballast") else { return };
+    let (place, store) = (dir.path(), open(dir.path(), OWED));
+    let (guard, _) = guard(&store);
+    for second in 0..2 {
+        take(&store, UnixMs(1_800_000_000_000 + second * 1000), 50_000).await.unwrap();
+    }
+    assert_eq!(guard.tend().await.unwrap(), Level::Good);
+    // An empty log needs room for its first page.
+    store.close().await.unwrap();
+    disk.fill();
+    for upload in due(&store, 2).await {
+        assert!(store.settle(&upload, Settlement::Delivered { at: clock::now() }).await.unwrap());
+    }
+    assert_eq!(ballast(place), 0, "it went for the first of them");
+    drop(disk);
 }
 
 #[tokio::test]
