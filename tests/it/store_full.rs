@@ -144,6 +144,7 @@ async fn the_ballast_lets_a_full_disk_write_failures_and_deletions_and_checkpoin
     }
     assert_eq!(guard.tend().await.unwrap(), Level::Full);
     assert_eq!(status.storage().level, Level::Full);
+    assert_eq!(status.alarms().iter().map(|alarm| alarm.part).collect::<Vec<_>>(), ["disk"], "said once");
     store.close().await.unwrap();
     assert_eq!(store.delete_image(&stored[0].filename, true).await.unwrap(), Deletion::Deleted);
     assert_eq!(
