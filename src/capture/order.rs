@@ -16,10 +16,10 @@ use crate::clock;
 use crate::config::CameraConfig;
 use crate::media::gop::Excerpt;
 use crate::media::{decode, exif, jpeg};
-use crate::model::{CameraKey, ImageId, ImageKind, Trigger};
+use crate::model::{CameraKey, ImageId, ImageKind, Outcome, Trigger};
 use crate::status::{Event, Status};
 use crate::storage::{Guard, Refusal, Weight};
-use crate::store::{Image, NewImage, Store, StoreError, TriggerId};
+use crate::store::{Image, LATE_ALARM, NewImage, Store, StoreError, TriggerId};
 use crate::workers::Workers;
 
 /// A decoder that was not needed for so long gives its memory back.
@@ -125,7 +125,7 @@ impl Worker {
         let (id, first) = tokio::join!(self.store.begin_trigger(&trigger), pictures.next());
         let id = match id {
             Ok(id) => id,
-            Err(error) => return self.lost(&trigger, order.reply, &error),
+            Err(error) => return self.lost(&trigger, order.reply, &error).await,
         };
         let mut next = first;
         let mut outcome = Err(CaptureError::NoFrame("no offset is configured".to_owned()));
@@ -141,6 +141,7 @@ impl Worker {
             error!(edge_at = trigger.edge_at.rfc3339(), %error, "no picture of this trigger");
             if let Err(error) = self.store.fail_trigger(id, &error.to_string()).await {
                 error!(%error, "the failure could not be written into the ledger");
+                self.status.raise(LATE_ALARM, self.store.late().unwrap_or_else(|| error.to_string()));
             }
         }
         // Mostly nothing follows.
@@ -228,22 +229,23 @@ impl Worker {
         Ok(image)
     }
 
-    /// Not even the ledger could be written: the operator must hear of it all the same.
-    fn lost(
+    /// Not even the ledger could be written: the operator hears of it all the same, and the ledger later.
+    async fn lost(
         &self,
         trigger: &Trigger,
         reply: Option<oneshot::Sender<Result<Image, CaptureError>>>,
         error: &StoreError,
     ) {
-        error!(edge_at = trigger.edge_at.rfc3339(), %error, "a trigger could not be written into the ledger");
-        self.status.raise(
-            "storage",
-            format!(
-                "the trigger of {} at {} could not be written down: {error}",
-                trigger.camera,
-                trigger.edge_at.rfc3339()
-            ),
-        );
+        let edge_at = trigger.edge_at.rfc3339();
+        error!(edge_at, %error, "a trigger could not be written into the ledger");
+        let reason = format!("the picture could not be stored, and at first not even this: {error}");
+        let words = match self.store.end_trigger(trigger, Outcome::Failed, &reason).await {
+            Ok(_) => None,
+            Err(_) => self.store.late(),
+        };
+        let camera = &trigger.camera;
+        let plain = || format!("the trigger of {camera} at {edge_at} could not be written down: {error}");
+        self.status.raise(LATE_ALARM, words.unwrap_or_else(plain));
         if let Some(reply) = reply {
             // Whoever asked may have gone.
             let _ = reply.send(Err(CaptureError::Store(error.to_string())));

@@ -18,7 +18,7 @@ use crate::clock;
 use crate::config::StorageConfig;
 use crate::model::{Amount, Level, UnixMs, UploadState};
 use crate::status::{Event, Status};
-use crate::store::{Deletable, Heap, Held, Image, NewImage, Room, Store, StoreError};
+use crate::store::{Deletable, Heap, Held, Image, LATE_ALARM, NewImage, Room, Store, StoreError};
 
 pub use level::{Marks, Outlook, outlook};
 pub use wear::Wear;
@@ -141,6 +141,9 @@ impl Guard {
         match result {
             Ok(image) => {
                 self.0.status.clear(FAILED);
+                if self.0.store.late().is_some() {
+                    self.0.wake.notify_one();
+                }
                 Ok(image)
             }
             Err(error) => Err(self.failed(error).await),
@@ -157,9 +160,33 @@ impl Guard {
         self.0.beginning.until_now(self.0.captures.load(Ordering::Relaxed))
     }
 
-    /// Looks at the disk, deletes down to the floor, sees to the ballast, and shows how it stands. Writes nothing while
-    /// there is room.
+    /// Looks at the disk, deletes down to the floor, sees to the ballast, shows how it stands, and writes what the ledger
+    /// is owed. Writes nothing while there is room and nothing is owed.
     pub async fn tend(&self) -> Result<Level, StoreError> {
+        let level = self.make_order().await;
+        self.catch_up().await;
+        level
+    }
+
+    /// Gives the ledger what it is owed, and says what it still is.
+    async fn catch_up(&self) {
+        match self.0.store.catch_up().await {
+            Ok(written) => {
+                for id in written {
+                    if let Ok(Some(entry)) = self.0.store.ledger_entry(id).await {
+                        self.0.status.publish(Event::Trigger(Box::new(entry)));
+                    }
+                }
+            }
+            Err(error) => warn!(%error, "the ledger is still owed triggers"),
+        }
+        match self.0.store.late() {
+            Some(words) => self.0.status.raise(LATE_ALARM, words),
+            None => self.0.status.clear(LATE_ALARM),
+        }
+    }
+
+    async fn make_order(&self) -> Result<Level, StoreError> {
         if self.0.picture_bytes.load(Ordering::Relaxed) == 0 {
             let stats = self.0.store.stats().await?;
             let mean = stats.used_bytes().checked_div(stats.images()).unwrap_or(0);

@@ -1,10 +1,12 @@
 //! The ledger: every trigger has a row, and every row ends with an outcome.
 
+use std::sync::Arc;
+
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, named_params};
 
 use super::images::images_of_trigger;
 use super::page::{Cursor, Page};
-use super::{Image, Store, StoreError, parsed, time};
+use super::{Image, Store, StoreError, late, parsed, time};
 use crate::clock;
 use crate::model::{CameraKey, Cause, ClockState, Outcome, Trigger, UnixMs};
 
@@ -108,25 +110,30 @@ pub(super) const LIST_WITHOUT_PICTURE_SQL: &str = "
 impl Store {
     /// Writes a trigger down before its picture is stored. Durable when it returns.
     pub async fn begin_trigger(&self, trigger: &Trigger) -> Result<TriggerId, StoreError> {
-        self.insert_trigger(trigger, None, None).await
+        self.insert_trigger(trigger, None).await
     }
 
-    /// Writes down a trigger for which another one stands.
-    pub async fn coalesce_trigger(&self, trigger: &Trigger, reason: &str) -> Result<TriggerId, StoreError> {
-        self.insert_trigger(trigger, Some(Outcome::Coalesced), Some(reason.to_owned())).await
+    /// Writes down a trigger that has no picture of its own, together with its end. What could not be
+    /// written is an error; it is kept then and written by [`Self::catch_up`].
+    pub async fn end_trigger(
+        &self,
+        trigger: &Trigger,
+        outcome: Outcome,
+        reason: &str,
+    ) -> Result<TriggerId, StoreError> {
+        let written = self.insert_trigger(trigger, Some((outcome, reason.to_owned()))).await;
+        written.inspect_err(|error| {
+            let (trigger, reason) = (trigger.clone(), reason.to_owned());
+            self.late.keep(late::Entry::Whole { trigger, outcome, reason }, error);
+        })
     }
 
-    /// Ends an open trigger without a picture. A trigger that has ended already keeps its outcome.
+    /// Ends an open trigger without a picture. A trigger that has ended already keeps its outcome. What could
+    /// not be written is an error; it is kept then and written by [`Self::catch_up`].
     pub async fn fail_trigger(&self, id: TriggerId, reason: &str) -> Result<(), StoreError> {
-        let reason = reason.to_owned();
-        self.db
-            .insist(move |tx| {
-                tx.prepare_cached(FINISH_SQL)?.execute(named_params! {
-                    ":id": id.0, ":outcome": Outcome::Failed.as_str(), ":reason": reason,
-                })?;
-                Ok(())
-            })
-            .await
+        let words = reason.to_owned();
+        let written = self.db.insist(move |tx| fail(tx, id, &words)).await;
+        written.inspect_err(|error| self.late.keep(late::Entry::End { id, reason: reason.to_owned() }, error))
     }
 
     /// Writes down what was wished beside the picture and could not be had; the outcome stays as it is.
@@ -145,31 +152,10 @@ impl Store {
     async fn insert_trigger(
         &self,
         trigger: &Trigger,
-        outcome: Option<Outcome>,
-        reason: Option<String>,
+        end: Option<(Outcome, String)>,
     ) -> Result<TriggerId, StoreError> {
-        let trigger = trigger.clone();
-        let boot_id = self.boot_id.clone();
-        let boot_ms = clock::boot_ms() - clock::signed_ms(std::time::Instant::now(), trigger.at);
-        // A stamp from before the clock was set does not become right by being written after it.
-        let is_stale = trigger.edge_at.plus_ms(-clock::offset_ms()).0.abs_diff(boot_ms) > time::STEP_MS;
-        let is_right = clock::is_synchronised() && !is_stale;
-        let clock_state = if is_right { ClockState::Synced } else { ClockState::Unsynced };
-        self.db
-            .insist(move |tx| {
-                tx.prepare_cached(BEGIN_SQL)?.execute(named_params! {
-                    ":camera": trigger.camera.as_str(),
-                    ":cause": trigger.cause.as_str(),
-                    ":edge_at": trigger.edge_at.0,
-                    ":boot_id": &*boot_id,
-                    ":boot_ms": boot_ms,
-                    ":clock": clock_state.as_str(),
-                    ":outcome": outcome.map(Outcome::as_str),
-                    ":reason": reason,
-                })?;
-                Ok(TriggerId(tx.last_insert_rowid()))
-            })
-            .await
+        let values = Values::of(self, trigger, end);
+        self.db.insist(move |tx| values.insert(tx)).await
     }
 
     /// The ledger, newest first.
@@ -197,6 +183,51 @@ impl Store {
             update triggers set outcome = 'failed', reason = :reason where outcome is null";
         self.db.write(move |tx| Ok(tx.execute(CLOSE_SQL, named_params! {":reason": reason})?)).await
     }
+}
+
+/// The row of a trigger.
+#[derive(Clone)]
+pub(super) struct Values {
+    trigger: Trigger,
+    boot_id: Arc<str>,
+    boot_ms: i64,
+    clock: ClockState,
+    end: Option<(Outcome, String)>,
+}
+
+impl Values {
+    /// As it is to be written now.
+    pub(super) fn of(store: &Store, trigger: &Trigger, end: Option<(Outcome, String)>) -> Self {
+        let boot_ms = clock::boot_ms() - clock::signed_ms(std::time::Instant::now(), trigger.at);
+        // A stamp from before the clock was set does not become right by being written after it.
+        let is_stale = trigger.edge_at.plus_ms(-clock::offset_ms()).0.abs_diff(boot_ms) > time::STEP_MS;
+        let is_right = clock::is_synchronised() && !is_stale;
+        let clock = if is_right { ClockState::Synced } else { ClockState::Unsynced };
+        Self { trigger: trigger.clone(), boot_id: Arc::clone(&store.boot_id), boot_ms, clock, end }
+    }
+
+    pub(super) fn insert(&self, tx: &Transaction<'_>) -> Result<TriggerId, StoreError> {
+        let (outcome, reason) = self.end.as_ref().map(|(outcome, reason)| (outcome.as_str(), reason)).unzip();
+        tx.prepare_cached(BEGIN_SQL)?.execute(named_params! {
+            ":camera": self.trigger.camera.as_str(),
+            ":cause": self.trigger.cause.as_str(),
+            ":edge_at": self.trigger.edge_at.0,
+            ":boot_id": &*self.boot_id,
+            ":boot_ms": self.boot_ms,
+            ":clock": self.clock.as_str(),
+            ":outcome": outcome,
+            ":reason": reason,
+        })?;
+        Ok(TriggerId(tx.last_insert_rowid()))
+    }
+}
+
+/// Ends an open trigger without a picture.
+pub(super) fn fail(tx: &Transaction<'_>, id: TriggerId, reason: &str) -> Result<(), StoreError> {
+    tx.prepare_cached(FINISH_SQL)?.execute(named_params! {
+        ":id": id.0, ":outcome": Outcome::Failed.as_str(), ":reason": reason,
+    })?;
+    Ok(())
 }
 
 /// Ends a trigger with a picture, within the transaction that inserts the picture's row.

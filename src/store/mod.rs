@@ -13,6 +13,7 @@ mod dead;
 mod deletion;
 mod files;
 mod images;
+mod late;
 mod ledger;
 mod migrate;
 mod order;
@@ -62,6 +63,7 @@ pub use compare::Comparison;
 pub use dead::{DeadCursor, DeadLetter, DeadQuery};
 pub use deletion::Deletion;
 pub use images::{Image, ImageQuery, NewImage, UploadInfo};
+pub use late::LATE_ALARM;
 pub use ledger::{LedgerEntry, LedgerQuery, TriggerId};
 pub use page::{Cursor, Page};
 pub use queue::{Claim, DueUpload, Settlement, Turn};
@@ -190,6 +192,8 @@ pub struct Store {
     boot_id: Arc<str>,
     /// Counts what became due by itself: new pictures and wishes to try again.
     due: watch::Sender<u64>,
+    /// What the ledger is owed.
+    late: late::Late,
     /// Targets that get a row for each new image, and the state it starts in.
     targets: Arc<[(TargetKind, crate::model::UploadState)]>,
 }
@@ -235,6 +239,7 @@ impl Store {
             database: database.into(),
             boot_id: crate::clock::boot_id().into(),
             due: watch::Sender::new(0),
+            late: late::Late::default(),
             targets: targets.into(),
         })
     }
@@ -276,6 +281,9 @@ impl Store {
 
     /// Writes everything back into the database file; the last act before the program ends.
     pub async fn close(&self) -> Result<(), StoreError> {
+        if let Err(error) = self.catch_up().await {
+            tracing::error!(%error, "the ledger is still owed triggers");
+        }
         self.db.checkpoint().await
     }
 

@@ -122,7 +122,7 @@ impl World {
             Op::Begin { camera, second } => self.begin(camera, second).await,
             Op::Coalesce { camera } => {
                 let trigger = trigger(["r1", "r2"][camera], T0);
-                let row = self.store.coalesce_trigger(&trigger, "why").await.unwrap();
+                let row = self.store.end_trigger(&trigger, Outcome::Coalesced, "why").await.unwrap();
                 self.triggers.push(ModelTrigger { row, trigger, outcome: Some(Outcome::Coalesced) });
             }
             Op::Fail(which) if !self.triggers.is_empty() => {

@@ -1,6 +1,6 @@
 //! What the tests of the store share: a directory that lies in memory where the machine has one, and small real pictures.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -97,6 +97,15 @@ impl Place {
                 refusals: row.get(4)?,
             })
         });
+        rows.unwrap().map(Result::unwrap).collect()
+    }
+
+    /// The edges of which the ledger says why they have no picture.
+    pub(crate) fn explained(&self) -> HashSet<UnixMs> {
+        const EXPLAINED_SQL: &str = "select edge_at from triggers where outcome = 'failed' and reason <> ''";
+        let c = self.sql();
+        let mut statement = c.prepare(EXPLAINED_SQL).unwrap();
+        let rows = statement.query_map([], |row| Ok(UnixMs(row.get(0)?)));
         rows.unwrap().map(Result::unwrap).collect()
     }
 

@@ -181,7 +181,7 @@ async fn the_ledger_lists_every_outcome_with_its_reason_and_its_pictures() {
     for offset in [400, -400, 0] {
         store.record(picture(&captured, row, ImageId::random(), offset)).await.unwrap();
     }
-    store.coalesce_trigger(&trigger("r1", T0 + 1), "another one stands for it").await.unwrap();
+    store.end_trigger(&trigger("r1", T0 + 1), Outcome::Coalesced, "another one stands for it").await.unwrap();
     let failed = store.begin_trigger(&trigger("r2", T0 + 2)).await.unwrap();
     store.fail_trigger(failed, "no frame").await.unwrap();
     store.fail_trigger(row, "too late, it has ended").await.unwrap();

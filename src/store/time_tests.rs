@@ -6,7 +6,7 @@ use super::testing::{OWED, Place, T0, picture, take, trigger};
 use super::time::{Correction, DOUBTFUL_SQL, correction};
 use super::*;
 use crate::clock;
-use crate::model::{ClockState, ImageId, UnixMs};
+use crate::model::{ClockState, ImageId, Outcome, UnixMs};
 
 /// 1970-01-01T00:01:40Z: a Raspberry Pi without network, shortly after power came.
 const DAWN: i64 = 100_000;
@@ -48,7 +48,7 @@ async fn many_rows_are_corrected_in_several_transactions() {
     let store = place.open();
     let mut rows = Vec::new();
     for n in 0..450 {
-        rows.push(store.coalesce_trigger(&trigger("r1", DAWN + n), "why").await.unwrap());
+        rows.push(store.end_trigger(&trigger("r1", DAWN + n), Outcome::Coalesced, "why").await.unwrap());
     }
     assert_eq!(store.correct_times(clock::offset_ms(), Doubtful::Unsynced).await.unwrap(), 450);
     assert_eq!(entry(&store, rows[449]).await.clock, ClockState::Corrected);

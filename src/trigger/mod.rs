@@ -17,9 +17,9 @@ use crate::chain::chain;
 use crate::clock;
 use crate::config::{Config, GpioConfig};
 use crate::gpio::{self, GpioError, Level, Pin, SimHandle};
-use crate::model::{CameraKey, Cause, Trigger};
+use crate::model::{CameraKey, Cause, Outcome, Trigger};
 use crate::status::{Event, LineState, Status};
-use crate::store::{LedgerEntry, Store, TriggerId};
+use crate::store::{LATE_ALARM, LedgerEntry, Store};
 use watcher::{Contacts, LineEvent, LineStatus, Watcher};
 
 /// Pause before lines that could not be used are tried again; someone may plug or free them.
@@ -205,15 +205,16 @@ impl Triggers {
     /// An edge without a capture is an entry of the ledger all the same.
     async fn write_down(&self, trigger: &Trigger, reason: &CaptureError) {
         warn!(camera = %trigger.camera, %reason, "no capture for this trigger");
-        let written = match reason {
-            CaptureError::Busy => self.store.coalesce_trigger(trigger, &reason.to_string()).await,
+        let outcome = match reason {
+            CaptureError::Busy => Outcome::Coalesced,
             CaptureError::Unknown(_)
             | CaptureError::Disabled(_)
             | CaptureError::NoFrame(_)
             | CaptureError::Store(_)
             | CaptureError::Full(_)
-            | CaptureError::Stopping => self.fail(trigger, &reason.to_string()).await,
+            | CaptureError::Stopping => Outcome::Failed,
         };
+        let written = self.store.end_trigger(trigger, outcome, &reason.to_string()).await;
         match written {
             Ok(id) => {
                 self.status.clear(FLICKER);
@@ -221,14 +222,11 @@ impl Triggers {
                     self.status.publish(Event::Trigger(Box::<LedgerEntry>::new(entry)));
                 }
             }
-            Err(error) => error!(%error, "a trigger could not be written into the ledger"),
+            Err(error) => {
+                error!(%error, "a trigger could not be written into the ledger");
+                self.status.raise(LATE_ALARM, self.store.late().unwrap_or_else(|| error.to_string()));
+            }
         }
-    }
-
-    async fn fail(&self, trigger: &Trigger, reason: &str) -> Result<TriggerId, crate::store::StoreError> {
-        let id = self.store.begin_trigger(trigger).await?;
-        self.store.fail_trigger(id, reason).await?;
-        Ok(id)
     }
 }
 

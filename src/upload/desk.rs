@@ -1,9 +1,13 @@
 //! Outcomes on their way to the disk. What comes while one write is under way goes together into the next, so that a
-//! slow card takes many outcomes with one sync; nothing counts as done before that. What could not be written, because
+//! slow card takes many outcomes with one sync, and while a backlog drains they even wait for one another; nothing counts
+//! as done before it is written. What could not be written, because
 //! the disk is full, stays here and is written when it can be.
 
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::model::{FileName, TargetKind};
 use crate::store::{Settlement, Store, StoreError};
@@ -26,6 +30,9 @@ pub(super) struct Outcome {
 /// Outcomes with the word whether they changed anything; `false`: the picture was deleted or settled meanwhile.
 pub(super) type Written = Vec<(Outcome, bool)>;
 
+/// Longest wait for further outcomes. A power cut within it has those pictures sent again, under the same key.
+const LINGER: Duration = Duration::from_millis(100);
+
 type Write = Pin<Box<dyn Future<Output = Result<Vec<bool>, StoreError>> + Send>>;
 
 /// The outcomes of one lane that are not durable yet.
@@ -33,6 +40,8 @@ pub(super) struct Desk {
     store: Store,
     kind: TargetKind,
     waiting: Vec<Outcome>,
+    /// By when what waits is written.
+    write_by: Instant,
     writing: Vec<Outcome>,
     write: Option<Write>,
 }
@@ -40,7 +49,14 @@ pub(super) struct Desk {
 impl Desk {
     /// An empty one.
     pub(super) fn new(store: &Store, kind: TargetKind) -> Self {
-        Self { store: store.clone(), kind, waiting: Vec::new(), writing: Vec::new(), write: None }
+        Self {
+            store: store.clone(),
+            kind,
+            waiting: Vec::new(),
+            write_by: Instant::now(),
+            writing: Vec::new(),
+            write: None,
+        }
     }
 
     /// Outcomes that are not durable yet.
@@ -55,15 +71,24 @@ impl Desk {
 
     /// Takes outcomes in; they are written in this order.
     pub(super) fn put(&mut self, outcomes: impl IntoIterator<Item = Outcome>) {
+        if self.waiting.is_empty() {
+            self.write_by = Instant::now() + LINGER;
+        }
         self.waiting.extend(outcomes);
     }
 
     /// The next outcomes that have become durable, all of one write; waits for ever while there are none. Dropping the
     /// future loses nothing, the next call goes on. After an error the next call tries the same outcomes again.
-    pub(super) async fn written(&mut self) -> Result<Written, StoreError> {
+    ///
+    /// With `more_to_come`, what waits is written a tenth of a second after the first of it came, together with what has
+    /// come by then.
+    pub(super) async fn written(&mut self, more_to_come: bool) -> Result<Written, StoreError> {
         if self.write.is_none() {
             if self.waiting.is_empty() {
                 return std::future::pending().await;
+            }
+            if more_to_come {
+                tokio::time::sleep_until(self.write_by).await;
             }
             self.writing = std::mem::take(&mut self.waiting);
             let outcomes = self.writing.iter().map(|one| (one.row, one.settlement.clone())).collect();
@@ -90,7 +115,39 @@ impl Desk {
 mod tests {
     use super::*;
     use crate::model::{UnixMs, UploadState};
+    use crate::store::DueUpload;
     use crate::store::testing::{Place, T0, claim, take};
+
+    fn delivered(upload: DueUpload) -> Outcome {
+        Outcome {
+            row: upload.row(),
+            filename: upload.filename,
+            bytes: upload.bytes,
+            attempts: 1,
+            settlement: Settlement::Delivered { at: UnixMs(T0) },
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_more_is_to_come_outcomes_wait_for_one_another_a_tenth_of_a_second_and_no_longer() {
+        let place = Place::new();
+        let store = place.open();
+        for second in 0..3 {
+            take(&store, "r1", T0 + second * 1000).await;
+        }
+        let mut desk = Desk::new(&store, TargetKind::Api);
+        let mut outcomes = claim(&store, 3).await.into_iter().map(delivered);
+        let began = Instant::now();
+        desk.put(outcomes.next());
+        let early = tokio::time::timeout(Duration::from_millis(60), desk.written(true)).await;
+        assert!(early.is_err(), "it waits for the next one");
+        desk.put(outcomes.next());
+        assert_eq!(desk.written(true).await.unwrap().len(), 2, "one write");
+        assert_eq!(began.elapsed(), LINGER, "from when the first one came");
+        desk.put(outcomes.next());
+        assert_eq!(desk.written(false).await.unwrap().len(), 1);
+        assert_eq!(began.elapsed(), LINGER, "at once when nothing is to come");
+    }
 
     #[tokio::test]
     async fn what_the_disk_does_not_take_is_kept_and_written_when_it_does() {
@@ -100,27 +157,21 @@ mod tests {
             take(&store, "r1", T0 + second * 1000).await;
         }
         let mut desk = Desk::new(&store, TargetKind::Api);
-        let mut outcomes = claim(&store, 2).await.into_iter().map(|upload| Outcome {
-            row: upload.row(),
-            filename: upload.filename,
-            bytes: upload.bytes,
-            attempts: 1,
-            settlement: Settlement::Delivered { at: UnixMs(T0) },
-        });
+        let mut outcomes = claim(&store, 2).await.into_iter().map(delivered);
         let states = || place.deliveries().iter().map(|one| one.state).collect::<Vec<_>>();
         let refuse =
             "create trigger refuse before update on uploads begin select raise(abort, 'no room'); end";
         place.sql().execute_batch(refuse).unwrap();
         desk.put(outcomes.next());
-        assert!(desk.written().await.is_err());
+        assert!(desk.written(false).await.is_err());
         assert_eq!((desk.len(), desk.rows().count()), (1, 1));
-        assert!(desk.written().await.is_err(), "and once more");
+        assert!(desk.written(false).await.is_err(), "and once more");
         assert_eq!(states(), [UploadState::Pending; 2]);
 
         place.sql().execute_batch("drop trigger refuse").unwrap();
         desk.put(outcomes.next());
         let written: Vec<_> =
-            desk.written().await.unwrap().into_iter().map(|(one, done)| (one.row, done)).collect();
+            desk.written(false).await.unwrap().into_iter().map(|(one, done)| (one.row, done)).collect();
         assert_eq!(written, [(1, true), (2, true)], "in the order in which they came");
         assert_eq!((desk.len(), states()), (0, vec![UploadState::Delivered; 2]));
     }

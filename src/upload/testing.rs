@@ -304,6 +304,8 @@ pub(super) struct World<'a> {
     pub(super) promises: Vec<Promise>,
     known: HashSet<ImageId>,
     failures: Vec<Failure>,
+    /// Edges that the ledger did not take at once, nor lost with the process.
+    unwritten: Vec<UnixMs>,
     /// Gone by retention, or to make room.
     deleted: HashSet<ImageId>,
     is_on: bool,
@@ -337,6 +339,7 @@ impl<'a> World<'a> {
             promises: Vec::new(),
             known: HashSet::new(),
             failures: Vec::new(),
+            unwritten: Vec::new(),
             deleted: HashSet::new(),
             is_on: true,
             is_tight: Arc::default(),
@@ -420,6 +423,11 @@ impl<'a> World<'a> {
         if !is_crash && let Err(error) = self.store().close().await {
             self.excuse(&error);
         }
+        // What the ledger is still owed goes with the process.
+        if self.store().late().is_some() {
+            let written = self.place.explained();
+            self.unwritten.retain(|edge_at| written.contains(edge_at));
+        }
         (self.store, self.guard) = (None, None);
         // On a full disk a start may fail; then it is tried again, and in the end a person comes and makes room.
         let mut tries = 0;
@@ -472,6 +480,12 @@ impl<'a> World<'a> {
                 assert!(!had_ballast, "the ballast is there for the ledger: {error}");
                 self.tally.unwritten += 1;
                 self.tally.failed += 1;
+                // It is kept for the ledger, or finds room by now.
+                if let Err(error) = store.end_trigger(&trigger, Outcome::Failed, "the disk is full").await {
+                    self.excuse(&error);
+                    assert!(store.late().is_some());
+                }
+                self.unwritten.push(trigger.edge_at);
                 return "not even written down";
             }
         };
@@ -575,9 +589,9 @@ impl<'a> World<'a> {
 
     pub(super) async fn wait(&mut self, time: Duration) {
         sleep(time).await;
-        // Time does not go on while something is written, so whatever had been decided is durable now, unless the disk
-        // is full.
-        if time >= Duration::from_millis(1) && !self.is_tight() {
+        // Time does not go on while something is written, so whatever had been decided is durable a moment later, unless
+        // the disk is full.
+        if time >= Duration::from_millis(200) && !self.is_tight() {
             self.server.lock().unwrap().excused.clear();
         }
     }
@@ -627,6 +641,7 @@ impl<'a> World<'a> {
     /// what is not refused for its own sake arrives, and every edge has its picture or its reason.
     pub(super) async fn assert_all_heals(&mut self) {
         self.relieve().await;
+        assert_eq!(self.store().late(), None, "there is room for the ledger");
         self.set_mood(Mood::Well);
         if !self.is_on {
             self.switch().await;
@@ -669,7 +684,12 @@ impl<'a> World<'a> {
         };
         assert_eq!(count("outcome is null"), 0);
         assert_eq!(count("outcome = 'captured'"), self.promises.len() as u64);
-        assert_eq!(count("true"), (self.promises.len() + self.failures.len()) as u64 - self.tally.adopted);
+        let edges = self.promises.len() + self.failures.len() + self.unwritten.len();
+        assert_eq!(count("true"), edges as u64 - self.tally.adopted);
+        let explained = self.place.explained();
+        for edge_at in &self.unwritten {
+            assert!(explained.contains(edge_at), "{edge_at:?} ended as nothing");
+        }
         for Failure { row, id } in &self.failures {
             let entry = self.store().ledger_entry(*row).await.unwrap().unwrap();
             if self.known.contains(id) {

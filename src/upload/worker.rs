@@ -41,6 +41,9 @@ const SLOWEST: u64 = 4_000;
 /// So much later it is stuck: reading the file, looking up a name and closing a connection take time, too.
 const SLACK: Duration = Duration::from_secs(30);
 
+/// So many outcomes do not wait for more.
+const WRITTEN_AT_ONCE: usize = 32;
+
 /// Names of refused pictures that are kept for the case that they are excused; more than a row of them has.
 const BLAMED_MAX: usize = 16;
 
@@ -149,10 +152,13 @@ impl Lane {
             }
             // A new picture is the best probe of a target that refuses the old ones.
             let is_refusing = self.health.is_refusing() && flight.len() == 0;
+            let in_hand = flight.len() + self.desk.len();
+            let more_to_come =
+                flight.len() > 0 && self.desk.len() < WRITTEN_AT_ONCE && in_hand < self.prefetch;
             tokio::select! {
                 () = cancel.cancelled() => return self.finish().await,
                 landing = flight.landing() => self.landed(landing),
-                written = self.desk.written() => self.written(written?),
+                written = self.desk.written(more_to_come) => self.written(written?),
                 changed = self.due.changed(), if room > 0 || is_refusing => {
                     if changed.is_err() {
                         return self.finish().await;
@@ -218,7 +224,7 @@ impl Lane {
     /// Writes down everything that has ended.
     async fn finish(&mut self) -> Result<(), StoreError> {
         while self.desk.len() > 0 {
-            let written = self.desk.written().await?;
+            let written = self.desk.written(false).await?;
             self.written(written);
         }
         Ok(())

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use camera_capture::clock;
 
-use super::support::backlog::leave_pictures;
 use super::support::daemon::Daemon;
 use super::support::receiver::Receiver;
 use super::support::rtsp::{Auth, FULL_HD, RtspPeer, is_available};
 use super::support::setup::Setup;
+use super::support::small::leave_pictures;
 use super::support::{machine_alone, percentile, report, scale, wait_until};
 
 /// Longest from the contact until the picture has arrived.

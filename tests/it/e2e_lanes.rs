@@ -13,9 +13,9 @@ use serde_json::json;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::support::backlog::leave_pictures;
 use super::support::daemon::Daemon;
 use super::support::setup::Setup;
+use super::support::small::leave_pictures;
 use super::support::snapshot::{PLAIN, SnapshotPeer};
 use super::support::{machine_shared, report, scale, wait_until};
 

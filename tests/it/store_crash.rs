@@ -4,19 +4,18 @@ use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use camera_capture::clock;
 use camera_capture::config::{Config, Env, StorageConfig};
-use camera_capture::media::frame::Frame;
-use camera_capture::media::{exif, jpeg};
-use camera_capture::model::{
-    CameraKey, Cause, FileName, ImageId, ImageKind, TargetKind, Trigger, UnixMs, UploadState,
-};
+use camera_capture::media::jpeg;
+use camera_capture::model::{FileName, ImageId, TargetKind, UnixMs, UploadState};
 use camera_capture::retention;
-use camera_capture::store::{Image, ImageQuery, NewImage, Settlement, Store, StoreError, Turn};
+use camera_capture::store::{Image, ImageQuery, Settlement, Store, StoreError, Turn};
 use rusqlite::Connection;
 use tempfile::TempDir;
+
+use super::support::small;
 
 /// Tells the other process where the pictures are, and what it does.
 const PLACE: &str = "CAMERA_CAPTURE_TEST_PLACE";
@@ -35,50 +34,11 @@ pub(crate) fn open(place: &Path, targets: &[(TargetKind, UploadState)]) -> Store
     Store::open(&place.join("images"), &place.join("x.db"), targets).unwrap()
 }
 
-fn small_jpeg(trigger: &Trigger, id: ImageId) -> Vec<u8> {
-    let chroma = vec![128; 64];
-    let frame =
-        Frame { width: 16, height: 16, y: vec![90; 256], u: chroma.clone(), v: chroma, is_full_range: true };
-    let facts = exif::Facts {
-        id,
-        camera: trigger.camera.clone(),
-        label: "Entry".to_owned(),
-        cause: trigger.cause,
-        edge_at: trigger.edge_at,
-        frame_offset_ms: Some(0),
-        kind: ImageKind::Instant,
-        note: None,
-        utc_offset_s: 0,
-    };
-    jpeg::encode(&frame, &facts).unwrap()
-}
-
-/// A trigger and its picture, `padding` bytes longer than it need be.
-pub(crate) async fn take(store: &Store, edge_at: UnixMs, padding: usize) -> Result<Image, StoreError> {
-    let camera = CameraKey::parse("r1").unwrap();
-    let trigger = Trigger { camera: camera.clone(), cause: Cause::Gpio, at: Instant::now(), edge_at };
+/// A trigger and its picture of at least so many bytes.
+pub(crate) async fn take(store: &Store, edge_at: UnixMs, bytes: usize) -> Result<Image, StoreError> {
+    let (trigger, id) = (small::trigger("r1", edge_at), ImageId::random());
     let row = store.begin_trigger(&trigger).await?;
-    let id = ImageId::random();
-    let mut jpeg = small_jpeg(&trigger, id);
-    let end = jpeg.split_off(jpeg.len() - 2);
-    jpeg.extend(vec![0; padding]);
-    jpeg.extend(end);
-    let new = NewImage {
-        id,
-        trigger: row,
-        camera,
-        cause: Cause::Gpio,
-        edge_at,
-        edge: trigger.at,
-        frame_offset_ms: Some(0),
-        width: 16,
-        height: 16,
-        kind: ImageKind::Instant,
-        note: None,
-        duration_ms: None,
-        file: jpeg,
-    };
-    store.record(new).await
+    store.record(small::new_image(&trigger, row, id, small::jpeg_of(&trigger, id, bytes))).await
 }
 
 pub(crate) async fn list(store: &Store) -> Vec<Image> {

@@ -5,17 +5,16 @@ use std::time::Instant;
 
 use camera_capture::clock;
 use camera_capture::config::{Config, Env};
-use camera_capture::model::{
-    CameraKey, Cause, ImageId, ImageKind, Level, TargetKind, Trigger, UnixMs, UploadState,
-};
+use camera_capture::model::{ImageId, Level, Outcome, TargetKind, UnixMs, UploadState};
 use camera_capture::retention;
-use camera_capture::status::Status;
+use camera_capture::status::{Event, Status};
 use camera_capture::storage::{Guard, Refusal, Weight};
-use camera_capture::store::{Deletion, DueUpload, Image, LedgerQuery, NewImage, Settlement, Store, Turn};
+use camera_capture::store::{Deletion, DueUpload, Image, LATE_ALARM, LedgerQuery, Settlement, Store, Turn};
 use rusqlite::Connection;
 
 use super::store_crash::{DAY_MS, OWED, assert_in_order, list, open, storage, take};
 use super::support::disk::SmallDisk;
+use super::support::small;
 
 const MIB: u64 = 1 << 20;
 
@@ -25,30 +24,11 @@ fn guard(store: &Store) -> (Guard, Status) {
     (Guard::new(store, &config.storage, &status), status)
 }
 
-fn trigger(edge_at: UnixMs) -> Trigger {
-    let camera = CameraKey::parse("r1").unwrap();
-    Trigger { camera, cause: Cause::Gpio, at: Instant::now(), edge_at }
-}
-
 /// A capture as the camera's task does it: ledger, picture, or failure.
 async fn capture(store: &Store, guard: &Guard, edge_at: UnixMs, bytes: usize) -> Result<Image, String> {
-    let trigger = trigger(edge_at);
+    let trigger = small::trigger("r1", edge_at);
     let row = store.begin_trigger(&trigger).await.unwrap();
-    let new = NewImage {
-        id: ImageId::random(),
-        trigger: row,
-        camera: trigger.camera.clone(),
-        cause: trigger.cause,
-        edge_at,
-        edge: trigger.at,
-        frame_offset_ms: Some(0),
-        width: 16,
-        height: 16,
-        kind: ImageKind::Instant,
-        note: None,
-        duration_ms: None,
-        file: vec![7; bytes],
-    };
+    let new = small::new_image(&trigger, row, ImageId::random(), vec![7; bytes]);
     match guard.record(new, Weight::Picture).await {
         Ok(image) => Ok(image),
         Err(Refusal::Full(words)) => {
@@ -127,7 +107,7 @@ async fn the_ballast_lets_a_full_disk_write_failures_and_deletions_and_checkpoin
     // An empty log needs room for its first page. Without a ballast there is none.
     store.close().await.unwrap();
     disk.fill();
-    assert!(store.begin_trigger(&trigger(clock::now())).await.unwrap_err().is_full());
+    assert!(store.begin_trigger(&small::trigger("r1", clock::now())).await.unwrap_err().is_full());
     disk.relieve();
 
     assert_eq!(guard.tend().await.unwrap(), Level::Good);
@@ -289,4 +269,49 @@ async fn when_files_run_out_the_oldest_delivered_go_and_then_captures_fail_with_
     capture(&store, &guard, next(), 1000).await.unwrap();
     guard.tend().await.unwrap();
     assert_eq!(status.alarms(), []);
+}
+
+#[tokio::test]
+async fn edges_that_not_even_the_ledger_took_are_in_it_as_soon_as_there_is_room() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(disk) = SmallDisk::mount(dir.path(), "size=32m", "edges_that_not_even") else { return };
+    let store = open(dir.path(), OWED);
+    let (guard, status) = guard(&store);
+    let begun = small::trigger("r1", clock::now());
+    let row = store.begin_trigger(&begun).await.unwrap();
+    // An empty log needs room for its first page, and there never was a ballast.
+    store.close().await.unwrap();
+    disk.fill();
+    assert!(store.fail_trigger(row, "no frame").await.unwrap_err().is_full());
+    let edges: Vec<_> = (0..5).map(|n| small::trigger("r1", begun.edge_at.plus_ms(10 + n))).collect();
+    for trigger in &edges {
+        let written = store.end_trigger(trigger, Outcome::Failed, "the disk is full").await;
+        assert!(written.unwrap_err().is_full());
+    }
+    guard.tend().await.unwrap();
+    let alarm =
+        || status.alarms().into_iter().find(|alarm| alarm.part == LATE_ALARM).map(|alarm| alarm.message);
+    let words = alarm().unwrap();
+    assert!(words.contains("not in the ledger yet: 6, the newest r1 at"), "{words}");
+
+    disk.relieve();
+    let mut events = status.subscribe();
+    guard.tend().await.unwrap();
+    assert_eq!((alarm(), store.late()), (None, None));
+    let ledger = store.ledger(LedgerQuery { limit: 100, ..LedgerQuery::default() }).await.unwrap().items;
+    let seen: Vec<_> = ledger.iter().map(|entry| (entry.edge_at, entry.reason.as_deref())).collect();
+    let wanted = edges.iter().rev().map(|trigger| (trigger.edge_at, Some("the disk is full")));
+    assert_eq!(seen, wanted.chain([(begun.edge_at, Some("no frame"))]).collect::<Vec<_>>());
+    assert!(ledger.iter().all(|entry| entry.outcome == Some(Outcome::Failed)));
+    let mut told = 0;
+    while let Ok(event) = events.try_recv() {
+        told += usize::from(matches!(event, Event::Trigger(_)));
+    }
+    assert_eq!(told, 6, "the dashboard hears of them");
+    // Once, not again with every look.
+    guard.tend().await.unwrap();
+    assert_eq!(
+        store.ledger(LedgerQuery { limit: 100, ..LedgerQuery::default() }).await.unwrap().items.len(),
+        6
+    );
 }

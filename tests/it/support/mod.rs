@@ -1,7 +1,6 @@
 //! What the end-to-end tests share: the daemon, its camera, its receiver, and waiting with a deadline.
 
 pub(crate) mod api;
-pub(crate) mod backlog;
 pub(crate) mod clock;
 pub(crate) mod daemon;
 pub(crate) mod disk;
@@ -9,6 +8,7 @@ pub(crate) mod ext4;
 pub(crate) mod log;
 pub(crate) mod multipart;
 pub(crate) mod picture;
+pub(crate) mod program;
 pub(crate) mod promise;
 pub(crate) mod receiver;
 pub(crate) mod reference;
@@ -16,6 +16,7 @@ pub(crate) mod relay;
 pub(crate) mod rtsp;
 pub(crate) mod s3;
 pub(crate) mod setup;
+pub(crate) mod small;
 pub(crate) mod snapshot;
 pub(crate) mod viewer;
 pub(crate) mod vlc;

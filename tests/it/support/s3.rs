@@ -2,15 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
 
-use super::wait_until;
+use super::program::{free_port, serve};
 
 /// The key that the store knows.
 pub(crate) const ACCESS_KEY_ID: &str = "AKIAGATE";
@@ -22,7 +20,7 @@ pub(crate) const BUCKET: &str = "gate-pictures";
 /// The host name before which the bucket may stand; nobody resolves it.
 pub(crate) const DOMAIN: &str = "s3.gate.example";
 
-/// Longest start, and longest reading.
+/// Longest reading.
 const LIMIT: Duration = Duration::from_secs(20);
 
 /// The system's Python has Debian's boto3.
@@ -80,24 +78,14 @@ impl S3Peer {
     pub(crate) async fn start() -> Self {
         let root = tempfile::tempdir().unwrap();
         std::fs::create_dir(root.path().join(BUCKET)).unwrap();
-        let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = free.local_addr().unwrap().port();
-        drop(free);
-        let child = Command::new(program())
+        let port = free_port().await;
+        let mut command = Command::new(program());
+        command
             .args(["--host", "127.0.0.1", "--port", &port.to_string()])
             .args(["--access-key", ACCESS_KEY_ID, "--secret-key", SECRET_ACCESS_KEY])
             .args(["--domain", DOMAIN])
-            .arg(root.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        wait_until("the S3 store listens", LIMIT, async || {
-            TcpStream::connect(("127.0.0.1", port)).await.map(drop).map_err(|error| error.to_string())
-        })
-        .await;
+            .arg(root.path());
+        let child = serve("the S3 store", command, port).await;
         Self { _child: child, root, port }
     }
 

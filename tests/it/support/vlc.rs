@@ -3,16 +3,11 @@
 
 use std::path::Path;
 use std::process::Stdio;
-use std::time::Duration;
 
 use tempfile::TempDir;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
 
-use super::wait_until;
-
-/// Longest start.
-const START: Duration = Duration::from_secs(20);
+use super::program::{free_port, serve};
 
 /// A running server; ends with this value.
 pub(crate) struct Vlc {
@@ -41,9 +36,7 @@ impl Vlc {
         std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
         let copy = directory.path().join("loop.mkv");
         std::fs::copy(file, &copy).unwrap();
-        let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = free.local_addr().unwrap().port();
-        drop(free);
+        let port = free_port().await;
         let mut command = if rustix::process::getuid().is_root() {
             let mut command = Command::new("setpriv");
             command.args(["--reuid=nobody", "--regid=nogroup", "--clear-groups", "cvlc"]);
@@ -51,21 +44,12 @@ impl Vlc {
         } else {
             Command::new("cvlc")
         };
-        let child = command
+        command
             .env("HOME", directory.path())
             .args(["-q", "--no-audio", "--repeat", "--sout-keep"])
             .arg(&copy)
-            .arg(format!("--sout=#rtp{{sdp=rtsp://127.0.0.1:{port}/cam}}"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        wait_until("VLC listens", START, async || {
-            TcpStream::connect(("127.0.0.1", port)).await.map(drop).map_err(|error| error.to_string())
-        })
-        .await;
+            .arg(format!("--sout=#rtp{{sdp=rtsp://127.0.0.1:{port}/cam}}"));
+        let child = serve("VLC", command, port).await;
         Self { _child: child, _directory: directory, port }
     }
 

@@ -13,12 +13,13 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use camera_capture::config::{Config, Env};
-use camera_capture::model::{CameraKey, Cause, ImageId, ImageKind, TargetKind, Trigger, UnixMs, UploadState};
+use camera_capture::model::{ImageId, ImageKind, TargetKind, UnixMs, UploadState};
 use camera_capture::store::{DueUpload, Image, NewImage, Store, Turn};
 use camera_capture::target::{Target, TargetError};
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
+use super::support::small;
 use server::{Act, Server, answer, answer_text, silent_port};
 
 /// 2027-01-15T08:00:00Z.
@@ -66,24 +67,9 @@ impl Rig {
     }
 
     async fn take_at(&self, camera: &str, edge_at: UnixMs, file: Vec<u8>, kind: ImageKind) -> Image {
-        let (camera, at) = (CameraKey::parse(camera).unwrap(), std::time::Instant::now());
-        let trigger = Trigger { camera: camera.clone(), cause: Cause::Gpio, at, edge_at };
+        let trigger = small::trigger(camera, edge_at);
         let row = self.store.begin_trigger(&trigger).await.unwrap();
-        let new = NewImage {
-            id: ImageId::random(),
-            trigger: row,
-            camera,
-            cause: Cause::Gpio,
-            edge_at,
-            edge: at,
-            frame_offset_ms: Some(0),
-            width: 16,
-            height: 16,
-            kind,
-            note: None,
-            duration_ms: None,
-            file,
-        };
+        let new = NewImage { kind, ..small::new_image(&trigger, row, ImageId::random(), file) };
         self.store.record(new).await.unwrap()
     }
 

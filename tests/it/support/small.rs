@@ -1,0 +1,74 @@
+//! Small pictures with everything that a picture of the program's own has, in the store and before it.
+
+use std::time::Instant;
+
+use camera_capture::clock;
+use camera_capture::media::frame::Frame;
+use camera_capture::media::{exif, jpeg};
+use camera_capture::model::{CameraKey, Cause, FileName, ImageId, ImageKind, Trigger, UnixMs};
+use camera_capture::store::{NewImage, TriggerId};
+
+use super::setup::Setup;
+
+const HOUR_MS: i64 = 3_600_000;
+
+/// A contact of this camera that closed then.
+pub(crate) fn trigger(camera: &str, edge_at: UnixMs) -> Trigger {
+    Trigger { camera: CameraKey::parse(camera).unwrap(), cause: Cause::Gpio, at: Instant::now(), edge_at }
+}
+
+/// The answer to `trigger`, whose row is known.
+pub(crate) fn new_image(trigger: &Trigger, row: TriggerId, id: ImageId, file: Vec<u8>) -> NewImage {
+    NewImage {
+        id,
+        trigger: row,
+        camera: trigger.camera.clone(),
+        cause: trigger.cause,
+        edge_at: trigger.edge_at,
+        edge: trigger.at,
+        frame_offset_ms: Some(0),
+        width: 16,
+        height: 16,
+        kind: ImageKind::Instant,
+        note: None,
+        duration_ms: None,
+        file,
+    }
+}
+
+/// A JPEG with the facts of `trigger`, of at least so many bytes.
+pub(crate) fn jpeg_of(trigger: &Trigger, id: ImageId, bytes: usize) -> Vec<u8> {
+    let chroma = vec![128; 64];
+    let frame =
+        Frame { width: 16, height: 16, y: vec![90; 256], u: chroma.clone(), v: chroma, is_full_range: true };
+    let facts = exif::Facts {
+        id,
+        camera: trigger.camera.clone(),
+        label: "Entry".to_owned(),
+        cause: trigger.cause,
+        edge_at: trigger.edge_at,
+        frame_offset_ms: Some(0),
+        kind: ImageKind::Instant,
+        note: None,
+        utc_offset_s: 0,
+    };
+    let mut jpeg = jpeg::encode(&frame, &facts).unwrap();
+    let end = jpeg.split_off(jpeg.len() - 2);
+    jpeg.resize(bytes.saturating_sub(2).max(jpeg.len()), 0);
+    jpeg.extend(end);
+    jpeg
+}
+
+/// Pictures of some hours ago, a second apart, as another installation left them: files without a database. The daemon
+/// finds them and owes them.
+pub(crate) fn leave_pictures(setup: &Setup, camera: &str, hours_ago: i64, count: i64, bytes: usize) {
+    let first = clock::now().plus_ms(-hours_ago * HOUR_MS);
+    for n in 0..count {
+        let trigger = trigger(camera, first.plus_ms(n * 1000));
+        let name = FileName::new(trigger.camera.clone(), trigger.edge_at.epoch_s(), 1);
+        let folder = setup.images().join(name.day());
+        std::fs::create_dir_all(&folder).unwrap();
+        let file = jpeg_of(&trigger, ImageId::random(), bytes);
+        std::fs::write(folder.join(name.to_string()), file).unwrap();
+    }
+}
