@@ -96,7 +96,7 @@ pub(super) struct Server {
     /// Since a row of them it is the target that is to blame.
     is_refusing: bool,
     /// What was blamed of pictures that were excused, until that is durable for certain.
-    excused: HashMap<ImageId, Blame>,
+    excused: HashMap<ImageId, (Blame, Instant)>,
     /// Excused in all.
     pub(super) excuses: u64,
     /// When the attempt ends that ends last.
@@ -197,7 +197,7 @@ impl Server {
         for other in std::mem::take(&mut self.row).into_iter().filter(|other| *other != id) {
             if let Some(blame) = self.blames.remove(&other) {
                 self.excuses += 1;
-                self.excused.insert(other, blame);
+                self.excused.insert(other, (blame, Instant::now()));
             }
         }
         refused
@@ -207,7 +207,7 @@ impl Server {
     fn forget_lane(&mut self) {
         self.row.clear();
         (self.way, self.is_refusing) = ("", false);
-        for (id, blame) in self.excused.drain() {
+        for (id, (blame, _)) in self.excused.drain() {
             self.blames.insert(id, blame);
         }
     }
@@ -589,10 +589,14 @@ impl<'a> World<'a> {
 
     pub(super) async fn wait(&mut self, time: Duration) {
         sleep(time).await;
-        // Time does not go on while something is written, so whatever had been decided is durable a moment later, unless
-        // the disk is full.
-        if time >= Duration::from_millis(200) && !self.is_tight() {
-            self.server.lock().unwrap().excused.clear();
+        // Time does not go on while something is written, so whatever was decided a moment ago is durable, unless the disk
+        // is full.
+        if !self.is_tight() {
+            self.server
+                .lock()
+                .unwrap()
+                .excused
+                .retain(|_, (_, at)| at.elapsed() < Duration::from_millis(200));
         }
     }
 
@@ -614,7 +618,12 @@ impl<'a> World<'a> {
         for Promise { id, name, is_bad } in &self.promises {
             let row = found.get(id).unwrap_or_else(|| panic!("{name} is gone"));
             assert_eq!(&row.name, name);
-            let blame = server.blames.get(id).or_else(|| server.excused.get(id)).copied().unwrap_or_default();
+            let blame = server
+                .blames
+                .get(id)
+                .or_else(|| server.excused.get(id).map(|(blame, _)| blame))
+                .copied()
+                .unwrap_or_default();
             assert!(row.refusals <= blame.refusals, "{name} is held to blame: {row:?}, {blame:?}");
             match row.state {
                 UploadState::Delivered => assert!(server.taken.contains_key(id), "{name} never arrived"),
