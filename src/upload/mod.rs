@@ -9,6 +9,8 @@ mod policy;
 #[cfg(test)]
 mod policy_tests;
 #[cfg(test)]
+mod simulated_target_tests;
+#[cfg(test)]
 mod simulation_tests;
 #[cfg(test)]
 mod testing;
