@@ -239,13 +239,9 @@ impl Worker {
         let edge_at = trigger.edge_at.rfc3339();
         error!(edge_at, %error, "a trigger could not be written into the ledger");
         let reason = format!("the picture could not be stored, and at first not even this: {error}");
-        let words = match self.store.end_trigger(trigger, Outcome::Failed, &reason).await {
-            Ok(_) => None,
-            Err(_) => self.store.late(),
-        };
-        let camera = &trigger.camera;
-        let plain = || format!("the trigger of {camera} at {edge_at} could not be written down: {error}");
-        self.status.raise(LATE_ALARM, words.unwrap_or_else(plain));
+        if let Err(again) = self.store.end_trigger(trigger, Outcome::Failed, &reason).await {
+            self.status.raise(LATE_ALARM, self.store.late().unwrap_or_else(|| again.to_string()));
+        }
         if let Some(reply) = reply {
             // Whoever asked may have gone.
             let _ = reply.send(Err(CaptureError::Store(error.to_string())));
