@@ -4,6 +4,7 @@
 //! afterwards. Nothing here does input or output.
 
 mod filename;
+pub mod foreign;
 mod space;
 
 use std::fmt;
