@@ -68,7 +68,7 @@ pub(super) async fn change_password(
 pub(super) async fn log_out(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
     if let Principal::Session { id_hash, .. } = admitted(&request)? {
         state.auth.log_out(id_hash).await?;
-        tracing::info!(from = %peer(&request), "logged out");
+        state.auth.log().logged_out(peer(&request), &id_hash);
     }
     let mut gone = Cookie::build(COOKIE, "").path("/").http_only(true).same_site(SameSite::Strict).finish();
     gone.make_removal();
@@ -116,7 +116,7 @@ pub(super) async fn new_token(
         return Err(ApiError::bad_request(format!("name: accepted are 1 to {TOKEN_NAME_MAX} characters")));
     }
     let (token, secret) = state.auth.new_token(name).await?;
-    tracing::info!(from = %peer(&request), name = token.name, "API token made");
+    state.auth.log().token_made(peer(&request), token.id, &token.name);
     Ok(HttpResponse::Created().json(json!({
         "id": token.id,
         "name": token.name,
@@ -137,7 +137,9 @@ pub(super) async fn delete_token(
     if !was_there {
         return Err(ApiError::not_found("there is no token of that number"));
     }
-    tracing::info!(from = %peer(&request), id, "API token revoked");
+    if let Some(id) = id {
+        state.auth.log().token_revoked(peer(&request), id);
+    }
     Ok(HttpResponse::NoContent().finish())
 }
 

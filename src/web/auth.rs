@@ -13,10 +13,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use tokio::sync::watch;
-use tracing::{info, warn};
 
 use super::error::ApiError;
 use super::password::{BUSY_RETRY, Busy, Hasher, check_strength};
+use super::security_log::{Refusal, SecurityLog};
 use super::throttle::Throttle;
 use crate::clock;
 use crate::config::{Secret, WebAccess, WebConfig};
@@ -76,6 +76,7 @@ pub struct Auth {
     revoked: watch::Sender<u64>,
     /// What is added to the time since boot for the time of sessions.
     session_offset_ms: tokio::sync::OnceCell<i64>,
+    log: SecurityLog,
 }
 
 impl Auth {
@@ -101,6 +102,7 @@ impl Auth {
             setting_up: tokio::sync::Mutex::new(()),
             revoked: watch::Sender::new(0),
             session_offset_ms: tokio::sync::OnceCell::new(),
+            log: SecurityLog::new(),
         })
     }
 
@@ -135,7 +137,7 @@ impl Auth {
         self.begin_guess(from)?;
         let stored = self.current_hash().await.map_err(|error| ApiError::of_store_for_strangers(&error))?;
         if !self.judge(from, self.hasher.verify(password, stored).await)? {
-            warn!(%from, "log-in refused: wrong password");
+            self.log.wrong_password(from);
             return Err(ApiError::new(
                 actix_web::http::StatusCode::UNAUTHORIZED,
                 "wrong_password",
@@ -143,8 +145,10 @@ impl Auth {
             ));
         }
         self.throttle().succeeded(from);
-        info!(%from, "logged in");
-        self.begin_session().await.map_err(|error| ApiError::of_store_for_strangers(&error))
+        let session = self.begin_session().await;
+        let session = session.map_err(|error| ApiError::of_store_for_strangers(&error))?;
+        self.log.logged_in(from, &digest(&session.secret));
+        Ok(session)
     }
 
     /// Sets the first password and logs in whoever has the set-up code.
@@ -164,7 +168,7 @@ impl Auth {
         }
         self.begin_guess(from)?;
         if !same(&plain_code(code), &plain_code(expected.reveal())) {
-            warn!(%from, "set-up refused: wrong code");
+            self.log.wrong_code(from);
             return Err(ApiError::forbidden(
                 "wrong_code",
                 "the set-up code is wrong; it stands in the program's log of its last start",
@@ -173,7 +177,7 @@ impl Auth {
         self.throttle().succeeded(from);
         let hash = self.hash_new(password).await?;
         self.store.set_password_hash(PASSWORD_KEY, hash).await.map_err(hide)?;
-        info!(%from, "first password set");
+        self.log.first_password_set(from);
         self.begin_session().await.map_err(hide)
     }
 
@@ -192,16 +196,21 @@ impl Auth {
         };
         self.begin_guess(from)?;
         if !self.judge(from, self.hasher.verify(current, Some(stored)).await)? {
-            warn!(%from, "change of password refused: wrong current password");
+            self.log.wrong_current_password(from);
             return Err(ApiError::forbidden("wrong_password", "the current password is wrong"));
         }
         self.throttle().succeeded(from);
         let hash = self.hash_new(new).await?;
         self.store.set_password_hash(PASSWORD_KEY, hash).await?;
-        info!(%from, "password changed, every session ended");
+        self.log.password_changed(from);
         let session = self.begin_session().await?;
         self.revoked.send_modify(|count| *count += 1);
         Ok(session)
+    }
+
+    /// Where to write down what happens at the door and behind it.
+    pub(super) fn log(&self) -> &SecurityLog {
+        &self.log
     }
 
     /// Ends a session.
@@ -303,6 +312,7 @@ impl Auth {
     fn begin_guess(&self, from: IpAddr) -> Result<(), ApiError> {
         self.throttle()
             .begin(from, Instant::now())
+            .inspect_err(|_| self.log.refused(Refusal::TooMany, from, "guess"))
             .map_err(|wait| ApiError::too_many("too many wrong attempts; wait a moment and try again", wait))
     }
 

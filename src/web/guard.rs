@@ -13,6 +13,7 @@ use actix_web::{Error, HttpMessage, HttpRequest, ResponseError, web};
 use super::auth::{Principal, same};
 use super::error::ApiError;
 use super::routes::{self, Access};
+use super::security_log::Refusal as Refused;
 use super::{State, assets};
 use crate::config::WebAccess;
 
@@ -80,13 +81,16 @@ impl From<ApiError> for Refusal {
 
 /// Decides; whoever is let in as someone is noted in the request.
 async fn admit(request: &ServiceRequest) -> Result<(), Refusal> {
+    if let Some(state) = request.app_data::<web::Data<State>>() {
+        state.auth.log().catch_up();
+    }
     let method = request.method();
     let changes_something = !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
     let access = routes::access(method, request.path());
     if access == Access::Public {
         // A foreign page may not log anyone in either.
         let is_foreign = changes_something && !is_same_origin(request.headers());
-        return if is_foreign { Err(foreign().into()) } else { Ok(()) };
+        return if is_foreign { Err(foreign(request.request()).into()) } else { Ok(()) };
     }
     let Some(principal) = principal(request.request()).await? else {
         return Err(if access == Access::Page { Refusal::Page } else { ApiError::unauthorized().into() });
@@ -95,7 +99,7 @@ async fn admit(request: &ServiceRequest) -> Result<(), Refusal> {
     // Browsers tell in `Origin` (RFC 6455 section 10.2).
     let is_websocket = request.headers().contains_key(header::UPGRADE);
     if is_websocket && !matches!(principal, Principal::Token { .. }) && !has_own_origin(request.headers()) {
-        return Err(foreign().into());
+        return Err(foreign(request.request()).into());
     }
     if changes_something {
         match &principal {
@@ -104,6 +108,7 @@ async fn admit(request: &ServiceRequest) -> Result<(), Refusal> {
             Principal::Session { csrf, .. } if is_same_origin(request.headers()) => {
                 let given = request.headers().get(CSRF_HEADER).and_then(|value| value.to_str().ok());
                 if !given.is_some_and(|given| same(given, csrf)) {
+                    write_down(request.request(), Refused::Csrf, request.path());
                     return Err(ApiError::forbidden(
                         "csrf",
                         "the header X-CSRF-Token is missing or not that of this session; read it from /api/session",
@@ -111,18 +116,28 @@ async fn admit(request: &ServiceRequest) -> Result<(), Refusal> {
                     .into());
                 }
             }
-            Principal::Local | Principal::Session { .. } => return Err(foreign().into()),
+            Principal::Local | Principal::Session { .. } => return Err(foreign(request.request()).into()),
         }
     }
     if access == Access::Person && matches!(principal, Principal::Token { .. }) {
+        write_down(request.request(), Refused::PersonOnly, request.path());
         return Err(ApiError::forbidden("person_only", "an API token may not do this; log in instead").into());
     }
     request.extensions_mut().insert(principal);
     Ok(())
 }
 
-fn foreign() -> ApiError {
+fn foreign(request: &HttpRequest) -> ApiError {
+    let origin = request.headers().get(header::ORIGIN).and_then(|value| value.to_str().ok());
+    write_down(request, Refused::ForeignOrigin, origin.unwrap_or("no origin"));
     ApiError::forbidden("foreign_origin", "the request comes from a page of another site")
+}
+
+/// Notes a refusal in the security log; `what` is in the visitor's words.
+fn write_down(request: &HttpRequest, refusal: Refused, what: &str) {
+    if let Some(state) = request.app_data::<web::Data<State>>() {
+        state.auth.log().refused(refusal, peer(request), what);
+    }
 }
 
 /// Who is asking, if it is anyone who may.
@@ -132,12 +147,16 @@ async fn principal(request: &HttpRequest) -> Result<Option<Principal>, ApiError>
     if let Some(value) = request.headers().get(header::AUTHORIZATION) {
         // Whoever shows a token is judged by it alone.
         let token = value.to_str().ok().and_then(|text| text.split_once(' '));
-        return match token {
+        let principal = match token {
             Some((scheme, secret)) if scheme.eq_ignore_ascii_case("bearer") => {
-                state.auth.by_token(secret.trim()).await.map_err(hide)
+                state.auth.by_token(secret.trim()).await.map_err(hide)?
             }
-            _ => Ok(None),
+            _ => None,
         };
+        if principal.is_none() {
+            write_down(request, Refused::InvalidToken, request.path());
+        }
+        return Ok(principal);
     }
     if let Some(cookie) = request.cookie(COOKIE)
         && let Some(principal) = state.auth.by_cookie(cookie.value()).await.map_err(hide)?

@@ -21,6 +21,7 @@ mod overview;
 mod password;
 mod query;
 pub mod routes;
+mod security_log;
 mod socket;
 mod throttle;
 mod uploads;

@@ -1,0 +1,204 @@
+//! What a person looks for after a break-in or an attempt: who came in, what changed at the door, who was refused.
+//!
+//! One function for each event, all with the target `camera_capture::security`, so that they can be found and filtered.
+//! Refusals that a stranger can bring about by the thousand are said once and then counted. Words of visitors are
+//! cleaned here; secrets never come here, sessions and tokens are named by the beginning of their hash.
+
+use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tracing::{info, warn};
+
+use crate::model::{foreign, hex};
+
+/// What every line of this log carries.
+const TARGET: &str = "camera_capture::security";
+
+/// Between two lines of the same kind of refusal at least.
+const QUIET: Duration = Duration::from_secs(30);
+
+/// Characters of a visitor's words that are shown.
+const WORDS_MAX: usize = 80;
+
+/// Why a request was refused that never reached a handler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// Too many wrong guesses, or too many log-ins at once (429).
+    TooMany,
+    /// A change without the CSRF token of its session (403).
+    Csrf,
+    /// A change or WebSocket of another site's page (403).
+    ForeignOrigin,
+    /// A program asked for what is for persons only (403).
+    PersonOnly,
+    /// An `Authorization` header that shows no token of ours (401).
+    InvalidToken,
+}
+
+/// Kinds of [`Refusal`].
+const REFUSALS: usize = 5;
+
+impl Refusal {
+    const ALL: [Self; REFUSALS] =
+        [Self::TooMany, Self::Csrf, Self::ForeignOrigin, Self::PersonOnly, Self::InvalidToken];
+
+    fn words(self) -> &'static str {
+        match self {
+            Self::TooMany => "too many attempts",
+            Self::Csrf => "CSRF token missing or wrong",
+            Self::ForeignOrigin => "a page of another site",
+            Self::PersonOnly => "a program asked for what is for persons",
+            Self::InvalidToken => "token not valid",
+        }
+    }
+}
+
+/// The log, with what it has not said yet.
+pub(super) struct SecurityLog {
+    refusals: Mutex<[Repeated; REFUSALS]>,
+}
+
+impl SecurityLog {
+    pub(super) fn new() -> Self {
+        Self { refusals: Mutex::new([Repeated::default(); REFUSALS]) }
+    }
+
+    /// A password was right. `session` is the hash of its cookie.
+    pub(super) fn logged_in(&self, from: IpAddr, session: &[u8; 32]) {
+        info!(target: TARGET, %from, session = short(session), "logged in");
+    }
+
+    /// A session was ended by whoever had it.
+    pub(super) fn logged_out(&self, from: IpAddr, session: &[u8; 32]) {
+        info!(target: TARGET, %from, session = short(session), "logged out");
+    }
+
+    /// A password was wrong. Guesses are few: the throttle sees to that.
+    pub(super) fn wrong_password(&self, from: IpAddr) {
+        warn!(target: TARGET, %from, "log-in refused: wrong password");
+    }
+
+    /// A set-up code was wrong.
+    pub(super) fn wrong_code(&self, from: IpAddr) {
+        warn!(target: TARGET, %from, "set-up refused: wrong code");
+    }
+
+    /// Someone who is logged in gave a wrong current password.
+    pub(super) fn wrong_current_password(&self, from: IpAddr) {
+        warn!(target: TARGET, %from, "change of password refused: wrong current password");
+    }
+
+    /// The set-up code was right.
+    pub(super) fn first_password_set(&self, from: IpAddr) {
+        info!(target: TARGET, %from, "first password set");
+    }
+
+    /// The password is another one now.
+    pub(super) fn password_changed(&self, from: IpAddr) {
+        info!(target: TARGET, %from, "password changed, every session ended");
+    }
+
+    /// A token was made.
+    pub(super) fn token_made(&self, from: IpAddr, id: i64, name: &str) {
+        info!(target: TARGET, %from, id, name = cleaned(name), "API token made");
+    }
+
+    /// A token was revoked.
+    pub(super) fn token_revoked(&self, from: IpAddr, id: i64) {
+        info!(target: TARGET, %from, id, "API token revoked");
+    }
+
+    /// A request was refused; `what` is its path or what was wrong with it, in the visitor's words.
+    pub(super) fn refused(&self, refusal: Refusal, from: IpAddr, what: &str) {
+        let said = self.with(|refusals, now| refusals[refusal as usize].happened(now));
+        if let Some(left_out) = said {
+            let what = cleaned(what);
+            warn!(target: TARGET, %from, reason = refusal.words(), what, left_out, "request refused");
+        }
+    }
+
+    /// Says how many refusals were left out, where that is due. Called with every request, so that the end of a flood
+    /// is written down, too.
+    pub(super) fn catch_up(&self) {
+        for refusal in Refusal::ALL {
+            if let Some(left_out) = self.with(|refusals, now| refusals[refusal as usize].overdue(now)) {
+                warn!(target: TARGET, reason = refusal.words(), left_out, "more requests refused");
+            }
+        }
+    }
+
+    fn with<T>(&self, read: impl FnOnce(&mut [Repeated; REFUSALS], Instant) -> T) -> T {
+        // Every change leaves the counts whole.
+        read(&mut self.refusals.lock().unwrap_or_else(PoisonError::into_inner), Instant::now())
+    }
+}
+
+/// Enough of a hash to tell sessions apart in the log; it opens nothing.
+fn short(hash: &[u8; 32]) -> String {
+    hex(&hash[..4])
+}
+
+fn cleaned(words: &str) -> String {
+    foreign::line(words, WORDS_MAX)
+}
+
+/// One kind of refusal, as it comes again and again.
+#[derive(Clone, Copy, Default)]
+struct Repeated {
+    said_at: Option<Instant>,
+    left_out: u64,
+}
+
+impl Repeated {
+    fn is_due(&self, now: Instant) -> bool {
+        self.said_at.is_none_or(|said_at| now.saturating_duration_since(said_at) >= QUIET)
+    }
+
+    /// One more. If it is to be said: with how many that were not.
+    fn happened(&mut self, now: Instant) -> Option<u64> {
+        if self.is_due(now) {
+            self.said_at = Some(now);
+            return Some(std::mem::take(&mut self.left_out));
+        }
+        self.left_out += 1;
+        None
+    }
+
+    /// How many have not been said, if there are any and it is time.
+    fn overdue(&mut self, now: Instant) -> Option<u64> {
+        if self.left_out == 0 || !self.is_due(now) {
+            return None;
+        }
+        self.said_at = Some(now);
+        Some(std::mem::take(&mut self.left_out))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_of_refusals_is_one_line_every_thirty_seconds_and_none_is_left_uncounted() {
+        let start = Instant::now();
+        let mut repeated = Repeated::default();
+        let mut lines = Vec::new();
+        // Ten a second for a minute and a half.
+        for tenth in 0..900 {
+            let now = start + Duration::from_millis(100 * tenth);
+            lines.extend(repeated.happened(now).map(|left_out| (tenth, left_out)));
+        }
+        assert_eq!(lines, [(0, 0), (300, 299), (600, 299)]);
+        let later = start + Duration::from_secs(90);
+        assert_eq!(repeated.overdue(later), Some(299));
+        assert_eq!(repeated.overdue(later + QUIET), None);
+    }
+
+    #[test]
+    fn every_kind_of_refusal_has_a_count_of_its_own() {
+        for (place, refusal) in Refusal::ALL.into_iter().enumerate() {
+            assert_eq!(refusal as usize, place);
+        }
+    }
+}
