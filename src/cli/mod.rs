@@ -45,7 +45,8 @@ pub fn run(args: Args) -> ExitCode {
         Mode::CleanupNow { dry_run } => configured(env_file, |config| cleanup(&config, dry_run)),
         Mode::Rebuild => configured(env_file, |config| rebuild::run(&config).map(|()| true)),
         Mode::SetPassword { stdin } => {
-            configured(env_file, |config| password::run(&config, stdin).map(|()| true))
+            let is_named = password::names_its_place(env_file.as_deref());
+            configured(env_file, |config| password::run(&config, stdin, is_named).map(|()| true))
         }
         Mode::CheckConfig => configured(env_file, |config| {
             say(&config.describe());

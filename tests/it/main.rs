@@ -33,6 +33,7 @@ mod e2e_startup;
 mod e2e_storage;
 mod e2e_torture;
 mod gpio_pishim;
+mod password;
 mod store_crash;
 mod store_full;
 mod support;
