@@ -13,6 +13,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use crate::alarms::Alarms;
 use crate::capture::{Camera, CameraTasks, Capture, Captures, Pump};
 use crate::chain::chain;
 use crate::clock_watch::ClockWatch;
@@ -74,6 +75,7 @@ macro_rules! task {
     };
 }
 
+task!(Alarms, "alarms", _this => "alarms".to_owned());
 task!(Camera, "camera", this => format!("camera:{}", this.key()));
 task!(Pump, "decoding", this => format!("decoding:{}", this.key()));
 task!(Capture, "capture", this => format!("capture:{}", this.key()));
@@ -303,6 +305,7 @@ async fn serve(
     let (retention_task, retention) = RetentionTask::new(&store, &config.storage, &guard, &status);
     work_tasks.spawn(retention_task, &work);
     work_tasks.spawn(Upkeep::new(&store, &status, config.storage.backup_every), &work);
+    work_tasks.spawn(Alarms::new(&store, &status), &work);
     let mut damage = store.damage();
     let web = Web {
         config: Arc::new(config),

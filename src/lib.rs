@@ -10,6 +10,7 @@
 //! Start reading at [`daemon`]; `ARCHITECTURE.md` is the map.
 
 pub mod advice;
+pub mod alarms;
 pub mod backoff;
 pub mod capture;
 pub mod chain;

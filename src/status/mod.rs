@@ -1,8 +1,10 @@
 //! The read model of the dashboard: last known states, and the events that change them.
 //!
 //! Whoever does something says so here; whoever shows something reads here. Nothing waits: a reader that is too slow
-//! for the events misses some and reads the states anew.
+//! for the events misses some and reads the states anew. Every change of what is shown is an event, told while nothing
+//! else can change, so that events come in the order of the changes.
 
+mod alarm;
 mod wall;
 
 use std::collections::BTreeMap;
@@ -18,6 +20,7 @@ use crate::model::{CameraKey, StorageState, TargetKind, UnixMs, UploadState};
 use crate::pace::Pace;
 use crate::store::{Image, LedgerEntry};
 
+pub use alarm::{Action, Alarm, Severity};
 pub use wall::{ClockStatus, Step};
 
 /// Events a slow reader may lag behind before it misses some; a burst of three cameras fills a few dozen.
@@ -89,7 +92,7 @@ pub struct Decoding {
 }
 
 /// One camera.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct CameraStatus {
     /// Its key.
     pub key: CameraKey,
@@ -108,7 +111,7 @@ pub struct CameraStatus {
 }
 
 /// One contact.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct LineState {
     /// BCM number.
     pub pin: Pin,
@@ -127,7 +130,7 @@ pub struct LineState {
 }
 
 /// All contacts.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct GpioStatus {
     /// `GPIO_ENABLED`.
     pub enabled: bool,
@@ -166,8 +169,13 @@ impl Pause {
 pub struct TargetStatus {
     /// Which.
     pub kind: TargetKind,
-    /// Whether the last contact with it succeeded; `None` before the first.
+    /// How deliveries go: whether it can be reached and has not refused or failed the last one; `None` before the first
+    /// contact.
     pub online: Option<bool>,
+    /// Whether it can be reached; `None` before the first contact.
+    pub is_reachable: Option<bool>,
+    /// Whether its last answer to a delivery was a fault of its own, whatever its port says.
+    pub is_failing: bool,
     /// Since when it is as it is.
     pub since: UnixMs,
     /// What it last said when it refused or could not be reached.
@@ -180,17 +188,6 @@ pub struct TargetStatus {
     pub paused_by: Option<Pause>,
     /// How fast it takes pictures.
     pub pace: Pace,
-}
-
-/// Something an operator should know of, that is not a camera, contact or target.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Alarm {
-    /// Which part it is about; one alarm each.
-    pub part: &'static str,
-    /// What is wrong and what to do.
-    pub message: String,
-    /// Since when.
-    pub since: UnixMs,
 }
 
 /// A change, as it is pushed to dashboards.
@@ -211,15 +208,24 @@ pub enum Event {
         /// What was met, unless it was delivered.
         error: Option<String>,
     },
-    /// A contact closed or opened.
+    /// What is known of a contact changed.
     Contact(LineState),
+    /// The contacts are watched, or cannot be.
+    Contacts(GpioStatus),
+    /// Failed triggers up to this one were seen by a person, and so many are not.
+    Seen {
+        /// Number in the ledger.
+        up_to: i64,
+        /// How many failed triggers nobody has seen yet, as counted by [`crate::store`].
+        unseen: u64,
+    },
     /// A camera changed its state.
     Camera(Box<CameraStatus>),
-    /// A target was lost or is back.
+    /// What is known of a target changed.
     Target(TargetStatus),
     /// Pictures were deleted.
     Deleted(Vec<String>),
-    /// The room on the disk has another level, or pictures went to make room.
+    /// The room on the disk changed, or pictures went to make room.
     Storage(Box<StorageState>),
     /// An alarm began or ended.
     Alarms(Vec<Alarm>),
@@ -240,8 +246,20 @@ struct Inner {
     gpio: GpioStatus,
     targets: BTreeMap<TargetKind, TargetStatus>,
     storage: StorageState,
+    /// Those that a part raised itself.
     alarms: Vec<Alarm>,
+    /// Those that follow from everything else, as last found.
+    found: Vec<Alarm>,
     clock: ClockStatus,
+}
+
+impl Inner {
+    /// The worst first.
+    fn all_alarms(&self) -> Vec<Alarm> {
+        let mut all: Vec<Alarm> = self.alarms.iter().chain(&self.found).cloned().collect();
+        all.sort_by_key(Alarm::rank);
+        all
+    }
 }
 
 impl Status {
@@ -254,6 +272,8 @@ impl Status {
             let status = TargetStatus {
                 kind,
                 online: None,
+                is_reachable: None,
+                is_failing: false,
                 since: clock::now(),
                 last_error: None,
                 last_delivered: None,
@@ -270,6 +290,7 @@ impl Status {
                 targets: targets.collect(),
                 storage: StorageState { since: clock::now(), ..StorageState::default() },
                 alarms: Vec::new(),
+                found: Vec::new(),
                 clock: ClockStatus::default(),
             })),
             events: broadcast::Sender::new(EVENTS_KEPT),
@@ -303,20 +324,14 @@ impl Status {
         self.lock().cameras.values().find(|camera| camera.key == *key).cloned()
     }
 
-    /// Changes one camera; pushed when its state or error changed.
+    /// Changes one camera; pushed when anything of it changed.
     pub fn update_camera(&self, key: &CameraKey, change: impl FnOnce(&mut CameraStatus)) {
-        let changed = {
-            let mut inner = self.lock();
-            let Some(camera) = inner.cameras.values_mut().find(|camera| camera.key == *key) else { return };
-            let seen = |camera: &CameraStatus| {
-                (camera.state, camera.last_error.clone(), camera.stream.clone(), camera.decoding.clone())
-            };
-            let before = seen(camera);
-            change(camera);
-            (before != seen(camera)).then(|| camera.clone())
-        };
-        if let Some(camera) = changed {
-            self.publish(Event::Camera(Box::new(camera)));
+        let mut inner = self.lock();
+        let Some(camera) = inner.cameras.values_mut().find(|camera| camera.key == *key) else { return };
+        let before = camera.clone();
+        change(camera);
+        if before != *camera {
+            self.publish(Event::Camera(Box::new(camera.clone())));
         }
     }
 
@@ -325,29 +340,30 @@ impl Status {
         self.lock().gpio.clone()
     }
 
-    /// Changes what is known of the contacts as a whole.
+    /// Changes what is known of the contacts as a whole; pushed when anything of it changed.
     pub fn update_gpio(&self, change: impl FnOnce(&mut GpioStatus)) {
-        change(&mut self.lock().gpio);
+        let gpio = &mut self.lock().gpio;
+        let before = gpio.clone();
+        change(gpio);
+        if before != *gpio {
+            self.publish(Event::Contacts(gpio.clone()));
+        }
     }
 
-    /// Replaces what is known of one contact; pushed when its level changed.
-    pub fn update_line(&self, line: LineState) {
-        let changed = {
-            let lines = &mut self.lock().gpio.lines;
+    /// Takes over what `read` tells of some contacts; each is pushed when anything of it changed. It is read while nobody
+    /// else may change it here, so that of two threads the later one tells the newer state.
+    pub fn update_lines(&self, read: impl FnOnce() -> Vec<LineState>) {
+        let mut inner = self.lock();
+        let lines = &mut inner.gpio.lines;
+        for line in read() {
             match lines.iter_mut().find(|known| known.pin == line.pin) {
-                Some(known) => {
-                    let changed = known.level != line.level;
-                    *known = line.clone();
-                    changed
-                }
+                Some(known) if *known == line => continue,
+                Some(known) => *known = line.clone(),
                 None => {
                     lines.push(line.clone());
                     lines.sort_by_key(|line| line.pin);
-                    true
                 }
             }
-        };
-        if changed {
             self.publish(Event::Contact(line));
         }
     }
@@ -357,24 +373,22 @@ impl Status {
         self.lock().targets.values().cloned().collect()
     }
 
-    /// Changes one target; pushed when its connection changed.
+    /// Changes one target; pushed when anything of it changed but its pace, which is only read.
     pub fn update_target(&self, kind: TargetKind, change: impl FnOnce(&mut TargetStatus)) {
-        let changed = {
-            let mut inner = self.lock();
-            let Some(target) = inner.targets.get_mut(&kind) else { return };
-            let before = (target.online, target.last_error.clone(), target.paused_by);
-            change(target);
-            if before.0 != target.online {
-                target.since = clock::now();
-            }
-            (before != (target.online, target.last_error.clone(), target.paused_by)).then(|| target.clone())
-        };
-        if let Some(target) = changed {
-            self.publish(Event::Target(target));
+        let mut inner = self.lock();
+        let Some(target) = inner.targets.get_mut(&kind) else { return };
+        let before = target.clone();
+        change(target);
+        target.online = target.is_reachable.map(|is_reachable| is_reachable && !target.is_failing);
+        if before.online != target.online {
+            target.since = clock::now();
+        }
+        if !before.looks_like(target) {
+            self.publish(Event::Target(target.clone()));
         }
     }
 
-    /// Whether every configured target could be reached when it was last tried; true when there is none.
+    /// Whether every configured target took what it was sent last, or could be reached; true when there is none.
     pub fn is_online(&self) -> bool {
         self.lock().targets.values().all(|target| target.online.unwrap_or(true))
     }
@@ -384,36 +398,54 @@ impl Status {
         self.lock().storage.clone()
     }
 
-    /// Changes what is known of the disk; pushed when its level changed or pictures went.
+    /// Changes what is known of the disk; pushed when anything of it changed.
     pub fn update_storage(&self, change: impl FnOnce(&mut StorageState)) {
-        let changed = {
-            let storage = &mut self.lock().storage;
-            let before = (storage.level, storage.evicted);
-            change(storage);
-            (before != (storage.level, storage.evicted)).then(|| storage.clone())
-        };
-        if let Some(storage) = changed {
-            self.publish(Event::Storage(Box::new(storage)));
+        let storage = &mut self.lock().storage;
+        let before = storage.clone();
+        change(storage);
+        if before != *storage {
+            self.publish(Event::Storage(Box::new(storage.clone())));
         }
     }
 
-    /// What an operator should know of.
+    /// What an operator should know of, the worst first.
     pub fn alarms(&self) -> Vec<Alarm> {
-        self.lock().alarms.clone()
+        self.lock().all_alarms()
     }
 
     /// Raises the alarm of a part, or changes its words.
     pub fn raise(&self, part: &'static str, message: String) {
-        let alarms = {
-            let alarms = &mut self.lock().alarms;
-            match alarms.iter_mut().find(|alarm| alarm.part == part) {
-                Some(alarm) if alarm.message == message => return,
-                Some(alarm) => alarm.message = message,
-                None => alarms.push(Alarm { part, message, since: clock::now() }),
+        let mut inner = self.lock();
+        match inner.alarms.iter_mut().find(|alarm| alarm.part == part) {
+            Some(alarm) if alarm.message == message => return,
+            Some(alarm) => alarm.message = message,
+            None => inner.alarms.push(Alarm::of_part(part, message, clock::now())),
+        }
+        self.publish(Event::Alarms(inner.all_alarms()));
+    }
+
+    /// Ends the alarm of a part, if there is one.
+    pub fn clear(&self, part: &'static str) {
+        let mut inner = self.lock();
+        let before = inner.alarms.len();
+        inner.alarms.retain(|alarm| alarm.part != part);
+        if inner.alarms.len() != before {
+            self.publish(Event::Alarms(inner.all_alarms()));
+        }
+    }
+
+    /// Replaces the alarms that follow from everything else. One that stays keeps its beginning.
+    pub fn show_found(&self, mut found: Vec<Alarm>) {
+        let mut inner = self.lock();
+        for alarm in &mut found {
+            if let Some(known) = inner.found.iter().find(|known| known.is_about(alarm)) {
+                alarm.since = known.since;
             }
-            alarms.clone()
-        };
-        self.publish(Event::Alarms(alarms));
+        }
+        if found != inner.found {
+            inner.found = found;
+            self.publish(Event::Alarms(inner.all_alarms()));
+        }
     }
 
     /// The wall clock.
@@ -423,34 +455,28 @@ impl Status {
 
     /// Changes what is known of the clock; pushed when it changed.
     pub fn update_clock(&self, change: impl FnOnce(&mut ClockStatus)) {
-        let changed = {
-            let clock = &mut self.lock().clock;
-            let before = *clock;
-            change(clock);
-            (before != *clock).then_some(*clock)
-        };
-        if let Some(clock) = changed {
-            self.publish(Event::Clock(clock));
+        let clock = &mut self.lock().clock;
+        let before = *clock;
+        change(clock);
+        if before != *clock {
+            self.publish(Event::Clock(*clock));
         }
-    }
-
-    /// Ends the alarm of a part, if there is one.
-    pub fn clear(&self, part: &'static str) {
-        let alarms = {
-            let alarms = &mut self.lock().alarms;
-            let before = alarms.len();
-            alarms.retain(|alarm| alarm.part != part);
-            if alarms.len() == before {
-                return;
-            }
-            alarms.clone()
-        };
-        self.publish(Event::Alarms(alarms));
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         // Every change leaves the states whole, so a panic elsewhere does not spoil them.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl TargetStatus {
+    /// Whether both are shown in the same way.
+    fn looks_like(&self, other: &Self) -> bool {
+        let shown = |of: &Self| {
+            let reach = (of.online, of.is_reachable, of.is_failing, of.since);
+            (reach, of.last_error.clone(), of.last_delivered, of.paused_until, of.paused_by)
+        };
+        shown(self) == shown(other)
     }
 }
 
@@ -467,3 +493,7 @@ impl CameraStatus {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "status_tests.rs"]
+mod tests;

@@ -15,6 +15,11 @@ use crate::model::{CameraKey, Cause, ClockState, Outcome, Trigger, UnixMs};
 pub struct TriggerId(pub(super) i64);
 
 impl TriggerId {
+    /// As given by someone who was shown it; there need not be such a row.
+    pub fn of(id: i64) -> Self {
+        Self(id)
+    }
+
     /// As shown in the API.
     pub fn get(self) -> i64 {
         self.0
@@ -44,6 +49,8 @@ pub struct LedgerEntry {
     pub remark: Option<String>,
     /// From the edge to the first durable picture, in milliseconds.
     pub latency_ms: Option<i64>,
+    /// When a person said that its failure was seen.
+    pub seen_at: Option<UnixMs>,
     /// Its pictures and clips, in the order in which they were stored.
     pub images: Vec<Image>,
 }
@@ -75,7 +82,7 @@ const FINISH_SQL: &str = "
 
 /// Both lists and single pages; `:camera` null means all, and so on.
 pub(super) const LIST_SQL: &str = "
-    select id, camera, cause, edge_at, clock, stamped_at, outcome, reason, remark, latency_ms
+    select id, camera, cause, edge_at, clock, stamped_at, outcome, reason, remark, latency_ms, seen_at
     from triggers
     where (edge_at, id) < (:before_ms, :before_id)
       and edge_at >= :from
@@ -85,7 +92,7 @@ pub(super) const LIST_SQL: &str = "
     limit :limit";
 
 pub(super) const LIST_OF_CAMERA_SQL: &str = "
-    select id, camera, cause, edge_at, clock, stamped_at, outcome, reason, remark, latency_ms
+    select id, camera, cause, edge_at, clock, stamped_at, outcome, reason, remark, latency_ms, seen_at
     from triggers
     where camera = :camera
       and (edge_at, id) < (:before_ms, :before_id)
@@ -97,7 +104,7 @@ pub(super) const LIST_OF_CAMERA_SQL: &str = "
 
 /// Those without a picture, which are few.
 pub(super) const LIST_WITHOUT_PICTURE_SQL: &str = "
-    select id, camera, cause, edge_at, clock, stamped_at, outcome, reason, remark, latency_ms
+    select id, camera, cause, edge_at, clock, stamped_at, outcome, reason, remark, latency_ms, seen_at
     from triggers indexed by triggers_without_picture
     where outcome = :outcome and outcome <> 'captured'
       and (:camera is null or camera = :camera)
@@ -166,7 +173,7 @@ impl Store {
     /// One entry.
     pub async fn ledger_entry(&self, id: TriggerId) -> Result<Option<LedgerEntry>, StoreError> {
         const ENTRY_SQL: &str = "
-            select id, camera, cause, edge_at, clock, stamped_at, outcome, reason, remark, latency_ms
+            select id, camera, cause, edge_at, clock, stamped_at, outcome, reason, remark, latency_ms, seen_at
             from triggers where id = :id";
         self.db
             .read(move |c| {
@@ -324,7 +331,7 @@ fn with_images(c: &Connection, entry: LedgerEntry) -> Result<LedgerEntry, StoreE
     Ok(LedgerEntry { images: images_of_trigger(c, entry.id)?, ..entry })
 }
 
-fn entry(row: &Row<'_>) -> rusqlite::Result<LedgerEntry> {
+pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<LedgerEntry> {
     let outcome: Option<String> = row.get("outcome")?;
     Ok(LedgerEntry {
         id: TriggerId(row.get("id")?),
@@ -337,6 +344,7 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<LedgerEntry> {
         reason: row.get("reason")?,
         remark: row.get("remark")?,
         latency_ms: row.get("latency_ms")?,
+        seen_at: row.get::<_, Option<i64>>("seen_at")?.map(UnixMs),
         images: Vec::new(),
     })
 }

@@ -15,6 +15,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0002_clips.sql"),
     include_str!("../../migrations/0003_lanes.sql"),
     include_str!("../../migrations/0004_time.sql"),
+    include_str!("../../migrations/0005_seen.sql"),
 ];
 
 /// Refuses a file that another program made or a newer version of this one, before anything is written to it.

@@ -4,7 +4,7 @@ use rusqlite::{Connection, StatementStatus};
 
 use super::testing::{OWED, Place, T0, camera};
 use super::*;
-use super::{dead, images, ledger, queue, space, stats};
+use super::{dead, images, ledger, queue, seen, space, stats};
 use crate::model::{Medium, UnixMs};
 
 /// Enough that a scan shows.
@@ -61,6 +61,9 @@ fn statements() -> Vec<(&'static str, String)> {
         ("ledger", ledger::LIST_SQL.to_owned()),
         ("ledger of a camera", ledger::LIST_OF_CAMERA_SQL.to_owned()),
         ("ledger without pictures", ledger::LIST_WITHOUT_PICTURE_SQL.to_owned()),
+        ("failures nobody has seen, counted", seen::COUNT_SQL.to_owned()),
+        ("failures nobody has seen", seen::NEWEST_SQL.to_owned()),
+        ("failures that were seen", seen::SEE_SQL.to_owned()),
         ("clips", images::list_sql(&ImageQuery { medium: Some(Medium::Mp4), ..query(None) })),
         (
             "clips of a camera",

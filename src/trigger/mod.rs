@@ -96,6 +96,8 @@ impl Triggers {
             if failures == 1 {
                 error!(error, "the contacts cannot be watched");
             }
+            // Nobody knows the levels any more.
+            self.show_all();
             self.status.update_gpio(|gpio| {
                 gpio.backend = "";
                 gpio.error = Some(error.clone());
@@ -178,9 +180,9 @@ impl Triggers {
             LineEvent::Fired { .. } => {}
             LineEvent::Ignored { pin, reason, .. } => info!(pin, ?reason, "contact closed, no picture"),
             LineEvent::Level { pin, .. } | LineEvent::Edge { pin, .. } => {
-                if let Some(line) = contacts.lines().into_iter().find(|line| line.pin == pin) {
-                    status.update_line(shown(line));
-                }
+                status.update_lines(|| {
+                    contacts.lines().into_iter().filter(|line| line.pin == pin).map(shown).collect()
+                });
             }
         }
     }
@@ -197,9 +199,7 @@ impl Triggers {
     }
 
     fn show_all(&self) {
-        for line in self.contacts.lines() {
-            self.status.update_line(shown(line));
-        }
+        self.status.update_lines(|| self.contacts.lines().into_iter().map(shown).collect());
     }
 
     /// An edge without a capture is an entry of the ledger all the same.
@@ -254,3 +254,7 @@ fn thread_died() -> GpioError {
         source: std::io::Error::other("its thread ended unexpectedly"),
     }
 }
+
+#[cfg(test)]
+#[path = "lamp_tests.rs"]
+mod tests;

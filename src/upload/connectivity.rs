@@ -55,23 +55,23 @@ impl Connectivity {
                 Ok(Err(error)) => Some(format!("{host}:{port} cannot be reached: {error}")),
                 Err(_) => Some(format!("{host}:{port} does not answer")),
             };
-            let is_online = error.is_none();
-            let was_online =
-                self.status.targets().iter().find(|t| t.kind == self.kind).and_then(|t| t.online);
+            let is_reachable = error.is_none();
+            let was_reachable =
+                self.status.targets().iter().find(|t| t.kind == self.kind).and_then(|t| t.is_reachable);
             self.status.update_target(self.kind, |target| {
-                target.online = Some(is_online);
+                target.is_reachable = Some(is_reachable);
                 // What the target said to a picture tells more than an open port.
                 if error.is_some() {
                     target.last_error = error;
-                } else if was_online == Some(false) {
+                } else if was_reachable == Some(false) && !target.is_failing {
                     target.last_error = None;
                 }
             });
-            if is_online && was_online == Some(false) {
+            if is_reachable && was_reachable == Some(false) {
                 info!(target = %self.kind, "target can be reached again");
                 self.poke.poke();
             }
-            let pause = if is_online { self.interval } else { self.interval.min(AWAY_INTERVAL) };
+            let pause = if is_reachable { self.interval } else { self.interval.min(AWAY_INTERVAL) };
             tokio::select! {
                 () = cancel.cancelled() => return,
                 () = tokio::time::sleep(pause) => {}

@@ -357,8 +357,10 @@ impl Lane {
         if was_failing && !self.health.is_failing() {
             info!(target = %self.kind, "target is back");
         }
+        let is_failing = is_online && self.health.is_failing();
         self.status.update_target(self.kind, |target| {
-            target.online = Some(is_online);
+            target.is_reachable = Some(is_online);
+            target.is_failing = is_failing;
             target.last_error = error.map(str::to_owned);
         });
     }

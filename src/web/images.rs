@@ -13,10 +13,11 @@ use super::files;
 use super::guard::peer;
 use super::query::{Query, filename_of, no_image};
 use super::{State, json as shape};
+use crate::clock;
 use crate::media::{exif, jpeg, mp4};
 use crate::model::{Medium, Outcome, UploadState, hex};
 use crate::status::Event;
-use crate::store::{Deletion, Image, ImageQuery, LedgerQuery};
+use crate::store::{Deletion, Image, ImageQuery, LedgerQuery, TriggerId};
 
 /// The thumbnail lies in the first segment of a picture, or the second box of a clip, which is at most 64 KiB long.
 const HEAD: u64 = 68 * 1024;
@@ -24,6 +25,12 @@ const HEAD: u64 = 68 * 1024;
 #[derive(Deserialize)]
 pub(super) struct Protect {
     protected: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Seen {
+    up_to: i64,
 }
 
 pub(super) async fn list(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
@@ -60,6 +67,14 @@ pub(super) async fn events(request: HttpRequest, state: web::Data<State>) -> Res
         "events": page.items.iter().map(shape::event).collect::<Vec<_>>(),
         "next_cursor": page.next.map(|cursor| cursor.to_string()),
     })))
+}
+
+/// A person has seen what failed, up to a trigger that was shown. Told to every dashboard.
+pub(super) async fn see(state: web::Data<State>, Json(body): Json<Seen>) -> Result<HttpResponse, ApiError> {
+    let seen = state.store.see_failures(TriggerId::of(body.up_to), clock::now()).await?;
+    let unseen = state.store.unseen(0).await?.count;
+    state.status.publish(Event::Seen { up_to: body.up_to, unseen });
+    Ok(HttpResponse::Ok().json(json!({"seen": seen, "unseen": unseen})))
 }
 
 /// The picture or clip, whole or in part; with `?thumb=1` a small picture.

@@ -10,7 +10,7 @@ use crate::model::{ClockState, StorageState, TargetKind, UnixMs, UploadState, he
 use crate::retention::Report;
 use crate::status::{Alarm, CameraStatus, ClockStatus, GpioStatus, LineState, Pause, TargetStatus};
 use crate::storage::Wear;
-use crate::store::{CameraTally, DeadLetter, Heap, Image, LedgerEntry};
+use crate::store::{CameraTally, DeadLetter, Heap, Image, LedgerEntry, Unseen};
 
 pub(super) fn image(image: &Image) -> Value {
     let uploads: Vec<Value> = image
@@ -61,6 +61,7 @@ pub(super) fn event(entry: &LedgerEntry) -> Value {
         "reason": entry.reason,
         "remark": entry.remark,
         "latency_ms": entry.latency_ms,
+        "seen_at": entry.seen_at.map(UnixMs::rfc3339),
         "images": entry.images.iter().map(image).collect::<Vec<_>>(),
     })
 }
@@ -144,6 +145,8 @@ pub(super) fn target(target: &TargetStatus) -> Value {
     json!({
         "target": target.kind,
         "online": target.online,
+        "reachable": target.is_reachable,
+        "failing": target.is_failing,
         "since": target.since.rfc3339(),
         "last_error": target.last_error,
         "last_delivered": target.last_delivered.map(UnixMs::rfc3339),
@@ -188,8 +191,24 @@ pub(super) fn dead_letter(letter: &DeadLetter) -> Value {
 pub(super) fn alarms(alarms: &[Alarm]) -> Value {
     alarms
         .iter()
-        .map(|alarm| json!({"part": alarm.part, "message": alarm.message, "since": alarm.since.rfc3339()}))
+        .map(|alarm| {
+            let action = &alarm.action;
+            json!({
+                "code": alarm.code,
+                "args": alarm.args,
+                "severity": alarm.severity.as_str(),
+                "part": alarm.part,
+                "message": alarm.message,
+                "since": alarm.since.rfc3339(),
+                "action": {"code": action.code, "text": action.text, "link": action.link},
+            })
+        })
         .collect()
+}
+
+/// Failed triggers that nobody has seen yet.
+pub(super) fn failures(unseen: &Unseen) -> Value {
+    json!({"unseen": unseen.count, "newest": unseen.newest.iter().map(event).collect::<Vec<_>>()})
 }
 
 pub(super) fn clock(clock: &ClockStatus) -> Value {

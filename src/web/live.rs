@@ -15,10 +15,12 @@ use super::error::ApiError;
 use super::query::Query;
 use super::visit::{Visit, interval};
 use super::{State, json as shape};
+use crate::clock;
 use crate::status::Event;
 
-/// A comment is sent this often, so that proxies keep the connection and a dead one is noticed.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// So often the browser hears that all is well, whatever else there is: it knows by the silence that the connection or
+/// this machine is frozen, and proxies keep the connection. A comment would do for them, but no page is told of one.
+const BEAT: Duration = Duration::from_secs(10);
 
 /// The browser comes back after this when the connection was lost.
 const RETRY_MS: u32 = 2_000;
@@ -27,7 +29,7 @@ struct Stream {
     state: web::Data<State>,
     visit: Visit,
     events: broadcast::Receiver<Event>,
-    keep_alive: Interval,
+    beat: Interval,
     has_begun: bool,
     _place: OwnedSemaphorePermit,
 }
@@ -40,7 +42,7 @@ pub(super) async fn stream(request: HttpRequest, state: web::Data<State>) -> Res
     let stream = Stream {
         events: state.status.subscribe(),
         visit: Visit::of(&request, &state)?,
-        keep_alive: interval(KEEP_ALIVE),
+        beat: interval(BEAT),
         has_begun: false,
         state,
         _place: place,
@@ -60,7 +62,7 @@ impl Stream {
     /// The next bytes for the browser; `None` ends the stream.
     async fn next(&mut self) -> Option<Bytes> {
         if !std::mem::replace(&mut self.has_begun, true) {
-            return Some(Bytes::from(format!("retry: {RETRY_MS}\n\n")));
+            return Some(Bytes::from(format!("retry: {RETRY_MS}\n\n{}", beat())));
         }
         tokio::select! {
             biased;
@@ -73,7 +75,7 @@ impl Stream {
                 Err(RecvError::Lagged(missed)) => Some(frame("resync", &json!({"missed": missed}))),
                 Err(RecvError::Closed) => None,
             },
-            _ = self.keep_alive.tick() => Some(Bytes::from_static(b": still here\n\n")),
+            _ = self.beat.tick() => Some(Bytes::from(beat())),
         }
     }
 }
@@ -87,10 +89,12 @@ fn render(event: &Event, state: &State) -> (&'static str, Value) {
             ("upload", shape::upload(filename, *target, *state, error.as_deref()))
         }
         Event::Contact(line) => ("contact", shape::line(line)),
+        Event::Contacts(gpio) => ("contacts", shape::gpio(gpio)),
+        Event::Seen { up_to, unseen } => ("seen", json!({"up_to": up_to, "unseen": unseen})),
         Event::Camera(camera) => ("camera", shape::camera(camera)),
         Event::Target(target) => {
             let mut data = shape::target(target);
-            // Whether everything can be reached, beside how this one stands.
+            // Whether all deliveries go well, beside how this one stands.
             data["all_online"] = json!(state.status.is_online());
             ("connectivity", data)
         }
@@ -101,7 +105,16 @@ fn render(event: &Event, state: &State) -> (&'static str, Value) {
     }
 }
 
+fn beat() -> String {
+    let now = clock::now();
+    text("beat", &json!({"now": now.rfc3339(), "now_ms": now.0}))
+}
+
 /// JSON has no line breaks of its own, so one `data` line holds it.
+fn text(name: &str, data: &Value) -> String {
+    format!("event: {name}\ndata: {data}\n\n")
+}
+
 fn frame(name: &str, data: &Value) -> Bytes {
-    Bytes::from(format!("event: {name}\ndata: {data}\n\n"))
+    Bytes::from(text(name, data))
 }

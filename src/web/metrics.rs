@@ -109,7 +109,11 @@ pub(super) async fn metrics(state: web::Data<State>) -> Result<HttpResponse, Api
         let is_connected = camera.state == CameraState::Connected;
         page.value("camera_connected", &[("camera", camera.key.as_str())], u8::from(is_connected));
     }
-    page.head("target_online", "gauge", "1 while the target can be reached.");
+    page.head(
+        "target_online",
+        "gauge",
+        "1 while the target can be reached and does not refuse or fail deliveries.",
+    );
     for target in state.status.targets() {
         let is_online = target.online.unwrap_or(false);
         page.value("target_online", &[("target", target.kind.as_str())], u8::from(is_online));

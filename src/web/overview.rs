@@ -16,6 +16,9 @@ use crate::store::{CameraTally, ImageQuery, Stats};
 /// A database that has not answered by then is not well.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// So many failures are shown beside their number; the others are in the ledger.
+const UNSEEN_SHOWN: u32 = 3;
+
 pub(super) async fn status(state: web::Data<State>) -> Result<HttpResponse, ApiError> {
     let stats = state.store.stats().await?;
     let mut cameras = Vec::new();
@@ -30,6 +33,7 @@ pub(super) async fn status(state: web::Data<State>) -> Result<HttpResponse, ApiE
         value
     });
     let targets: Vec<Value> = targets.collect();
+    let unseen = state.store.unseen(UNSEEN_SHOWN).await?;
     Ok(HttpResponse::Ok().json(json!({
         "version": env!("CARGO_PKG_VERSION"),
         "uptime": state.status.uptime().as_secs(),
@@ -40,6 +44,7 @@ pub(super) async fn status(state: web::Data<State>) -> Result<HttpResponse, ApiE
         "storage": storage(&state, &stats),
         "targets": targets,
         "clock": shape::clock(&state.status.clock()),
+        "failures": shape::failures(&unseen),
         "alarms": shape::alarms(&state.status.alarms()),
         "demo": state.config.web.access == WebAccess::Demo,
         "cameras": cameras,

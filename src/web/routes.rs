@@ -71,6 +71,7 @@ pub const ROUTES: &[Route] = &[
     route!(GET "/api/uploads/dead" Session uploads::dead),
     route!(POST "/api/uploads/retry" Session uploads::retry),
     route!(GET "/api/events" Session images::events),
+    route!(POST "/api/events/seen" Session images::see),
     route!(GET "/api/stream" Session live::stream),
     route!(GET "/api/live/{camera}.mjpeg" Session mjpeg::stream),
     route!(GET "/api/live/{camera}/ws" Session socket::open),

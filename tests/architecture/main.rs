@@ -39,6 +39,7 @@ const PURE: &[&str] = &[
     "media/",
     "source/freshness.rs",
     "trigger/debounce.rs",
+    "alarms/rule.rs",
     "pace.rs",
     "store/order.rs",
     "upload/policy.rs",

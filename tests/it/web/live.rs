@@ -7,14 +7,16 @@ use std::time::Duration;
 use camera_capture::capture::Captures;
 use camera_capture::config::WebAccess;
 use camera_capture::gpio::Level;
-use camera_capture::model::UnixMs;
+use camera_capture::model::{Cause, Outcome, Trigger, UnixMs};
 use camera_capture::retention::RetentionTask;
 use camera_capture::status::{Event, Status};
 use camera_capture::storage::Guard;
 use camera_capture::store::Store;
 use camera_capture::web::{Parts, bind};
 
-use super::harness::{config, dashboard, start};
+use reqwest::Method;
+
+use super::harness::{config, dashboard, key, start};
 
 const AT: UnixMs = UnixMs(1_698_765_432_250);
 
@@ -59,6 +61,64 @@ async fn changes_arrive_as_server_sent_events() {
     let text = read_until("event: deleted\ndata: {\"filenames\":[\"r1_1698765432.jpg\"]}\n\n").await;
     assert!(text.contains("event: image\ndata: {"), "{text}");
     assert!(text.contains("event: alarms\ndata: {\"alarms\":["), "{text}");
+}
+
+#[tokio::test]
+async fn a_stream_beats_at_once_and_every_ten_seconds() {
+    let dashboard = dashboard().await;
+    let mut stream = dashboard.browser().await.stream().await;
+    let mut text = String::new();
+    let began = std::time::Instant::now();
+    while text.matches("event: beat\ndata: {\"now\":\"").count() < 2 {
+        text.push_str(std::str::from_utf8(&stream.chunk().await.unwrap().unwrap()).unwrap());
+    }
+    let took = began.elapsed();
+    assert!((9..15).contains(&took.as_secs()), "two beats took {took:?}");
+}
+
+#[tokio::test]
+async fn an_alarm_says_what_it_is_for_people_and_for_programs() {
+    let dashboard = dashboard().await;
+    let browser = dashboard.browser().await;
+    dashboard.status.raise("disk", "the disk is full; make room".to_owned());
+    let status = browser.get("/api/status").await.json();
+    let alarm = &status["alarms"][0];
+    assert_eq!(alarm["code"], "disk_short");
+    assert_eq!(alarm["severity"], "critical");
+    assert_eq!(alarm["message"], "the disk is full; make room");
+    assert_eq!(alarm["action"]["code"], "make_room");
+    assert!(alarm["args"].is_object() && alarm["action"]["text"].is_string() && alarm["since"].is_string());
+}
+
+#[tokio::test]
+async fn failures_are_news_for_everyone_until_a_person_has_seen_them() {
+    let dashboard = dashboard().await;
+    let (browser, other) = (dashboard.browser().await, dashboard.browser().await);
+    let trigger =
+        Trigger { camera: key("r1"), cause: Cause::Gpio, at: std::time::Instant::now(), edge_at: AT };
+    let id = dashboard.store.end_trigger(&trigger, Outcome::Failed, "nothing listens").await.unwrap();
+    let failures = browser.get("/api/status").await.json()["failures"].clone();
+    assert_eq!((&failures["unseen"], &failures["newest"][0]["id"]), (&1.into(), &id.get().into()));
+    assert_eq!(failures["newest"][0]["reason"], "nothing listens");
+    let mut stream = other.stream().await;
+    let body = format!("{{\"up_to\": {}}}", id.get());
+    for wrong in ["{}", r#"{"up_to": "x"}"#, r#"{"up_to": 1, "more": 2}"#] {
+        assert_eq!(browser.post("/api/events/seen", wrong).await.status, 400, "{wrong}");
+    }
+    let mut stranger = browser.clone();
+    stranger.csrf = String::new();
+    assert_eq!(stranger.post("/api/events/seen", &body).await.status, 403);
+    assert_eq!(dashboard.send(Method::POST, "/api/events/seen", &[], &body).await.status, 401);
+    let answer = browser.post("/api/events/seen", &body).await;
+    assert_eq!(answer.json(), serde_json::json!({"seen": 1, "unseen": 0}));
+    let mut text = String::new();
+    let told = format!("event: seen\ndata: {{\"unseen\":0,\"up_to\":{}}}\n\n", id.get());
+    while !text.contains(&told) {
+        text.push_str(std::str::from_utf8(&stream.chunk().await.unwrap().unwrap()).unwrap());
+    }
+    let failures = other.get("/api/status").await.json()["failures"].clone();
+    assert_eq!(failures, serde_json::json!({"unseen": 0, "newest": []}));
+    assert!(other.get("/api/events").await.json()["events"][0]["seen_at"].is_string());
 }
 
 #[tokio::test]

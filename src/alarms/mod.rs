@@ -1,0 +1,103 @@
+//! The alarms that follow from how everything stands: looks each second, says what has lasted too long.
+//!
+//! What is an alarm is decided in [`rule`]; here is only the looking.
+
+mod rule;
+
+use std::time::{Duration, Instant};
+
+use tokio::sync::broadcast::error::TryRecvError;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use crate::clock;
+use crate::model::{TargetKind, UploadState};
+use crate::status::{Event, Status};
+use crate::store::Store;
+use rule::{Facts, Failures, Rule};
+
+/// How late an alarm may be.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// The ledger and the queue are asked after a change, and so often without one.
+const ASK: Duration = Duration::from_secs(60);
+
+/// The task that looks.
+pub struct Alarms {
+    store: Store,
+    status: Status,
+    rule: Rule,
+}
+
+/// What only the database knows.
+#[derive(Default)]
+struct Counts {
+    refused: Vec<(TargetKind, u64)>,
+    failures: Failures,
+}
+
+impl Alarms {
+    /// Nothing is looked at yet.
+    pub fn new(store: &Store, status: &Status) -> Self {
+        Self { store: store.clone(), status: status.clone(), rule: Rule::default() }
+    }
+
+    /// Looks until cancelled.
+    pub async fn run(&mut self, cancel: &CancellationToken) {
+        let mut events = self.status.subscribe();
+        let mut counts = Counts::default();
+        let mut asked: Option<Instant> = None;
+        loop {
+            let mut is_changed = asked.is_none_or(|at| at.elapsed() >= ASK);
+            loop {
+                match events.try_recv() {
+                    Ok(Event::Trigger(_) | Event::Seen { .. } | Event::Upload { .. } | Event::Deleted(_)) => {
+                        is_changed = true;
+                    }
+                    Ok(_) => {}
+                    Err(TryRecvError::Lagged(_)) => is_changed = true,
+                    Err(TryRecvError::Empty | TryRecvError::Closed) => break,
+                }
+            }
+            if is_changed {
+                match self.ask().await {
+                    Ok(found) => (counts, asked) = (found, Some(Instant::now())),
+                    // The next look asks again; a database that does not answer has an alarm of its own.
+                    Err(error) => warn!(%error, "the ledger cannot be asked for what failed"),
+                }
+            }
+            self.look(&counts);
+            tokio::select! {
+                () = cancel.cancelled() => return,
+                () = tokio::time::sleep(LOOK) => {}
+            }
+        }
+    }
+
+    async fn ask(&self) -> Result<Counts, crate::store::StoreError> {
+        let (unseen, stats) = (self.store.unseen(1).await?, self.store.stats().await?);
+        let dead = |states: &[(UploadState, u64)]| {
+            states.iter().filter(|(state, _)| *state == UploadState::Dead).map(|(_, count)| count).sum()
+        };
+        let refused = stats.uploads.iter().map(|(target, states)| (*target, dead(states))).collect();
+        let newest = unseen.newest.into_iter().next();
+        let failures = Failures {
+            unseen: unseen.count,
+            newest: newest.map(|entry| (entry.id.get(), entry.camera, entry.edge_at, entry.reason)),
+        };
+        Ok(Counts { refused, failures })
+    }
+
+    fn look(&mut self, counts: &Counts) {
+        let (cameras, targets, gpio) = (self.status.cameras(), self.status.targets(), self.status.gpio());
+        let facts = Facts {
+            cameras: &cameras,
+            targets: &targets,
+            lines: &gpio.lines,
+            refused: &counts.refused,
+            failures: &counts.failures,
+        };
+        let found = self.rule.judge(Instant::now(), clock::now(), &facts);
+        self.status.show_found(found);
+    }
+}

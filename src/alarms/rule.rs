@@ -1,0 +1,288 @@
+//! What is an alarm, and since when. Pure: the clock is passed in.
+//!
+//! A condition becomes an alarm once it has lasted as long as its patience. A short spell in which all is well does not
+//! begin the count anew, or a camera that comes and goes would never be one; but an alarm is only said while its
+//! condition holds.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::model::{CameraKey, TargetKind, UnixMs};
+use crate::status::{Action, Alarm, CameraState, CameraStatus, LineState, Severity, TargetStatus};
+
+/// A camera or target may be away for so long: it restarts, or the network does.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Well for so long is well again.
+const CALM: Duration = Duration::from_secs(20);
+
+/// A car that waits in front of a barrier is not there for so long.
+const STUCK: Duration = Duration::from_secs(10 * 60);
+
+/// Bounces are counted over so much time.
+const NOISE_SPAN: Duration = Duration::from_secs(60);
+
+/// More bounces in that time are no contact but a bad wire: a relay bounces ten times at most, and no gate opens once
+/// a second.
+const NOISE: u64 = 600;
+
+/// How everything stands.
+pub(super) struct Facts<'a> {
+    pub(super) cameras: &'a [CameraStatus],
+    pub(super) targets: &'a [TargetStatus],
+    pub(super) lines: &'a [LineState],
+    /// How many pictures each target has refused for good.
+    pub(super) refused: &'a [(TargetKind, u64)],
+    pub(super) failures: &'a Failures,
+}
+
+/// Failed triggers that nobody has seen.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Failures {
+    pub(super) unseen: u64,
+    /// Number in the ledger, camera, instant and reason of the newest.
+    pub(super) newest: Option<(i64, CameraKey, UnixMs, Option<String>)>,
+}
+
+/// What is remembered from one look to the next.
+#[derive(Debug, Default)]
+pub(super) struct Rule {
+    spells: BTreeMap<(&'static str, String), Spell>,
+    noise: BTreeMap<u8, Noise>,
+}
+
+/// How long a condition has held.
+#[derive(Clone, Copy, Debug)]
+struct Spell {
+    began: Instant,
+    last: Instant,
+}
+
+/// The bounces of a line.
+#[derive(Clone, Copy, Debug)]
+struct Noise {
+    from: Instant,
+    bounces: u64,
+    is_noisy: bool,
+}
+
+/// A condition that holds.
+struct Condition {
+    code: &'static str,
+    about: String,
+    patience: Duration,
+    severity: Severity,
+    args: Value,
+    message: String,
+    action: Action,
+}
+
+impl Rule {
+    /// Every alarm at `now`, which is `wall` by the wall clock.
+    pub(super) fn judge(&mut self, now: Instant, wall: UnixMs, facts: &Facts<'_>) -> Vec<Alarm> {
+        let mut conditions = Vec::new();
+        conditions.extend(facts.cameras.iter().filter_map(camera));
+        conditions.extend(facts.targets.iter().filter_map(target));
+        conditions.extend(facts.refused.iter().filter_map(|(target, count)| refused(*target, *count)));
+        conditions.extend(facts.lines.iter().filter_map(|line| stuck(line, facts.cameras)));
+        for line in facts.lines {
+            if self.is_noisy(now, line) {
+                conditions.push(noisy(line, facts.cameras));
+            }
+        }
+        conditions.extend(failed(facts.failures, facts.cameras));
+        let found = conditions.into_iter().filter_map(|condition| self.alarm(now, wall, condition)).collect();
+        self.spells.retain(|_, spell| now.saturating_duration_since(spell.last) < CALM);
+        found
+    }
+
+    /// The alarm of a condition that has lasted.
+    fn alarm(&mut self, now: Instant, wall: UnixMs, condition: Condition) -> Option<Alarm> {
+        let Condition { code, about, patience, severity, args, message, action } = condition;
+        let spell = self.spells.entry((code, about.clone())).or_insert(Spell { began: now, last: now });
+        spell.last = now;
+        let lasted = now.saturating_duration_since(spell.began);
+        (lasted >= patience).then(|| Alarm {
+            part: code,
+            about: (!about.is_empty()).then_some(about),
+            code: code.to_owned(),
+            args: args.as_object().cloned().unwrap_or_default(),
+            severity,
+            message,
+            since: wall.plus_ms(-i64::try_from(lasted.as_millis()).unwrap_or(0)),
+            action,
+        })
+    }
+
+    /// Whether the line bounced more than a contact can, in the last whole span or already in this one.
+    fn is_noisy(&mut self, now: Instant, line: &LineState) -> bool {
+        let fresh = Noise { from: now, bounces: line.bounces, is_noisy: false };
+        let noise = self.noise.entry(line.pin).or_insert(fresh);
+        let is_much = line.bounces.saturating_sub(noise.bounces) > NOISE;
+        let is_noisy = noise.is_noisy || is_much;
+        if now.saturating_duration_since(noise.from) >= NOISE_SPAN {
+            *noise = Noise { is_noisy: is_much, ..fresh };
+        }
+        is_noisy
+    }
+}
+
+fn camera(camera: &CameraStatus) -> Option<Condition> {
+    let is_away = match camera.state {
+        CameraState::Degraded | CameraState::Connecting => true,
+        CameraState::Connected | CameraState::Disabled => false,
+    };
+    if !is_away || !camera.enabled {
+        return None;
+    }
+    let reason = camera.last_error.clone().unwrap_or_else(|| "it has not answered yet".to_owned());
+    Some(Condition {
+        code: "camera_away",
+        about: camera.key.to_string(),
+        patience: PATIENCE,
+        severity: Severity::Critical,
+        message: format!("{} gives no pictures: {reason}", camera.label),
+        args: json!({"camera": camera.key, "label": camera.label, "reason": reason}),
+        action: Action {
+            code: "check_camera",
+            text: "Check its power, cable and address".to_owned(),
+            link: Some(format!("#camera-{}", camera.key)),
+        },
+    })
+}
+
+fn target(target: &TargetStatus) -> Option<Condition> {
+    if target.online != Some(false) {
+        return None;
+    }
+    let name = name(target.kind);
+    let reason = target.last_error.clone().unwrap_or_else(|| "it has said nothing".to_owned());
+    let is_away = target.is_reachable == Some(false);
+    let (code, what, next) = if is_away {
+        ("target_away", "cannot be reached, pictures wait", "Check the network and the address")
+    } else {
+        ("target_refusing", "takes no pictures, they wait", "Check its address and password in the settings")
+    };
+    Some(Condition {
+        code,
+        about: target.kind.as_str().to_owned(),
+        patience: PATIENCE,
+        severity: Severity::Critical,
+        message: format!("{name} {what}: {reason}"),
+        args: json!({"target": target.kind, "reason": reason}),
+        action: Action {
+            code: "check_target",
+            text: next.to_owned(),
+            link: Some("#delivery-title".to_owned()),
+        },
+    })
+}
+
+fn refused(target: TargetKind, count: u64) -> Option<Condition> {
+    let words = match count {
+        0 => return None,
+        1 => "one picture was refused by".to_owned(),
+        many => format!("{many} pictures were refused by"),
+    };
+    Some(Condition {
+        code: "pictures_refused",
+        about: target.as_str().to_owned(),
+        patience: Duration::ZERO,
+        severity: Severity::Warning,
+        message: format!("{words} {} and put aside; nothing sends them again by itself", name(target)),
+        args: json!({"target": target, "count": count}),
+        action: Action {
+            code: "see_refused",
+            text: "See why, then send them again".to_owned(),
+            link: Some("#delivery-title".to_owned()),
+        },
+    })
+}
+
+fn stuck(line: &LineState, cameras: &[CameraStatus]) -> Option<Condition> {
+    line.active.then(|| Condition {
+        code: "contact_stuck",
+        patience: STUCK,
+        message: format!(
+            "the contact of {} has been closed for more than {} minutes; while it is, no picture is taken",
+            label(&line.camera, cameras),
+            STUCK.as_secs() / 60
+        ),
+        ..of_line(line)
+    })
+}
+
+fn noisy(line: &LineState, cameras: &[CameraStatus]) -> Condition {
+    Condition {
+        code: "contact_noisy",
+        patience: Duration::ZERO,
+        message: format!(
+            "the contact of {} bounces without end, more than {NOISE} times in a minute",
+            label(&line.camera, cameras)
+        ),
+        ..of_line(line)
+    }
+}
+
+/// What all conditions of a contact have in common.
+fn of_line(line: &LineState) -> Condition {
+    Condition {
+        code: "",
+        about: line.camera.to_string(),
+        patience: Duration::ZERO,
+        severity: Severity::Warning,
+        message: String::new(),
+        args: json!({"camera": line.camera, "pin": line.pin}),
+        action: Action {
+            code: "check_wiring",
+            text: "Check its wiring, and GPIO_ACTIVE in the settings".to_owned(),
+            link: Some("#contacts-title".to_owned()),
+        },
+    }
+}
+
+fn failed(failures: &Failures, cameras: &[CameraStatus]) -> Option<Condition> {
+    let (id, camera, edge_at, reason) = failures.newest.as_ref()?;
+    let (label, reason) = (label(camera, cameras), reason.as_deref().unwrap_or("no reason is known"));
+    let message = match failures.unseen {
+        0 => return None,
+        1 => format!("{label} has no picture of a trigger: {reason}"),
+        many => format!("{many} triggers have no picture; the newest is of {label}: {reason}"),
+    };
+    Some(Condition {
+        code: "trigger_failed",
+        about: String::new(),
+        patience: Duration::ZERO,
+        severity: Severity::Critical,
+        message,
+        args: json!({
+            "count": failures.unseen, "id": id, "camera": camera, "edge_at": edge_at.rfc3339(), "reason": reason,
+        }),
+        action: Action {
+            code: "see_failures",
+            text: "Look at it and mark it as seen".to_owned(),
+            link: Some("#failures".to_owned()),
+        },
+    })
+}
+
+fn label(key: &CameraKey, cameras: &[CameraStatus]) -> String {
+    let known = cameras.iter().find(|camera| camera.key == *key);
+    known.map_or_else(|| key.to_string(), |camera| camera.label.clone())
+}
+
+/// As the dashboard calls it.
+fn name(target: TargetKind) -> &'static str {
+    match target {
+        TargetKind::Api => "the HTTP API",
+        TargetKind::S3 => "the S3 store",
+        TargetKind::Discord => "Discord",
+        TargetKind::Relay => "the relay",
+    }
+}
+
+#[cfg(test)]
+#[path = "rule_tests.rs"]
+mod tests;

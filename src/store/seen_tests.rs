@@ -1,0 +1,48 @@
+use std::time::Instant;
+
+use super::super::testing::{Place, camera};
+use super::*;
+use crate::model::{Cause, Outcome, Trigger};
+
+fn trigger(name: &str, at: i64) -> Trigger {
+    Trigger { camera: camera(name), cause: Cause::Gpio, at: Instant::now(), edge_at: UnixMs(at) }
+}
+
+#[tokio::test]
+async fn a_failure_is_news_until_it_was_seen_and_one_that_fails_later_is_news_again() {
+    let place = Place::new();
+    let store = place.open();
+    let under_way = store.begin_trigger(&trigger("r1", 1_000)).await.unwrap();
+    let failed = store.end_trigger(&trigger("r2", 2_000), Outcome::Failed, "away").await.unwrap();
+    store.end_trigger(&trigger("r2", 2_001), Outcome::Coalesced, "busy").await.unwrap();
+    let unseen = store.unseen(3).await.unwrap();
+    assert_eq!(
+        (unseen.count, unseen.newest[0].id, unseen.newest.len()),
+        (1, failed, 1),
+        "coalesced is no failure"
+    );
+
+    assert_eq!(store.see_failures(failed, UnixMs(5_000)).await.unwrap(), 1);
+    assert_eq!(store.unseen(3).await.unwrap().count, 0);
+    assert_eq!(store.ledger_entry(failed).await.unwrap().unwrap().seen_at, Some(UnixMs(5_000)));
+    assert_eq!(store.see_failures(failed, UnixMs(6_000)).await.unwrap(), 0, "seen once");
+
+    store.fail_trigger(under_way, "no frame").await.unwrap();
+    let unseen = store.unseen(3).await.unwrap();
+    assert_eq!(
+        (unseen.count, unseen.newest[0].id),
+        (1, under_way),
+        "it is older than what was seen, and is news"
+    );
+}
+
+#[tokio::test]
+async fn what_came_after_the_look_stays_news() {
+    let place = Place::new();
+    let store = place.open();
+    let first = store.end_trigger(&trigger("r1", 1_000), Outcome::Failed, "away").await.unwrap();
+    let second = store.end_trigger(&trigger("r1", 2_000), Outcome::Failed, "away").await.unwrap();
+    store.see_failures(first, UnixMs(3_000)).await.unwrap();
+    let unseen = store.unseen(3).await.unwrap();
+    assert_eq!((unseen.count, unseen.newest[0].id), (1, second));
+}
