@@ -1,11 +1,17 @@
 // The dashboard. Reads the API once, then keeps itself up to date by server-sent events.
 
+import { Stream } from "/stream.js";
+
 const $ = (id) => document.getElementById(id);
 const PAGE = 24;
 const EVENTS_PAGE = 10;
+/** A request that has no answer by then has failed; one that waits for a camera or the disk may take longer. */
+const LIMIT_MS = 10_000;
+const LONG_LIMIT_MS = 60_000;
+const NAME = document.title;
 
 /** What is known; every render function reads from here. */
-const known = { session: null, status: null, stats: null, images: [], imagesNext: null, events: [], eventsNext: null };
+const known = { session: null, status: null, stats: null, link: "open", heard: Date.now(), images: [], imagesNext: null, events: [], eventsNext: null };
 
 // ---------------------------------------------------------------- words
 
@@ -14,8 +20,9 @@ const UPLOAD = {
   skipped: ["Not sent", ""], lost: ["Lost", "bad"],
 };
 const CAMERA = {
-  connected: ["Connected", "ok"], connecting: ["Connecting", "info"], degraded: ["Trying again", "bad"], disabled: ["Switched off", ""],
+  connected: ["Connected", "ok"], connecting: ["Connecting", "info"], degraded: ["Away", "bad"], disabled: ["Switched off", ""],
 };
+const SEVERITY = { critical: "bad", warning: "warn", info: "info" };
 const OUTCOME = { captured: ["Captured", "ok"], coalesced: ["Joined another", ""], failed: ["Failed", "bad"] };
 const CAUSE = { gpio: "contact", manual: "by hand", recovered: "found on disk" };
 const ROOM = { good: ["Room enough", "ok"], low: ["Running low", "warn"], critical: ["Nearly full", "bad"], full: ["Full", "bad"] };
@@ -122,14 +129,33 @@ class Refused extends Error {
   }
 }
 
+/** Requests under way; when the box is frozen they end at once. */
+const underWay = new Set();
+
+const SLOW = "the server does not answer; it may be frozen or out of reach";
+
 async function api(path, method = "GET", body) {
+  const abort = new AbortController();
+  const isLong = /^\/api\/(capture|cleanup|gpio)\//.test(path);
+  const timer = setTimeout(() => abort.abort(), isLong ? LONG_LIMIT_MS : LIMIT_MS);
+  underWay.add(abort);
+  try {
+    return await request(path, method, body, abort.signal);
+  } finally {
+    clearTimeout(timer);
+    underWay.delete(abort);
+  }
+}
+
+async function request(path, method, body, signal) {
   const headers = {};
   if (method !== "GET" && known.session?.csrf_token) headers["X-CSRF-Token"] = known.session.csrf_token;
   if (body !== undefined) headers["Content-Type"] = "application/json";
   let response;
   try {
-    response = await fetch(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
+    response = await fetch(path, { method, headers, signal, body: body === undefined ? undefined : JSON.stringify(body) });
   } catch {
+    if (signal.aborted) throw new Refused("timeout", SLOW);
     throw new Refused("unreachable", "the server cannot be reached; check that it runs and that you are on its network");
   }
   if (response.status === 401) {
@@ -137,6 +163,7 @@ async function api(path, method = "GET", body) {
     throw new Refused("unauthorized", "you have been logged out");
   }
   const answer = response.status === 204 ? null : await response.json().catch(() => null);
+  if (signal.aborted) throw new Refused("timeout", SLOW);
   if (!response.ok) {
     throw new Refused(answer?.error?.code, answer?.error?.message ?? `the server answered ${response.status}`);
   }
@@ -148,13 +175,15 @@ const fileUrl = (name) => `/api/images/${encodeURIComponent(name)}`;
 async function loadStatus() {
   [known.status, known.stats] = await Promise.all([api("/api/status"), api("/api/stats")]);
   known.skew = Date.parse(known.status.clock.now) - Date.now();
+  $("lost").hidden = true;
   renderStatus();
 }
 
 let statusTimer = 0;
 /** Reads the counts anew, at most once a second however many events come. */
 function statusSoon() {
-  statusTimer ||= setTimeout(() => {
+  known.isBehind = document.hidden;
+  if (!known.isBehind) statusTimer ||= setTimeout(() => {
     statusTimer = 0;
     loadStatus().catch(() => {});
   }, 1000);
@@ -200,7 +229,8 @@ function renderStatus() {
   }
   $("demo").hidden = !status.demo;
   renderStrip();
-  renderAlarms(status.alarms);
+  renderAlarms();
+  renderFailures();
   renderCameras();
   renderTargets(status, stats);
   renderContacts(status.gpio);
@@ -208,10 +238,87 @@ function renderStatus() {
   renderFoot();
 }
 
-/** Of several targets it matters which. */
-function away(targets) {
-  const names = targets.filter((one) => one.online === false).map((one) => TARGET[one.target] ?? one.target);
-  return targets.length > 1 ? `${names.join(" and ")} offline` : "Offline";
+/** What hinders deliveries, for each target that does not take them. */
+function hindered(targets) {
+  return targets.filter((one) => one.online === false)
+    .map((one) => `${TARGET[one.target] ?? one.target} ${one.reachable ? "takes no pictures" : "cannot be reached"}`);
+}
+
+/** How deliveries go, in a word; nothing while another item says what is wrong with them. */
+function deliveries({ targets, uploads }) {
+  const wrong = hindered(targets);
+  if (targets.length === 0) return [["No upload target", "neutral"]];
+  if (wrong.length > 0) return [[wrong.join(", "), "bad"]];
+  if (uploads.dead > 0) return [];
+  return [targets.some((one) => one.online) ? ["Online", "ok"] : ["Not tried yet", "neutral"]];
+}
+
+/** The worst there is: kind, words, where its cause is seen, and how much more there is. */
+function verdict() {
+  const { status } = known;
+  if (known.link !== "open") {
+    const since = clock.format(known.heard);
+    return ["bad", known.link === "frozen" ? `No word from the box since ${since}. What you see is of then; trying again…`
+      : `Not connected to the box since ${since}. What you see is of then; trying again…`];
+  }
+  const { unseen } = status.failures;
+  const alarms = status.alarms.filter((alarm) => alarm.code !== "trigger_failed");
+  const away = status.cameras.filter((camera) => camera.enabled && camera.state !== "connected");
+  const found = [
+    ...(unseen > 0 ? [["bad", `${unseen >= 1000 ? "More than 1000 triggers have" : unseen === 1 ? "One trigger has" : `${unseen} triggers have`} no picture`, "#failures", "See them"]] : []),
+    ...alarms.map((alarm) => [SEVERITY[alarm.severity], sentence(alarm.message.split("; ")[0]), alarm.action.link ?? "#alarms", "See why"]),
+    ...(alarms.some((alarm) => alarm.code.startsWith("target_")) ? [] : hindered(status.targets).map((words) => ["bad", `${words}; pictures wait.`, "#delivery-title", "See why"])),
+    ...(alarms.some((alarm) => alarm.code === "camera_away") ? [] : away.map((camera) =>
+      [camera.state === "connecting" ? "info" : "bad", `${camera.label} ${camera.state === "connecting" ? "is being connected" : "gives no pictures"}.`, `#camera-${camera.key}`, "See why"])),
+  ];
+  return found.length === 0 ? ["ok", "All well"] : [...found[0], found.length - 1];
+}
+
+function renderVerdict() {
+  if (!known.status && known.link === "open") return;
+  const [kind, text, link, how, more] = verdict();
+  const isStale = known.link !== "open";
+  document.body.classList.toggle("is-stale", isStale);
+  const element = $("verdict");
+  element.hidden = false;
+  colour(element, kind);
+  const words = `${{ ok: "✓", info: "…", warn: "!", bad: "✕" }[kind]} ${text}`;
+  // Said once, not whenever something else is drawn.
+  if ($("verdict-text").textContent !== words) $("verdict-text").textContent = words;
+  say($("verdict-more"), more > 0 ? `and ${plural(more, "more problem", "more problems")}` : "");
+  $("verdict-link").hidden = !link;
+  $("verdict-link").textContent = how ?? "";
+  if (link) $("verdict-link").href = link;
+  const unseen = known.status?.failures.unseen ?? 0;
+  document.title = `${unseen > 0 ? `(${unseen}) ` : ""}${isStale ? "✕ not connected · " : ""}${NAME}`;
+}
+
+/** Triggers without a picture, until a person says that they were seen. */
+function renderFailures() {
+  const { unseen, newest } = known.status.failures;
+  $("failures").hidden = unseen === 0;
+  renderVerdict();
+  if (!isChanged("failures", known.status.failures)) return;
+  $("failures-list").replaceChildren(...newest.map((event) => {
+    const item = document.createElement("li");
+    const head = document.createElement("strong");
+    const time = document.createElement("time");
+    setTime(time, event.edge_at, event.clock);
+    head.append(`${label(event.camera)}: no picture of `, time);
+    item.append(head, ` ${sentence(event.reason ?? "")}`);
+    return item;
+  }));
+  const others = unseen - newest.length;
+  say($("failures-more"), others > 0 ? `${plural(others, "earlier one")}, see Events.` : "");
+}
+
+/** Whether something to be drawn differs from what was drawn last under that name. */
+const drawn = {};
+function isChanged(name, value) {
+  const text = JSON.stringify(value);
+  if (drawn[name] === text) return false;
+  drawn[name] = text;
+  return true;
 }
 
 function renderStrip() {
@@ -223,7 +330,7 @@ function renderStrip() {
   const items = [
     used.length === 0 ? ["No camera is switched on", "neutral"]
       : [`${up} of ${plural(used.length, "camera")} connected`, up === used.length ? "ok" : "bad"],
-    status.targets.length === 0 ? ["No upload target", "neutral"] : status.online ? ["Online", "ok"] : [away(status.targets), "bad"],
+    ...deliveries(status),
     [pending === 0 ? "Nothing waiting" : `${plural(pending, "upload")} waiting`, pending === 0 ? "ok" : "warn"],
     ...(dead > 0 ? [[`${dead.toLocaleString()} put aside`, "bad"]] : []),
     ...(status.clock.message && !status.demo ? [[sentence(status.clock.message), status.clock.state === "synced" ? "ok" : "warn"]] : []),
@@ -237,15 +344,23 @@ function renderStrip() {
   }));
 }
 
-function renderAlarms(alarms) {
+function renderAlarms() {
+  // Failed triggers have a place of their own.
+  const alarms = known.status.alarms.filter((alarm) => alarm.code !== "trigger_failed");
+  renderVerdict();
+  if (!isChanged("alarms", alarms)) return;
   $("alarms").replaceChildren(...alarms.map((alarm) => {
     const item = document.createElement("li");
-    item.className = "bad";
+    item.className = SEVERITY[alarm.severity];
     // First what is the matter, then why and what to do.
     const [what, ...more] = alarm.message.split("; ").map(sentence);
     const head = document.createElement("strong");
     head.textContent = what;
-    item.append(head, ` Since ${when(Date.parse(alarm.since))}. ${more.join(" ")}`);
+    item.append(head, ` Since ${when(Date.parse(alarm.since))}. ${more.join(" ")} `);
+    const next = document.createElement(alarm.action.link ? "a" : "span");
+    if (alarm.action.link) next.href = alarm.action.link;
+    next.textContent = sentence(alarm.action.text);
+    item.append(next);
     return item;
   }));
 }
@@ -264,13 +379,14 @@ function renderTargets(status, stats) {
     find(".target-name").textContent = TARGET[target.target] ?? target.target;
     const paused = target.paused_until && Date.parse(target.paused_until) > now();
     const closed = target.paused_by === "window";
-    chip(find(".chip"), closed ? ["Waits", "info"] : paused ? ["Paused", "warn"] : target.online === null ? ["Not tried yet", ""] : target.online ? ["Online", "ok"] : ["Offline", "bad"]);
+    chip(find(".chip"), closed ? ["Waits", "info"] : target.online === false ? [target.reachable ? "Takes none" : "Offline", "bad"]
+      : paused ? ["Paused", "warn"] : target.online === null ? ["Not tried yet", ""] : stats.uploads.targets[target.target]?.dead ? ["Refused some", "warn"] : ["Online", "ok"]);
     const words = [];
     words.push(waiting(target.backlog));
     if (target.last_error && (paused && !closed || target.online === false)) words.push(sentence(target.last_error));
     if (closed) words.push(`Sends only at ${target.backlog.window}, again from ${when(Date.parse(target.paused_until))}.`);
     else if (paused) words.push(`Next try at ${when(Date.parse(target.paused_until))}.`);
-    else if (target.online === false) words.push(`Away since ${when(Date.parse(target.since))}; pictures wait and are sent by themselves.`);
+    else if (target.online === false) words.push(`So since ${when(Date.parse(target.since))}; pictures wait and are sent by themselves.`);
     if (target.last_delivered) words.push(`Last delivery ${when(Date.parse(target.last_delivered))}.`);
     find(".target-text").textContent = words.join(" ").trim();
     const counts = stats.uploads.targets[target.target] ?? {};
@@ -352,7 +468,7 @@ function renderStorage(storage) {
   chip($("room"), ROOM[storage.level]);
   const { message, evicted, database, written } = storage;
   // What is an alarm at the top of the page is not said here again.
-  const words = known.status.alarms.some((alarm) => alarm.part === "disk") ? [] : [sentence(message)];
+  const words = known.status.alarms.some((alarm) => alarm.code === "disk_short") ? [] : [sentence(message)];
   if (evicted.images > 0) words.push(`${heap(evicted)} went early to make room, last at ${when(Date.parse(evicted.at))}.`);
   if (database) words.push(`Disk of the database: ${bytes(database.free_bytes)} of ${bytes(database.total_bytes)} free.`);
   if (written) {
@@ -376,6 +492,7 @@ function cameraCard(key) {
   let card = cards.get(key);
   if (card) return card;
   card = clone("camera-template");
+  card.id = `camera-${key}`;
   cards.set(key, card);
   const said = card.querySelector(".camera-said");
   const press = (selector, waiting, act) => {
@@ -395,7 +512,9 @@ function cameraCard(key) {
     });
   };
   press(".capture", "Taking…", async () => addImage(await api(`/api/capture/${key}`, "POST")));
-  press(".watch", "Opening…", async () => (await import("/live.js")).openLive(key, label(key)));
+  press(".watch", "Opening…", async () => (await import("/live.js").catch(() => {
+    throw new Refused("unreachable", "the server cannot be reached");
+  })).openLive(key, label(key)));
   press(".simulate", "Closing…", () => api(`/api/gpio/sim/${key}`, "POST", { pulse_ms: 500 }));
   card.querySelector(".camera-picture").addEventListener("click", async () => {
     const name = known.status.cameras.find((camera) => camera.key === key)?.last_image?.filename;
@@ -595,14 +714,14 @@ function renderPicture() {
   taken.textContent = full.format(image.taken_at_ms) + doubt(image.clock);
   const digest = document.createElement("code");
   digest.textContent = image.sha256;
-  const distance = image.frame_offset_ms === null ? "distance unknown" : `${signed(image.frame_offset_ms)} from that moment`;
+  const distance = image.frame_offset_ms === null ? "distance unknown" : `${signed(image.frame_offset_ms)} from the edge`;
   const facts = [
     ...(image.note ? [["Note", sentence(image.note)]] : []),
     ["File", image.filename],
     ["Kind", KIND[image.kind] ?? image.kind],
     ["Camera", `${label(image.camera)} (${image.camera})`],
     ["Taken", taken],
-    ["Asked for by", CAUSE[image.cause] ?? image.cause],
+    ["Cause", CAUSE[image.cause] ?? image.cause],
     [isClip ? "Begins" : "Frame", distance],
     ...(isClip ? [["Length", lengthOf(image.duration_ms ?? 0)]] : []),
     ["Size", `${image.width} × ${image.height}, ${bytes(image.bytes)}`],
@@ -627,6 +746,8 @@ function renderPicture() {
     return text;
   }));
   $("protect").textContent = image.protected ? "End protection" : "Protect";
+  $("delete").disabled = image.protected;
+  $("delete").title = image.protected ? "End its protection first" : "";
   $("retry").hidden = !image.uploads.some((upload) => ["pending", "dead"].includes(upload.state));
   const index = known.images.findIndex((one) => one.filename === image.filename);
   $("newer").disabled = index <= 0;
@@ -709,55 +830,95 @@ function addEvent(event) {
 
 // ---------------------------------------------------------------- live
 
-let wasLost = false;
-
-function listen() {
-  const source = new EventSource("/api/stream");
-  const on = (name, act) => source.addEventListener(name, (event) => act(JSON.parse(event.data)));
-  source.addEventListener("open", () => {
-    $("lost").hidden = true;
-    if (wasLost) load().catch(complain);
-    wasLost = false;
-  });
-  source.addEventListener("error", () => {
-    wasLost = true;
-    $("lost").hidden = false;
-    if (source.readyState !== EventSource.CLOSED) return;
-    // Refused rather than lost: api() leads to the log-in page when the session is over.
-    source.close();
-    setTimeout(() => api("/api/session").catch(() => {}).finally(listen), 5000);
-  });
-  on("image", (image) => {
+const EVENT = {
+  image(image) {
     addImage(image);
     statusSoon();
-  });
-  on("upload", (upload) => {
+  },
+  upload(upload) {
     changeUpload(upload);
     statusSoon();
-  });
-  on("trigger", addEvent);
-  on("deleted", ({ filenames }) => {
+  },
+  trigger(event) {
+    addEvent(event);
+    const { failures } = known.status;
+    const index = failures.newest.findIndex((one) => one.id === event.id);
+    if (event.outcome !== "failed" && index < 0) return;
+    if (event.outcome === "failed" && index < 0 && !event.seen_at) {
+      failures.newest = [event, ...failures.newest].slice(0, 3);
+      failures.unseen += 1;
+    }
+    renderFailures();
+    statusSoon();
+  },
+  seen({ up_to: upTo, unseen }) {
+    const { failures } = known.status;
+    failures.newest = failures.newest.filter((one) => one.id > upTo);
+    failures.unseen = unseen;
+    renderFailures();
+    statusSoon();
+  },
+  deleted({ filenames }) {
     removeImages(filenames);
     statusSoon();
-  });
-  on("alarms", ({ alarms }) => renderAlarms(alarms));
-  on("connectivity", statusSoon);
-  on("storage", statusSoon);
-  for (const name of ["resync", "clock"]) on(name, () => load().catch(complain));
-  on("camera", (changed) => {
+  },
+  alarms({ alarms }) {
+    known.status.alarms = alarms;
+    renderAlarms();
+    statusSoon();
+  },
+  connectivity({ all_online: online, ...changed }) {
+    const { status } = known;
+    status.online = online;
+    status.targets = status.targets.map((one) => one.target === changed.target ? { ...one, ...changed } : one);
+    renderStrip();
+    renderTargets(status, known.stats);
+    renderVerdict();
+    statusSoon();
+  },
+  storage: statusSoon,
+  resync: () => load().catch(complain),
+  clock: () => load().catch(complain),
+  camera(changed) {
     const camera = known.status.cameras.find((one) => one.key === changed.key);
     if (!camera) return;
     Object.assign(camera, changed);
     renderCameras();
     renderStrip();
-  });
-  on("contact", (changed) => {
+    renderVerdict();
+  },
+  contact(changed) {
     const { gpio } = known.status;
     const index = gpio.lines.findIndex((line) => line.pin === changed.pin);
     if (index < 0) gpio.lines.push(changed);
     else gpio.lines[index] = changed;
     renderContacts(gpio);
     renderCameras();
+  },
+  contacts(gpio) {
+    known.status.gpio = gpio;
+    renderContacts(gpio);
+    renderCameras();
+  },
+};
+
+/** Begins to listen. Resolves once the stream is there, or has let us wait. */
+function listen() {
+  return new Promise((resolve) => {
+    setTimeout(resolve, 1000);
+    const stream = new Stream({
+      // Before everything was read once there is nothing to keep up to date.
+      event: (name, data) => known.status && EVENT[name](data),
+      state(state) {
+        known.link = state;
+        known.heard = stream.heard;
+        if (state === "frozen") for (const abort of underWay) abort.abort();
+        if (state === "open") resolve();
+        renderVerdict();
+      },
+      // api() leads to the log-in page when the session is over.
+      refused: () => api("/api/session").catch(() => {}),
+    });
   });
 }
 
@@ -771,6 +932,18 @@ function complain(error) {
 
 const later = (act) => () => act().catch(complain);
 
+$("seen").addEventListener("click", async () => {
+  const upTo = Math.max(...known.status.failures.newest.map((event) => event.id));
+  $("seen").disabled = true;
+  try {
+    await api("/api/events/seen", "POST", { up_to: upTo });
+    await loadStatus();
+    $("verdict").focus();
+  } catch (error) {
+    complain(error);
+  }
+  $("seen").disabled = false;
+});
 $("filter").addEventListener("change", later(() => loadImages()));
 $("gallery-more").addEventListener("click", later(() => loadImages(true)));
 $("only-failed").addEventListener("change", later(() => loadEvents()));
@@ -902,15 +1075,18 @@ $("settings").addEventListener("close", () => tokenNote(""));
 
 // ---------------------------------------------------------------- begin
 
+let listening = null;
+
 async function begin() {
   try {
+    // First listen, then read, so that nothing is missed in between.
+    listening ??= listen();
     known.session = await api("/api/session");
     $("log-out").hidden = known.session.kind !== "session";
     $("change-password").hidden = known.session.kind !== "session";
     $("no-password").hidden = known.session.kind === "session";
+    await listening;
     await load();
-    $("lost").hidden = true;
-    listen();
   } catch (error) {
     complain(error);
     setTimeout(begin, 5000);
@@ -920,4 +1096,5 @@ async function begin() {
 setInterval(renderAges, 10_000);
 // Edges, ages and free space move without events of their own.
 setInterval(() => document.hidden || loadStatus().catch(() => {}), 60_000);
+document.addEventListener("visibilitychange", () => document.hidden || !known.isBehind || loadStatus().catch(() => {}));
 begin();

@@ -159,7 +159,7 @@ class Viewer {
     this.isLost = true;
     this.release();
     note(`${reason || "The live picture is interrupted."} Trying again…`);
-    const answer = await fetch("/api/session").catch(() => null);
+    const answer = await fetch("/api/session", { signal: AbortSignal.timeout(10_000) }).catch(() => null);
     if (answer?.status === 401) location.replace("/login");
     else this.retry = setTimeout(() => this === viewer && restart(), RETRY_MS);
   }

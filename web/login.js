@@ -37,6 +37,8 @@ async function send(path, body) {
       method: "POST",
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify(body),
+      // Guesses of others may keep the server busy.
+      signal: AbortSignal.timeout(30_000),
     });
     if (response.ok) {
       location.replace("/");

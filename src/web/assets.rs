@@ -36,6 +36,7 @@ asset!(INDEX "index.html" "text/html; charset=utf-8");
 asset!(LOGIN "login.html" "text/html; charset=utf-8");
 asset!(APP_JS "app.js" "text/javascript; charset=utf-8");
 asset!(LIVE_JS "live.js" "text/javascript; charset=utf-8");
+asset!(STREAM_JS "stream.js" "text/javascript; charset=utf-8");
 asset!(LOGIN_JS "login.js" "text/javascript; charset=utf-8");
 asset!(CSS "app.css" "text/css; charset=utf-8");
 asset!(ICON "icon.svg" "image/svg+xml");
@@ -96,6 +97,10 @@ pub(super) async fn live_script(request: HttpRequest) -> HttpResponse {
     LIVE_JS.answer(&request)
 }
 
+pub(super) async fn stream_script(request: HttpRequest) -> HttpResponse {
+    STREAM_JS.answer(&request)
+}
+
 pub(super) async fn login_script(request: HttpRequest) -> HttpResponse {
     LOGIN_JS.answer(&request)
 }
@@ -117,10 +122,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_assets_of_the_pages_together_stay_under_80_kb() {
-        let total: usize =
-            [&INDEX, &LOGIN, &APP_JS, &LIVE_JS, &LOGIN_JS, &CSS, &ICON].iter().map(|a| a.bytes.len()).sum();
-        assert!(total < 80_000, "{total}");
+    fn all_assets_of_the_pages_together_stay_under_96_kb() {
+        let total: usize = [&INDEX, &LOGIN, &APP_JS, &LIVE_JS, &STREAM_JS, &LOGIN_JS, &CSS, &ICON]
+            .iter()
+            .map(|a| a.bytes.len())
+            .sum();
+        assert!(total < 96_000, "{total}");
     }
 
     #[test]
@@ -132,7 +139,7 @@ mod tests {
             }
             assert!(!text.contains("<script>"), "{}", page.name);
         }
-        for script in [&APP_JS, &LIVE_JS, &LOGIN_JS] {
+        for script in [&APP_JS, &LIVE_JS, &STREAM_JS, &LOGIN_JS] {
             let text = std::str::from_utf8(script.bytes).unwrap();
             for forbidden in ["innerHTML", "outerHTML", "insertAdjacentHTML", "eval(", "document.write"] {
                 assert!(!text.contains(forbidden), "{}: {forbidden}", script.name);

@@ -50,6 +50,7 @@ pub const ROUTES: &[Route] = &[
     route!(GET "/icon.svg" Public assets::icon),
     route!(GET "/app.js" Session assets::script),
     route!(GET "/live.js" Session assets::live_script),
+    route!(GET "/stream.js" Session assets::stream_script),
     route!(GET "/health" Public overview::health),
     route!(GET "/metrics" Session metrics::metrics),
     route!(GET "/api/openapi.json" Session assets::openapi),
