@@ -59,3 +59,13 @@ install_store() {
     say "installing s3s-fs into $root (a few minutes)"
     cargo install --quiet --locked --root "$root" s3s-fs --version 0.14.1 --features binary
 }
+
+# What the tests in a browser are written with, outside of the tree; which server it comes from is npm's configuration.
+install_browser_modules() {
+    local place="${CARGO_TARGET_DIR:-target}/browser"
+    mkdir -p "$place"
+    if ! cmp -s tests/browser/package-lock.json "$place/installed.json"; then
+        cp tests/browser/package.json tests/browser/package-lock.json tests/browser/.npmrc "$place/"
+        npm ci --no-audit --no-fund --prefix "$place" && cp tests/browser/package-lock.json "$place/installed.json"
+    fi
+}
