@@ -51,6 +51,22 @@ impl Upkeep {
 
     /// Runs until cancelled. What an error interrupted is begun anew at the next run.
     pub async fn run(&mut self, cancel: &CancellationToken) -> Result<(), StoreError> {
+        let (mut strangers, status) = (self.store.strange(), self.status.clone());
+        let tell = async {
+            loop {
+                match strangers.next().await {
+                    Some(message) => status.raise("strangers", message),
+                    None => status.clear("strangers"),
+                }
+            }
+        };
+        tokio::select! {
+            done = self.look_after(cancel) => done,
+            () = tell => Ok(()),
+        }
+    }
+
+    async fn look_after(&mut self, cancel: &CancellationToken) -> Result<(), StoreError> {
         if !self.has_checked {
             self.check(cancel).await?;
         }

@@ -1,5 +1,6 @@
 //! The clip of a trigger: the camera's own video around the edge, as an MP4 file.
 
+use std::io::Read as _;
 use std::ops::ControlFlow;
 
 use super::follow::{Follow, Made};
@@ -40,7 +41,8 @@ pub(super) fn make(follow: &Follow, collected: &Collected, picture: Option<&Imag
 
 /// The thumbnail inside a stored picture.
 fn thumbnail_of(follow: &Follow, picture: &Image) -> Option<Vec<u8>> {
-    let bytes = std::fs::read(follow.worker.store.path_of(picture)).ok()?;
+    let mut bytes = Vec::new();
+    follow.worker.store.open_image(picture).ok()?.read_to_end(&mut bytes).ok()?;
     exif::thumbnail(&bytes).map(<[u8]>::to_vec)
 }
 

@@ -19,6 +19,7 @@ use crate::media::{decode, jpeg};
 use crate::model::{CameraKey, FileName};
 use crate::source::{FrameRequest, Request, Requests, Source};
 use crate::status::Status;
+use crate::store;
 
 /// How long a camera may take until its first picture, a keyframe every eight seconds included.
 pub(super) const FRAME_LIMIT: Duration = Duration::from_secs(18);
@@ -28,6 +29,9 @@ const GOP_LIMIT: Duration = Duration::from_secs(12);
 
 /// How long the question for the kind of authentication may take.
 const PROBE_LIMIT: Duration = Duration::from_secs(3);
+
+/// Where the pictures go, below the picture directory.
+const FOLDER: &str = "test";
 
 /// A trigger-to-file time that a gate does not notice.
 pub(super) const FINE: Duration = Duration::from_millis(1500);
@@ -47,13 +51,11 @@ pub(super) fn run(config: &Config, keys: &[CameraKey]) -> anyhow::Result<bool> {
     if chosen.is_empty() {
         anyhow::bail!("no camera is enabled; set CAMERA_1_IP, CAMERA_1_RTSP or CAMERA_1_SNAPSHOT_URL");
     }
-    let folder = config.storage.images.join("test");
-    std::fs::create_dir_all(&folder).with_context(|| format!("create the directory {}", folder.display()))?;
     runtime()?.block_on(async {
         let mut all_fine = true;
         for camera in chosen {
             let (name, label) = (camera.key.clone(), camera.label.clone());
-            match test(config, camera, &folder).await {
+            match test(config, camera).await {
                 Ok(verdict) => say(&format!("{name} ({label}): fine\n{verdict}")),
                 Err(error) => {
                     all_fine = false;
@@ -70,7 +72,7 @@ fn names(config: &Config) -> String {
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
-async fn test(config: &Config, mut camera: CameraConfig, folder: &Path) -> anyhow::Result<String> {
+async fn test(config: &Config, mut camera: CameraConfig) -> anyhow::Result<String> {
     camera.enabled = true;
     let status = Status::new(&Config { cameras: vec![camera.clone()], ..config.clone() });
     let mut source =
@@ -78,7 +80,7 @@ async fn test(config: &Config, mut camera: CameraConfig, folder: &Path) -> anyho
     if let Source::Snapshot(snapshot) = &mut source {
         let seen = doctor_snapshot::look(snapshot).await?;
         let picture = seen.excerpt.units.last().context("a picture without bytes")?;
-        let saved = save(&camera, folder, &picture.data)?;
+        let saved = save(&camera, &config.storage.images, &picture.data)?;
         return Ok(verdict(&saved, &seen.authentication(), seen.first, &seen.advice(camera.number)));
     }
     let authentication = match &camera.source {
@@ -120,7 +122,7 @@ async fn test(config: &Config, mut camera: CameraConfig, folder: &Path) -> anyho
     })
     .await
     .context("decode")??;
-    let saved = save(&camera, folder, &picture)?;
+    let saved = save(&camera, &config.storage.images, &picture)?;
     let about = advice::about(stream.as_ref(), decoding.as_ref());
     let lines = |mark: &str, sentences: &[String]| -> String {
         sentences.iter().map(|sentence| format!("  {mark}{sentence}\n")).collect()
@@ -130,10 +132,11 @@ async fn test(config: &Config, mut camera: CameraConfig, folder: &Path) -> anyho
 }
 
 /// Writes a picture, and says where it is and what it is like.
-fn save(camera: &CameraConfig, folder: &Path, picture: &[u8]) -> anyhow::Result<String> {
+fn save(camera: &CameraConfig, images: &Path, picture: &[u8]) -> anyhow::Result<String> {
     let (width, height) = jpeg::inspect(picture)?;
-    let path = folder.join(FileName::new(camera.key.clone(), clock::now().epoch_s(), 1).to_string());
-    std::fs::write(&path, picture).with_context(|| format!("write {}", path.display()))?;
+    let name = FileName::new(camera.key.clone(), clock::now().epoch_s(), 1);
+    let path = store::save_apart(images, FOLDER, &name, picture)
+        .with_context(|| format!("write a picture below {}", images.display()))?;
     Ok(format!("{} ({width}×{height}, {} kB)", path.display(), picture.len().div_ceil(1000)))
 }
 

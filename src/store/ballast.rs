@@ -46,7 +46,7 @@ impl Ballast {
 
     /// Bytes it takes now.
     pub(super) fn held(&self) -> u64 {
-        fs::metadata(&self.path).map_or(0, |file| file.len())
+        fs::symlink_metadata(&self.path).map_or(0, |file| if file.is_file() { file.len() } else { 0 })
     }
 
     /// Takes so many bytes, really: the blocks are allocated, or written where that cannot be asked for. On an error
@@ -60,8 +60,9 @@ impl Ballast {
     }
 
     fn try_make(&self, bytes: u64) -> io::Result<()> {
-        let mut file =
-            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&self.path)?;
+        // Never into what has the name already: a link, or a second name of another file, would lead elsewhere.
+        self.release()?;
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&self.path)?;
         match rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, bytes) {
             Ok(()) => Ok(()),
             Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS | rustix::io::Errno::INVAL) => {

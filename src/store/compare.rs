@@ -5,16 +5,17 @@
 //! happens meanwhile.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use rusqlite::named_params;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use super::crash;
+use super::files::Files;
 use super::images::name_is_known;
-use super::reconcile::{Reconciled, is_known, quarantine, read_file, unfinished};
+use super::reconcile::{Reconciled, is_known, path_is_known, read_file, unfinished};
+use super::tree::Kind;
 use super::{Store, StoreError};
 use crate::model::{FileName, TargetKind, UploadState};
 
@@ -83,8 +84,7 @@ impl Store {
     /// Compares the newest folders.
     pub(super) async fn compare_newest(&self, done: &mut Reconciled) -> Result<(), StoreError> {
         let files = self.files.clone();
-        let newest =
-            super::db::blocking(move || newest(files.day_folders()).map_err(|e| failed(files.root(), e)));
+        let newest = super::db::blocking(move || newest(&files).map_err(|e| failed(files.root(), e)));
         for folder in newest.await? {
             done.missing += self.compare_rows_of(&folder).await?;
             if let Err(error) = self.adopt_orphans(&folder, done).await {
@@ -164,14 +164,25 @@ impl Store {
 
     /// Looks for the files of some rows and writes down what differs. Returns how many are newly gone.
     async fn compare_rows(&self, rows: Vec<Row>) -> Result<usize, StoreError> {
-        let root = self.files.root().to_owned();
+        let files = self.files.clone();
         let changes = super::db::blocking(move || {
-            let differs = |row: Row| {
-                let is_there = fs::symlink_metadata(root.join(&row.path))
-                    .is_ok_and(|meta| meta.is_file() && i64::try_from(meta.len()) == Ok(row.bytes));
-                (is_there != row.was_there).then_some(Change { image: row.image, path: row.path, is_there })
-            };
-            Ok(rows.into_iter().filter_map(differs).collect::<Vec<_>>())
+            let mut look = files.look().map_err(|e| failed(files.root(), e))?;
+            let mut changes = Vec::new();
+            for row in rows {
+                match look.length(Path::new(&row.path)) {
+                    Ok(length) => {
+                        let is_there = length.is_some_and(|length| i64::try_from(length) == Ok(row.bytes));
+                        if is_there != row.was_there {
+                            changes.push(Change { image: row.image, path: row.path, is_there });
+                        }
+                    }
+                    // Too many open files, a bad sector: that is not gone.
+                    Err(error) => {
+                        warn!(file = row.path, %error, "cannot be looked at; its row stays as it is")
+                    }
+                }
+            }
+            Ok(changes)
         })
         .await?;
         if changes.is_empty() {
@@ -251,35 +262,29 @@ impl Store {
 
     /// Files of a folder that have a name but no row. Returns how many files were looked at.
     async fn adopt_orphans(&self, folder: &Path, done: &mut Reconciled) -> Result<u64, StoreError> {
-        let listing = folder.to_owned();
-        let paths = super::db::blocking(move || match fs::read_dir(&listing) {
-            Ok(entries) => entries
-                .map(|entry| entry.map(|entry| entry.path()))
-                .collect::<io::Result<Vec<_>>>()
-                .map_err(|e| failed(&listing, e)),
-            // Retention removed the last picture of that day a moment ago.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-            Err(error) => Err(failed(&listing, error)),
+        let (files, listing) = (self.files.clone(), folder.to_owned());
+        let paths = super::db::blocking(move || {
+            files.files_of(&listing).map_err(|e| failed(&files.root().join(listing), e))
         })
         .await?;
-        let seen = paths.len() as u64;
+        let (seen, mut unfit) = (paths.len(), Vec::new());
         for chunk in paths.chunks(usize::try_from(STEP).unwrap_or(usize::MAX)) {
             for path in self.without_row(chunk.to_vec()).await? {
-                self.adopt_orphan(path, done).await?;
+                if self.adopt_orphan(path.clone(), done).await? {
+                    unfit.push(path);
+                }
             }
         }
-        Ok(seen)
+        self.set_aside(unfit, seen, done).await?;
+        Ok(seen as u64)
     }
 
     async fn without_row(&self, paths: Vec<PathBuf>) -> Result<Vec<PathBuf>, StoreError> {
-        let root = self.files.root().to_owned();
         self.db
             .read(move |c| {
-                let mut known = c.prepare_cached(KNOWN_SQL)?;
                 let mut orphans = Vec::new();
                 for path in paths {
-                    let relative = path.strip_prefix(&root).unwrap_or(&path);
-                    if !known.exists(named_params! {":path": relative.to_string_lossy()})? {
+                    if !path_is_known(c, &path)? {
                         orphans.push(path);
                     }
                 }
@@ -288,60 +293,50 @@ impl Store {
             .await
     }
 
-    /// Adopts one file, or sets it aside. In one transaction, because a picture that is being stored has its name before
-    /// its row is committed.
-    async fn adopt_orphan(&self, path: PathBuf, done: &mut Reconciled) -> Result<(), StoreError> {
-        #[derive(Clone, Copy)]
+    /// Adopts one file; whether it has a name of ours and is none, so that it should be set aside. In one transaction,
+    /// because a picture that is being stored has its name before its row is committed.
+    async fn adopt_orphan(&self, path: PathBuf, done: &mut Reconciled) -> Result<bool, StoreError> {
+        #[derive(Clone, Copy, PartialEq, Eq)]
         enum Became {
             Known,
             Adopted,
-            SetAside,
-            Stuck,
+            Unfit,
         }
+        let Some(name) = path.file_name().and_then(|name| name.to_str()).and_then(FileName::parse) else {
+            self.files.strange().left(&path, Kind::File);
+            return Ok(false);
+        };
         let store = self.clone();
         let became = self
             .db
             .write(move |tx| {
-                let relative = path.strip_prefix(store.files.root()).unwrap_or(&path).to_owned();
-                let is_gone = fs::symlink_metadata(&path).is_err();
-                if is_gone
-                    || tx
-                        .prepare_cached(KNOWN_SQL)?
-                        .exists(named_params! {":path": relative.to_string_lossy()})?
-                {
+                if path_is_known(tx, &path)? {
                     return Ok(Became::Known);
                 }
-                let set_aside =
-                    || if quarantine(&store.files, &path) { Became::SetAside } else { Became::Stuck };
-                let name = path.file_name().and_then(|name| name.to_str()).and_then(FileName::parse);
-                let Some(mut found) = name.and_then(|name| read_file(&path, Some(name))) else {
-                    return Ok(set_aside());
+                let Some(mut found) = read_file(&store.files, &path, Some(name))? else {
+                    let look = store.files.look().and_then(|mut look| look.length(&path));
+                    let is_gone = look.map_err(|e| failed(&path, e))?.is_none();
+                    return Ok(if is_gone { Became::Known } else { Became::Unfit });
                 };
                 if is_known(tx, &found)? || name_is_known(tx, &found.name)? {
                     // A copy, or a file that a person moved to another day.
-                    return Ok(set_aside());
+                    return Ok(Became::Unfit);
                 }
                 found.find_trigger(tx)?;
-                store.insert(tx, &found.name, &relative, &found.facts)?;
+                store.insert(tx, &found.name, &path, &found.facts)?;
                 crash::point("adopted");
                 found.mark_captured(tx)?;
-                info!(file = %relative.display(), "adopted a picture that had no row");
+                info!(file = %path.display(), "adopted a picture that had no row");
                 Ok(Became::Adopted)
             })
             .await?;
-        match became {
-            Became::Adopted => {
-                done.adopted += 1;
-                self.due.send_modify(|count| *count = count.wrapping_add(1));
-            }
-            Became::SetAside => done.quarantined += 1,
-            Became::Known | Became::Stuck => {}
+        if became == Became::Adopted {
+            done.adopted += 1;
+            self.due.send_modify(|count| *count = count.wrapping_add(1));
         }
-        Ok(())
+        Ok(became == Became::Unfit)
     }
 }
-
-const KNOWN_SQL: &str = "select 1 from images where path = :path";
 
 impl Row {
     fn of(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
@@ -350,12 +345,10 @@ impl Row {
 }
 
 /// Of day folders in their order, the newest by name and by what was written last.
-fn newest(folders: io::Result<Vec<PathBuf>>) -> io::Result<BTreeSet<PathBuf>> {
-    let folders = folders?;
-    let mut by_change: Vec<_> = folders
-        .iter()
-        .filter_map(|folder| Some((fs::metadata(folder).and_then(|meta| meta.modified()).ok()?, folder)))
-        .collect();
+fn newest(files: &Files) -> io::Result<BTreeSet<PathBuf>> {
+    let folders = files.day_folders()?;
+    let mut by_change: Vec<_> =
+        folders.iter().filter_map(|folder| Some((files.changed_at(folder)?, folder))).collect();
     by_change.sort();
     let last_changed = by_change.into_iter().rev().map(|(_, folder)| folder).take(NEWEST);
     Ok(folders.iter().rev().take(NEWEST).chain(last_changed).cloned().collect())

@@ -1,13 +1,15 @@
 //! Picture files: written whole and synced under a temporary name, then given their name without replacing any.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, FlockOperation, RenameFlags};
+use rustix::fs::FlockOperation;
 
 use super::crash;
+use super::strange::Strange;
+use super::tree::{self, Folder, Kind, is_absent, is_in_the_way};
 use crate::model::{FileName, ImageId};
 
 /// Temporary files; on the same file system as the pictures, hidden from `cp` and `rsync` patterns like `*/`.
@@ -19,31 +21,55 @@ const QUARANTINE: &str = ".quarantine";
 /// Held while a daemon owns the directory.
 const LOCK: &str = ".lock";
 
-/// The picture directory.
+/// What the name of something that was in the way of a folder ends with, once it is renamed; a number follows from the
+/// second one on. It stays in its folder, so that a relative link means what it meant.
+const ASIDE: &str = ".set-aside";
+
+/// Neither a picture nor a clip is ever larger than this; a larger file is not ours.
+const FILE_MAX: u64 = 64 << 20;
+
+/// What the name of a file ends with that is not whole yet.
+const PART: &str = ".part";
+
+/// Rights of a picture's file.
+const FILE_MODE: u16 = 0o640;
+
+/// How often a picture is named again when its folder vanishes under it (retention, perhaps of another process, removes
+/// empty day folders), and how many names are tried for what is in the way.
+const FOLDER_TRIES: u32 = 16;
+
+/// The picture directory. Nothing below it is followed anywhere, see `tree`.
 #[derive(Clone, Debug)]
 pub(super) struct Files {
     root: PathBuf,
+    strange: Strange,
 }
-
-/// How often a picture is named again when its folder vanishes under it: retention, perhaps of another process, removes
-/// empty day folders.
-const FOLDER_TRIES: usize = 16;
 
 /// A complete, synced file that has no name yet; one that this process wrote is removed when it is dropped unpublished.
 #[derive(Debug)]
 pub(super) struct Incoming {
-    path: Option<PathBuf>,
+    folder: Folder,
+    name: Option<OsString>,
     /// A file that an earlier run left is the only copy of its picture and outlives every failure.
     is_kept: bool,
+}
+
+/// Looks at many files, those of one folder together.
+pub(super) struct Look {
+    top: Folder,
+    last: Option<(OsString, Option<Folder>)>,
 }
 
 impl Files {
     /// Creates the directories that are missing.
     pub(super) fn open(root: &Path) -> io::Result<Self> {
-        fs::create_dir_all(root.join(INCOMING))?;
-        fs::create_dir_all(root.join(QUARANTINE))?;
-        sync_dir(root)?;
-        Ok(Self { root: root.to_owned() })
+        fs::create_dir_all(root)?;
+        let files = Self { root: root.to_owned(), strange: Strange::default() };
+        let top = files.top()?;
+        files.own_folder(&top, INCOMING.as_ref())?;
+        files.own_folder(&top, QUARANTINE.as_ref())?;
+        top.sync()?;
+        Ok(files)
     }
 
     /// The directory itself.
@@ -51,14 +77,61 @@ impl Files {
         &self.root
     }
 
+    /// What was found that is not this program's.
+    pub(super) fn strange(&self) -> &Strange {
+        &self.strange
+    }
+
+    fn top(&self) -> io::Result<Folder> {
+        Folder::top(&self.root)
+    }
+
+    /// A folder of this program, made if it is missing. Anything else that has its name is renamed: a picture must not be
+    /// lost to it, nor written to where it leads.
+    fn own_folder(&self, top: &Folder, name: &OsStr) -> io::Result<Folder> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match top.folder(name) {
+                Err(error) if tries > FOLDER_TRIES => return Err(error),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => match top.make_folder(name) {
+                    Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+                    _ => top.sync()?,
+                },
+                Err(error) if is_in_the_way(&error) => self.move_aside(top, name)?,
+                opened => return opened,
+            }
+        }
+    }
+
+    /// Renames what is in the way, which touches nothing but its name.
+    fn move_aside(&self, top: &Folder, name: &OsStr) -> io::Result<()> {
+        for n in 1..=FOLDER_TRIES {
+            let mut to = name.to_owned();
+            to.push(ASIDE);
+            if n > 1 {
+                to.push(format!("-{n}"));
+            }
+            match top.rename(name, top, &to) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+                Ok(()) => {
+                    top.sync()?;
+                    self.strange.moved(&to);
+                    return Ok(());
+                }
+            }
+        }
+        Err(io::ErrorKind::AlreadyExists.into())
+    }
+
     /// Takes the directory for this process until the file is dropped; `None` when another process has it.
     pub(super) fn lock(&self) -> io::Result<Option<File>> {
-        let file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(self.root.join(LOCK))?;
+        let (top, name) = (self.top()?, OsStr::new(LOCK));
+        if top.look(name)?.is_some_and(|(kind, _)| kind != Kind::File) {
+            self.move_aside(&top, name)?;
+        }
+        let file = top.hold(name)?;
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Some(file)),
             Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
@@ -71,9 +144,10 @@ impl Files {
     /// A failed fsync is final for its descriptor (the kernel drops the dirty pages), so it is never tried again on
     /// the same file; the caller may write a new one.
     pub(super) fn write_incoming(&self, id: ImageId, bytes: &[u8]) -> io::Result<Incoming> {
-        let path = self.root.join(INCOMING).join(format!("{id}.part"));
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o640).open(&path)?;
-        let incoming = Incoming { path: Some(path), is_kept: false };
+        let folder = self.top()?.folder(INCOMING.as_ref())?;
+        let name = OsString::from(format!("{id}{PART}"));
+        let mut file = folder.create(&name, FILE_MODE)?;
+        let incoming = Incoming { folder, name: Some(name), is_kept: false };
         crash::point("created");
         file.write_all(bytes)?;
         file.sync_all()?;
@@ -82,89 +156,148 @@ impl Files {
 
     /// Gives a file its name; `false` when the name is taken, then the file is still incoming.
     pub(super) fn publish(&self, incoming: &mut Incoming, relative: &Path) -> io::Result<bool> {
-        let Some(from) = &incoming.path else { return Ok(false) };
-        let to = self.root.join(relative);
-        let folder = to.parent().unwrap_or(&self.root);
-        let mut renamed = rustix::fs::renameat_with(CWD, from, CWD, &to, RenameFlags::NOREPLACE);
-        for _ in 0..FOLDER_TRIES {
-            if renamed != Err(rustix::io::Errno::NOENT) {
-                break;
-            }
-            // The first picture of its day, or retention removed the empty folder a moment ago.
-            fs::create_dir_all(folder)?;
-            sync_dir(&self.root)?;
-            renamed = rustix::fs::renameat_with(CWD, from, CWD, &to, RenameFlags::NOREPLACE);
-        }
-        match renamed {
-            Ok(()) => {}
-            Err(rustix::io::Errno::EXIST) => return Ok(false),
-            // Some file systems (FAT, some network ones) lack RENAME_NOREPLACE; a hard link refuses to replace too.
-            Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => match fs::hard_link(from, &to) {
-                Ok(()) => fs::remove_file(from)?,
+        let Some(from) = &incoming.name else { return Ok(false) };
+        let (day, name) = tree::split(relative).ok_or(io::ErrorKind::InvalidInput)?;
+        let top = self.top()?;
+        let mut tries = 0;
+        let folder = loop {
+            tries += 1;
+            let folder = self.own_folder(&top, day)?;
+            match incoming.folder.rename(from, &folder, name) {
+                Ok(()) => break folder,
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
+                // Retention removed the empty folder a moment ago.
+                Err(error) if error.kind() == io::ErrorKind::NotFound && tries < FOLDER_TRIES => {}
                 Err(error) => return Err(error),
-            },
-            Err(error) => return Err(error.into()),
-        }
-        incoming.path = None;
+            }
+        };
+        incoming.name = None;
         crash::point("renamed");
-        sync_dir(folder)?;
+        folder.sync()?;
         Ok(true)
     }
 
     /// Takes over a file that a crash left in the incoming folder. It stays there when it cannot be published.
-    pub(super) fn adopt_incoming(path: PathBuf) -> Incoming {
-        Incoming { path: Some(path), is_kept: true }
+    pub(super) fn adopt_incoming(&self, name: &OsStr) -> io::Result<Incoming> {
+        let folder = self.top()?.folder(INCOMING.as_ref())?;
+        Ok(Incoming { folder, name: Some(name.to_owned()), is_kept: true })
     }
 
     /// Whether the directory is what [`Files::open`] prepared; a file system that has been unmounted leaves a bare one.
     pub(super) fn is_there(&self) -> bool {
-        self.root.join(INCOMING).is_dir()
+        self.top()
+            .and_then(|top| top.look(INCOMING.as_ref()))
+            .is_ok_and(|found| found.is_some_and(|(kind, _)| kind == Kind::Folder))
     }
 
-    /// What a crash left in the incoming folder.
+    /// What a crash left in the incoming folder, as paths below the directory. What is no file is left there.
     pub(super) fn left_over(&self) -> io::Result<Vec<PathBuf>> {
-        list(&self.root.join(INCOMING))
+        self.files_of(Path::new(INCOMING))
     }
 
-    /// The day folders, in order.
+    /// The day folders, in order, as paths below the directory.
     pub(super) fn day_folders(&self) -> io::Result<Vec<PathBuf>> {
-        let mut folders: Vec<PathBuf> = list(&self.root)?
-            .into_iter()
-            .filter(|path| path.is_dir() && name_of(path).is_some_and(is_day))
-            .collect();
+        let top = self.top()?;
+        let mut folders = Vec::new();
+        for name in top.names()? {
+            if name.to_str().is_some_and(is_day) {
+                match top.look(&name)? {
+                    Some((Kind::Folder, _)) => folders.push(PathBuf::from(name)),
+                    Some((kind, _)) => self.strange.no_folder(&name, kind),
+                    None => {}
+                }
+            } else if name.to_str().is_some_and(|name| name.contains(ASIDE)) {
+                self.strange.moved(&name);
+            }
+        }
         folders.sort();
         Ok(folders)
     }
 
-    /// Moves a file to the quarantine folder, under a name that is free there.
-    pub(super) fn quarantine(&self, path: &Path) -> io::Result<PathBuf> {
-        let name = name_of(path).unwrap_or("unnamed");
-        let to = self.root.join(QUARANTINE).join(format!("{}_{name}", ImageId::random()));
-        fs::rename(path, &to)?;
-        Ok(to)
+    /// When a name in a folder was last made or removed; `None` when it is gone.
+    pub(super) fn changed_at(&self, folder: &Path) -> Option<i64> {
+        self.top().and_then(|top| top.folder(folder.as_ref())?.changed_at()).ok()
     }
 
-    /// Removes a picture and makes that durable; a file that is already gone is fine. An empty day folder goes too.
+    /// The regular files of a folder, as paths below the directory; none when it is gone. Anything else in it is named
+    /// and left.
+    pub(super) fn files_of(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
+        let opened = match self.top()?.folder(folder.as_ref()) {
+            // Retention removed the last picture of that day a moment ago.
+            Err(error) if is_absent(&error) => return Ok(Vec::new()),
+            opened => opened?,
+        };
+        let mut files = Vec::new();
+        for name in opened.names()? {
+            let path = folder.join(&name);
+            match opened.look(&name)? {
+                Some((Kind::File, _)) => files.push(path),
+                Some((kind, _)) => self.strange.left(&path, kind),
+                None => {}
+            }
+        }
+        Ok(files)
+    }
+
+    /// The whole content of a regular file; `None` when there is none of that name, or one that is too large to be ours.
+    pub(super) fn read(&self, relative: &Path) -> io::Result<Option<Vec<u8>>> {
+        let file = match tree::open_beneath(&self.root, relative) {
+            Err(error) if is_absent(&error) => return Ok(None),
+            opened => opened?,
+        };
+        let length = file.metadata()?.len();
+        if length > FILE_MAX {
+            return Ok(None);
+        }
+        let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
+        file.take(FILE_MAX + 1).read_to_end(&mut bytes)?;
+        Ok((bytes.len() as u64 <= FILE_MAX).then_some(bytes))
+    }
+
+    /// Moves a regular file to the quarantine folder, under a name that is free there. Returns where it is now.
+    pub(super) fn quarantine(&self, relative: &Path) -> io::Result<PathBuf> {
+        let (folder, name) = tree::split(relative).ok_or(io::ErrorKind::InvalidInput)?;
+        let top = self.top()?;
+        let (from, to) = (top.folder(folder)?, self.own_folder(&top, QUARANTINE.as_ref())?);
+        if from.look(name)?.is_none_or(|(kind, _)| kind != Kind::File) {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let mut aside = OsString::from(format!("{}_", ImageId::random()));
+        aside.push(name);
+        from.rename(name, &to, &aside)?;
+        Ok(Path::new(QUARANTINE).join(aside))
+    }
+
+    /// Removes a picture and makes that durable; a file that is already gone is fine, and so is anything that is no file
+    /// of ours in its place, which stays. An empty day folder goes too.
     pub(super) fn remove(&self, relative: &Path) -> io::Result<()> {
-        let path = self.root.join(relative);
-        match fs::remove_file(&path) {
-            Ok(()) => {}
+        // Nothing of ours ever lay elsewhere.
+        let Some((day, name)) = tree::split(relative) else { return Ok(()) };
+        let top = self.top()?;
+        let folder = match top.folder(day) {
+            Err(error) if is_absent(&error) => return Ok(()),
+            opened => opened?,
+        };
+        match folder.look(name)? {
+            Some((Kind::File, _)) => match folder.unlink(name) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            },
+            Some((kind, _)) => self.strange.left(relative, kind),
             // Perhaps a crash came between the removal and its sync, so the folder is synced all the same.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
+            None => {}
         }
         crash::point("unlinked");
-        let folder = path.parent().unwrap_or(&self.root);
-        match sync_dir(folder) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(error),
-        }
-        if folder != self.root && fs::remove_dir(folder).is_ok() {
-            sync_dir(&self.root)?;
+        folder.sync()?;
+        if top.remove_folder(day).is_ok() {
+            top.sync()?;
         }
         Ok(())
+    }
+
+    /// For looking at many files.
+    pub(super) fn look(&self) -> io::Result<Look> {
+        Ok(Look { top: self.top()?, last: None })
     }
 
     /// Bytes free for an ordinary user, and in all, of the file system that holds the pictures.
@@ -174,11 +307,47 @@ impl Files {
     }
 }
 
+impl Look {
+    /// The length of the regular file at `relative`; `None` when there is none. An error says that it cannot be told.
+    pub(super) fn length(&mut self, relative: &Path) -> io::Result<Option<u64>> {
+        let Some((folder, name)) = tree::split(relative) else { return Ok(None) };
+        if self.last.as_ref().is_none_or(|(last, _)| last != folder) {
+            let opened = match self.top.folder(folder) {
+                Err(error) if is_absent(&error) => None,
+                opened => Some(opened?),
+            };
+            self.last = Some((folder.to_owned(), opened));
+        }
+        let Some((_, Some(folder))) = &self.last else { return Ok(None) };
+        match folder.look(name) {
+            Ok(found) => Ok(found.and_then(|(kind, length)| (kind == Kind::File).then_some(length))),
+            Err(error) if is_absent(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Writes a picture that is no image into a folder of its own below the picture directory, in place of any of that name.
+/// Returns where it is. Blocking.
+pub fn save_apart(images: &Path, folder: &str, name: &FileName, bytes: &[u8]) -> io::Result<PathBuf> {
+    fs::create_dir_all(images)?;
+    let files = Files { root: images.to_owned(), strange: Strange::default() };
+    let opened = files.own_folder(&files.top()?, folder.as_ref())?;
+    let (part, name) = (OsString::from(format!(".{name}{PART}")), name.to_string());
+    match opened.unlink(&part) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    opened.create(&part, FILE_MODE)?.write_all(bytes)?;
+    opened.replace(&part, name.as_ref())?;
+    Ok(images.join(folder).join(name))
+}
+
 impl Drop for Incoming {
     fn drop(&mut self) {
-        if let Some(path) = self.path.as_ref().filter(|_| !self.is_kept) {
+        if let Some(name) = self.name.as_ref().filter(|_| !self.is_kept) {
             // Best effort: start-up looks through the folder anyway.
-            let _ = fs::remove_file(path);
+            let _ = self.folder.unlink(name);
         }
     }
 }
@@ -191,19 +360,12 @@ pub(super) fn relative_path(name: &FileName) -> PathBuf {
     Path::new(&name.day()).join(name.to_string())
 }
 
-/// Makes the names in a directory durable.
-fn sync_dir(path: &Path) -> io::Result<()> {
-    File::open(path)?.sync_all()
+/// Whether a file in the incoming folder is one that this program began.
+pub(super) fn is_part(path: &Path) -> bool {
+    path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.ends_with(PART))
 }
 
-fn list(path: &Path) -> io::Result<Vec<PathBuf>> {
-    fs::read_dir(path)?.map(|entry| entry.map(|entry| entry.path())).collect()
-}
-
-fn name_of(path: &Path) -> Option<&str> {
-    path.file_name().and_then(|name| name.to_str())
-}
-
+/// Whether a folder has the name of a day.
 pub(super) fn is_day(name: &str) -> bool {
     name.len() == 10
         && name

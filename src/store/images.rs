@@ -1,5 +1,7 @@
 //! Pictures and clips: recording, listing and protecting them.
 
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -10,7 +12,7 @@ use super::crash;
 use super::files::{Incoming, relative_path};
 use super::ledger::{TriggerId, edge_of, mark_captured};
 use super::page::{Cursor, Page};
-use super::{Store, StoreError, parsed};
+use super::{Store, StoreError, parsed, tree};
 use crate::clock;
 use crate::model::{
     CameraKey, Cause, ClockState, FileName, ImageId, ImageKind, Medium, TargetKind, UnixMs, UploadState,
@@ -279,7 +281,12 @@ impl Store {
         self.db.read(move |c| by_name(c, &name)).await
     }
 
-    /// The whole path of a picture.
+    /// Opens the file of a picture, whatever else may lie in its place. Blocking.
+    pub fn open_image(&self, image: &Image) -> io::Result<File> {
+        tree::open_beneath(self.files.root(), &image.path)
+    }
+
+    /// The whole path of a picture; to be shown. It is opened by [`Store::open_image`].
     pub fn path_of(&self, image: &Image) -> PathBuf {
         self.files.root().join(&image.path)
     }

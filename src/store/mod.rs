@@ -24,7 +24,9 @@ mod recover;
 mod seen;
 mod space;
 mod stats;
+mod strange;
 mod time;
+mod tree;
 
 #[cfg(test)]
 mod crash_tests;
@@ -38,6 +40,8 @@ mod reconcile_tests;
 mod recover_tests;
 #[cfg(test)]
 mod scale_tests;
+#[cfg(test)]
+mod strange_tests;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
@@ -63,6 +67,7 @@ pub use backup::Stop;
 pub use compare::Comparison;
 pub use dead::{DeadCursor, DeadLetter, DeadQuery};
 pub use deletion::Deletion;
+pub use files::save_apart;
 pub use images::{Image, ImageQuery, NewImage, UploadInfo};
 pub use late::LATE_ALARM;
 pub use ledger::{LedgerEntry, LedgerQuery, TriggerId};
@@ -73,6 +78,7 @@ pub use recover::{Carried, Opened, Rebuilt};
 pub use seen::{UNSEEN_MAX, Unseen};
 pub use space::{Heap, Held, Room};
 pub use stats::{CameraTally, Deletable, Kept, Newest, Stats};
+pub use strange::Strangers;
 pub use time::{Doubtful, STEP_MS};
 
 use ballast::{Ballast, Ballasted};

@@ -3,13 +3,15 @@
 //! A claim writes nothing. The picture directory has one owner, so what is being sent is known to the lane that sends
 //! it; only outcomes are written, and a crash leaves nothing to clean.
 
+use std::fs::File;
+use std::io;
 use std::path::PathBuf;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, named_params};
 
 use super::images::{COLUMNS, image};
 use super::order::{LIVE_MS, Line, Waiting, choose};
-use super::{Image, Store, StoreError, crash};
+use super::{Image, Store, StoreError, crash, tree};
 use crate::clock;
 use crate::model::{CameraKey, Cause, FileName, ImageId, ImageKind, TargetKind, UnixMs, UploadState};
 
@@ -24,8 +26,10 @@ pub struct DueUpload {
     pub id: ImageId,
     /// Its name.
     pub filename: FileName,
-    /// The whole path of its file.
+    /// The whole path of its file, to be shown; [`DueUpload::open`] opens it.
     pub path: PathBuf,
+    /// The picture directory.
+    pub(super) root: PathBuf,
     /// The camera.
     pub camera: CameraKey,
     /// What asked for it.
@@ -50,6 +54,14 @@ impl DueUpload {
     /// Row of the picture; the same for every target.
     pub fn row(&self) -> i64 {
         self.row
+    }
+
+    /// Opens its file; what is not there, or is no file in the picture directory, is `NotFound`. Blocking.
+    pub fn open(&self) -> io::Result<File> {
+        let relative = self.path.strip_prefix(&self.root).unwrap_or(&self.path);
+        tree::open_beneath(&self.root, relative).map_err(|error| {
+            if tree::is_absent(&error) { io::Error::new(io::ErrorKind::NotFound, error) } else { error }
+        })
     }
 }
 
@@ -438,6 +450,7 @@ fn due_upload(
         id: image.id,
         filename: image.filename,
         path: root.join(&image.path),
+        root: root.to_owned(),
         camera: image.camera,
         cause: image.cause,
         taken_at: image.taken_at,

@@ -10,7 +10,6 @@
 //! One file that cannot be dealt with (full disk, bad sector) does not keep the program from starting: it stays where it
 //! is, and the next start tries again. Files and rows are held against each other in `compare`.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use rusqlite::named_params;
@@ -18,16 +17,20 @@ use sha2::{Digest, Sha256};
 use tracing::{error, info, warn};
 
 use super::crash;
-use super::files::Files;
+use super::files::{Files, is_part};
 use super::images::Facts;
 use super::ledger::{mark_captured, trigger_of_orphan};
+use super::tree::Kind;
 use super::{Store, StoreError};
 use crate::chain::chain;
 use crate::media::{exif, jpeg, mp4};
-use crate::model::{Cause, FileName, ImageId, ImageKind, Medium, UnixMs};
+use crate::model::{Cause, FileName, ImageId, ImageKind, Medium, UnixMs, foreign};
 
-/// Neither a picture nor a clip is ever larger than this; a larger file is not ours.
-const FILE_MAX: u64 = 64 << 20;
+/// Longest name in the log, characters.
+const NAME_MAX: usize = 200;
+
+/// Longest note that a picture's own facts may have, characters.
+const NOTE_MAX: usize = 500;
 
 /// Why a trigger that was open at the end of the last run has no picture.
 const INTERRUPTED: &str = "the program ended before the picture was stored (power cut, crash or restart)";
@@ -92,10 +95,17 @@ impl Store {
             Err(error) => unfinished(&mut done, self.root(), &error),
         }
         let left_over = self.files.left_over().map_err(|e| self.failed("read the incoming folder of", e))?;
+        let (of, mut unfit) = (left_over.len(), Vec::new());
         for path in left_over {
-            if let Err(error) = self.adopt_left_over(path.clone(), &mut done).await {
-                unfinished(&mut done, &path, &error);
+            match self.adopt_left_over(path.clone(), &mut done).await {
+                Ok(true) => {}
+                Ok(false) if is_part(&path) => unfit.push(path),
+                Ok(false) => self.files.strange().left(&path, Kind::File),
+                Err(error) => unfinished(&mut done, &path, &error),
             }
+        }
+        if let Err(error) = self.set_aside(unfit, of, &mut done).await {
+            unfinished(&mut done, self.root(), &error);
         }
         self.compare_newest(&mut done).await?;
         // Last, because it also judges what is owed again.
@@ -140,32 +150,55 @@ impl Store {
         Ok(count)
     }
 
-    /// A synced file that never got its name, or a torn one.
-    async fn adopt_left_over(&self, path: PathBuf, done: &mut Reconciled) -> Result<(), StoreError> {
+    /// A synced file that never got its name is adopted; whether it is one.
+    async fn adopt_left_over(&self, path: PathBuf, done: &mut Reconciled) -> Result<bool, StoreError> {
         let store = self.clone();
         let adopted = self
             .db
             .write(move |tx| {
-                let Some(mut found) = read_file(&path, None) else {
-                    quarantine(&store.files, &path);
-                    return Ok(false);
-                };
+                let Some(mut found) = read_file(&store.files, &path, None)? else { return Ok(false) };
                 if is_known(tx, &found)? {
-                    quarantine(&store.files, &path);
                     return Ok(false);
                 }
                 found.find_trigger(tx)?;
-                let incoming = Files::adopt_incoming(path);
+                let name = path.file_name().unwrap_or_default();
+                let incoming = store.files.adopt_incoming(name).map_err(|source| StoreError::File {
+                    action: "take over",
+                    path: path.clone(),
+                    source,
+                })?;
                 store.publish_and_insert(tx, incoming, found.name.clone(), &found.facts)?;
                 crash::point("adopted");
                 found.mark_captured(tx)?;
                 Ok(true)
             })
             .await?;
-        if adopted {
-            done.adopted += 1;
-        } else {
-            done.quarantined += 1;
+        done.adopted += usize::from(adopted);
+        Ok(adopted)
+    }
+
+    /// Moves files of one folder that are no pictures to the quarantine folder, if they are few among its `of` files;
+    /// otherwise none.
+    pub(super) async fn set_aside(
+        &self,
+        unfit: Vec<PathBuf>,
+        of: usize,
+        done: &mut Reconciled,
+    ) -> Result<(), StoreError> {
+        let folder = unfit.first().and_then(|path| path.parent()).unwrap_or(Path::new("")).to_owned();
+        if unfit.is_empty() || !self.files.strange().may_set_aside(&folder, unfit.len(), of) {
+            return Ok(());
+        }
+        for path in unfit {
+            let files = self.files.clone();
+            let moved = self
+                .db
+                .write(move |tx| {
+                    // Whatever has a row by now is a picture.
+                    Ok(!path_is_known(tx, &path)? && quarantine(&files, &path))
+                })
+                .await?;
+            done.quarantined += usize::from(moved);
         }
         Ok(())
     }
@@ -173,7 +206,8 @@ impl Store {
 
 pub(super) fn unfinished(done: &mut Reconciled, path: &Path, error: &StoreError) {
     done.unfinished += 1;
-    error!(path = %path.display(), error = chain(error), "cannot be put in order; the next start tries again");
+    let path = foreign::line(&path.to_string_lossy(), NAME_MAX);
+    error!(path, error = chain(error), "cannot be put in order; the next start tries again");
 }
 
 pub(super) fn is_known(tx: &rusqlite::Transaction<'_>, found: &Found) -> Result<bool, StoreError> {
@@ -224,14 +258,21 @@ impl Whole {
 /// Reads a file that may be a picture or clip of ours: whole, by its markers or boxes, and with its facts inside, or
 /// with a name of ours that tells camera, time and medium. Facts that contradict the name (a copied or forged file) do
 /// not count.
-pub(super) fn read_file(path: &Path, name: Option<FileName>) -> Option<Found> {
-    // A link is not followed: it could lead anywhere.
-    let meta = fs::symlink_metadata(path).ok()?;
-    if !meta.is_file() || meta.len() > FILE_MAX {
-        return None;
-    }
-    let bytes = fs::read(path).ok()?;
-    let whole = Whole::of(&bytes)?;
+pub(super) fn read_file(
+    files: &Files,
+    relative: &Path,
+    name: Option<FileName>,
+) -> Result<Option<Found>, StoreError> {
+    let read = files.read(relative).map_err(|source| StoreError::File {
+        action: "read",
+        path: files.root().join(relative),
+        source,
+    })?;
+    Ok(read.and_then(|bytes| found(&bytes, name)))
+}
+
+fn found(bytes: &[u8], name: Option<FileName>) -> Option<Found> {
+    let whole = Whole::of(bytes)?;
     let first_of = |written: &exif::Facts| {
         FileName::new(written.camera.clone(), written.edge_at.epoch_s(), 1).of(whole.medium)
     };
@@ -272,22 +313,31 @@ pub(super) fn read_file(path: &Path, name: Option<FileName>) -> Option<Found> {
             width: whole.size.0,
             height: whole.size.1,
             bytes: bytes.len() as u64,
-            sha256: Sha256::digest(&bytes).into(),
+            sha256: Sha256::digest(bytes).into(),
             kind: kind.unwrap_or(plain),
-            note: written.and_then(|written| written.note.clone()),
+            note: written
+                .and_then(|written| written.note.as_deref().map(|note| foreign::line(note, NOTE_MAX))),
             duration_ms: whole.duration_ms,
         },
     })
 }
 
-pub(super) fn quarantine(files: &Files, path: &Path) -> bool {
-    match files.quarantine(path) {
+/// Whether a row names this place.
+pub(super) fn path_is_known(c: &rusqlite::Connection, relative: &Path) -> Result<bool, StoreError> {
+    Ok(c.prepare_cached("select 1 from images where path = :path")?
+        .exists(named_params! {":path": relative.to_string_lossy()})?)
+}
+
+fn quarantine(files: &Files, relative: &Path) -> bool {
+    let file = foreign::line(&relative.to_string_lossy(), NAME_MAX);
+    match files.quarantine(relative) {
         Ok(to) => {
-            warn!(file = %path.display(), moved_to = %to.display(), "not a complete picture of this program; set aside");
+            let moved_to = foreign::line(&to.to_string_lossy(), NAME_MAX);
+            warn!(file, moved_to, "not a complete picture of this program; set aside");
             true
         }
         Err(error) => {
-            warn!(file = %path.display(), %error, "not a complete picture of this program, and it cannot be moved");
+            warn!(file, %error, "not a complete picture of this program, and it cannot be moved");
             false
         }
     }

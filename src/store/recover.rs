@@ -81,7 +81,7 @@ impl Store {
         let is_gone = fs::metadata(database).map_or(true, |meta| meta.len() == 0);
         let found = match damage {
             Some(found) => Some(found),
-            None if is_gone && backup::path_of(database).is_file() => {
+            None if is_gone && is_file(&backup::path_of(database)) => {
                 Some("the file is gone or empty".to_owned())
             }
             None => match Self::open(images, database, targets) {
@@ -153,7 +153,7 @@ fn refuse_foreign(database: &Path) -> Result<(), StoreError> {
 /// Replaces a damaged database by what can be read of it and of its copy. Returns the alarm.
 fn replace_damaged(database: &Path, found: &str) -> Result<String, StoreError> {
     error!(database = %database.display(), found, "the database is damaged and is replaced");
-    let has_backup = backup::path_of(database).is_file();
+    let has_backup = is_file(&backup::path_of(database));
     let sources = [database.to_owned(), backup::path_of(database)];
     let carried = build(database, &sources, &is_ours)?;
     let set_aside = put_in_place(database, "damaged")?;
@@ -194,7 +194,10 @@ fn build(
     migrate::migrate(&mut target, &new)?;
     let mut carried = Carried::default();
     target.execute_batch("begin")?;
-    let has_bytes = |source: &&PathBuf| fs::metadata(source).is_ok_and(|meta| meta.len() > 0);
+    // Where the database is an operator says, perhaps with a link; its copy is this program's own.
+    let has_bytes = |source: &&PathBuf| {
+        (*source == database || is_file(source)) && fs::metadata(source).is_ok_and(|meta| meta.len() > 0)
+    };
     for source in sources.iter().filter(has_bytes) {
         match open_old(source) {
             Ok(old) => carry(&old, &target, source == database, is_right, &mut carried)?,
@@ -424,19 +427,22 @@ fn is_the_file(files: &Files, row: &ImageRow) -> bool {
     if !row.is_present {
         return true;
     }
-    let path = files.root().join(&row.path);
-    let is_as_long = fs::symlink_metadata(&path)
-        .is_ok_and(|meta| meta.is_file() && i64::try_from(meta.len()) == Ok(row.bytes));
-    // A file that is not there is told as missing afterwards.
-    if !path.exists() {
-        return true;
+    let path = Path::new(&row.path);
+    let length = files.look().and_then(|mut look| look.length(path));
+    match length {
+        // A file that is not there is told as missing afterwards.
+        Ok(None) => true,
+        Ok(Some(length)) if i64::try_from(length) == Ok(row.bytes) => {
+            let bytes = files.read(path).ok().flatten();
+            bytes.is_some_and(|bytes| Sha256::digest(&bytes)[..] == row.sha256[..])
+        }
+        Ok(Some(_)) | Err(_) => false,
     }
-    is_as_long && fs::read(&path).is_ok_and(|bytes| Sha256::digest(&bytes)[..] == row.sha256[..])
 }
 
 /// Finishes what a crash interrupted: a new database that is complete is put into its place.
 fn finish_replacement(database: &Path) -> Result<(), StoreError> {
-    if beside(database, ".rebuilt").is_file() {
+    if is_file(&beside(database, ".rebuilt")) {
         put_in_place(database, "damaged")?;
     } else if !database.exists() {
         // A log without its database would be taken for that of the next one.
@@ -462,7 +468,7 @@ fn set_aside(database: &Path, why: &str) -> Result<Option<PathBuf>, StoreError> 
         1 => beside(database, &format!(".{why}-{stamp}Z")),
         n => beside(database, &format!(".{why}-{stamp}Z_{n}")),
     };
-    let Some(to) = (1..1000).map(name).find(|path| !path.exists()) else {
+    let Some(to) = (1..1000).map(name).find(|path| fs::symlink_metadata(path).is_err()) else {
         return Err(file("set aside", database, io::ErrorKind::AlreadyExists.into()));
     };
     let (mut moved, mut is_changed) = (None, false);
@@ -481,6 +487,11 @@ fn set_aside(database: &Path, why: &str) -> Result<Option<PathBuf>, StoreError> 
         sync_folder(database).map_err(|source| file("sync the directory of", database, source))?;
     }
     Ok(moved)
+}
+
+/// Whether a file that this program made is there; a link is none.
+fn is_file(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|meta| meta.is_file())
 }
 
 fn file(action: &'static str, path: &Path, source: io::Error) -> StoreError {

@@ -114,6 +114,18 @@ impl Place {
         files_below(&self.images(), |folder| !folder.starts_with('.'))
     }
 
+    /// Puts a file in the way of a folder, and takes every name that it could be given instead. Returns what to remove.
+    pub(crate) fn block(&self, folder: &str) -> Vec<PathBuf> {
+        let aside =
+            std::iter::once(".set-aside".to_owned()).chain((2..=16).map(|n| format!(".set-aside-{n}")));
+        let names = std::iter::once(String::new()).chain(aside);
+        let paths: Vec<_> = names.map(|end| self.images().join(format!("{folder}{end}"))).collect();
+        for path in &paths {
+            std::fs::write(path, b"in the way").unwrap();
+        }
+        paths
+    }
+
     /// Every file in one hidden folder.
     pub(crate) fn hidden(&self, folder: &str) -> Vec<String> {
         files_below(&self.images().join(folder), |_| true)

@@ -108,15 +108,17 @@ async fn a_picture_of_an_impossible_time_lies_in_a_day_folder_all_the_same() {
 async fn a_record_that_fails_leaves_no_file_and_the_trigger_open() {
     let place = Place::new();
     let store = place.open();
-    // The folder of the day cannot be made.
-    fs::write(place.images().join("2027-01-15"), b"in the way").unwrap();
+    // The folder of the day cannot be made, and what is in its way cannot be renamed: every name is taken.
+    let in_the_way = place.block("2027-01-15");
     let trigger = trigger("r1", T0);
     let row = store.begin_trigger(&trigger).await.unwrap();
     let failed = store.record(picture(&trigger, row, ImageId::random(), 0)).await;
     assert!(matches!(failed, Err(StoreError::File { .. })), "{failed:?}");
     assert_eq!(place.hidden(".incoming"), Vec::<String>::new());
     assert_eq!(store.ledger_entry(row).await.unwrap().unwrap().outcome, None);
-    fs::remove_file(place.images().join("2027-01-15")).unwrap();
+    for path in in_the_way {
+        fs::remove_file(path).unwrap();
+    }
     store.record(picture(&trigger, row, ImageId::random(), 0)).await.unwrap();
     assert_in_order(&place);
 }
@@ -160,14 +162,19 @@ async fn a_deletion_that_the_disk_refuses_stays_begun_and_does_not_hold_up_other
     let store = place.open();
     let (stuck, other) = (take(&store, "r1", T0).await, take(&store, "r1", T0 + SECOND).await);
     deliver_all(&store).await;
-    // A folder in the place of the file: unlink(2) refuses it.
-    fs::remove_file(store.path_of(&stuck)).unwrap();
-    fs::create_dir_all(store.path_of(&stuck)).unwrap();
+    // No disk takes a name that long: the system refuses to look for it.
+    let sql = place.sql();
+    let set_path = |path: &str| {
+        let changed = sql
+            .execute("update images set path = ?1 where file_name = ?2", [path, &stuck.filename.to_string()]);
+        assert_eq!(changed.unwrap(), 1);
+    };
+    set_path(&format!("2027-01-15/{}", "x".repeat(300)));
     let candidates = store.deletable(UnixMs(i64::MAX), None, 10).await.unwrap();
     let failed = store.delete_expired(candidates.into_iter().map(|(_, c)| c).collect()).await;
     assert!(matches!(failed, Err(StoreError::File { action: "delete", .. })), "{failed:?}");
     assert!(!store.path_of(&other).exists());
-    fs::remove_dir(store.path_of(&stuck)).unwrap();
+    set_path(&stuck.path.to_string_lossy());
     assert_eq!(store.finish_begun_deletions().await.unwrap(), 1);
     assert_in_order(&place);
 }

@@ -12,9 +12,7 @@ mod s3;
 mod s3_answer;
 mod secrets;
 
-use std::fs::File;
 use std::io::Read as _;
-use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -183,8 +181,8 @@ impl Target {
 ///
 /// In one go on a thread that may wait: a picture of some 100 kB in small pieces costs more than its check.
 async fn read(upload: &DueUpload) -> Result<Vec<u8>, TargetError> {
-    let (path, length, sha256) = (upload.path.clone(), upload.bytes, upload.sha256);
-    let read = tokio::task::spawn_blocking(move || read_intact(&path, length, sha256)).await;
+    let due = upload.clone();
+    let read = tokio::task::spawn_blocking(move || read_intact(&due)).await;
     let failed = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::NotFound => unreadable(upload, &error.to_string()),
         _ => TargetError::Busy {
@@ -201,11 +199,12 @@ fn unreadable(upload: &DueUpload, what: &str) -> TargetError {
 }
 
 /// The content of a file; `None` if its length or its SHA-256 is another.
-fn read_intact(path: &Path, length: u64, sha256: [u8; 32]) -> std::io::Result<Option<Vec<u8>>> {
-    let mut file = File::open(path)?;
+fn read_intact(upload: &DueUpload) -> std::io::Result<Option<Vec<u8>>> {
+    let mut file = upload.open()?;
+    let length = upload.bytes;
     let expected = file.metadata()?.len().min(length);
     let mut bytes = Vec::with_capacity(usize::try_from(expected).map_err(std::io::Error::other)?);
     file.by_ref().take(length.saturating_add(1)).read_to_end(&mut bytes)?;
-    let is_intact = bytes.len() as u64 == length && <[u8; 32]>::from(Sha256::digest(&bytes)) == sha256;
+    let is_intact = bytes.len() as u64 == length && <[u8; 32]>::from(Sha256::digest(&bytes)) == upload.sha256;
     Ok(is_intact.then_some(bytes))
 }

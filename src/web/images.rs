@@ -90,9 +90,9 @@ pub(super) async fn file(request: HttpRequest, state: web::Data<State>) -> Resul
         let thumbnail = thumbnail(&state, &image).await?;
         return Ok(files::headed(StatusCode::OK, &etag).content_type("image/jpeg").body(thumbnail));
     }
-    let (root, path) = (state.store.root().to_owned(), image.path.clone());
+    let store = state.store.clone();
     let opened = web::block(move || {
-        let file = files::open_beneath(&root, &path)?;
+        let file = store.open_image(&image)?;
         let length = file.metadata()?.len();
         Ok((file, length))
     });
@@ -102,9 +102,9 @@ pub(super) async fn file(request: HttpRequest, state: web::Data<State>) -> Resul
 
 /// The thumbnail inside the file, or one made of the picture.
 async fn thumbnail(state: &State, image: &Image) -> Result<Vec<u8>, ApiError> {
-    let (root, path, medium) = (state.store.root().to_owned(), image.path.clone(), image.filename.medium());
+    let (store, stored, medium) = (state.store.clone(), image.clone(), image.filename.medium());
     let read = web::block(move || {
-        let mut file = files::open_beneath(&root, &path)?;
+        let mut file = store.open_image(&stored)?;
         let mut bytes = Vec::new();
         (&mut file).take(HEAD).read_to_end(&mut bytes)?;
         let inside = match medium {

@@ -269,9 +269,14 @@ async fn a_file_that_is_gone_or_changed_is_found_out_and_nothing_is_sent() {
     }
     std::fs::remove_file(rig.store.path_of(&image)).unwrap();
     assert_eq!(kind(&target.deliver(&upload).await), "unreadable");
-    // A folder cannot be read, but it is there: that may pass.
+    // Nor is anything else sent that lies in its place.
     std::fs::create_dir(rig.store.path_of(&image)).unwrap();
-    assert_eq!(kind(&target.deliver(&upload).await), "busy");
+    assert_eq!(kind(&target.deliver(&upload).await), "unreadable");
+    std::fs::remove_dir(rig.store.path_of(&image)).unwrap();
+    let same = rig.store.root().join("elsewhere");
+    std::fs::write(&same, b"stored").unwrap();
+    std::os::unix::fs::symlink(&same, rig.store.path_of(&image)).unwrap();
+    assert_eq!(kind(&target.deliver(&upload).await), "unreadable");
     assert_eq!(server.seen().len(), 0);
 }
 
