@@ -21,7 +21,7 @@ pub fn line(text: &str, max: usize) -> String {
             wants_space = length > 0;
             continue;
         }
-        if c.is_control() || is_invisible(c) {
+        if is_left_out(c) {
             continue;
         }
         marks = if is_mark(c) { marks + 1 } else { 0 };
@@ -39,6 +39,11 @@ pub fn line(text: &str, max: usize) -> String {
         }
     }
     clean
+}
+
+/// Whether nothing is seen of a character: white space, control characters, and those that show nothing.
+pub(super) fn is_left_out(c: char) -> bool {
+    c.is_whitespace() || c.is_control() || is_invisible(c)
 }
 
 /// Format characters, private ones and those that are none.

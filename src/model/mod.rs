@@ -3,8 +3,10 @@
 //! Everything here is parsed once, where it enters; an invalid key, file name or identity cannot be written down
 //! afterwards. Nothing here does input or output.
 
+mod disguise;
 mod filename;
 pub mod foreign;
+pub mod secrets;
 mod space;
 
 use std::fmt;

@@ -7,8 +7,15 @@ use url::Url;
 
 use super::SourceError;
 use crate::chain::chain;
-use crate::config::shown_url;
+use crate::config::{Credentials, shown_url};
 use crate::media::jpeg::NotJpeg;
+use crate::model::secrets::Secrets;
+
+/// Longest words of a camera, characters.
+const WORDS_MAX: usize = 60;
+
+/// Longest address or error that is shown, characters.
+const ADDRESS_MAX: usize = 300;
 
 /// Of a web page this much is looked at for its title.
 const PAGE_MAX: usize = 4096;
@@ -63,14 +70,32 @@ pub(super) struct Sentences {
     url: Url,
     /// Host and port.
     pub(super) address: String,
+    /// What stands in none of its words.
+    secrets: Secrets,
 }
 
 impl Sentences {
-    /// Of camera `number` at `url`.
-    pub(super) fn new(number: u8, url: &Url) -> Self {
+    /// Of camera `number` at `url`, which is told `credentials`.
+    pub(super) fn new(number: u8, url: &Url, credentials: Option<&Credentials>) -> Self {
         let port = url.port_or_known_default().unwrap_or(80);
         let address = format!("{}:{port}", url.host_str().unwrap_or("?"));
-        Self { number, url: url.clone(), address }
+        // The answer to a challenge can be tried against a list of passwords.
+        let secrets = Secrets::of_url(url).with_hashes();
+        let secrets = match credentials {
+            Some(login) => secrets.with_login(&login.username, login.password.reveal()),
+            None => secrets,
+        };
+        Self { number, url: url.clone(), address, secrets }
+    }
+
+    /// What a camera says, fit to be shown.
+    fn said(&self, text: &str) -> String {
+        self.secrets.words(text, WORDS_MAX)
+    }
+
+    /// The kinds of log-in of `WWW-Authenticate` headers, such as `digest (SHA-256), basic`.
+    pub(super) fn kinds(&self, challenges: &[String]) -> String {
+        kinds(challenges, |text| self.said(text))
     }
 
     /// It asked for these kinds of log-in and liked no answer.
@@ -102,7 +127,8 @@ impl Sentences {
 
     /// It redirected to `to`, or to something that is no address.
     pub(super) fn redirect(&self, to: Option<&Url>) -> Failure {
-        let to = to.map_or_else(|| "nowhere".to_owned(), shown_url);
+        let to =
+            to.map_or_else(|| "nowhere".to_owned(), |to| self.secrets.words(&shown_url(to), ADDRESS_MAX));
         Failure::broken(format!(
             "the camera at {} redirects to {to}, which is not followed; if that is the camera, set \
              CAMERA_{}_SNAPSHOT_URL to it",
@@ -125,7 +151,7 @@ impl Sentences {
             "the camera at {} sends a stream of pictures ({}); set CAMERA_{}_SNAPSHOT_URL to its address of a single one \
              (on an ESP32-CAM http://…/capture)",
             self.address,
-            printable(kind),
+            self.said(kind),
             self.number
         ))
     }
@@ -189,16 +215,17 @@ impl Sentences {
                 format!("the camera at {address} sent an empty picture; if this goes on, restart it")
             }
             NotJpeg::NoStart
-                if kind.starts_with("text/html") || bytes.trim_ascii_start().starts_with(b"<") =>
+                if kind.to_ascii_lowercase().starts_with("text/html")
+                    || bytes.trim_ascii_start().starts_with(b"<") =>
             {
                 format!(
                     "the camera at {address} sent a web page{} instead of a picture; {check}",
-                    title(bytes)
+                    title(bytes, |text| self.said(text))
                 )
             }
             NotJpeg::NoStart => {
                 let kind = if kind.is_empty() { "something of no kind" } else { kind };
-                format!("the camera at {address} sent no JPEG but {}; {check}", printable(kind))
+                format!("the camera at {address} sent no JPEG but {}; {check}", self.said(kind))
             }
             NotJpeg::NoEnd => format!(
                 "the picture of the camera at {address} is cut off ({} bytes without the end marker FF D9); check its \
@@ -234,6 +261,8 @@ impl Sentences {
         // The address may hold a password.
         let error = error.without_url();
         let text = chain(&error);
+        // A certificate says what its maker likes.
+        let said = self.secrets.words(&text, ADDRESS_MAX);
         let host = self.url.host_str().unwrap_or("?");
         if error.is_timeout() {
             let or_tls = if self.url.scheme() == "https" { ", and whether it speaks TLS" } else { "" };
@@ -244,7 +273,7 @@ impl Sentences {
             ));
         }
         Failure::broken(if !error.is_connect() {
-            format!("the connection with the camera at {address} broke before an answer came: {text}")
+            format!("the connection with the camera at {address} broke before an answer came: {said}")
         } else if text.contains("failed to lookup") || text.contains("dns error") {
             format!("the name {host} was not found; check CAMERA_{n}_SNAPSHOT_URL")
         } else if text.contains("Connection refused") {
@@ -260,58 +289,55 @@ impl Sentences {
             )
         } else if text.contains("certificate") {
             format!(
-                "the certificate of the camera at {address} is not trusted ({text}); if it is the camera's own, set \
+                "the certificate of the camera at {address} is not trusted ({said}); if it is the camera's own, set \
                  CAMERA_{n}_SNAPSHOT_VERIFY to false"
             )
         } else {
-            format!("no connection with the camera at {address}: {text}")
+            format!("no connection with the camera at {address}: {said}")
         })
     }
 }
 
-/// What a camera says, shortened and without control characters.
-fn printable(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(60).collect()
-}
-
 /// The title of a web page in quotation marks, behind a space.
-fn title(page: &[u8]) -> String {
+fn title(page: &[u8], said: impl Fn(&str) -> String) -> String {
     let page = String::from_utf8_lossy(&page[..page.len().min(PAGE_MAX)]).into_owned();
     let lower = page.to_ascii_lowercase();
     let title = lower.find("<title>").map(|at| at + "<title>".len()).and_then(|begin| {
         let end = begin + lower[begin..].find("</title>")?;
-        Some(printable(page[begin..end].trim()))
+        Some(said(&page[begin..end]))
     });
     title.filter(|title| !title.is_empty()).map(|title| format!(" (\"{title}\")")).unwrap_or_default()
 }
 
-/// The kinds of log-in of `WWW-Authenticate` headers, such as `digest (SHA-256), basic`.
-pub(super) fn kinds(challenges: &[String]) -> String {
+/// The kinds of log-in, of which what the camera says is made fit by `said`.
+fn kinds(challenges: &[String], said: impl Fn(&str) -> String) -> String {
     let parsed = challenges.iter().flat_map(|text| http_auth::parse_challenges(text).unwrap_or_default());
     let kinds: Vec<String> = parsed
         .map(|challenge| {
-            let scheme = printable(&challenge.scheme.to_lowercase());
+            let scheme = said(challenge.scheme).to_lowercase();
             let algorithm = challenge.params.iter().find(|(name, _)| name.eq_ignore_ascii_case("algorithm"));
             match (scheme.as_str(), algorithm) {
                 ("digest", None) => "digest (MD5)".to_owned(),
                 ("digest", Some((_, algorithm))) => {
-                    format!("digest ({})", printable(&algorithm.to_unescaped().to_uppercase()))
+                    format!("digest ({})", said(&algorithm.to_unescaped()).to_uppercase())
                 }
                 _ => scheme,
             }
         })
         .collect();
-    if kinds.is_empty() { "of an unnamed kind".to_owned() } else { kinds.join(", ") }
+    if kinds.is_empty() { "of an unnamed kind".to_owned() } else { said(&kinds.join(", ")) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Secret;
     use proptest::prelude::*;
 
     #[test]
     fn the_kinds_of_log_in_are_named_with_their_algorithm() {
-        let named = |texts: &[&str]| kinds(&texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>());
+        let named =
+            |texts: &[&str]| camera().kinds(&texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>());
         assert_eq!(
             named(&["Digest realm=\"x\", nonce=\"y\", algorithm=SHA-256", "Basic realm=\"x\""]),
             "digest (SHA-256), basic"
@@ -320,10 +346,41 @@ mod tests {
         assert_eq!(named(&[]), "of an unnamed kind");
     }
 
+    fn camera() -> Sentences {
+        let url = Url::parse("http://cam.example/snap?token=s3cr3t-t0ken").unwrap();
+        let password = Secret::new("open-sesame".to_owned());
+        Sentences::new(1, &url, Some(&Credentials { username: "gatekeeper".to_owned(), password }))
+    }
+
     #[test]
     fn a_web_page_is_told_by_its_title() {
+        let title = |page: &[u8]| title(page, |text| camera().said(text));
         assert_eq!(title(b"<html><TITLE> Log\x07 in </TITLE>"), " (\"Log in\")");
         assert_eq!(title(b"<html><title>"), "");
+    }
+
+    #[test]
+    fn no_word_of_a_camera_repeats_what_it_was_told() {
+        // Z2F0ZWtlZXBlcjpvcGVuLXNlc2FtZQ== is gatekeeper:open-sesame.
+        let said = "Basic Z2F0ZWtlZXBlcjpvcGVuLXNlc2FtZQ== OPEN-SESAME s3cr3t-t0ken";
+        let hash = "response=0123456789abcdef0123456789abcdef";
+        let page = |text: &str| format!("<html><title>{text}</title>");
+        let redirect = Url::parse(&format!("http://evil.example/{}", said.replace(' ', "/"))).unwrap();
+        for message in [
+            camera().stream(said).message,
+            camera().no_picture(NotJpeg::NoStart, page(said).as_bytes(), "text/html").message,
+            camera().no_picture(NotJpeg::NoStart, page(hash).as_bytes(), "text/html").message,
+            camera().no_picture(NotJpeg::NoStart, b"x", said).message,
+            camera().redirect(Some(&redirect)).message,
+            camera()
+                .strange_login(&camera().kinds(&[said.to_owned(), "open-sesame realm=\"x\"".to_owned()]))
+                .message,
+        ] {
+            let lower = message.to_lowercase();
+            for secret in ["z2f0zwtl", "zw4tc2vz", "sesame", "t0ken", "gatekeeper", "0123456789abcdef"] {
+                assert!(!lower.contains(secret), "{secret}: {message}");
+            }
+        }
     }
 
     proptest! {
@@ -331,7 +388,8 @@ mod tests {
         fn whatever_a_camera_says_is_read_without_a_panic(
             bytes in prop::collection::vec(any::<u8>(), 0..200), words in "\\PC{0,80}",
         ) {
-            let _ = (title(&bytes), printable(&words), kinds(&[words]));
+            let camera = camera();
+            let _ = (title(&bytes, |text| camera.said(text)), camera.kinds(&[words]));
         }
     }
 }

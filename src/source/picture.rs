@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 use url::{Position, Url};
 
-use super::failure::{Failure, Sentences, kinds};
+use super::failure::{Failure, Sentences};
 use super::freshness::Evidence;
 use crate::config::SnapshotConfig;
 use crate::media::jpeg;
@@ -71,7 +71,7 @@ pub(super) struct Pictures {
 impl Pictures {
     /// Of camera `number`. Nothing is contacted yet.
     pub(super) fn new(number: u8, config: SnapshotConfig) -> Self {
-        let says = Sentences::new(number, &config.url);
+        let says = Sentences::new(number, &config.url, config.credentials.as_ref());
         Self { config, says, client: None, login: None, asked_for: None, received: None }
     }
 
@@ -195,7 +195,7 @@ impl Pictures {
             .iter()
             .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
             .collect();
-        let kinds = kinds(&challenges);
+        let kinds = self.says.kinds(&challenges);
         self.asked_for = Some(kinds.clone());
         if self.config.credentials.is_none() {
             return Err(self.says.no_password(&kinds));
@@ -227,9 +227,9 @@ impl Pictures {
     /// Reads the picture of an answer.
     async fn read(&mut self, mut answer: Response, sent: Instant) -> Result<Picture, Failure> {
         let headers = answer.headers().clone();
-        let kind = text(&headers, CONTENT_TYPE).to_ascii_lowercase();
-        if kind.starts_with("multipart/") {
-            return Err(self.says.stream(&kind));
+        let kind = text(&headers, CONTENT_TYPE);
+        if kind.to_ascii_lowercase().starts_with("multipart/") {
+            return Err(self.says.stream(kind));
         }
         let length = answer.content_length();
         if length.is_some_and(|length| length > BYTES_MAX as u64) {
@@ -257,7 +257,7 @@ impl Pictures {
         }
         let done = Instant::now();
         trim(&mut bytes);
-        let size = jpeg::inspect(&bytes).map_err(|error| self.says.no_picture(error, &bytes, &kind))?;
+        let size = jpeg::inspect(&bytes).map_err(|error| self.says.no_picture(error, &bytes, kind))?;
         let evidence = Evidence {
             sent,
             first_byte,

@@ -7,11 +7,10 @@ use super::facts::Sender;
 use super::form::Form;
 use super::http::{Http, WORDS_BYTES_MAX, put};
 use super::response::Settings;
-use super::secrets::Secrets;
 use super::{TargetError, misconfigured};
 use crate::clock;
 use crate::config::{ApiTargetConfig, UploadConfig};
-use crate::model::TargetKind;
+use crate::model::{TargetKind, secrets::Secrets};
 use crate::store::DueUpload;
 
 /// An HTTP endpoint.
@@ -35,7 +34,7 @@ impl Api {
         });
         Self {
             config: api.clone(),
-            http: Http::new(config, TargetKind::Api, url, Settings::API),
+            http: Http::new(config, TargetKind::Api, url, Settings::API, &secrets),
             sender: config.metadata.then(|| Sender::new(config)),
             secrets,
         }

@@ -16,13 +16,12 @@ use url::Url;
 use super::facts::Sender;
 use super::form::Form;
 use super::http::{Http, Reply, put};
-use super::response::{Answer, Settings, words};
-use super::secrets::Secrets;
+use super::response::{Answer, Settings};
 use super::{TargetError, misconfigured, rejected};
 use crate::clock;
 use crate::config::{DiscordTargetConfig, UploadConfig};
 use crate::media::jpeg;
-use crate::model::{Medium, TargetKind, UnixMs};
+use crate::model::{Medium, TargetKind, UnixMs, secrets::Secrets};
 use crate::store::DueUpload;
 
 /// Of an answer's body this much is read: a message with its embeds is a few kilobytes.
@@ -62,7 +61,7 @@ impl Discord {
             url.query_pairs_mut().append_pair("wait", "true");
         }
         Self {
-            http: Http::new(config, TargetKind::Discord, &url, Settings::DISCORD),
+            http: Http::new(config, TargetKind::Discord, &url, Settings::DISCORD, &secrets),
             sender: Sender::new(config),
             secrets,
             max_bytes: AtomicU64::new(discord.max_bytes),
@@ -190,7 +189,11 @@ async fn fit(upload: &DueUpload, file: Bytes, max_bytes: u64) -> Result<Bytes, T
 /// What an answer says before it is asked for the picture.
 fn judge(answer: &Answer, now: UnixMs) -> Result<(), TargetError> {
     let said: Option<Value> = serde_json::from_str(&answer.body).ok();
-    let said_words = said.as_ref().and_then(|said| said.get("message")).and_then(Value::as_str).map(words);
+    let said_words = said
+        .as_ref()
+        .and_then(|said| said.get("message"))
+        .and_then(Value::as_str)
+        .map(|text| answer.words(text));
     let plain = Answer { body: said_words.unwrap_or_else(|| answer.body.clone()), ..answer.clone() };
     match plain.judge(now) {
         Err(TargetError::Busy { message, retry_after }) => {
@@ -230,7 +233,7 @@ fn confirm(answer: &Answer, name: &str, length: u64, size: Option<(u32, u32)>) -
     let Ok(message) = serde_json::from_str::<Value>(&answer.body) else {
         return Err(misconfigured(format!(
             "answered {status} without JSON: {}; is DISCORD_WEBHOOK_URL the address of a webhook?",
-            words(&answer.body)
+            answer.words(&answer.body)
         )));
     };
     let list = |list: &str| message.get(list).and_then(Value::as_array).cloned().unwrap_or_default();

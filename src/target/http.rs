@@ -19,7 +19,7 @@ use super::response::{Answer, Settings};
 use super::{TargetError, misconfigured};
 use crate::config::UploadConfig;
 use crate::crash;
-use crate::model::TargetKind;
+use crate::model::{TargetKind, secrets::Secrets};
 
 /// Name look-up, connection and TLS.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
@@ -35,6 +35,9 @@ const SLOWEST: u64 = 4_000;
 
 /// So much of a body may still lie in the system's buffers when all of it has been handed over.
 const BUFFERED_MAX: u64 = 256 * 1024;
+
+/// Longest error of the connection that is shown, characters.
+const ERROR_MAX: usize = 300;
 
 /// Of an answer's body this much is read, unless a target needs more.
 pub(super) const WORDS_BYTES_MAX: usize = 4096;
@@ -61,6 +64,7 @@ pub(super) struct Http {
     ca_file: Option<PathBuf>,
     pace: Option<Pace>,
     settings: Settings,
+    secrets: Secrets,
     /// Made at the first delivery, because a machine without certificates can still take pictures.
     client: Mutex<Option<Client>>,
 }
@@ -72,14 +76,22 @@ struct Progress {
 }
 
 impl Http {
-    /// Nothing is contacted. `settings` are the variables that words about this target name.
-    pub(super) fn new(config: &UploadConfig, kind: TargetKind, url: &Url, settings: Settings) -> Self {
+    /// Nothing is contacted. `settings` are the variables that words about this target name, `secrets` what stands in none
+    /// of its words.
+    pub(super) fn new(
+        config: &UploadConfig,
+        kind: TargetKind,
+        url: &Url,
+        settings: Settings,
+        secrets: &Secrets,
+    ) -> Self {
         Self {
             host: url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned(),
             port: url.port_or_known_default().unwrap_or(443),
             ca_file: config.ca_file.clone(),
             pace: config.rates.get(&kind).copied().map(Pace::new),
             settings,
+            secrets: secrets.clone(),
             client: Mutex::new(None),
         }
     }
@@ -184,6 +196,7 @@ impl Http {
             location: text(LOCATION),
             body: String::new(),
             settings: self.settings,
+            secrets: self.secrets.clone(),
         };
         let (mut body, mut is_cut) = (Vec::new(), false);
         while body.len() < most {
@@ -217,11 +230,13 @@ impl Http {
     fn unreachable(&self, error: &reqwest::Error) -> TargetError {
         let (host, port) = (&self.host, self.port);
         let text = chain(error);
+        // A certificate says what its maker likes.
+        let said = self.secrets.words(&text, ERROR_MAX);
         if !error.is_connect() {
             if error.is_timeout() {
                 return self.silent();
             }
-            return TargetError::Broken { message: format!("the connection to {host}:{port} broke: {text}") };
+            return TargetError::Broken { message: format!("the connection to {host}:{port} broke: {said}") };
         }
         let message = if error.is_timeout() {
             format!("{host}:{port} did not answer in time")
@@ -237,9 +252,9 @@ impl Http {
             } else {
                 "the certificate of a private authority goes into UPLOAD_CA_FILE"
             };
-            format!("the certificate of {host} is not trusted: {text}; {hint}")
+            format!("the certificate of {host} is not trusted: {said}; {hint}")
         } else {
-            format!("no answer from {host}:{port}: {text}")
+            format!("no answer from {host}:{port}: {said}")
         };
         TargetError::Unreachable { message }
     }

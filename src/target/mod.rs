@@ -10,7 +10,6 @@ mod relay;
 mod response;
 mod s3;
 mod s3_answer;
-mod secrets;
 
 use std::io::Read as _;
 use std::time::Duration;
@@ -20,10 +19,13 @@ use sha2::{Digest, Sha256};
 
 use crate::config::UploadConfig;
 use crate::crash;
-use crate::model::TargetKind;
+use crate::model::{TargetKind, foreign};
 use crate::store::DueUpload;
 
 pub use response::{Answer, Settings};
+
+/// Longest path in a message, characters.
+const PATH_MAX: usize = 300;
 
 /// Why an image was not delivered, by what can be done about it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -172,7 +174,7 @@ impl Target {
             #[cfg(test)]
             Self::Scripted(script) => return script(upload).await,
         };
-        result.map_err(|error| secrets.hide(error))
+        result.map_err(|error| error.map_message(|message| secrets.strike(message)))
     }
 }
 
@@ -186,7 +188,7 @@ async fn read(upload: &DueUpload) -> Result<Vec<u8>, TargetError> {
     let failed = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::NotFound => unreadable(upload, &error.to_string()),
         _ => TargetError::Busy {
-            message: format!("{} cannot be read: {error}", upload.path.display()),
+            message: format!("{} cannot be read: {error}", shown(upload)),
             retry_after: None,
         },
     };
@@ -195,7 +197,12 @@ async fn read(upload: &DueUpload) -> Result<Vec<u8>, TargetError> {
 }
 
 fn unreadable(upload: &DueUpload, what: &str) -> TargetError {
-    TargetError::Unreadable { message: format!("{}: {what}", upload.path.display()) }
+    TargetError::Unreadable { message: format!("{}: {what}", shown(upload)) }
+}
+
+/// The path of a file, which an operator chose.
+fn shown(upload: &DueUpload) -> String {
+    foreign::line(&upload.path.to_string_lossy(), PATH_MAX)
 }
 
 /// The content of a file; `None` if its length or its SHA-256 is another.

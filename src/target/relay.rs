@@ -8,12 +8,11 @@ use super::api::identify;
 use super::facts::Sender;
 use super::form::Form;
 use super::http::Http;
-use super::response::{Answer, Settings, words};
-use super::secrets::Secrets;
+use super::response::{Answer, Settings};
 use super::{TargetError, misconfigured};
 use crate::clock;
 use crate::config::{RelayTargetConfig, UploadConfig};
-use crate::model::{TargetKind, UnixMs};
+use crate::model::{TargetKind, UnixMs, secrets::Secrets};
 use crate::store::DueUpload;
 
 /// Name of the part, as every such box takes it.
@@ -35,11 +34,12 @@ impl Relay {
     /// A target as configured; nothing is contacted.
     pub(super) fn new(config: &UploadConfig, relay: &RelayTargetConfig) -> Self {
         let url = relay.url.reveal();
+        let secrets = Secrets::of_url(url);
         Self {
             config: relay.clone(),
-            http: Http::new(config, TargetKind::Relay, url, Settings::RELAY),
+            http: Http::new(config, TargetKind::Relay, url, Settings::RELAY, &secrets),
             sender: config.metadata.then(|| Sender::new(config)),
-            secrets: Secrets::of_url(url),
+            secrets,
         }
     }
 
@@ -73,11 +73,12 @@ fn judge(answer: &Answer, now: UnixMs) -> Result<(), TargetError> {
     let text = |said: &Value| {
         let named = ["error", "message", "detail", "reason"].into_iter().find_map(|name| said.get(name));
         match named {
-            Some(Value::String(text)) => words(text),
+            Some(Value::String(text)) => answer.words(text),
             Some(Value::Object(object)) => {
-                object.get("message").and_then(Value::as_str).map(words).unwrap_or_default()
+                let text = object.get("message").and_then(Value::as_str);
+                text.map(|text| answer.words(text)).unwrap_or_default()
             }
-            _ => words(&answer.body),
+            _ => answer.words(&answer.body),
         }
     };
     // What the status says first: the words of JSON are better than its brackets.
@@ -96,7 +97,7 @@ fn judge(answer: &Answer, now: UnixMs) -> Result<(), TargetError> {
         ))),
         None => Err(misconfigured(format!(
             "answered {status} without JSON: {}; is RELAY_URL the upload address of another box?",
-            words(&answer.body)
+            answer.words(&answer.body)
         ))),
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::TargetError;
-use crate::model::UnixMs;
+use crate::model::{UnixMs, secrets::Secrets};
 
 /// Longest wait that a target may ask for; a typing error there must not stop deliveries for days.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
@@ -56,6 +56,8 @@ pub struct Answer {
     pub body: String,
     /// What to look at when it refuses.
     pub settings: Settings,
+    /// What stands in none of its words.
+    pub secrets: Secrets,
 }
 
 impl Answer {
@@ -76,7 +78,7 @@ impl Answer {
                     "redirected ({status}) to {}; pictures follow no redirects, set {} to the final address",
                     self.location
                         .as_deref()
-                        .map_or_else(|| "nowhere".to_owned(), |to| words(without_query(to))),
+                        .map_or_else(|| "nowhere".to_owned(), |to| self.words(without_query(to))),
                     self.settings.address
                 ),
             }),
@@ -87,6 +89,11 @@ impl Answer {
             }),
             _ => Err(TargetError::Misconfigured { message }),
         }
+    }
+
+    /// A server's words, fit for a log line and a table cell.
+    pub(super) fn words(&self, text: &str) -> String {
+        self.secrets.words(text, WORDS_MAX)
     }
 
     /// Success in an answer that calls itself HTML; whether it is a page only its body tells.
@@ -105,7 +112,7 @@ impl Answer {
     }
 
     fn sentence(&self) -> String {
-        let said = words(&self.body);
+        let said = self.words(&self.body);
         let hint = match self.status {
             401 | 403 | 407 => format!("; check {}", self.settings.login),
             404 | 405 => format!("; check the path in {}", self.settings.address),
@@ -130,13 +137,6 @@ pub(super) fn wait(text: &str, now: UnixMs) -> Option<Duration> {
         }
     };
     Some(wait.clamp(Duration::from_secs(1), RETRY_AFTER_MAX))
-}
-
-/// A server's words, fit for a log line and a table cell.
-pub(super) fn words(text: &str) -> String {
-    let one_line: Vec<&str> = text.split_whitespace().collect();
-    let clean: String = one_line.join(" ").chars().filter(|c| !c.is_control()).take(WORDS_MAX).collect();
-    clean
 }
 
 /// Queries of redirects may carry tokens.

@@ -21,11 +21,10 @@ use super::facts::{Sender, header_text};
 use super::http::{Http, Reply, WORDS_BYTES_MAX, put};
 use super::response::Settings;
 use super::s3_answer::{Said, judge, may_be_about_time};
-use super::secrets::Secrets;
 use super::{TargetError, misconfigured};
 use crate::clock;
 use crate::config::{S3Style, S3TargetConfig, UploadConfig};
-use crate::model::{TargetKind, hex};
+use crate::model::{TargetKind, hex, secrets::Secrets};
 use crate::store::DueUpload;
 
 /// How long a signature holds. Stores allow a quarter of an hour of difference between the clocks anyway.
@@ -56,7 +55,8 @@ impl S3 {
         let bucket = Bucket::new(s3.endpoint.clone(), style, s3.bucket.clone(), s3.region.clone())
             .map_err(|error| error.to_string());
         let (key, secret) = (s3.access_key_id.reveal(), s3.secret_access_key.reveal());
-        let mut secrets = Secrets::default().with(key).with(secret);
+        // The signature of a request is a permission for a quarter of an hour.
+        let mut secrets = Secrets::of_url(&s3.endpoint).with(key).with(secret).with_hashes();
         let credentials = match &s3.session_token {
             Some(token) => {
                 secrets = secrets.with(token.reveal());
@@ -66,7 +66,7 @@ impl S3 {
         };
         let url = bucket.as_ref().map_or(&s3.endpoint, Bucket::base_url);
         Self {
-            http: Http::new(config, TargetKind::S3, url, Settings::S3),
+            http: Http::new(config, TargetKind::S3, url, Settings::S3, &secrets),
             sender: Sender::new(config),
             credentials,
             config: s3.clone(),
@@ -173,7 +173,7 @@ impl S3 {
             i64::try_from(since.as_millis()).ok()
         });
         let by_document = || {
-            let text = Said::read(&reply.answer.body).server_time?;
+            let text = Said::read(&reply.answer).server_time?;
             text.parse::<Timestamp>().ok().map(Timestamp::as_millisecond)
         };
         if let Some(at) = by_header.or_else(by_document) {

@@ -3,7 +3,7 @@
 //! Stores say more in the `Code` of their XML than in the status: a 400 may be about the picture, about a key or about
 //! the line between us.
 
-use super::response::{Answer, words};
+use super::response::Answer;
 use super::{TargetError, misconfigured, rejected};
 use crate::model::UnixMs;
 
@@ -20,34 +20,35 @@ pub(super) struct Said {
 
 impl Said {
     /// Reads the XML of an error as far as it came; anything else says nothing.
-    pub(super) fn read(body: &str) -> Self {
+    pub(super) fn read(answer: &Answer) -> Self {
+        let element = |name| element(answer, name);
         Self {
-            code: element(body, "Code").unwrap_or_default(),
-            message: element(body, "Message").unwrap_or_default(),
-            region: element(body, "Region").filter(|region| !region.is_empty()),
-            server_time: element(body, "ServerTime"),
+            code: element("Code").unwrap_or_default(),
+            message: element("Message").unwrap_or_default(),
+            region: element("Region").filter(|region| !region.is_empty()),
+            server_time: element("ServerTime"),
         }
     }
 }
 
 /// The text of the first element of this name, in one line.
-fn element(xml: &str, name: &str) -> Option<String> {
-    let (_, rest) = xml.split_once(&format!("<{name}>"))?;
+fn element(answer: &Answer, name: &str) -> Option<String> {
+    let (_, rest) = answer.body.split_once(&format!("<{name}>"))?;
     let (text, _) = rest.split_once(&format!("</{name}>"))?;
     let plain = text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&#39;", "'");
-    Some(words(&plain.replace("&apos;", "'").replace("&amp;", "&")))
+    Some(answer.words(&plain.replace("&apos;", "'").replace("&amp;", "&")))
 }
 
 /// Judges the answer to a `PUT` of an object: taken, or why not. `bucket_region` is the header of that name.
 pub(super) fn judge(answer: &Answer, bucket_region: Option<&str>, now: UnixMs) -> Result<(), TargetError> {
-    let said = Said::read(&answer.body);
+    let said = Said::read(answer);
     if said.code.is_empty() {
         return elsewhere(answer, bucket_region).map_or_else(|| answer.judge(now), Err);
     }
     let status = answer.status;
     let sentence = |hint: &str| {
         let colon = if said.message.is_empty() { "" } else { ": " };
-        format!("answered {status} {}{colon}{}{hint}", words(&said.code), said.message)
+        format!("answered {status} {}{colon}{}{hint}", said.code, said.message)
     };
     let region = said.region.as_deref().or(bucket_region);
     Err(match said.code.as_str() {
@@ -71,7 +72,9 @@ pub(super) fn judge(answer: &Answer, bucket_region: Option<&str>, now: UnixMs) -
         | "AuthorizationQueryParametersError"
         | "IllegalLocationConstraintException"
         | "InvalidRegion" => misconfigured(sentence(&match region {
-            Some(region) => format!("; set S3_REGION={} and the S3_ENDPOINT of that region", words(region)),
+            Some(region) => {
+                format!("; set S3_REGION={} and the S3_ENDPOINT of that region", answer.words(region))
+            }
             None => "; check S3_REGION and S3_ENDPOINT".to_owned(),
         })),
         "RequestTimeTooSkewed" | "RequestExpired" => {
@@ -118,7 +121,7 @@ fn elsewhere(answer: &Answer, bucket_region: Option<&str>) -> Option<TargetError
     Some(misconfigured(format!(
         "answered {}: the bucket is in another region; set S3_REGION={} and the S3_ENDPOINT of that region",
         answer.status,
-        words(region)
+        answer.words(region)
     )))
 }
 

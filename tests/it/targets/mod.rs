@@ -2,6 +2,7 @@
 
 mod conformance;
 mod discord;
+mod echo;
 mod lane;
 mod s3;
 pub(crate) mod server;
