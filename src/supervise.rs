@@ -10,7 +10,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, error, info_span};
 
 use crate::backoff::Backoff;
+use crate::model::foreign;
 use crate::status::Status;
+
+/// Longest words of a defect, characters.
+const WORDS_MAX: usize = 300;
 
 /// Pause before a task that failed runs again.
 const RESTART: Backoff = Backoff { base: Duration::from_secs(1), cap: Duration::from_secs(30) };
@@ -82,7 +86,10 @@ async fn keep(mut task: impl Task, status: Status, cancel: CancellationToken) {
         let reason = match outcome {
             Ok(Ok(())) => "ended unexpectedly".to_owned(),
             Ok(Err(reason)) => reason,
-            Err(panic) => format!("failed by a defect of this program: {}", words(panic.as_ref())),
+            Err(panic) => format!(
+                "failed by a defect of this program: {}",
+                foreign::line(&words(panic.as_ref()), WORDS_MAX)
+            ),
         };
         failures = if began.elapsed() >= HEALTHY_AFTER { 1 } else { failures + 1 };
         let pause = RESTART.jittered(failures);

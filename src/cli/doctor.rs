@@ -9,7 +9,8 @@ use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use super::{doctor_snapshot, runtime, say};
+use super::output::say;
+use super::{doctor_snapshot, runtime};
 use crate::advice;
 use crate::capture::examine;
 use crate::clock;

@@ -5,10 +5,10 @@ mod cleanup;
 mod demo;
 mod doctor;
 mod doctor_snapshot;
+mod output;
 mod password;
 mod rebuild;
 
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -23,6 +23,7 @@ use crate::daemon;
 use crate::retention;
 use crate::trigger;
 use args::{Args, Mode};
+use output::{Log, say, say_error};
 
 /// The thing asked for failed.
 const FAILED: u8 = 1;
@@ -110,12 +111,10 @@ fn start_log(config: &LogConfig) {
     // The web framework tells at info level how many threads it starts; an operator need not know.
     let quiet = format!("actix_server=warn,{}", config.filter);
     let filter = EnvFilter::try_new(quiet).unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| Log(std::io::stderr()));
     let result = match config.format {
-        LogFormat::Text => {
-            let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
-            builder.with_ansi(is_terminal).with_target(false).try_init()
-        }
+        // Without colours: their escapes could not be told from those of others.
+        LogFormat::Text => builder.with_ansi(false).with_target(false).try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
     };
     if let Err(error) = result {
@@ -157,14 +156,4 @@ fn cleanup(config: &Config, dry_run: bool) -> anyhow::Result<bool> {
         return Ok(false);
     }
     Ok(true)
-}
-
-/// Writes a line to standard output. A reader that has gone is no error.
-fn say(text: &str) {
-    let _ = writeln!(std::io::stdout(), "{text}");
-}
-
-/// Writes a line to standard error. There is nobody to tell if that fails.
-fn say_error(text: &str) {
-    let _ = writeln!(std::io::stderr(), "{text}");
 }

@@ -10,7 +10,8 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 
-use super::{runtime, say};
+use super::output::say;
+use super::runtime;
 use crate::config::{Config, Env};
 use crate::daemon;
 use crate::web::auth::{PASSWORD_KEY, hash_password};

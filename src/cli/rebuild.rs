@@ -9,7 +9,7 @@ pub(super) fn run(config: &Config) -> anyhow::Result<()> {
     let storage = &config.storage;
     let rebuild = Store::rebuild(storage.images.clone(), storage.database.clone(), daemon::owed_to(config));
     let rebuilt = super::runtime()?.block_on(rebuild)?;
-    super::say(&told(&rebuilt, &storage.database.display().to_string()));
+    super::output::say(&told(&rebuilt, &storage.database.display().to_string()));
     Ok(())
 }
 

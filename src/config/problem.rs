@@ -6,6 +6,11 @@
 
 use std::fmt;
 
+use crate::model::foreign;
+
+/// Longest name of a variable in a message, in characters.
+const NAME_MAX: usize = 120;
+
 /// Longest value that is repeated in a message, in characters.
 const SEEN_CHARS_MAX: usize = 60;
 
@@ -117,7 +122,7 @@ pub struct Warning(String);
 
 impl Warning {
     pub(super) fn new(name: &str, text: impl fmt::Display) -> Self {
-        Self(format!("{name}: {text}"))
+        Self(format!("{}: {text}", foreign::line(name, NAME_MAX)))
     }
 }
 

@@ -8,6 +8,10 @@ use sdp_types::{Attribute, Connection, Media, Origin, Session, Time};
 
 use crate::demo::encoder::Camera;
 use crate::demo::rtp::PAYLOAD_TYPE;
+use crate::model::foreign;
+
+/// Longest name of a camera in its description, characters.
+const LABEL_MAX: usize = 60;
 
 /// Last part of the URL of a camera's only track.
 pub(super) const TRACK: &str = "trackID=0";
@@ -31,7 +35,7 @@ fn session(camera: &Camera) -> Session {
             unicast_address: "127.0.0.1".to_owned(),
         },
         // A line break would begin a line of its own in the description.
-        session_name: camera.config.label.replace(char::is_control, " "),
+        session_name: foreign::line(&camera.config.label, LABEL_MAX),
         session_description: None,
         uri: None,
         emails: Vec::new(),

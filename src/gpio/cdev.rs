@@ -12,6 +12,7 @@ use gpiocdev::{Chip, Request};
 use super::{Edge, EdgeSource, GpioError, Level, Pin};
 use crate::clock::instant_of_monotonic;
 use crate::config::ActiveLevel;
+use crate::model::foreign;
 
 /// Labels of the chip that carries a Raspberry Pi's header: models up to 3, model 4, model 5. Its number differs
 /// between kernels (gpiochip4, then gpiochip0, on model 5), its label does not.
@@ -111,12 +112,15 @@ pub(super) fn find_busy(pins: &[Pin]) -> Option<GpioError> {
     busy_line(&chip, pins)
 }
 
+/// Longest label of a chip, characters; the kernel's has 32 bytes.
+const LABEL_MAX: usize = 32;
+
 /// Every chip with its label, for messages.
 pub(super) fn list_chips() -> String {
     let names: Vec<String> = chips()
         .into_iter()
         .map(|(path, chip)| match chip.and_then(|chip| chip.info()) {
-            Ok(info) => format!("{} ({})", path.display(), info.label),
+            Ok(info) => format!("{} ({})", path.display(), foreign::line(&info.label, LABEL_MAX)),
             Err(_) => path.display().to_string(),
         })
         .collect();

@@ -41,6 +41,12 @@ pub fn line(text: &str, max: usize) -> String {
     clean
 }
 
+/// A text of ours with foreign words in it, as it may be printed: its lines and spaces stay, and nothing of it moves the
+/// cursor, turns the direction of writing or hides. The last look; the words themselves go through [`line`].
+pub fn lines(text: &str) -> String {
+    text.chars().filter(|c| matches!(c, '\n' | ' ') || !is_left_out(*c)).collect()
+}
+
 /// Whether nothing is seen of a character: white space, control characters, and those that show nothing.
 pub(super) fn is_left_out(c: char) -> bool {
     c.is_whitespace() || c.is_control() || is_invisible(c)
@@ -94,6 +100,12 @@ mod tests {
         check("gpj.\u{202e}exe\u{2066}x\u{200f}\u{feff}", "gpj.exex");
         check("a\u{300}\u{301}\u{302}\u{303}b", "a\u{300}\u{301}b");
         check("\u{e0041}\u{e000}\u{0}", "");
+    }
+
+    #[test]
+    fn what_is_printed_keeps_its_lines_and_nothing_that_a_terminal_obeys() {
+        assert_eq!(lines("a  b\n  c"), "a  b\n  c");
+        assert_eq!(lines("\x1b]0;owned\x07\r\x1b[2Ka\u{9b}31m\u{202e}\u{2066}b\0"), "]0;owned[2Ka31mb");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, Row, named_params};
 
 use super::page::Page;
-use super::{Store, StoreError, crash, parsed};
+use super::{Store, StoreError, crash, parsed, said};
 use crate::model::{CameraKey, FileName, TargetKind, UnixMs, UploadState};
 
 /// Rows that one transaction makes due again; the writer is free for a capture after each.
@@ -164,7 +164,7 @@ fn letter(row: &Row<'_>) -> rusqlite::Result<DeadLetter> {
         bytes: u64::try_from(row.get::<_, i64>("bytes")?).unwrap_or(0),
         target: parsed("target", TargetKind::parse(&row.get::<_, String>("target")?))?,
         attempts: row.get("attempts")?,
-        last_error: row.get("last_error")?,
+        last_error: said(row, "last_error")?,
         tried_at: row.get::<_, Option<i64>>("tried_at")?.map(UnixMs),
     })
 }

@@ -12,7 +12,7 @@ use super::crash;
 use super::files::{Incoming, relative_path};
 use super::ledger::{TriggerId, edge_of, mark_captured};
 use super::page::{Cursor, Page};
-use super::{Store, StoreError, parsed, tree};
+use super::{Store, StoreError, kept, parsed, said, tree};
 use crate::clock;
 use crate::model::{
     CameraKey, Cause, ClockState, FileName, ImageId, ImageKind, Medium, TargetKind, UnixMs, UploadState,
@@ -253,7 +253,7 @@ impl Store {
             ":bytes": i64::try_from(facts.bytes).unwrap_or(i64::MAX),
             ":sha256": facts.sha256,
             ":kind": facts.kind.as_str(),
-            ":note": facts.note,
+            ":note": facts.note.as_deref().map(kept),
             ":duration_ms": facts.duration_ms.and_then(|ms| i64::try_from(ms).ok()),
         })?;
         let image = tx.last_insert_rowid();
@@ -427,7 +427,7 @@ fn with_uploads(c: &Connection, (row, image): (i64, Image)) -> Result<Image, Sto
                 target: parsed("target", TargetKind::parse(&row.get::<_, String>("target")?))?,
                 state: parsed("state", UploadState::parse(&row.get::<_, String>("state")?))?,
                 attempts: row.get("attempts")?,
-                last_error: row.get("last_error")?,
+                last_error: said(row, "last_error")?,
                 delivered_at: row.get::<_, Option<i64>>("delivered_at")?.map(UnixMs),
             })
         })?
@@ -454,7 +454,7 @@ pub(super) fn image(row: &Row<'_>) -> rusqlite::Result<(i64, Image)> {
         bytes: u64::try_from(row.get::<_, i64>("bytes")?).unwrap_or(0),
         sha256: row.get("sha256")?,
         kind: parsed("kind", ImageKind::parse(&row.get::<_, String>("kind")?))?,
-        note: row.get("note")?,
+        note: said(row, "note")?,
         duration_ms: row.get::<_, Option<i64>>("duration_ms")?.and_then(|ms| u64::try_from(ms).ok()),
         protected: row.get("protected")?,
         uploads: Vec::new(),

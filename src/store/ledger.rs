@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, named_params};
 
 use super::images::images_of_trigger;
 use super::page::{Cursor, Page};
-use super::{Image, Store, StoreError, late, parsed, time};
+use super::{Image, Store, StoreError, kept, late, parsed, said, time};
 use crate::clock;
 use crate::model::{CameraKey, Cause, ClockState, Outcome, Trigger, UnixMs};
 
@@ -147,7 +147,7 @@ impl Store {
     pub async fn remark_trigger(&self, id: TriggerId, remark: &str) -> Result<(), StoreError> {
         const REMARK_SQL: &str = "
             update triggers set remark = coalesce(remark || '; ', '') || :remark where id = :id";
-        let remark = remark.to_owned();
+        let remark = kept(remark);
         self.db
             .insist(move |tx| {
                 tx.prepare_cached(REMARK_SQL)?.execute(named_params! {":id": id.0, ":remark": remark})?;
@@ -223,7 +223,7 @@ impl Values {
             ":boot_ms": self.boot_ms,
             ":clock": self.clock.as_str(),
             ":outcome": outcome,
-            ":reason": reason,
+            ":reason": reason.map(|reason| kept(reason)),
         })?;
         Ok(TriggerId(tx.last_insert_rowid()))
     }
@@ -232,7 +232,7 @@ impl Values {
 /// Ends an open trigger without a picture.
 pub(super) fn fail(tx: &Transaction<'_>, id: TriggerId, reason: &str) -> Result<(), StoreError> {
     tx.prepare_cached(FINISH_SQL)?.execute(named_params! {
-        ":id": id.0, ":outcome": Outcome::Failed.as_str(), ":reason": reason,
+        ":id": id.0, ":outcome": Outcome::Failed.as_str(), ":reason": kept(reason),
     })?;
     Ok(())
 }
@@ -341,8 +341,8 @@ pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<LedgerEntry> {
         clock: parsed("clock", ClockState::parse(&row.get::<_, String>("clock")?))?,
         stamped_at: row.get::<_, Option<i64>>("stamped_at")?.map(UnixMs),
         outcome: outcome.map(|text| parsed("outcome", Outcome::parse(&text))).transpose()?,
-        reason: row.get("reason")?,
-        remark: row.get("remark")?,
+        reason: said(row, "reason")?,
+        remark: said(row, "remark")?,
         latency_ms: row.get("latency_ms")?,
         seen_at: row.get::<_, Option<i64>>("seen_at")?.map(UnixMs),
         images: Vec::new(),

@@ -60,7 +60,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use crate::crash;
-use crate::model::TargetKind;
+use crate::model::{TargetKind, foreign};
 
 pub use access::{Session, Token};
 pub use backup::Stop;
@@ -299,6 +299,19 @@ impl Store {
     pub async fn ping(&self) -> Result<(), StoreError> {
         self.db.read(|c| Ok(c.query_row("select 1", [], |_| Ok(()))?)).await
     }
+}
+
+/// Longest words of others that are kept, characters.
+const SAID_MAX: usize = 2_000;
+
+/// Words that are kept: fit to be shown, whoever said them.
+fn kept(text: &str) -> String {
+    foreign::line(text, SAID_MAX)
+}
+
+/// Words that were kept, perhaps by an older version or by somebody else.
+fn said(row: &rusqlite::Row<'_>, column: &str) -> rusqlite::Result<Option<String>> {
+    Ok(row.get::<_, Option<String>>(column)?.map(|text| kept(&text)))
 }
 
 /// A value of a column that this program wrote and that therefore must parse.

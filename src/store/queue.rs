@@ -11,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, named_params};
 
 use super::images::{COLUMNS, image};
 use super::order::{LIVE_MS, Line, Waiting, choose};
-use super::{Image, Store, StoreError, crash, tree};
+use super::{Image, Store, StoreError, crash, kept, tree};
 use crate::clock;
 use crate::model::{CameraKey, Cause, FileName, ImageId, ImageKind, TargetKind, UnixMs, UploadState};
 
@@ -423,7 +423,7 @@ fn write(
     };
     let settled = tx.prepare_cached(SETTLE_SQL)?.execute(named_params! {
         ":state": state.as_str(), ":refusals": refusals, ":not_before": not_before, ":now": clock::now().0,
-        ":error": error, ":delivered_at": delivered_at, ":image": row, ":target": target.as_str(),
+        ":error": error.map(|error| kept(&error)), ":delivered_at": delivered_at, ":image": row, ":target": target.as_str(),
     })?;
     Ok(settled > 0)
 }

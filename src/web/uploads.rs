@@ -151,8 +151,8 @@ fn line(letter: &DeadLetter) -> String {
 /// in front keeps it from that.
 fn cell(text: &str) -> String {
     let begins = |text: &str, with: &[char]| text.starts_with(with);
-    let is_formula =
-        begins(text, &['\t', '\r', '\n']) || begins(text.trim_start(), &['=', '+', '-', '@', '|', '%']);
+    let is_formula = begins(text, &['\t', '\r', '\n'])
+        || begins(text.trim_start(), &['=', '+', '-', '@', '|', '%', '＝', '＋', '－', '＠']);
     let safe = if is_formula { format!("'{text}") } else { text.to_owned() };
     format!("\"{}\"", safe.replace('"', "\"\""))
 }
@@ -195,6 +195,25 @@ pub(super) async fn retry(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::foreign;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn every_cell_is_one_cell_of_text(text in ".{0,60}|[\\s=+@|%\"',;-]{0,12}") {
+            let cell = cell(&text);
+            let inside = cell.strip_prefix('"').and_then(|cell| cell.strip_suffix('"')).unwrap();
+            // RFC 4180: a quotation mark within is written twice.
+            prop_assert!(!inside.replace("\"\"", "").contains('"'));
+            let read = inside.replace("\"\"", "\"");
+            prop_assert!(read == text || read.strip_prefix('\'') == Some(&text));
+            prop_assert!(!read.trim_start().starts_with(['=', '+', '-', '@', '|', '%', '＝', '＋', '－', '＠']));
+            prop_assert!(!read.starts_with(['\t', '\r', '\n']));
+            // What is kept goes through the cleaner first, and nothing that it leaves out hides the beginning.
+            let clean = foreign::line(&text, 60);
+            prop_assert!(!clean.starts_with(|c: char| c.is_whitespace()));
+        }
+    }
 
     #[test]
     fn no_cell_begins_a_formula_or_ends_its_line() {

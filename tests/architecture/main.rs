@@ -29,6 +29,17 @@ const WORDS: &[(&str, &[&str], &str)] = &[
     ("tokio::spawn", &["daemon.rs"], "tasks belong to the supervisor or to a JoinSet"),
     ("unsafe ", &["media/native/"], "C libraries are wrapped in one place"),
     ("use camera_capture", &["main.rs"], "inside the library a path begins with crate::"),
+    (
+        "is_control",
+        &[
+            "model/foreign.rs",
+            "config/object_key.rs",
+            "config/address.rs",
+            "config/reader.rs",
+            "web/account.rs",
+        ],
+        "foreign words are cleaned in model/foreign.rs (the others refuse, they do not clean)",
+    ),
     ("super::super::", &[], "a path that leaves its module begins with crate::"),
 ];
 

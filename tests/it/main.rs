@@ -32,6 +32,7 @@ mod e2e_snapshot;
 mod e2e_startup;
 mod e2e_storage;
 mod e2e_torture;
+mod e2e_words;
 mod gpio_pishim;
 mod password;
 mod store_crash;
