@@ -167,7 +167,7 @@ impl Store {
         let files = self.files.clone();
         let changes = super::db::blocking(move || {
             let mut look = files.look().map_err(|e| failed(files.root(), e))?;
-            let mut changes = Vec::new();
+            let (mut changes, mut unknown) = (Vec::new(), None);
             for row in rows {
                 match look.length(Path::new(&row.path)) {
                     Ok(length) => {
@@ -177,10 +177,11 @@ impl Store {
                         }
                     }
                     // Too many open files, a bad sector: that is not gone.
-                    Err(error) => {
-                        warn!(file = row.path, %error, "cannot be looked at; its row stays as it is")
-                    }
+                    Err(error) => unknown = unknown.or(Some((row.path, error))),
                 }
+            }
+            if let Some((file, error)) = unknown {
+                warn!(file, %error, "cannot be looked at, and perhaps others; their rows stay as they are");
             }
             Ok(changes)
         })

@@ -45,10 +45,8 @@ async fn camera() -> String {
             let head = String::from_utf8_lossy(&head).into_owned();
             let line = head.lines().find(|line| line.to_ascii_lowercase().starts_with("authorization"));
             let reply = match line {
-                None => format!(
-                    "HTTP/1.1 401 Who\r\nWWW-Authenticate: Basic realm=\"x\"\r\nContent-Length: 0\r\nConnection: \
-                     close\r\n\r\n"
-                ),
+                None => "HTTP/1.1 401 Who\r\nWWW-Authenticate: Basic realm=\"x\"\r\nContent-Length: 0\r\nConnection: \
+                     close\r\n\r\n".to_owned(),
                 Some(line) => {
                     count += 1;
                     let said =
