@@ -23,6 +23,7 @@ mod e2e_engine;
 mod e2e_faults;
 mod e2e_idle;
 mod e2e_lanes;
+mod e2e_links;
 mod e2e_live;
 mod e2e_many;
 mod e2e_offline;
