@@ -96,6 +96,7 @@ fn known(part: &str) -> (String, Severity, Action) {
         "disk" => ("disk_short", Critical, "make_room", "Make room", "#storage-title"),
         "storage" => ("pictures_unstored", Critical, "see_storage", "See the storage", "#storage-title"),
         "pictures" => ("pictures_gone", Critical, "check_disk", "Check the disk", "#storage-title"),
+        "strangers" => ("folder_not_followed", Warning, "see_storage", "See the storage", "#storage-title"),
         "database" => ("database_damaged", Critical, "check_disk", "Check the disk", "#storage-title"),
         "retention" => ("retention_failed", Warning, "see_storage", "See the storage", "#storage-title"),
         "backup" => ("backup_failed", Warning, "see_storage", "See the storage", "#storage-title"),
