@@ -8,6 +8,7 @@ use url::Url;
 use super::SourceError;
 use crate::chain::chain;
 use crate::config::shown_url;
+use crate::media::footprint::TooLarge;
 use crate::media::jpeg::NotJpeg;
 
 /// Of a web page this much is looked at for its title.
@@ -138,6 +139,14 @@ impl Sentences {
             self.address,
             limit >> 20,
             self.number
+        ))
+    }
+
+    /// Its picture claims more pixels than can be taken.
+    pub(super) fn too_many_pixels(&self, error: TooLarge) -> Failure {
+        Failure::broken(format!(
+            "the camera at {} sends {error}; ask it for a smaller picture in CAMERA_{}_SNAPSHOT_URL",
+            self.address, self.number
         ))
     }
 
