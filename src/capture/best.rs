@@ -16,8 +16,7 @@ use crate::store::Image;
 
 /// The frames around the edge, once they have come.
 pub(super) async fn collect(follow: &Follow, around: Around) -> Result<Collected, String> {
-    stretch::collect(&follow.worker.shooter.requests, follow.trigger.at, around, &follow.stop, |_| Ok(()))
-        .await
+    stretch::collect(follow, around, |_| Ok(())).await
 }
 
 /// Looks through all of them and encodes the best one. Blocking, as long as decoding each of them takes.

@@ -18,7 +18,7 @@ pub(super) async fn collect(follow: &Follow, around: Around) -> Result<Collected
         Codec::H264 | Codec::H265 => Ok(()),
         Codec::Jpeg => Err(NotMuxable::Jpeg.to_string()),
     };
-    stretch::collect(&follow.worker.shooter.requests, follow.trigger.at, around, &follow.stop, accept).await
+    stretch::collect(follow, around, accept).await
 }
 
 /// Puts it into a file, with the picture's thumbnail as its poster. Blocking.

@@ -8,9 +8,11 @@ use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::timeout;
 use tracing::{debug, error};
 
+use super::room::{AtWork, NoRoom, Room, Seat};
 use crate::config::DecoderChoice;
 use crate::media::decode::DecodeError;
 use crate::media::decoder::{DecoderKind, DecoderPolicy};
+use crate::media::footprint;
 use crate::media::frame::Frame;
 use crate::media::gop::{AccessUnit, Codec, Excerpt, Stretch};
 use crate::media::lane::{Decoded, Lane, Stamp};
@@ -25,8 +27,16 @@ const DECODE_LIMIT: Duration = Duration::from_secs(60);
 pub(super) struct Engine {
     policy: DecoderPolicy,
     workers: Workers,
-    lane: Arc<Mutex<Arc<AsyncMutex<Lane>>>>,
+    lane: Arc<Mutex<Place>>,
     chosen: Arc<Mutex<Option<DecoderKind>>>,
+    room: Room,
+}
+
+/// A lane and its part of the memory; work that is stuck is left behind with both.
+#[derive(Clone)]
+struct Place {
+    lane: Arc<AsyncMutex<Lane>>,
+    seat: Arc<Seat>,
 }
 
 /// The configured choice, for the decoders.
@@ -45,19 +55,23 @@ pub(super) enum EngineError {
     /// What the decoder said.
     #[error("{0}")]
     Decode(#[from] DecodeError),
+    /// Other cameras' decoding has the memory.
+    #[error("{0}")]
+    NoRoom(#[from] NoRoom),
     /// The work did not end, or panicked.
     #[error("{0}")]
     Broken(String),
 }
 
 impl Engine {
-    pub(super) fn new(choice: DecoderChoice, workers: Workers) -> Self {
-        Self { policy: policy(choice), workers, lane: Arc::default(), chosen: Arc::default() }
+    pub(super) fn new(choice: DecoderChoice, workers: Workers, room: Room) -> Self {
+        let lane = Arc::new(Mutex::new(Place::new(&room)));
+        Self { policy: policy(choice), workers, lane, chosen: Arc::default(), room }
     }
 
     /// The same decoders on a lane of its own.
     pub(super) fn beside(&self) -> Self {
-        Self { lane: Arc::default(), ..self.clone() }
+        Self { lane: Arc::new(Mutex::new(Place::new(&self.room))), ..self.clone() }
     }
 
     /// The decoders for a stream, the best one first.
@@ -102,12 +116,13 @@ impl Engine {
     pub(super) async fn begin(&self, excerpt: Excerpt, stop: Arc<AtomicBool>) -> usize {
         let Some(kind) = self.trusted(&excerpt).first().copied() else { return 0 };
         // What goes wrong will go wrong again, and be told, when the picture is asked for.
-        self.run(move |lane| lane.begin(&excerpt, kind, &stop)).await.unwrap_or(0)
+        let Ok(bytes) = weight(excerpt.codec, &excerpt.units) else { return 0 };
+        self.run(bytes, move |lane| lane.begin(&excerpt, kind, &stop)).await.unwrap_or(0)
     }
 
     /// Remembers pictures that will be asked for; see [`Lane::wish`].
     pub(super) async fn wish(&self, pictures: impl Iterator<Item = Stamp>) {
-        let lane = self.lane();
+        let lane = self.place().lane;
         let mut lane = lane.lock().await;
         pictures.for_each(|picture| lane.wish(picture));
     }
@@ -115,9 +130,10 @@ impl Engine {
     /// The wanted picture. A decoder that does not understand the stream is followed by the next one that may.
     pub(super) async fn picture(&self, excerpt: &Arc<Excerpt>) -> Result<Decoded, EngineError> {
         let mut first_error = None;
+        let bytes = weight(excerpt.codec, &excerpt.units)?;
         for kind in self.trusted(excerpt) {
             let excerpt = Arc::clone(excerpt);
-            match self.run(move |lane| lane.picture(&excerpt, kind)).await? {
+            match self.run(bytes, move |lane| lane.picture(&excerpt, kind)).await? {
                 Ok(decoded) => return Ok(decoded),
                 // It understands the stream, so this is damage, whatever another one would make of it.
                 Err(error)
@@ -137,15 +153,23 @@ impl Engine {
     /// What is new in an excerpt that grows; see [`Lane::follow`].
     pub(super) async fn follow(&self, excerpt: Excerpt) -> Result<Vec<(Stamp, Arc<Frame>)>, EngineError> {
         let Some(kind) = self.trusted(&excerpt).first().copied() else { return Ok(Vec::new()) };
-        Ok(self.run(move |lane| lane.follow(&excerpt, kind)).await??)
+        let bytes = weight(excerpt.codec, &excerpt.units)?;
+        Ok(self.run(bytes, move |lane| lane.follow(&excerpt, kind)).await??)
     }
 
     /// Gives the decoder's memory back, unless it is at work.
     pub(super) fn rest(&self) {
-        if let Ok(mut lane) = self.lane().try_lock() {
+        let Place { lane, seat } = self.place();
+        if let Ok(mut lane) = lane.try_lock() {
             lane.rest();
+            seat.leave();
             memory::give_back();
         }
+    }
+
+    /// Room for decoding a piece of a stream that no trigger waits for, until the value is dropped.
+    pub(super) async fn room_for(&self, codec: Codec, units: &[AccessUnit]) -> Result<AtWork, EngineError> {
+        Ok(self.room.beside(weight(codec, units)?).await?)
     }
 
     /// Does something on the worker threads that needs no lane.
@@ -158,14 +182,23 @@ impl Engine {
 
     async fn run<T: Send + 'static>(
         &self,
+        bytes: u64,
         work: impl FnOnce(&mut Lane) -> T + Send + 'static,
     ) -> Result<T, EngineError> {
-        let mut lane = self.lane().lock_owned().await;
-        match timeout(DECODE_LIMIT, self.workers.run(move || work(&mut lane))).await {
+        let Place { lane, seat } = self.place();
+        let mut held = Arc::clone(&lane).lock_owned().await;
+        let at_work = seat.take(bytes, &Arc::downgrade(&lane), || held.rest()).await?;
+        let work = move || {
+            let done = work(&mut held);
+            drop(held);
+            drop(at_work);
+            done
+        };
+        match timeout(DECODE_LIMIT, self.workers.run(work)).await {
             Ok(done) => done.map_err(|failed| EngineError::Broken(failed.to_string())),
             Err(_) => {
                 error!("a decoder is stuck; it is left behind with its thread");
-                *self.lane.lock().unwrap_or_else(PoisonError::into_inner) = Arc::default();
+                *self.lane.lock().unwrap_or_else(PoisonError::into_inner) = Place::new(&self.room);
                 self.workers.replace_one();
                 Err(EngineError::Broken(format!(
                     "the decoder did not come back within {} s",
@@ -175,7 +208,19 @@ impl Engine {
         }
     }
 
-    fn lane(&self) -> Arc<AsyncMutex<Lane>> {
-        Arc::clone(&self.lane.lock().unwrap_or_else(PoisonError::into_inner))
+    fn place(&self) -> Place {
+        self.lane.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
+}
+
+impl Place {
+    fn new(room: &Room) -> Self {
+        Self { lane: Arc::default(), seat: Arc::new(room.seat()) }
+    }
+}
+
+/// Bytes that decoding these units takes, of which the first one announces it; an error when it is more than there is.
+fn weight(codec: Codec, units: &[AccessUnit]) -> Result<u64, DecodeError> {
+    let announced = units.first().map_or(Ok(None), |first| footprint::of(codec, &first.data))?;
+    Ok(announced.unwrap_or_default().total())
 }

@@ -135,20 +135,37 @@ impl Follow {
         // Not even the ledger could be written; that has been said.
         let Ok(Stored { trigger: row, picture }) = stored.clone().await else { return };
         let result = match collected {
-            Ok(collected) => {
-                let this = self.clone();
-                let made = self.worker.followers.run(move || make(&this, &collected, picture.as_ref())).await;
-                match made {
-                    Ok(Ok(made)) => self.keep(row, made).await,
-                    Ok(Err(reason)) => Err(reason),
-                    Err(failed) => Err(failed.to_string()),
-                }
-            }
+            Ok(collected) => match self.make(what, collected, picture, make).await {
+                Ok(made) => self.keep(row, made).await,
+                Err(reason) => Err(reason),
+            },
             Err(reason) => Err(reason),
         };
         if let Err(reason) = result {
             self.remark(row, what, &reason).await;
         }
+    }
+
+    /// Makes a file of what was collected, on the thread for that.
+    async fn make(
+        &self,
+        what: &str,
+        collected: super::stretch::Collected,
+        picture: Option<Image>,
+        make: fn(&Self, &super::stretch::Collected, Option<&Image>) -> Result<Made, String>,
+    ) -> Result<Made, String> {
+        let stretch = &collected.stretch;
+        let room = self.worker.shooter.engine.room_for(stretch.codec, &stretch.units).await;
+        // A clip is not decoded, but for a poster where there is no picture.
+        if let (Err(error), false) = (&room, what == "clip") {
+            return Err(error.to_string());
+        }
+        let this = self.clone();
+        let work = move || {
+            let _room = room;
+            make(&this, &collected, picture.as_ref())
+        };
+        self.worker.followers.run(work).await.unwrap_or_else(|failed| Err(failed.to_string()))
     }
 
     async fn keep(&self, row: TriggerId, made: Made) -> Result<(), String> {

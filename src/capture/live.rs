@@ -5,7 +5,7 @@
 //! [`Pictures`] exists, none is decoded on its account.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -43,7 +43,8 @@ pub(super) struct Studio {
 /// A picture in one size, encoded or being so.
 #[derive(Debug)]
 struct Encoded {
-    frame: Arc<LiveFrame>,
+    /// It is known again by this, and not kept for it.
+    frame: Weak<LiveFrame>,
     factor: usize,
     jpeg: Arc<OnceCell<Option<Bytes>>>,
 }
@@ -140,12 +141,14 @@ impl Studio {
     fn place(&self, frame: &Arc<LiveFrame>, factor: usize) -> Arc<OnceCell<Option<Bytes>>> {
         // Every change leaves the list whole.
         let mut encoded = self.encoded.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = encoded.iter().find(|one| one.factor == factor && Arc::ptr_eq(&one.frame, frame));
+        let known = encoded
+            .iter()
+            .find(|one| one.factor == factor && std::ptr::eq(one.frame.as_ptr(), Arc::as_ptr(frame)));
         if let Some(known) = known {
             return Arc::clone(&known.jpeg);
         }
         let jpeg = Arc::<OnceCell<_>>::default();
-        encoded.push_back(Encoded { frame: Arc::clone(frame), factor, jpeg: Arc::clone(&jpeg) });
+        encoded.push_back(Encoded { frame: Arc::downgrade(frame), factor, jpeg: Arc::clone(&jpeg) });
         if encoded.len() > ENCODED_MAX {
             encoded.pop_front();
         }

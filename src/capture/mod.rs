@@ -13,6 +13,7 @@ pub mod live;
 mod measure;
 mod order;
 mod pump;
+mod room;
 mod session;
 mod shot;
 mod stretch;
@@ -25,6 +26,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::clock;
 use crate::config::{CameraConfig, Config, Mode};
+use crate::media::shelf::Shelf;
 use crate::media::{decode, jpeg};
 use crate::model::{CameraKey, Cause, Trigger};
 use crate::source::{Request, Requests, Source, Watch};
@@ -38,6 +40,7 @@ use engine::Engine;
 use live::Studio;
 use order::{Order, Worker, heavy, no_frame};
 use pump::Pictures;
+use room::Room;
 use shot::Shooter;
 
 pub use measure::examine;
@@ -50,6 +53,12 @@ const MAILBOX: usize = 8;
 
 /// Frame requests of one camera under way: eight captures of at most nine frames each.
 const REQUESTS: usize = 72;
+
+/// Bytes of all cameras' newest groups of pictures: sixteen cameras of 4 Mbit/s for twelve seconds each.
+const STREAMS_BYTES: usize = 96 << 20;
+
+/// Bytes of all stretches that are collected for clips and best pictures, beyond what the groups have of them.
+const STRETCHES_BYTES: usize = 64 << 20;
 
 /// Why there is no picture; the text is for people.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -108,15 +117,16 @@ impl Captures {
     /// The handle, and the tasks of every enabled camera.
     pub fn new(config: &Config, store: &Store, guard: &Guard, status: &Status) -> (Self, Vec<CameraTasks>) {
         let (workers, followers) = (Workers::start(), Workers::start_one());
-        let budget = Budget::new(config.engine.budget_percent);
+        let (budget, room) = (Budget::new(config.engine.budget_percent), Room::new());
+        let (streams, stretches) = (Shelf::new(STREAMS_BYTES), Shelf::new(STRETCHES_BYTES));
         let mut cameras = HashMap::new();
         let mut tasks = Vec::new();
         for camera in &config.cameras {
-            let source = Source::new(camera, status).filter(|_| camera.enabled);
+            let source = Source::new(camera, status, &streams).filter(|_| camera.enabled);
             let mailbox = source.map(|source| {
                 let (orders, order_receiver) = mpsc::channel(MAILBOX);
                 let (requests, request_receiver) = mpsc::channel(REQUESTS);
-                let engine = Engine::new(config.engine.decoder, workers.clone());
+                let engine = Engine::new(config.engine.decoder, workers.clone(), room.clone());
                 let shooter = Shooter {
                     requests: requests.clone(),
                     engine: engine.clone(),
@@ -127,6 +137,7 @@ impl Captures {
                     shooter: shooter.clone(),
                     workers: workers.clone(),
                     followers: followers.clone(),
+                    stretches: stretches.clone(),
                     store: store.clone(),
                     guard: guard.clone(),
                     status: status.clone(),

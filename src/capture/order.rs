@@ -15,6 +15,7 @@ use super::{CaptureError, MAILBOX};
 use crate::clock;
 use crate::config::CameraConfig;
 use crate::media::gop::Excerpt;
+use crate::media::shelf::Shelf;
 use crate::media::{decode, exif, jpeg};
 use crate::model::{CameraKey, ImageId, ImageKind, Outcome, Trigger};
 use crate::status::{Event, Status};
@@ -45,6 +46,8 @@ pub(super) struct Worker {
     pub(super) workers: Workers,
     /// For what follows a picture, so that no picture waits for it.
     pub(super) followers: Workers,
+    /// The memory of what follows.
+    pub(super) stretches: Shelf,
     pub(super) store: Store,
     pub(super) guard: Guard,
     pub(super) status: Status,

@@ -15,6 +15,7 @@ use super::budget::Budget;
 use super::engine::Engine;
 use super::measure;
 use crate::config::{CameraConfig, Mode, SourceConfig};
+use crate::media::footprint::{self, Footprint, KEPT_BYTES_MAX};
 use crate::media::frame::Frame;
 use crate::media::gop::{Codec, Excerpt, Stretch};
 use crate::media::native::memory;
@@ -22,8 +23,12 @@ use crate::model::CameraKey;
 use crate::source::{Arrival, Request, Watch};
 use crate::status::{Status, StreamInfo};
 
-/// Decoded pictures kept while it runs: a trigger comes a debounce time after its instant.
+/// Decoded pictures kept while it runs, as far as [`KEPT_BYTES_MAX`] allows: a trigger comes a debounce time after its
+/// instant.
 const KEPT: usize = 10;
+
+/// As many are kept however large they are: the newest one, and that before it for an instant between them.
+const KEPT_MIN: usize = 2;
 
 /// How long a trigger waits for the pump to have decoded its frame before it decodes by itself.
 const FIND_LIMIT: Duration = Duration::from_millis(250);
@@ -77,6 +82,8 @@ pub struct Pump {
     is_hot: bool,
     is_measured: bool,
     tries: u32,
+    /// What decoding its stream takes.
+    footprint: Footprint,
 }
 
 impl Pictures {
@@ -142,10 +149,10 @@ impl Pictures {
             let mut recent = self.0.recent.lock().unwrap_or_else(PoisonError::into_inner);
             for picture in pictures {
                 let picture = Arc::new(picture);
-                if recent.len() == KEPT {
+                recent.push_back(Arc::clone(&picture));
+                while recent.len() > KEPT_MIN && is_too_much(&recent) {
                     recent.pop_front();
                 }
-                recent.push_back(Arc::clone(&picture));
                 newest = Some(picture);
             }
         }
@@ -158,6 +165,11 @@ impl Pictures {
         self.0.recent.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.0.newest.send_replace(None);
     }
+}
+
+/// Whether more pictures are kept than may be.
+fn is_too_much(recent: &VecDeque<Arc<LiveFrame>>) -> bool {
+    recent.len() > KEPT || recent.iter().map(|picture| picture.frame.bytes()).sum::<usize>() > KEPT_BYTES_MAX
 }
 
 impl Pump {
@@ -173,7 +185,19 @@ impl Pump {
         let is_hot = mode == Mode::Hot;
         // Single pictures need no decoder, and a camera that is asked for them is left alone otherwise.
         let is_measured = matches!(camera.source, Some(SourceConfig::Snapshot(_)));
-        Self { key, mode, engine, requests, pictures, budget, status, is_hot, is_measured, tries: 0 }
+        Self {
+            key,
+            mode,
+            engine,
+            requests,
+            pictures,
+            budget,
+            status,
+            is_hot,
+            is_measured,
+            tries: 0,
+            footprint: Footprint::default(),
+        }
     }
 
     /// The camera's key.
@@ -271,7 +295,18 @@ impl Pump {
         let Some(sample) = measure::sample(stretch) else { return };
         let (codec, kinds) = (sample.codec, self.engine.kinds(&sample));
         let others = kinds.iter().any(|kind| !kind.hides_damage());
+        self.footprint = sample
+            .units
+            .first()
+            .and_then(|first| footprint::of(codec, &first.data).ok().flatten())
+            .unwrap_or_default();
+        let Ok(room) = self.engine.room_for(codec, &sample.units).await else {
+            // Measuring would take what triggers need: such a stream is decoded by the decoder named first.
+            self.is_measured = true;
+            return;
+        };
         let best = self.engine.aside(move || {
+            let _room = room;
             let best = measure::best(&sample, &kinds);
             memory::give_back();
             best
@@ -350,7 +385,8 @@ impl Pump {
         if self.mode == Mode::Auto {
             let share = best.share(stream);
             let is_slow = best.times(stream).is_none_or(|(mean, _)| mean > SLOW);
-            self.is_hot = is_slow && share < ONE_CORE && self.budget.reserve(&self.key, share);
+            self.is_hot =
+                is_slow && share < ONE_CORE && self.budget.reserve(&self.key, share, self.footprint.total());
         }
         let decoding = best.decoding(stream, self.is_hot);
         info!(

@@ -7,10 +7,13 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use super::follow::Follow;
+use super::order::Worker;
 use super::shot::FRAME_DEADLINE;
 use crate::clock;
 use crate::config::Around;
 use crate::media::gop::{AccessUnit, Codec, Stretch};
+use crate::media::shelf::Place;
 use crate::source::{NoFrame, Request, StretchRequest};
 
 /// Asked for at a time; less than what a camera's memory reaches back anyway.
@@ -28,15 +31,29 @@ pub(super) struct Collected {
     pub(super) stretch: Stretch,
     /// Why it is shorter than it should be, for people.
     pub(super) shortened: Option<String>,
+    /// Its part of the memory of all stretches.
+    place: Place,
+}
+
+/// Collects the stream around the edge of a trigger; see [`gather`].
+pub(super) async fn collect(
+    follow: &Follow,
+    around: Around,
+    accept: fn(Codec) -> Result<(), String>,
+) -> Result<Collected, String> {
+    let Worker { shooter, stretches, .. } = &follow.worker;
+    let place = stretches.place();
+    gather(&shooter.requests, follow.trigger.at, around, &follow.stop, place, accept).await
 }
 
 /// Collects the stream around `edge`. `accept` may refuse its coding before anything is waited for. The error says why
 /// there is nothing at all; dropping the future forgets what was collected.
-pub(super) async fn collect(
+async fn gather(
     frames: &mpsc::Sender<Request>,
     edge: Instant,
     around: Around,
     stop: &CancellationToken,
+    place: Place,
     accept: fn(Codec) -> Result<(), String>,
 ) -> Result<Collected, String> {
     let (from, to) = (edge.checked_sub(around.before).unwrap_or(edge), edge + around.after);
@@ -51,8 +68,8 @@ pub(super) async fn collect(
             late.as_millis()
         )
     });
-    let mut collected = Collected { stretch: first, shortened };
-    while until < to && !collected.is_full(edge) {
+    let mut collected = Collected { stretch: first, shortened, place };
+    while !collected.is_full(edge) && until < to {
         until = (until + STEP).min(to);
         let last = collected.stretch.units.last().map_or(from, |unit| unit.instant);
         let next = match piece(frames, last, until, stop).await {
@@ -67,7 +84,6 @@ pub(super) async fn collect(
             break;
         }
     }
-    collected.is_full(edge);
     Ok(collected)
 }
 
@@ -89,10 +105,16 @@ impl Collected {
             bytes <= BYTES_MAX
         });
         let fits = fits.count().max(1);
-        if fits == self.stretch.units.len() {
+        let is_whole = fits == self.stretch.units.len();
+        self.stretch.units.truncate(fits);
+        self.place.set(self.stretch.units.iter().map(|unit| unit.data.len()).sum());
+        if self.place.is_over() {
+            self.end(edge, "there is no more memory for the clips of all cameras");
+            return true;
+        }
+        if is_whole {
             return false;
         }
-        self.stretch.units.truncate(fits);
         self.end(edge, &format!("it would be larger than {} MiB", BYTES_MAX >> 20));
         true
     }
@@ -135,6 +157,7 @@ async fn piece(
 mod tests {
     use super::*;
     use crate::media::gop::{Gops, Limits};
+    use crate::media::shelf::Shelf;
 
     /// The edge: four seconds into the stream.
     const EDGE: Duration = Duration::from_secs(4);
@@ -174,10 +197,10 @@ mod tests {
         };
         let ms = Duration::from_millis;
         let around = Around { before: ms(around.0), after: ms(around.1) };
-        let stop = CancellationToken::new();
+        let (stop, place) = (CancellationToken::new(), Shelf::new(BYTES_MAX).place());
         let refuse_jpeg = |codec| if codec == Codec::Jpeg { Err("JPEG".to_owned()) } else { Ok(()) };
         tokio::select! {
-            collected = collect(&frames, start + EDGE, around, &stop, refuse_jpeg) => collected,
+            collected = gather(&frames, start + EDGE, around, &stop, place, refuse_jpeg) => collected,
             () = camera => unreachable!("the other end of the channel is open"),
         }
     }

@@ -16,6 +16,7 @@ use crate::capture::examine;
 use crate::clock;
 use crate::config::{CameraConfig, Config, RtspConfig, SourceConfig};
 use crate::media::gop::Excerpt;
+use crate::media::shelf::Shelf;
 use crate::media::{decode, jpeg};
 use crate::model::{CameraKey, FileName};
 use crate::source::{FrameRequest, Request, Requests, Source};
@@ -76,8 +77,8 @@ fn names(config: &Config) -> String {
 async fn test(config: &Config, mut camera: CameraConfig) -> anyhow::Result<String> {
     camera.enabled = true;
     let status = Status::new(&Config { cameras: vec![camera.clone()], ..config.clone() });
-    let mut source =
-        Source::new(&camera, &status).context("it has no address; set CAMERA_n_RTSP or CAMERA_n_IP")?;
+    let source = Source::new(&camera, &status, &Shelf::new(usize::MAX));
+    let mut source = source.context("it has no address; set CAMERA_n_RTSP or CAMERA_n_IP")?;
     if let Source::Snapshot(snapshot) = &mut source {
         let seen = doctor_snapshot::look(snapshot).await?;
         let picture = seen.excerpt.units.last().context("a picture without bytes")?;

@@ -20,6 +20,7 @@ use tracing_subscriber::EnvFilter;
 use crate::chain::chain;
 use crate::config::{Config, Env, LogConfig, LogFormat, Warning};
 use crate::daemon;
+use crate::media::native::memory;
 use crate::retention;
 use crate::trigger;
 use args::{Args, Mode};
@@ -33,6 +34,7 @@ const BAD_CONFIGURATION: u8 = 78;
 
 /// Does what the arguments ask for. Returns the exit status.
 pub fn run(args: Args) -> ExitCode {
+    memory::settle();
     // One provider for all connections; installing it twice is harmless.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let env_file = args.env_file;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::decoder::{DecoderKind, DecoderPolicy};
+use super::footprint::TooLarge;
 use super::frame::Frame;
 use super::gop::{Codec, Excerpt};
 use super::lane::Lane;
@@ -16,6 +17,9 @@ pub enum DecodeError {
         /// What it said.
         reason: String,
     },
+    /// Its pictures take more memory than there is.
+    #[error("the camera sends {0}; lower its resolution, or use its sub-stream")]
+    TooLarge(#[from] TooLarge),
     /// The stream is damaged or uses what the decoder lacks.
     #[error("the decoder refused frame {number} of {total} since the keyframe: {reason}")]
     Refused {
@@ -51,7 +55,7 @@ impl DecodeError {
             Self::Refused { number, .. } | Self::Gap { number, .. } => Some(number.saturating_sub(1)),
             // OpenH264 says nothing of a picture that ends early, and does not show it.
             Self::NotShown { shown, total } if shown < total => Some(*shown),
-            Self::Start { .. } | Self::NotShown { .. } => None,
+            Self::Start { .. } | Self::TooLarge(_) | Self::NotShown { .. } => None,
         }
     }
 }

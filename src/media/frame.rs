@@ -18,6 +18,11 @@ pub struct Frame {
 }
 
 impl Frame {
+    /// Bytes of its samples.
+    pub fn bytes(&self) -> usize {
+        self.y.len() + self.u.len() + self.v.len()
+    }
+
     /// Width of the chroma planes.
     pub fn chroma_width(&self) -> usize {
         self.width.div_ceil(2)

@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::shelf::{Place, Shelf};
+
 /// How pictures are coded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Codec {
@@ -76,6 +78,8 @@ pub struct Gops {
     reach: Duration,
     units: VecDeque<AccessUnit>,
     bytes: usize,
+    /// Its part of what all cameras may keep.
+    place: Option<Place>,
     /// RTP time and instant of the unit that is shown last.
     last_shown: Option<(i64, Instant)>,
     /// Up to this instant everything has come; see [`Self::settled`].
@@ -84,6 +88,8 @@ pub struct Gops {
     is_reordered: bool,
     /// The current group outgrew the limits or lost packets; nothing is kept until the next IDR.
     waits_for_idr: bool,
+    /// The current group is gone because it outgrew the limits.
+    is_outgrown: bool,
     /// The group before the current one is not there up to its end, so leading units are of no use.
     is_cut_off: bool,
 }
@@ -97,12 +103,24 @@ impl Gops {
             reach,
             units: VecDeque::new(),
             bytes: 0,
+            place: None,
             last_shown: None,
             settled: None,
             is_reordered: false,
             waits_for_idr: false,
+            is_outgrown: false,
             is_cut_off: false,
         }
+    }
+
+    /// Within what all cameras may keep together.
+    pub fn on(self, shelf: &Shelf) -> Self {
+        Self { place: Some(shelf.place()), ..self }
+    }
+
+    /// Whether the current group is gone because it outgrew the limits.
+    pub fn is_outgrown(&self) -> bool {
+        self.is_outgrown
     }
 
     /// How the units are coded.
@@ -114,7 +132,7 @@ impl Gops {
     pub fn push(&mut self, unit: AccessUnit) -> bool {
         if unit.is_idr {
             self.is_cut_off = self.units.is_empty() || self.waits_for_idr;
-            self.waits_for_idr = false;
+            (self.waits_for_idr, self.is_outgrown) = (false, false);
         } else if self.units.is_empty() || self.waits_for_idr || (unit.is_leading && self.is_cut_off) {
             return false;
         }
@@ -125,8 +143,8 @@ impl Gops {
                 self.last_shown = Some((unit.rtp_ns, unit.instant));
             }
         }
-        self.bytes += unit.data.len();
         self.units.push_back(unit);
+        self.weigh();
         self.forget();
         !self.units.is_empty()
     }
@@ -134,7 +152,7 @@ impl Gops {
     /// Drops everything; the next unit kept is an IDR.
     pub fn clear(&mut self) {
         self.units.clear();
-        self.bytes = 0;
+        self.weigh();
         (self.last_shown, self.settled) = (None, None);
     }
 
@@ -161,9 +179,9 @@ impl Gops {
             let of_next = next.is_some_and(|next| index >= next);
             let is_kept = !(first..end).contains(&index) || (of_next && !unit.is_leading);
             index += 1;
-            self.bytes -= if is_kept { 0 } else { unit.data.len() };
             is_kept
         });
+        self.weigh();
         if next.is_none() {
             self.break_off();
             self.last_shown = self.units.iter().map(|unit| (unit.rtp_ns, unit.instant)).max();
@@ -240,13 +258,12 @@ impl Gops {
             if is_within_reach && self.fits() {
                 return;
             }
-            for unit in self.units.drain(..next) {
-                self.bytes -= unit.data.len();
-            }
+            self.units.drain(..next);
+            self.weigh();
         }
         if !self.fits() {
             self.clear();
-            self.waits_for_idr = true;
+            (self.waits_for_idr, self.is_outgrown) = (true, true);
         }
     }
 
@@ -254,12 +271,21 @@ impl Gops {
         (1..self.units.len()).find(|i| self.units[*i].is_idr)
     }
 
+    /// Counts its bytes anew; there are some hundred units.
+    fn weigh(&mut self) {
+        self.bytes = self.units.iter().map(|unit| unit.data.len()).sum();
+        if let Some(place) = &mut self.place {
+            place.set(self.bytes);
+        }
+    }
+
     fn fits(&self) -> bool {
         let span = match (self.units.front(), self.units.back()) {
             (Some(first), Some(last)) => last.instant.saturating_duration_since(first.instant),
             _ => Duration::ZERO,
         };
-        self.bytes <= self.limits.bytes && span <= self.limits.span
+        let is_over = self.place.as_ref().is_some_and(Place::is_over);
+        !is_over && self.bytes <= self.limits.bytes && span <= self.limits.span
     }
 }
 
@@ -320,9 +346,23 @@ mod tests {
         let start = Instant::now();
         let mut gops = Gops::new(Codec::H264, LIMITS, Duration::ZERO);
         (0..49).for_each(|i| _ = gops.push(unit(start, i, 50, 400)));
-        assert!(!gops.is_ready());
+        assert!(!gops.is_ready() && gops.is_outgrown());
         gops.push(unit(start, 50, 50, 400));
         assert!(gops.is_ready());
+    }
+
+    #[test]
+    fn a_camera_that_takes_the_room_of_others_loses_its_oldest_group_and_they_lose_nothing() {
+        let (start, shelf) = (Instant::now(), Shelf::new(8_000));
+        let gops = || Gops::new(Codec::H264, LIMITS, Duration::from_secs(9)).on(&shelf);
+        let (mut large, mut small) = (gops(), gops());
+        (0..70).for_each(|i| _ = large.push(unit(start, i, 50, 100)));
+        (0..45).for_each(|i| _ = small.push(unit(start, i, 50, 50)));
+        assert_eq!((large.units.len(), small.units.len()), (70, 45));
+        large.push(unit(start, 70, 50, 100));
+        assert_eq!((large.units.len(), large.is_outgrown()), (21, false));
+        drop(large);
+        assert_eq!(small.units.len(), 45);
     }
 
     #[test]

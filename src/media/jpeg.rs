@@ -3,6 +3,7 @@
 use jpeg_encoder::{Encoder, ImageBuffer, JpegColorType, SamplingFactor};
 
 use super::exif;
+use super::footprint;
 use super::frame::Frame;
 use super::native::turbojpeg;
 
@@ -23,6 +24,9 @@ const SHRINK_QUALITIES: [u8; 3] = [80, 65, 50];
 
 /// How often a picture may lose a third of its width and height; eight times leave 75 of 1920 pixels.
 const SHRINKS_MAX: usize = 8;
+
+/// Bytes that decoding a JPEG may take: three for each of 20 megapixels, twice.
+const DECODED_BYTES_MAX: u64 = 128 << 20;
 
 /// A frame that cannot be a JPEG.
 #[derive(Debug, thiserror::Error)]
@@ -177,6 +181,11 @@ impl ImageBuffer for Planes<'_> {
 
 /// Looks at bytes that should be a whole JPEG, without decoding them. Returns width and height in pixels.
 pub fn inspect(bytes: &[u8]) -> Result<(u32, u32), NotJpeg> {
+    header(bytes).map(|(_, size)| size)
+}
+
+/// The kind of the first frame (ITU-T T.81 table B.1), and its width and height in pixels.
+fn header(bytes: &[u8]) -> Result<(u8, (u32, u32)), NotJpeg> {
     let mut rest = bytes.strip_prefix(&[0xff, 0xd8]).ok_or(NotJpeg::NoStart)?;
     if !bytes.ends_with(&[0xff, 0xd9]) {
         return Err(NotJpeg::NoEnd);
@@ -195,7 +204,7 @@ pub fn inspect(bytes: &[u8]) -> Result<(u32, u32), NotJpeg> {
             if width == 0 || height == 0 {
                 return Err(NotJpeg::NoFrame);
             }
-            return Ok((u32::from(width), u32::from(height)));
+            return Ok((*marker, (u32::from(width), u32::from(height))));
         }
         let length = usize::from(u16::from_be_bytes([*high, *low]));
         rest = rest.get(2 + length.max(2)..).ok_or(NotJpeg::NoFrame)?;
@@ -204,7 +213,8 @@ pub fn inspect(bytes: &[u8]) -> Result<(u32, u32), NotJpeg> {
 
 /// A smaller JPEG of at most 320 pixels in width for a picture that carries no thumbnail of its own.
 ///
-/// `None` when it cannot be decoded within 50 megapixels and 256 MiB.
+/// `None` when it cannot be decoded within the limits of [`footprint`]: 20 megapixels, or half of that where all
+/// coefficients have to be kept (progressive).
 pub fn thumbnail(jpeg: &[u8]) -> Option<Vec<u8>> {
     let side = u32::try_from(THUMBNAIL_WIDTH).ok()?;
     let small = decode(jpeg)?.thumbnail(side, side).into_rgb8();
@@ -248,10 +258,15 @@ pub fn shrunk_to(jpeg: &[u8], most: usize) -> Option<Vec<u8>> {
 }
 
 fn decode(jpeg: &[u8]) -> Option<image::DynamicImage> {
+    let (kind, size) = header(jpeg).ok()?;
+    let is_sequential = matches!(kind, 0xc0 | 0xc1);
+    // Coefficients take twice the bytes of samples.
+    let weighed = if is_sequential { size } else { (size.0.checked_mul(2)?, size.1) };
+    footprint::check_jpeg(size).and_then(|()| footprint::check_jpeg(weighed)).ok()?;
     let mut reader = image::ImageReader::with_format(std::io::Cursor::new(jpeg), image::ImageFormat::Jpeg);
     let mut limits = image::Limits::default();
-    (limits.max_image_width, limits.max_image_height) = (Some(10_000), Some(5_000));
-    limits.max_alloc = Some(256 << 20);
+    (limits.max_image_width, limits.max_image_height) = (Some(size.0), Some(size.1));
+    limits.max_alloc = Some(DECODED_BYTES_MAX);
     reader.limits(limits);
     reader.decode().ok()
 }
@@ -321,6 +336,16 @@ mod tests {
         assert_eq!(exif::thumbnail(&jpeg), None);
         assert_eq!(inspect(&thumbnail(&jpeg).unwrap()), Ok((320, 180)));
         assert_eq!(thumbnail(b"not a jpeg"), None);
+    }
+
+    #[test]
+    fn what_claims_too_many_pixels_is_not_decoded() {
+        let mut jpeg = encode_plain(&grey(64, 48, 90, true)).unwrap();
+        assert!(thumbnail(&jpeg).is_some());
+        let frame = jpeg.windows(2).position(|two| two == [0xff, 0xc0]).unwrap();
+        jpeg[frame + 5..frame + 9].copy_from_slice(&[0x13, 0x88, 0x27, 0x10]);
+        assert_eq!(inspect(&jpeg), Ok((10_000, 5_000)));
+        assert_eq!((thumbnail(&jpeg), luma(&jpeg).is_none()), (None, true));
     }
 
     #[test]

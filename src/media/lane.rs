@@ -8,11 +8,12 @@ use std::time::Instant;
 use super::continuity::Continuity;
 use super::decode::DecodeError;
 use super::decoder::{Decoder, DecoderKind};
+use super::footprint::KEPT_BYTES_MAX;
 use super::frame::Frame;
 use super::gop::{AccessUnit, Codec, Excerpt};
 use super::h264;
 
-/// Decoded pictures kept, the newest; 3 MB each at 1080p.
+/// Decoded pictures kept, the newest, as far as [`KEPT_BYTES_MAX`] allows; 3 MB each at 1080p.
 const KEPT: usize = 4;
 
 /// Wishes remembered: the instants of one trigger.
@@ -331,16 +332,28 @@ impl Sink<'_> {
         }
         let is_wished = |stamp: Stamp| self.keep.wishes.contains(&stamp);
         if let Some(frame) = shown.to_frame(self.is_full_range) {
-            // What nobody wished for goes first.
-            if self.recent.len() >= KEPT
-                && let Some(oldest) = self.recent.iter().position(|(stamp, _)| !is_wished(*stamp))
-            {
-                self.recent.remove(oldest);
-            } else if self.recent.len() >= WISHES {
-                self.recent.pop_front();
-            }
             self.recent.push_back((stamp, Arc::new(frame)));
+            forget(self.recent, is_wished);
         }
+    }
+}
+
+/// Drops pictures until no more are kept than may be: what nobody wished for first, the oldest of it; one always stays.
+fn forget(recent: &mut VecDeque<(Stamp, Arc<Frame>)>, is_wished: impl Fn(Stamp) -> bool) {
+    while recent.len() > 1 {
+        let newest = recent.len() - 1;
+        let unwished = recent.range(..newest).position(|(stamp, _)| !is_wished(*stamp));
+        let bytes: usize = recent.iter().map(|(_, frame)| frame.bytes()).sum();
+        let place = if recent.len() > KEPT && unwished.is_some() {
+            unwished
+        } else if bytes > KEPT_BYTES_MAX {
+            unwished.or_else(|| Some(newest).filter(|newest| !is_wished(recent[*newest].0)))
+        } else if recent.len() > WISHES {
+            None
+        } else {
+            return;
+        };
+        recent.remove(place.unwrap_or(0));
     }
 }
 
@@ -415,6 +428,39 @@ mod tests {
                 assert_eq!(step_shown(&decoded.frame), wanted);
                 assert!(decoded.units <= held_back, "{kind:?} decoded {} for {wanted}", decoded.units);
             }
+        }
+    }
+
+    #[test]
+    fn large_pictures_are_kept_by_their_bytes_and_the_wanted_one_always() {
+        let start = Instant::now();
+        let large = |bytes: usize| {
+            let (width, height) = (1, 1);
+            Arc::new(Frame {
+                width,
+                height,
+                y: vec![0; bytes],
+                u: Vec::new(),
+                v: Vec::new(),
+                is_full_range: true,
+            })
+        };
+        // Of 4K; of 1080p; of what alone is too much.
+        for (bytes, wished, kept) in [
+            (12_441_600, vec![0], vec![0, 9]),
+            (12_441_600, vec![], vec![8, 9]),
+            (3_110_400, vec![], vec![6, 7, 8, 9]),
+            (3_110_400, vec![0, 1, 2, 3], vec![0, 1, 2, 3, 9]),
+            (KEPT_BYTES_MAX + 1, vec![], vec![9]),
+            (KEPT_BYTES_MAX + 1, vec![4], vec![4]),
+        ] {
+            let mut recent = VecDeque::new();
+            for i in 0..10 {
+                recent.push_back(((i, start), large(bytes)));
+                forget(&mut recent, |stamp| wished.contains(&stamp.0));
+            }
+            let numbers: Vec<i64> = recent.iter().map(|(stamp, _)| stamp.0).collect();
+            assert_eq!(numbers, kept, "{bytes} bytes, {wished:?} wished for");
         }
     }
 

@@ -5,6 +5,7 @@ pub mod decode;
 pub mod decoder;
 pub mod exif;
 pub mod fmp4;
+pub mod footprint;
 pub mod frame;
 pub mod gop;
 pub mod h264;
@@ -18,6 +19,7 @@ mod parameters;
 pub mod scan;
 pub mod sequence;
 pub mod sharpness;
+pub mod shelf;
 #[cfg(test)]
 mod testing;
 pub mod timeline;

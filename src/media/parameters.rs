@@ -6,6 +6,7 @@ use h264_reader::nal::sps::{ChromaFormat, SeqParameterSet};
 use h264_reader::nal::{Nal, RefNal};
 use h264_reader::rbsp::{BitRead, BitReader, ByteReader};
 
+use super::footprint::{Claim, halves};
 use super::gop::Codec;
 use super::h264::nal_units;
 
@@ -190,7 +191,7 @@ pub(super) fn sample(codec: Codec, annex_b: &[u8]) -> Vec<u8> {
 }
 
 /// The beginning of a sequence parameter set (ITU-T H.265 section 7.3.2.2).
-struct HevcSps {
+pub(super) struct HevcSps {
     /// `general_profile_space` to `general_level_idc`, as they stand.
     profile: [u8; 12],
     layers: u8,
@@ -200,10 +201,14 @@ struct HevcSps {
     chroma_depth_minus8: u8,
     width: u32,
     height: u32,
+    /// Before cropping.
+    coded: (u32, u32),
+    /// `sps_max_dec_pic_buffering`, of all sub-layers.
+    pictures: u32,
 }
 
 impl HevcSps {
-    fn read(nal: &[u8]) -> Option<Self> {
+    pub(super) fn read(nal: &[u8]) -> Option<Self> {
         let bytes = ByteReader::skipping_bytes(nal, const { NonZeroUsize::new(2).expect("2 is not 0") });
         let mut bits = BitReader::new(bytes);
         bits.skip(4, "sps_video_parameter_set_id").ok()?;
@@ -228,6 +233,7 @@ impl HevcSps {
         }
         let mut width = bits.read_ue("pic_width_in_luma_samples").ok()?;
         let mut height = bits.read_ue("pic_height_in_luma_samples").ok()?;
+        let coded = (width, height);
         if bits.read_bool("conformance_window_flag").ok()? {
             // The window is counted in chroma samples (ITU-T H.265 table 6-1).
             let (x, y) =
@@ -242,6 +248,14 @@ impl HevcSps {
         let mut depth_minus8 =
             || u8::try_from(bits.read_ue("bit_depth_minus8").ok()?).ok().filter(|d| *d < 8);
         let (luma_depth_minus8, chroma_depth_minus8) = (depth_minus8()?, depth_minus8()?);
+        bits.read_ue("log2_max_pic_order_cnt_lsb_minus4").ok()?;
+        let is_for_each = bits.read_bool("sps_sub_layer_ordering_info_present_flag").ok()?;
+        let mut pictures = 0;
+        for _ in 0..if is_for_each { layers_minus1 + 1 } else { 1 } {
+            let one = bits.read_ue("sps_max_dec_pic_buffering_minus1").ok().filter(|one| *one < 16)? + 1;
+            pictures = one.max(pictures).max(bits.read_ue("sps_max_num_reorder_pics").ok()?.min(16));
+            bits.read_ue("sps_max_latency_increase_plus1").ok()?;
+        }
         if width == 0 || height == 0 {
             return None;
         }
@@ -254,7 +268,19 @@ impl HevcSps {
             chroma_depth_minus8,
             width,
             height,
+            coded,
+            pictures,
         })
+    }
+
+    /// What its pictures take.
+    pub(super) fn claim(&self) -> Claim {
+        Claim {
+            size: self.coded,
+            halves: halves(u32::from(self.chroma_format)),
+            bits: self.luma_depth_minus8.max(self.chroma_depth_minus8) + 8,
+            kept: self.pictures,
+        }
     }
 
     /// ISO/IEC 14496-15 annex E.3.

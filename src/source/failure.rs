@@ -8,6 +8,8 @@ use url::Url;
 use super::SourceError;
 use crate::chain::chain;
 use crate::config::{Credentials, shown_url};
+
+use crate::media::footprint::TooLarge;
 use crate::media::jpeg::NotJpeg;
 use crate::model::secrets::Secrets;
 
@@ -164,6 +166,14 @@ impl Sentences {
             self.address,
             limit >> 20,
             self.number
+        ))
+    }
+
+    /// Its picture claims more pixels than can be taken.
+    pub(super) fn too_many_pixels(&self, error: TooLarge) -> Failure {
+        Failure::broken(format!(
+            "the camera at {} sends {error}; ask it for a smaller picture in CAMERA_{}_SNAPSHOT_URL",
+            self.address, self.number
         ))
     }
 

@@ -14,6 +14,7 @@ use tokio::sync::{broadcast, oneshot};
 
 use crate::config::{CameraConfig, SourceConfig};
 use crate::media::gop::{AccessUnit, Codec, Excerpt, Stretch};
+use crate::media::shelf::Shelf;
 use crate::status::Status;
 
 pub use requests::Requests;
@@ -88,6 +89,9 @@ pub struct Arrival {
 /// Units a watcher may lag behind: five seconds at 25 frames a second.
 pub const WATCHED: usize = 128;
 
+/// Bytes watchers may lag behind, five seconds at 25 Mbit/s; after that all of them go on with the next IDR.
+pub const WATCHED_BYTES: usize = 16 << 20;
+
 /// There is no frame of the wanted instant; the text says why, for people.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -112,8 +116,8 @@ pub enum Source {
 }
 
 impl Source {
-    /// A source as configured; nothing is contacted yet. `None` for a camera without an address.
-    pub fn new(config: &CameraConfig, status: &Status) -> Option<Self> {
+    /// A source as configured, whose newest pictures lie on the shelf of all cameras; nothing is contacted yet. `None` for a camera without an address.
+    pub fn new(config: &CameraConfig, status: &Status, streams: &Shelf) -> Option<Self> {
         match config.source.as_ref()? {
             SourceConfig::Rtsp(rtsp) => {
                 let earliest = config.offsets_ms.iter().copied().min().unwrap_or(0).min(0);
@@ -121,7 +125,8 @@ impl Source {
                 let around = [config.clip, config.best].into_iter().flatten().map(|around| around.before);
                 let reach = around
                     .fold(Duration::from_millis(earliest.unsigned_abs()), |reach, before| reach.max(before));
-                Some(Self::Rtsp(Box::new(rtsp::Rtsp::new(config, rtsp.clone(), reach, status.clone()))))
+                let rtsp = rtsp::Rtsp::new(config, rtsp.clone(), reach, status.clone(), streams.clone());
+                Some(Self::Rtsp(Box::new(rtsp)))
             }
             SourceConfig::Snapshot(snapshot) => Some(Self::Snapshot(Box::new(snapshot::Snapshot::new(
                 config.number,

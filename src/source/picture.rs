@@ -20,7 +20,7 @@ use url::{Position, Url};
 use super::failure::{Failure, Sentences};
 use super::freshness::Evidence;
 use crate::config::SnapshotConfig;
-use crate::media::jpeg;
+use crate::media::{footprint, jpeg};
 
 /// Name look-up and TCP handshake. A camera on a local network needs milliseconds, one that wakes up a second or two.
 const CONNECT_LIMIT: Duration = Duration::from_secs(3);
@@ -235,7 +235,9 @@ impl Pictures {
         if length.is_some_and(|length| length > BYTES_MAX as u64) {
             return Err(self.says.too_large(BYTES_MAX));
         }
-        let mut bytes = Vec::new();
+        // As long as it says, so that it is not copied while it grows.
+        let mut bytes =
+            Vec::with_capacity(length.and_then(|length| usize::try_from(length).ok()).unwrap_or(0));
         let mut first_byte = Instant::now();
         self.received = Some(0);
         loop {
@@ -258,6 +260,7 @@ impl Pictures {
         let done = Instant::now();
         trim(&mut bytes);
         let size = jpeg::inspect(&bytes).map_err(|error| self.says.no_picture(error, &bytes, kind))?;
+        footprint::check_jpeg(size).map_err(|error| self.says.too_many_pixels(error))?;
         let evidence = Evidence {
             sent,
             first_byte,

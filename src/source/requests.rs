@@ -1,10 +1,11 @@
 //! Requests that wait for a frame, across broken sessions.
 
+use std::collections::VecDeque;
 use std::time::Instant;
 
 use tokio::sync::{broadcast, mpsc};
 
-use super::{Arrival, FrameRequest, NoFrame, Request, StretchRequest, WATCHED, Watch};
+use super::{Arrival, FrameRequest, NoFrame, Request, StretchRequest, WATCHED, WATCHED_BYTES, Watch};
 use crate::media::gop::{AccessUnit, Codec, Excerpt, Gops};
 
 /// The requests of one camera: the channel they come from, those that still wait, and whoever watches the stream.
@@ -13,6 +14,10 @@ pub struct Requests {
     channel: mpsc::Receiver<Request>,
     waiting: Vec<Waiting>,
     watched: broadcast::Sender<Arrival>,
+    /// Bytes of what was shown last, as long as some watcher has not taken it.
+    untaken: VecDeque<usize>,
+    /// Watchers are shown nothing before the next IDR.
+    is_held_up: bool,
 }
 
 #[derive(Debug)]
@@ -67,7 +72,13 @@ impl Waiting {
 impl Requests {
     /// Requests from a channel.
     pub fn new(channel: mpsc::Receiver<Request>) -> Self {
-        Self { channel, waiting: Vec::new(), watched: broadcast::Sender::new(WATCHED) }
+        Self {
+            channel,
+            waiting: Vec::new(),
+            watched: broadcast::Sender::new(WATCHED),
+            untaken: VecDeque::new(),
+            is_held_up: false,
+        }
     }
 
     /// Waits for the next request or for the deadline of one that waits; what can be answered at once is, from `gops`.
@@ -129,11 +140,8 @@ impl Requests {
     }
 
     /// Shows a unit that was taken into `gops` to whoever watches.
-    pub fn show(&self, gops: &Gops, unit: &AccessUnit) {
-        if self.watched.receiver_count() > 0 {
-            // The last watcher may have gone.
-            let _ = self.watched.send(Arrival { codec: gops.codec(), unit: unit.clone() });
-        }
+    pub fn show(&mut self, gops: &Gops, unit: &AccessUnit) {
+        self.show_alone(gops.codec(), unit);
     }
 
     /// Answers what can be answered: a request for an instant to which no nearer frame can come gets the nearest one.
@@ -195,7 +203,24 @@ impl Requests {
     }
 
     /// Shows a picture that belongs to no group to whoever watches.
-    pub fn show_alone(&self, codec: Codec, unit: &AccessUnit) {
+    pub fn show_alone(&mut self, codec: Codec, unit: &AccessUnit) {
+        if self.watched.receiver_count() == 0 {
+            self.untaken.clear();
+            self.is_held_up = false;
+            return;
+        }
+        let taken = self.untaken.len().saturating_sub(self.watched.len());
+        self.untaken.drain(..taken);
+        let bytes = self.untaken.iter().sum::<usize>() + unit.data.len();
+        if bytes > WATCHED_BYTES && !self.untaken.is_empty() {
+            self.is_held_up = true;
+            return;
+        }
+        if self.is_held_up && !unit.is_idr {
+            return;
+        }
+        self.is_held_up = false;
+        self.untaken.push_back(unit.data.len());
         // Nobody may watch.
         let _ = self.watched.send(Arrival { codec, unit: unit.clone() });
     }

@@ -23,8 +23,10 @@ use super::{Requests, SourceError};
 use crate::clock;
 use crate::config::{CameraConfig, CameraEngine, ClockSource, RtspConfig, Transport, shown_url};
 use crate::media::continuity::Cadence;
+use crate::media::footprint::{self, TooLarge};
 use crate::media::gop::{AccessUnit, Codec, Gops, Limits};
 use crate::media::h265;
+use crate::media::shelf::Shelf;
 use crate::media::timeline::Timeline;
 use crate::model::CameraKey;
 use crate::status::{CameraState, Status, StreamInfo};
@@ -69,6 +71,8 @@ pub struct Rtsp {
     /// How long the next session may take to open.
     patience: Duration,
     status: Status,
+    /// Where the newest pictures of all cameras lie.
+    streams: Shelf,
 }
 
 /// What a session has seen of its stream.
@@ -89,7 +93,13 @@ struct Stream {
 
 impl Rtsp {
     /// A camera; `earliest` is how far before an edge its pictures reach. Nothing is contacted yet.
-    pub fn new(camera: &CameraConfig, config: RtspConfig, earliest: Duration, status: Status) -> Self {
+    pub fn new(
+        camera: &CameraConfig,
+        config: RtspConfig,
+        earliest: Duration,
+        status: Status,
+        streams: Shelf,
+    ) -> Self {
         let (number, key) = (camera.number, camera.key.clone());
         let CameraEngine { latency, clock, .. } = camera.engine;
         Self {
@@ -102,6 +112,7 @@ impl Rtsp {
             sessions: Arc::default(),
             patience: OPEN_DEADLINE,
             status,
+            streams,
         }
     }
 
@@ -125,12 +136,16 @@ impl Rtsp {
             Ok(Err(error)) => return error,
             Err(_) => return self.diagnose().await,
         };
-        let mut stream = Stream::new(&session, stream_index, codec, self.reach);
+        let mut stream = Stream::new(&session, stream_index, codec, self.reach, &self.streams);
         loop {
             let limit = stream.last_frame + NO_FRAME_LIMIT;
             tokio::select! {
                 item = session.next() => match item {
                     Some(Ok(CodecItem::VideoFrame(frame))) => {
+                        // Before anything is kept or decoded of it.
+                        if let Err(error) = footprint::of(codec, frame.data()) {
+                            return self.too_large(error);
+                        }
                         if let Some(unit) = self.take(&mut stream, &session, frame) {
                             requests.show(&stream.gops, &unit);
                         }
@@ -153,6 +168,14 @@ impl Rtsp {
                 }
             }
         }
+    }
+
+    fn too_large(&self, error: TooLarge) -> SourceError {
+        refusal(format!(
+            "the camera at {} sends {error}; lower its resolution, or use its sub-stream in CAMERA_{}_RTSP",
+            self.address(),
+            self.number
+        ))
     }
 
     /// Host and port, for people.
@@ -355,7 +378,7 @@ impl Rtsp {
 }
 
 impl Stream {
-    fn new(session: &Demuxed, index: usize, codec: Codec, reach: Duration) -> Self {
+    fn new(session: &Demuxed, index: usize, codec: Codec, reach: Duration, streams: &Shelf) -> Self {
         let nothing = StreamInfo {
             codec: format!("{codec:?}").to_lowercase(),
             width: 0,
@@ -368,7 +391,7 @@ impl Stream {
         let now = Instant::now();
         Self {
             codec,
-            gops: Gops::new(codec, LIMITS, reach),
+            gops: Gops::new(codec, LIMITS, reach).on(streams),
             timeline: Timeline::default(),
             cadence: Cadence::default(),
             clock: CameraClock::default(),
@@ -404,7 +427,12 @@ impl Stream {
 
     /// Why a request got no frame from a session that stands.
     fn reason(&self, address: &str) -> String {
-        if self.gops.is_ready() {
+        if self.gops.is_outgrown() {
+            format!(
+                "the pictures of the camera at {address} since its last keyframe take more memory than there is for them; \
+                 set its I-frame interval to its frame rate, or lower its bit rate"
+            )
+        } else if self.gops.is_ready() {
             format!("the camera at {address} has sent no picture since the trigger")
         } else if self.is_new {
             let seconds = self.last_frame.elapsed().as_secs_f64();

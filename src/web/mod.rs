@@ -12,6 +12,7 @@ mod error;
 mod files;
 mod gpio;
 mod guard;
+mod hasher;
 mod images;
 mod json;
 mod live;

@@ -1,18 +1,20 @@
-//! Passwords: what is accepted, how it is hashed (Argon2id), and how hashing is kept from eating the machine.
+//! Passwords: what is accepted, and how it is hashed (Argon2id); `hasher.rs` keeps that from eating the machine.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use argon2::password_hash::phc::PasswordHash;
-use argon2::password_hash::{PasswordHasher, PasswordVerifier};
+use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
 use argon2::{Algorithm, Argon2, Params, Version};
-use tokio::sync::Semaphore;
+use subtle::ConstantTimeEq;
+
+pub(super) use super::hasher::{Busy, Hasher};
+
+use super::hasher::Blocks;
 
 /// The setting under which the password's hash is stored.
 pub const PASSWORD_KEY: &str = "web.password_hash";
 
 /// Memory of one hash in KiB; with [`PASSES`] and one lane the second choice of the OWASP password storage cheat sheet.
-const MEMORY_KIB: u32 = 19_456;
+pub(super) const MEMORY_KIB: u32 = 19_456;
 
 /// Passes over the memory.
 const PASSES: u32 = 2;
@@ -32,10 +34,7 @@ const LENGTH_MIN: usize = 8;
 /// Characters a password has at most; nothing is cut off.
 const LENGTH_MAX: usize = 128;
 
-/// Hashes that may wait for the one that is being computed; each costs a third of a second on a small Pi.
-const WAITING_MAX: usize = 4;
-
-/// What to tell those who come while [`WAITING_MAX`] are waiting.
+/// What to tell those who come while as many hashes as may wait are waiting.
 pub(super) const BUSY_RETRY: Duration = Duration::from_secs(2);
 
 /// The words every list of guesses begins with, in lower case, and this product's own former default.
@@ -117,14 +116,49 @@ pub enum PasswordError {
 
 /// Checks a new password and hashes it with Argon2id (m=19456, t=2, p=1) into a PHC string.
 ///
-/// Blocking for 20 to 500 ms and 19 MiB; inside the server use the pool, which allows one at a time.
+/// Blocking for 20 to 500 ms and 19 MiB; inside the server use the hasher's thread.
 pub fn hash_password(password: &str) -> Result<String, PasswordError> {
+    hash(password, &mut Blocks::default())
+}
+
+/// The same in memory that is there. Blocking.
+pub(super) fn hash(password: &str, blocks: &mut Blocks) -> Result<String, PasswordError> {
     check_strength(password)?;
+    let salt = Salt::generate();
+    let computed = compute(password, &ours()?, &salt, blocks)?;
+    let phc = PasswordHash {
+        algorithm: Algorithm::Argon2id.ident(),
+        version: Some(Version::V0x13.into()),
+        params: ParamsString::try_from(ours()?.params()).map_err(|_| PasswordError::Hashing)?,
+        salt: Some(salt),
+        hash: Some(computed),
+    };
+    Ok(phc.to_string())
+}
+
+/// Argon2id with our own parameters.
+fn ours() -> Result<Argon2<'static>, PasswordError> {
     let params = Params::new(MEMORY_KIB, PASSES, 1, None).map_err(|_| PasswordError::Hashing)?;
-    Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
-        .hash_password(password.as_bytes())
-        .map(|hash| hash.to_string())
-        .map_err(|_| PasswordError::Hashing)
+    Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
+}
+
+/// The hash itself.
+fn compute(
+    password: &str,
+    argon2: &Argon2<'_>,
+    salt: &[u8],
+    blocks: &mut Blocks,
+) -> Result<Output, PasswordError> {
+    let mut out = [0; Output::MAX_LENGTH];
+    let length = argon2.params().output_len().unwrap_or(Params::DEFAULT_OUTPUT_LEN);
+    let out = out.get_mut(..length).ok_or(PasswordError::Hashing)?;
+    blocks
+        .with(argon2.params().block_count(), |blocks| {
+            argon2.hash_password_into_with_memory(password.as_bytes(), salt, out, blocks)
+        })
+        .and_then(Result::ok)
+        .and_then(|()| Output::new(out).ok())
+        .ok_or(PasswordError::Hashing)
 }
 
 /// Whether a new password is acceptable. Characters are counted as Unicode scalar values.
@@ -166,65 +200,36 @@ fn parse(phc: &str) -> Option<PasswordHash> {
 }
 
 /// Blocking. With no usable hash the same work is done in vain, so that the time taken tells nothing.
-fn verify(password: &str, phc: Option<&str>) -> bool {
+pub(super) fn verify(password: &str, phc: Option<&str>, blocks: &mut Blocks) -> bool {
     // A password longer than any accepted one is not worth hashing: its length is known to whoever sent it.
     if password.chars().count() > LENGTH_MAX {
         return false;
     }
-    match phc.and_then(parse) {
-        Some(hash) => Argon2::default().verify_password(password.as_bytes(), &hash).is_ok(),
-        None => {
-            if let Ok(params) = Params::new(MEMORY_KIB, PASSES, 1, None) {
-                let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
-                // Only the time it takes matters.
-                let _ = argon2.hash_password_into(password.as_bytes(), &[0; 16], &mut [0; 32]);
-            }
-            false
-        }
-    }
+    let Some(expected) = phc.and_then(parse) else {
+        // Only the time it takes matters.
+        let _ = ours().and_then(|argon2| compute(password, &argon2, &[0; 16], blocks));
+        return false;
+    };
+    is_hash_of(password, &expected, blocks).unwrap_or(false)
 }
 
-/// As many hashes as may be computed are computed, and as many as may wait are waiting.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Busy;
-
-/// One hash at a time on the blocking pool, a few waiting, no more.
-#[derive(Clone)]
-pub(super) struct Hasher {
-    turn: Arc<Semaphore>,
-    places: Arc<Semaphore>,
-}
-
-impl Hasher {
-    pub(super) fn new() -> Self {
-        Self { turn: Arc::new(Semaphore::new(1)), places: Arc::new(Semaphore::new(1 + WAITING_MAX)) }
-    }
-
-    /// Compares a password with a hash. A caller that is dropped leaves the computation to end by itself.
-    pub(super) async fn verify(&self, password: String, phc: Option<String>) -> Result<bool, Busy> {
-        self.run(move || verify(&password, phc.as_deref())).await
-    }
-
-    /// Hashes a new password that has passed [`check_strength`].
-    pub(super) async fn hash(&self, password: String) -> Result<Result<String, PasswordError>, Busy> {
-        self.run(move || hash_password(&password)).await
-    }
-
-    async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Busy> {
-        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| Busy)?;
-        let turn = Arc::clone(&self.turn).acquire_owned().await.map_err(|_| Busy)?;
-        tokio::task::spawn_blocking(move || {
-            let _held = (place, turn);
-            work()
-        })
-        .await
-        .map_err(|_| Busy)
-    }
+/// `None` when the hash cannot be computed: parameters that contradict one another, or no memory.
+fn is_hash_of(password: &str, expected: &PasswordHash, blocks: &mut Blocks) -> Option<bool> {
+    let algorithm = Algorithm::new(expected.algorithm.as_str()).ok()?;
+    let version = expected.version.map_or(Ok(Version::default()), Version::try_from).ok()?;
+    let argon2 = Argon2::new(algorithm, version, Params::try_from(expected).ok()?);
+    let (salt, hash) = (expected.salt.as_ref()?, expected.hash.as_ref()?);
+    let computed = compute(password, &argon2, salt, blocks).ok()?;
+    Some(computed.as_bytes().ct_eq(hash.as_bytes()).into())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn verify(password: &str, phc: Option<&str>) -> bool {
+        super::verify(password, phc, &mut Blocks::default())
+    }
 
     #[test]
     fn hashes_carry_the_owasp_parameters_and_verify() {
@@ -263,15 +268,27 @@ mod tests {
         assert!(!is_usable_hash(""));
     }
 
-    #[tokio::test]
-    async fn more_hashes_than_may_wait_are_refused_at_once() {
-        let hasher = Hasher::new();
-        let _turn = Arc::clone(&hasher.turn).acquire_owned().await.unwrap();
-        let mut waiting: Vec<_> =
-            (0..=WAITING_MAX).map(|_| Box::pin(hasher.verify("x".to_owned(), None))).collect();
-        for future in &mut waiting {
-            assert!(futures_util::poll!(future).is_pending());
+    #[test]
+    fn hashes_of_other_programs_verify_with_their_own_parameters() {
+        // argon2 of the reference implementation: `echo -n password | argon2 somesalt -t 2 -m 16 -p 4 -l 24`.
+        let phc = "$argon2i$v=19$m=65536,t=2,p=4$c29tZXNhbHQ$RdescudvJCsgt3ub+b+dWRWJTmaaJObG";
+        let mut blocks = Blocks::default();
+        assert!(super::verify("password", Some(phc), &mut blocks));
+        assert!(!super::verify("passwords", Some(phc), &mut blocks));
+        for (memory, passes, lanes, length) in [(64, 1, 1, 16), (256, 3, 4, 32), (65_536, 1, 2, 64)] {
+            let params = Params::new(memory, passes, lanes, Some(length)).unwrap();
+            let argon2 = Argon2::new(Algorithm::Argon2i, Version::V0x10, params.clone());
+            let salt = Salt::generate();
+            let phc = PasswordHash {
+                algorithm: Algorithm::Argon2i.ident(),
+                version: Some(Version::V0x10.into()),
+                params: ParamsString::try_from(&params).unwrap(),
+                salt: Some(salt),
+                hash: Some(compute("a phrase of theirs", &argon2, &salt, &mut blocks).unwrap()),
+            };
+            let phc = phc.to_string();
+            assert!(super::verify("a phrase of theirs", Some(&phc), &mut blocks), "{phc}");
+            assert!(!super::verify("a phrase of thems", Some(&phc), &mut blocks), "{phc}");
         }
-        assert_eq!(hasher.verify("x".to_owned(), None).await, Err(Busy));
     }
 }

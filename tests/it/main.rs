@@ -26,6 +26,7 @@ mod e2e_lanes;
 mod e2e_links;
 mod e2e_live;
 mod e2e_many;
+mod e2e_memory;
 mod e2e_offline;
 mod e2e_robust;
 mod e2e_s3;

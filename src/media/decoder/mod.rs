@@ -3,10 +3,12 @@
 //! The built-in ones are always there; libavcodec is used when the system has it. All of them decode conforming streams
 //! to the same samples (H.264 and H.265 decoding is exact), which is how one is known to be right.
 
+mod guarded;
 mod openh264;
 mod rust_h264;
 mod rust_h265;
 
+use super::footprint::PIXELS_MAX;
 use super::frame::Frame;
 use super::gop::{AccessUnit, Codec};
 use super::h264;
@@ -114,20 +116,26 @@ impl DecoderKind {
         }
     }
 
-    /// Starts a decoder for a stream; the error is the decoder's own words.
+    /// Starts a decoder for a stream; the error is the decoder's own words. Nothing that a stream claims makes it take
+    /// more memory than [`super::footprint`] allows.
     pub fn start(self, codec: Codec) -> Result<Box<dyn Decoder>, String> {
-        Ok(match self {
+        let inner: Box<dyn Decoder> = match self {
             Self::OpenH264 => Box::new(openh264::OpenH264::start()?),
             Self::Libavcodec => Box::new(libav::Libav::start(codec)?),
             Self::RustH264 => Box::new(rust_h264::RustH264::start()),
             Self::RustH265 => Box::new(rust_h265::RustH265::start()),
-        })
+        };
+        Ok(Box::new(guarded::Guarded::new(codec, inner)))
     }
 }
 
 impl Shown<'_> {
-    /// A copy in eight bits; `None` when a plane is shorter than it must be.
+    /// A copy in eight bits; `None` when a plane is shorter than it must be, or the picture larger than it may be.
     pub fn to_frame(&self, is_full_range: bool) -> Option<Frame> {
+        let (width, height) = (u64::try_from(self.size.0).ok()?, u64::try_from(self.size.1).ok()?);
+        if width.checked_mul(height).is_none_or(|pixels| pixels > PIXELS_MAX) {
+            return None;
+        }
         let is_full_range = self.is_full_range.unwrap_or(is_full_range);
         let [y, u, v] = &self.planes;
         if let (Plane::Eight(y, ys), Plane::Eight(u, us), Plane::Eight(v, vs)) = (y, u, v) {

@@ -7,13 +7,14 @@
 #![allow(unsafe_code, reason = "a C library; see the module above")]
 
 use std::cell::Cell;
-use std::ffi::{CStr, c_char, c_int, c_void};
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::ptr::{NonNull, null, null_mut};
 use std::sync::OnceLock;
 
 use libloading::Library;
 
 use crate::media::decoder::{Decoder, Plane, Shown};
+use crate::media::footprint::PIXELS_MAX;
 use crate::media::gop::{AccessUnit, Codec};
 
 /// Supported pairs of libavcodec and libavutil, the newest first.
@@ -206,7 +207,14 @@ impl Libav {
         };
         // One thread: threads of its own hold as many pictures back. Damage is an error; concealment stays on, because
         // its log tells of slices that end early.
-        for (option, value) in [(c"threads", c"1"), (c"err_detect", c"+crccheck+bitstream+buffer+explode")] {
+        // What a stream announces has been looked at before; this is for what was overlooked.
+        let pixels = CString::new(PIXELS_MAX.to_string()).map_err(|error| error.to_string())?;
+        let options = [
+            (c"threads", c"1"),
+            (c"err_detect", c"+crccheck+bitstream+buffer+explode"),
+            (c"max_pixels", pixels.as_c_str()),
+        ];
+        for (option, value) in options {
             made.set(option, value)?;
         }
         // SAFETY: context and decoder belong together and the context is not open yet.

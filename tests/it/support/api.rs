@@ -67,6 +67,11 @@ impl Api {
         Ok(Self { client: client(headers), cookie: cookie.to_owned(), ..stranger })
     }
 
+    /// Where it is, such as `http://127.0.0.1:9000`.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
     /// Any request. The error is what the connection met.
     pub(crate) async fn send(
         &self,

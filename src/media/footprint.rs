@@ -1,0 +1,336 @@
+//! How much memory a stream's pictures take, known from what its parameter sets announce before anything is decoded.
+//!
+//! A kilobyte of a camera's can claim a picture of gigabytes. What is refused here meets no decoder and takes no memory.
+//! The limits are those of the smallest machine: the unit allows 384 MiB, of which a decoder at its limit takes 160, the
+//! frames kept of it 32, encoding one 45, the streams of all cameras 96 and the program 20.
+
+use h264_reader::nal::sps::SeqParameterSet;
+use h264_reader::nal::{Nal, RefNal};
+use h264_reader::rbsp::{BitRead, BitReader, ByteReader};
+
+use super::gop::Codec;
+use super::h264::nal_units;
+use super::jpeg;
+use super::parameters::HevcSps;
+
+/// Most pixels of a picture that is decoded: 4096 × 4096. Cameras of 4K, 5K, 12 and 16 megapixels have fewer.
+pub const PIXELS_MAX: u64 = 1 << 24;
+
+/// Most pixels of a JPEG, which is kept as it comes: those of a camera of 20 megapixels.
+pub const JPEG_PIXELS_MAX: u64 = 20_000_000;
+
+/// Longest side, in pixels.
+pub const SIDE_MAX: u32 = 16_384;
+
+/// Most bytes a decoder may need: 4096 × 4096 with three references, 4K with ten, at eight bits a sample.
+pub const DECODER_BYTES_MAX: u64 = 160 << 20;
+
+/// Most bytes of decoded pictures kept of one stream; ten of 1080p.
+pub const KEPT_BYTES_MAX: usize = 32 << 20;
+
+/// Pictures a decoder has beyond those its stream refers to: the one it works on, and the one it shows.
+const BESIDE: u64 = 2;
+
+/// Bytes a decoder keeps for each pixel beside the pictures: motion vectors, modes, coefficients.
+const TABLES: u64 = 2;
+
+/// Most pictures a conforming stream has a decoder keep (ITU-T H.264 section A.3.1, H.265 section A.4.2).
+const KEPT_MAX: u32 = 16;
+
+/// What a sequence parameter set claims.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// Pixels that are coded, before cropping.
+    pub size: (u32, u32),
+    /// Half samples for each pixel, the chroma planes included: 3 for 4:2:0.
+    pub halves: u8,
+    /// Bits a sample.
+    pub bits: u8,
+    /// Pictures the decoder has to keep.
+    pub kept: u32,
+}
+
+/// What a stream takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Footprint {
+    /// Bytes of a decoded picture of eight bits, 4:2:0.
+    pub frame: u64,
+    /// Bytes of its decoder.
+    pub decoder: u64,
+}
+
+/// More than this machine can take; the text is for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TooLarge {
+    /// The picture itself.
+    #[error(
+        "pictures of {width}×{height} pixels, and more than {} megapixels or {SIDE_MAX} on a side cannot be taken",
+        .limit / 1_000_000
+    )]
+    Pixels {
+        /// Pixels.
+        width: u32,
+        /// Pixels.
+        height: u32,
+        /// Pixels at most.
+        limit: u64,
+    },
+    /// The pictures its decoder must keep.
+    #[error(
+        "pictures of {width}×{height} pixels at {bits} bits of which {kept} must be kept to decode the next one; that \
+         takes {} MiB, and there are {}", .bytes >> 20, DECODER_BYTES_MAX >> 20
+    )]
+    Decoder {
+        /// Pixels.
+        width: u32,
+        /// Pixels.
+        height: u32,
+        /// Bits a sample.
+        bits: u8,
+        /// Pictures.
+        kept: u32,
+        /// What they take.
+        bytes: u64,
+    },
+    /// Parameter sets that say nothing.
+    #[error("parameter sets that cannot be read, so that the size of its pictures is unknown")]
+    Unreadable,
+}
+
+impl Claim {
+    /// What it takes, if that is within the limits.
+    pub fn footprint(&self) -> Result<Footprint, TooLarge> {
+        let (width, height) = self.size;
+        let pixels = u64::from(width) * u64::from(height);
+        within((width, height), PIXELS_MAX)?;
+        let bytes = pixels * u64::from(self.halves) / 2 * u64::from(self.bits.div_ceil(8).max(1));
+        let decoder = bytes * (u64::from(self.kept) + BESIDE) + pixels * TABLES;
+        if decoder > DECODER_BYTES_MAX {
+            let (bits, kept) = (self.bits, self.kept);
+            return Err(TooLarge::Decoder { width, height, bits, kept, bytes: decoder });
+        }
+        Ok(Footprint { frame: pixels * 3 / 2, decoder })
+    }
+
+    /// Of a NAL unit; `None` when it is no sequence parameter set.
+    fn of(codec: Codec, nal: &[u8]) -> Option<Result<Self, TooLarge>> {
+        let first = *nal.first()?;
+        let claim = match codec {
+            // Also of a subset, which begins alike (ITU-T H.264 section 7.3.2.1.3).
+            Codec::H264 if matches!(first & 31, 7 | 15) => h264(nal),
+            Codec::H265 if first >> 1 & 63 == 33 => HevcSps::read(nal).map(|sps| sps.claim()),
+            Codec::H264 | Codec::H265 | Codec::Jpeg => return None,
+        };
+        Some(claim.ok_or(TooLarge::Unreadable))
+    }
+}
+
+impl Footprint {
+    /// Bytes of the decoder and the frames kept beside it.
+    pub fn total(&self) -> u64 {
+        let kept = u64::try_from(KEPT_BYTES_MAX).unwrap_or(u64::MAX);
+        self.decoder + (self.frame * 2).min(kept.max(self.frame))
+    }
+}
+
+/// Whether a picture of this size may be taken.
+fn within((width, height): (u32, u32), limit: u64) -> Result<(), TooLarge> {
+    if width > SIDE_MAX || height > SIDE_MAX || u64::from(width) * u64::from(height) > limit {
+        return Err(TooLarge::Pixels { width, height, limit });
+    }
+    Ok(())
+}
+
+/// Whether a JPEG of this size may be kept.
+pub fn check_jpeg(size: (u32, u32)) -> Result<(), TooLarge> {
+    within(size, JPEG_PIXELS_MAX)
+}
+
+/// What the pictures of an access unit, and those after it, take; `None` when it announces nothing. The largest of
+/// several parameter sets counts.
+pub fn of(codec: Codec, unit: &[u8]) -> Result<Option<Footprint>, TooLarge> {
+    if codec == Codec::Jpeg {
+        // What is no JPEG is told by whoever looks at it.
+        return jpeg::inspect(unit).map_or(Ok(None), |size| check_jpeg(size).map(|()| None));
+    }
+    let mut largest: Option<Footprint> = None;
+    for claim in nal_units(unit).filter_map(|nal| Claim::of(codec, nal)) {
+        let one = claim?.footprint()?;
+        if largest.is_none_or(|known| known.decoder < one.decoder) {
+            largest = Some(one);
+        }
+    }
+    Ok(largest)
+}
+
+/// What stands before the usability information, which other parsers may not understand (ITU-T H.264 section
+/// 7.3.2.1.1), and then what that says of pictures that are kept.
+fn h264(nal: &[u8]) -> Option<Claim> {
+    let mut bits = BitReader::new(ByteReader::skipping_h264_header(nal));
+    let profile: u8 = bits.read(8, "profile_idc").ok()?;
+    bits.skip(16, "constraints and level").ok()?;
+    bits.read_ue("seq_parameter_set_id").ok()?;
+    let (mut chroma, mut depth) = (1, 8);
+    if matches!(profile, 100 | 110 | 122 | 244 | 44 | 83 | 86 | 118 | 128 | 138 | 139 | 134 | 135) {
+        chroma = bits.read_ue("chroma_format_idc").ok()?;
+        if chroma == 3 {
+            bits.skip(1, "separate_colour_plane_flag").ok()?;
+        }
+        let deepest = bits.read_ue("luma").ok()?.max(bits.read_ue("chroma").ok()?);
+        depth = u8::try_from(deepest).ok().filter(|depth| *depth <= 6)? + 8;
+        bits.skip(1, "qpprime_y_zero_transform_bypass_flag").ok()?;
+        if bits.read_bool("seq_scaling_matrix_present_flag").ok()? {
+            for list in 0..if chroma == 3 { 12 } else { 8 } {
+                if bits.read_bool("seq_scaling_list_present_flag").ok()? {
+                    skip_scaling_list(&mut bits, if list < 6 { 16 } else { 64 })?;
+                }
+            }
+        }
+    }
+    bits.read_ue("log2_max_frame_num_minus4").ok()?;
+    match bits.read_ue("pic_order_cnt_type").ok()? {
+        0 => _ = bits.read_ue("log2_max_pic_order_cnt_lsb_minus4").ok()?,
+        1 => {
+            bits.skip(1, "delta_pic_order_always_zero_flag").ok()?;
+            bits.read_se("offset_for_non_ref_pic").ok()?;
+            bits.read_se("offset_for_top_to_bottom_field").ok()?;
+            for _ in 0..bits.read_ue("num_ref_frames_in_pic_order_cnt_cycle").ok().filter(|n| *n < 256)? {
+                bits.read_se("offset_for_ref_frame").ok()?;
+            }
+        }
+        _ => {}
+    }
+    let references = bits.read_ue("max_num_ref_frames").ok()?;
+    bits.skip(1, "gaps_in_frame_num_value_allowed_flag").ok()?;
+    let columns = bits.read_ue("pic_width_in_mbs_minus1").ok()?;
+    let rows = bits.read_ue("pic_height_in_map_units_minus1").ok()?;
+    let is_frames_only = bits.read_bool("frame_mbs_only_flag").ok()?;
+    let side = |blocks: u32| blocks.checked_add(1)?.checked_mul(16);
+    let (width, height) = (side(columns)?, side(rows)?.checked_mul(if is_frames_only { 1 } else { 2 })?);
+    // Pictures may be held back for their order, too.
+    let held_back = match SeqParameterSet::from_bits(RefNal::new(nal, &[], true).rbsp_bits()) {
+        Ok(sps) => {
+            let said = sps.vui_parameters.and_then(|vui| vui.bitstream_restrictions);
+            said.map_or(0, |said| said.max_dec_frame_buffering.max(said.max_num_reorder_frames))
+        }
+        Err(_) => KEPT_MAX,
+    };
+    let kept = references.max(held_back).min(KEPT_MAX);
+    Some(Claim { size: (width, height), halves: halves(chroma), bits: depth, kept })
+}
+
+/// Half samples a pixel, by `chroma_format_idc`.
+pub(super) fn halves(chroma_format: u32) -> u8 {
+    match chroma_format {
+        // Grey: decoders make room for chroma all the same.
+        0 | 1 => 3,
+        2 => 4,
+        _ => 6,
+    }
+}
+
+fn skip_scaling_list(bits: &mut impl BitRead, length: usize) -> Option<()> {
+    let (mut last, mut next) = (8_i32, 8_i32);
+    for _ in 0..length {
+        if next != 0 {
+            next = (last.checked_add(bits.read_se("delta_scale").ok()?)?).rem_euclid(256);
+        }
+        last = if next == 0 { last } else { next };
+    }
+    Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn claim(width: u32, height: u32, bits: u8, kept: u32) -> Claim {
+        Claim { size: (width, height), halves: 3, bits, kept }
+    }
+
+    #[test]
+    fn cameras_of_today_pass_and_bombs_do_not() {
+        for (width, height, bits, kept) in [
+            (1920, 1088, 8, 16),
+            (3840, 2160, 8, 10),
+            (3840, 2160, 10, 4),
+            (5120, 2880, 8, 4),
+            (4000, 3008, 8, 5),
+            (4608, 3456, 8, 3),
+            (4096, 4096, 8, 3),
+        ] {
+            let footprint = claim(width, height, bits, kept).footprint();
+            assert!(footprint.is_ok(), "{width}×{height}: {footprint:?}");
+        }
+        for size in [(8192, 8192), (16_384, 16_384), (16_400, 16), (16, 65_536), (u32::MAX, u32::MAX)] {
+            let error = claim(size.0, size.1, 8, 1).footprint().unwrap_err();
+            assert!(matches!(error, TooLarge::Pixels { .. }), "{size:?}: {error}");
+        }
+        let error = claim(4096, 4096, 8, 16).footprint().unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "pictures of 4096×4096 pixels at 8 bits of which 16 must be kept to decode the next one; that takes 464 MiB, \
+             and there are 160"
+        );
+    }
+
+    /// 1366×768, High, level 3.2, as x264 writes it; 640×360 and 1920×1080 as x265 does.
+    #[test]
+    fn what_encoders_write_is_read() {
+        let of = |codec, hex: &str| {
+            let nal: Vec<u8> =
+                (0..hex.len() / 2).map(|i| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).unwrap()).collect();
+            Claim::of(codec, &nal).unwrap().unwrap()
+        };
+        let h264 = of(Codec::H264, "67640020acd94056061e6f011000000300100000030320f1831960");
+        assert_eq!(h264, claim(1376, 768, 8, 4));
+        let h265 = of(
+            Codec::H265,
+            "420101016000000300900000030000030078a003c08010e596566924caf0168080000003008000000c84",
+        );
+        assert_eq!(h265, claim(1920, 1080, 8, 5));
+    }
+
+    #[test]
+    fn a_set_that_cannot_be_read_is_refused_and_a_unit_without_one_says_nothing() {
+        assert_eq!(of(Codec::H264, &[0, 0, 1, 0x67, 100]), Err(TooLarge::Unreadable));
+        assert_eq!(of(Codec::H265, &[0, 0, 1, 0x42, 1, 1]), Err(TooLarge::Unreadable));
+        assert_eq!(of(Codec::H264, &[0, 0, 1, 0x65, 1, 2, 3]), Ok(None));
+    }
+
+    #[test]
+    fn the_header_of_a_jpeg_is_enough() {
+        let jpeg = |height: [u8; 2], width: [u8; 2]| {
+            [&[0xff, 0xd8, 0xff, 0xc0, 0, 11, 8][..], &height, &width, &[1, 1, 0x11, 0, 0xff, 0xd9]].concat()
+        };
+        assert_eq!(of(Codec::Jpeg, &jpeg([8, 112], [15, 0])), Ok(None));
+        assert_eq!(
+            of(Codec::Jpeg, &jpeg([255, 255], [255, 255])),
+            Err(TooLarge::Pixels { width: 65_535, height: 65_535, limit: JPEG_PIXELS_MAX })
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_that_passes_takes_more_than_the_limits(
+            width: u32, height: u32, small in 1_u32..20_000, halves in 3_u8..=6, bits in 8_u8..=16, kept in 0_u32..=16,
+        ) {
+            for size in [(width, height), (small, height % 20_000), (small, small)] {
+                if let Ok(taken) = (Claim { size, halves, bits, kept }).footprint() {
+                    prop_assert!(taken.decoder <= DECODER_BYTES_MAX && taken.frame <= PIXELS_MAX * 3 / 2);
+                    prop_assert!(size.0 <= SIDE_MAX && size.1 <= SIDE_MAX);
+                }
+            }
+        }
+
+        #[test]
+        fn reading_any_bytes_never_panics(mut bytes in proptest::collection::vec(any::<u8>(), 0..90)) {
+            for (codec, head) in [(Codec::H264, &[0, 0, 1, 0x67][..]), (Codec::H265, &[0, 0, 1, 0x42, 1])] {
+                let _ = of(codec, &[head, &bytes].concat());
+            }
+            bytes.splice(0..0, [0xff, 0xd8, 0xff, 0xc0]);
+            let _ = of(Codec::Jpeg, &bytes);
+        }
+    }
+}
