@@ -10,8 +10,11 @@ pub mod auth;
 mod body;
 mod error;
 mod files;
+mod forwarded;
 mod gpio;
 mod guard;
+mod guess;
+mod host;
 mod images;
 mod json;
 mod live;
@@ -21,6 +24,7 @@ mod overview;
 mod password;
 mod query;
 pub mod routes;
+mod secrets;
 mod security_log;
 mod socket;
 mod throttle;
@@ -46,6 +50,7 @@ use crate::storage::Guard;
 use crate::store::{Store, StoreError};
 
 use auth::Auth;
+use host::Hosts;
 use visit::Viewers;
 
 /// Answers under way get this long to end when the program stops; streams end at once.
@@ -103,6 +108,7 @@ struct State {
     wake_uploads: WakeUploads,
     cancel: CancellationToken,
     auth: Auth,
+    hosts: Hosts,
     streams: Arc<Semaphore>,
     viewers: Viewers,
     thumbnails: Semaphore,
@@ -132,6 +138,7 @@ pub fn bind(parts: Parts) -> io::Result<Bound> {
     };
     let listener = TcpListener::bind(wanted).map_err(failed)?;
     let addr = listener.local_addr().map_err(failed)?;
+    let hosts = Hosts::new(&parts.config.web.hosts);
     let viewers = Viewers::new(parts.config.cameras.iter().map(|camera| camera.key.clone()));
     let state = State {
         config: parts.config,
@@ -144,6 +151,7 @@ pub fn bind(parts: Parts) -> io::Result<Bound> {
         wake_uploads: parts.wake_uploads,
         cancel: parts.cancel,
         auth,
+        hosts,
         streams: Arc::new(Semaphore::new(STREAMS_MAX)),
         viewers,
         thumbnails: Semaphore::new(THUMBNAILS_AT_ONCE),

@@ -2,6 +2,8 @@
 
 mod access;
 mod content;
+mod door;
+mod guessing;
 mod harness;
 mod live;
 mod uploads;
