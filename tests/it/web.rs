@@ -6,5 +6,6 @@ mod door;
 mod guessing;
 mod harness;
 mod live;
+mod proxy;
 mod uploads;
 mod viewing;
