@@ -1082,6 +1082,8 @@ async function begin() {
     // First listen, then read, so that nothing is missed in between.
     listening ??= listen();
     known.session = await api("/api/session");
+    $("open").hidden = known.session.access !== "loopback";
+    $("new-token").hidden = known.session.access === "loopback";
     $("log-out").hidden = known.session.kind !== "session";
     $("change-password").hidden = known.session.kind !== "session";
     $("no-password").hidden = known.session.kind === "session";

@@ -40,6 +40,13 @@ impl Config {
         lines.set("BIND_IP", self.web.bind.ip());
         lines.set("BIND_PORT", self.web.bind.port());
         lines.set("WEB_AUTH_ENABLED", self.web.access == WebAccess::Password);
+        if !self.web.hosts.is_empty() {
+            lines.set("WEB_HOSTS", self.web.hosts.join(", "));
+        }
+        if !self.web.trusted_proxies.is_empty() {
+            let proxies: Vec<_> = self.web.trusted_proxies.iter().map(ToString::to_string).collect();
+            lines.set("TRUSTED_PROXIES", proxies.join(", "));
+        }
         if self.web.password_hash.is_some() {
             lines.comment("WEB_PASSWORD_HASH is set (value hidden)");
         }
@@ -257,6 +264,8 @@ mod tests {
         ("IMAGE_STORAGE_PATH", "/srv/our gate/images"),
         ("BIND_IP", "::1"),
         ("WEB_AUTH_ENABLED", "false"),
+        ("WEB_HOSTS", "gate.example.org, cameras.example.org"),
+        ("TRUSTED_PROXIES", "127.0.0.1, fd00::/8"),
         (
             "WEB_PASSWORD_HASH",
             "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$RdescudvJCsgt3ub+b0dWRWJTmaaJObGl2ZgZAa1bGI",
@@ -270,7 +279,10 @@ mod tests {
             let first = config(pairs).describe();
             let env = Env::from_file(first.as_bytes(), "described");
             let (again, warnings) = Config::parse(&env).unwrap();
-            assert_eq!(warnings, []);
+            // What is said of the settings themselves is said again.
+            let surprising: Vec<_> =
+                warnings.iter().filter(|w| !w.to_string().starts_with("WEB_AUTH_ENABLED: ")).collect();
+            assert!(surprising.is_empty(), "{surprising:?}");
             let settings = |text: &str| {
                 let lines = text.lines().filter(|line| !line.starts_with('#'));
                 lines.map(str::to_owned).collect::<Vec<_>>()

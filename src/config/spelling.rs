@@ -19,6 +19,7 @@ const PREFIXES: &[&str] = &[
     "STORAGE_",
     "UPLOAD_",
     "WEB_",
+    "TRUSTED_",
 ];
 
 /// A name without a known beginning is taken for a slip of the pen up to this many wrong letters; more would call

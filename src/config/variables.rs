@@ -289,6 +289,12 @@ pub const VARIABLES: &[Variable] = &[
     open("BIND_IP", Fallback::Text("0.0.0.0"), "address the dashboard listens on"),
     open("BIND_PORT", Fallback::Text("9000"), "port of the dashboard; 0 takes a free one"),
     open("WEB_AUTH_ENABLED", Fallback::Text("true"), "false only together with a loopback BIND_IP"),
+    open("WEB_HOSTS", Fallback::None, "more names this machine is spoken to by, such as that of a proxy"),
+    open(
+        "TRUSTED_PROXIES",
+        Fallback::None,
+        "addresses or networks of proxies that are believed about visitors",
+    ),
     secret("WEB_PASSWORD_HASH", "argon2id hash of the dashboard's password; counts until one is set"),
     open("LOG_LEVEL", Fallback::Text("info"), "off, error, warn, info, debug, trace, or a filter"),
     open("LOG_FORMAT", Fallback::Text("text"), "text or json"),

@@ -1,8 +1,9 @@
-//! `BIND_…`, `WEB_…`: the dashboard.
+//! `BIND_…`, `WEB_…`, `TRUSTED_PROXIES`: the dashboard.
 
 use std::net::{IpAddr, SocketAddr};
 
 use super::Secret;
+use super::network::{Network, networks};
 use super::problem::Wrong;
 use super::reader::{Read, Reader};
 use super::values::{boolean, whole};
@@ -16,6 +17,9 @@ const HASH_PASSES_MAX: u32 = 10;
 /// Most lanes a hash may ask for.
 const HASH_LANES_MAX: u32 = 8;
 
+/// Longest host name, characters (RFC 1035).
+const HOST_MAX: usize = 253;
+
 /// Dashboard.
 #[derive(Clone, Debug)]
 pub struct WebConfig {
@@ -25,7 +29,16 @@ pub struct WebConfig {
     pub access: WebAccess,
     /// `WEB_PASSWORD_HASH`, a PHC string; counts until a password is set.
     pub password_hash: Option<Secret<String>>,
+    /// `WEB_HOSTS`, in lower case: names in `Host` that are this machine's beside those it knows itself.
+    pub hosts: Vec<String>,
+    /// `TRUSTED_PROXIES`: who is believed about the address of a visitor.
+    pub trusted_proxies: Vec<Network>,
 }
+
+/// What is said at the start where no password is asked for.
+const OPEN: &str = "no password is asked for: every program and every user of this computer may see and delete the \
+                    pictures, and so may whoever comes through a proxy, container or port forwarding on it that does \
+                    not say so in a header; set it to true where any of these is there";
 
 /// Who may use the dashboard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +60,9 @@ impl WebConfig {
             check_hash(text.trim()).map(|()| Secret::new(text.trim().to_owned()))
         });
 
+        let hosts = reader.optional("WEB_HOSTS", hosts);
+        let trusted_proxies = reader.optional("TRUSTED_PROXIES", networks);
+
         let ip = ip?;
         let access = match auth_enabled? {
             true => WebAccess::Password,
@@ -57,9 +73,18 @@ impl WebConfig {
                 return Err(reader.refuse("WEB_AUTH_ENABLED", &wrong));
             }
         };
+        if access == WebAccess::Loopback {
+            reader.warn("WEB_AUTH_ENABLED", OPEN);
+        }
         // The range above fits.
         let port = u16::try_from(port?).unwrap_or(0);
-        Ok(Self { bind: SocketAddr::new(ip, port), access, password_hash: hash? })
+        Ok(Self {
+            bind: SocketAddr::new(ip, port),
+            access,
+            password_hash: hash?,
+            hosts: hosts?.unwrap_or_default(),
+            trusted_proxies: trusted_proxies?.unwrap_or_default(),
+        })
     }
 }
 
@@ -72,6 +97,25 @@ fn ip(text: &str) -> Result<IpAddr, Wrong> {
             "an address of this machine, 0.0.0.0 or :: for all of them, 127.0.0.1 for this machine alone",
         )
     })
+}
+
+/// Host names without ports, comma separated.
+fn hosts(text: &str) -> Result<Vec<String>, Wrong> {
+    let name = |part: &str| {
+        let name = part.strip_suffix('.').unwrap_or(part).to_ascii_lowercase();
+        let is_name = (1..=HOST_MAX).contains(&name.len())
+            && name.split('.').all(|label| {
+                !label.is_empty()
+                    && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+            });
+        is_name.then_some(name).ok_or_else(|| {
+            Wrong::new(
+                "not a host name",
+                "names without scheme and port, comma separated: gate.example.org, cameras.example.org",
+            )
+        })
+    };
+    text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(name).collect()
 }
 
 /// Checks that `text` is an argon2id hash in PHC form
@@ -121,7 +165,7 @@ fn check_hash(text: &str) -> Result<(), Wrong> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{config, problem};
+    use super::super::testing::{config, problem, warnings};
     use super::*;
 
     const HASH: &str =
@@ -165,6 +209,34 @@ mod tests {
         ] {
             assert!(problem(&[(name, value)]).starts_with(&format!("{name}: ")), "{name}={value}");
         }
+    }
+
+    #[test]
+    fn names_and_proxies_are_lists() {
+        let web = config(&[
+            ("WEB_HOSTS", "Gate.example.org., cameras.example.org,"),
+            ("TRUSTED_PROXIES", "127.0.0.1, 10.0.0.0/8"),
+        ])
+        .web;
+        assert_eq!(web.hosts, ["gate.example.org", "cameras.example.org"]);
+        assert_eq!(web.trusted_proxies.len(), 2);
+        assert!(config(&[]).web.trusted_proxies.is_empty());
+        for (name, value) in [
+            ("WEB_HOSTS", "https://gate.example.org"),
+            ("WEB_HOSTS", "gate.example.org:8443"),
+            ("WEB_HOSTS", "*.example.org"),
+            ("TRUSTED_PROXIES", "proxy.example.org"),
+            ("TRUSTED_PROXIES", "10.0.0.0/40"),
+        ] {
+            assert!(problem(&[(name, value)]).starts_with(&format!("{name}: ")), "{name}={value}");
+        }
+    }
+
+    #[test]
+    fn without_a_password_the_start_says_who_may_come_in() {
+        let said = warnings(&[("BIND_IP", "127.0.0.1"), ("WEB_AUTH_ENABLED", "false")]);
+        assert!(said.iter().any(|text| text.starts_with("WEB_AUTH_ENABLED: no password")), "{said:?}");
+        assert!(warnings(&[]).is_empty());
     }
 
     #[test]

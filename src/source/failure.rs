@@ -8,7 +8,6 @@ use url::Url;
 use super::SourceError;
 use crate::chain::chain;
 use crate::config::{Credentials, shown_url};
-
 use crate::media::footprint::TooLarge;
 use crate::media::jpeg::NotJpeg;
 use crate::model::secrets::Secrets;

@@ -1,9 +1,16 @@
-//! Settings, sessions and tokens. Secrets are kept as hashes only.
+//! Settings, sessions, devices and tokens. Secrets are kept as hashes only.
+//!
+//! Between the look at a password's hash and the session that follows lies the time of hashing, and in it the password may
+//! be changed, also by another process. So whatever follows from a password names the hash it was compared with, and is
+//! done only while that one is stored.
 
-use rusqlite::{OptionalExtension, named_params};
+use rusqlite::{Connection, OptionalExtension, Transaction, named_params};
 
 use super::{Store, StoreError};
 use crate::model::UnixMs;
+
+/// Devices remembered; the one that has not logged in longest goes first.
+const DEVICES_MAX: i64 = 64;
 
 /// Someone who is logged in.
 #[derive(Clone, Debug)]
@@ -16,6 +23,19 @@ pub struct Session {
     pub last_seen_at: UnixMs,
     /// When it ends whatever happens.
     pub expires_at: UnixMs,
+    /// SHA-256 of the hash the password was compared with; the session is worth nothing once that is another one.
+    pub password: [u8; 32],
+}
+
+/// Someone who comes in: a session and the device it begins on.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// SHA-256 of the session's cookie.
+    pub id_hash: [u8; 32],
+    /// The session.
+    pub session: Session,
+    /// SHA-256 of the device's cookie, which may be known already.
+    pub device: [u8; 32],
 }
 
 /// A program that may use the API.
@@ -32,25 +52,63 @@ pub struct Token {
 impl Store {
     /// A setting's value.
     pub async fn setting(&self, key: &'static str) -> Result<Option<String>, StoreError> {
+        self.db.read(move |c| stored(c, key)).await
+    }
+
+    /// Stores the password's hash, logs everyone out and forgets all devices, in one transaction. For whoever owns the
+    /// machine: nothing is asked.
+    pub async fn set_password_hash(&self, key: &'static str, hash: String) -> Result<(), StoreError> {
+        self.db.insist(move |tx| put_password(tx, key, &hash)).await
+    }
+
+    /// As [`Store::set_password_hash`], and lets in whoever did it, unless what is stored is no longer `verified`: then
+    /// nothing is done and the answer is `false`. Devices are forgotten because whoever found out the old password may
+    /// have one.
+    pub async fn replace_password(
+        &self,
+        key: &'static str,
+        verified: Option<String>,
+        hash: String,
+        entry: Entry,
+    ) -> Result<bool, StoreError> {
         self.db
-            .read(move |c| {
-                Ok(c.prepare_cached("select value from settings where key = :key")?
-                    .query_row(named_params! {":key": key}, |row| row.get(0))
-                    .optional()?)
+            .insist(move |tx| {
+                if stored(tx, key)? != verified {
+                    return Ok(false);
+                }
+                put_password(tx, key, &hash)?;
+                put_entry(tx, &entry)?;
+                Ok(true)
             })
             .await
     }
 
-    /// Stores the password's hash and logs everyone out, in one transaction.
-    pub async fn set_password_hash(&self, key: &'static str, hash: String) -> Result<(), StoreError> {
-        const SET_SQL: &str = "
-            insert into settings (key, value) values (:key, :value)
-            on conflict (key) do update set value = excluded.value";
+    /// Lets someone in whose password was compared with `verified`, unless another one is stored by now: then nothing is
+    /// done and the answer is `false`. Sessions that have ended are forgotten on the way.
+    pub async fn insert_session(
+        &self,
+        key: &'static str,
+        verified: Option<String>,
+        entry: Entry,
+    ) -> Result<bool, StoreError> {
         self.db
             .insist(move |tx| {
-                tx.execute(SET_SQL, named_params! {":key": key, ":value": hash})?;
-                tx.execute("delete from sessions", [])?;
-                Ok(())
+                if stored(tx, key)? != verified {
+                    return Ok(false);
+                }
+                put_entry(tx, &entry)?;
+                Ok(true)
+            })
+            .await
+    }
+
+    /// Whether someone gave the password on this device; `password` is as in [`Session`].
+    pub async fn has_device(&self, id_hash: [u8; 32], password: [u8; 32]) -> Result<bool, StoreError> {
+        const DEVICE_SQL: &str = "select 1 from devices where id_hash = :id_hash and password = :password";
+        self.db
+            .read(move |c| {
+                Ok(c.prepare_cached(DEVICE_SQL)?
+                    .exists(named_params! {":id_hash": id_hash, ":password": password})?)
             })
             .await
     }
@@ -81,31 +139,11 @@ impl Store {
             .await
     }
 
-    /// Keeps a session under the SHA-256 of its cookie; sessions that have ended are forgotten on the way.
-    pub async fn insert_session(&self, id_hash: [u8; 32], session: Session) -> Result<(), StoreError> {
-        const INSERT_SQL: &str = "
-            insert into sessions (id_hash, csrf, created_at, last_seen_at, expires_at)
-            values (:id_hash, :csrf, :created_at, :last_seen_at, :expires_at)";
-        self.db
-            .insist(move |tx| {
-                tx.execute(
-                    "delete from sessions where expires_at <= :now",
-                    named_params! {":now": session.created_at.0},
-                )?;
-                tx.execute(
-                    INSERT_SQL,
-                    named_params! {":id_hash": id_hash, ":csrf": session.csrf, ":created_at": session.created_at.0,
-                    ":last_seen_at": session.last_seen_at.0, ":expires_at": session.expires_at.0},
-                )?;
-                Ok(())
-            })
-            .await
-    }
-
     /// The session with this hash, whether it has ended or not.
     pub async fn session(&self, id_hash: [u8; 32]) -> Result<Option<Session>, StoreError> {
         const SESSION_SQL: &str = "
-            select csrf, created_at, last_seen_at, expires_at from sessions where id_hash = :id_hash";
+            select csrf, created_at, last_seen_at, expires_at, password from sessions
+            where id_hash = :id_hash and password is not null";
         self.db
             .read(move |c| {
                 Ok(c.prepare_cached(SESSION_SQL)?
@@ -115,6 +153,7 @@ impl Store {
                             created_at: UnixMs(row.get("created_at")?),
                             last_seen_at: UnixMs(row.get("last_seen_at")?),
                             expires_at: UnixMs(row.get("expires_at")?),
+                            password: row.get("password")?,
                         })
                     })
                     .optional()?)
@@ -195,3 +234,47 @@ impl Store {
             .await
     }
 }
+
+fn stored(c: &Connection, key: &str) -> Result<Option<String>, StoreError> {
+    Ok(c.prepare_cached("select value from settings where key = :key")?
+        .query_row(named_params! {":key": key}, |row| row.get(0))
+        .optional()?)
+}
+
+fn put_password(tx: &Transaction<'_>, key: &str, hash: &str) -> Result<(), StoreError> {
+    const SET_SQL: &str = "
+        insert into settings (key, value) values (:key, :value)
+        on conflict (key) do update set value = excluded.value";
+    tx.execute(SET_SQL, named_params! {":key": key, ":value": hash})?;
+    tx.execute("delete from sessions", [])?;
+    tx.execute("delete from devices", [])?;
+    Ok(())
+}
+
+fn put_entry(tx: &Transaction<'_>, Entry { id_hash, session, device }: &Entry) -> Result<(), StoreError> {
+    const SESSION_SQL: &str = "
+        insert into sessions (id_hash, csrf, created_at, last_seen_at, expires_at, password)
+        values (:id_hash, :csrf, :created_at, :last_seen_at, :expires_at, :password)";
+    const DEVICE_SQL: &str = "
+        insert into devices (id_hash, password, used)
+        values (:device, :password, (select coalesce(max(used), 0) + 1 from devices))
+        on conflict (id_hash) do update set used = excluded.used, password = excluded.password";
+    const OLDEST_SQL: &str = "
+        delete from devices where id_hash not in (select id_hash from devices order by used desc limit :most)";
+    tx.execute(
+        "delete from sessions where expires_at <= :now",
+        named_params! {":now": session.created_at.0},
+    )?;
+    tx.execute(
+        SESSION_SQL,
+        named_params! {":id_hash": id_hash, ":csrf": session.csrf, ":created_at": session.created_at.0,
+        ":last_seen_at": session.last_seen_at.0, ":expires_at": session.expires_at.0, ":password": session.password},
+    )?;
+    tx.execute(DEVICE_SQL, named_params! {":device": device, ":password": session.password})?;
+    tx.execute(OLDEST_SQL, named_params! {":most": DEVICES_MAX})?;
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "access_tests.rs"]
+mod tests;

@@ -16,6 +16,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0003_lanes.sql"),
     include_str!("../../migrations/0004_time.sql"),
     include_str!("../../migrations/0005_seen.sql"),
+    include_str!("../../migrations/0006_access.sql"),
 ];
 
 /// Refuses a file that another program made or a newer version of this one, before anything is written to it.

@@ -62,7 +62,7 @@ use tokio::sync::watch;
 use crate::crash;
 use crate::model::{TargetKind, foreign};
 
-pub use access::{Session, Token};
+pub use access::{Entry, Session, Token};
 pub use backup::Stop;
 pub use compare::Comparison;
 pub use dead::{DeadCursor, DeadLetter, DeadQuery};

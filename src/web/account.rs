@@ -10,8 +10,11 @@ use super::State;
 use super::auth::{NewSession, Principal};
 use super::body::Json;
 use super::error::ApiError;
-use super::guard::{COOKIE, CSRF_HEADER, admitted, peer};
+use super::guard::{COOKIE, CSRF_HEADER, DEVICE_COOKIE, admitted, is_https, peer, visitor};
 use crate::config::WebAccess;
+
+/// A browser is known for so long after its last log-in; longer is cut off by browsers.
+const DEVICE_LIFE: actix_web::cookie::time::Duration = actix_web::cookie::time::Duration::days(400);
 
 /// Characters in the name of a token.
 const TOKEN_NAME_MAX: usize = 64;
@@ -43,7 +46,9 @@ pub(super) async fn log_in(
     state: web::Data<State>,
     Json(body): Json<LogIn>,
 ) -> Result<HttpResponse, ApiError> {
-    let session = state.auth.log_in(peer(&request), body.password).await?;
+    let device = request.cookie(DEVICE_COOKIE).map(|cookie| cookie.value().to_owned());
+    let visitor = visitor(&request, &state).await?;
+    let session = state.auth.log_in(&visitor, device, body.password).await?;
     Ok(welcome(&request, session))
 }
 
@@ -52,7 +57,8 @@ pub(super) async fn set_up(
     state: web::Data<State>,
     Json(body): Json<SetUp>,
 ) -> Result<HttpResponse, ApiError> {
-    let session = state.auth.set_up(peer(&request), &body.code, body.password).await?;
+    let visitor = visitor(&request, &state).await?;
+    let session = state.auth.set_up(&visitor, &body.code, body.password).await?;
     Ok(welcome(&request, session))
 }
 
@@ -61,7 +67,8 @@ pub(super) async fn change_password(
     state: web::Data<State>,
     Json(body): Json<ChangePassword>,
 ) -> Result<HttpResponse, ApiError> {
-    let session = state.auth.change_password(peer(&request), body.current, body.new).await?;
+    let visitor = visitor(&request, &state).await?;
+    let session = state.auth.change_password(&visitor, body.current, body.new).await?;
     Ok(welcome(&request, session))
 }
 
@@ -145,16 +152,24 @@ pub(super) async fn delete_token(
 
 /// The answer to whoever has just come in: the cookie for the browser, the CSRF token for its script.
 fn welcome(request: &HttpRequest, session: NewSession) -> HttpResponse {
-    // A proxy that speaks TLS says so; the attribute can only narrow where the cookie goes.
-    let is_https = request.headers().get("x-forwarded-proto").is_some_and(|proto| proto == "https");
+    let is_https = is_https(request);
     let cookie = Cookie::build(COOKIE, session.secret)
         .path("/")
         .http_only(true)
         .same_site(SameSite::Strict)
         .secure(is_https)
         .finish();
+    // Sent with guesses alone. It opens nothing: it only keeps the guesses of strangers from slowing this browser.
+    let device = Cookie::build(DEVICE_COOKIE, session.device)
+        .path("/api")
+        .http_only(true)
+        .same_site(SameSite::Strict)
+        .secure(is_https)
+        .max_age(DEVICE_LIFE)
+        .finish();
     HttpResponse::build(StatusCode::OK)
         .cookie(cookie)
+        .cookie(device)
         .insert_header((CSRF_HEADER, session.csrf.as_str()))
         .json(json!({"csrf_token": session.csrf}))
 }

@@ -1,27 +1,24 @@
-//! Who may use the dashboard: the password, the set-up code before there is one, sessions, tokens.
+//! Who may use the dashboard: the password, the set-up code before there is one, sessions, known devices, tokens.
 //!
 //! The store keeps only hashes: Argon2id of the password, SHA-256 of cookies and tokens, which are 256 random bits and
 //! need no slow hash. Everything is asked of the store anew each time, so that a password set on the command line
 //! counts at once.
 
 use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
 use tokio::sync::watch;
 
 use super::error::ApiError;
+use super::guess::{Guess, Guesses};
 use super::password::{BUSY_RETRY, Busy, Hasher, check_strength};
+use super::secrets::{digest, plain_code, random_code, random_secret, same};
 use super::security_log::{Refusal, SecurityLog};
-use super::throttle::Throttle;
+use super::throttle::{Outcome, Visitor};
 use crate::clock;
 use crate::config::{Secret, WebAccess, WebConfig};
 use crate::model::UnixMs;
-use crate::store::{Session, Store, StoreError, Token};
+use crate::store::{Entry, Session, Store, StoreError, Token};
 
 pub use super::password::{PASSWORD_KEY, PasswordError, hash_password, is_usable_hash};
 
@@ -37,12 +34,6 @@ const TOUCH: Duration = Duration::from_secs(5 * 60);
 /// Every API token begins like this, so that one that leaked is recognised for what it is.
 const TOKEN_PREFIX: &str = "cc_";
 
-/// Characters of a set-up code: none that looks like another one, none that needs a shift key.
-const CODE_ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
-
-/// Characters of a set-up code without its dash: 50 random bits, guessed at most a few times a minute.
-const CODE_LENGTH: usize = 10;
-
 /// Who is asking.
 #[derive(Clone, Debug)]
 pub(super) enum Principal {
@@ -54,13 +45,40 @@ pub(super) enum Principal {
     Local,
 }
 
+/// How long a guess that has its turn waits for the hashing that others have begun and left.
+const HASHER_WAIT: Duration = Duration::from_secs(10);
+
+/// Between two looks whether the hashing is free again.
+const HASHER_LOOK: Duration = Duration::from_millis(100);
+
 /// A session that has just begun.
 pub(super) struct NewSession {
     /// For the cookie.
     pub(super) secret: String,
     /// For the CSRF header.
     pub(super) csrf: String,
+    /// For the cookie by which the device is known.
+    pub(super) device: String,
 }
+
+/// What counts as the password at one moment.
+#[derive(Clone)]
+struct Current {
+    /// What the store has; `None` while that of the configuration counts, or there is none.
+    stored: Option<String>,
+    /// The hash.
+    hash: Option<String>,
+}
+
+impl Current {
+    /// Under this, sessions and devices remember which password they come from.
+    fn mark(&self) -> [u8; 32] {
+        digest(self.hash.as_deref().unwrap_or_default())
+    }
+}
+
+/// A password that was right, and which one that was.
+struct Proof(Current);
 
 /// The door: knows who may come in.
 pub struct Auth {
@@ -68,10 +86,8 @@ pub struct Auth {
     access: WebAccess,
     configured: Option<Secret<String>>,
     hasher: Hasher,
-    throttle: Mutex<Throttle>,
+    guesses: Guesses,
     code: Option<Secret<String>>,
-    /// Held while the first password is being set: the second of two with the right code comes too late.
-    setting_up: tokio::sync::Mutex<()>,
     /// Counts revocations; streams look whether they were meant.
     revoked: watch::Sender<u64>,
     /// What is added to the time since boot for the time of sessions.
@@ -97,9 +113,8 @@ impl Auth {
             access: config.access,
             configured: config.password_hash.clone(),
             hasher: Hasher::new(),
-            throttle: Mutex::new(Throttle::new(Instant::now())),
+            guesses: Guesses::new(),
             code,
-            setting_up: tokio::sync::Mutex::new(()),
             revoked: watch::Sender::new(0),
             session_offset_ms: tokio::sync::OnceCell::new(),
             log: SecurityLog::new(),
@@ -115,7 +130,7 @@ impl Auth {
 
     /// Whether a password has been set, here, on the command line or in the configuration.
     pub(super) async fn has_password(&self) -> Result<bool, StoreError> {
-        Ok(self.current_hash().await?.is_some())
+        Ok(self.current().await?.hash.is_some())
     }
 
     /// Whether someone must set the first password before anything is served.
@@ -127,85 +142,127 @@ impl Auth {
         self.access
     }
 
-    async fn current_hash(&self) -> Result<Option<String>, StoreError> {
+    async fn current(&self) -> Result<Current, StoreError> {
         let stored = self.store.setting(PASSWORD_KEY).await?;
-        Ok(stored.or_else(|| self.configured.as_ref().map(|hash| hash.reveal().clone())))
+        let configured = || self.configured.as_ref().map(|hash| hash.reveal().clone());
+        Ok(Current { hash: stored.clone().or_else(configured), stored })
     }
 
-    /// A new session for whoever knows the password.
-    pub(super) async fn log_in(&self, from: IpAddr, password: String) -> Result<NewSession, ApiError> {
-        self.begin_guess(from)?;
-        let stored = self.current_hash().await.map_err(|error| ApiError::of_store_for_strangers(&error))?;
-        if !self.judge(from, self.hasher.verify(password, stored).await)? {
+    /// Who is about to guess; `device` is the cookie by which a known device shows itself.
+    pub(super) async fn visitor(
+        &self,
+        address: IpAddr,
+        is_shared: bool,
+        device: Option<&str>,
+    ) -> Result<Visitor, ApiError> {
+        let known = match device.map(digest) {
+            Some(device) => {
+                let mark = self.current().await.map_err(hidden)?.mark();
+                self.store.has_device(device, mark).await.map_err(hidden)?.then_some(device)
+            }
+            None => None,
+        };
+        Ok(Visitor { address, is_shared, device: known })
+    }
+
+    /// A new session for whoever knows the password. `device` is the cookie the browser has, if it has one.
+    pub(super) async fn log_in(
+        &self,
+        visitor: &Visitor,
+        device: Option<String>,
+        password: String,
+    ) -> Result<NewSession, ApiError> {
+        let from = visitor.address;
+        let guess = self.begin_guess(visitor).await?;
+        let Some(Proof(current)) = self.verify(guess, password).await? else {
             self.log.wrong_password(from);
-            return Err(ApiError::new(
-                actix_web::http::StatusCode::UNAUTHORIZED,
-                "wrong_password",
-                "the password is wrong",
-            ));
+            return Err(wrong_password());
+        };
+        let kept = device.filter(|_| visitor.device.is_some());
+        let (new, entry) = self.entry(current.mark(), kept).await?;
+        // Another password may have been set while this one was being looked at.
+        if !self.store.insert_session(PASSWORD_KEY, current.stored, entry).await.map_err(hidden)? {
+            self.log.wrong_password(from);
+            return Err(wrong_password());
         }
-        self.throttle().succeeded(from);
-        let session = self.begin_session().await;
-        let session = session.map_err(|error| ApiError::of_store_for_strangers(&error))?;
-        self.log.logged_in(from, &digest(&session.secret));
-        Ok(session)
+        self.log.logged_in(from, &digest(&new.secret));
+        Ok(new)
     }
 
     /// Sets the first password and logs in whoever has the set-up code.
     pub(super) async fn set_up(
         &self,
-        from: IpAddr,
+        visitor: &Visitor,
         code: &str,
         password: String,
     ) -> Result<NewSession, ApiError> {
-        let _alone = self.setting_up.lock().await;
-        let hide = |error: StoreError| ApiError::of_store_for_strangers(&error);
         let Some(expected) = &self.code else {
             return Err(already_set_up());
         };
-        if self.has_password().await.map_err(hide)? {
+        if self.has_password().await.map_err(hidden)? {
             return Err(already_set_up());
         }
-        self.begin_guess(from)?;
+        let guess = self.begin_guess(visitor).await?;
         if !same(&plain_code(code), &plain_code(expected.reveal())) {
-            self.log.wrong_code(from);
+            guess.end(Outcome::Wrong);
+            self.log.wrong_code(visitor.address);
             return Err(ApiError::forbidden(
                 "wrong_code",
                 "the set-up code is wrong; it stands in the program's log of its last start",
             ));
         }
-        self.throttle().succeeded(from);
-        let hash = self.hash_new(password).await?;
-        self.store.set_password_hash(PASSWORD_KEY, hash).await.map_err(hide)?;
-        self.log.first_password_set(from);
-        self.begin_session().await.map_err(hide)
+        // Whoever has the right code as well comes after this one, and too late.
+        let result = self.set_first_password(visitor, password).await;
+        guess.end(Outcome::Right);
+        result
     }
 
-    /// Changes the password, ends every session and begins a new one for whoever changed it.
+    async fn set_first_password(&self, visitor: &Visitor, password: String) -> Result<NewSession, ApiError> {
+        if self.has_password().await.map_err(hidden)? {
+            return Err(already_set_up());
+        }
+        let hash = self.hash_new(password).await?;
+        let (new, entry) = self.entry(digest(&hash), None).await?;
+        if !self.store.replace_password(PASSWORD_KEY, None, hash, entry).await.map_err(hidden)? {
+            return Err(already_set_up());
+        }
+        self.log.first_password_set(visitor.address);
+        Ok(new)
+    }
+
+    /// Changes the password, ends every session, forgets every device and lets in whoever changed it.
     pub(super) async fn change_password(
         &self,
-        from: IpAddr,
+        visitor: &Visitor,
         current: String,
         new: String,
     ) -> Result<NewSession, ApiError> {
-        let Some(stored) = self.current_hash().await? else {
+        if !self.has_password().await? {
             return Err(ApiError::conflict(
                 "no_password",
                 "no password is set and none is asked for on this computer; --set-password sets one",
             ));
-        };
-        self.begin_guess(from)?;
-        if !self.judge(from, self.hasher.verify(current, Some(stored)).await)? {
-            self.log.wrong_current_password(from);
-            return Err(ApiError::forbidden("wrong_password", "the current password is wrong"));
         }
-        self.throttle().succeeded(from);
+        let refused = || {
+            self.log.wrong_current_password(visitor.address);
+            Err(ApiError::forbidden("wrong_password", "the current password is wrong"))
+        };
+        let Some(Proof(verified)) = self.prove(visitor, current).await? else { return refused() };
         let hash = self.hash_new(new).await?;
-        self.store.set_password_hash(PASSWORD_KEY, hash).await?;
-        self.log.password_changed(from);
-        let session = self.begin_session().await?;
+        let (session, entry) = self.entry(digest(&hash), None).await?;
+        if !self.store.replace_password(PASSWORD_KEY, verified.stored, hash, entry).await? {
+            return refused();
+        }
+        self.log.password_changed(visitor.address);
         self.revoked.send_modify(|count| *count += 1);
         Ok(session)
+    }
+
+    /// Asks for the password once more, of someone who is logged in; `None` when it is wrong. It is throttled like any
+    /// other guess.
+    async fn prove(&self, visitor: &Visitor, password: String) -> Result<Option<Proof>, ApiError> {
+        let guess = self.begin_guess(visitor).await?;
+        self.verify(guess, password).await
     }
 
     /// Where to write down what happens at the door and behind it.
@@ -248,7 +305,7 @@ impl Auth {
         let id_hash = digest(secret);
         let Some(session) = self.store.session(id_hash).await? else { return Ok(None) };
         let now = self.session_now().await?;
-        if has_ended(&session, now) {
+        if has_ended(&session, now) || session.password != self.current().await?.mark() {
             self.store.delete_session(id_hash).await?;
             return Ok(None);
         }
@@ -263,7 +320,8 @@ impl Auth {
         match principal {
             Principal::Session { id_hash, .. } => {
                 let (session, now) = (self.store.session(*id_hash).await?, self.session_now().await?);
-                Ok(session.is_some_and(|session| !has_ended(&session, now)))
+                let mark = self.current().await?.mark();
+                Ok(session.is_some_and(|session| !has_ended(&session, now) && session.password == mark))
             }
             Principal::Token { hash } => self.store.has_token(*hash).await,
             Principal::Local => Ok(true),
@@ -295,39 +353,75 @@ impl Auth {
         Ok(UnixMs(clock::boot_ms()).plus_ms(*offset.await?))
     }
 
-    async fn begin_session(&self) -> Result<NewSession, StoreError> {
-        let random = || random_secret().map_err(|_| StoreError::Interrupted);
-        let (secret, csrf) = (random()?, random()?);
-        let now = self.session_now().await?;
+    /// A session and a device that may begin, with what the browser is told of them.
+    async fn entry(
+        &self,
+        password: [u8; 32],
+        device: Option<String>,
+    ) -> Result<(NewSession, Entry), ApiError> {
+        let (secret, csrf) = (random_secret()?, random_secret()?);
+        let device = device.map_or_else(random_secret, Ok)?;
+        let now = self.session_now().await.map_err(hidden)?;
         let session = Session {
             csrf: csrf.clone(),
             created_at: now,
             last_seen_at: now,
             expires_at: now.plus_ms(ms(ABSOLUTE)),
+            password,
         };
-        self.store.insert_session(digest(&secret), session).await?;
-        Ok(NewSession { secret, csrf })
+        let entry = Entry { id_hash: digest(&secret), session, device: digest(&device) };
+        Ok((NewSession { secret, csrf, device }, entry))
     }
 
-    fn begin_guess(&self, from: IpAddr) -> Result<(), ApiError> {
-        self.throttle()
-            .begin(from, Instant::now())
-            .inspect_err(|_| self.log.refused(Refusal::TooMany, from, "guess"))
+    /// Waits for the turn of a guess, for twenty seconds at most. Dropping the future gives the place back.
+    async fn begin_guess(&self, visitor: &Visitor) -> Result<Guess<'_>, ApiError> {
+        self.guesses
+            .begin(visitor)
+            .await
+            .inspect_err(|_| self.log.refused(Refusal::TooMany, visitor.address, "guess"))
             .map_err(|wait| ApiError::too_many("too many wrong attempts; wait a moment and try again", wait))
     }
 
-    /// A guess that found no turn does not count as wrong.
-    fn judge(&self, from: IpAddr, verdict: Result<bool, Busy>) -> Result<bool, ApiError> {
-        verdict.map_err(|Busy| {
-            self.throttle().withdrawn(from);
-            busy()
-        })
+    /// Compares a password with the one that counts now. A guess that found no turn does not count as wrong.
+    async fn verify(&self, guess: Guess<'_>, password: String) -> Result<Option<Proof>, ApiError> {
+        let current = match self.current().await {
+            Ok(current) => current,
+            Err(error) => {
+                guess.end(Outcome::NotJudged);
+                return Err(hidden(error));
+            }
+        };
+        let since = Instant::now();
+        let verdict = loop {
+            match self.hasher.verify(password.clone(), current.hash.clone()).await {
+                Err(Busy) if since.elapsed() < HASHER_WAIT => tokio::time::sleep(HASHER_LOOK).await,
+                verdict => break verdict,
+            }
+        };
+        match verdict {
+            Ok(true) => {
+                guess.end(Outcome::Right);
+                Ok(Some(Proof(current)))
+            }
+            Ok(false) => {
+                guess.end(Outcome::Wrong);
+                Ok(None)
+            }
+            Err(Busy) => {
+                guess.end(Outcome::NotJudged);
+                Err(busy())
+            }
+        }
     }
+}
 
-    fn throttle(&self) -> MutexGuard<'_, Throttle> {
-        // Every change leaves the counts whole.
-        self.throttle.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// A failure of the store on the way in: strangers learn nothing of it.
+fn hidden(error: StoreError) -> ApiError {
+    ApiError::of_store_for_strangers(&error)
+}
+
+fn wrong_password() -> ApiError {
+    ApiError::new(actix_web::http::StatusCode::UNAUTHORIZED, "wrong_password", "the password is wrong")
 }
 
 fn already_set_up() -> ApiError {
@@ -349,73 +443,6 @@ fn ms(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// Compares in a time that depends on nothing but the lengths.
-pub(super) fn same(given: &str, expected: &str) -> bool {
-    given.as_bytes().ct_eq(expected.as_bytes()).into()
-}
-
-fn digest(secret: &str) -> [u8; 32] {
-    Sha256::digest(secret.as_bytes()).into()
-}
-
-/// 256 random bits as text.
-fn random_secret() -> Result<String, ApiError> {
-    let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes)
-        .map_err(|_| ApiError::unavailable("no_random", "the machine has no random numbers yet"))?;
-    Ok(URL_SAFE_NO_PAD.encode(bytes))
-}
-
-fn random_code() -> Result<String, String> {
-    let mut bytes = [0; CODE_LENGTH];
-    getrandom::fill(&mut bytes)
-        .map_err(|error| format!("no random numbers for the set-up code of the dashboard: {error}"))?;
-    let mut code: String =
-        bytes.iter().map(|byte| char::from(CODE_ALPHABET[usize::from(byte % 32)])).collect();
-    code.insert(CODE_LENGTH / 2, '-');
-    Ok(code)
-}
-
-/// A code as it is compared: people add spaces, leave out the dash and use capitals.
-fn plain_code(code: &str) -> String {
-    code.chars().filter(|c| c.is_ascii_alphanumeric()).map(|c| c.to_ascii_lowercase()).collect()
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn session(created: i64, seen: i64) -> Session {
-        Session {
-            csrf: String::new(),
-            created_at: UnixMs(created),
-            last_seen_at: UnixMs(seen),
-            expires_at: UnixMs(created + ms(ABSOLUTE)),
-        }
-    }
-
-    #[test]
-    fn a_session_ends_after_half_an_hour_unused_or_twelve_hours_in_all() {
-        let minute = 60_000;
-        assert!(!has_ended(&session(0, 0), UnixMs(30 * minute)));
-        assert!(has_ended(&session(0, 0), UnixMs(31 * minute)));
-        let last_hour = 12 * 60 * minute;
-        assert!(!has_ended(&session(0, last_hour - minute), UnixMs(last_hour - 1)));
-        assert!(has_ended(&session(0, last_hour - minute), UnixMs(last_hour)));
-    }
-
-    #[test]
-    fn a_session_from_the_future_has_ended() {
-        assert!(has_ended(&session(3_600_000, 3_600_000), UnixMs(0)));
-    }
-
-    #[test]
-    fn set_up_codes_are_easy_to_type_and_forgive_how_they_are_typed() {
-        let code = random_code().unwrap();
-        assert_eq!(code.len(), CODE_LENGTH + 1);
-        assert!(!code.contains(['0', 'o', '1', 'l']), "{code}");
-        let typed = format!(" {} ", code.replace('-', " ").to_uppercase());
-        assert!(same(&plain_code(&typed), &plain_code(&code)));
-        assert!(!same(&plain_code(""), &plain_code(&code)));
-    }
-}
+#[path = "auth_tests.rs"]
+mod tests;

@@ -10,18 +10,28 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpRequest, ResponseError, web};
 
-use super::auth::{Principal, same};
+use super::auth::Principal;
 use super::error::ApiError;
-use super::routes::{self, Access};
+use super::forwarded;
+use super::routes::Access;
+use super::secrets::same;
 use super::security_log::Refusal as Refused;
+use super::throttle::Visitor;
 use super::{State, assets};
-use crate::config::WebAccess;
+use crate::config::{Network, WebAccess};
+use crate::model::foreign;
 
 /// Name of the session's cookie.
 pub(super) const COOKIE: &str = "session";
 
+/// Name of the cookie by which a browser is known that was let in before.
+pub(super) const DEVICE_COOKIE: &str = "device";
+
 /// The header in which a browser's mutations carry the token of their session.
 pub(super) const CSRF_HEADER: &str = "x-csrf-token";
+
+/// Characters of a foreign host that are repeated.
+const HOST_SHOWN_MAX: usize = 80;
 
 /// Nothing from elsewhere, nothing inline, no frame around it.
 const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; \
@@ -40,21 +50,14 @@ const HEADERS: &[(&str, &str)] = &[
     ("cache-control", "no-store"),
 ];
 
-/// Signs of a proxy in between: then the neighbour is not the one who asks.
-const FORWARDED: &[&str] = &["forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via"];
-
-/// The middleware around everything.
+/// The middleware around everything: whom does the request speak to, and what every answer carries.
 pub(super) async fn gate<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    let mut response = match admit(&request).await {
+    let mut response = match addressed(request.request()) {
         Ok(()) => next.call(request).await?.map_into_boxed_body(),
-        Err(Refusal::Page) => {
-            let page = assets::login_page(request.request(), StatusCode::UNAUTHORIZED).await;
-            request.into_response(page)
-        }
-        Err(Refusal::Error(error)) => request.into_response(error.error_response()),
+        Err(error) => request.into_response(error.error_response()),
     };
     let headers = response.headers_mut();
     for (name, value) in HEADERS {
@@ -64,6 +67,45 @@ pub(super) async fn gate<B: MessageBody + 'static>(
         }
     }
     Ok(response)
+}
+
+/// The middleware before each handler of the table: who asks, and may they have what was matched.
+pub(super) async fn door<B: MessageBody + 'static>(
+    access: Access,
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    match admit(access, &request).await {
+        Ok(()) => Ok(next.call(request).await?.map_into_boxed_body()),
+        Err(Refusal::Page) => {
+            let page = assets::login_page(request.request(), StatusCode::UNAUTHORIZED).await;
+            Ok(request.into_response(page))
+        }
+        Err(Refusal::Error(error)) => Ok(request.into_response(error.error_response())),
+    }
+}
+
+/// Refuses what is meant for another site, before anything else. A browser always says whom it speaks to; a program
+/// that does not is no page of another site.
+fn addressed(request: &HttpRequest) -> Result<(), ApiError> {
+    let Some(state) = request.app_data::<web::Data<State>>() else { return Ok(()) };
+    state.auth.log().catch_up();
+    let mut said = request.headers().get_all(header::HOST).map(|host| host.to_str().unwrap_or(""));
+    let (host, second) = (said.next(), said.next());
+    let target = request.uri().authority().map(|authority| authority.as_str());
+    if second.is_none() && host.into_iter().chain(target).all(|host| state.hosts.is_ours(host)) {
+        return Ok(());
+    }
+    let host = host.or(target).unwrap_or_default();
+    write_down(request, Refused::ForeignHost, host);
+    Err(ApiError::new(
+        StatusCode::MISDIRECTED_REQUEST,
+        "foreign_host",
+        format!(
+            "this computer does not know itself as '{}'; use its address or its own name, or add the name to WEB_HOSTS",
+            foreign::line(host, HOST_SHOWN_MAX)
+        ),
+    ))
 }
 
 /// What a request is told that may not pass.
@@ -80,17 +122,13 @@ impl From<ApiError> for Refusal {
 }
 
 /// Decides; whoever is let in as someone is noted in the request.
-async fn admit(request: &ServiceRequest) -> Result<(), Refusal> {
-    if let Some(state) = request.app_data::<web::Data<State>>() {
-        state.auth.log().catch_up();
-    }
+async fn admit(access: Access, request: &ServiceRequest) -> Result<(), Refusal> {
     let method = request.method();
     let changes_something = !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
-    let access = routes::access(method, request.path());
     if access == Access::Public {
         // A foreign page may not log anyone in either.
         let is_foreign = changes_something && !is_same_origin(request.headers());
-        return if is_foreign { Err(foreign(request.request()).into()) } else { Ok(()) };
+        return if is_foreign { Err(foreign_origin(request.request()).into()) } else { Ok(()) };
     }
     let Some(principal) = principal(request.request()).await? else {
         return Err(if access == Access::Page { Refusal::Page } else { ApiError::unauthorized().into() });
@@ -99,7 +137,7 @@ async fn admit(request: &ServiceRequest) -> Result<(), Refusal> {
     // Browsers tell in `Origin` (RFC 6455 section 10.2).
     let is_websocket = request.headers().contains_key(header::UPGRADE);
     if is_websocket && !matches!(principal, Principal::Token { .. }) && !has_own_origin(request.headers()) {
-        return Err(foreign(request.request()).into());
+        return Err(foreign_origin(request.request()).into());
     }
     if changes_something {
         match &principal {
@@ -116,18 +154,27 @@ async fn admit(request: &ServiceRequest) -> Result<(), Refusal> {
                     .into());
                 }
             }
-            Principal::Local | Principal::Session { .. } => return Err(foreign(request.request()).into()),
+            Principal::Local | Principal::Session { .. } => {
+                return Err(foreign_origin(request.request()).into());
+            }
         }
     }
     if access == Access::Person && matches!(principal, Principal::Token { .. }) {
         write_down(request.request(), Refused::PersonOnly, request.path());
         return Err(ApiError::forbidden("person_only", "an API token may not do this; log in instead").into());
     }
+    if access == Access::Person && matches!(principal, Principal::Local) && is_open(request.request()) {
+        return Err(ApiError::conflict(
+            "no_password",
+            "no password is asked for on this computer (WEB_AUTH_ENABLED=false), so there are no log-ins and no tokens",
+        )
+        .into());
+    }
     request.extensions_mut().insert(principal);
     Ok(())
 }
 
-fn foreign(request: &HttpRequest) -> ApiError {
+fn foreign_origin(request: &HttpRequest) -> ApiError {
     let origin = request.headers().get(header::ORIGIN).and_then(|value| value.to_str().ok());
     write_down(request, Refused::ForeignOrigin, origin.unwrap_or("no origin"));
     ApiError::forbidden("foreign_origin", "the request comes from a page of another site")
@@ -173,11 +220,10 @@ async fn principal(request: &HttpRequest) -> Result<Option<Principal>, ApiError>
 /// Whether someone on this machine asks, and not a page of another site that had its name point here.
 fn is_local(request: &HttpRequest) -> bool {
     let headers = request.headers();
-    let is_neighbour = request.peer_addr().is_some_and(|peer| peer.ip().to_canonical().is_loopback());
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    is_neighbour
+    connection(request).is_loopback()
         && host.is_some_and(is_loopback_host)
-        && !FORWARDED.iter().any(|name| headers.contains_key(*name))
+        && !forwarded::shows_a_proxy(headers)
 }
 
 /// `localhost`, `127.0.0.1` or `[::1]`, with or without a port.
@@ -205,22 +251,54 @@ fn is_same_origin(headers: &HeaderMap) -> bool {
 /// Whether `Origin` names this server, or is not there: then no browser asks.
 fn has_own_origin(headers: &HeaderMap) -> bool {
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or(""));
+    if headers.get_all(header::ORIGIN).nth(1).is_some() {
+        return false;
+    }
     let Some(origin) = text("origin") else { return true };
-    let authority = origin.split_once("://").map(|(scheme, rest)| {
-        let default = if scheme == "https" { ":443" } else { ":80" };
-        rest.strip_suffix(default).unwrap_or(rest)
-    });
+    let authority = match origin.split_once("://") {
+        Some(("https", rest)) => rest.strip_suffix(":443").unwrap_or(rest),
+        Some(("http", rest)) => rest.strip_suffix(":80").unwrap_or(rest),
+        Some(_) | None => return false,
+    };
     let host =
         text("host").map(|host| host.strip_suffix(":80").or(host.strip_suffix(":443")).unwrap_or(host));
-    match (authority, host) {
-        (Some(origin), Some(host)) => !host.is_empty() && origin.eq_ignore_ascii_case(host),
-        _ => false,
-    }
+    host.is_some_and(|host| !host.is_empty() && authority.eq_ignore_ascii_case(host))
 }
 
-/// The address a request came from, for the throttle and the log.
-pub(super) fn peer(request: &HttpRequest) -> IpAddr {
+/// The address at the other end of the connection: the visitor's or that of a proxy.
+pub(super) fn connection(request: &HttpRequest) -> IpAddr {
     request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip().to_canonical())
+}
+
+/// The address of the visitor, for the throttle and the log: behind a trusted proxy the one that it names.
+pub(super) fn peer(request: &HttpRequest) -> IpAddr {
+    forwarded::client(connection(request), request.headers(), trusted(request))
+}
+
+fn trusted(request: &HttpRequest) -> &[Network] {
+    request.app_data::<web::Data<State>>().map_or(&[], |state| &state.config.web.trusted_proxies)
+}
+
+/// Whether the visitor speaks TLS with the proxy in front.
+pub(super) fn is_https(request: &HttpRequest) -> bool {
+    forwarded::is_https(connection(request), request.headers(), trusted(request))
+}
+
+/// Who is about to guess.
+pub(super) async fn visitor(request: &HttpRequest, state: &State) -> Result<Visitor, ApiError> {
+    let (connection, peer) = (connection(request), peer(request));
+    let is_proxy = connection.is_loopback()
+        || state.config.web.trusted_proxies.iter().any(|network| network.contains(connection));
+    // Then it is not known who is behind it.
+    let is_shared = is_proxy && peer == connection;
+    let cookie = request.cookie(DEVICE_COOKIE);
+    state.auth.visitor(peer, is_shared, cookie.as_ref().map(|cookie| cookie.value())).await
+}
+
+/// Whether no password is asked for because the settings say so.
+fn is_open(request: &HttpRequest) -> bool {
+    let state = request.app_data::<web::Data<State>>();
+    state.is_some_and(|state| state.auth.access() == WebAccess::Loopback)
 }
 
 /// Who was let in; every handler behind the gate has one.
@@ -233,7 +311,11 @@ mod tests {
     use super::*;
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
-        pairs.iter().map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_static(v))).collect()
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        headers
     }
 
     #[test]
@@ -260,5 +342,9 @@ mod tests {
         assert!(!check(&[("host", "box:9000"), ("sec-fetch-site", "same-site")]));
         assert!(!check(&[("host", "box:9000"), ("sec-fetch-site", "cross-site")]));
         assert!(!check(&[("origin", "http://")]));
+        assert!(!check(&[("host", "box:9000"), ("origin", "ftp://box:9000")]));
+        assert!(!check(&[("host", "box:9000"), ("origin", "box:9000")]));
+        let own = ("origin", "http://box:9000");
+        assert!(!check(&[("host", "box:9000"), own, ("origin", "http://evil.example")]));
     }
 }

@@ -10,9 +10,12 @@ pub mod auth;
 mod body;
 mod error;
 mod files;
+mod forwarded;
 mod gpio;
 mod guard;
 mod hasher;
+mod guess;
+mod host;
 mod images;
 mod json;
 mod live;
@@ -22,6 +25,7 @@ mod overview;
 mod password;
 mod query;
 pub mod routes;
+mod secrets;
 mod security_log;
 mod socket;
 mod throttle;
@@ -47,6 +51,7 @@ use crate::storage::Guard;
 use crate::store::{Store, StoreError};
 
 use auth::Auth;
+use host::Hosts;
 use visit::Viewers;
 
 /// Answers under way get this long to end when the program stops; streams end at once.
@@ -104,6 +109,7 @@ struct State {
     wake_uploads: WakeUploads,
     cancel: CancellationToken,
     auth: Auth,
+    hosts: Hosts,
     streams: Arc<Semaphore>,
     viewers: Viewers,
     thumbnails: Semaphore,
@@ -133,6 +139,7 @@ pub fn bind(parts: Parts) -> io::Result<Bound> {
     };
     let listener = TcpListener::bind(wanted).map_err(failed)?;
     let addr = listener.local_addr().map_err(failed)?;
+    let hosts = Hosts::new(&parts.config.web.hosts);
     let viewers = Viewers::new(parts.config.cameras.iter().map(|camera| camera.key.clone()));
     let state = State {
         config: parts.config,
@@ -145,6 +152,7 @@ pub fn bind(parts: Parts) -> io::Result<Bound> {
         wake_uploads: parts.wake_uploads,
         cancel: parts.cancel,
         auth,
+        hosts,
         streams: Arc::new(Semaphore::new(STREAMS_MAX)),
         viewers,
         thumbnails: Semaphore::new(THUMBNAILS_AT_ONCE),

@@ -30,6 +30,8 @@ pub(super) enum Refusal {
     Csrf,
     /// A change or WebSocket of another site's page (403).
     ForeignOrigin,
+    /// A request for another site, whose name was made to point here (421).
+    ForeignHost,
     /// A program asked for what is for persons only (403).
     PersonOnly,
     /// An `Authorization` header that shows no token of ours (401).
@@ -37,17 +39,24 @@ pub(super) enum Refusal {
 }
 
 /// Kinds of [`Refusal`].
-const REFUSALS: usize = 5;
+const REFUSALS: usize = 6;
 
 impl Refusal {
-    const ALL: [Self; REFUSALS] =
-        [Self::TooMany, Self::Csrf, Self::ForeignOrigin, Self::PersonOnly, Self::InvalidToken];
+    const ALL: [Self; REFUSALS] = [
+        Self::TooMany,
+        Self::Csrf,
+        Self::ForeignOrigin,
+        Self::ForeignHost,
+        Self::PersonOnly,
+        Self::InvalidToken,
+    ];
 
     fn words(self) -> &'static str {
         match self {
             Self::TooMany => "too many attempts",
             Self::Csrf => "CSRF token missing or wrong",
             Self::ForeignOrigin => "a page of another site",
+            Self::ForeignHost => "a name that is not this computer's",
             Self::PersonOnly => "a program asked for what is for persons",
             Self::InvalidToken => "token not valid",
         }

@@ -2,7 +2,10 @@
 
 mod access;
 mod content;
+mod door;
+mod guessing;
 mod harness;
 mod live;
+mod proxy;
 mod uploads;
 mod viewing;

@@ -304,12 +304,18 @@ async fn without_a_password_only_this_machine_itself_is_let_in() {
         assert_eq!(status("Host: localhost\r\n").await, 200);
         assert_eq!(status("Host: 127.0.0.1:9000\r\n").await, 200);
         assert_eq!(status("Host: [::1]:9000\r\n").await, 200);
-        assert_eq!(status("Host: evil.example\r\n").await, 401);
-        assert_eq!(status("Host: localhost.evil.example\r\n").await, 401);
+        assert_eq!(status("Host: evil.example\r\n").await, 421);
+        assert_eq!(status("Host: localhost.evil.example\r\n").await, 421);
+        assert_eq!(status("Host: gate.local\r\n").await, 401);
         assert_eq!(status("Host: 192.0.2.1\r\n").await, 401);
         assert_eq!(status("Host: localhost\r\nX-Forwarded-For: 192.0.2.1\r\n").await, 401);
         assert_eq!(status("Host: localhost\r\nForwarded: for=192.0.2.1\r\n").await, 401);
         assert_eq!(status("Host: localhost\r\nX-Real-IP: 192.0.2.1\r\n").await, 401);
+        for name in ["CF-Connecting-IP", "True-Client-IP", "X-Client-IP", "X-Forwarded", "X-Forwarded-Server"]
+        {
+            assert_eq!(status(&format!("Host: localhost\r\n{name}: x\r\n")).await, 401, "{name}");
+        }
+        assert_eq!(status("Host: localhost\r\nX-Forwarded-Proto: http\r\n").await, 401);
         let own = format!("http://{}", dashboard.addr);
         let change = async |headers: &[(&str, &str)]| {
             dashboard.send(Method::POST, "/api/cleanup/run", headers, "").await.status

@@ -70,6 +70,15 @@ impl Answer {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
+    /// `name=value` of a cookie that is being set.
+    pub(crate) fn cookie(&self, name: &str) -> Option<String> {
+        let lines = self.headers.get_all("set-cookie").iter().map(|value| value.to_str().unwrap());
+        let found = lines
+            .filter_map(|line| line.split(';').next())
+            .find(|pair| pair.strip_prefix(name).is_some_and(|rest| rest.starts_with('=')));
+        found.map(str::to_owned)
+    }
+
     pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("{self:?}"))
     }
@@ -175,7 +184,13 @@ pub(crate) fn config(dir: &Path, access: WebAccess) -> Config {
             max_bytes: None,
             min_free_bytes: None,
         },
-        web: WebConfig { bind: "127.0.0.1:0".parse().unwrap(), access, password_hash: None },
+        web: WebConfig {
+            bind: "127.0.0.1:0".parse().unwrap(),
+            access,
+            password_hash: None,
+            hosts: Vec::new(),
+            trusted_proxies: Vec::new(),
+        },
         log: LogConfig { filter: "info".to_owned(), format: LogFormat::Text },
     }
 }
@@ -187,8 +202,19 @@ pub(crate) async fn dashboard() -> Dashboard {
 
 /// A dashboard whose password is `hash`, if there is one.
 pub(crate) async fn start(access: WebAccess, hash: Option<String>) -> Dashboard {
+    start_with(access, hash, |_| {}).await
+}
+
+/// As [`start`], with other settings.
+pub(crate) async fn start_with(
+    access: WebAccess,
+    hash: Option<String>,
+    change: impl FnOnce(&mut WebConfig),
+) -> Dashboard {
     let dir = tempfile::tempdir().unwrap();
-    let config = Arc::new(config(dir.path(), access));
+    let mut config = config(dir.path(), access);
+    change(&mut config.web);
+    let config = Arc::new(config);
     let targets = [(TargetKind::Api, UploadState::Pending)];
     let store = Store::open(&config.storage.images, &config.storage.database, &targets).unwrap();
     if let Some(hash) = hash {
@@ -346,7 +372,7 @@ fn stretch() -> Stretch {
 impl Browser {
     /// What a browser keeps of the answer to a log-in.
     pub(crate) fn of(addr: SocketAddr, answer: &Answer) -> Self {
-        let cookie = answer.header("set-cookie").split(';').next().unwrap().to_owned();
+        let cookie = answer.cookie("session").unwrap();
         let csrf = answer.json()["csrf_token"].as_str().unwrap().to_owned();
         Self { addr, cookie, csrf, client: client() }
     }
