@@ -16,6 +16,10 @@ use crate::config::WebAccess;
 /// Characters in the name of a token.
 const TOKEN_NAME_MAX: usize = 64;
 
+/// What a browser is told to forget at log-out: its copies of pictures and pages. Browsers do so over https and on this
+/// machine only; over plain http no picture is shown from a copy without asking us (`files.rs`), and we refuse.
+const FORGET: (&str, &str) = ("clear-site-data", "\"cache\"");
+
 #[derive(Deserialize)]
 pub(super) struct LogIn {
     password: String,
@@ -72,7 +76,7 @@ pub(super) async fn log_out(request: HttpRequest, state: web::Data<State>) -> Re
     }
     let mut gone = Cookie::build(COOKIE, "").path("/").http_only(true).same_site(SameSite::Strict).finish();
     gone.make_removal();
-    Ok(HttpResponse::NoContent().cookie(gone).finish())
+    Ok(HttpResponse::NoContent().cookie(gone).insert_header(FORGET).finish())
 }
 
 /// Who is asking, and the token their mutations must carry.

@@ -24,7 +24,7 @@ pub(super) const COOKIE: &str = "session";
 pub(super) const CSRF_HEADER: &str = "x-csrf-token";
 
 /// Nothing from elsewhere, nothing inline, no frame around it.
-const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; \
+const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; \
                    media-src 'self' blob:; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; \
                    base-uri 'none'";
 

@@ -179,6 +179,9 @@ impl Bound {
             let server = HttpServer::new(factory)
                 .workers(1)
                 .disable_signals()
+                // Head and body go out in two writes; the second must not wait until the first is acknowledged, which
+                // takes a browser 40 ms for each picture of a gallery.
+                .tcp_nodelay(true)
                 .max_connections(CONNECTIONS_MAX)
                 .client_request_timeout(HEADERS_TIMEOUT)
                 .shutdown_timeout(DRAIN.as_secs())
