@@ -15,7 +15,8 @@ use subtle::ConstantTimeEq;
 use tokio::sync::watch;
 
 use super::error::ApiError;
-use super::password::{BUSY_RETRY, Busy, Hasher, check_strength};
+use super::password::{BUSY_RETRY, Busy, Hasher};
+use super::password_strength;
 use super::security_log::{Refusal, SecurityLog};
 use super::throttle::Throttle;
 use crate::clock;
@@ -24,6 +25,7 @@ use crate::model::UnixMs;
 use crate::store::{Session, Store, StoreError, Token};
 
 pub use super::password::{PASSWORD_KEY, PasswordError, hash_password, is_usable_hash};
+pub use super::password_strength::check_new_password;
 
 /// A session that nobody uses ends after this.
 const IDLE: Duration = Duration::from_secs(30 * 60);
@@ -76,6 +78,8 @@ pub struct Auth {
     revoked: watch::Sender<u64>,
     /// What is added to the time since boot for the time of sessions.
     session_offset_ms: tokio::sync::OnceCell<i64>,
+    /// What the machine and its site are called: no password is to be made of that.
+    names: Vec<String>,
     log: SecurityLog,
 }
 
@@ -102,8 +106,15 @@ impl Auth {
             setting_up: tokio::sync::Mutex::new(()),
             revoked: watch::Sender::new(0),
             session_offset_ms: tokio::sync::OnceCell::new(),
+            names: Vec::new(),
             log: SecurityLog::new(),
         })
+    }
+
+    /// Whoever chooses a password is kept from these names.
+    pub(super) fn knowing(mut self, names: Vec<String>) -> Self {
+        self.names = names;
+        self
     }
 
     /// The code that allows to set the first password, such as `k3x9m-q7w2p`; `None` once there is a password, or
@@ -283,7 +294,7 @@ impl Auth {
                 error.to_string(),
             )
         };
-        check_strength(&password).map_err(refused)?;
+        password_strength::check(&password, &self.names).map_err(refused)?;
         self.hasher.hash(password).await.map_err(|Busy| busy())?.map_err(refused)
     }
 

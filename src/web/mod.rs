@@ -19,6 +19,7 @@ mod metrics;
 mod mjpeg;
 mod overview;
 mod password;
+mod password_strength;
 mod query;
 pub mod routes;
 mod security_log;
@@ -120,7 +121,8 @@ pub struct Bound {
 pub fn bind(parts: Parts) -> io::Result<Bound> {
     let wanted = parts.config.web.bind;
     let auth = Auth::new(parts.store.clone(), &parts.config.web)
-        .map_err(|message| io::Error::new(io::ErrorKind::InvalidInput, message))?;
+        .map_err(|message| io::Error::new(io::ErrorKind::InvalidInput, message))?
+        .knowing(password_strength::names(&parts.config));
     let failed = |error: io::Error| {
         let hint = match error.kind() {
             io::ErrorKind::AddrInUse => "another program has it; stop that one or set BIND_PORT",
