@@ -25,6 +25,7 @@ mod seen;
 mod space;
 mod stats;
 mod time;
+mod tokens;
 
 #[cfg(test)]
 mod crash_tests;
@@ -58,7 +59,7 @@ use tokio::sync::watch;
 use crate::crash;
 use crate::model::TargetKind;
 
-pub use access::{Session, Token};
+pub use access::{Session, Visitor};
 pub use backup::Stop;
 pub use compare::Comparison;
 pub use dead::{DeadCursor, DeadLetter, DeadQuery};
@@ -74,6 +75,7 @@ pub use seen::{UNSEEN_MAX, Unseen};
 pub use space::{Heap, Held, Room};
 pub use stats::{CameraTally, Deletable, Kept, Newest, Stats};
 pub use time::{Doubtful, STEP_MS};
+pub use tokens::{NewToken, Scope, Token};
 
 use ballast::{Ballast, Ballasted};
 use db::Db;

@@ -13,9 +13,6 @@ use super::error::ApiError;
 use super::guard::{COOKIE, CSRF_HEADER, admitted, peer};
 use crate::config::WebAccess;
 
-/// Characters in the name of a token.
-const TOKEN_NAME_MAX: usize = 64;
-
 /// What a browser is told to forget at log-out: its copies of pictures and pages. Browsers do so over https and on this
 /// machine only; over plain http no picture is shown from a copy without asking us (`files.rs`), and we refuse.
 const FORGET: (&str, &str) = ("clear-site-data", "\"cache\"");
@@ -37,17 +34,13 @@ pub(super) struct ChangePassword {
     new: String,
 }
 
-#[derive(Deserialize)]
-pub(super) struct NewToken {
-    name: String,
-}
-
 pub(super) async fn log_in(
     request: HttpRequest,
     state: web::Data<State>,
     Json(body): Json<LogIn>,
 ) -> Result<HttpResponse, ApiError> {
     let session = state.auth.log_in(peer(&request), body.password).await?;
+    state.auth.describe(&request, &session).await;
     Ok(welcome(&request, session))
 }
 
@@ -57,6 +50,7 @@ pub(super) async fn set_up(
     Json(body): Json<SetUp>,
 ) -> Result<HttpResponse, ApiError> {
     let session = state.auth.set_up(peer(&request), &body.code, body.password).await?;
+    state.auth.describe(&request, &session).await;
     Ok(welcome(&request, session))
 }
 
@@ -66,6 +60,7 @@ pub(super) async fn change_password(
     Json(body): Json<ChangePassword>,
 ) -> Result<HttpResponse, ApiError> {
     let session = state.auth.change_password(peer(&request), body.current, body.new).await?;
+    state.auth.describe(&request, &session).await;
     Ok(welcome(&request, session))
 }
 
@@ -96,55 +91,6 @@ pub(super) async fn session(request: HttpRequest, state: web::Data<State>) -> Re
         answer.insert_header((CSRF_HEADER, csrf.as_str()));
     }
     Ok(answer.json(json!({"kind": kind, "access": access, "csrf_token": csrf})))
-}
-
-pub(super) async fn tokens(state: web::Data<State>) -> Result<HttpResponse, ApiError> {
-    let tokens: Vec<_> = state
-        .store
-        .tokens()
-        .await?
-        .into_iter()
-        .map(|token| json!({"id": token.id, "name": token.name, "created_at": token.created_at.rfc3339()}))
-        .collect();
-    Ok(HttpResponse::Ok().json(json!({"tokens": tokens})))
-}
-
-pub(super) async fn new_token(
-    request: HttpRequest,
-    state: web::Data<State>,
-    Json(body): Json<NewToken>,
-) -> Result<HttpResponse, ApiError> {
-    let name = body.name.trim().to_owned();
-    let length = name.chars().count();
-    if !(1..=TOKEN_NAME_MAX).contains(&length) || name.chars().any(char::is_control) {
-        return Err(ApiError::bad_request(format!("name: accepted are 1 to {TOKEN_NAME_MAX} characters")));
-    }
-    let (token, secret) = state.auth.new_token(name).await?;
-    state.auth.log().token_made(peer(&request), token.id, &token.name);
-    Ok(HttpResponse::Created().json(json!({
-        "id": token.id,
-        "name": token.name,
-        "created_at": token.created_at.rfc3339(),
-        "token": secret,
-    })))
-}
-
-pub(super) async fn delete_token(
-    request: HttpRequest,
-    state: web::Data<State>,
-) -> Result<HttpResponse, ApiError> {
-    let id = request.match_info().get("id").and_then(|id| id.parse().ok());
-    let was_there = match id {
-        Some(id) => state.auth.delete_token(id).await?,
-        None => false,
-    };
-    if !was_there {
-        return Err(ApiError::not_found("there is no token of that number"));
-    }
-    if let Some(id) = id {
-        state.auth.log().token_revoked(peer(&request), id);
-    }
-    Ok(HttpResponse::NoContent().finish())
 }
 
 /// The answer to whoever has just come in: the cookie for the browser, the CSRF token for its script.

@@ -22,7 +22,7 @@ use super::throttle::Throttle;
 use crate::clock;
 use crate::config::{Secret, WebAccess, WebConfig};
 use crate::model::UnixMs;
-use crate::store::{Session, Store, StoreError, Token};
+use crate::store::{Scope, Session, Store, StoreError};
 
 pub use super::password::{PASSWORD_KEY, PasswordError, hash_password, is_usable_hash};
 pub use super::password_strength::check_new_password;
@@ -36,9 +36,6 @@ const ABSOLUTE: Duration = Duration::from_secs(12 * 60 * 60);
 /// The use of a session is written down at most this often: each note is a write to the card.
 const TOUCH: Duration = Duration::from_secs(5 * 60);
 
-/// Every API token begins like this, so that one that leaked is recognised for what it is.
-const TOKEN_PREFIX: &str = "cc_";
-
 /// Characters of a set-up code: none that looks like another one, none that needs a shift key.
 const CODE_ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
 
@@ -51,7 +48,7 @@ pub(super) enum Principal {
     /// A browser with a session.
     Session { id_hash: [u8; 32], csrf: String },
     /// A program with a token.
-    Token { hash: [u8; 32] },
+    Token { hash: [u8; 32], id: i64, scope: Scope },
     /// A browser or program on this machine, where no password is asked for.
     Local,
 }
@@ -231,29 +228,6 @@ impl Auth {
         Ok(())
     }
 
-    /// Makes a token. Its secret is shown this once.
-    pub(super) async fn new_token(&self, name: String) -> Result<(Token, String), ApiError> {
-        let secret = format!("{TOKEN_PREFIX}{}", random_secret()?);
-        let token = self.store.insert_token(name, digest(&secret), clock::now()).await?;
-        Ok((token, secret))
-    }
-
-    /// Revokes a token; `false` when there is none of that number.
-    pub(super) async fn delete_token(&self, id: i64) -> Result<bool, StoreError> {
-        let was_there = self.store.delete_token(id).await?;
-        self.revoked.send_modify(|count| *count += 1);
-        Ok(was_there)
-    }
-
-    /// Who a bearer token belongs to.
-    pub(super) async fn by_token(&self, secret: &str) -> Result<Option<Principal>, StoreError> {
-        if !secret.starts_with(TOKEN_PREFIX) {
-            return Ok(None);
-        }
-        let hash = digest(secret);
-        Ok(self.store.has_token(hash).await?.then_some(Principal::Token { hash }))
-    }
-
     /// Who a session cookie belongs to. Its use is noted now and then.
     pub(super) async fn by_cookie(&self, secret: &str) -> Result<Option<Principal>, StoreError> {
         let id_hash = digest(secret);
@@ -276,7 +250,7 @@ impl Auth {
                 let (session, now) = (self.store.session(*id_hash).await?, self.session_now().await?);
                 Ok(session.is_some_and(|session| !has_ended(&session, now)))
             }
-            Principal::Token { hash } => self.store.has_token(*hash).await,
+            Principal::Token { hash, .. } => self.is_valid_token(*hash).await,
             Principal::Local => Ok(true),
         }
     }
@@ -284,6 +258,35 @@ impl Auth {
     /// Changes whenever a session or token was revoked.
     pub(super) fn revocations(&self) -> watch::Receiver<u64> {
         self.revoked.subscribe()
+    }
+
+    /// Whether whoever is logged in knows the password, too: asked before something that outlives the session. The
+    /// error is 403 with `password_required` or `wrong_password`; guesses count as those at the log-in do. Where no
+    /// password is set, none is asked for.
+    pub(super) async fn confirm(&self, from: IpAddr, password: Option<String>) -> Result<(), ApiError> {
+        let Some(stored) = self.current_hash().await? else { return Ok(()) };
+        let Some(password) = password else {
+            return Err(ApiError::forbidden(
+                "password_required",
+                "this wants the password again, as \"password\"",
+            ));
+        };
+        self.begin_guess(from)?;
+        if !self.judge(from, self.hasher.verify(password, Some(stored)).await)? {
+            self.log.wrong_confirmation(from);
+            return Err(ApiError::forbidden("wrong_password", "the password is wrong"));
+        }
+        self.throttle().succeeded(from);
+        Ok(())
+    }
+
+    pub(super) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Tells streams to look whether they were meant.
+    pub(super) fn announce_revocation(&self) {
+        self.revoked.send_modify(|count| *count += 1);
     }
 
     async fn hash_new(&self, password: String) -> Result<String, ApiError> {
@@ -300,7 +303,7 @@ impl Auth {
 
     /// The time by which sessions are measured: what the wall clock showed when this boot first needed it, and since then
     /// the time since boot. Setting the clock neither ends a session nor lengthens it.
-    async fn session_now(&self) -> Result<UnixMs, StoreError> {
+    pub(super) async fn session_now(&self) -> Result<UnixMs, StoreError> {
         let offset =
             self.session_offset_ms.get_or_try_init(|| self.store.session_offset_ms(clock::offset_ms()));
         Ok(UnixMs(clock::boot_ms()).plus_ms(*offset.await?))
@@ -350,13 +353,13 @@ fn busy() -> ApiError {
 }
 
 /// Whether a session is over: too old, unused for too long, or made by a clock that has since been set back.
-fn has_ended(session: &Session, now: UnixMs) -> bool {
+pub(super) fn has_ended(session: &Session, now: UnixMs) -> bool {
     now >= session.expires_at
         || now.0 - session.last_seen_at.0 > ms(IDLE)
         || session.created_at.0 - now.0 > ms(TOUCH)
 }
 
-fn ms(duration: Duration) -> i64 {
+pub(super) fn ms(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
@@ -365,12 +368,12 @@ pub(super) fn same(given: &str, expected: &str) -> bool {
     given.as_bytes().ct_eq(expected.as_bytes()).into()
 }
 
-fn digest(secret: &str) -> [u8; 32] {
+pub(super) fn digest(secret: &str) -> [u8; 32] {
     Sha256::digest(secret.as_bytes()).into()
 }
 
 /// 256 random bits as text.
-fn random_secret() -> Result<String, ApiError> {
+pub(super) fn random_secret() -> Result<String, ApiError> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes)
         .map_err(|_| ApiError::unavailable("no_random", "the machine has no random numbers yet"))?;

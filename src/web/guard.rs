@@ -14,7 +14,7 @@ use super::auth::{Principal, same};
 use super::error::ApiError;
 use super::routes::{self, Access};
 use super::security_log::Refusal as Refused;
-use super::{State, assets};
+use super::{State, assets, tokens};
 use crate::config::WebAccess;
 
 /// Name of the session's cookie.
@@ -121,7 +121,7 @@ async fn admit(request: &ServiceRequest) -> Result<(), Refusal> {
     }
     if access == Access::Person && matches!(principal, Principal::Token { .. }) {
         write_down(request.request(), Refused::PersonOnly, request.path());
-        return Err(ApiError::forbidden("person_only", "an API token may not do this; log in instead").into());
+        return Err(tokens::person_only().into());
     }
     request.extensions_mut().insert(principal);
     Ok(())

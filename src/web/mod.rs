@@ -23,8 +23,10 @@ mod password_strength;
 mod query;
 pub mod routes;
 mod security_log;
+mod sessions;
 mod socket;
 mod throttle;
+mod tokens;
 mod uploads;
 mod visit;
 
@@ -47,7 +49,7 @@ use crate::storage::Guard;
 use crate::store::{Store, StoreError};
 
 use auth::Auth;
-use visit::Viewers;
+use visit::{Places, Viewers};
 
 /// Answers under way get this long to end when the program stops; streams end at once.
 const DRAIN: Duration = Duration::from_secs(3);
@@ -104,7 +106,7 @@ struct State {
     wake_uploads: WakeUploads,
     cancel: CancellationToken,
     auth: Auth,
-    streams: Arc<Semaphore>,
+    streams: Places,
     viewers: Viewers,
     thumbnails: Semaphore,
 }
@@ -146,7 +148,7 @@ pub fn bind(parts: Parts) -> io::Result<Bound> {
         wake_uploads: parts.wake_uploads,
         cancel: parts.cancel,
         auth,
-        streams: Arc::new(Semaphore::new(STREAMS_MAX)),
+        streams: Places::new(STREAMS_MAX),
         viewers,
         thumbnails: Semaphore::new(THUMBNAILS_AT_ONCE),
     };

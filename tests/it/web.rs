@@ -4,5 +4,6 @@ mod access;
 mod content;
 mod harness;
 mod live;
+mod people;
 mod uploads;
 mod viewing;
