@@ -71,6 +71,7 @@ tmpfiles=/etc/tmpfiles.d/camera-capture.conf
 settings_dir=/etc/camera-capture
 settings=$settings_dir/camera-capture.env
 state_dir=/var/lib/camera-capture
+notices=$prefix/share/doc/camera-capture
 
 # Whether this is the machine itself and not a directory to be packed.
 live() { [ -z "$destdir" ]; }
@@ -100,7 +101,8 @@ do_uninstall() {
     if live && systemd_runs; then
         systemctl disable --now camera-capture.service 2>/dev/null || say "the service was not installed"
     fi
-    for file in "$program" "$unit" "$rules" "$sysusers" "$tmpfiles"; do
+    for file in "$program" "$unit" "$rules" "$sysusers" "$tmpfiles" "$notices/THIRD-PARTY-LICENSES" \
+        "$notices/LICENSE-APACHE" "$notices/LICENSE-MIT"; do
         if [ -e "$destdir$file" ]; then
             rm -f -- "$destdir$file"
             say "removed $destdir$file"
@@ -117,7 +119,7 @@ do_install() {
     [ -n "$binary" ] || binary=$source_dir/target/release/camera-capture
     [ -f "$binary" ] || fail "$binary not found: build it with cargo build --release, or name a binary"
     for file in camera-capture.service env.example deploy/60-camera-capture.rules deploy/sysusers.conf \
-        deploy/tmpfiles.conf; do
+        deploy/tmpfiles.conf THIRD-PARTY-LICENSES LICENSE-APACHE LICENSE-MIT; do
         [ -f "$source_dir/$file" ] || fail "$source_dir/$file not found: run this script from a complete copy"
     done
     if live; then
@@ -126,6 +128,9 @@ do_install() {
     fi
 
     put 755 "$binary" "$program"
+    for file in THIRD-PARTY-LICENSES LICENSE-APACHE LICENSE-MIT; do
+        put 644 "$source_dir/$file" "$notices/$file"
+    done
     put 644 "$source_dir/deploy/60-camera-capture.rules" "$rules"
     put 644 "$source_dir/deploy/sysusers.conf" "$sysusers"
     put 644 "$source_dir/deploy/tmpfiles.conf" "$tmpfiles"

@@ -51,6 +51,15 @@ find_binary() {
     fi
 }
 
+# What judges licences, duplicates and sources of the crates. A debug build is ready in two minutes and fast enough.
+install_deny() {
+    local root="${CARGO_TARGET_DIR:-target}/peers"
+    [[ -x "$root/bin/cargo-deny" ]] && return 0
+    command -v cargo-deny >/dev/null && return 0
+    say "installing cargo-deny into $root (a few minutes)"
+    cargo install --quiet --locked --debug --root "$root" cargo-deny --version 0.20.2
+}
+
 # An S3 store that checks signatures; built once, beside the program.
 install_store() {
     local root="${CARGO_TARGET_DIR:-target}/peers"

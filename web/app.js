@@ -1005,6 +1005,7 @@ for (const dialog of [$("picture"), $("settings"), $("live")]) {
 $("open-settings").addEventListener("click", () => {
   $("settings").showModal();
   loadTokens();
+  loadSessions();
 });
 $("log-out").addEventListener("click", async () => {
   try {
@@ -1036,25 +1037,53 @@ $("change-password").addEventListener("submit", async (event) => {
   form.querySelector("button").disabled = false;
 });
 
-const tokenNote = (text, kind, secret = "") => {
+/** Made last: its secret leaves the page with it, or with the dialog. */
+let fresh = { id: null, secret: "" };
+
+function tokenNote(text, kind, token = { id: null, secret: "" }) {
+  fresh = token;
   say($("new-token").querySelector("[role=status]"), text, kind);
-  say($("new-token").querySelector(".secret"), secret);
-};
+  $("new-secret").hidden = !token.secret;
+  $("new-secret").querySelector(".secret").textContent = token.secret;
+}
+
+const SCOPE = { read: "looks", operate: "looks and operates", full: "may delete, too" };
+const dated = (iso) => new Date(iso).toLocaleDateString(undefined, { dateStyle: "medium" });
+const since = (iso) => when(Date.parse(iso));
+
+function row(text, button, name, act) {
+  const item = document.createElement("li");
+  item.append(text);
+  if (button) {
+    const element = Object.assign(document.createElement("button"), { type: "button", textContent: button });
+    element.setAttribute("aria-label", `${button} ${name}`);
+    element.addEventListener("click", act);
+    item.append(element);
+  }
+  return item;
+}
+
+function tokenWords(token) {
+  const end = !token.expires_at ? "does not end" : Date.parse(token.expires_at) <= now() ? "has ended" : `until ${dated(token.expires_at)}`;
+  const used = token.last_used_at ? `last used ${since(token.last_used_at)}` : "not used yet";
+  return `${token.name}${token.prefix ? ` (${token.prefix}…)` : ""}: ${SCOPE[token.scope]}, ${end}, ${used}`;
+}
+
+async function revoke(token) {
+  if (!(await ask(`Revoke ${token.name}?`, "Its program is refused from now on.", "Revoke", "Keep it"))) return;
+  try {
+    await api(`/api/tokens/${token.id}`, "DELETE");
+    if (fresh.id === token.id) tokenNote("");
+  } catch (error) {
+    tokenNote(error.message, "bad");
+  }
+  loadTokens();
+}
 
 async function loadTokens() {
   try {
     const { tokens } = await api("/api/tokens");
-    $("tokens").replaceChildren(...tokens.map((token) => {
-      const item = document.createElement("li");
-      const revoke = Object.assign(document.createElement("button"), { type: "button", textContent: "Revoke" });
-      revoke.setAttribute("aria-label", `Revoke ${token.name}`);
-      revoke.addEventListener("click", async () => {
-        await api(`/api/tokens/${token.id}`, "DELETE").catch((error) => tokenNote(error.message, "bad"));
-        loadTokens();
-      });
-      item.append(`${token.name}, since ${day.format(Date.parse(token.created_at))}`, revoke);
-      return item;
-    }));
+    $("tokens").replaceChildren(...tokens.map((token) => row(tokenWords(token), "Revoke", token.name, () => revoke(token))));
   } catch (error) {
     tokenNote(error.message, "bad");
   }
@@ -1062,16 +1091,58 @@ async function loadTokens() {
 
 $("new-token").addEventListener("submit", async (event) => {
   event.preventDefault();
+  const { name, scope, expires, password } = event.target.elements;
+  const wish = { name: name.value, scope: scope.value, expires_in_days: expires.value ? Number(expires.value) : null };
+  if (password.value) wish.password = password.value;
   try {
-    const { token } = await api("/api/tokens", "POST", { name: event.target.elements.name.value });
+    const made = await api("/api/tokens", "POST", wish);
     event.target.reset();
-    tokenNote("Copy it into the program; it is not shown again:", "ok", token);
+    tokenNote("Copy it into the program; it is not shown again:", "ok", { id: made.id, secret: made.token });
     loadTokens();
   } catch (error) {
     tokenNote(error.message, "bad");
   }
+  password.value = "";
+});
+
+$("copy-secret").addEventListener("click", async () => {
+  try {
+    await navigator.clipboard.writeText(fresh.secret);
+    $("copy-secret").textContent = "Copied";
+    setTimeout(() => { $("copy-secret").textContent = "Copy"; }, 2000);
+  } catch {
+    // Browsers give the clipboard to https only: select it, to be copied by hand.
+    getSelection().selectAllChildren($("new-secret").querySelector(".secret"));
+  }
 });
 $("settings").addEventListener("close", () => tokenNote(""));
+
+async function endSession(path, method) {
+  try {
+    await api(path, method);
+    say($("sessions-note"), "");
+  } catch (error) {
+    say($("sessions-note"), error.message, "bad");
+  }
+  loadSessions();
+}
+
+async function loadSessions() {
+  $("sessions-part").hidden = known.session?.kind !== "session";
+  if ($("sessions-part").hidden) return;
+  try {
+    const { sessions } = await api("/api/sessions");
+    $("end-others").hidden = sessions.length < 2;
+    $("sessions").replaceChildren(...sessions.map((one) => {
+      const who = `${one.browser || "A browser"}, ${one.from ?? "from an unknown address"}`;
+      const text = `${who}: since ${since(one.created_at)}, ${one.current ? "this is you" : `last seen ${since(one.last_seen_at)}`}`;
+      return row(text, one.current ? "" : "End", who, () => endSession(`/api/sessions/${one.id}`, "DELETE"));
+    }));
+  } catch (error) {
+    say($("sessions-note"), error.message, "bad");
+  }
+}
+$("end-others").addEventListener("click", () => endSession("/api/sessions/end-others", "POST"));
 
 // ---------------------------------------------------------------- begin
 
@@ -1087,6 +1158,7 @@ async function begin() {
     $("log-out").hidden = known.session.kind !== "session";
     $("change-password").hidden = known.session.kind !== "session";
     $("no-password").hidden = known.session.kind === "session";
+    $("new-token").querySelector(".token-password").hidden = known.session.kind !== "session";
     await listening;
     await load();
   } catch (error) {

@@ -5,6 +5,7 @@ mod cleanup;
 mod demo;
 mod doctor;
 mod doctor_snapshot;
+mod journal;
 mod output;
 mod password;
 mod rebuild;

@@ -11,10 +11,10 @@ use anyhow::{Context, bail};
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 
 use super::output::say;
-use super::runtime;
+use super::{journal, runtime};
 use crate::config::{Config, Env};
 use crate::daemon;
-use crate::web::auth::{PASSWORD_KEY, hash_password};
+use crate::web::auth::{PASSWORD_KEY, check_new_password, hash_password};
 
 /// Longer lines are cut off; no password is that long.
 const LINE_MAX: u64 = 4096;
@@ -40,9 +40,12 @@ pub(super) fn run(config: &Config, from_stdin: bool, is_place_named: bool) -> an
         bail!("{}", nothing_here(database));
     }
     let password = if from_stdin { read_line(std::io::stdin().lock())? } else { ask()? };
+    check_new_password(&password, config)?;
     let hash = hash_password(&password)?;
     let store = daemon::open_store(config)?;
     runtime()?.block_on(store.set_password_hash(PASSWORD_KEY, hash))?;
+    let user = rustix::process::getuid().as_raw();
+    journal::note(&format!("security: password set on the command line by user {user}, every session ended"));
     let place = std::path::absolute(database).unwrap_or_else(|_| database.clone());
     say(&format!(
         "the dashboard's password is set in {}; everyone who was logged in is logged out",

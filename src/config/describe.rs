@@ -152,9 +152,12 @@ fn describe_api(lines: &mut Lines, api: &ApiTargetConfig) {
     let whole = api.url.reveal();
     let mut shown = whole.clone();
     shown.set_query(None);
+    hide_tokens(&mut shown);
     let shown = shown_url(&shown);
     if shown != whole.as_str() {
-        lines.comment("S3_API_URL has more than is shown: user, password or query are hidden");
+        lines.comment(
+            "S3_API_URL has more than is shown: user, password, query or what looks like a token is hidden",
+        );
     }
     lines.set("S3_API_URL", shown);
     lines.set("UPLOAD_FIELD_NAME", &api.field_name);
@@ -181,6 +184,32 @@ fn describe_s3(lines: &mut Lines, s3: &S3TargetConfig) {
             lines.comment(format_args!("{name}={}", quoted(value)));
         }
     }
+}
+
+/// Puts `hidden` in the place of every part of the path that does not read like words: it may be a token.
+fn hide_tokens(url: &mut url::Url) {
+    let Some(path) = url.path_segments() else { return };
+    let path: Vec<_> = path.map(|part| if reads_like_words(part) { part } else { "hidden" }).collect();
+    let path = path.join("/");
+    url.set_path(&path);
+}
+
+/// Words, versions and years with the usual signs between them: `upload.php`, `api-v2`, `site_7`, `uploadImage`. Secrets
+/// are longer, or mix letters and digits, or capitals and small letters, as no word does.
+fn reads_like_words(part: &str) -> bool {
+    const WORD_MAX: usize = 16;
+    const NUMBER_MAX: usize = 4;
+    let is_word = |word: &str| {
+        let letters = word.trim_end_matches(|c: char| c.is_ascii_digit());
+        let numbers = word.len() - letters.len();
+        let humps = letters.bytes().skip(1).filter(u8::is_ascii_uppercase).count();
+        word.len() <= WORD_MAX
+            && letters.bytes().all(|c| c.is_ascii_alphabetic())
+            && (letters.bytes().all(|c| c.is_ascii_uppercase()) || 4 * humps <= letters.len())
+            && if letters.is_empty() { numbers <= NUMBER_MAX } else { numbers <= 2 }
+    };
+    let words: Vec<_> = part.split(['-', '_', '.', '~']).collect();
+    words.len() <= 4 && words.iter().all(|word| is_word(word))
 }
 
 /// Scheme, host and port.
@@ -288,6 +317,42 @@ mod tests {
                 lines.map(str::to_owned).collect::<Vec<_>>()
             };
             assert_eq!(settings(&again.describe()), settings(&first));
+        }
+    }
+
+    #[test]
+    fn what_may_be_a_token_in_the_path_of_the_api_is_hidden_and_words_are_not() {
+        let shown = |url: &str| {
+            let text = config(&[("S3_API_URL", url)]).describe();
+            let line = text.lines().find(|line| line.starts_with("S3_API_URL=")).unwrap().to_owned();
+            line["S3_API_URL=".len()..].to_owned()
+        };
+        for url in [
+            "https://api.example/",
+            "https://api.example/upload",
+            "https://api.example/api/v2/uploadImage.php",
+            "https://api.example/site_7/2026/in-box/s3",
+            "https://api.example/PROD/uploads/",
+        ] {
+            assert_eq!(shown(url), url);
+        }
+        for token in [
+            "3f8a9c1e5b7d",
+            "dGVzdFRva2VuMTIz",
+            "550e8400-e29b-41d4-a716-446655440000",
+            "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln",
+            "T024BE7LD",
+            "kJhGfDsAqWeR",
+            "abcdefghijklmnopqrstuvwxyz",
+            "1234567890",
+            "100%25-secret",
+            "s3cr3t",
+        ] {
+            assert_eq!(
+                shown(&format!("https://api.example/in/{token}/upload")),
+                "https://api.example/in/hidden/upload",
+                "{token}"
+            );
         }
     }
 

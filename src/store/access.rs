@@ -1,16 +1,29 @@
-//! Settings, sessions, devices and tokens. Secrets are kept as hashes only.
+//! Settings, sessions and known devices. Secrets are kept as hashes only.
 //!
 //! Between the look at a password's hash and the session that follows lies the time of hashing, and in it the password may
 //! be changed, also by another process. So whatever follows from a password names the hash it was compared with, and is
 //! done only while that one is stored.
 
-use rusqlite::{Connection, OptionalExtension, Transaction, named_params};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, named_params};
 
 use super::{Store, StoreError};
 use crate::model::UnixMs;
 
 /// Devices remembered; the one that has not logged in longest goes first.
 const DEVICES_MAX: i64 = 64;
+
+/// Someone who is logged in, as shown to whoever looks after the door.
+#[derive(Clone, Debug)]
+pub struct Visitor {
+    /// SHA-256 of the cookie.
+    pub id_hash: [u8; 32],
+    /// The session itself.
+    pub session: Session,
+    /// Where the password was given, if that was written down.
+    pub from: Option<String>,
+    /// By which browser, in its own words.
+    pub browser: Option<String>,
+}
 
 /// Someone who is logged in.
 #[derive(Clone, Debug)]
@@ -36,17 +49,6 @@ pub struct Entry {
     pub session: Session,
     /// SHA-256 of the device's cookie, which may be known already.
     pub device: [u8; 32],
-}
-
-/// A program that may use the API.
-#[derive(Clone, Debug)]
-pub struct Token {
-    /// Row.
-    pub id: i64,
-    /// What a person called it.
-    pub name: String,
-    /// When it was made.
-    pub created_at: UnixMs,
 }
 
 impl Store {
@@ -147,15 +149,7 @@ impl Store {
         self.db
             .read(move |c| {
                 Ok(c.prepare_cached(SESSION_SQL)?
-                    .query_row(named_params! {":id_hash": id_hash}, |row| {
-                        Ok(Session {
-                            csrf: row.get("csrf")?,
-                            created_at: UnixMs(row.get("created_at")?),
-                            last_seen_at: UnixMs(row.get("last_seen_at")?),
-                            expires_at: UnixMs(row.get("expires_at")?),
-                            password: row.get("password")?,
-                        })
-                    })
+                    .query_row(named_params! {":id_hash": id_hash}, session)
                     .optional()?)
             })
             .await
@@ -185,57 +179,73 @@ impl Store {
             .await
     }
 
-    /// Keeps a program's token under its SHA-256.
-    pub async fn insert_token(&self, name: String, hash: [u8; 32], now: UnixMs) -> Result<Token, StoreError> {
-        const INSERT_SQL: &str = "insert into tokens (name, hash, created_at) values (:name, :hash, :now)";
+    /// Notes where a session was begun and by which browser, for the list of sessions.
+    pub async fn describe_session(
+        &self,
+        id_hash: [u8; 32],
+        from: String,
+        browser: Option<String>,
+    ) -> Result<(), StoreError> {
+        const DESCRIBE_SQL: &str = "
+            update sessions set from_address = :from, browser = :browser where id_hash = :id_hash";
         self.db
             .write(move |tx| {
-                tx.execute(INSERT_SQL, named_params! {":name": name, ":hash": hash, ":now": now.0})?;
-                Ok(Token { id: tx.last_insert_rowid(), name, created_at: now })
+                tx.execute(
+                    DESCRIBE_SQL,
+                    named_params! {":from": from, ":browser": browser, ":id_hash": id_hash},
+                )?;
+                Ok(())
             })
             .await
     }
 
-    /// Whether there is a token with this hash.
-    pub async fn has_token(&self, hash: [u8; 32]) -> Result<bool, StoreError> {
-        self.db
-            .read(move |c| {
-                Ok(c.prepare_cached("select 1 from tokens where hash = :hash")?
-                    .exists(named_params! {":hash": hash})?)
-            })
-            .await
-    }
-
-    /// Every token, oldest first.
-    pub async fn tokens(&self) -> Result<Vec<Token>, StoreError> {
+    /// Every session, also those that have ended and are not forgotten yet; the newest first.
+    pub async fn sessions(&self) -> Result<Vec<Visitor>, StoreError> {
+        const SESSIONS_SQL: &str = "
+            select id_hash, csrf, created_at, last_seen_at, expires_at, password, from_address, browser
+            from sessions where password is not null order by created_at desc, id_hash";
         self.db
             .read(|c| {
-                let tokens = c
-                    .prepare_cached("select id, name, created_at from tokens order by id")?
+                let sessions = c
+                    .prepare_cached(SESSIONS_SQL)?
                     .query_map([], |row| {
-                        Ok(Token {
-                            id: row.get("id")?,
-                            name: row.get("name")?,
-                            created_at: UnixMs(row.get("created_at")?),
+                        Ok(Visitor {
+                            id_hash: row.get("id_hash")?,
+                            session: session(row)?,
+                            from: row.get("from_address")?,
+                            browser: row.get("browser")?,
                         })
                     })?
                     .collect::<Result<_, _>>()?;
-                Ok(tokens)
+                Ok(sessions)
             })
             .await
     }
 
-    /// Revokes a token; `false` when there was none.
-    pub async fn delete_token(&self, id: i64) -> Result<bool, StoreError> {
+    /// Ends every session but one; returns how many.
+    pub async fn delete_other_sessions(&self, id_hash: [u8; 32]) -> Result<usize, StoreError> {
         self.db
-            .write(move |tx| {
-                Ok(tx.execute("delete from tokens where id = :id", named_params! {":id": id})? > 0)
+            .insist(move |tx| {
+                Ok(tx.execute(
+                    "delete from sessions where id_hash <> :id_hash",
+                    named_params! {":id_hash": id_hash},
+                )?)
             })
             .await
     }
 }
 
-fn stored(c: &Connection, key: &str) -> Result<Option<String>, StoreError> {
+fn session(row: &Row<'_>) -> rusqlite::Result<Session> {
+    Ok(Session {
+        csrf: row.get("csrf")?,
+        created_at: UnixMs(row.get("created_at")?),
+        last_seen_at: UnixMs(row.get("last_seen_at")?),
+        expires_at: UnixMs(row.get("expires_at")?),
+        password: row.get("password")?,
+    })
+}
+
+pub(super) fn stored(c: &Connection, key: &str) -> Result<Option<String>, StoreError> {
     Ok(c.prepare_cached("select value from settings where key = :key")?
         .query_row(named_params! {":key": key}, |row| row.get(0))
         .optional()?)

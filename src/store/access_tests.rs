@@ -1,6 +1,7 @@
 //! What follows from a password that is being changed meanwhile, and how many devices are known.
 
 use super::super::testing::Place;
+use super::super::{NewToken, Scope};
 use super::*;
 
 const KEY: &str = "password";
@@ -40,6 +41,26 @@ async fn nobody_comes_in_by_a_password_that_is_another_one_by_now() {
         assert_eq!(store.session([n; 32]).await.unwrap().is_some(), expected, "session {n}");
         assert_eq!(store.has_device([n; 32], [7; 32]).await.unwrap(), expected, "device {n}");
     }
+}
+
+#[tokio::test]
+async fn no_token_is_made_by_a_password_that_is_another_one_by_now() {
+    let place = Place::new();
+    let store = place.open();
+    let new = NewToken {
+        name: "relay".to_owned(),
+        scope: Scope::Read,
+        hint: "cc_abcd".to_owned(),
+        hash: [9; 32],
+        created_at: UnixMs(1),
+        expires_at: None,
+    };
+    store.set_password_hash(KEY, "new".to_owned()).await.unwrap();
+    for verified in [None, Some("old".to_owned())] {
+        assert!(store.insert_token(KEY, verified, new.clone()).await.unwrap().is_none());
+    }
+    assert!(store.token(new.hash).await.unwrap().is_none());
+    assert!(store.insert_token(KEY, Some("new".to_owned()), new).await.unwrap().is_some());
 }
 
 #[tokio::test]

@@ -17,6 +17,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0004_time.sql"),
     include_str!("../../migrations/0005_seen.sql"),
     include_str!("../../migrations/0006_access.sql"),
+    include_str!("../../migrations/0007_tokens.sql"),
 ];
 
 /// Refuses a file that another program made or a newer version of this one, before anything is written to it.
@@ -174,5 +175,29 @@ mod tests {
             40,
             "a corrected clock"
         );
+    }
+
+    #[test]
+    fn tokens_made_before_there_were_scopes_may_do_what_they_could_and_do_not_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.db");
+        let fourth = Connection::open(&path).unwrap();
+        for sql in &MIGRATIONS[..4] {
+            fourth.execute_batch(sql).unwrap();
+        }
+        fourth
+            .execute_batch(&format!(
+                "pragma application_id = {APPLICATION_ID}; pragma user_version = 4;
+                 insert into tokens (name, hash, created_at) values ('relay', randomblob(32), 7);"
+            ))
+            .unwrap();
+        drop(fourth);
+        let row: (String, Option<i64>, Option<i64>, Option<String>) = open(&path)
+            .unwrap()
+            .query_row("select scope, expires_at, last_used_at, hint from tokens", [], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+            })
+            .unwrap();
+        assert_eq!(row, ("full".to_owned(), None, None, None));
     }
 }

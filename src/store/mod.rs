@@ -26,6 +26,7 @@ mod space;
 mod stats;
 mod strange;
 mod time;
+mod tokens;
 mod tree;
 
 #[cfg(test)]
@@ -62,7 +63,7 @@ use tokio::sync::watch;
 use crate::crash;
 use crate::model::{TargetKind, foreign};
 
-pub use access::{Entry, Session, Token};
+pub use access::{Entry, Session, Visitor};
 pub use backup::Stop;
 pub use compare::Comparison;
 pub use dead::{DeadCursor, DeadLetter, DeadQuery};
@@ -80,6 +81,7 @@ pub use space::{Heap, Held, Room};
 pub use stats::{CameraTally, Deletable, Kept, Newest, Stats};
 pub use strange::Strangers;
 pub use time::{Doubtful, STEP_MS};
+pub use tokens::{NewToken, Scope, Token};
 
 use ballast::{Ballast, Ballasted};
 use db::Db;

@@ -28,7 +28,15 @@ async fn fates(store: &Store) -> Vec<Image> {
 
 async fn with_access(store: &Store) {
     store.set_password_hash(PASSWORD_KEY, "a hash".to_owned()).await.unwrap();
-    store.insert_token("gate".to_owned(), [7; 32], UnixMs(T0)).await.unwrap();
+    let token = NewToken {
+        name: "gate".to_owned(),
+        scope: Scope::Operate,
+        hint: "cc_abcd".to_owned(),
+        hash: [7; 32],
+        created_at: UnixMs(T0),
+        expires_at: Some(UnixMs(T0 + 1)),
+    };
+    store.insert_token(PASSWORD_KEY, Some("a hash".to_owned()), token).await.unwrap().unwrap();
 }
 
 async fn state_of(store: &Store, name: &FileName) -> (UploadState, bool) {
@@ -85,7 +93,10 @@ async fn a_database_without_a_head_is_replaced_by_its_copy_and_the_folder() {
     assert_eq!(state_of(&store, &images[2].filename).await, (UploadState::Pending, false), "owed again");
     assert_eq!(state_of(&store, &newer.filename).await, (UploadState::Pending, false), "from the folder");
     assert_eq!(store.setting(PASSWORD_KEY).await.unwrap().as_deref(), Some("a hash"));
-    assert!(!store.has_token([7; 32]).await.unwrap(), "it may have been revoked since the copy was made");
+    assert!(
+        store.token([7; 32]).await.unwrap().is_none(),
+        "it may have been revoked since the copy was made"
+    );
     assert_eq!(
         take(&store, "r1", T0 + 3000).await.filename.ordinal(),
         2,
@@ -160,7 +171,8 @@ async fn a_damaged_page_is_found_and_costs_only_what_stood_in_it() {
     assert!((2800..3004).contains(&kept), "{kept} of 3004: {alarm}; {found}");
     store.reconcile().await.unwrap();
     assert_eq!(state_of(&store, &images[0].filename).await, (UploadState::Delivered, true));
-    assert!(store.has_token([7; 32]).await.unwrap());
+    let token = store.token([7; 32]).await.unwrap().unwrap();
+    assert_eq!((token.scope, token.expires_at), (Scope::Operate, Some(UnixMs(T0 + 1))));
     assert_eq!(store.quick_check(Stop::default()).await.unwrap().as_deref(), Some(""));
     assert_in_order(&place);
 }
@@ -193,7 +205,10 @@ async fn a_database_that_is_gone_comes_back_from_its_copy() {
     let alarm = alarm.unwrap();
     assert!(alarm.contains("gone") && alarm.contains("tokens"), "{alarm}");
     assert_eq!(store.setting(PASSWORD_KEY).await.unwrap().as_deref(), Some("a hash"));
-    assert!(!store.has_token([7; 32]).await.unwrap(), "it may have been revoked since the copy was made");
+    assert!(
+        store.token([7; 32]).await.unwrap().is_none(),
+        "it may have been revoked since the copy was made"
+    );
     assert_eq!(state_of(&store, &images[0].filename).await, (UploadState::Delivered, true));
     store.reconcile().await.unwrap();
     assert_in_order(&place);
@@ -275,7 +290,7 @@ async fn a_rebuild_keeps_access_protection_and_what_was_delivered_and_owes_the_r
         "duplicates rather than loss"
     );
     assert_eq!(store.setting(PASSWORD_KEY).await.unwrap().as_deref(), Some("a hash"));
-    assert!(store.has_token([7; 32]).await.unwrap());
+    assert!(store.token([7; 32]).await.unwrap().is_some());
     assert_eq!(store.ledger_entry(open).await.unwrap().unwrap().outcome, Some(Outcome::Failed));
     assert_eq!(store.image(&images[0].filename).await.unwrap().unwrap().id, images[0].id);
     assert_eq!(

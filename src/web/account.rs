@@ -16,8 +16,9 @@ use crate::config::WebAccess;
 /// A browser is known for so long after its last log-in; longer is cut off by browsers.
 const DEVICE_LIFE: actix_web::cookie::time::Duration = actix_web::cookie::time::Duration::days(400);
 
-/// Characters in the name of a token.
-const TOKEN_NAME_MAX: usize = 64;
+/// What a browser is told to forget at log-out: its copies of pictures and pages. Browsers do so over https and on this
+/// machine only; over plain http no picture is shown from a copy without asking us (`files.rs`), and we refuse.
+const FORGET: (&str, &str) = ("clear-site-data", "\"cache\"");
 
 #[derive(Deserialize)]
 pub(super) struct LogIn {
@@ -36,11 +37,6 @@ pub(super) struct ChangePassword {
     new: String,
 }
 
-#[derive(Deserialize)]
-pub(super) struct NewToken {
-    name: String,
-}
-
 pub(super) async fn log_in(
     request: HttpRequest,
     state: web::Data<State>,
@@ -49,6 +45,7 @@ pub(super) async fn log_in(
     let device = request.cookie(DEVICE_COOKIE).map(|cookie| cookie.value().to_owned());
     let visitor = visitor(&request, &state).await?;
     let session = state.auth.log_in(&visitor, device, body.password).await?;
+    state.auth.describe(&request, &session).await;
     Ok(welcome(&request, session))
 }
 
@@ -59,6 +56,7 @@ pub(super) async fn set_up(
 ) -> Result<HttpResponse, ApiError> {
     let visitor = visitor(&request, &state).await?;
     let session = state.auth.set_up(&visitor, &body.code, body.password).await?;
+    state.auth.describe(&request, &session).await;
     Ok(welcome(&request, session))
 }
 
@@ -69,6 +67,7 @@ pub(super) async fn change_password(
 ) -> Result<HttpResponse, ApiError> {
     let visitor = visitor(&request, &state).await?;
     let session = state.auth.change_password(&visitor, body.current, body.new).await?;
+    state.auth.describe(&request, &session).await;
     Ok(welcome(&request, session))
 }
 
@@ -79,7 +78,7 @@ pub(super) async fn log_out(request: HttpRequest, state: web::Data<State>) -> Re
     }
     let mut gone = Cookie::build(COOKIE, "").path("/").http_only(true).same_site(SameSite::Strict).finish();
     gone.make_removal();
-    Ok(HttpResponse::NoContent().cookie(gone).finish())
+    Ok(HttpResponse::NoContent().cookie(gone).insert_header(FORGET).finish())
 }
 
 /// Who is asking, and the token their mutations must carry.
@@ -99,55 +98,6 @@ pub(super) async fn session(request: HttpRequest, state: web::Data<State>) -> Re
         answer.insert_header((CSRF_HEADER, csrf.as_str()));
     }
     Ok(answer.json(json!({"kind": kind, "access": access, "csrf_token": csrf})))
-}
-
-pub(super) async fn tokens(state: web::Data<State>) -> Result<HttpResponse, ApiError> {
-    let tokens: Vec<_> = state
-        .store
-        .tokens()
-        .await?
-        .into_iter()
-        .map(|token| json!({"id": token.id, "name": token.name, "created_at": token.created_at.rfc3339()}))
-        .collect();
-    Ok(HttpResponse::Ok().json(json!({"tokens": tokens})))
-}
-
-pub(super) async fn new_token(
-    request: HttpRequest,
-    state: web::Data<State>,
-    Json(body): Json<NewToken>,
-) -> Result<HttpResponse, ApiError> {
-    let name = body.name.trim().to_owned();
-    let length = name.chars().count();
-    if !(1..=TOKEN_NAME_MAX).contains(&length) || name.chars().any(char::is_control) {
-        return Err(ApiError::bad_request(format!("name: accepted are 1 to {TOKEN_NAME_MAX} characters")));
-    }
-    let (token, secret) = state.auth.new_token(name).await?;
-    state.auth.log().token_made(peer(&request), token.id, &token.name);
-    Ok(HttpResponse::Created().json(json!({
-        "id": token.id,
-        "name": token.name,
-        "created_at": token.created_at.rfc3339(),
-        "token": secret,
-    })))
-}
-
-pub(super) async fn delete_token(
-    request: HttpRequest,
-    state: web::Data<State>,
-) -> Result<HttpResponse, ApiError> {
-    let id = request.match_info().get("id").and_then(|id| id.parse().ok());
-    let was_there = match id {
-        Some(id) => state.auth.delete_token(id).await?,
-        None => false,
-    };
-    if !was_there {
-        return Err(ApiError::not_found("there is no token of that number"));
-    }
-    if let Some(id) = id {
-        state.auth.log().token_revoked(peer(&request), id);
-    }
-    Ok(HttpResponse::NoContent().finish())
 }
 
 /// The answer to whoever has just come in: the cookie for the browser, the CSRF token for its script.

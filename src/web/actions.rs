@@ -8,8 +8,8 @@ use serde::Deserialize;
 
 use super::body::OptionalJson;
 use super::error::ApiError;
-use super::guard::peer;
 use super::query::camera_of;
+use super::security_log::Deed;
 use super::{State, json as shape};
 use crate::status::Event;
 use crate::store::Image;
@@ -22,7 +22,7 @@ const ASK_AGAIN: Duration = Duration::from_millis(500);
 
 pub(super) async fn capture(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
     let camera = camera_of(&request)?;
-    tracing::info!(from = %peer(&request), %camera, "picture asked for");
+    state.note(&request, Deed::Captured, &camera);
     let mut events = state.status.subscribe();
     let image = state.captures.take(&camera).await?;
     let mut answer = image.clone();
@@ -76,7 +76,7 @@ pub(super) async fn clean_up(
     let report = if body.dry_run {
         state.retention.preview().await
     } else {
-        tracing::info!(from = %peer(&request), "retention run asked for");
+        state.note(&request, Deed::CleanedUp, "");
         state.retention.run_now().await
     };
     let report =

@@ -11,16 +11,18 @@ use tokio::sync::watch;
 
 use super::error::ApiError;
 use super::guess::{Guess, Guesses};
-use super::password::{BUSY_RETRY, Busy, Hasher, check_strength};
+use super::password::{BUSY_RETRY, Busy, Hasher};
+use super::password_strength;
 use super::secrets::{digest, plain_code, random_code, random_secret, same};
 use super::security_log::{Refusal, SecurityLog};
 use super::throttle::{Outcome, Visitor};
 use crate::clock;
 use crate::config::{Secret, WebAccess, WebConfig};
 use crate::model::UnixMs;
-use crate::store::{Entry, Session, Store, StoreError, Token};
+use crate::store::{Entry, Scope, Session, Store, StoreError};
 
 pub use super::password::{PASSWORD_KEY, PasswordError, hash_password, is_usable_hash};
+pub use super::password_strength::check_new_password;
 
 /// A session that nobody uses ends after this.
 const IDLE: Duration = Duration::from_secs(30 * 60);
@@ -31,16 +33,13 @@ const ABSOLUTE: Duration = Duration::from_secs(12 * 60 * 60);
 /// The use of a session is written down at most this often: each note is a write to the card.
 const TOUCH: Duration = Duration::from_secs(5 * 60);
 
-/// Every API token begins like this, so that one that leaked is recognised for what it is.
-const TOKEN_PREFIX: &str = "cc_";
-
 /// Who is asking.
 #[derive(Clone, Debug)]
 pub(super) enum Principal {
     /// A browser with a session.
     Session { id_hash: [u8; 32], csrf: String },
     /// A program with a token.
-    Token { hash: [u8; 32] },
+    Token { hash: [u8; 32], id: i64, scope: Scope },
     /// A browser or program on this machine, where no password is asked for.
     Local,
 }
@@ -92,6 +91,8 @@ pub struct Auth {
     revoked: watch::Sender<u64>,
     /// What is added to the time since boot for the time of sessions.
     session_offset_ms: tokio::sync::OnceCell<i64>,
+    /// What the machine and its site are called: no password is to be made of that.
+    names: Vec<String>,
     log: SecurityLog,
 }
 
@@ -117,8 +118,15 @@ impl Auth {
             code,
             revoked: watch::Sender::new(0),
             session_offset_ms: tokio::sync::OnceCell::new(),
+            names: Vec::new(),
             log: SecurityLog::new(),
         })
+    }
+
+    /// Whoever chooses a password is kept from these names.
+    pub(super) fn knowing(mut self, names: Vec<String>) -> Self {
+        self.names = names;
+        self
     }
 
     /// The code that allows to set the first password, such as `k3x9m-q7w2p`; `None` once there is a password, or
@@ -265,6 +273,42 @@ impl Auth {
         self.verify(guess, password).await
     }
 
+    /// Whether whoever is logged in knows the password, too: asked before something that outlives the session. The error
+    /// is 403 with `password_required` or `wrong_password`. Where no password is set, none is asked for. The answer is what
+    /// the store has as the password's hash, for what follows to be done only while that is so.
+    pub(super) async fn confirm(
+        &self,
+        visitor: &Visitor,
+        password: Option<String>,
+    ) -> Result<Option<String>, ApiError> {
+        let current = self.current().await?;
+        if current.hash.is_none() {
+            return Ok(current.stored);
+        }
+        let Some(password) = password else {
+            return Err(ApiError::forbidden(
+                "password_required",
+                "this wants the password again, as \"password\"",
+            ));
+        };
+        match self.prove(visitor, password).await? {
+            Some(Proof(verified)) => Ok(verified.stored),
+            None => {
+                self.log.wrong_confirmation(visitor.address);
+                Err(ApiError::forbidden("wrong_password", "the password is wrong"))
+            }
+        }
+    }
+
+    pub(super) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Tells streams to look whether they were meant.
+    pub(super) fn announce_revocation(&self) {
+        self.revoked.send_modify(|count| *count += 1);
+    }
+
     /// Where to write down what happens at the door and behind it.
     pub(super) fn log(&self) -> &SecurityLog {
         &self.log
@@ -275,29 +319,6 @@ impl Auth {
         self.store.delete_session(id_hash).await?;
         self.revoked.send_modify(|count| *count += 1);
         Ok(())
-    }
-
-    /// Makes a token. Its secret is shown this once.
-    pub(super) async fn new_token(&self, name: String) -> Result<(Token, String), ApiError> {
-        let secret = format!("{TOKEN_PREFIX}{}", random_secret()?);
-        let token = self.store.insert_token(name, digest(&secret), clock::now()).await?;
-        Ok((token, secret))
-    }
-
-    /// Revokes a token; `false` when there is none of that number.
-    pub(super) async fn delete_token(&self, id: i64) -> Result<bool, StoreError> {
-        let was_there = self.store.delete_token(id).await?;
-        self.revoked.send_modify(|count| *count += 1);
-        Ok(was_there)
-    }
-
-    /// Who a bearer token belongs to.
-    pub(super) async fn by_token(&self, secret: &str) -> Result<Option<Principal>, StoreError> {
-        if !secret.starts_with(TOKEN_PREFIX) {
-            return Ok(None);
-        }
-        let hash = digest(secret);
-        Ok(self.store.has_token(hash).await?.then_some(Principal::Token { hash }))
     }
 
     /// Who a session cookie belongs to. Its use is noted now and then.
@@ -323,7 +344,7 @@ impl Auth {
                 let mark = self.current().await?.mark();
                 Ok(session.is_some_and(|session| !has_ended(&session, now) && session.password == mark))
             }
-            Principal::Token { hash } => self.store.has_token(*hash).await,
+            Principal::Token { hash, .. } => self.is_valid_token(*hash).await,
             Principal::Local => Ok(true),
         }
     }
@@ -341,13 +362,13 @@ impl Auth {
                 error.to_string(),
             )
         };
-        check_strength(&password).map_err(refused)?;
+        password_strength::check(&password, &self.names).map_err(refused)?;
         self.hasher.hash(password).await.map_err(|Busy| busy())?.map_err(refused)
     }
 
     /// The time by which sessions are measured: what the wall clock showed when this boot first needed it, and since then
     /// the time since boot. Setting the clock neither ends a session nor lengthens it.
-    async fn session_now(&self) -> Result<UnixMs, StoreError> {
+    pub(super) async fn session_now(&self) -> Result<UnixMs, StoreError> {
         let offset =
             self.session_offset_ms.get_or_try_init(|| self.store.session_offset_ms(clock::offset_ms()));
         Ok(UnixMs(clock::boot_ms()).plus_ms(*offset.await?))
@@ -433,13 +454,13 @@ fn busy() -> ApiError {
 }
 
 /// Whether a session is over: too old, unused for too long, or made by a clock that has since been set back.
-fn has_ended(session: &Session, now: UnixMs) -> bool {
+pub(super) fn has_ended(session: &Session, now: UnixMs) -> bool {
     now >= session.expires_at
         || now.0 - session.last_seen_at.0 > ms(IDLE)
         || session.created_at.0 - now.0 > ms(TOUCH)
 }
 
-fn ms(duration: Duration) -> i64 {
+pub(super) fn ms(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 

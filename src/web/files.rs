@@ -17,8 +17,9 @@ use crate::model::Medium;
 /// Bytes read at a time; a picture is one to four of them, a clip some dozens.
 const CHUNK: u64 = 256 * 1024;
 
-/// Files never change: a browser may keep them for a day, for itself alone.
-const CACHE: &str = "private, max-age=86400, immutable";
+/// A browser may keep them, for itself alone, and asks each time whether it may show them: after a log-out it is
+/// refused, whoever sits before it. The answer is 304 without a body, since files never change.
+const CACHE: &str = "private, no-cache";
 
 /// A picture must not become a page, whatever bytes are in it.
 const CSP: &str = "default-src 'none'; style-src 'unsafe-inline'; sandbox";

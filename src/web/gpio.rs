@@ -9,6 +9,7 @@ use serde_json::json;
 use super::body::Json;
 use super::error::ApiError;
 use super::query::camera_of;
+use super::security_log::Deed;
 use super::{State, json as shape};
 use crate::config::ActiveLevel;
 use crate::gpio::Level;
@@ -43,6 +44,7 @@ pub(super) async fn simulate(
     let Some(pin) = camera.pin else {
         return Err(ApiError::conflict("no_contact", format!("camera {key} has no contact")));
     };
+    state.note(&request, Deed::Simulated, &key);
     let (closed, open) = match state.config.gpio.active {
         ActiveLevel::Low => (Level::Low, Level::High),
         ActiveLevel::High => (Level::High, Level::Low),

@@ -17,7 +17,7 @@ use super::routes::Access;
 use super::secrets::same;
 use super::security_log::Refusal as Refused;
 use super::throttle::Visitor;
-use super::{State, assets};
+use super::{State, assets, tokens};
 use crate::config::{Network, WebAccess};
 use crate::model::foreign;
 
@@ -34,7 +34,7 @@ pub(super) const CSRF_HEADER: &str = "x-csrf-token";
 const HOST_SHOWN_MAX: usize = 80;
 
 /// Nothing from elsewhere, nothing inline, no frame around it.
-const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; \
+const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; \
                    media-src 'self' blob:; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; \
                    base-uri 'none'";
 
@@ -161,7 +161,7 @@ async fn admit(access: Access, request: &ServiceRequest) -> Result<(), Refusal> 
     }
     if access == Access::Person && matches!(principal, Principal::Token { .. }) {
         write_down(request.request(), Refused::PersonOnly, request.path());
-        return Err(ApiError::forbidden("person_only", "an API token may not do this; log in instead").into());
+        return Err(tokens::person_only().into());
     }
     if access == Access::Person && matches!(principal, Principal::Local) && is_open(request.request()) {
         return Err(ApiError::conflict(

@@ -10,8 +10,8 @@ use serde_json::json;
 use super::body::Json;
 use super::error::ApiError;
 use super::files;
-use super::guard::peer;
 use super::query::{Query, filename_of, no_image};
+use super::security_log::Deed;
 use super::{State, json as shape};
 use crate::clock;
 use crate::media::{exif, jpeg, mp4};
@@ -147,7 +147,7 @@ pub(super) async fn delete(request: HttpRequest, state: web::Data<State>) -> Res
     let even_if_owed = Query::of(&request, &["force"])?.flag("force")?;
     match state.store.delete_image(&name, even_if_owed).await? {
         Deletion::Deleted => {
-            tracing::info!(from = %peer(&request), file = %name, even_if_owed, "picture deleted");
+            state.note(&request, Deed::Deleted, &name);
             state.status.publish(Event::Deleted(vec![name.to_string()]));
             Ok(HttpResponse::NoContent().finish())
         }
@@ -170,6 +170,7 @@ pub(super) async fn protect(
 ) -> Result<HttpResponse, ApiError> {
     let name = filename_of(&request)?;
     let image = state.store.protect(&name, body.protected).await?.ok_or_else(no_image)?;
+    state.note(&request, if body.protected { Deed::Protected } else { Deed::Unprotected }, &name);
     Ok(HttpResponse::Ok().json(shape::image(&image)))
 }
 
@@ -177,6 +178,7 @@ pub(super) async fn protect(
 pub(super) async fn retry(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
     let name = filename_of(&request)?;
     let image = state.store.retry(&name).await?.ok_or_else(no_image)?;
+    state.note(&request, Deed::SentAgain, &name);
     (state.wake_uploads)();
     Ok(HttpResponse::Ok().json(shape::image(&image)))
 }

@@ -7,13 +7,14 @@ use std::time::Duration;
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use serde_json::{Value, json};
+use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{OwnedSemaphorePermit, broadcast};
 use tokio::time::Interval;
 
 use super::error::ApiError;
+use super::guard::admitted;
 use super::query::Query;
-use super::visit::{Visit, interval};
+use super::visit::{Place, Visit, interval};
 use super::{State, json as shape};
 use crate::clock;
 use crate::status::Event;
@@ -31,12 +32,12 @@ struct Stream {
     events: broadcast::Receiver<Event>,
     beat: Interval,
     has_begun: bool,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 pub(super) async fn stream(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
     Query::of(&request, &[])?;
-    let place = std::sync::Arc::clone(&state.streams).try_acquire_owned().map_err(|_| {
+    let place = state.streams.take(&admitted(&request)?).ok_or_else(|| {
         ApiError::unavailable("too_many_streams", "too many dashboards are open at the same time; close one")
     })?;
     let stream = Stream {

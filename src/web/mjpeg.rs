@@ -8,14 +8,14 @@ use std::time::Duration;
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::State;
 use super::error::ApiError;
 use super::query::{Query, camera_of};
-use super::visit::{STALLED, Visit, why_away, wish};
+use super::visit::{Place, STALLED, Visit, why_away, wish};
 use crate::capture::live::{Pictures, Wish};
 
 /// Longest until the first picture: a session that is being opened, and a keyframe interval.
@@ -31,7 +31,7 @@ struct Stream {
     visit: Visit,
     pictures: Pictures,
     wish: Wish,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 pub(super) async fn stream(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
@@ -39,7 +39,7 @@ pub(super) async fn stream(request: HttpRequest, state: web::Data<State>) -> Res
     let wish = wish(&Query::of(&request, &["fps", "width"])?)?;
     let mut pictures = state.captures.pictures(&camera).await?;
     let visit = Visit::of(&request, &state)?;
-    let place = state.viewers.place(&camera)?;
+    let place = state.viewers.place(&request, &camera)?;
     let Ok(Some(first)) = timeout(FIRST, pictures.next(wish)).await else {
         let reason = why_away(&state, &camera);
         return Err(ApiError::new(StatusCode::GATEWAY_TIMEOUT, "no_frame", reason));

@@ -23,12 +23,15 @@ mod metrics;
 mod mjpeg;
 mod overview;
 mod password;
+mod password_strength;
 mod query;
 pub mod routes;
 mod secrets;
 mod security_log;
+mod sessions;
 mod socket;
 mod throttle;
+mod tokens;
 mod uploads;
 mod visit;
 
@@ -52,7 +55,7 @@ use crate::store::{Store, StoreError};
 
 use auth::Auth;
 use host::Hosts;
-use visit::Viewers;
+use visit::{Places, Viewers};
 
 /// Answers under way get this long to end when the program stops; streams end at once.
 const DRAIN: Duration = Duration::from_secs(3);
@@ -110,7 +113,7 @@ struct State {
     cancel: CancellationToken,
     auth: Auth,
     hosts: Hosts,
-    streams: Arc<Semaphore>,
+    streams: Places,
     viewers: Viewers,
     thumbnails: Semaphore,
 }
@@ -127,7 +130,8 @@ pub struct Bound {
 pub fn bind(parts: Parts) -> io::Result<Bound> {
     let wanted = parts.config.web.bind;
     let auth = Auth::new(parts.store.clone(), &parts.config.web)
-        .map_err(|message| io::Error::new(io::ErrorKind::InvalidInput, message))?;
+        .map_err(|message| io::Error::new(io::ErrorKind::InvalidInput, message))?
+        .knowing(password_strength::names(&parts.config));
     let failed = |error: io::Error| {
         let hint = match error.kind() {
             io::ErrorKind::AddrInUse => "another program has it; stop that one or set BIND_PORT",
@@ -153,7 +157,7 @@ pub fn bind(parts: Parts) -> io::Result<Bound> {
         cancel: parts.cancel,
         auth,
         hosts,
-        streams: Arc::new(Semaphore::new(STREAMS_MAX)),
+        streams: Places::new(STREAMS_MAX),
         viewers,
         thumbnails: Semaphore::new(THUMBNAILS_AT_ONCE),
     };
@@ -188,6 +192,9 @@ impl Bound {
             let server = HttpServer::new(factory)
                 .workers(1)
                 .disable_signals()
+                // Head and body go out in two writes; the second must not wait until the first is acknowledged, which
+                // takes a browser 40 ms for each picture of a gallery.
+                .tcp_nodelay(true)
                 .max_connections(CONNECTIONS_MAX)
                 .client_request_timeout(HEADERS_TIMEOUT)
                 .shutdown_timeout(DRAIN.as_secs())

@@ -8,7 +8,10 @@ use actix_web::{HttpResponse, Route as Handler, web};
 
 use super::error::ApiError;
 use super::guard;
-use super::{account, actions, assets, gpio, images, live, metrics, mjpeg, overview, socket, uploads};
+use super::{
+    account, actions, assets, gpio, images, live, metrics, mjpeg, overview, sessions, socket, tokens, uploads,
+};
+use crate::store::Scope;
 
 /// Who may use a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,15 +36,28 @@ pub struct Route {
     pub path: &'static str,
     /// Who may use it.
     pub access: Access,
+    /// What a token must allow at least; `None`: no token is enough.
+    pub scope: Option<Scope>,
     handler: fn() -> Handler,
 }
 
+/// The least scope of a token: a word of [`Scope`], or `-` for none.
+macro_rules! scope {
+    (-) => {
+        None
+    };
+    ($scope:ident) => {
+        Some(Scope::$scope)
+    };
+}
+
 macro_rules! route {
-    ($method:ident $path:literal $access:ident $handler:path) => {
+    ($method:ident $path:literal $access:ident $scope:tt $handler:path) => {
         Route {
             method: Method::$method,
             path: $path,
             access: Access::$access,
+            scope: scope!($scope),
             handler: || web::method(Method::$method).to($handler),
         }
     };
@@ -49,44 +65,47 @@ macro_rules! route {
 
 /// Everything that is served.
 pub const ROUTES: &[Route] = &[
-    route!(GET "/" Page assets::dashboard),
-    route!(GET "/login" Public assets::login),
-    route!(GET "/login.js" Public assets::login_script),
-    route!(GET "/app.css" Public assets::style),
-    route!(GET "/icon.svg" Public assets::icon),
-    route!(GET "/app.js" Session assets::script),
-    route!(GET "/live.js" Session assets::live_script),
-    route!(GET "/stream.js" Session assets::stream_script),
-    route!(GET "/health" Public overview::health),
-    route!(GET "/metrics" Session metrics::metrics),
-    route!(GET "/api/openapi.json" Session assets::openapi),
-    route!(POST "/api/login" Public account::log_in),
-    route!(POST "/api/setup" Public account::set_up),
-    route!(POST "/api/logout" Person account::log_out),
-    route!(POST "/api/password" Person account::change_password),
-    route!(GET "/api/session" Session account::session),
-    route!(GET "/api/tokens" Person account::tokens),
-    route!(POST "/api/tokens" Person account::new_token),
-    route!(DELETE "/api/tokens/{id}" Person account::delete_token),
-    route!(GET "/api/status" Session overview::status),
-    route!(GET "/api/stats" Session overview::stats),
-    route!(GET "/api/images" Session images::list),
-    route!(GET "/api/images/{filename}" Session images::file),
-    route!(DELETE "/api/images/{filename}" Session images::delete),
-    route!(POST "/api/images/{filename}/protect" Session images::protect),
-    route!(POST "/api/images/{filename}/retry" Session images::retry),
-    route!(GET "/api/uploads/dead" Session uploads::dead),
-    route!(POST "/api/uploads/retry" Session uploads::retry),
-    route!(GET "/api/events" Session images::events),
-    route!(POST "/api/events/seen" Session images::see),
-    route!(GET "/api/stream" Session live::stream),
-    route!(GET "/api/live/{camera}.mjpeg" Session mjpeg::stream),
-    route!(GET "/api/live/{camera}/ws" Session socket::open),
-    route!(POST "/api/capture/{camera}" Session actions::capture),
-    route!(GET "/api/snapshot/{camera}" Session actions::snapshot),
-    route!(POST "/api/cleanup/run" Session actions::clean_up),
-    route!(GET "/api/gpio/status" Session gpio::status),
-    route!(POST "/api/gpio/sim/{camera}" Session gpio::simulate),
+    route!(GET "/" Page Read assets::dashboard),
+    route!(GET "/login" Public - assets::login),
+    route!(GET "/login.js" Public - assets::login_script),
+    route!(GET "/app.css" Public - assets::style),
+    route!(GET "/icon.svg" Public - assets::icon),
+    route!(GET "/app.js" Session Read assets::script),
+    route!(GET "/live.js" Session Read assets::live_script),
+    route!(GET "/stream.js" Session Read assets::stream_script),
+    route!(GET "/health" Public - overview::health),
+    route!(GET "/metrics" Session Read metrics::metrics),
+    route!(GET "/api/openapi.json" Session Read assets::openapi),
+    route!(POST "/api/login" Public - account::log_in),
+    route!(POST "/api/setup" Public - account::set_up),
+    route!(POST "/api/logout" Person - account::log_out),
+    route!(POST "/api/password" Person - account::change_password),
+    route!(GET "/api/session" Session Read account::session),
+    route!(GET "/api/sessions" Person - sessions::list),
+    route!(POST "/api/sessions/end-others" Person - sessions::end_others),
+    route!(DELETE "/api/sessions/{id}" Person - sessions::end),
+    route!(GET "/api/tokens" Person - tokens::list),
+    route!(POST "/api/tokens" Person - tokens::make),
+    route!(DELETE "/api/tokens/{id}" Person - tokens::revoke),
+    route!(GET "/api/status" Session Read overview::status),
+    route!(GET "/api/stats" Session Read overview::stats),
+    route!(GET "/api/images" Session Read images::list),
+    route!(GET "/api/images/{filename}" Session Read images::file),
+    route!(DELETE "/api/images/{filename}" Session Full images::delete),
+    route!(POST "/api/images/{filename}/protect" Session Operate images::protect),
+    route!(POST "/api/images/{filename}/retry" Session Operate images::retry),
+    route!(GET "/api/uploads/dead" Session Read uploads::dead),
+    route!(POST "/api/uploads/retry" Session Operate uploads::retry),
+    route!(GET "/api/events" Session Read images::events),
+    route!(POST "/api/events/seen" Session Operate images::see),
+    route!(GET "/api/stream" Session Read live::stream),
+    route!(GET "/api/live/{camera}.mjpeg" Session Read mjpeg::stream),
+    route!(GET "/api/live/{camera}/ws" Session Read socket::open),
+    route!(POST "/api/capture/{camera}" Session Operate actions::capture),
+    route!(GET "/api/snapshot/{camera}" Session Read actions::snapshot),
+    route!(POST "/api/cleanup/run" Session Full actions::clean_up),
+    route!(GET "/api/gpio/status" Session Read gpio::status),
+    route!(POST "/api/gpio/sim/{camera}" Session Operate gpio::simulate),
 ];
 
 /// Puts the table into the server.
@@ -96,7 +115,9 @@ pub(super) fn register(config: &mut web::ServiceConfig) {
     for path in paths {
         let mut resource = web::resource(path);
         for route in ROUTES.iter().filter(|route| route.path == path) {
-            resource = resource.route(behind(route.access, (route.handler)()));
+            let least = route.scope;
+            let within = from_fn(move |request, next| tokens::within_scope(least, request, next));
+            resource = resource.route(behind(route.access, (route.handler)().wrap(within)));
         }
         config.service(resource.default_service(behind(Access::Nobody, web::to(wrong_method))));
     }
@@ -137,5 +158,15 @@ mod tests {
     #[test]
     fn nothing_of_the_table_is_for_nobody() {
         assert!(ROUTES.iter().all(|route| route.access != Access::Nobody));
+    }
+
+    #[test]
+    fn every_route_behind_the_gate_says_what_a_token_needs_and_those_for_persons_take_none() {
+        for route in ROUTES {
+            let takes_tokens = matches!(route.access, Access::Page | Access::Session);
+            assert_eq!(route.scope.is_some(), takes_tokens, "{} {}", route.method, route.path);
+            let changes_something = route.method != Method::GET;
+            assert!(!changes_something || route.scope != Some(Scope::Read), "{}", route.path);
+        }
     }
 }

@@ -4,13 +4,18 @@
 //! Refusals that a stranger can bring about by the thousand are said once and then counted. Words of visitors are
 //! cleaned here; secrets never come here, sessions and tokens are named by the beginning of their hash.
 
+use std::fmt::Display;
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use actix_web::{HttpRequest, web};
 use tracing::{info, warn};
 
-use crate::model::{foreign, hex};
+use super::State;
+use super::auth::Principal;
+use super::guard::{admitted, peer};
+use crate::model::{CameraKey, foreign, hex};
 
 /// What every line of this log carries.
 const TARGET: &str = "camera_capture::security";
@@ -34,12 +39,14 @@ pub(super) enum Refusal {
     ForeignHost,
     /// A program asked for what is for persons only (403).
     PersonOnly,
-    /// An `Authorization` header that shows no token of ours (401).
+    /// An `Authorization` header that shows no token of ours, or one that has expired (401).
     InvalidToken,
+    /// A program asked for more than the scope of its token (403).
+    Scope,
 }
 
 /// Kinds of [`Refusal`].
-const REFUSALS: usize = 6;
+const REFUSALS: usize = 7;
 
 impl Refusal {
     const ALL: [Self; REFUSALS] = [
@@ -49,6 +56,7 @@ impl Refusal {
         Self::ForeignHost,
         Self::PersonOnly,
         Self::InvalidToken,
+        Self::Scope,
     ];
 
     fn words(self) -> &'static str {
@@ -58,8 +66,84 @@ impl Refusal {
             Self::ForeignOrigin => "a page of another site",
             Self::ForeignHost => "a name that is not this computer's",
             Self::PersonOnly => "a program asked for what is for persons",
-            Self::InvalidToken => "token not valid",
+            Self::InvalidToken => "token not valid or expired",
+            Self::Scope => "more than the token's scope",
         }
+    }
+}
+
+/// What someone who was let in has done, beyond reading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Deed {
+    TokenMade,
+    TokenRevoked,
+    SessionEnded,
+    OtherSessionsEnded,
+    Captured,
+    Deleted,
+    Protected,
+    Unprotected,
+    SentAgain,
+    CleanedUp,
+    Simulated,
+    BeganLooking,
+    EndedLooking,
+}
+
+impl Deed {
+    fn words(self) -> &'static str {
+        match self {
+            Self::TokenMade => "API token made",
+            Self::TokenRevoked => "API token revoked",
+            Self::SessionEnded => "session ended by hand",
+            Self::OtherSessionsEnded => "every other session ended by hand",
+            Self::Captured => "picture asked for",
+            Self::Deleted => "picture deleted",
+            Self::Protected => "picture protected",
+            Self::Unprotected => "protection of a picture ended",
+            Self::SentAgain => "sent again by hand",
+            Self::CleanedUp => "retention run asked for",
+            Self::Simulated => "contact simulated",
+            Self::BeganLooking => "live view begun",
+            Self::EndedLooking => "live view ended",
+        }
+    }
+}
+
+impl State {
+    /// Writes down what whoever asks has done, and to what.
+    pub(super) fn note(&self, request: &HttpRequest, deed: Deed, what: impl Display) {
+        if let Ok(who) = admitted(request) {
+            self.auth.log().did(peer(request), &who, deed, &what.to_string());
+        }
+    }
+}
+
+/// Someone looks through a camera; dropped, they have looked.
+pub(super) struct Looking {
+    state: web::Data<State>,
+    from: IpAddr,
+    who: Principal,
+    camera: CameraKey,
+}
+
+impl Looking {
+    pub(super) fn begin(request: &HttpRequest, camera: &CameraKey) -> Option<Self> {
+        let state = request.app_data::<web::Data<State>>()?.clone();
+        let looking =
+            Self { state, from: peer(request), who: admitted(request).ok()?, camera: camera.clone() };
+        looking.say(Deed::BeganLooking);
+        Some(looking)
+    }
+
+    fn say(&self, deed: Deed) {
+        self.state.auth.log().did(self.from, &self.who, deed, self.camera.as_str());
+    }
+}
+
+impl Drop for Looking {
+    fn drop(&mut self) {
+        self.say(Deed::EndedLooking);
     }
 }
 
@@ -108,14 +192,14 @@ impl SecurityLog {
         info!(target: TARGET, %from, "password changed, every session ended");
     }
 
-    /// A token was made.
-    pub(super) fn token_made(&self, from: IpAddr, id: i64, name: &str) {
-        info!(target: TARGET, %from, id, name = cleaned(name), "API token made");
+    /// Someone who is logged in gave a wrong password where it was asked for again.
+    pub(super) fn wrong_confirmation(&self, from: IpAddr) {
+        warn!(target: TARGET, %from, "confirmation refused: wrong password");
     }
 
-    /// A token was revoked.
-    pub(super) fn token_revoked(&self, from: IpAddr, id: i64) {
-        info!(target: TARGET, %from, id, "API token revoked");
+    /// Someone who was let in has done something.
+    fn did(&self, from: IpAddr, who: &Principal, deed: Deed, what: &str) {
+        info!(target: TARGET, %from, who = named(who), what = cleaned(what), "{}", deed.words());
     }
 
     /// A request was refused; `what` is its path or what was wrong with it, in the visitor's words.
@@ -143,8 +227,17 @@ impl SecurityLog {
     }
 }
 
-/// Enough of a hash to tell sessions apart in the log; it opens nothing.
-fn short(hash: &[u8; 32]) -> String {
+/// Who did something: a session by the beginning of its hash, a token by its number.
+fn named(who: &Principal) -> String {
+    match who {
+        Principal::Session { id_hash, .. } => format!("session {}", short(id_hash)),
+        Principal::Token { id, .. } => format!("token {id}"),
+        Principal::Local => "this machine".to_owned(),
+    }
+}
+
+/// Enough of a hash to tell sessions apart, in the log and in the list of sessions; it opens nothing.
+pub(super) fn short(hash: &[u8; 32]) -> String {
     hex(&hash[..4])
 }
 

@@ -12,14 +12,13 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use actix_ws::{CloseCode, CloseReason, Message, MessageStream, Session};
 use bytes::Bytes;
 use serde_json::json;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::State;
 use super::error::ApiError;
 use super::query::{Query, camera_of};
-use super::visit::{STALLED, Visit, interval, why_away, wish};
+use super::visit::{Place, STALLED, Visit, interval, why_away, wish};
 use crate::capture::live::{Arrival, Pictures, Watch, Wish};
 use crate::media::fmp4::{Muxer, Part};
 use crate::media::gop::Codec;
@@ -77,7 +76,7 @@ struct Viewer {
     state: web::Data<State>,
     session: Session,
     window: Window,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -106,7 +105,7 @@ pub(super) async fn open(
         }
     };
     let visit = Visit::of(&request, &state)?;
-    let place = state.viewers.place(&camera)?;
+    let place = state.viewers.place(&request, &camera)?;
     let (response, session, messages) = actix_ws::handle(&request, body).map_err(|_| {
         ApiError::new(StatusCode::BAD_REQUEST, "websocket_only", "this address is for a WebSocket")
     })?;

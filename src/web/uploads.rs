@@ -11,8 +11,8 @@ use serde_json::json;
 
 use super::body::Json;
 use super::error::ApiError;
-use super::guard::peer;
 use super::query::Query;
+use super::security_log::Deed;
 use super::{State, json as shape};
 use crate::clock;
 use crate::config::{Config, LaneConfig};
@@ -187,7 +187,7 @@ pub(super) async fn retry(
         return Err(ApiError::conflict("target_off", message));
     }
     let count = state.store.retry_dead(target).await?;
-    tracing::info!(from = %peer(&request), count, "what was put aside is owed again");
+    state.note(&request, Deed::SentAgain, format_args!("{count} that were put aside"));
     (state.wake_uploads)();
     Ok(HttpResponse::Ok().json(json!({"owed_again": count})))
 }

@@ -13,6 +13,7 @@ use super::auth::Principal;
 use super::error::ApiError;
 use super::guard::admitted;
 use super::query::Query;
+use super::security_log::Looking;
 use crate::capture::live::Wish;
 use crate::model::CameraKey;
 
@@ -84,24 +85,56 @@ pub(super) fn interval(period: Duration) -> Interval {
     interval
 }
 
+/// Places of which programs together may take only half, so that a person always finds one.
+pub(super) struct Places {
+    all: Arc<Semaphore>,
+    of_programs: Arc<Semaphore>,
+}
+
+/// A place that is taken until it is dropped.
+pub(super) struct Place {
+    _one: OwnedSemaphorePermit,
+    _of_programs: Option<OwnedSemaphorePermit>,
+    _looking: Option<Looking>,
+}
+
+impl Places {
+    pub(super) fn new(count: usize) -> Self {
+        Self { all: Arc::new(Semaphore::new(count)), of_programs: Arc::new(Semaphore::new(count / 2)) }
+    }
+
+    /// A place for whoever asks; `None` if there is none for such as them.
+    pub(super) fn take(&self, principal: &Principal) -> Option<Place> {
+        let of_programs = match principal {
+            Principal::Token { .. } => Some(Arc::clone(&self.of_programs).try_acquire_owned().ok()?),
+            Principal::Session { .. } | Principal::Local => None,
+        };
+        let one = Arc::clone(&self.all).try_acquire_owned().ok()?;
+        Some(Place { _one: one, _of_programs: of_programs, _looking: None })
+    }
+}
+
 /// The places before each camera.
-pub(super) struct Viewers(HashMap<CameraKey, Arc<Semaphore>>);
+pub(super) struct Viewers(HashMap<CameraKey, Places>);
 
 impl Viewers {
     pub(super) fn new(cameras: impl Iterator<Item = CameraKey>) -> Self {
-        Self(cameras.map(|key| (key, Arc::new(Semaphore::new(VIEWERS_MAX)))).collect())
+        Self(cameras.map(|key| (key, Places::new(VIEWERS_MAX))).collect())
     }
 
     /// A place before a camera, kept until dropped.
-    pub(super) fn place(&self, camera: &CameraKey) -> Result<OwnedSemaphorePermit, ApiError> {
+    pub(super) fn place(&self, request: &HttpRequest, camera: &CameraKey) -> Result<Place, ApiError> {
         let places =
             self.0.get(camera).ok_or_else(|| ApiError::not_found("there is no camera of that name"))?;
-        Arc::clone(places).try_acquire_owned().map_err(|_| {
+        let place = places.take(&admitted(request)?).ok_or_else(|| {
             ApiError::unavailable(
                 "too_many_viewers",
-                format!("{VIEWERS_MAX} viewers look at this camera already; close one"),
+                format!(
+                    "at most {VIEWERS_MAX} viewers look at a camera at once, half of them programs; close one"
+                ),
             )
-        })
+        })?;
+        Ok(Place { _looking: Looking::begin(request, camera), ..place })
     }
 }
 
@@ -120,4 +153,23 @@ pub(super) fn wish(query: &Query) -> Result<Wish, ApiError> {
 pub(super) fn why_away(state: &State, camera: &CameraKey) -> String {
     let reason = state.status.camera(camera).and_then(|camera| camera.last_error);
     reason.unwrap_or_else(|| format!("camera {camera} sends no picture at present"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Scope;
+
+    #[test]
+    fn programs_take_half_of_the_places_and_persons_all_that_are_left() {
+        let program = Principal::Token { hash: [0; 32], id: 1, scope: Scope::Full };
+        let person = Principal::Session { id_hash: [0; 32], csrf: String::new() };
+        let places = Places::new(4);
+        let taken: Vec<_> = (0..4).filter_map(|_| places.take(&program)).collect();
+        assert_eq!(taken.len(), 2);
+        let persons: Vec<_> = (0..4).filter_map(|_| places.take(&person)).collect();
+        assert_eq!(persons.len(), 2);
+        drop(taken);
+        assert!(places.take(&program).is_some());
+    }
 }

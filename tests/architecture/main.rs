@@ -31,13 +31,7 @@ const WORDS: &[(&str, &[&str], &str)] = &[
     ("use camera_capture", &["main.rs"], "inside the library a path begins with crate::"),
     (
         "is_control",
-        &[
-            "model/foreign.rs",
-            "config/object_key.rs",
-            "config/address.rs",
-            "config/reader.rs",
-            "web/account.rs",
-        ],
+        &["model/foreign.rs", "config/object_key.rs", "config/address.rs", "config/reader.rs"],
         "foreign words are cleaned in model/foreign.rs (the others refuse, they do not clean)",
     ),
     ("super::super::", &[], "a path that leaves its module begins with crate::"),

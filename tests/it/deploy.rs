@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -79,7 +79,8 @@ fn installing_twice_leaves_the_same_tree_as_installing_once() {
     assert_eq!(mode("var/lib/camera-capture"), 0o700);
     let files: Vec<_> =
         once.iter().filter(|(_, (_, content))| content.is_some()).map(|(path, _)| path).collect();
-    assert_eq!(files.len(), 6, "{files:?}");
+    assert_eq!(files.len(), 9, "{files:?}");
+    assert_eq!(mode("usr/local/share/doc/camera-capture/THIRD-PARTY-LICENSES"), 0o644);
 }
 
 #[test]
@@ -190,4 +191,38 @@ fn shellcheck_finds_nothing_in_the_installer() {
         Err(error) => eprintln!("SKIPPED: shellcheck cannot run here: {error}"),
         Ok(output) => assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout)),
     }
+}
+
+/// Name and version of every package of `Cargo.lock` that comes from a registry.
+fn locked() -> BTreeSet<(String, String)> {
+    let lock = fs::read_to_string(project().join("Cargo.lock")).unwrap();
+    let field = |package: &str, name: &str| {
+        let line = package.lines().find_map(|line| line.strip_prefix(&format!("{name} = \"")))?;
+        Some(line.trim_end_matches('"').to_owned())
+    };
+    let packages = lock.split("[[package]]").filter(|package| package.contains("\nsource = "));
+    packages.map(|package| (field(package, "name").unwrap(), field(package, "version").unwrap())).collect()
+}
+
+#[test]
+fn the_notices_name_the_crates_of_the_lock_file_their_versions_and_licences() {
+    let notices = fs::read_to_string(project().join("THIRD-PARTY-LICENSES")).unwrap();
+    let locked = locked();
+    let list = notices.split("Cargo.lock.\n\n").nth(1).unwrap().split("\n\n").next().unwrap();
+    let mut named = BTreeSet::new();
+    for line in list.lines() {
+        let words: Vec<_> = line.split_whitespace().collect();
+        assert!(words.len() >= 3, "{line}");
+        let package = (words[0].to_owned(), words[1].to_owned());
+        assert!(locked.contains(&package), "{line} is not in Cargo.lock; run scripts/licences");
+        named.insert(package);
+    }
+    // What Cargo.toml asks for and ships must be there; what stands behind it is asked of cargo by scripts/test.
+    let manifest = fs::read_to_string(project().join("Cargo.toml")).unwrap();
+    let dependencies = manifest.split("[dependencies]\n").nth(1).unwrap().split("\n[").next().unwrap();
+    for line in dependencies.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
+        let name = line.split([' ', '=']).next().unwrap();
+        assert!(named.iter().any(|(other, _)| other == name), "{name} is missing; run scripts/licences");
+    }
+    assert!(named.len() > 150, "{}", named.len());
 }

@@ -274,6 +274,15 @@ async fn logging_out_ends_every_live_picture() {
     while jpeg.next().await.is_some() {}
     let all_ended = began.elapsed();
     assert!(all_ended < LOGGED_OUT_MAX, "video ended after {video_ended:?}, pictures after {all_ended:?}");
+    wait_until("both views are in the log, with their ends", SOON, async || {
+        let text = daemon.lines().text();
+        let count = |words: &str| text.matches(words).count();
+        match (count("live view begun"), count("live view ended")) {
+            (2, 2) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

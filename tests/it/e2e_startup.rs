@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::support::daemon::{Daemon, run};
 use super::support::receiver::Receiver;
-use super::support::setup::Setup;
+use super::support::setup::{PASSWORD, Setup};
 use super::support::snapshot::{PLAIN, SnapshotPeer};
 use super::support::{machine_shared, wait_until};
 
@@ -98,7 +98,7 @@ async fn a_damaged_page_is_found_while_the_daemon_serves_and_it_goes_on_with_ano
     }
     let before = names(&daemon).await;
     for n in 0..40 {
-        let named = json!({ "name": format!("token {n} {}", "x".repeat(40)) });
+        let named = json!({ "name": format!("token {n} {}", "x".repeat(40)), "password": PASSWORD });
         let made = daemon.send(Method::POST, "/api/tokens", Some(named)).await.unwrap();
         assert!(made.status < 300, "{}", made.text());
     }
@@ -131,7 +131,7 @@ async fn a_damaged_page_is_found_while_the_daemon_serves_and_it_goes_on_with_ano
         if addresses.len() == 2 { Ok(addresses[1].clone()) } else { Err(text) }
     })
     .await;
-    let api = super::support::api::Api::log_in(&address, super::support::setup::PASSWORD).await.unwrap();
+    let api = super::support::api::Api::log_in(&address, PASSWORD).await.unwrap();
     let status = api.status().await;
     assert!(alarm(&status, "database").is_some_and(|words| words.contains("tokens")), "{status}");
     let mut after: Vec<String> =

@@ -6,6 +6,7 @@ mod door;
 mod guessing;
 mod harness;
 mod live;
+mod people;
 mod proxy;
 mod uploads;
 mod viewing;

@@ -269,7 +269,8 @@ async fn logging_out_ends_the_session_and_its_stream() {
 async fn tokens_let_programs_in_until_they_are_revoked_but_not_near_passwords() {
     let dashboard = dashboard().await;
     let browser = dashboard.browser().await;
-    let made = browser.post("/api/tokens", r#"{"name": "relay"}"#).await;
+    let wanted = serde_json::json!({"name": "relay", "scope": "full", "password": PASSWORD}).to_string();
+    let made = browser.post("/api/tokens", &wanted).await;
     assert_eq!(made.status, 201);
     let secret = made.json()["token"].as_str().unwrap().to_owned();
     assert!(secret.starts_with("cc_"));

@@ -65,8 +65,7 @@ fn spellings(path: &str) -> Vec<String> {
 async fn no_spelling_of_a_path_leads_a_program_to_what_is_for_persons() {
     let dashboard = dashboard().await;
     let browser = dashboard.browser().await;
-    let made = browser.post("/api/tokens", r#"{"name": "relay"}"#).await.json();
-    let bearer = format!("Host: localhost\r\nAuthorization: Bearer {}\r\n", made["token"].as_str().unwrap());
+    let bearer = format!("Host: localhost\r\nAuthorization: Bearer {}\r\n", browser.token("full").await);
     let persons: Vec<_> = ROUTES.iter().filter(|route| route.access == Access::Person).collect();
     assert!(persons.len() >= 5);
     let mut tried = 0;

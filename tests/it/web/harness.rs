@@ -403,6 +403,14 @@ impl Browser {
         self.change(Method::POST, path, body).await
     }
 
+    /// A new token of that scope; its secret.
+    pub(crate) async fn token(&self, scope: &str) -> String {
+        let wanted = serde_json::json!({"name": "program", "scope": scope, "password": PASSWORD}).to_string();
+        let made = self.post("/api/tokens", &wanted).await;
+        assert_eq!(made.status, 201, "{made:?}");
+        made.json()["token"].as_str().unwrap().to_owned()
+    }
+
     /// The live events, from now on.
     pub(crate) async fn stream(&self) -> reqwest::Response {
         let url = format!("http://{}/api/stream", self.addr);

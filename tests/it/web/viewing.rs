@@ -43,8 +43,7 @@ async fn a_page_of_another_site_cannot_open_the_websocket() {
     let dashboard = dashboard().await;
     let browser = dashboard.browser().await;
     let own = format!("http://{}", dashboard.addr);
-    let token = browser.post("/api/tokens", r#"{"name": "viewer"}"#).await.json();
-    let bearer = format!("Bearer {}", token["token"].as_str().unwrap());
+    let bearer = format!("Bearer {}", browser.token("read").await);
     let open = async |headers: &[(&str, &str)]| {
         let headers: Vec<_> = UPGRADE.iter().chain(headers).copied().collect();
         dashboard.send(Method::GET, "/api/live/r1/ws", &headers, "").await
