@@ -22,6 +22,7 @@ pub mod crash;
 pub mod daemon;
 pub mod daily;
 pub mod demo;
+pub mod descriptors;
 pub mod gpio;
 pub mod media;
 pub mod model;

@@ -20,6 +20,7 @@ use tracing_subscriber::EnvFilter;
 use crate::chain::chain;
 use crate::config::{Config, Env, LogConfig, LogFormat, Warning};
 use crate::daemon;
+use crate::descriptors;
 use crate::retention;
 use crate::trigger;
 use args::{Args, Mode};
@@ -32,6 +33,7 @@ const BAD_CONFIGURATION: u8 = 78;
 
 /// Does what the arguments ask for. Returns the exit status.
 pub fn run(args: Args) -> ExitCode {
+    descriptors::raise_limit();
     // One provider for all connections; installing it twice is harmless.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let env_file = args.env_file;

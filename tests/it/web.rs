@@ -2,6 +2,7 @@
 
 mod access;
 mod content;
+mod door;
 mod harness;
 mod live;
 mod uploads;
