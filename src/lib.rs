@@ -23,6 +23,7 @@ pub mod daemon;
 pub mod daily;
 pub mod demo;
 pub mod descriptors;
+pub mod folder;
 pub mod gpio;
 pub mod media;
 pub mod model;

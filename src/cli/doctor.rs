@@ -1,5 +1,7 @@
 //! `--test-capture`: one frame from every camera, and a verdict in words.
 
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -14,6 +16,7 @@ use crate::advice;
 use crate::capture::examine;
 use crate::clock;
 use crate::config::{CameraConfig, Config, RtspConfig, SourceConfig};
+use crate::folder;
 use crate::media::gop::Excerpt;
 use crate::media::{decode, jpeg};
 use crate::model::{CameraKey, FileName};
@@ -48,7 +51,7 @@ pub(super) fn run(config: &Config, keys: &[CameraKey]) -> anyhow::Result<bool> {
         anyhow::bail!("no camera is enabled; set CAMERA_1_IP, CAMERA_1_RTSP or CAMERA_1_SNAPSHOT_URL");
     }
     let folder = config.storage.images.join("test");
-    std::fs::create_dir_all(&folder).with_context(|| format!("create the directory {}", folder.display()))?;
+    folder::create(&folder).with_context(|| format!("create the directory {}", folder.display()))?;
     runtime()?.block_on(async {
         let mut all_fine = true;
         for camera in chosen {
@@ -133,7 +136,9 @@ async fn test(config: &Config, mut camera: CameraConfig, folder: &Path) -> anyho
 fn save(camera: &CameraConfig, folder: &Path, picture: &[u8]) -> anyhow::Result<String> {
     let (width, height) = jpeg::inspect(picture)?;
     let path = folder.join(FileName::new(camera.key.clone(), clock::now().epoch_s(), 1).to_string());
-    std::fs::write(&path, picture).with_context(|| format!("write {}", path.display()))?;
+    // Closed to others, as every picture.
+    let file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o640).open(&path);
+    file.and_then(|mut file| file.write_all(picture)).with_context(|| format!("write {}", path.display()))?;
     Ok(format!("{} ({width}×{height}, {} kB)", path.display(), picture.len().div_ceil(1000)))
 }
 

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, FlockOperation, RenameFlags};
 
 use super::crash;
+use crate::folder;
 use crate::model::{FileName, ImageId};
 
 /// Temporary files; on the same file system as the pictures, hidden from `cp` and `rsync` patterns like `*/`.
@@ -40,8 +41,8 @@ pub(super) struct Incoming {
 impl Files {
     /// Creates the directories that are missing.
     pub(super) fn open(root: &Path) -> io::Result<Self> {
-        fs::create_dir_all(root.join(INCOMING))?;
-        fs::create_dir_all(root.join(QUARANTINE))?;
+        folder::create(&root.join(INCOMING))?;
+        folder::create(&root.join(QUARANTINE))?;
         sync_dir(root)?;
         Ok(Self { root: root.to_owned() })
     }
@@ -91,7 +92,7 @@ impl Files {
                 break;
             }
             // The first picture of its day, or retention removed the empty folder a moment ago.
-            fs::create_dir_all(folder)?;
+            folder::create(folder)?;
             sync_dir(&self.root)?;
             renamed = rustix::fs::renameat_with(CWD, from, CWD, &to, RenameFlags::NOREPLACE);
         }

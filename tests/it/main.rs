@@ -25,6 +25,7 @@ mod e2e_idle;
 mod e2e_lanes;
 mod e2e_live;
 mod e2e_many;
+mod e2e_modes;
 mod e2e_offline;
 mod e2e_robust;
 mod e2e_s3;
