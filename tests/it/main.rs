@@ -11,6 +11,7 @@ mod config;
 mod demo_receiver;
 mod demo_rtsp;
 mod deploy;
+mod e2e_attack;
 mod e2e_backlog;
 mod e2e_capture;
 mod e2e_clips;
