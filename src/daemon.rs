@@ -18,6 +18,7 @@ use crate::capture::{Camera, CameraTasks, Capture, Captures, Pump};
 use crate::chain::chain;
 use crate::clock_watch::ClockWatch;
 use crate::config::{Config, GpioBackend};
+use crate::descriptors::DescriptorWatch;
 use crate::model::{TargetKind, UploadState};
 use crate::retention::{Retention, RetentionTask};
 use crate::status::Status;
@@ -80,6 +81,7 @@ task!(Camera, "camera", this => format!("camera:{}", this.key()));
 task!(Pump, "decoding", this => format!("decoding:{}", this.key()));
 task!(Capture, "capture", this => format!("capture:{}", this.key()));
 task!(Triggers, "contacts", _this => "contacts".to_owned());
+task!(DescriptorWatch, "descriptors-watch", _this => "descriptors".to_owned());
 task!(RetentionTask, "retention", _this => "retention".to_owned());
 task!(Connectivity, "connectivity", this => format!("connectivity:{}", this.kind()));
 
@@ -304,6 +306,7 @@ async fn serve(
     work_tasks.spawn(ClockWatch::new(&store, &status, wake_uploads), &work);
     let (retention_task, retention) = RetentionTask::new(&store, &config.storage, &guard, &status);
     work_tasks.spawn(retention_task, &work);
+    work_tasks.spawn(DescriptorWatch::new(&status), &work);
     work_tasks.spawn(Upkeep::new(&store, &status, config.storage.backup_every), &work);
     work_tasks.spawn(Alarms::new(&store, &status), &work);
     let mut damage = store.damage();

@@ -22,6 +22,8 @@ pub mod crash;
 pub mod daemon;
 pub mod daily;
 pub mod demo;
+pub mod descriptors;
+pub mod folder;
 pub mod gpio;
 pub mod media;
 pub mod model;

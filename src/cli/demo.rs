@@ -13,6 +13,7 @@ use super::{runtime, start_log};
 use crate::config::{Config, Env, WebAccess};
 use crate::daemon;
 use crate::demo::{Receiver, RtspServer, StreamConfig};
+use crate::folder;
 use crate::model::ImageId;
 
 /// Key, label and tint of each camera.
@@ -27,7 +28,7 @@ pub(super) fn run(dir: Option<PathBuf>) -> anyhow::Result<()> {
         Some(dir) => (dir, false),
         None => (std::env::temp_dir().join(format!("camera-capture-demo-{}", ImageId::random())), true),
     };
-    std::fs::create_dir_all(&root).with_context(|| format!("create the directory {}", root.display()))?;
+    folder::create(&root).with_context(|| format!("create the directory {}", root.display()))?;
     let outcome = runtime()?.block_on(Box::pin(serve(&root)));
     if is_temporary {
         std::fs::remove_dir_all(&root).with_context(|| format!("remove {}", root.display()))?;
@@ -41,7 +42,7 @@ async fn serve(root: &Path) -> anyhow::Result<()> {
         CAMERAS.iter().map(|(key, label, hue)| StreamConfig::new(&format!("/{key}"), label, *hue)).collect();
     let cameras = RtspServer::bind(any_port, streams, None).await?;
     let received = root.join("received");
-    std::fs::create_dir_all(&received).with_context(|| format!("create {}", received.display()))?;
+    folder::create(&received).with_context(|| format!("create {}", received.display()))?;
     let receiver = Receiver::bind(any_port, Some(received)).await.context("listen for uploads")?;
     let config = configuration(root, cameras.local_addr(), &receiver.url())?;
     start_log(&config.log);

@@ -21,6 +21,7 @@ use tracing_subscriber::EnvFilter;
 use crate::chain::chain;
 use crate::config::{Config, Env, LogConfig, LogFormat, Warning};
 use crate::daemon;
+use crate::descriptors;
 use crate::media::native::memory;
 use crate::retention;
 use crate::trigger;
@@ -36,6 +37,7 @@ const BAD_CONFIGURATION: u8 = 78;
 /// Does what the arguments ask for. Returns the exit status.
 pub fn run(args: Args) -> ExitCode {
     memory::settle();
+    descriptors::raise_limit();
     // One provider for all connections; installing it twice is harmless.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let env_file = args.env_file;

@@ -1,7 +1,7 @@
 //! Picture files: written whole and synced under a temporary name, then given their name without replacing any.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -10,6 +10,7 @@ use rustix::fs::FlockOperation;
 use super::crash;
 use super::strange::Strange;
 use super::tree::{self, Folder, Kind, is_absent, is_in_the_way};
+use crate::folder;
 use crate::model::{FileName, ImageId};
 
 /// Temporary files; on the same file system as the pictures, hidden from `cp` and `rsync` patterns like `*/`.
@@ -63,7 +64,7 @@ pub(super) struct Look {
 impl Files {
     /// Creates the directories that are missing.
     pub(super) fn open(root: &Path) -> io::Result<Self> {
-        fs::create_dir_all(root)?;
+        folder::create(root)?;
         let files = Self { root: root.to_owned(), strange: Strange::default() };
         let top = files.top()?;
         files.own_folder(&top, INCOMING.as_ref())?;
@@ -330,7 +331,7 @@ impl Look {
 /// Writes a picture that is no image into a folder of its own below the picture directory, in place of any of that name.
 /// Returns where it is. Blocking.
 pub fn save_apart(images: &Path, folder: &str, name: &FileName, bytes: &[u8]) -> io::Result<PathBuf> {
-    fs::create_dir_all(images)?;
+    folder::create(images)?;
     let files = Files { root: images.to_owned(), strange: Strange::default() };
     let opened = files.own_folder(&files.top()?, folder.as_ref())?;
     let (part, name) = (OsString::from(format!(".{name}{PART}")), name.to_string());

@@ -236,7 +236,7 @@ impl Store {
             source,
         })?;
         if let Some(parent) = database.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            std::fs::create_dir_all(parent).map_err(|source| StoreError::File {
+            crate::folder::create(parent).map_err(|source| StoreError::File {
                 action: "create the directory",
                 path: parent.to_owned(),
                 source,

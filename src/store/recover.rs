@@ -185,7 +185,7 @@ fn build(
 ) -> Result<Carried, StoreError> {
     let new = beside(database, ".new");
     if let Some(parent) = database.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        fs::create_dir_all(parent).map_err(|source| file("create the directory", parent, source))?;
+        crate::folder::create(parent).map_err(|source| file("create the directory", parent, source))?;
     }
     backup::create(&new).map_err(|source| file("create", &new, source))?;
     let mut target = Connection::open(&new)?;

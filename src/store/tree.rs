@@ -16,8 +16,7 @@ use std::path::{Component, Path};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, RenameFlags, Stat};
 use rustix::io::Errno;
 
-/// Rights of folders that are made; pictures may be read by the same group.
-const FOLDER_MODE: Mode = Mode::RWXU.union(Mode::RGRP).union(Mode::XGRP);
+use crate::folder;
 
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
@@ -75,7 +74,7 @@ impl Folder {
 
     /// Makes a folder.
     pub(super) fn make_folder(&self, name: &OsStr) -> io::Result<()> {
-        Ok(rustix::fs::mkdirat(&self.0, single(name)?, FOLDER_MODE)?)
+        Ok(rustix::fs::mkdirat(&self.0, single(name)?, Mode::from_raw_mode(folder::MODE))?)
     }
 
     /// What has this name, and its length in bytes; `None` when nothing has.

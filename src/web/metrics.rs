@@ -1,12 +1,14 @@
 //! Numbers for Prometheus, in its text format 0.0.4.
 
 use std::fmt::{Display, Write};
+use std::sync::atomic::Ordering;
 
 use actix_web::{HttpResponse, web};
 
 use super::State;
 use super::error::ApiError;
 use super::uploads::Backlog;
+use crate::descriptors;
 use crate::model::Level;
 use crate::status::CameraState;
 
@@ -159,6 +161,20 @@ pub(super) async fn metrics(state: web::Data<State>) -> Result<HttpResponse, Api
         "Triggers whose time was corrected since the program started.",
     );
     page.value("times_corrected_total", &[], clock.corrected);
+    let counts = &state.connections;
+    page.single("connections", "Connections to the dashboard.", counts.open.load(Ordering::Relaxed));
+    page.single("connections_max", "The most there may be.", counts.most.load(Ordering::Relaxed));
+    page.head(
+        "connections_ended_total",
+        "counter",
+        "Connections to the dashboard that were too many: refused, or closed for a new one.",
+    );
+    page.value("connections_ended_total", &[("how", "refused")], counts.refused.load(Ordering::Relaxed));
+    page.value("connections_ended_total", &[("how", "closed")], counts.closed.load(Ordering::Relaxed));
+    if let Ok(in_use) = descriptors::in_use() {
+        page.single("descriptors", "Open files, connections among them.", in_use);
+    }
+    page.single("descriptors_max", "Open files there may be.", descriptors::limit());
     page.single("alarms", "Alarms that are raised.", state.status.alarms().len());
     Ok(HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(page.0))
 }

@@ -1,13 +1,14 @@
 //! The dashboard: pages, JSON API, live events, health and metrics, behind one gate.
 //!
 //! [`routes`] is the table of everything that is served and who may have it; the gate enforces it before any handler
-//! runs. One worker serves all; whatever takes time (database, disk, hashing, pictures) is on the blocking pool.
+//! runs. One thread serves all; whatever takes time (database, disk, hashing, pictures) is on its blocking pool.
 
 mod account;
 mod actions;
 mod assets;
 pub mod auth;
 mod body;
+mod crowd;
 mod error;
 mod files;
 mod forwarded;
@@ -17,7 +18,9 @@ mod guess;
 mod hasher;
 mod host;
 mod images;
+mod intake;
 mod json;
+mod listener;
 mod live;
 mod metrics;
 mod mjpeg;
@@ -26,6 +29,7 @@ mod password;
 mod password_strength;
 mod query;
 pub mod routes;
+mod seat;
 mod secrets;
 mod security_log;
 mod sessions;
@@ -39,14 +43,15 @@ use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::time::Duration;
 
-use actix_web::{App, HttpServer, web};
-use tokio::sync::Semaphore;
+use actix_web::middleware::from_fn;
+use actix_web::{App, web};
+use tokio::sync::{Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::capture::Captures;
 use crate::config::Config;
+use crate::descriptors;
 use crate::gpio::{Level, Pin};
 use crate::retention::Retention;
 use crate::status::Status;
@@ -54,17 +59,10 @@ use crate::storage::Guard;
 use crate::store::{Store, StoreError};
 
 use auth::Auth;
+use crowd::Limits;
 use host::Hosts;
+use listener::Counts;
 use visit::{Places, Viewers};
-
-/// Answers under way get this long to end when the program stops; streams end at once.
-const DRAIN: Duration = Duration::from_secs(3);
-
-/// A client that has not sent its headers by then is answered 408.
-const HEADERS_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Connections at once. Fewer would let two hundred slow clients shut out everyone else.
-const CONNECTIONS_MAX: usize = 1024;
 
 /// Dashboards that are kept up to date at once; each costs a connection and a little work per event.
 const STREAMS_MAX: usize = 16;
@@ -116,6 +114,7 @@ struct State {
     streams: Places,
     viewers: Viewers,
     thumbnails: Semaphore,
+    connections: Arc<Counts>,
 }
 
 /// A server that has its port but does not serve yet.
@@ -160,6 +159,7 @@ pub fn bind(parts: Parts) -> io::Result<Bound> {
         streams: Places::new(STREAMS_MAX),
         viewers,
         thumbnails: Semaphore::new(THUMBNAILS_AT_ONCE),
+        connections: Arc::default(),
     };
     Ok(Bound { listener, addr, state: web::Data::new(state) })
 }
@@ -177,38 +177,34 @@ impl Bound {
 
     /// Serves until cancelled, then lets answers under way end for at most three seconds.
     ///
-    /// The worker has a thread and a runtime of its own, so a page never delays a camera. Must be called within a
-    /// tokio runtime; dropping the future stops the server without waiting.
+    /// It has a thread and a runtime of its own, so a page never delays a camera. Dropping the future stops the server
+    /// without waiting.
     pub fn run(self) -> impl Future<Output = io::Result<()>> + Send + 'static {
         let Self { listener, state, .. } = self;
         async move {
-            let cancel = state.cancel.clone();
-            let factory = move || {
-                App::new()
-                    .app_data(state.clone())
-                    .wrap(actix_web::middleware::from_fn(guard::gate))
-                    .configure(routes::register)
+            let stop = state.cancel.child_token();
+            let _end = stop.clone().drop_guard();
+            let (ended, outcome) = oneshot::channel();
+            let serve = move || {
+                let (config, status) = (Arc::clone(&state.config), state.status.clone());
+                let counts = Arc::clone(&state.connections);
+                let cameras = config.cameras.len();
+                let most =
+                    descriptors::connections(descriptors::limit(), cameras, config.upload.in_use().count());
+                let app = || {
+                    App::new()
+                        .app_data(state)
+                        .wrap(from_fn(guard::gate))
+                        .wrap(from_fn(seat::attend))
+                        .configure(routes::register)
+                };
+                // Nobody may be left to tell.
+                let _ = ended.send(listener::serve(listener, Limits::of(most), &counts, &status, &stop, app));
             };
-            let server = HttpServer::new(factory)
-                .workers(1)
-                .disable_signals()
-                // Head and body go out in two writes; the second must not wait until the first is acknowledged, which
-                // takes a browser 40 ms for each picture of a gallery.
-                .tcp_nodelay(true)
-                .max_connections(CONNECTIONS_MAX)
-                .client_request_timeout(HEADERS_TIMEOUT)
-                .shutdown_timeout(DRAIN.as_secs())
-                .listen(listener)?
-                .run();
-            let handle = server.handle();
-            tokio::pin!(server);
-            tokio::select! {
-                ended = &mut server => return ended,
-                () = cancel.cancelled() => {}
-            }
-            // The server future must be polled for the stop to proceed.
-            let (ended, ()) = tokio::join!(server, handle.stop(true));
-            ended
+            std::thread::Builder::new().name("dashboard".to_owned()).spawn(serve)?;
+            outcome
+                .await
+                .unwrap_or_else(|_| Err(io::Error::other("its thread ended by a defect of this program")))
         }
     }
 }

@@ -8,6 +8,7 @@ use actix_web::{HttpResponse, Route as Handler, web};
 
 use super::error::ApiError;
 use super::guard;
+use super::seat;
 use super::{
     account, actions, assets, gpio, images, live, metrics, mjpeg, overview, sessions, socket, tokens, uploads,
 };
@@ -124,9 +125,11 @@ pub(super) fn register(config: &mut web::ServiceConfig) {
     config.default_service(behind(Access::Nobody, web::to(nothing)));
 }
 
-/// Puts the door before a handler.
+/// Puts the door before a handler; whoever has passed it keeps the connection.
 fn behind(access: Access, handler: Handler) -> Handler {
-    handler.wrap(from_fn(move |request, next| guard::door(access, request, next)))
+    handler
+        .wrap(from_fn(seat::recognise))
+        .wrap(from_fn(move |request, next| guard::door(access, request, next)))
 }
 
 async fn nothing() -> Result<HttpResponse, ApiError> {

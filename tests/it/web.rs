@@ -2,6 +2,7 @@
 
 mod access;
 mod content;
+mod crowds;
 mod door;
 mod guessing;
 mod harness;

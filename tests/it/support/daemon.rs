@@ -39,7 +39,15 @@ impl Deref for Daemon {
 /// build of it.
 pub(crate) fn program(setup: &Setup) -> Command {
     let binary = std::env::var("CAMERA_CAPTURE_BIN");
-    let mut command = Command::new(binary.as_deref().unwrap_or(env!("CARGO_BIN_EXE_camera-capture")));
+    let binary = binary.as_deref().unwrap_or(env!("CARGO_BIN_EXE_camera-capture"));
+    let mut command = match setup.prelude() {
+        None => Command::new(binary),
+        Some(prelude) => {
+            let mut shell = Command::new("/bin/sh");
+            shell.arg("-c").arg(format!("{prelude} && exec \"$@\"")).arg("sh").arg(binary);
+            shell
+        }
+    };
     command
         .env_clear()
         .envs(setup.process())
@@ -148,6 +156,11 @@ impl Daemon {
             line.trim().trim_end_matches(" kB").parse().expect(name)
         };
         (field("VmRSS:"), field("VmHWM:"))
+    }
+
+    /// Whether it still runs.
+    pub(crate) fn is_alive(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
     }
 
     /// Bytes it has written to the disk so far.

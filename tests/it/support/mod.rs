@@ -1,7 +1,9 @@
 //! What the end-to-end tests share: the daemon, its camera, its receiver, and waiting with a deadline.
 
 pub(crate) mod api;
+pub(crate) mod cgroup;
 pub(crate) mod clock;
+pub(crate) mod crowd;
 pub(crate) mod daemon;
 pub(crate) mod disk;
 pub(crate) mod ext4;

@@ -21,13 +21,15 @@ pub(crate) struct Setup {
     directory: TempDir,
     variables: BTreeMap<String, String>,
     process: BTreeMap<String, String>,
+    prelude: Option<String>,
 }
 
 impl Setup {
     /// Simulated contacts, a free port on loopback, log as JSON; no camera and no target.
     pub(crate) fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let mut setup = Self { variables: BTreeMap::new(), process: BTreeMap::new(), directory };
+        let mut setup =
+            Self { variables: BTreeMap::new(), process: BTreeMap::new(), prelude: None, directory };
         let images = setup.images().display().to_string();
         for (name, value) in [
             ("IMAGE_STORAGE_PATH", images.as_str()),
@@ -60,6 +62,17 @@ impl Setup {
     pub(crate) fn with_process(mut self, name: &str, value: &str) -> Self {
         self.process.insert(name.to_owned(), value.to_owned());
         self
+    }
+
+    /// What a shell does before it becomes the program, such as `ulimit -n 1024`.
+    pub(crate) fn with_prelude(mut self, commands: &str) -> Self {
+        self.prelude = Some(commands.to_owned());
+        self
+    }
+
+    /// See [`Self::with_prelude`].
+    pub(crate) fn prelude(&self) -> Option<&str> {
+        self.prelude.as_deref()
     }
 
     /// What the process finds in its environment beside its file.
