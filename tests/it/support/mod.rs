@@ -5,6 +5,7 @@ pub(crate) mod clock;
 pub(crate) mod daemon;
 pub(crate) mod disk;
 pub(crate) mod ext4;
+pub(crate) mod hostile;
 pub(crate) mod huge;
 pub(crate) mod log;
 pub(crate) mod multipart;
