@@ -3,9 +3,11 @@
 mod camera_clock;
 mod failure;
 mod freshness;
+pub mod front;
 mod picture;
 pub mod requests;
 pub mod rtsp;
+mod rtsp_stream;
 pub mod snapshot;
 
 use std::time::{Duration, Instant};

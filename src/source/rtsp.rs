@@ -3,33 +3,27 @@
 //! Nothing is decoded here. A session costs a fraction of a percent of a core and the bytes of two groups of pictures;
 //! a request gets the access units from the IDR to the frame nearest to its instant.
 
-use std::num::NonZeroU32;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use retina::client::{
-    Demuxed, PlayOptions, Playing, Session, SessionGroup, SessionOptions, SetupOptions, TcpTransportOptions,
-    TeardownPolicy, Transport as RtpTransport, UdpTransportOptions,
+    Demuxed, PlayOptions, Playing, Session, SessionOptions, SetupOptions, TcpTransportOptions,
+    TeardownPolicy, Transport as RtpTransport,
 };
-use retina::codec::{CodecItem, FrameFormat, ParametersRef, VideoFrame};
-use retina::rtcp::ReceivedCompoundPacket;
-use tokio::net::TcpStream;
-use tokio::time::timeout;
+use retina::codec::{CodecItem, FrameFormat, VideoFrame};
+use tokio::time::{timeout, timeout_at};
 use tracing::{debug, info};
 
-use super::camera_clock::CameraClock;
+use super::front::{Fault, Front, Named, Stale};
+use super::rtsp_stream::{Stream, info_of, nanoseconds, parameters_of, steps_of_5_ms};
 use super::{Requests, SourceError};
-use crate::clock;
 use crate::config::{CameraConfig, CameraEngine, ClockSource, RtspConfig, Transport, shown_url};
-use crate::media::continuity::Cadence;
 use crate::media::footprint::{self, TooLarge};
-use crate::media::gop::{AccessUnit, Codec, Gops, Limits};
+use crate::media::gop::{AccessUnit, Codec};
 use crate::media::h265;
 use crate::media::shelf::Shelf;
-use crate::media::timeline::Timeline;
-use crate::model::CameraKey;
-use crate::status::{CameraState, Status, StreamInfo};
+use crate::model::{CameraKey, foreign};
+use crate::status::{CameraState, Status};
 
 /// From the first packet to the first byte of video promised. Slow cameras take five seconds after a reboot.
 const OPEN_DEADLINE: Duration = Duration::from_secs(8);
@@ -48,14 +42,14 @@ const NO_FRAME_LIMIT: Duration = Duration::from_secs(4);
 /// Frames, but no keyframe among them, for so long: the operator must change the camera's settings.
 const NO_IDR_LIMIT: Duration = Duration::from_secs(30);
 
-/// How long a closer look at a camera that did not answer may take.
-const DIAGNOSIS_DEADLINE: Duration = Duration::from_secs(2);
+/// Of the words of a camera or the library so many characters are shown.
+const WORDS_MAX: usize = 200;
+
+/// Of the name of a codec so many. The longest registered ones have 20.
+const CODEC_MAX: usize = 40;
 
 /// How far back a trigger may ask, beyond its configured offset: debounce, a busy machine, a camera's own delay.
 const REACH: Duration = Duration::from_secs(2);
-
-/// Bounds of what is kept of one camera. 48 MiB hold 20 s of 16 Mbit/s and leave room for three cameras in 256 MiB.
-const LIMITS: Limits = Limits { bytes: 48 << 20, span: Duration::from_secs(60) };
 
 /// One RTSP camera.
 pub struct Rtsp {
@@ -66,8 +60,8 @@ pub struct Rtsp {
     /// Inside the camera, before the first packet leaves.
     latency: Duration,
     clock: ClockSource,
-    /// Sessions that were opened, for those that broke to be torn down.
-    sessions: Arc<SessionGroup>,
+    /// The session that broke last, if it is still to be torn down.
+    stale: Option<Stale>,
     /// How long the next session may take to open.
     patience: Duration,
     status: Status,
@@ -75,20 +69,13 @@ pub struct Rtsp {
     streams: Shelf,
 }
 
-/// What a session has seen of its stream.
-struct Stream {
+/// A session that gives video.
+struct Opened {
+    session: Demuxed,
+    /// Of the stream that was set up.
+    index: usize,
     codec: Codec,
-    gops: Gops,
-    timeline: Timeline,
-    cadence: Cadence,
-    clock: CameraClock,
-    info: StreamInfo,
-    /// RTP time of the newest IDR, and the frames since.
-    group: Option<(i64, u32)>,
-    last_frame: Instant,
-    last_idr: Instant,
-    /// No frame has come yet.
-    is_new: bool,
+    front: Front,
 }
 
 impl Rtsp {
@@ -109,7 +96,7 @@ impl Rtsp {
             reach: REACH + earliest + latency,
             latency,
             clock,
-            sessions: Arc::default(),
+            stale: None,
             patience: OPEN_DEADLINE,
             status,
             streams,
@@ -122,7 +109,7 @@ impl Rtsp {
         let reason =
             reason.unwrap_or_else(|| format!("the camera at {} is still being connected", self.address()));
         let opened = {
-            let opening = timeout(self.patience, self.open());
+            let opening = self.open();
             tokio::pin!(opening);
             loop {
                 tokio::select! {
@@ -131,12 +118,26 @@ impl Rtsp {
                 }
             }
         };
-        let (mut session, stream_index, codec) = match opened {
-            Ok(Ok(opened)) => opened,
-            Ok(Err(error)) => return error,
-            Err(_) => return self.diagnose().await,
+        let Opened { session, index, codec, mut front } = match opened {
+            Ok(opened) => opened,
+            Err(error) => return error,
         };
-        let mut stream = Stream::new(&session, stream_index, codec, self.reach, &self.streams);
+        let error = self.play(session, index, codec, &mut front, requests).await;
+        // Who exceeded a bound is left where he is.
+        self.stale = (!error.is_refusal).then(|| front.into_stale());
+        error
+    }
+
+    /// Takes in what a session gives and answers requests, until it breaks.
+    async fn play(
+        &self,
+        mut session: Demuxed,
+        index: usize,
+        codec: Codec,
+        front: &mut Front,
+        requests: &mut Requests,
+    ) -> SourceError {
+        let mut stream = Stream::new(&session, index, codec, self.reach, &self.streams);
         loop {
             let limit = stream.last_frame + NO_FRAME_LIMIT;
             tokio::select! {
@@ -146,16 +147,22 @@ impl Rtsp {
                         if let Err(error) = footprint::of(codec, frame.data()) {
                             return self.too_large(error);
                         }
-                        if let Some(unit) = self.take(&mut stream, &session, frame) {
+                        // The lower half of the library's count is the camera's.
+                        let begun = front.delivered(frame.timestamp().timestamp() as u32);
+                        let arrival = begun.unwrap_or_else(|| frame.start_ctx().received());
+                        if let Some(unit) = self.take(&mut stream, &session, frame, arrival) {
                             requests.show(&stream.gops, &unit);
                         }
                         requests.answer(&stream.gops);
                     }
                     Some(Ok(CodecItem::Rtcp(packets))) => stream.take_report(&packets),
                     Some(Ok(_)) => {}
-                    Some(Err(error)) => return self.explain(&error),
-                    None => return fault(format!("the camera at {} closed the connection", self.address())),
+                    Some(Err(error)) => return self.explain(&error, front),
+                    None => {
+                        return self.say(front.end().unwrap_or(&Fault::Closed { is_playing: true }));
+                    }
                 },
+                fault = front.run() => return self.say(&fault),
                 () = tokio::time::sleep_until(limit.into()) => {
                     return fault(format!(
                         "the camera at {} is connected but has sent no picture for {} s; if this goes on, restart it",
@@ -184,21 +191,48 @@ impl Rtsp {
         format!("{}:{}", url.host_str().unwrap_or("?"), url.port().unwrap_or(554))
     }
 
-    async fn open(&self) -> Result<(Demuxed, usize, Codec), SourceError> {
-        let credentials = self.config.credentials.as_ref().map(|credentials| retina::client::Credentials {
-            username: credentials.username.clone(),
-            password: credentials.password.reveal().clone(),
-        });
-        // Broken sessions are torn down in the background; what that met does not matter here.
-        let _ = timeout(TEARDOWN_LIMIT, self.sessions.await_teardown()).await;
+    /// Opens a session, in the time that this camera is given. Tears down the one before it first: a camera that allows
+    /// one session refuses the next one until it has forgotten the one that broke.
+    async fn open(&mut self) -> Result<Opened, SourceError> {
+        if let Some(stale) = &mut self.stale
+            && timeout(TEARDOWN_LIMIT, stale.tear_down()).await == Ok(true)
+        {
+            self.stale = None;
+        }
+        let mut until = tokio::time::Instant::now() + self.patience;
+        let mut front = match timeout_at(until, Front::open(&self.config)).await {
+            Ok(Ok(front)) => front,
+            Ok(Err(fault)) => return Err(self.say(&fault)),
+            Err(_) => return Err(self.silent()),
+        };
+        if let Some(stale) = &mut self.stale {
+            let began = Instant::now();
+            if timeout(TEARDOWN_LIMIT, stale.tear_down_anew()).await == Ok(true) {
+                self.stale = None;
+            }
+            until += began.elapsed();
+        }
+        let error = match timeout_at(until, self.begin(&mut front)).await {
+            Ok(Ok((session, index, codec))) => return Ok(Opened { session, index, codec, front }),
+            Ok(Err(error)) => error,
+            Err(_) => self.slow(),
+        };
+        if !error.is_refusal && self.stale.is_none() {
+            self.stale = Some(front.into_stale());
+        }
+        Err(error)
+    }
+
+    /// Asks for video through a front.
+    async fn begin(&self, front: &mut Front) -> Result<(Demuxed, usize, Codec), SourceError> {
         let options = SessionOptions::default()
-            .creds(credentials)
-            // A camera that allows one session refuses the next one until it has forgotten the one that broke.
-            .session_group(Arc::clone(&self.sessions))
-            .teardown(TeardownPolicy::Always)
+            // The front logs in, and tears down.
+            .teardown(TeardownPolicy::Never)
             .user_agent(concat!("camera-capture/", env!("CARGO_PKG_VERSION")).to_owned());
-        let explain = |error: retina::Error| self.explain(&error);
-        let mut session = Session::describe(self.config.url.clone(), options).await.map_err(explain)?;
+        let url = front
+            .url(&self.config.url)
+            .map_err(|error| self.say(&Fault::Own(std::io::Error::other(error))))?;
+        let mut session = self.beside(front, Session::describe(url, options)).await?;
         let video: Vec<&str> =
             session.streams().iter().filter(|s| s.media() == "video").map(|s| s.encoding_name()).collect();
         let usable = |s: &retina::client::Stream| {
@@ -208,14 +242,26 @@ impl Rtsp {
         let Some((index, codec)) = found else {
             return Err(SourceError { message: self.wrong_codec(&video), is_refusal: true });
         };
-        let transport = match self.config.transport {
-            Transport::Tcp => RtpTransport::Tcp(TcpTransportOptions::default()),
-            Transport::Udp => RtpTransport::Udp(UdpTransportOptions::default()),
-        };
+        front.expect(codec);
+        // However packets travel to the front, from there they come over the connection.
+        let transport = RtpTransport::Tcp(TcpTransportOptions::default());
         let setup = SetupOptions::default().transport(transport).frame_format(FrameFormat::SIMPLE);
-        session.setup(index, setup).await.map_err(explain)?;
-        let playing: Session<Playing> = session.play(PlayOptions::default()).await.map_err(explain)?;
-        Ok((playing.demuxed().map_err(explain)?, index, codec))
+        self.beside(front, session.setup(index, setup)).await?;
+        let playing: Session<Playing> = self.beside(front, session.play(PlayOptions::default())).await?;
+        let demuxed = playing.demuxed().map_err(|error| self.explain(&error, front))?;
+        Ok((demuxed, index, codec))
+    }
+
+    /// Awaits the library while the front hands on what it says and hears.
+    async fn beside<T>(
+        &self,
+        front: &mut Front,
+        step: impl Future<Output = Result<T, retina::Error>>,
+    ) -> Result<T, SourceError> {
+        tokio::select! {
+            done = step => done.map_err(|error| self.explain(&error, front)),
+            fault = front.run() => Err(self.say(&fault)),
+        }
     }
 
     fn wrong_codec(&self, video: &[&str]) -> String {
@@ -229,15 +275,20 @@ impl Rtsp {
                 "the camera at {address} sends {codec}, which is not one of H.264, H.265 and JPEG; set the camera's \
                  video encoding to H.264, or use its sub-stream in CAMERA_{}_RTSP",
                 self.number,
-                codec = codec.to_uppercase()
+                codec = foreign::line(&codec.to_uppercase(), CODEC_MAX)
             ),
         }
     }
 
-    /// Takes in one frame; returns it if it is of use.
-    fn take(&self, stream: &mut Stream, session: &Demuxed, frame: VideoFrame) -> Option<AccessUnit> {
+    /// Takes in one frame, the first packet of which came at `arrival`; returns it if it is of use.
+    fn take(
+        &self,
+        stream: &mut Stream,
+        session: &Demuxed,
+        frame: VideoFrame,
+        arrival: Instant,
+    ) -> Option<AccessUnit> {
         let now = Instant::now();
-        let arrival = frame.start_ctx().received();
         let rtp_ns = nanoseconds(frame.timestamp().timestamp(), frame.timestamp().clock_rate());
         if frame.has_new_parameters() {
             stream.info = info_of(session, frame.stream_id(), &stream.info);
@@ -308,12 +359,17 @@ impl Rtsp {
     }
 
     /// Says for people what an error of the library means.
-    fn explain(&self, error: &retina::Error) -> SourceError {
+    fn explain(&self, error: &retina::Error, front: &Front) -> SourceError {
         let (address, n) = (self.address(), self.number);
-        debug!(camera = %self.key, %error, "RTSP error");
         // The library adds a dump of the connection after an empty line; the first line says it all.
         let text = error.to_string();
-        let first = text.lines().next().unwrap_or_default();
+        // It knows the camera by our address.
+        let text = match front.url(&self.config.url) {
+            Ok(own) => text.replace(own.as_str(), &shown_url(&self.config.url)),
+            Err(_) => text,
+        };
+        let first = foreign::line(text.lines().next().unwrap_or_default(), WORDS_MAX);
+        debug!(camera = %self.key, error = first, "RTSP error");
         match error.status_code() {
             Some(401 | 403) if self.config.credentials.is_none() => refusal(format!(
                 "the camera at {address} wants a user name and password; set CAMERA_{n}_USERNAME and CAMERA_{n}_PASSWORD"
@@ -337,17 +393,9 @@ impl Rtsp {
                 fault(format!("the camera at {address} has no bandwidth or session left for us (status 453)"))
             }
             Some(status) => fault(format!("the camera at {address} answered with status {status}: {first}")),
-            None if text.contains("failed to lookup") || text.contains("Name or service not known") => fault(
-                format!("the name {} was not found; check CAMERA_{n}_IP or CAMERA_{n}_RTSP", self.host()),
-            ),
-            None if text.contains("Connection refused") => fault(format!(
-                "nothing listens at {address} (connection refused); is the camera's RTSP service switched on, and is \
-                 the port right?"
-            )),
-            None if text.contains("No route to host") || text.contains("Network is unreachable") => {
-                fault(format!(
-                    "the camera at {address} cannot be reached: no route; check cable, power and address"
-                ))
+            // The library sees no more than that its connection ended.
+            None if front.end().is_some() => {
+                self.say(front.end().unwrap_or(&Fault::Closed { is_playing: true }))
             }
             None => fault(format!("the session with the camera at {address} broke: {first}")),
         }
@@ -357,117 +405,33 @@ impl Rtsp {
         self.config.url.host_str().unwrap_or("?")
     }
 
-    /// Says for people why a camera did not answer in time, and decides how long it gets the next time.
-    async fn diagnose(&mut self) -> SourceError {
-        let (address, seconds) = (self.address(), self.patience.as_secs());
-        let target = (self.host().trim_matches(['[', ']']), self.config.url.port().unwrap_or(554));
-        let connected = timeout(DIAGNOSIS_DEADLINE, TcpStream::connect(target)).await;
-        if matches!(connected, Ok(Ok(_))) {
-            self.patience = (self.patience * 2).min(OPEN_DEADLINE_MAX);
-            return fault(format!(
-                "the camera at {address} accepts connections but gave no video within {seconds} s; it gets {} s the next \
-                 time; if this goes on, restart it",
-                self.patience.as_secs()
-            ));
-        }
+    /// Says for people why the front ended the session.
+    fn say(&self, fault: &Fault) -> SourceError {
+        debug!(camera = %self.key, ?fault, "session ended");
+        fault.say(&Named { address: &self.address(), host: self.host(), number: self.number })
+    }
+
+    /// Nothing answered in time: it gets the usual time the next time.
+    fn silent(&mut self) -> SourceError {
+        let seconds = self.patience.as_secs();
         self.patience = OPEN_DEADLINE;
         fault(format!(
-            "the camera at {address} does not answer (tried for {seconds} s); check its power, cable and address"
+            "the camera at {} does not answer (tried for {seconds} s); check its power, cable and address",
+            self.address()
         ))
     }
-}
 
-impl Stream {
-    fn new(session: &Demuxed, index: usize, codec: Codec, reach: Duration, streams: &Shelf) -> Self {
-        let nothing = StreamInfo {
-            codec: format!("{codec:?}").to_lowercase(),
-            width: 0,
-            height: 0,
-            fps: None,
-            gop_frames: None,
-            jitter_ms: None,
-            clock_offset_ms: None,
-        };
-        let now = Instant::now();
-        Self {
-            codec,
-            gops: Gops::new(codec, LIMITS, reach).on(streams),
-            timeline: Timeline::default(),
-            cadence: Cadence::default(),
-            clock: CameraClock::default(),
-            info: info_of(session, index, &nothing),
-            group: None,
-            last_frame: now,
-            last_idr: now,
-            is_new: true,
-        }
+    /// A camera is connected and gave no video in time: it gets more the next time.
+    fn slow(&mut self) -> SourceError {
+        let seconds = self.patience.as_secs();
+        self.patience = (self.patience * 2).min(OPEN_DEADLINE_MAX);
+        fault(format!(
+            "the camera at {} accepts connections but gave no video within {seconds} s; it gets {} s the next time; if \
+             this goes on, restart it",
+            self.address(),
+            self.patience.as_secs()
+        ))
     }
-
-    /// Takes note of what the camera says of its own clock.
-    fn take_report(&mut self, packets: &ReceivedCompoundPacket) {
-        let Some(rtp) = packets.rtp_timestamp() else { return };
-        let rtp_ns = nanoseconds(rtp.timestamp(), rtp.clock_rate());
-        for packet in packets.pkts() {
-            if let Ok(Some(report)) = packet.as_sender_report() {
-                self.clock.take(rtp_ns, report.ntp_timestamp().0, Instant::now(), clock::now());
-            }
-        }
-    }
-
-    /// Measures the group that ends where an IDR begins.
-    fn measure(&mut self, rtp_ns: i64) {
-        if let Some((begin, frames)) = self.group.replace((rtp_ns, 1)) {
-            let seconds = (rtp_ns - begin) as f64 / 1e9;
-            self.info.gop_frames = Some(frames);
-            if seconds > 0.0 {
-                self.info.fps = Some((f64::from(frames) / seconds * 10.0).round() / 10.0);
-            }
-        }
-    }
-
-    /// Why a request got no frame from a session that stands.
-    fn reason(&self, address: &str) -> String {
-        if self.gops.is_outgrown() {
-            format!(
-                "the pictures of the camera at {address} since its last keyframe take more memory than there is for them; \
-                 set its I-frame interval to its frame rate, or lower its bit rate"
-            )
-        } else if self.gops.is_ready() {
-            format!("the camera at {address} has sent no picture since the trigger")
-        } else if self.is_new {
-            let seconds = self.last_frame.elapsed().as_secs_f64();
-            format!("the camera at {address} was connected {seconds:.1} s ago and has sent no picture since")
-        } else {
-            format!(
-                "the camera at {address} has sent no keyframe for {} s; set its I-frame interval to its frame rate and \
-                 switch off smart or \"plus\" encoding",
-                self.last_idr.elapsed().as_secs()
-            )
-        }
-    }
-}
-
-/// The parameter sets of a stream as they stand before a keyframe.
-fn parameters_of(session: &Demuxed, index: usize) -> &[u8] {
-    match session.streams().get(index).and_then(|stream| stream.parameters()) {
-        Some(ParametersRef::Video(video)) => video.extra_data(),
-        _ => &[],
-    }
-}
-
-fn info_of(session: &Demuxed, index: usize, known: &StreamInfo) -> StreamInfo {
-    match session.streams().get(index).and_then(|stream| stream.parameters()) {
-        Some(ParametersRef::Video(video)) => {
-            let (width, height) = video.pixel_dimensions();
-            StreamInfo { codec: video.rfc6381_codec().to_owned(), width, height, ..known.clone() }
-        }
-        _ => known.clone(),
-    }
-}
-
-/// Milliseconds, rounded up, so that the figure does not change with every keyframe.
-fn steps_of_5_ms(time: Duration) -> u32 {
-    u32::try_from(time.as_millis().div_ceil(5) * 5).unwrap_or(u32::MAX)
 }
 
 /// The codec of an RTP encoding name, if it can be decoded.
@@ -478,12 +442,6 @@ fn codec(encoding_name: &str) -> Option<Codec> {
         "jpeg" => Some(Codec::Jpeg),
         _ => None,
     }
-}
-
-/// RTP time as nanoseconds.
-fn nanoseconds(ticks: i64, clock_rate: NonZeroU32) -> i64 {
-    let ns = i128::from(ticks) * 1_000_000_000 / i128::from(clock_rate.get());
-    i64::try_from(ns).unwrap_or(i64::MAX)
 }
 
 fn fault(message: String) -> SourceError {

@@ -7,6 +7,7 @@ pub(crate) mod crowd;
 pub(crate) mod daemon;
 pub(crate) mod disk;
 pub(crate) mod ext4;
+pub(crate) mod hostile;
 pub(crate) mod huge;
 pub(crate) mod log;
 pub(crate) mod multipart;

@@ -1,0 +1,198 @@
+//! Why a front ended a conversation, and what people are told of it. Pure.
+
+use std::io::ErrorKind;
+
+use url::Url;
+
+use super::{description, wire};
+use crate::config::shown_url;
+use crate::model::foreign;
+use crate::source::SourceError;
+
+/// Why a conversation ended.
+#[derive(Debug)]
+pub enum Fault {
+    /// The camera's name is not known.
+    Name,
+    /// No connection came about.
+    Connect(std::io::Error),
+    /// What came over the connection exceeds a bound, or is not RTSP.
+    Wire(wire::Excess),
+    /// A session description exceeds a bound.
+    Description(description::Excess),
+    /// The camera says that the stream is there; it may be empty.
+    Elsewhere(String),
+    /// A status that RTSP does not have.
+    Status(u16),
+    /// So many bytes came before any video was promised.
+    Opening(usize),
+    /// So many bytes came, and not one whole picture.
+    Picture(usize),
+    /// A message was begun and not ended for so many seconds.
+    Slow(u64),
+    /// More requests and stray answers than a camera has reason for.
+    Talk,
+    /// More packets that are no video than anything can send in earnest.
+    Flood,
+    /// The camera closed the connection.
+    Closed {
+        /// After it had promised video.
+        is_playing: bool,
+    },
+    /// The connection broke.
+    Broken(std::io::Error),
+    /// Something on this machine did not work.
+    Own(std::io::Error),
+}
+
+/// What names a camera in words.
+pub struct Named<'a> {
+    /// Host and port.
+    pub address: &'a str,
+    /// Host alone.
+    pub host: &'a str,
+    /// As in `CAMERA_n_RTSP`.
+    pub number: u8,
+}
+
+/// Of an address that a camera names so many characters are shown.
+const PLACE_MAX: usize = 120;
+
+/// What to do with a camera that no honest firmware behaves like.
+const DISTRUST: &str =
+    "restart it and update its firmware; if it goes on, disconnect it: it may be broken or taken over";
+
+impl Fault {
+    /// Whether what was seen before it may still be read by the library: nothing in it was out of bounds.
+    pub fn is_end(&self) -> bool {
+        matches!(self, Self::Closed { .. } | Self::Broken(_))
+    }
+
+    /// What the operator reads. Who exceeds a bound is asked again after minutes only.
+    pub fn say(&self, named: &Named<'_>) -> SourceError {
+        let Named { address, host, number: n } = named;
+        let message = match self {
+            Self::Name => format!("the name {host} was not found; check CAMERA_{n}_IP or CAMERA_{n}_RTSP"),
+            Self::Connect(error) => match error.kind() {
+                ErrorKind::ConnectionRefused => format!(
+                    "nothing listens at {address} (connection refused); is the camera's RTSP service switched on, and \
+                     is the port right?"
+                ),
+                ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => format!(
+                    "the camera at {address} cannot be reached: no route; check cable, power and address"
+                ),
+                ErrorKind::TimedOut => {
+                    format!("the camera at {address} does not answer; check its power, cable and address")
+                }
+                _ => format!("cannot connect to the camera at {address}: {error}"),
+            },
+            Self::Wire(wire::Excess::Http) => format!(
+                "the camera at {address} answers with HTTP: this is the port of its web pages; set the port of its RTSP \
+                 service, often 554, in CAMERA_{n}_RTSP"
+            ),
+            Self::Wire(wire::Excess::Unknown) => format!(
+                "the camera at {address} sent what cannot be read as RTSP; check the port in CAMERA_{n}_RTSP, and \
+                 restart the camera"
+            ),
+            Self::Wire(wire::Excess::Length) => format!(
+                "the camera at {address} sent an answer whose length is contradictory; restart it and update its firmware"
+            ),
+            Self::Wire(wire::Excess::Line) => format!(
+                "the camera at {address} sent a line of more than {} kB where RTSP has short ones; {DISTRUST}",
+                wire::LINE_MAX >> 10
+            ),
+            Self::Wire(wire::Excess::Head) => format!(
+                "the camera at {address} sent headers without end (more than {} lines or {} kB); {DISTRUST}",
+                wire::LINES_MAX,
+                wire::HEAD_MAX >> 10
+            ),
+            Self::Wire(wire::Excess::Body(length)) => format!(
+                "the camera at {address} announced an answer of {length} bytes, and {} kB are the limit; {DISTRUST}",
+                wire::BODY_MAX >> 10
+            ),
+            Self::Description(description::Excess::Media(count)) => format!(
+                "the camera at {address} describes {count} media, and {} are the limit; {DISTRUST}",
+                description::MEDIA_MAX
+            ),
+            Self::Description(description::Excess::Lines) => format!(
+                "the camera at {address} describes its stream in more than {} lines; {DISTRUST}",
+                description::LINES_MAX
+            ),
+            Self::Elsewhere(place) => {
+                // It may name a user and a password.
+                let place = Url::parse(place).map_or_else(|_| String::new(), |url| shown_url(&url));
+                let place = match foreign::line(&place, PLACE_MAX) {
+                    place if place.is_empty() => "another address and does not say where".to_owned(),
+                    place => place,
+                };
+                format!(
+                    "the camera at {address} sends us to {place}, which is not followed; if that is its stream, set \
+                     CAMERA_{n}_RTSP to it"
+                )
+            }
+            Self::Status(status) => format!(
+                "the camera at {address} answered with status {status}, which RTSP does not have; restart it and update \
+                 its firmware"
+            ),
+            Self::Opening(bytes) => format!(
+                "the camera at {address} sent {} MB before it was asked for video; {DISTRUST}",
+                bytes >> 20
+            ),
+            Self::Picture(bytes) => format!(
+                "the camera at {address} sent {} MB without completing one picture; set its video encoding to H.264 \
+                 with a bit rate it can keep, or {DISTRUST}",
+                bytes >> 20
+            ),
+            Self::Slow(seconds) => format!(
+                "the camera at {address} began an answer and did not end it within {seconds} s; check the network to \
+                 it, and restart it"
+            ),
+            Self::Talk => {
+                format!(
+                    "the camera at {address} keeps sending RTSP messages that nobody asked for; {DISTRUST}"
+                )
+            }
+            Self::Flood => {
+                format!(
+                    "the camera at {address} floods the connection with packets that are no video; {DISTRUST}"
+                )
+            }
+            Self::Closed { is_playing: true } => format!("the camera at {address} closed the connection"),
+            Self::Closed { is_playing: false } => format!(
+                "the camera at {address} closed the connection before it gave video; it may be starting, have no \
+                 session free, or have locked us out; it is asked again"
+            ),
+            Self::Broken(error) => {
+                let why = match error.kind() {
+                    ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => {
+                        "the camera broke it off".to_owned()
+                    }
+                    ErrorKind::TimedOut => "it does not answer any more".to_owned(),
+                    _ => error.to_string(),
+                };
+                format!("the connection to the camera at {address} broke: {why}; check its power and cable")
+            }
+            Self::Own(error) => {
+                format!("cannot prepare a connection to the camera at {address} on this machine: {error}")
+            }
+        };
+        SourceError { message, is_refusal: self.is_out_of_bounds() }
+    }
+
+    fn is_out_of_bounds(&self) -> bool {
+        match self {
+            Self::Wire(excess) => {
+                matches!(excess, wire::Excess::Line | wire::Excess::Head | wire::Excess::Body(_))
+            }
+            Self::Description(_) | Self::Opening(_) | Self::Picture(_) | Self::Talk | Self::Flood => true,
+            Self::Name
+            | Self::Connect(_)
+            | Self::Elsewhere(_)
+            | Self::Status(_)
+            | Self::Slow(_)
+            | Self::Closed { .. }
+            | Self::Broken(_)
+            | Self::Own(_) => false,
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! What a session has seen of its stream: the pictures it keeps, the clock they are told by, and what it is like.
+
+use std::num::NonZeroU32;
+use std::time::{Duration, Instant};
+
+use retina::client::Demuxed;
+use retina::codec::ParametersRef;
+use retina::rtcp::ReceivedCompoundPacket;
+
+use super::camera_clock::CameraClock;
+use crate::clock;
+use crate::media::continuity::Cadence;
+use crate::media::gop::{Codec, Gops, Limits};
+use crate::media::shelf::Shelf;
+use crate::media::timeline::Timeline;
+use crate::status::StreamInfo;
+
+/// Bounds of what is kept of one camera. 48 MiB hold 20 s of 16 Mbit/s and leave room for three cameras in 256 MiB.
+const LIMITS: Limits = Limits { bytes: 48 << 20, span: Duration::from_secs(60) };
+
+/// What a session has seen of its stream.
+pub(super) struct Stream {
+    pub(super) codec: Codec,
+    pub(super) gops: Gops,
+    pub(super) timeline: Timeline,
+    pub(super) cadence: Cadence,
+    pub(super) clock: CameraClock,
+    pub(super) info: StreamInfo,
+    /// RTP time of the newest IDR, and the frames since.
+    pub(super) group: Option<(i64, u32)>,
+    pub(super) last_frame: Instant,
+    pub(super) last_idr: Instant,
+    /// No frame has come yet.
+    pub(super) is_new: bool,
+}
+
+impl Stream {
+    pub(super) fn new(
+        session: &Demuxed,
+        index: usize,
+        codec: Codec,
+        reach: Duration,
+        streams: &Shelf,
+    ) -> Self {
+        let nothing = StreamInfo {
+            codec: format!("{codec:?}").to_lowercase(),
+            width: 0,
+            height: 0,
+            fps: None,
+            gop_frames: None,
+            jitter_ms: None,
+            clock_offset_ms: None,
+        };
+        let now = Instant::now();
+        Self {
+            codec,
+            gops: Gops::new(codec, LIMITS, reach).on(streams),
+            timeline: Timeline::default(),
+            cadence: Cadence::default(),
+            clock: CameraClock::default(),
+            info: info_of(session, index, &nothing),
+            group: None,
+            last_frame: now,
+            last_idr: now,
+            is_new: true,
+        }
+    }
+
+    /// Takes note of what the camera says of its own clock.
+    pub(super) fn take_report(&mut self, packets: &ReceivedCompoundPacket) {
+        let Some(rtp) = packets.rtp_timestamp() else { return };
+        let rtp_ns = nanoseconds(rtp.timestamp(), rtp.clock_rate());
+        for packet in packets.pkts() {
+            if let Ok(Some(report)) = packet.as_sender_report() {
+                self.clock.take(rtp_ns, report.ntp_timestamp().0, Instant::now(), clock::now());
+            }
+        }
+    }
+
+    /// Measures the group that ends where an IDR begins.
+    pub(super) fn measure(&mut self, rtp_ns: i64) {
+        if let Some((begin, frames)) = self.group.replace((rtp_ns, 1)) {
+            let seconds = (rtp_ns - begin) as f64 / 1e9;
+            self.info.gop_frames = Some(frames);
+            if seconds > 0.0 {
+                self.info.fps = Some((f64::from(frames) / seconds * 10.0).round() / 10.0);
+            }
+        }
+    }
+
+    /// Why a request got no frame from a session that stands.
+    pub(super) fn reason(&self, address: &str) -> String {
+        if self.gops.is_outgrown() {
+            format!(
+                "the pictures of the camera at {address} since its last keyframe take more memory than there is for them; \
+                 set its I-frame interval to its frame rate, or lower its bit rate"
+            )
+        } else if self.gops.is_ready() {
+            format!("the camera at {address} has sent no picture since the trigger")
+        } else if self.is_new {
+            let seconds = self.last_frame.elapsed().as_secs_f64();
+            format!("the camera at {address} was connected {seconds:.1} s ago and has sent no picture since")
+        } else {
+            format!(
+                "the camera at {address} has sent no keyframe for {} s; set its I-frame interval to its frame rate and \
+                 switch off smart or \"plus\" encoding",
+                self.last_idr.elapsed().as_secs()
+            )
+        }
+    }
+}
+
+/// The parameter sets of a stream as they stand before a keyframe.
+pub(super) fn parameters_of(session: &Demuxed, index: usize) -> &[u8] {
+    match session.streams().get(index).and_then(|stream| stream.parameters()) {
+        Some(ParametersRef::Video(video)) => video.extra_data(),
+        _ => &[],
+    }
+}
+
+pub(super) fn info_of(session: &Demuxed, index: usize, known: &StreamInfo) -> StreamInfo {
+    match session.streams().get(index).and_then(|stream| stream.parameters()) {
+        Some(ParametersRef::Video(video)) => {
+            let (width, height) = video.pixel_dimensions();
+            StreamInfo { codec: video.rfc6381_codec().to_owned(), width, height, ..known.clone() }
+        }
+        _ => known.clone(),
+    }
+}
+
+/// Milliseconds, rounded up, so that the figure does not change with every keyframe.
+pub(super) fn steps_of_5_ms(time: Duration) -> u32 {
+    u32::try_from(time.as_millis().div_ceil(5) * 5).unwrap_or(u32::MAX)
+}
+
+/// RTP time as nanoseconds.
+pub(super) fn nanoseconds(ticks: i64, clock_rate: NonZeroU32) -> i64 {
+    let ns = i128::from(ticks) * 1_000_000_000 / i128::from(clock_rate.get());
+    i64::try_from(ns).unwrap_or(i64::MAX)
+}
