@@ -389,7 +389,7 @@ mod tests {
         let mut second = files.write_incoming(ImageId::random(), b"second").unwrap();
         assert!(!files.publish(&mut second, path).unwrap());
         drop(second);
-        assert_eq!(fs::read(dir.path().join(path)).unwrap(), b"first");
+        assert_eq!(std::fs::read(dir.path().join(path)).unwrap(), b"first");
         assert_eq!(files.left_over().unwrap(), Vec::<PathBuf>::new());
     }
 

@@ -17,6 +17,7 @@ use super::support::api::Api;
 use super::support::cgroup::Cgroup;
 use super::support::crowd::{Attack, address, health};
 use super::support::daemon::Daemon;
+use super::support::hostile::{Hostile, Misdeed};
 use super::support::setup::Setup;
 use super::support::{machine_alone, percentile, report, scale, wait_until};
 
@@ -102,11 +103,11 @@ fn begin(attack: &mut Attack) {
     }
 }
 
-/// Cameras that attack as well: their URLs, beside the three that are honest. They are there from the beginning, so that
-/// what they cost in peace is in the first run, too.
-fn hostile_cameras() -> Vec<String> {
-    // Hostile RTSP peers are added here.
-    Vec::new()
+/// Cameras that attack as well, beside the three that are honest, from `begin` on: of each kind of bound one.
+async fn hostile_cameras(begin: &CancellationToken) -> Vec<Hostile> {
+    use Misdeed::{Answers, Challenges, Crumbs, Garbage, Headers, Length, Media, Picture, Requests, Sets};
+    let misdeeds = [Length, Headers, Media, Challenges, Answers, Garbage, Picture, Sets, Crumbs, Requests];
+    join_all(misdeeds.map(|misdeed| Hostile::start_at(misdeed, begin.clone()))).await
 }
 
 /// What one run was like.
@@ -131,7 +132,9 @@ async fn attacked(place: &str, prelude: &str, seconds: Duration) {
     let setup = (1..=3).fold(Setup::new().with_prelude(prelude), |setup, n| {
         setup.with_camera(n, &format!("rtsp://{cameras}/r{n}"))
     });
-    let setup = hostile_cameras().iter().zip(4..).fold(setup, |setup, (url, n)| setup.with_camera(n, url));
+    let begin_cameras = CancellationToken::new();
+    let hostile = hostile_cameras(&begin_cameras).await;
+    let setup = hostile.iter().zip(4..).fold(setup, |setup, (camera, n)| setup.with_camera(n, &camera.url()));
     let mut daemon = Daemon::start_connected(&setup, &CAMERAS).await;
     let address_shown = daemon.lines().after("dashboard: http://").unwrap();
     let dashboard: SocketAddr = address_shown.trim_end_matches('/').parse().unwrap();
@@ -146,6 +149,7 @@ async fn attacked(place: &str, prelude: &str, seconds: Duration) {
     let quiet = close_contacts(&mut daemon, seconds.min(Duration::from_secs(60))).await;
     let mut attack = Attack::on(dashboard);
     begin(&mut attack);
+    begin_cameras.cancel();
     let probes = Probes::start(dashboard);
     let loud = close_contacts(&mut daemon, seconds).await;
     let answers = probes.stop().await;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
 
 /// What a camera does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +85,13 @@ pub(crate) struct Hostile {
 impl Hostile {
     /// Starts a camera on a free port.
     pub(crate) async fn start(misdeed: Misdeed) -> Self {
+        let begin = CancellationToken::new();
+        begin.cancel();
+        Self::start_at(misdeed, begin).await
+    }
+
+    /// Starts a camera on a free port that takes no connection until `begin`: those that come earlier wait.
+    pub(crate) async fn start_at(misdeed: Misdeed, begin: CancellationToken) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let (connections, sent) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
@@ -91,6 +99,7 @@ impl Hostile {
             let (connections, sent) = (Arc::clone(&connections), Arc::clone(&sent));
             async move {
                 let mut open = JoinSet::new();
+                begin.cancelled().await;
                 while let Ok((stream, _)) = listener.accept().await {
                     connections.fetch_add(1, Ordering::Relaxed);
                     let mut victim = Victim { stream, sent: Arc::clone(&sent), number: String::new() };
