@@ -72,6 +72,7 @@ async fn a_token_is_made_only_by_who_knows_the_password_and_guesses_there_are_sl
     assert_eq!((missing.status, missing.code().as_str()), (403, "password_required"));
     for (wanted, code) in [
         (json!({"name": "", "password": PASSWORD}), "bad_request"),
+        (json!({"name": "yaler\u{202e}", "password": PASSWORD}), "bad_request"),
         (json!({"name": "x", "scope": "admin", "password": PASSWORD}), "bad_request"),
         (json!({"name": "x", "expires_in_days": 0, "password": PASSWORD}), "bad_request"),
         (json!({"name": "x", "expires_in_days": 4000, "password": PASSWORD}), "bad_request"),
@@ -258,7 +259,7 @@ async fn what_happens_at_the_door_and_behind_it_is_in_the_security_log_without_a
     go(Method::POST, "/api/cleanup/run", &[person[0], person[1], ("origin", "http://evil.example")], "")
         .await;
     act(Method::POST, "/api/tokens", r#"{"name": "relay", "password": "another wrong guess"}"#).await;
-    let wanted = json!({"name": "relay \u{202e}", "scope": "read", "password": PASSWORD}).to_string();
+    let wanted = json!({"name": "relay", "scope": "read", "password": PASSWORD}).to_string();
     let made = act(Method::POST, "/api/tokens", &wanted).await.json();
     let (secret, token_id) = (made["token"].as_str().unwrap().to_owned(), made["id"].to_string());
     let bearer = format!("Bearer {secret}");
