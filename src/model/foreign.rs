@@ -42,7 +42,7 @@ pub fn line(text: &str, max: usize) -> String {
 }
 
 /// A text of ours with foreign words in it, as it may be printed: its lines and spaces stay, and nothing of it moves the
-/// cursor, turns the direction of writing or hides. The last look; the words themselves go through [`line`].
+/// cursor, turns the direction of writing or hides. The last look; the words themselves go through [`line()`].
 pub fn lines(text: &str) -> String {
     text.chars().filter(|c| matches!(c, '\n' | ' ') || !is_left_out(*c)).collect()
 }

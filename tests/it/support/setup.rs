@@ -82,14 +82,17 @@ impl Setup {
 
     /// Adds camera `n` with its contact on BCM pin 17 + n.
     pub(crate) fn with_camera(self, n: u8, url: &str) -> Self {
-        self.with(&format!("CAMERA_{n}_RTSP"), url)
-            .with(&format!("GPIO_CAMERA_{n}_PIN"), &(17 + n).to_string())
+        self.with(&format!("CAMERA_{n}_RTSP"), url).with_contact(n)
     }
 
     /// Adds camera `n` of single pictures with its contact on BCM pin 17 + n, or without one from camera 11 on.
     pub(crate) fn with_snapshots(self, n: u8, url: &str) -> Self {
+        self.with(&format!("CAMERA_{n}_SNAPSHOT_URL"), url).with_contact(n)
+    }
+
+    fn with_contact(self, n: u8) -> Self {
         let pin = if n <= 10 { (17 + n).to_string() } else { "none".to_owned() };
-        self.with(&format!("CAMERA_{n}_SNAPSHOT_URL"), url).with(&format!("GPIO_CAMERA_{n}_PIN"), &pin)
+        self.with(&format!("GPIO_CAMERA_{n}_PIN"), &pin)
     }
 
     /// Adds camera `n` with a log-in of its own.
