@@ -1,6 +1,6 @@
 //! The alarms that follow from how everything stands: looks each second, says what has lasted too long.
 //!
-//! What is an alarm is decided in [`rule`]; here is only the looking.
+//! What is an alarm is decided in `rule`; here is only the looking.
 
 mod rule;
 
