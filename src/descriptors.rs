@@ -21,9 +21,10 @@ const WANTED: u64 = 8192;
 /// runtimes (16), lines of contacts (12), log, lock, ballast, timers; and as much again for what was not thought of.
 const FOR_PROGRAM: u64 = 96;
 
-/// For each camera: its session and the one that replaces it (4), eight captures under way with a file and a folder
-/// each (16), clips (4).
-const FOR_CAMERA: u64 = 24;
+/// For each camera: its session and the one that replaces it, each with the camera's connection, both ends of the one to
+/// the RTSP library, the place where that comes in, and two sockets for datagrams (12); eight captures under way with a
+/// file and a folder each (16), clips (4).
+const FOR_CAMERA: u64 = 32;
 
 /// For each target: eight attempts with a socket and a file each (16), its connectivity and look-ups of its name (4).
 const FOR_TARGET: u64 = 20;
@@ -173,7 +174,7 @@ mod tests {
     fn under_the_limit_of_a_service_manager_three_cameras_keep_their_share() {
         assert_eq!(connections(1024, 3, 1), 256);
         assert_eq!(connections(8192, 10, 4), 256);
-        assert_eq!(connections(512, 3, 1), 162);
+        assert_eq!(connections(512, 3, 1), 150);
         assert_eq!(connections(128, 3, 1), 16);
     }
 

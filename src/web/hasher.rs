@@ -55,7 +55,7 @@ impl Hasher {
         self.run(move |blocks| password::verify(&password, phc.as_deref(), blocks)).await
     }
 
-    /// Hashes a new password that has passed [`password::check_strength`].
+    /// Hashes a new password that has passed `password_strength::check`.
     pub(super) async fn hash(&self, password: String) -> Result<Result<String, PasswordError>, Busy> {
         self.run(move |blocks| password::hash(&password, blocks)).await
     }
