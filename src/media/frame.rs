@@ -17,6 +17,33 @@ pub struct Frame {
     pub is_full_range: bool,
 }
 
+/// How samples become colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Colours {
+    /// Which mixture of red, green and blue luma and chroma are.
+    pub matrix: Matrix,
+    /// Whether samples use 0–255; else luma uses 16–235 and chroma 16–240 (ITU-T H.264 table E-3, video range).
+    pub is_full_range: bool,
+}
+
+/// `matrix_coefficients` (ITU-T H.264 table E-5, H.265 table E.5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Matrix {
+    /// ITU-R BT.601: standard definition, and every JPEG (JFIF 1.02).
+    Bt601,
+    /// ITU-R BT.709: high definition.
+    Bt709,
+    /// ITU-R BT.2020, non-constant luminance: ultra high definition.
+    Bt2020,
+}
+
+impl Colours {
+    /// Those of a JPEG.
+    pub const JPEG: Self = Self { matrix: Matrix::Bt601, is_full_range: true };
+    /// Those of a stream of standard definition that says nothing.
+    pub const VIDEO: Self = Self { matrix: Matrix::Bt601, is_full_range: false };
+}
+
 impl Frame {
     /// Bytes of its samples.
     pub fn bytes(&self) -> usize {

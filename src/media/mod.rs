@@ -20,7 +20,9 @@ pub mod scan;
 pub mod sequence;
 pub mod sharpness;
 pub mod shelf;
+pub mod sps;
 #[cfg(test)]
 mod testing;
 pub mod timeline;
+pub mod unit;
 pub mod verdict;
