@@ -21,7 +21,7 @@ pub fn units(bytes: &[u8]) -> Option<(Codec, Vec<AccessUnit>)> {
             rtp_ns,
             instant: start + Duration::from_millis(40) * u32::try_from(units.len()).ok()?,
             data: data.into(),
-            is_idr,
+            starts: is_idr.then_some(0),
             is_disposable: high & 16 != 0,
             missing: u32::from(high >> 5) * 8,
             is_leading: !is_idr && high & 16 != 0,

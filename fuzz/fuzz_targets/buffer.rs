@@ -33,7 +33,7 @@ fuzz_target!(|bytes: &[u8]| {
         gops.push(unit.clone());
         let at = start + Duration::from_nanos(unit.rtp_ns.unsigned_abs());
         if let Some(excerpt) = gops.nearest(at) {
-            assert!(excerpt.units[0].is_idr, "it starts where decoding can");
+            assert!(excerpt.units[0].is_start(), "it starts where decoding can");
             assert!(excerpt.units.iter().any(|unit| unit.rtp_ns == excerpt.wanted_rtp_ns));
             assert!(excerpt.units.iter().map(|unit| unit.data.len()).sum::<usize>() <= LIMITS.bytes);
         }

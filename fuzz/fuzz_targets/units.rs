@@ -6,8 +6,10 @@
 use camera_capture::media::continuity::Continuity;
 use camera_capture::media::fmp4::Muxer;
 use camera_capture::media::gop::Stretch;
-use camera_capture::media::h264::{StreamFacts, nal_units};
+use camera_capture::media::h264::nal_units;
 use camera_capture::media::mp4;
+use camera_capture::media::sps;
+use camera_capture::media::unit::kind;
 use libfuzzer_sys::fuzz_target;
 
 #[path = "../input.rs"]
@@ -19,7 +21,8 @@ fuzz_target!(|bytes: &[u8]| {
     for unit in &units {
         let total: usize = nal_units(&unit.data).map(<[u8]>::len).sum();
         assert!(total <= unit.data.len(), "units do not overlap");
-        let _ = StreamFacts::of(&unit.data);
+        let _ = sps::facts(codec, &unit.data);
+        let _ = kind(codec, &unit.data);
         let _ = continuity.misses(codec, unit);
         let _ = fragments.push(codec, unit);
     }

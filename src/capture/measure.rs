@@ -119,10 +119,11 @@ fn agree(all: &[Measured]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::media::frame::Colours;
 
     fn measured(kind: DecoderKind, ms: u64, shade: u8) -> Measured {
         let frame =
-            Frame { width: 1, height: 1, y: vec![shade], u: vec![128], v: vec![128], is_full_range: true };
+            Frame { width: 1, height: 1, y: vec![shade], u: vec![128], v: vec![128], colours: Colours::JPEG };
         Measured { kind, per_frame: Duration::from_millis(ms), frame: Arc::new(frame) }
     }
 

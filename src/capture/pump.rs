@@ -343,7 +343,7 @@ impl Pump {
                 return Some(stretch.clone());
             }
             match units.recv().await {
-                Ok(Arrival { codec, unit }) if unit.is_idr => {
+                Ok(Arrival { codec, unit }) if unit.is_start() => {
                     // Groups shorter than the sample are measured whole.
                     if let Some(short) = stretch.take() {
                         return Some(short);
@@ -426,7 +426,7 @@ struct Group {
 
 impl Group {
     fn take(group: &mut Option<Self>, Arrival { codec, unit }: Arrival) {
-        if unit.is_idr {
+        if unit.is_start() {
             *group = Some(Self { codec, units: vec![unit], shown: 0 });
         } else if let Some(group) = group {
             group.units.push(unit);

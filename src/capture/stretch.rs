@@ -171,7 +171,7 @@ mod tests {
                 rtp_ns: i64::from(i) * 40_000_000,
                 instant: start + Duration::from_millis(40) * i,
                 data: vec![0; bytes].into(),
-                is_idr: i.is_multiple_of(25),
+                starts: i.is_multiple_of(25).then_some(0),
                 is_disposable: false,
                 missing: 0,
                 is_leading: false,

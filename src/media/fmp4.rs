@@ -65,7 +65,7 @@ impl Muxer {
     /// parameter sets cannot be understood.
     pub fn push(&mut self, codec: Codec, unit: &AccessUnit) -> Vec<Part> {
         let mut parts = Vec::new();
-        if unit.is_idr {
+        if unit.is_start() {
             let parameters = Parameters::of(codec, &unit.data);
             // Cameras that send parameter sets only at the beginning go on with those.
             if let Some(parameters) =
@@ -84,18 +84,18 @@ impl Muxer {
             return parts;
         }
         let presented = i64::try_from(i128::from(unit.rtp_ns) * i128::from(TIMESCALE) / 1_000_000_000);
-        let clock = match (&mut self.clock, unit.is_idr) {
+        let clock = match (&mut self.clock, unit.is_start()) {
             (Some(clock), _) => clock,
             (None, true) => self.clock.insert(Clock::new(presented.unwrap_or_default())),
             (None, false) => return parts,
         };
-        let (decoded, offset, duration) = clock.push(presented.unwrap_or_default(), unit.is_idr);
+        let (decoded, offset, duration) = clock.push(presented.unwrap_or_default(), unit.is_start());
         self.fragments = self.fragments.wrapping_add(1);
         let sample = sample(codec, &unit.data);
         parts.push(Part::Fragment(fragment(
             self.fragments,
             (decoded, offset, duration),
-            unit.is_idr,
+            unit.is_start(),
             &sample,
         )));
         parts
@@ -228,7 +228,7 @@ mod tests {
             rtp_ns,
             instant: Instant::now(),
             data: data.into(),
-            is_idr,
+            starts: is_idr.then_some(0),
             is_disposable: false,
             missing: 0,
             is_leading: false,

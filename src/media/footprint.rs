@@ -4,14 +4,10 @@
 //! The limits are those of the smallest machine: the unit allows 384 MiB, of which a decoder at its limit takes 160, the
 //! frames kept of it 32, encoding one 45, the streams of all cameras 96 and the program 20.
 
-use h264_reader::nal::sps::SeqParameterSet;
-use h264_reader::nal::{Nal, RefNal};
-use h264_reader::rbsp::{BitRead, BitReader, ByteReader};
-
 use super::gop::Codec;
 use super::h264::nal_units;
 use super::jpeg;
-use super::parameters::HevcSps;
+use super::sps::Sps;
 
 /// Most pixels of a picture that is decoded: 4096 × 4096. Cameras of 4K, 5K, 12 and 16 megapixels have fewer.
 pub const PIXELS_MAX: u64 = 1 << 24;
@@ -33,9 +29,6 @@ const BESIDE: u64 = 2;
 
 /// Bytes a decoder keeps for each pixel beside the pictures: motion vectors, modes, coefficients.
 const TABLES: u64 = 2;
-
-/// Most pictures a conforming stream has a decoder keep (ITU-T H.264 section A.3.1, H.265 section A.4.2).
-const KEPT_MAX: u32 = 16;
 
 /// What a sequence parameter set claims.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,13 +108,20 @@ impl Claim {
     /// Of a NAL unit; `None` when it is no sequence parameter set.
     fn of(codec: Codec, nal: &[u8]) -> Option<Result<Self, TooLarge>> {
         let first = *nal.first()?;
-        let claim = match codec {
+        let sps = match codec {
             // Also of a subset, which begins alike (ITU-T H.264 section 7.3.2.1.3).
-            Codec::H264 if matches!(first & 31, 7 | 15) => h264(nal),
-            Codec::H265 if first >> 1 & 63 == 33 => HevcSps::read(nal).map(|sps| sps.claim()),
+            Codec::H264 if matches!(first & 31, 7 | 15) => Sps::h264(nal),
+            Codec::H265 if first >> 1 & 63 == 33 => Sps::of(codec, nal),
             Codec::H264 | Codec::H265 | Codec::Jpeg => return None,
         };
-        Some(claim.ok_or(TooLarge::Unreadable))
+        Some(sps.map(|sps| Self::from(&sps)).ok_or(TooLarge::Unreadable))
+    }
+}
+
+impl From<&Sps> for Claim {
+    fn from(sps: &Sps) -> Self {
+        let bits = sps.depth.0.max(sps.depth.1);
+        Self { size: sps.coded, halves: halves(sps.chroma), bits, kept: sps.kept }
     }
 }
 
@@ -163,81 +163,14 @@ pub fn of(codec: Codec, unit: &[u8]) -> Result<Option<Footprint>, TooLarge> {
     Ok(largest)
 }
 
-/// What stands before the usability information, which other parsers may not understand (ITU-T H.264 section
-/// 7.3.2.1.1), and then what that says of pictures that are kept.
-fn h264(nal: &[u8]) -> Option<Claim> {
-    let mut bits = BitReader::new(ByteReader::skipping_h264_header(nal));
-    let profile: u8 = bits.read(8, "profile_idc").ok()?;
-    bits.skip(16, "constraints and level").ok()?;
-    bits.read_ue("seq_parameter_set_id").ok()?;
-    let (mut chroma, mut depth) = (1, 8);
-    if matches!(profile, 100 | 110 | 122 | 244 | 44 | 83 | 86 | 118 | 128 | 138 | 139 | 134 | 135) {
-        chroma = bits.read_ue("chroma_format_idc").ok()?;
-        if chroma == 3 {
-            bits.skip(1, "separate_colour_plane_flag").ok()?;
-        }
-        let deepest = bits.read_ue("luma").ok()?.max(bits.read_ue("chroma").ok()?);
-        depth = u8::try_from(deepest).ok().filter(|depth| *depth <= 6)? + 8;
-        bits.skip(1, "qpprime_y_zero_transform_bypass_flag").ok()?;
-        if bits.read_bool("seq_scaling_matrix_present_flag").ok()? {
-            for list in 0..if chroma == 3 { 12 } else { 8 } {
-                if bits.read_bool("seq_scaling_list_present_flag").ok()? {
-                    skip_scaling_list(&mut bits, if list < 6 { 16 } else { 64 })?;
-                }
-            }
-        }
-    }
-    bits.read_ue("log2_max_frame_num_minus4").ok()?;
-    match bits.read_ue("pic_order_cnt_type").ok()? {
-        0 => _ = bits.read_ue("log2_max_pic_order_cnt_lsb_minus4").ok()?,
-        1 => {
-            bits.skip(1, "delta_pic_order_always_zero_flag").ok()?;
-            bits.read_se("offset_for_non_ref_pic").ok()?;
-            bits.read_se("offset_for_top_to_bottom_field").ok()?;
-            for _ in 0..bits.read_ue("num_ref_frames_in_pic_order_cnt_cycle").ok().filter(|n| *n < 256)? {
-                bits.read_se("offset_for_ref_frame").ok()?;
-            }
-        }
-        _ => {}
-    }
-    let references = bits.read_ue("max_num_ref_frames").ok()?;
-    bits.skip(1, "gaps_in_frame_num_value_allowed_flag").ok()?;
-    let columns = bits.read_ue("pic_width_in_mbs_minus1").ok()?;
-    let rows = bits.read_ue("pic_height_in_map_units_minus1").ok()?;
-    let is_frames_only = bits.read_bool("frame_mbs_only_flag").ok()?;
-    let side = |blocks: u32| blocks.checked_add(1)?.checked_mul(16);
-    let (width, height) = (side(columns)?, side(rows)?.checked_mul(if is_frames_only { 1 } else { 2 })?);
-    // Pictures may be held back for their order, too.
-    let held_back = match SeqParameterSet::from_bits(RefNal::new(nal, &[], true).rbsp_bits()) {
-        Ok(sps) => {
-            let said = sps.vui_parameters.and_then(|vui| vui.bitstream_restrictions);
-            said.map_or(0, |said| said.max_dec_frame_buffering.max(said.max_num_reorder_frames))
-        }
-        Err(_) => KEPT_MAX,
-    };
-    let kept = references.max(held_back).min(KEPT_MAX);
-    Some(Claim { size: (width, height), halves: halves(chroma), bits: depth, kept })
-}
-
 /// Half samples a pixel, by `chroma_format_idc`.
-pub(super) fn halves(chroma_format: u32) -> u8 {
+fn halves(chroma_format: u8) -> u8 {
     match chroma_format {
         // Grey: decoders make room for chroma all the same.
         0 | 1 => 3,
         2 => 4,
         _ => 6,
     }
-}
-
-fn skip_scaling_list(bits: &mut impl BitRead, length: usize) -> Option<()> {
-    let (mut last, mut next) = (8_i32, 8_i32);
-    for _ in 0..length {
-        if next != 0 {
-            next = (last.checked_add(bits.read_se("delta_scale").ok()?)?).rem_euclid(256);
-        }
-        last = if next == 0 { last } else { next };
-    }
-    Some(())
 }
 
 #[cfg(test)]

@@ -13,8 +13,8 @@ pub struct Frame {
     pub u: Vec<u8>,
     /// `chroma_width × chroma_height` samples.
     pub v: Vec<u8>,
-    /// Whether samples use 0–255; else luma uses 16–235 and chroma 16–240 (ITU-T H.264 table E-3, video range).
-    pub is_full_range: bool,
+    /// How they become colours.
+    pub colours: Colours,
 }
 
 /// How samples become colours.
@@ -64,7 +64,7 @@ impl Frame {
     pub fn from_strided(
         (width, height): (usize, usize),
         planes: [(&[u8], usize); 3],
-        is_full_range: bool,
+        colours: Colours,
     ) -> Option<Self> {
         let (chroma_width, chroma_height) = (width.div_ceil(2), height.div_ceil(2));
         let [y, u, v] = planes;
@@ -74,7 +74,7 @@ impl Frame {
             y: pack(y, width, height)?,
             u: pack(u, chroma_width, chroma_height)?,
             v: pack(v, chroma_width, chroma_height)?,
-            is_full_range,
+            colours,
         })
     }
 
@@ -92,7 +92,7 @@ impl Frame {
             y: shrink(&self.y, (self.width, self.height), (width, height), factor),
             u: chroma(&self.u),
             v: chroma(&self.v),
-            is_full_range: self.is_full_range,
+            colours: self.colours,
         }
     }
 }
@@ -141,13 +141,13 @@ mod tests {
     #[test]
     fn padding_at_the_end_of_lines_is_left_out() {
         let y = [1, 2, 9, 3, 4];
-        let frame = Frame::from_strided((2, 2), [(&y, 3), (&[5], 1), (&[6], 1)], true).unwrap();
+        let frame = Frame::from_strided((2, 2), [(&y, 3), (&[5], 1), (&[6], 1)], Colours::JPEG).unwrap();
         assert_eq!((frame.y, frame.u, frame.v), (vec![1, 2, 3, 4], vec![5], vec![6]));
     }
 
     #[test]
     fn a_plane_that_is_too_short_is_refused() {
-        assert_eq!(Frame::from_strided((2, 2), [(&[1, 2, 3], 2), (&[5], 1), (&[6], 1)], true), None);
+        assert_eq!(Frame::from_strided((2, 2), [(&[1, 2, 3], 2), (&[5], 1), (&[6], 1)], Colours::JPEG), None);
     }
 
     proptest! {
@@ -156,7 +156,7 @@ mod tests {
             let chroma = width.div_ceil(2) * height.div_ceil(2);
             let frame = Frame {
                 width, height, y: vec![grey; width * height], u: vec![grey; chroma], v: vec![grey; chroma],
-                is_full_range: true,
+                colours: Colours::JPEG,
             };
             let small = frame.shrunk(max);
             prop_assert!(small.width <= max.max(1) && small.height >= 1);

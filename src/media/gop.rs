@@ -1,4 +1,7 @@
 //! The newest groups of pictures of a camera, undecoded: what a trigger needs to show an instant that is already past.
+//!
+//! A group begins where decoding can: at an IDR, or at a recovery point. After some recovery points pictures are clean only
+//! after a while (periodic intra refresh), so what is needed for a picture may begin some groups before it.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -24,10 +27,11 @@ pub struct AccessUnit {
     pub rtp_ns: i64,
     /// When it was taken, on our clock.
     pub instant: Instant,
-    /// Annex B byte stream with parameter sets before each IDR, or a JPEG file.
+    /// Annex B byte stream with parameter sets before each unit at which decoding can begin, or a JPEG file.
     pub data: Arc<[u8]>,
-    /// Whether decoding can start here.
-    pub is_idr: bool,
+    /// Decoding can begin here, and pictures are clean after so many that others refer to: 0 at an IDR and at a recovery
+    /// point with an intra picture, more where pictures are refreshed a part at a time.
+    pub starts: Option<u32>,
     /// Whether no other picture refers to it (ITU-T H.264 `nal_ref_idc` 0, ITU-T H.265 sub-layer non-reference).
     pub is_disposable: bool,
     /// How many pictures seem to be missing before it, by the cadence of the stream; 0 where nobody looked.
@@ -37,12 +41,19 @@ pub struct AccessUnit {
     pub is_leading: bool,
 }
 
-/// The access units a decoder needs for one wanted picture, in decoding order, the first one an IDR.
+impl AccessUnit {
+    /// Whether decoding can begin here.
+    pub fn is_start(&self) -> bool {
+        self.starts.is_some()
+    }
+}
+
+/// The access units a decoder needs for one wanted picture, in decoding order, from one at which decoding can begin.
 #[derive(Clone, Debug)]
 pub struct Excerpt {
     /// How they are coded.
     pub codec: Codec,
-    /// Never empty; starts with an IDR.
+    /// Never empty; decoding can begin with the first.
     pub units: Vec<AccessUnit>,
     /// RTP time of the wanted picture, which is among them.
     pub wanted_rtp_ns: i64,
@@ -50,12 +61,21 @@ pub struct Excerpt {
     pub instant: Instant,
 }
 
+impl Excerpt {
+    /// Whether the wanted picture is whole when decoding begins where the excerpt does; else parts of it are yet to be
+    /// refreshed.
+    pub fn is_clean(&self) -> bool {
+        let wanted = self.units.iter().position(|unit| unit.rtp_ns == self.wanted_rtp_ns);
+        wanted.and_then(|wanted| bases(self.units.iter().map(|unit| (unit, true)))[wanted]).is_some()
+    }
+}
+
 /// Whole groups of pictures that cover a stretch of time.
 #[derive(Clone, Debug)]
 pub struct Stretch {
     /// How they are coded.
     pub codec: Codec,
-    /// Never empty; in decoding order, starts with an IDR.
+    /// Never empty; in decoding order, decoding can begin with the first.
     pub units: Vec<AccessUnit>,
 }
 
@@ -68,15 +88,68 @@ pub struct Limits {
     pub span: Duration,
 }
 
+/// A picture that is not whole is taken when the nearest whole one is farther away than it by more than this: right after
+/// connecting to a camera that refreshes its pictures a part at a time, or after a loss.
+const UNCLEAN_BEYOND: Duration = Duration::from_secs(1);
+
+/// For each unit the place of the last one that decoding can begin with for its picture to be whole; `None` where there is
+/// none. Units are given in decoding order, with whether the one before is the one that came before it.
+pub fn bases<'a>(units: impl Iterator<Item = (&'a AccessUnit, bool)>) -> Vec<Option<usize>> {
+    // Units at which decoding can begin, and the pictures until it is clean; and the last one for which it is.
+    let (mut begun, mut clean): (VecDeque<(usize, u32)>, Option<usize>) = (VecDeque::new(), None);
+    // What was clean where the newest group begins: leading pictures need it.
+    let mut before = None;
+    let place = |(i, (unit, is_joined)): (usize, (&AccessUnit, bool))| {
+        if !is_joined {
+            (clean, before) = (None, None);
+            begun.clear();
+        }
+        if !unit.is_disposable {
+            begun.iter_mut().for_each(|(_, left)| *left = left.saturating_sub(1));
+        }
+        if let Some(left) = unit.starts {
+            before = clean;
+            begun.push_back((i, left));
+        }
+        while let Some((start, 0)) = begun.front().copied() {
+            clean = Some(start);
+            begun.pop_front();
+        }
+        // One that is clean later than a newer one is of no use any more.
+        if let Some(newest) = begun.iter().rposition(|(_, left)| *left == 0) {
+            clean = Some(begun[newest].0);
+            begun.drain(..=newest);
+        }
+        if unit.is_leading { before } else { clean }
+    };
+    units.enumerate().map(place).collect()
+}
+
+/// A unit in its place.
+#[derive(Clone, Debug)]
+struct Kept {
+    unit: AccessUnit,
+    /// The unit before it is the one that came before it.
+    is_joined: bool,
+}
+
+impl std::ops::Deref for Kept {
+    type Target = AccessUnit;
+
+    fn deref(&self) -> &AccessUnit {
+        &self.unit
+    }
+}
+
 /// Whole groups of pictures, the newest last. Holds the current group and those before it that still reach into the
-/// time that must be kept; starts with an IDR or is empty.
+/// time that must be kept; decoding can begin with the first, or it is empty.
 #[derive(Debug)]
 pub struct Gops {
     codec: Codec,
     limits: Limits,
     /// How far back an instant may be asked for.
     reach: Duration,
-    units: VecDeque<AccessUnit>,
+    units: VecDeque<Kept>,
     bytes: usize,
     /// Its part of what all cameras may keep.
     place: Option<Place>,
@@ -86,8 +159,8 @@ pub struct Gops {
     settled: Option<Instant>,
     /// Units have come that are shown before an earlier one: there are B-frames.
     is_reordered: bool,
-    /// The current group outgrew the limits or lost packets; nothing is kept until the next IDR.
-    waits_for_idr: bool,
+    /// The current group outgrew the limits or lost packets; nothing is kept until the next group.
+    waits_for_start: bool,
     /// The current group is gone because it outgrew the limits.
     is_outgrown: bool,
     /// The group before the current one is not there up to its end, so leading units are of no use.
@@ -107,7 +180,7 @@ impl Gops {
             last_shown: None,
             settled: None,
             is_reordered: false,
-            waits_for_idr: false,
+            waits_for_start: false,
             is_outgrown: false,
             is_cut_off: false,
         }
@@ -128,12 +201,15 @@ impl Gops {
         self.codec
     }
 
-    /// Appends a unit; whether it was of use. Units before the first IDR are not, and are dropped.
+    /// Appends a unit; whether it was of use. Units before the first at which decoding can begin are not, and are
+    /// dropped.
     pub fn push(&mut self, unit: AccessUnit) -> bool {
-        if unit.is_idr {
-            self.is_cut_off = self.units.is_empty() || self.waits_for_idr;
-            (self.waits_for_idr, self.is_outgrown) = (false, false);
-        } else if self.units.is_empty() || self.waits_for_idr || (unit.is_leading && self.is_cut_off) {
+        let mut is_joined = true;
+        if unit.is_start() {
+            self.is_cut_off = self.units.is_empty() || self.waits_for_start;
+            is_joined = !self.is_cut_off;
+            (self.waits_for_start, self.is_outgrown) = (false, false);
+        } else if self.units.is_empty() || self.waits_for_start || (unit.is_leading && self.is_cut_off) {
             return false;
         }
         match self.last_shown {
@@ -143,33 +219,33 @@ impl Gops {
                 self.last_shown = Some((unit.rtp_ns, unit.instant));
             }
         }
-        self.units.push_back(unit);
+        self.units.push_back(Kept { unit, is_joined });
         self.weigh();
         self.forget();
         !self.units.is_empty()
     }
 
-    /// Drops everything; the next unit kept is an IDR.
+    /// Drops everything; the next unit kept is one at which decoding can begin.
     pub fn clear(&mut self) {
         self.units.clear();
         self.weigh();
         (self.last_shown, self.settled) = (None, None);
     }
 
-    /// Packets were lost: what follows refers to what is missing, so nothing is kept until the next IDR. What came
+    /// Packets were lost: what follows refers to what is missing, so nothing is kept until the next group. What came
     /// before stays.
     pub fn break_off(&mut self) {
-        self.waits_for_idr = true;
+        self.waits_for_start = true;
     }
 
     /// A decoder found that `unit` cannot be decoded, and so nothing after it in its group: all that is dropped, with the
-    /// leading units of the next group, and if it is the current group, what follows until the next IDR. What came before
+    /// leading units of the next group, and if it is the current group, what follows until the next one. What came before
     /// stays.
     pub fn drop_damaged(&mut self, unit: &AccessUnit) {
         let Some(first) = self.units.iter().position(|known| Arc::ptr_eq(&known.data, &unit.data)) else {
             return;
         };
-        let begins = |from: usize| (from..self.units.len()).find(|i| self.units[*i].is_idr);
+        let begins = |from: usize| (from..self.units.len()).find(|i| self.units[*i].is_start());
         let next = begins(first + 1);
         // No decoder complains of a leading unit that refers to what is dropped here.
         let end = next.map_or(self.units.len(), |next| begins(next + 1).unwrap_or(self.units.len()));
@@ -181,6 +257,10 @@ impl Gops {
             index += 1;
             is_kept
         });
+        if next.is_some() {
+            // What was the begin of the next group stands in the place of the first that went.
+            self.units[first].is_joined = false;
+        }
         self.weigh();
         if next.is_none() {
             self.break_off();
@@ -207,12 +287,15 @@ impl Gops {
 
     /// What a decoder needs to show the picture taken nearest to `at`; `None` while nothing is kept.
     pub fn nearest(&self, at: Instant) -> Option<Excerpt> {
-        let distance = |unit: &AccessUnit| unit.instant.max(at) - unit.instant.min(at);
-        let usable = self.from(0, self.units.len());
-        let (index, wanted) = usable.min_by_key(|(_, unit)| distance(unit))?;
-        let begin = |end: usize| (0..end).rev().find(|i| self.units[*i].is_idr);
-        let own = begin(index + 1)?;
-        let first = if wanted.is_leading { begin(own)? } else { own };
+        let distance = |i: &usize| self.units[*i].instant.max(at) - self.units[*i].instant.min(at);
+        let bases = self.bases();
+        let all = 0..self.units.len();
+        let clean = all.clone().filter(|i| bases[*i].is_some()).min_by_key(distance);
+        let nearest = all.filter(|i| !self.units[*i].is_leading).min_by_key(distance)?;
+        let is_better = |clean: &usize| distance(clean) <= distance(&nearest) + UNCLEAN_BEYOND;
+        let index = clean.filter(is_better).unwrap_or(nearest);
+        let first = bases[index].or_else(|| self.earliest(index))?;
+        let wanted = &self.units[index];
         Some(Excerpt {
             codec: self.codec,
             units: self.from(first, index + 1).map(|(_, unit)| unit.clone()).collect(),
@@ -221,40 +304,63 @@ impl Gops {
         })
     }
 
-    /// Everything from the IDR at or before `from`, or the oldest there is, up to `to`; `None` while nothing is kept.
+    /// Everything from where decoding must begin for `from`, or the oldest there is, up to `to`; `None` while nothing is
+    /// kept.
     pub fn stretch(&self, from: Instant, to: Instant) -> Option<Stretch> {
-        let starts = |(i, unit): (usize, &AccessUnit)| (unit.is_idr && unit.instant <= from).then_some(i);
-        let first = self.units.iter().enumerate().filter_map(starts).next_back().unwrap_or(0);
+        let before = self.units.iter().enumerate().filter(|(_, unit)| unit.instant <= from);
+        let shown_at = before.max_by_key(|(_, unit)| unit.instant).map(|(i, _)| i);
+        let first = shown_at.and_then(|i| self.bases()[i].or_else(|| self.begin(i))).unwrap_or(0);
         let last = self.units.iter().rposition(|unit| unit.instant <= to)?.max(first);
         // What is shown before a later picture that others refer to comes after it.
         let shown_last = self.units.range(first..=last).map(|unit| unit.rtp_ns).max()?;
         let between =
-            self.units.range(last + 1..).take_while(|unit| unit.rtp_ns < shown_last && !unit.is_idr);
+            self.units.range(last + 1..).take_while(|unit| unit.rtp_ns < shown_last && !unit.is_start());
         let last = last + between.count();
         let units = self.from(first, last + 1).map(|(_, unit)| unit.clone()).collect();
         Some(Stretch { codec: self.codec, units })
     }
 
-    /// The current group, so far.
+    /// The current group, so far, with those before it that it needs.
     pub fn current(&self) -> Option<Stretch> {
-        let first = self.units.iter().rposition(|unit| unit.is_idr)?;
+        let newest = self.begin(self.units.len().checked_sub(1)?)?;
+        let is_gradual = self.units[newest].starts != Some(0);
+        let base = if is_gradual { self.bases().last().copied().flatten() } else { None };
+        let first = base.unwrap_or(newest);
         let units = self.from(first, self.units.len()).map(|(_, unit)| unit.clone()).collect();
         Some(Stretch { codec: self.codec, units })
     }
 
-    /// The units from an IDR on, and their places, as far as they can be decoded when decoding begins there.
+    fn bases(&self) -> Vec<Option<usize>> {
+        bases(self.units.iter().map(|kept| (&kept.unit, kept.is_joined)))
+    }
+
+    /// The earliest unit at which decoding can begin with no hole up to this one: the more pictures come before one that
+    /// is not whole, the more of it is refreshed.
+    fn earliest(&self, index: usize) -> Option<usize> {
+        let since = (0..=index).rev().find(|i| !self.units[*i].is_joined).unwrap_or(0);
+        (since..=index).find(|i| self.units[*i].is_start())
+    }
+
+    /// Where the group of a unit begins.
+    fn begin(&self, index: usize) -> Option<usize> {
+        (0..=index).rev().find(|i| self.units[*i].is_start())
+    }
+
+    /// The units from the begin of a group on, and their places, as far as they can be decoded when decoding begins there.
     fn from(&self, first: usize, end: usize) -> impl Iterator<Item = (usize, &AccessUnit)> {
-        let next = (first + 1..end).find(|i| self.units[*i].is_idr).unwrap_or(end);
-        let units = self.units.range(first..end).enumerate().map(move |(i, unit)| (first + i, unit));
+        let next = (first + 1..end).find(|i| self.units[*i].is_start()).unwrap_or(end);
+        let units = self.units.range(first..end).enumerate().map(move |(i, kept)| (first + i, &kept.unit));
         units.filter(move |(i, unit)| *i > next || !unit.is_leading)
     }
 
     /// Drops old groups that nothing needs any more, and everything once the limits are passed.
     fn forget(&mut self) {
         while let Some(next) = self.second_group() {
-            // The group before is needed while an instant within reach may be nearer to it.
+            // The group before is needed while an instant within reach may be nearer to it, or needs it.
             let newest = self.units.back().map_or(self.units[next].instant, |unit| unit.instant);
-            let is_within_reach = newest.saturating_duration_since(self.units[next].instant) <= self.reach;
+            let is_within_reach = self
+                .clean_at(next)
+                .is_none_or(|clean_at| newest.saturating_duration_since(clean_at) <= self.reach);
             if is_within_reach && self.fits() {
                 return;
             }
@@ -263,12 +369,28 @@ impl Gops {
         }
         if !self.fits() {
             self.clear();
-            (self.waits_for_idr, self.is_outgrown) = (true, true);
+            (self.waits_for_start, self.is_outgrown) = (true, true);
         }
     }
 
     fn second_group(&self) -> Option<usize> {
-        (1..self.units.len()).find(|i| self.units[*i].is_idr)
+        (1..self.units.len()).find(|i| self.units[*i].is_start())
+    }
+
+    /// The instant from which pictures are whole when decoding begins with this unit; `None` while that is to come, or when
+    /// there is a hole before.
+    fn clean_at(&self, start: usize) -> Option<Instant> {
+        let mut left = self.units[start].starts?;
+        if left == 0 {
+            return Some(self.units[start].instant);
+        }
+        for unit in self.units.range(start + 1..) {
+            left = left.saturating_sub(u32::from(!unit.is_disposable));
+            if left == 0 || !unit.is_joined {
+                return Some(unit.instant);
+            }
+        }
+        None
     }
 
     /// Counts its bytes anew; there are some hundred units.
@@ -301,7 +423,7 @@ mod tests {
             rtp_ns: i64::from(i) * 40_000_000,
             instant: start + Duration::from_millis(40) * i,
             data: vec![0; bytes].into(),
-            is_idr: i.is_multiple_of(gop),
+            starts: i.is_multiple_of(gop).then_some(0),
             is_disposable: false,
             missing: 0,
             is_leading: false,
@@ -319,7 +441,7 @@ mod tests {
         let start = Instant::now();
         let excerpt = filled(start, 75, 50).nearest(start + Duration::from_millis(61 * 40 + 15)).unwrap();
         assert_eq!(excerpt.units.len(), 12);
-        assert!(excerpt.units[0].is_idr);
+        assert!(excerpt.units[0].is_start());
         assert_eq!(excerpt.wanted_rtp_ns, 61 * 40_000_000);
         assert_eq!(excerpt.instant, start + Duration::from_millis(61 * 40));
     }
@@ -382,14 +504,14 @@ mod tests {
         let at = |i: u32| start + Duration::from_millis(40) * i;
         let number = |gops: &Gops, i| gops.nearest(at(i)).unwrap().wanted_rtp_ns / 40_000_000;
         let mut gops = filled(start, 70, 50);
-        let damaged = gops.units[60].clone();
+        let damaged = gops.units[60].unit.clone();
         gops.drop_damaged(&damaged);
         assert_eq!((number(&gops, 65), gops.settled()), (59, Some(at(59))));
         assert!(!gops.push(unit(start, 70, 50, 10)), "what follows refers to it");
         assert!(gops.push(unit(start, 100, 50, 10)));
         assert_eq!((number(&gops, 65), number(&gops, 90)), (59, 100));
         let mut gops = filled(start, 70, 50);
-        let damaged = gops.units[40].clone();
+        let damaged = gops.units[40].unit.clone();
         gops.drop_damaged(&damaged);
         assert_eq!((number(&gops, 44), number(&gops, 46), gops.settled()), (39, 50, Some(at(69))));
         assert_eq!(gops.bytes, gops.units.iter().map(|u| u.data.len()).sum::<usize>());
@@ -452,7 +574,7 @@ mod tests {
             let mut gops = Gops::new(Codec::H265, LIMITS, reach);
             for i in order {
                 let unit = AccessUnit {
-                    is_idr: matches!(i, 0 | 6 | 11),
+                    starts: matches!(i, 0 | 6 | 11).then_some(0),
                     is_leading: matches!(i, 4 | 5 | 9 | 10),
                     ..unit(start, i, 50, 10)
                 };
@@ -498,7 +620,7 @@ mod tests {
                 gops.push(unit(start, u32::try_from(i).unwrap(), gop, *size));
                 prop_assert!(gops.bytes <= LIMITS.bytes);
                 prop_assert_eq!(gops.bytes, gops.units.iter().map(|u| u.data.len()).sum::<usize>());
-                prop_assert!(gops.units.front().is_none_or(|u| u.is_idr));
+                prop_assert!(gops.units.front().is_none_or(|u| u.is_start()));
             }
         }
 

@@ -1,36 +1,7 @@
-//! H.264 streams (ITU-T H.264 annex B): their NAL units, and what the parameter sets say.
-
-use h264_reader::nal::sps::{FrameMbsFlags, SeqParameterSet};
-use h264_reader::nal::{Nal, RefNal, UnitType};
+//! Byte streams of H.264 and H.265 (annex B of both): their NAL units.
 
 /// Parameter sets and the first slice header lie within so many bytes; what comes later tells nothing of a unit.
 const HEAD: usize = 4096;
-
-/// What the parameter set of an IDR unit says.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct StreamFacts {
-    /// `video_full_range_flag`; video range when nothing says otherwise (ITU-T H.264 section E.2.1).
-    pub is_full_range: bool,
-    /// Fields or macroblock pairs may occur (`frame_mbs_only_flag` is 0).
-    pub is_interlaced: bool,
-}
-
-impl StreamFacts {
-    /// Of the first one; the defaults when there is none that can be read.
-    pub fn of(annex_b: &[u8]) -> Self {
-        let sps = nal_units(annex_b).find_map(|nal| {
-            let nal = RefNal::new(nal, &[], true);
-            (nal.header().ok()?.nal_unit_type() == UnitType::SeqParameterSet)
-                .then(|| SeqParameterSet::from_bits(nal.rbsp_bits()).ok())?
-        });
-        let Some(sps) = sps else { return Self::default() };
-        let signal = sps.vui_parameters.and_then(|vui| vui.video_signal_type);
-        Self {
-            is_full_range: signal.is_some_and(|signal| signal.video_full_range_flag),
-            is_interlaced: !matches!(sps.frame_mbs_flags, FrameMbsFlags::Frames),
-        }
-    }
-}
 
 /// The NAL units at the begin of an access unit, also of H.265; the last one may be cut off.
 pub(super) fn first_nal_units(annex_b: &[u8]) -> impl Iterator<Item = &[u8]> {
@@ -95,7 +66,6 @@ mod tests {
         #[test]
         fn splitting_any_bytes_never_panics(bytes in proptest::collection::vec(0_u8..3, 0..100)) {
             prop_assert!(nal_units(&bytes).all(|nal| !nal.is_empty()));
-            let _ = StreamFacts::of(&bytes);
         }
     }
 }

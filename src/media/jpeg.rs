@@ -4,7 +4,7 @@ use jpeg_encoder::{Encoder, ImageBuffer, JpegColorType, SamplingFactor};
 
 use super::exif;
 use super::footprint;
-use super::frame::Frame;
+use super::frame::{Colours, Frame};
 use super::native::turbojpeg;
 
 /// Quality of stored pictures: plates stay readable, a 1080p picture takes 300–400 kB.
@@ -118,7 +118,7 @@ struct Planes<'a> {
 impl<'a> Planes<'a> {
     fn of(frame: &'a Frame) -> Option<Self> {
         let identity: [u8; 256] = std::array::from_fn(|i| u8::try_from(i).unwrap_or(u8::MAX));
-        let (luma, chroma) = if frame.is_full_range {
+        let (luma, chroma) = if frame.colours.is_full_range {
             (identity, identity)
         } else {
             (identity.map(|y| expand(y, 16, 219, 0)), identity.map(|c| expand(c, 128, 224, 128)))
@@ -134,7 +134,7 @@ impl<'a> Planes<'a> {
         }
         let frame = self.frame;
         let size = (frame.width, frame.height);
-        if frame.is_full_range {
+        if frame.colours.is_full_range {
             return turbojpeg::encode(size, [&frame.y, &frame.u, &frame.v], quality);
         }
         let expand = |plane: &[u8], table: &[u8; 256]| -> Vec<u8> {
@@ -230,7 +230,7 @@ pub fn luma(jpeg: &[u8]) -> Option<Frame> {
     let grey = decode(jpeg)?.into_luma8();
     let (width, height) = (usize::try_from(grey.width()).ok()?, usize::try_from(grey.height()).ok()?);
     let chroma = vec![128; width.div_ceil(2) * height.div_ceil(2)];
-    Some(Frame { width, height, y: grey.into_raw(), u: chroma.clone(), v: chroma, is_full_range: true })
+    Some(Frame { width, height, y: grey.into_raw(), u: chroma.clone(), v: chroma, colours: Colours::JPEG })
 }
 
 /// The same picture in at most `most` bytes, with its facts but without its thumbnail: coarser first, then with fewer
@@ -279,7 +279,8 @@ mod tests {
 
     fn grey(width: usize, height: usize, luma: u8, is_full_range: bool) -> Frame {
         let chroma = vec![128; width.div_ceil(2) * height.div_ceil(2)];
-        Frame { width, height, y: vec![luma; width * height], u: chroma.clone(), v: chroma, is_full_range }
+        let colours = if is_full_range { Colours::JPEG } else { Colours::VIDEO };
+        Frame { width, height, y: vec![luma; width * height], u: chroma.clone(), v: chroma, colours }
     }
 
     fn facts() -> exif::Facts {

@@ -9,9 +9,9 @@ use super::continuity::Continuity;
 use super::decode::DecodeError;
 use super::decoder::{Decoder, DecoderKind};
 use super::footprint::KEPT_BYTES_MAX;
-use super::frame::Frame;
+use super::frame::{Colours, Frame};
 use super::gop::{AccessUnit, Codec, Excerpt};
-use super::h264;
+use super::sps;
 
 /// Decoded pictures kept, the newest, as far as [`KEPT_BYTES_MAX`] allows; 3 MB each at 1080p.
 const KEPT: usize = 4;
@@ -40,7 +40,7 @@ struct Running {
     continuity: Continuity,
     /// The bytes the group begins with; the same memory means the same group.
     idr: Arc<[u8]>,
-    is_full_range: bool,
+    colours: Colours,
     /// Units of the group that were taken, skipped ones included.
     taken: usize,
     /// Units whose pictures have not come out; they come in this order.
@@ -182,6 +182,11 @@ fn wanted(excerpt: &Excerpt) -> Stamp {
     (excerpt.wanted_rtp_ns, excerpt.instant)
 }
 
+/// How the samples become colours of the pictures from a unit on; `None` when it does not say.
+fn colours(codec: Codec, unit: &AccessUnit) -> Option<Colours> {
+    sps::facts(codec, &unit.data).map(|facts| facts.colours)
+}
+
 /// The stamp of a unit.
 fn stamp(unit: &AccessUnit) -> Stamp {
     (unit.rtp_ns, unit.instant)
@@ -202,7 +207,7 @@ impl Running {
             decoder,
             continuity: Continuity::default(),
             idr: Arc::clone(&first.data),
-            is_full_range: excerpt.codec == Codec::H264 && h264::StreamFacts::of(&first.data).is_full_range,
+            colours: colours(excerpt.codec, first).unwrap_or(Colours::VIDEO),
             taken: 0,
             held_back: BTreeSet::new(),
             newest: i64::MIN,
@@ -258,7 +263,10 @@ impl Running {
                 return Err(DecodeError::Gap { number: i + 1, total });
             }
             self.taken = i + 1;
-            self.is_past_first |= i > 0 && unit.is_idr;
+            self.is_past_first |= i > 0 && unit.is_start();
+            if i > 0 && unit.is_start() {
+                self.colours = colours(self.codec, unit).unwrap_or(self.colours);
+            }
             // What it refers to was never taken.
             if unit.is_leading && !self.is_past_first {
                 continue;
@@ -274,7 +282,7 @@ impl Running {
                 held_back: &mut self.held_back,
                 recent: &mut self.recent,
                 keep,
-                is_full_range: self.is_full_range,
+                colours: self.colours,
             };
             let fed = self.decoder.feed(unit, &mut |shown| sink.show(&shown));
             fed.map_err(|reason| DecodeError::Refused { number: i + 1, total, reason })?;
@@ -284,12 +292,8 @@ impl Running {
 
     /// Shows everything that was taken.
     fn drain(&mut self, keep: Keep<'_>) -> Result<(), DecodeError> {
-        let mut sink = Sink {
-            held_back: &mut self.held_back,
-            recent: &mut self.recent,
-            keep,
-            is_full_range: self.is_full_range,
-        };
+        let mut sink =
+            Sink { held_back: &mut self.held_back, recent: &mut self.recent, keep, colours: self.colours };
         let drained = self.decoder.drain(&mut |shown| sink.show(&shown));
         self.is_spent = self.is_reordered || !self.decoder.goes_on_after_drain();
         let total = self.taken;
@@ -317,7 +321,7 @@ struct Sink<'a> {
     held_back: &'a mut BTreeSet<Stamp>,
     recent: &'a mut VecDeque<(Stamp, Arc<Frame>)>,
     keep: Keep<'a>,
-    is_full_range: bool,
+    colours: Colours,
 }
 
 impl Sink<'_> {
@@ -331,7 +335,7 @@ impl Sink<'_> {
             return;
         }
         let is_wished = |stamp: Stamp| self.keep.wishes.contains(&stamp);
-        if let Some(frame) = shown.to_frame(self.is_full_range) {
+        if let Some(frame) = shown.to_frame(self.colours) {
             self.recent.push_back((stamp, Arc::new(frame)));
             forget(self.recent, is_wished);
         }
@@ -442,7 +446,7 @@ mod tests {
                 y: vec![0; bytes],
                 u: Vec::new(),
                 v: Vec::new(),
-                is_full_range: true,
+                colours: Colours::JPEG,
             })
         };
         // Of 4K; of 1080p; of what alone is too much.

@@ -9,7 +9,6 @@ pub mod footprint;
 pub mod frame;
 pub mod gop;
 pub mod h264;
-pub mod h265;
 pub mod jpeg;
 pub mod lane;
 pub mod mp4;

@@ -100,7 +100,7 @@ pub fn mux(stretch: &Stretch, exif: &[u8], created_s: u64) -> Result<Muxed, NotM
     if video_length == 0 {
         return Err(NotMuxable::NoPictures);
     }
-    let idrs = numbers(stretch.units.iter().map(|unit| unit.is_idr));
+    let idrs = numbers(stretch.units.iter().map(|unit| unit.is_start()));
     let track = Track { entry, schedule, sizes, idrs, created_s };
 
     let mut bytes =
@@ -142,7 +142,7 @@ impl Entry {
         if stretch.codec == Codec::Jpeg {
             return Err(NotMuxable::Jpeg);
         }
-        let idrs = stretch.units.iter().filter(|unit| unit.is_idr).map(|unit| &unit.data[..]);
+        let idrs = stretch.units.iter().filter(|unit| unit.is_start()).map(|unit| &unit.data[..]);
         let parameters = Parameters::of_all(stretch.codec, idrs).ok_or(NotMuxable::NoParameters)?;
         if !parameters.are_of_one_stream() {
             return Err(NotMuxable::Changed);

@@ -19,7 +19,7 @@ fn unit(start: Instant, i: usize, rtp_ns: i64, data: Vec<u8>, is_idr: bool) -> A
         rtp_ns,
         instant,
         data: data.into(),
-        is_idr,
+        starts: is_idr.then_some(0),
         is_disposable: false,
         missing: 0,
         is_leading: false,

@@ -1,14 +1,10 @@
 //! What the parameter sets of a stream say to a player: codec string, size in pixels, decoder configuration record.
 
-use std::num::NonZeroUsize;
+use std::collections::HashSet;
 
-use h264_reader::nal::sps::{ChromaFormat, SeqParameterSet};
-use h264_reader::nal::{Nal, RefNal};
-use h264_reader::rbsp::{BitRead, BitReader, ByteReader};
-
-use super::footprint::{Claim, halves};
 use super::gop::Codec;
 use super::h264::nal_units;
+use super::sps::Sps;
 
 /// Parameter sets of a stream, in the order of their kinds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,16 +69,22 @@ impl Parameters {
         Some(Self { codec, sets: kinds.iter().flat_map(|kind| sets(*kind)).collect() })
     }
 
-    /// Whether all pictures have the same size and coding: there is one sequence parameter set.
+    /// Whether all pictures have the same size and coding: there is one sequence parameter set, or there are several of
+    /// different numbers that say so.
     pub(super) fn are_of_one_stream(&self) -> bool {
-        self.all(1).count() == 1
+        let sets: Option<Vec<Sps>> = self.all(1).map(|set| Sps::of(self.codec, set)).collect();
+        let Some([first, others @ ..]) = sets.as_deref() else { return self.all(1).count() == 1 };
+        let coding = |sps: &Sps| (sps.size, sps.coded, sps.chroma, sps.depth);
+        let numbers: HashSet<u32> = others.iter().map(|sps| sps.id).chain([first.id]).collect();
+        numbers.len() == others.len() + 1 && others.iter().all(|sps| coding(sps) == coding(first))
     }
 
     /// What they say; `None` when they are damaged, or of a kind no player takes.
     pub(super) fn describe(&self) -> Option<Description> {
+        let sps = Sps::of(self.codec, self.all(1).next()?)?;
         match self.codec {
-            Codec::H264 => self.avc(),
-            Codec::H265 => self.hevc(),
+            Codec::H264 => self.avc(&sps),
+            Codec::H265 => self.hevc(&sps),
             Codec::Jpeg => None,
         }
     }
@@ -92,11 +94,8 @@ impl Parameters {
     }
 
     /// `AVCDecoderConfigurationRecord` (ISO/IEC 14496-15 section 5.3.3.1.2).
-    fn avc(&self) -> Option<Description> {
-        let first = self.all(1).next()?;
-        let [_, profile, constraints, level, ..] = *first else { return None };
-        let sps = SeqParameterSet::from_bits(RefNal::new(first, &[], true).rbsp_bits()).ok()?;
-        let (width, height) = sps.pixel_dimensions().ok()?;
+    fn avc(&self, sps: &Sps) -> Option<Description> {
+        let [profile, constraints, level] = *sps.profile else { return None };
         let mut record = vec![1, profile, constraints, level, 0xfc | LENGTH_SIZE_MINUS_ONE];
         let (sps_count, pps_count) = (self.all(1).count(), self.all(2).count());
         record.push(0xe0 | u8::try_from(sps_count).ok().filter(|count| *count < 32)?);
@@ -104,30 +103,20 @@ impl Parameters {
         record.push(u8::try_from(pps_count).ok()?);
         self.all(2).try_for_each(|set| put_set(&mut record, set))?;
         if matches!(profile, 100 | 110 | 122 | 144 | 244 | 44 | 83 | 86 | 118 | 128 | 138 | 139 | 134 | 135) {
-            let chroma = &sps.chroma_info;
-            let format = match chroma.chroma_format {
-                ChromaFormat::Monochrome => 0,
-                ChromaFormat::YUV420 => 1,
-                ChromaFormat::YUV422 => 2,
-                ChromaFormat::YUV444 => 3,
-                ChromaFormat::Invalid(_) => return None,
-            };
-            record.push(0xfc | format);
-            record.extend([0xf8 | chroma.bit_depth_luma_minus8, 0xf8 | chroma.bit_depth_chroma_minus8, 0]);
+            record.extend([0xfc | sps.chroma, 0xf8 | (sps.depth.0 - 8), 0xf8 | (sps.depth.1 - 8), 0]);
         }
-        let codec = format!("avc1.{profile:02x}{constraints:02x}{level:02x}");
-        Some(Description { codec, width, height, entry: (*b"avc1", *b"avcC"), configuration: record })
+        Some(self.description(sps, (*b"avc1", *b"avcC"), record))
     }
 
     /// `HEVCDecoderConfigurationRecord` (ISO/IEC 14496-15 section 8.3.3.1.2).
-    fn hevc(&self) -> Option<Description> {
-        let sps = HevcSps::read(self.all(1).next()?)?;
+    fn hevc(&self, sps: &Sps) -> Option<Description> {
+        let (layers, is_nested) = sps.layers;
         let mut record = vec![1];
-        record.extend(sps.profile);
+        record.extend(&sps.profile);
         // No statement on segmentation or parallelism, frame rate unknown.
-        record.extend([0xf0, 0, 0xfc, 0xfc | sps.chroma_format]);
-        record.extend([0xf8 | sps.luma_depth_minus8, 0xf8 | sps.chroma_depth_minus8, 0, 0]);
-        record.push(sps.layers << 3 | u8::from(sps.is_nested) << 2 | LENGTH_SIZE_MINUS_ONE);
+        record.extend([0xf0, 0, 0xfc, 0xfc | sps.chroma]);
+        record.extend([0xf8 | (sps.depth.0 - 8), 0xf8 | (sps.depth.1 - 8), 0, 0]);
+        record.push(layers << 3 | u8::from(is_nested) << 2 | LENGTH_SIZE_MINUS_ONE);
         record.push(3);
         for (wanted, nal_type) in [(0, 32), (1, 33), (2, 34)] {
             let is_complete = 0x80;
@@ -135,14 +124,12 @@ impl Parameters {
             record.extend(u16::try_from(self.all(wanted).count()).ok()?.to_be_bytes());
             self.all(wanted).try_for_each(|set| put_set(&mut record, set))?;
         }
-        let (width, height) = (sps.width, sps.height);
-        Some(Description {
-            codec: sps.codec(),
-            width,
-            height,
-            entry: (*b"hvc1", *b"hvcC"),
-            configuration: record,
-        })
+        Some(self.description(sps, (*b"hvc1", *b"hvcC"), record))
+    }
+
+    fn description(&self, sps: &Sps, entry: ([u8; 4], [u8; 4]), configuration: Vec<u8>) -> Description {
+        let (width, height) = sps.size;
+        Description { codec: sps.rfc6381(self.codec), width, height, entry, configuration }
     }
 }
 
@@ -190,112 +177,6 @@ pub(super) fn sample(codec: Codec, annex_b: &[u8]) -> Vec<u8> {
     sample
 }
 
-/// The beginning of a sequence parameter set (ITU-T H.265 section 7.3.2.2).
-pub(super) struct HevcSps {
-    /// `general_profile_space` to `general_level_idc`, as they stand.
-    profile: [u8; 12],
-    layers: u8,
-    is_nested: bool,
-    chroma_format: u8,
-    luma_depth_minus8: u8,
-    chroma_depth_minus8: u8,
-    width: u32,
-    height: u32,
-    /// Before cropping.
-    coded: (u32, u32),
-    /// `sps_max_dec_pic_buffering`, of all sub-layers.
-    pictures: u32,
-}
-
-impl HevcSps {
-    pub(super) fn read(nal: &[u8]) -> Option<Self> {
-        let bytes = ByteReader::skipping_bytes(nal, const { NonZeroUsize::new(2).expect("2 is not 0") });
-        let mut bits = BitReader::new(bytes);
-        bits.skip(4, "sps_video_parameter_set_id").ok()?;
-        let layers_minus1: u8 = bits.read(3, "sps_max_sub_layers_minus1").ok()?;
-        let is_nested = bits.read_bool("sps_temporal_id_nesting_flag").ok()?;
-        let mut profile = [0; 12];
-        for byte in &mut profile {
-            *byte = bits.read(8, "profile_tier_level").ok()?;
-        }
-        if layers_minus1 > 0 {
-            // Two flags a layer, padded to eight layers: whether 88 bits of profile and 8 of level follow.
-            let flags: u16 = bits.read(16, "sub_layer_present_flags").ok()?;
-            for layer in 0..layers_minus1 {
-                let has = |flag: u16| flags >> (15 - u16::from(layer) * 2 - flag) & 1 == 1;
-                bits.skip(88 * u32::from(has(0)) + 8 * u32::from(has(1)), "sub_layer").ok()?;
-            }
-        }
-        bits.read_ue("sps_seq_parameter_set_id").ok()?;
-        let chroma_format = u8::try_from(bits.read_ue("chroma_format_idc").ok()?).ok().filter(|f| *f < 4)?;
-        if chroma_format == 3 {
-            bits.skip(1, "separate_colour_plane_flag").ok()?;
-        }
-        let mut width = bits.read_ue("pic_width_in_luma_samples").ok()?;
-        let mut height = bits.read_ue("pic_height_in_luma_samples").ok()?;
-        let coded = (width, height);
-        if bits.read_bool("conformance_window_flag").ok()? {
-            // The window is counted in chroma samples (ITU-T H.265 table 6-1).
-            let (x, y) =
-                (if matches!(chroma_format, 1 | 2) { 2 } else { 1 }, if chroma_format == 1 { 2 } else { 1 });
-            for (side, unit) in [(&mut width, x), (&mut height, y)] {
-                for _ in 0..2 {
-                    let offset = bits.read_ue("conf_win_offset").ok()?.checked_mul(unit)?;
-                    *side = side.checked_sub(offset)?;
-                }
-            }
-        }
-        let mut depth_minus8 =
-            || u8::try_from(bits.read_ue("bit_depth_minus8").ok()?).ok().filter(|d| *d < 8);
-        let (luma_depth_minus8, chroma_depth_minus8) = (depth_minus8()?, depth_minus8()?);
-        bits.read_ue("log2_max_pic_order_cnt_lsb_minus4").ok()?;
-        let is_for_each = bits.read_bool("sps_sub_layer_ordering_info_present_flag").ok()?;
-        let mut pictures = 0;
-        for _ in 0..if is_for_each { layers_minus1 + 1 } else { 1 } {
-            let one = bits.read_ue("sps_max_dec_pic_buffering_minus1").ok().filter(|one| *one < 16)? + 1;
-            pictures = one.max(pictures).max(bits.read_ue("sps_max_num_reorder_pics").ok()?.min(16));
-            bits.read_ue("sps_max_latency_increase_plus1").ok()?;
-        }
-        if width == 0 || height == 0 {
-            return None;
-        }
-        Some(Self {
-            profile,
-            layers: layers_minus1 + 1,
-            is_nested,
-            chroma_format,
-            luma_depth_minus8,
-            chroma_depth_minus8,
-            width,
-            height,
-            coded,
-            pictures,
-        })
-    }
-
-    /// What its pictures take.
-    pub(super) fn claim(&self) -> Claim {
-        Claim {
-            size: self.coded,
-            halves: halves(u32::from(self.chroma_format)),
-            bits: self.luma_depth_minus8.max(self.chroma_depth_minus8) + 8,
-            kept: self.pictures,
-        }
-    }
-
-    /// ISO/IEC 14496-15 annex E.3.
-    fn codec(&self) -> String {
-        let [first, c0, c1, c2, c3, constraints @ .., level] = self.profile;
-        let space = ["", "A", "B", "C"][usize::from(first >> 6)];
-        let tier = if first >> 5 & 1 == 1 { 'H' } else { 'L' };
-        let compatibility = u32::from_be_bytes([c0, c1, c2, c3]).reverse_bits();
-        let mut codec = format!("hvc1.{space}{}.{compatibility:x}.{tier}{level}", first & 31);
-        let used = constraints.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-        constraints[..used].iter().for_each(|byte| codec.push_str(&format!(".{byte:x}")));
-        codec
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -328,17 +209,6 @@ mod tests {
             00030000030078959809a10001002a420101016000000300900000030000030078a003c08010e596566924ca\
             f0168080000003008000000c84a2000100074401c172b46240";
         assert_eq!(found.configuration, bytes(record));
-    }
-
-    /// The parameter set that x265 writes for 640×360, eight bits; cropped, because it codes blocks of 16.
-    #[test]
-    fn the_size_of_an_h265_stream_is_that_after_cropping() {
-        let sps = [
-            0x42, 0x01, 0x01, 0x01, 0x60, 0x00, 0x00, 0x03, 0x00, 0x90, 0x00, 0x00, 0x03, 0x00, 0x00, 0x03,
-            0x00, 0x3f, 0xa0, 0x05, 0x02, 0x01, 0x71, 0xf2, 0xe5, 0x96, 0x56, 0x69,
-        ];
-        let parsed = HevcSps::read(&sps).unwrap();
-        assert_eq!((parsed.width, parsed.height), (640, 360));
     }
 
     #[test]

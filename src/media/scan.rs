@@ -379,7 +379,7 @@ impl Bits<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::frame::Frame;
+    use super::super::frame::{Colours, Frame};
     use super::super::jpeg;
     use super::*;
     use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
@@ -393,7 +393,7 @@ mod tests {
             u8::try_from(((x * 3 + y * 2 + x / 13 * 40) ^ (y / 17 * 60)) % 256).unwrap()
         });
         let c = |step: usize| (0..chroma).map(|i| u8::try_from(90 + i / step % 70).unwrap()).collect();
-        Frame { width, height, y: y.collect(), u: c(37), v: c(91), is_full_range: true }
+        Frame { width, height, y: y.collect(), u: c(37), v: c(91), colours: Colours::JPEG }
     }
 
     fn rgb(width: u16, height: u16, of: impl Fn(&mut Encoder<&mut Vec<u8>>)) -> Vec<u8> {

@@ -1,13 +1,14 @@
 //! Every picture of a stretch, one after the other, for those who want more of it than one.
 
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use super::continuity::Continuity;
 use super::decode::DecodeError;
 use super::decoder::{DecoderKind, Shown};
-use super::frame::Frame;
-use super::gop::{AccessUnit, Codec, Stretch};
-use super::{h264, jpeg};
+use super::frame::{Colours, Frame};
+use super::gop::{self, AccessUnit, Codec, Stretch};
+use super::{jpeg, sps};
 
 /// Decodes a stretch and shows each picture with its RTP time, in the order of display, until `show` breaks off. Blocking.
 ///
@@ -19,8 +20,8 @@ pub fn each(
     mut show: impl FnMut(i64, &Frame) -> ControlFlow<()>,
 ) -> Result<(), DecodeError> {
     let (mut shown, mut failure) = (0_usize, None);
-    // An IDR and its followers, each.
-    for group in stretch.units.chunk_by(|_, next| !next.is_idr) {
+    // What begins clean and its followers, each.
+    for group in stretch.units.chunk_by(|_, next| next.starts != Some(0)) {
         let mut flow = ControlFlow::Continue(());
         let mut take = |rtp_ns: i64, frame: Option<Frame>| {
             if let Some(frame) = frame.filter(|_| flow.is_continue()) {
@@ -59,17 +60,21 @@ fn decode(
     let total = group.len();
     // Leading units refer to the group before.
     let usable = || group.iter().enumerate().filter(|(_, unit)| !unit.is_leading);
-    let is_full_range = codec == Codec::H264
-        && group.first().is_some_and(|unit| h264::StreamFacts::of(&unit.data).is_full_range);
+    let colours = group.first().and_then(|unit| sps::facts(codec, &unit.data)).map(|facts| facts.colours);
+    let colours = colours.unwrap_or(Colours::VIDEO);
     // Pictures come in the order of display; not every decoder carries their time along.
     let mut times: Vec<i64> = usable().map(|(_, unit)| unit.rtp_ns).collect();
     times.sort_unstable();
+    let clean = gop::bases(group.iter().map(|unit| (unit, true)));
+    let clean: HashSet<i64> =
+        group.iter().zip(clean).filter(|(_, base)| base.is_some()).map(|(unit, _)| unit.rtp_ns).collect();
     let mut times = times.into_iter();
     let mut flow = ControlFlow::Continue(());
     let mut show = |picture: Shown<'_>| {
         let by_rank = times.next();
-        if let Some(rtp_ns) = picture.rtp_ns.or(by_rank).filter(|_| flow.is_continue()) {
-            flow = take(rtp_ns, picture.to_frame(is_full_range));
+        let rtp_ns = picture.rtp_ns.or(by_rank).filter(|rtp_ns| clean.contains(rtp_ns));
+        if let Some(rtp_ns) = rtp_ns.filter(|_| flow.is_continue()) {
+            flow = take(rtp_ns, picture.to_frame(colours));
         }
         flow
     };
@@ -115,7 +120,7 @@ mod tests {
                 rtp_ns: i64::from(i) * FRAME_NS,
                 instant: Instant::now(),
                 data: encoder.encode(&YUVBuffer::from_vec(planes, 64, 48)).unwrap().to_vec().into(),
-                is_idr: i.is_multiple_of(5),
+                starts: i.is_multiple_of(5).then_some(0),
                 is_disposable: false,
                 missing: 0,
                 is_leading: false,

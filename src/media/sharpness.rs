@@ -31,7 +31,7 @@ impl Score {
     /// Looks at a frame.
     pub fn of(frame: &Frame) -> Self {
         let small = frame.shrunk(WIDTH);
-        let (black, white) = if frame.is_full_range { (0, u8::MAX) } else { (16, 235) };
+        let (black, white) = if frame.colours.is_full_range { (0, u8::MAX) } else { (16, 235) };
         Self { sharpness: laplacian_variance(&small), exposure: exposure(&small.y, black, white) }
     }
 
@@ -84,11 +84,12 @@ fn exposure(luma: &[u8], black: u8, white: u8) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::media::frame::Colours;
     use proptest::prelude::*;
 
     fn frame(width: usize, height: usize, y: Vec<u8>) -> Frame {
         let chroma = vec![128; width.div_ceil(2) * height.div_ceil(2)];
-        Frame { width, height, y, u: chroma.clone(), v: chroma, is_full_range: true }
+        Frame { width, height, y, u: chroma.clone(), v: chroma, colours: Colours::JPEG }
     }
 
     /// Each sample the mean of itself and its right neighbour: a picture of something that moved.
@@ -114,7 +115,7 @@ mod tests {
 
     #[test]
     fn black_of_video_range_is_black() {
-        let video = Frame { is_full_range: false, ..frame(64, 48, vec![16; 64 * 48]) };
+        let video = Frame { colours: Colours::VIDEO, ..frame(64, 48, vec![16; 64 * 48]) };
         assert_eq!(Score::of(&video).exposure, 0.0);
     }
 

@@ -43,6 +43,8 @@ const HD_LINES: u32 = 720;
 /// What a sequence parameter set says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Sps {
+    /// `seq_parameter_set_id`; one of the same number takes its place.
+    pub(super) id: u32,
     /// Of H.264 `profile_idc`, constraints and `level_idc`; of H.265 the twelve bytes from `general_profile_space` on.
     pub(super) profile: Vec<u8>,
     /// Pixels that are coded, before cropping.
@@ -139,7 +141,7 @@ impl Sps {
         for byte in &mut profile {
             *byte = bits.read(8, "profile_idc, constraints, level_idc").ok()?;
         }
-        bits.read_ue("seq_parameter_set_id").ok()?;
+        let id = bits.read_ue("seq_parameter_set_id").ok()?;
         let (mut chroma, mut depth) = (1, (8, 8));
         if matches!(profile[0], 100 | 110 | 122 | 244 | 44 | 83 | 86 | 118 | 128 | 138 | 139 | 134 | 135) {
             chroma = chroma_format(&mut bits)?;
@@ -191,6 +193,7 @@ impl Sps {
             Err(_) => Usability::default(),
         };
         Some(Self {
+            id,
             profile,
             coded,
             size: size.unwrap_or(coded),
@@ -223,7 +226,7 @@ impl Sps {
                 bits.skip(88 * u32::from(has(0)) + 8 * u32::from(has(1)), "sub_layer").ok()?;
             }
         }
-        bits.read_ue("sps_seq_parameter_set_id").ok()?;
+        let id = bits.read_ue("sps_seq_parameter_set_id").ok()?;
         let chroma = chroma_format(&mut bits)?;
         let coded = (
             bits.read_ue("pic_width_in_luma_samples").ok()?,
@@ -250,6 +253,7 @@ impl Sps {
             None => Usability::default(),
         };
         Some(Self {
+            id,
             profile,
             coded,
             size,
@@ -574,6 +578,16 @@ mod tests {
             assert_eq!(cut.colours, HD, "which is also what is usual for such a size");
         }
         assert_eq!(facts(Codec::H264, &[&[0, 0, 1], &whole[..6]].concat()), None);
+    }
+
+    /// The parameter set that x265 writes for 640×360, eight bits; cropped, because it codes blocks of 16.
+    #[test]
+    fn the_size_of_an_h265_stream_is_that_after_cropping() {
+        let sps = [
+            0x42, 0x01, 0x01, 0x01, 0x60, 0x00, 0x00, 0x03, 0x00, 0x90, 0x00, 0x00, 0x03, 0x00, 0x00, 0x03,
+            0x00, 0x3f, 0xa0, 0x05, 0x02, 0x01, 0x71, 0xf2, 0xe5, 0x96, 0x56, 0x69,
+        ];
+        assert_eq!(Sps::of(Codec::H265, &sps).unwrap().size, (640, 360));
     }
 
     #[test]

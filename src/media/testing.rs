@@ -31,7 +31,7 @@ pub(super) fn grey_steps(frames: u8) -> Vec<AccessUnit> {
                 rtp_ns: i64::from(i) * i64::try_from(FRAME.as_nanos()).unwrap(),
                 instant: start + FRAME * u32::from(i),
                 data: data.into(),
-                is_idr: i == 0,
+                starts: (i == 0).then_some(0),
                 is_disposable: false,
                 missing: 0,
                 is_leading: false,

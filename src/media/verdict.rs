@@ -89,6 +89,7 @@ pub fn flaw(frame: &Frame) -> Option<Flaw> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::frame::Colours;
     use super::super::jpeg;
     use super::*;
     use proptest::prelude::*;
@@ -97,7 +98,7 @@ mod tests {
     fn noise(width: usize, height: usize) -> Frame {
         let chroma = vec![128; width.div_ceil(2) * height.div_ceil(2)];
         let y = (0..width * height).map(|i| u8::try_from(i * 7919 % 251).unwrap()).collect();
-        Frame { width, height, y, u: chroma.clone(), v: chroma, is_full_range: true }
+        Frame { width, height, y, u: chroma.clone(), v: chroma, colours: Colours::JPEG }
     }
 
     #[test]

@@ -216,7 +216,7 @@ impl Requests {
             self.is_held_up = true;
             return;
         }
-        if self.is_held_up && !unit.is_idr {
+        if self.is_held_up && !unit.is_start() {
             return;
         }
         self.is_held_up = false;
@@ -241,7 +241,7 @@ mod tests {
                 rtp_ns: i64::from(i) * 40_000_000,
                 instant: start + Duration::from_millis(40) * i,
                 data: vec![0; 10].into(),
-                is_idr: i == 0,
+                starts: (i == 0).then_some(0),
                 is_disposable: false,
                 missing: 0,
                 is_leading: false,
@@ -300,7 +300,7 @@ mod tests {
             rtp_ns: 120_000_000,
             instant: start + Duration::from_millis(120),
             data: vec![7].into(),
-            is_idr: false,
+            starts: None,
             is_disposable: false,
             missing: 0,
             is_leading: false,

@@ -20,8 +20,8 @@ use super::{Requests, SourceError};
 use crate::config::{CameraConfig, CameraEngine, ClockSource, RtspConfig, Transport, shown_url};
 use crate::media::footprint::{self, TooLarge};
 use crate::media::gop::{AccessUnit, Codec};
-use crate::media::h265;
 use crate::media::shelf::Shelf;
+use crate::media::unit;
 use crate::model::{CameraKey, foreign};
 use crate::status::{CameraState, Status};
 
@@ -304,11 +304,9 @@ impl Rtsp {
             debug!(camera = %self.key, packets = frame.loss(), "packets lost");
             stream.gops.break_off();
         }
-        let kind = (stream.codec == Codec::H265).then(|| h265::Kind::of(frame.data()));
-        // Of an open group, which the library does not count.
-        let is_clean = kind == Some(h265::Kind::Clean);
-        let is_idr = stream.codec == Codec::Jpeg || frame.is_random_access_point() || is_clean;
-        if is_idr {
+        let kind = unit::kind(stream.codec, frame.data());
+        let unit::Role { starts, is_disposable, is_leading } = stream.starts.role(stream.codec, kind, rtp_ns);
+        if starts.is_some() {
             stream.last_idr = now;
             stream.measure(rtp_ns);
             stream.info.jitter_ms = stream.timeline.jitter().map(steps_of_5_ms);
@@ -319,18 +317,18 @@ impl Rtsp {
         let believed = stream.clock.instant_of(rtp_ns, sent).filter(|_| self.clock == ClockSource::Camera);
         let instant = believed.or_else(|| sent.checked_sub(self.latency)).unwrap_or(sent);
         stream.info.clock_offset_ms = stream.clock.offset_ms(rtp_ns, sent);
-        let is_disposable = !is_idr && frame.is_disposable();
         let missing = stream.cadence.missing(rtp_ns);
-        let parameters = if is_clean { parameters_of(session, frame.stream_id()) } else { &[] };
+        // The library has them before an IDR alone.
+        let lacks_parameters = starts.is_some() && !kind.is_idr;
+        let parameters = if lacks_parameters { parameters_of(session, frame.stream_id()) } else { &[] };
         let data = if parameters.is_empty() {
             frame.into_data().into()
         } else {
             [parameters, frame.data()].concat().into()
         };
-        let is_leading = kind == Some(h265::Kind::Leading);
-        let unit = AccessUnit { rtp_ns, instant, data, is_idr, is_disposable, missing, is_leading };
+        let unit = AccessUnit { rtp_ns, instant, data, starts, is_disposable, missing, is_leading };
         let is_of_use = stream.gops.push(unit.clone());
-        if is_idr {
+        if starts.is_some() {
             self.show_connected(stream);
         } else if now.duration_since(stream.last_idr) > NO_IDR_LIMIT {
             self.status.update_camera(&self.key, |camera| {

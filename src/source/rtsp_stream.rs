@@ -13,6 +13,7 @@ use crate::media::continuity::Cadence;
 use crate::media::gop::{Codec, Gops, Limits};
 use crate::media::shelf::Shelf;
 use crate::media::timeline::Timeline;
+use crate::media::unit::Starts;
 use crate::status::StreamInfo;
 
 /// Bounds of what is kept of one camera. 48 MiB hold 20 s of 16 Mbit/s and leave room for three cameras in 256 MiB.
@@ -24,6 +25,7 @@ pub(super) struct Stream {
     pub(super) gops: Gops,
     pub(super) timeline: Timeline,
     pub(super) cadence: Cadence,
+    pub(super) starts: Starts,
     pub(super) clock: CameraClock,
     pub(super) info: StreamInfo,
     /// RTP time of the newest IDR, and the frames since.
@@ -57,6 +59,7 @@ impl Stream {
             gops: Gops::new(codec, LIMITS, reach).on(streams),
             timeline: Timeline::default(),
             cadence: Cadence::default(),
+            starts: Starts::default(),
             clock: CameraClock::default(),
             info: info_of(session, index, &nothing),
             group: None,

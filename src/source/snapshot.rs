@@ -190,7 +190,7 @@ impl Snapshot {
             rtp_ns: i64::try_from(since_began.as_nanos()).unwrap_or(i64::MAX),
             instant: taken.instant,
             data: taken.picture.jpeg.clone(),
-            is_idr: true,
+            starts: Some(0),
             is_disposable: false,
             missing: 0,
             is_leading: false,

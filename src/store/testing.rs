@@ -10,7 +10,7 @@ use rusqlite::config::DbConfig;
 use tempfile::TempDir;
 
 use super::{DueUpload, Image, NewImage, Store, StoreError, TriggerId, Turn};
-use crate::media::frame::Frame;
+use crate::media::frame::{Colours, Frame};
 use crate::media::gop::{AccessUnit, Codec, Stretch};
 use crate::media::{exif, jpeg, mp4};
 use crate::model::{
@@ -181,7 +181,7 @@ pub(crate) fn jpeg_of(trigger: &Trigger, id: ImageId, frame_offset_ms: i64) -> V
         y: vec![90; 256],
         u: vec![128; 64],
         v: vec![128; 64],
-        is_full_range: true,
+        colours: Colours::JPEG,
     };
     jpeg::encode(&frame, &facts_of(trigger, id, frame_offset_ms)).unwrap()
 }
@@ -256,7 +256,7 @@ fn stretch() -> Stretch {
         rtp_ns,
         instant: Instant::now(),
         data: data.into(),
-        is_idr: rtp_ns == 0,
+        starts: (rtp_ns == 0).then_some(0),
         is_disposable: false,
         missing: 0,
         is_leading: false,

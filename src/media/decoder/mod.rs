@@ -8,11 +8,13 @@ mod openh264;
 mod rust_h264;
 mod rust_h265;
 
+use std::borrow::Cow;
+
 use super::footprint::PIXELS_MAX;
-use super::frame::Frame;
+use super::frame::{Colours, Frame};
 use super::gop::{AccessUnit, Codec};
-use super::h264;
 use super::native::libav;
+use super::sps;
 
 /// A decoder of this program or of the system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -63,15 +65,28 @@ pub enum Plane<'a> {
     Deep(&'a [u16], usize, u8),
 }
 
-/// A 4:2:0 picture that came out, in the decoder's memory.
+/// How many samples of chroma there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Chroma {
+    /// None (4:0:0); the planes of chroma are empty.
+    None,
+    /// Half as many columns and lines as of luma, rounded up (4:2:0).
+    Quarter,
+    /// Half as many columns, rounded up, and as many lines (4:2:2).
+    Half,
+    /// As many as of luma (4:4:4).
+    Full,
+}
+
+/// A picture that came out, in the decoder's memory.
 #[derive(Clone, Copy, Debug)]
 pub struct Shown<'a> {
     /// Width and height in pixels.
     pub size: (usize, usize),
     /// Luma and the two chroma planes.
     pub planes: [Plane<'a>; 3],
-    /// Whether samples use the full range, if the decoder knows.
-    pub is_full_range: Option<bool>,
+    /// What its planes of chroma hold.
+    pub chroma: Chroma,
     /// [`AccessUnit::rtp_ns`] of the unit, if the decoder carries it along.
     pub rtp_ns: Option<i64>,
 }
@@ -95,7 +110,7 @@ impl DecoderKind {
     /// The decoders for a stream that begins with this unit, the preferred one first; empty for JPEG.
     pub fn candidates(codec: Codec, idr: &[u8], policy: DecoderPolicy) -> Vec<Self> {
         let libav = libav::is_available().then_some(Self::Libavcodec);
-        let is_interlaced = codec == Codec::H264 && h264::StreamFacts::of(idr).is_interlaced;
+        let is_interlaced = sps::facts(codec, idr).is_some_and(|facts| facts.is_interlaced);
         let built_in: &[Self] = match codec {
             Codec::H264 if is_interlaced || policy == DecoderPolicy::Rust => &[Self::RustH264],
             Codec::H264 if policy == DecoderPolicy::Auto => &[Self::OpenH264],
@@ -130,32 +145,62 @@ impl DecoderKind {
 }
 
 impl Shown<'_> {
-    /// A copy in eight bits; `None` when a plane is shorter than it must be, or the picture larger than it may be.
-    pub fn to_frame(&self, is_full_range: bool) -> Option<Frame> {
+    /// A copy in eight bits, 4:2:0; `None` when a plane is shorter than it must be, or the picture larger than it may be.
+    pub fn to_frame(&self, colours: Colours) -> Option<Frame> {
         let (width, height) = (u64::try_from(self.size.0).ok()?, u64::try_from(self.size.1).ok()?);
         if width.checked_mul(height).is_none_or(|pixels| pixels > PIXELS_MAX) {
             return None;
         }
-        let is_full_range = self.is_full_range.unwrap_or(is_full_range);
-        let [y, u, v] = &self.planes;
-        if let (Plane::Eight(y, ys), Plane::Eight(u, us), Plane::Eight(v, vs)) = (y, u, v) {
-            return Frame::from_strided(self.size, [(y, *ys), (u, *us), (v, *vs)], is_full_range);
-        }
         let [y, u, v] = self.planes.map(Plane::shallow);
-        let eight = [(&y.0[..], y.1), (&u.0[..], u.1), (&v.0[..], v.1)];
-        Frame::from_strided(self.size, eight, is_full_range)
+        let (width, height) = self.size;
+        let quarter = (width.div_ceil(2), height.div_ceil(2));
+        let (u, v) = match self.chroma {
+            Chroma::Quarter => (u, v),
+            Chroma::None => {
+                let plain = (Cow::from(vec![128; quarter.0 * quarter.1]), quarter.0);
+                (plain.clone(), plain)
+            }
+            Chroma::Half => (halved(&u, (quarter.0, height), 1)?, halved(&v, (quarter.0, height), 1)?),
+            Chroma::Full => (halved(&u, self.size, 2)?, halved(&v, self.size, 2)?),
+        };
+        Frame::from_strided(self.size, [(&y.0, y.1), (&u.0, u.1), (&v.0, v.1)], colours)
     }
 }
 
-impl Plane<'_> {
+/// Samples of eight bits, and how many there are from one line to the next.
+type Samples<'a> = (Cow<'a, [u8]>, usize);
+
+/// A plane of half as many lines, and of columns divided by `columns`, 1 or 2: each sample the mean of those it stands
+/// for, the last ones doubled where they have to be. `None` when the plane is shorter than its size says.
+fn halved(
+    (plane, stride): &Samples<'_>,
+    (width, height): (usize, usize),
+    columns: usize,
+) -> Option<Samples<'static>> {
+    let (out_width, out_height) = (width.div_ceil(columns), height.div_ceil(2));
+    let mut out = Vec::with_capacity(out_width * out_height);
+    for row in 0..out_height {
+        let line = |row: usize| plane.get(row * stride..)?.get(..width);
+        let (upper, lower) = (line(row * 2)?, line((row * 2 + 1).min(height - 1))?);
+        out.extend((0..out_width).map(|column| {
+            let (left, right) = (column * columns, (column * columns + columns - 1).min(width - 1));
+            let sum =
+                [upper[left], upper[right], lower[left], lower[right]].map(u16::from).iter().sum::<u16>();
+            u8::try_from((sum + 2) / 4).unwrap_or(u8::MAX)
+        }));
+    }
+    Some((Cow::from(out), out_width))
+}
+
+impl<'a> Plane<'a> {
     /// The highest eight bits of each sample.
-    fn shallow(self) -> (Vec<u8>, usize) {
+    fn shallow(self) -> Samples<'a> {
         match self {
-            Self::Eight(samples, stride) => (samples.to_vec(), stride),
+            Self::Eight(samples, stride) => (Cow::from(samples), stride),
             Self::Deep(samples, stride, bits) => {
                 let shift = bits.saturating_sub(8);
                 let eight = |sample: &u16| u8::try_from(sample >> shift).unwrap_or(u8::MAX);
-                (samples.iter().map(eight).collect(), stride)
+                (samples.iter().map(eight).collect::<Vec<u8>>().into(), stride)
             }
         }
     }

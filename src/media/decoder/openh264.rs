@@ -4,7 +4,7 @@ use openh264::OpenH264API;
 use openh264::decoder::{DecodedYUV, Decoder as Inner, DecoderConfig, Flush};
 use openh264::formats::YUVSource;
 
-use super::{Decoder, Plane, Shown};
+use super::{Chroma, Decoder, Plane, Shown};
 use crate::media::gop::AccessUnit;
 
 pub(super) struct OpenH264(Inner);
@@ -44,7 +44,7 @@ fn shown<'a>(picture: &'a DecodedYUV<'_>) -> Shown<'a> {
     Shown {
         size: picture.dimensions(),
         planes: [Plane::Eight(picture.y(), y), Plane::Eight(picture.u(), u), Plane::Eight(picture.v(), v)],
-        is_full_range: None,
+        chroma: Chroma::Quarter,
         rtp_ns: None,
     }
 }

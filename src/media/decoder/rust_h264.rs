@@ -4,7 +4,7 @@
 use rust_h264::decoder::{Frame as Picture, OrderedDecoder};
 use rust_h264::nal::parse_annex_b;
 
-use super::{Decoder, Plane, Shown};
+use super::{Chroma, Decoder, Plane, Shown};
 use crate::media::gop::AccessUnit;
 
 pub(super) struct RustH264(OrderedDecoder);
@@ -45,5 +45,5 @@ fn shown(picture: &Picture) -> Result<Shown<'_>, String> {
         Plane::Eight(&picture.u, chroma),
         Plane::Eight(&picture.v, chroma),
     ];
-    Ok(Shown { size, planes, is_full_range: None, rtp_ns: None })
+    Ok(Shown { size, planes, chroma: Chroma::Quarter, rtp_ns: None })
 }

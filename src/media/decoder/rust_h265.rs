@@ -2,7 +2,7 @@
 
 use rust_h265::{Decoder as Inner, Frame as Picture, PixelData, parse_annex_b};
 
-use super::{Decoder, Plane, Shown};
+use super::{Chroma, Decoder, Plane, Shown};
 use crate::media::gop::AccessUnit;
 
 /// Threads of one decoding. More make a picture earlier only while nobody else decodes.
@@ -50,7 +50,7 @@ fn shown(picture: &Picture) -> Result<Shown<'_>, String> {
     let chroma = size.0.div_ceil(2);
     let plane = |data, stride| plane(data, stride, picture.bit_depth);
     let planes = [plane(&picture.y, size.0), plane(&picture.u, chroma), plane(&picture.v, chroma)];
-    Ok(Shown { size, planes, is_full_range: None, rtp_ns: None })
+    Ok(Shown { size, planes, chroma: Chroma::Quarter, rtp_ns: None })
 }
 
 fn plane(data: &PixelData, stride: usize, bits: u8) -> Plane<'_> {

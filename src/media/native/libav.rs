@@ -13,7 +13,7 @@ use std::sync::OnceLock;
 
 use libloading::Library;
 
-use crate::media::decoder::{Decoder, Plane, Shown};
+use crate::media::decoder::{Chroma, Decoder, Plane, Shown};
 use crate::media::footprint::PIXELS_MAX;
 use crate::media::gop::{AccessUnit, Codec};
 
@@ -163,6 +163,33 @@ pub fn is_available() -> bool {
     api().is_some()
 }
 
+/// What the planes of a pixel format of the library hold, and bits a sample; `None` for one that is not made of planes of
+/// luma and chroma. The range is told by the parameter sets, so `yuvj` is nothing else than `yuv` here.
+fn layout(format: &[u8]) -> Option<(Chroma, u8)> {
+    let (chroma, depth) = if let Some(depth) = format.strip_prefix(b"gray") {
+        (Chroma::None, depth)
+    } else {
+        let planes = format.strip_prefix(b"yuvj").or_else(|| format.strip_prefix(b"yuv"))?;
+        let (sampling, depth) = planes.split_at_checked(4)?;
+        let chroma = match sampling {
+            b"420p" => Chroma::Quarter,
+            b"422p" => Chroma::Half,
+            b"444p" => Chroma::Full,
+            _ => return None,
+        };
+        (chroma, depth)
+    };
+    let bits = match depth {
+        b"" => 8,
+        b"9le" => 9,
+        b"10le" => 10,
+        b"12le" => 12,
+        b"14le" => 14,
+        _ => return None,
+    };
+    (bits == 8 || cfg!(target_endian = "little")).then_some((chroma, bits))
+}
+
 /// One decoder of the library.
 pub struct Libav {
     api: &'static Api,
@@ -275,20 +302,16 @@ impl Libav {
             let name = (self.api.av_get_pix_fmt_name)(picture.format);
             if name.is_null() { c"?" } else { CStr::from_ptr(name) }
         };
-        let (bits, is_full_range) = match format.to_bytes() {
-            b"yuv420p" => (8_usize, None),
-            b"yuvj420p" => (8, Some(true)),
-            b"yuv420p10le" if cfg!(target_endian = "little") => (10, None),
-            _ => return Err(format!("pictures of the format {}", format.to_string_lossy())),
+        let Some((chroma, bits)) = layout(format.to_bytes()) else {
+            return Err(format!("pictures of the format {}", format.to_string_lossy()));
         };
         let size = usize::try_from(picture.width).ok().zip(usize::try_from(picture.height).ok());
         let Some((width, height)) = size.filter(|(width, height)| *width > 0 && *height > 0) else {
             return Err("a picture without a size".to_owned());
         };
-        let chroma = (width.div_ceil(2), height.div_ceil(2));
         let plane = |i: usize, (width, height): (usize, usize)| {
-            let bytes =
-                usize::try_from(picture.linesize[i]).ok().filter(|bytes| *bytes >= width * bits.div_ceil(8));
+            let bytes = usize::try_from(picture.linesize[i]);
+            let bytes = bytes.ok().filter(|bytes| *bytes >= width * usize::from(bits.div_ceil(8)));
             let stride = bytes.filter(|_| !picture.data[i].is_null()).ok_or("a picture without samples")?;
             // SAFETY: the library has `height` lines of `linesize` bytes there; of the last one only its width is
             // taken. Planes are aligned to 16 bytes or more, and cropping moves them by whole samples.
@@ -298,12 +321,18 @@ impl Libav {
                     Plane::Eight(std::slice::from_raw_parts(picture.data[i], length), stride)
                 } else {
                     let length = stride / 2 * (height - 1) + width;
-                    Plane::Deep(std::slice::from_raw_parts(picture.data[i].cast(), length), stride / 2, 10)
+                    Plane::Deep(std::slice::from_raw_parts(picture.data[i].cast(), length), stride / 2, bits)
                 }
             })
         };
-        let planes = [plane(0, (width, height))?, plane(1, chroma)?, plane(2, chroma)?];
-        Ok(Shown { size: (width, height), planes, is_full_range, rtp_ns: Some(picture.pts) })
+        let of_chroma = |i: usize| match chroma {
+            Chroma::None => Ok(Plane::Eight(&[], 0)),
+            Chroma::Quarter => plane(i, (width.div_ceil(2), height.div_ceil(2))),
+            Chroma::Half => plane(i, (width.div_ceil(2), height)),
+            Chroma::Full => plane(i, (width, height)),
+        };
+        let planes = [plane(0, (width, height))?, of_chroma(1)?, of_chroma(2)?];
+        Ok(Shown { size: (width, height), planes, chroma, rtp_ns: Some(picture.pts) })
     }
 }
 

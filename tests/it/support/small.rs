@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use camera_capture::clock;
-use camera_capture::media::frame::Frame;
+use camera_capture::media::frame::{Colours, Frame};
 use camera_capture::media::{exif, jpeg};
 use camera_capture::model::{CameraKey, Cause, FileName, ImageId, ImageKind, Trigger, UnixMs};
 use camera_capture::store::{NewImage, TriggerId};
@@ -39,8 +39,14 @@ pub(crate) fn new_image(trigger: &Trigger, row: TriggerId, id: ImageId, file: Ve
 /// A JPEG with the facts of `trigger`, of at least so many bytes.
 pub(crate) fn jpeg_of(trigger: &Trigger, id: ImageId, bytes: usize) -> Vec<u8> {
     let chroma = vec![128; 64];
-    let frame =
-        Frame { width: 16, height: 16, y: vec![90; 256], u: chroma.clone(), v: chroma, is_full_range: true };
+    let frame = Frame {
+        width: 16,
+        height: 16,
+        y: vec![90; 256],
+        u: chroma.clone(),
+        v: chroma,
+        colours: Colours::JPEG,
+    };
     let facts = exif::Facts {
         id,
         camera: trigger.camera.clone(),

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use camera_capture::media::frame::Frame;
+use camera_capture::media::frame::{Colours, Frame};
 use camera_capture::media::jpeg;
 use camera_capture::model::ImageKind;
 use camera_capture::target::TargetError;
@@ -22,7 +22,7 @@ fn noise() -> Vec<u8> {
         })
         .collect();
     let chroma = vec![128; width * height / 4];
-    jpeg::encode_plain(&Frame { width, height, y, u: chroma.clone(), v: chroma, is_full_range: true })
+    jpeg::encode_plain(&Frame { width, height, y, u: chroma.clone(), v: chroma, colours: Colours::JPEG })
         .unwrap()
 }
 

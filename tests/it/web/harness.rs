@@ -361,7 +361,7 @@ fn stretch() -> Stretch {
         rtp_ns,
         instant: Instant::now(),
         data: data.into(),
-        is_idr: rtp_ns == 0,
+        starts: (rtp_ns == 0).then_some(0),
         is_disposable: false,
         missing: 0,
         is_leading: false,
@@ -453,5 +453,5 @@ pub(crate) async fn raw(addr: SocketAddr, target: &[u8], headers: &str) -> Strin
 pub(crate) fn grey(width: usize, height: usize) -> Frame {
     let chroma = vec![128; width.div_ceil(2) * height.div_ceil(2)];
     let y = (0..width * height).map(|n| (n % 251) as u8).collect();
-    Frame { width, height, y, u: chroma.clone(), v: chroma, is_full_range: true }
+    Frame { width, height, y, u: chroma.clone(), v: chroma, colours: Colours::JPEG }
 }
