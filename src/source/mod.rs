@@ -6,6 +6,7 @@ mod freshness;
 pub mod front;
 mod picture;
 pub mod requests;
+pub mod rtp;
 pub mod rtsp;
 mod rtsp_stream;
 pub mod snapshot;

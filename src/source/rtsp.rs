@@ -3,23 +3,27 @@
 //! Nothing is decoded here. A session costs a fraction of a percent of a core and the bytes of two groups of pictures;
 //! a request gets the access units from the IDR to the frame nearest to its instant.
 
+use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
-use futures_util::StreamExt;
 use retina::client::{
-    Demuxed, PlayOptions, Playing, Session, SessionOptions, SetupOptions, TcpTransportOptions,
-    TeardownPolicy, Transport as RtpTransport,
+    PlayOptions, Playing, Session, SessionOptions, SetupOptions, TcpTransportOptions, TeardownPolicy,
+    Transport as RtpTransport,
 };
-use retina::codec::{CodecItem, FrameFormat, VideoFrame};
+use retina::codec::ParametersRef;
 use tokio::time::{timeout, timeout_at};
 use tracing::{debug, info};
 
-use super::front::{Fault, Front, Named, Stale};
-use super::rtsp_stream::{Stream, info_of, nanoseconds, parameters_of, steps_of_5_ms};
+use super::front::{Fault, Front, Item, Named, Stale};
+use super::rtp::marker::Markers;
+use super::rtp::{Described, Unit};
+use super::rtsp_stream::{Stream, nanoseconds, steps_of_5_ms};
 use super::{Requests, SourceError};
+use crate::clock;
 use crate::config::{CameraConfig, CameraEngine, ClockSource, RtspConfig, Transport, shown_url};
 use crate::media::footprint::{self, TooLarge};
 use crate::media::gop::{AccessUnit, Codec};
+use crate::media::h264::nal_units;
 use crate::media::shelf::Shelf;
 use crate::media::unit;
 use crate::model::{CameraKey, foreign};
@@ -51,6 +55,9 @@ const CODEC_MAX: usize = 40;
 /// How far back a trigger may ask, beyond its configured offset: debounce, a busy machine, a camera's own delay.
 const REACH: Duration = Duration::from_secs(2);
 
+/// Of H.264, H.265 and JPEG (RFC 6184, 7798 and 2435).
+const CLOCK_RATE: NonZeroU32 = NonZeroU32::new(90_000).expect("not zero");
+
 /// One RTSP camera.
 pub struct Rtsp {
     number: u8,
@@ -64,18 +71,19 @@ pub struct Rtsp {
     stale: Option<Stale>,
     /// How long the next session may take to open.
     patience: Duration,
+    /// What the camera's markers were worth.
+    markers: Markers,
     status: Status,
     /// Where the newest pictures of all cameras lie.
     streams: Shelf,
 }
 
-/// A session that gives video.
-struct Opened {
-    session: Demuxed,
-    /// Of the stream that was set up.
-    index: usize,
+/// What a session gives.
+#[derive(Clone, Copy)]
+struct Video {
     codec: Codec,
-    front: Front,
+    /// Ticks of RTP time in a second.
+    clock_rate: NonZeroU32,
 }
 
 impl Rtsp {
@@ -98,6 +106,7 @@ impl Rtsp {
             clock,
             stale: None,
             patience: OPEN_DEADLINE,
+            markers: Markers::default(),
             status,
             streams,
         }
@@ -118,63 +127,66 @@ impl Rtsp {
                 }
             }
         };
-        let Opened { session, index, codec, mut front } = match opened {
+        let (video, mut front) = match opened {
             Ok(opened) => opened,
             Err(error) => return error,
         };
-        let error = self.play(session, index, codec, &mut front, requests).await;
+        let error = self.play(video, &mut front, requests).await;
+        self.markers = front.markers();
         // Who exceeded a bound is left where he is.
         self.stale = (!error.is_refusal).then(|| front.into_stale());
         error
     }
 
-    /// Takes in what a session gives and answers requests, until it breaks.
-    async fn play(
-        &self,
-        mut session: Demuxed,
-        index: usize,
-        codec: Codec,
-        front: &mut Front,
-        requests: &mut Requests,
-    ) -> SourceError {
-        let mut stream = Stream::new(&session, index, codec, self.reach, &self.streams);
+    /// Takes in what a session gives and answers requests, until nothing good comes any more.
+    async fn play(&self, video: Video, front: &mut Front, requests: &mut Requests) -> SourceError {
+        let mut stream = Stream::new(video.codec, self.reach, &self.streams);
         loop {
             let limit = stream.last_frame + NO_FRAME_LIMIT;
             tokio::select! {
-                item = session.next() => match item {
-                    Some(Ok(CodecItem::VideoFrame(frame))) => {
+                item = front.next() => match item {
+                    Ok(Item::Unit(unit)) => {
                         // Before anything is kept or decoded of it.
-                        if let Err(error) = footprint::of(codec, frame.data()) {
+                        if let Err(error) = footprint::of(video.codec, &unit.picture.data) {
                             return self.too_large(error);
                         }
-                        // The lower half of the library's count is the camera's.
-                        let begun = front.delivered(frame.timestamp().timestamp() as u32);
-                        let arrival = begun.unwrap_or_else(|| frame.start_ctx().received());
-                        if let Some(unit) = self.take(&mut stream, &session, frame, arrival) {
+                        if let Some(unit) = self.take(&mut stream, video, unit) {
                             requests.show(&stream.gops, &unit);
                         }
                         requests.answer(&stream.gops);
                     }
-                    Some(Ok(CodecItem::Rtcp(packets))) => stream.take_report(&packets),
-                    Some(Ok(_)) => {}
-                    Some(Err(error)) => return self.explain(&error, front),
-                    None => {
-                        return self.say(front.end().unwrap_or(&Fault::Closed { is_playing: true }));
+                    Ok(Item::Report { ticks, ntp }) => {
+                        let rtp_ns = nanoseconds(ticks, video.clock_rate);
+                        stream.clock.take(rtp_ns, ntp, Instant::now(), clock::now());
                     }
+                    Err(fault) => return self.say(&fault),
                 },
-                fault = front.run() => return self.say(&fault),
-                () = tokio::time::sleep_until(limit.into()) => {
-                    return fault(format!(
-                        "the camera at {} is connected but has sent no picture for {} s; if this goes on, restart it",
-                        self.address(), NO_FRAME_LIMIT.as_secs(),
-                    ));
-                }
+                () = tokio::time::sleep_until(limit.into()) => return self.no_picture(front),
                 _ = requests.next(Some(&mut stream.gops)) => {
                     requests.answer(&stream.gops);
                     requests.expire(Instant::now(), &stream.reason(&self.address()));
                 }
             }
         }
+    }
+
+    fn no_picture(&self, front: &Front) -> SourceError {
+        let (address, n, seconds) = (self.address(), self.number, NO_FRAME_LIMIT.as_secs());
+        if front.has_no_size() {
+            return refusal(format!(
+                "the camera at {address} sends JPEG pictures larger than 2040 pixels, which do not fit into RTP, and does \
+                 not say their size; set its video encoding to H.264, or a smaller size"
+            ));
+        }
+        if front.is_without_datagrams() {
+            return fault(format!(
+                "the camera at {address} promised video over UDP and none arrived within {seconds} s: a firewall or \
+                 router between may stop it; set CAMERA_{n}_TRANSPORT to tcp"
+            ));
+        }
+        fault(format!(
+            "the camera at {address} is connected but has sent no picture for {seconds} s; if this goes on, restart it"
+        ))
     }
 
     fn too_large(&self, error: TooLarge) -> SourceError {
@@ -193,7 +205,7 @@ impl Rtsp {
 
     /// Opens a session, in the time that this camera is given. Tears down the one before it first: a camera that allows
     /// one session refuses the next one until it has forgotten the one that broke.
-    async fn open(&mut self) -> Result<Opened, SourceError> {
+    async fn open(&mut self) -> Result<(Video, Front), SourceError> {
         if let Some(stale) = &mut self.stale
             && timeout(TEARDOWN_LIMIT, stale.tear_down()).await == Ok(true)
         {
@@ -213,7 +225,7 @@ impl Rtsp {
             until += began.elapsed();
         }
         let error = match timeout_at(until, self.begin(&mut front)).await {
-            Ok(Ok((session, index, codec))) => return Ok(Opened { session, index, codec, front }),
+            Ok(Ok(video)) => return Ok((video, front)),
             Ok(Err(error)) => error,
             Err(_) => self.slow(),
         };
@@ -223,8 +235,8 @@ impl Rtsp {
         Err(error)
     }
 
-    /// Asks for video through a front.
-    async fn begin(&self, front: &mut Front) -> Result<(Demuxed, usize, Codec), SourceError> {
+    /// Asks for video through a front. The library's part ends here.
+    async fn begin(&self, front: &mut Front) -> Result<Video, SourceError> {
         let options = SessionOptions::default()
             // The front logs in, and tears down.
             .teardown(TeardownPolicy::Never)
@@ -242,14 +254,22 @@ impl Rtsp {
         let Some((index, codec)) = found else {
             return Err(SourceError { message: self.wrong_codec(&video), is_refusal: true });
         };
-        front.expect(codec);
-        // However packets travel to the front, from there they come over the connection.
+        let stream = &session.streams()[index];
+        let sets = match stream.parameters() {
+            Some(ParametersRef::Video(video)) => nal_units(video.extra_data()).map(<[u8]>::to_vec).collect(),
+            _ => Vec::new(),
+        };
+        let described =
+            Described { codec, payload_type: stream.rtp_payload_type(), sets, has_order: false, size: None };
+        let clock_rate = NonZeroU32::new(stream.clock_rate_hz()).unwrap_or(CLOCK_RATE);
+        front.expect(&described, self.markers);
+        // However packets travel to the front, the library sees none.
         let transport = RtpTransport::Tcp(TcpTransportOptions::default());
-        let setup = SetupOptions::default().transport(transport).frame_format(FrameFormat::SIMPLE);
-        self.beside(front, session.setup(index, setup)).await?;
+        self.beside(front, session.setup(index, SetupOptions::default().transport(transport))).await?;
         let playing: Session<Playing> = self.beside(front, session.play(PlayOptions::default())).await?;
-        let demuxed = playing.demuxed().map_err(|error| self.explain(&error, front))?;
-        Ok((demuxed, index, codec))
+        drop(playing);
+        front.release();
+        Ok(Video { codec, clock_rate })
     }
 
     /// Awaits the library while the front hands on what it says and hears.
@@ -280,31 +300,29 @@ impl Rtsp {
         }
     }
 
-    /// Takes in one frame, the first packet of which came at `arrival`; returns it if it is of use.
-    fn take(
-        &self,
-        stream: &mut Stream,
-        session: &Demuxed,
-        frame: VideoFrame,
-        arrival: Instant,
-    ) -> Option<AccessUnit> {
+    /// Takes in one picture; returns it if it is of use.
+    fn take(&self, stream: &mut Stream, video: Video, unit: Unit) -> Option<AccessUnit> {
         let now = Instant::now();
-        let rtp_ns = nanoseconds(frame.timestamp().timestamp(), frame.timestamp().clock_rate());
-        if frame.has_new_parameters() {
-            stream.info = info_of(session, frame.stream_id(), &stream.info);
-        }
+        let Unit { ticks, picture } = unit;
+        let rtp_ns = nanoseconds(ticks, video.clock_rate);
         stream.last_frame = now;
         stream.is_new = false;
-        if stream.timeline.push(rtp_ns, arrival) {
+        if stream.timeline.push(rtp_ns, picture.began_at) {
             debug!(camera = %self.key, "the camera restarted its time stamps");
             stream.gops.clear();
             stream.group = None;
         }
-        if frame.loss() > 0 {
-            debug!(camera = %self.key, packets = frame.loss(), "packets lost");
+        if picture.is_after_loss || picture.is_damaged {
+            debug!(camera = %self.key, "packets lost");
             stream.gops.break_off();
         }
-        let kind = unit::kind(stream.codec, frame.data());
+        if picture.is_damaged {
+            return None;
+        }
+        if picture.has_new_sets || stream.info.width == 0 {
+            stream.describe(&picture.data);
+        }
+        let kind = unit::kind(stream.codec, &picture.data);
         let unit::Role { starts, is_disposable, is_leading } = stream.starts.role(stream.codec, kind, rtp_ns);
         if starts.is_some() {
             stream.last_idr = now;
@@ -318,14 +336,7 @@ impl Rtsp {
         let instant = believed.or_else(|| sent.checked_sub(self.latency)).unwrap_or(sent);
         stream.info.clock_offset_ms = stream.clock.offset_ms(rtp_ns, sent);
         let missing = stream.cadence.missing(rtp_ns);
-        // The library has them before an IDR alone.
-        let lacks_parameters = starts.is_some() && !kind.is_idr;
-        let parameters = if lacks_parameters { parameters_of(session, frame.stream_id()) } else { &[] };
-        let data = if parameters.is_empty() {
-            frame.into_data().into()
-        } else {
-            [parameters, frame.data()].concat().into()
-        };
+        let data = picture.data.into();
         let unit = AccessUnit { rtp_ns, instant, data, starts, is_disposable, missing, is_leading };
         let is_of_use = stream.gops.push(unit.clone());
         if starts.is_some() {

@@ -3,15 +3,12 @@
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
-use retina::client::Demuxed;
-use retina::codec::ParametersRef;
-use retina::rtcp::ReceivedCompoundPacket;
-
 use super::camera_clock::CameraClock;
-use crate::clock;
 use crate::media::continuity::Cadence;
 use crate::media::gop::{Codec, Gops, Limits};
+use crate::media::jpeg;
 use crate::media::shelf::Shelf;
+use crate::media::sps::{self, Facts};
 use crate::media::timeline::Timeline;
 use crate::media::unit::Starts;
 use crate::status::StreamInfo;
@@ -37,14 +34,8 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    pub(super) fn new(
-        session: &Demuxed,
-        index: usize,
-        codec: Codec,
-        reach: Duration,
-        streams: &Shelf,
-    ) -> Self {
-        let nothing = StreamInfo {
+    pub(super) fn new(codec: Codec, reach: Duration, streams: &Shelf) -> Self {
+        let info = StreamInfo {
             codec: format!("{codec:?}").to_lowercase(),
             width: 0,
             height: 0,
@@ -61,7 +52,7 @@ impl Stream {
             cadence: Cadence::default(),
             starts: Starts::default(),
             clock: CameraClock::default(),
-            info: info_of(session, index, &nothing),
+            info,
             group: None,
             last_frame: now,
             last_idr: now,
@@ -69,13 +60,19 @@ impl Stream {
         }
     }
 
-    /// Takes note of what the camera says of its own clock.
-    pub(super) fn take_report(&mut self, packets: &ReceivedCompoundPacket) {
-        let Some(rtp) = packets.rtp_timestamp() else { return };
-        let rtp_ns = nanoseconds(rtp.timestamp(), rtp.clock_rate());
-        for packet in packets.pkts() {
-            if let Ok(Some(report)) = packet.as_sender_report() {
-                self.clock.take(rtp_ns, report.ntp_timestamp().0, Instant::now(), clock::now());
+    /// Takes note of what a picture says of its size and coding.
+    pub(super) fn describe(&mut self, picture: &[u8]) {
+        match self.codec {
+            Codec::Jpeg => {
+                if let Ok((width, height)) = jpeg::inspect(picture) {
+                    (self.info.width, self.info.height) = (width, height);
+                }
+            }
+            Codec::H264 | Codec::H265 => {
+                if let Some(facts) = sps::facts(self.codec, picture) {
+                    let Facts { rfc6381: codec, width, height, .. } = facts;
+                    self.info = StreamInfo { codec, width, height, ..self.info.clone() };
+                }
             }
         }
     }
@@ -110,24 +107,6 @@ impl Stream {
                 self.last_idr.elapsed().as_secs()
             )
         }
-    }
-}
-
-/// The parameter sets of a stream as they stand before a keyframe.
-pub(super) fn parameters_of(session: &Demuxed, index: usize) -> &[u8] {
-    match session.streams().get(index).and_then(|stream| stream.parameters()) {
-        Some(ParametersRef::Video(video)) => video.extra_data(),
-        _ => &[],
-    }
-}
-
-pub(super) fn info_of(session: &Demuxed, index: usize, known: &StreamInfo) -> StreamInfo {
-    match session.streams().get(index).and_then(|stream| stream.parameters()) {
-        Some(ParametersRef::Video(video)) => {
-            let (width, height) = video.pixel_dimensions();
-            StreamInfo { codec: video.rfc6381_codec().to_owned(), width, height, ..known.clone() }
-        }
-        _ => known.clone(),
     }
 }
 

@@ -60,7 +60,7 @@ const OPENING_TOO: &[Case] = &[
 /// Those that harm while video is expected.
 const STREAMING: &[Case] = &[
     (Misdeed::Picture, &["without completing one picture"]),
-    (Misdeed::Sets, &["without completing one picture"]),
+    (Misdeed::Sets, &["has sent no picture"]),
     (Misdeed::Crumbs, &["without completing one picture"]),
     (Misdeed::Reports, &["floods", "no picture"]),
     (Misdeed::Requests, &["messages that nobody asked for"]),

@@ -216,6 +216,21 @@ impl Conversation {
         write(start, named, b"")
     }
 
+    /// A request that keeps the session alive; nothing while another one is under way.
+    pub fn keepalive(&mut self) -> Option<Vec<u8>> {
+        let (id, url) = self.session.clone()?;
+        self.login.begin();
+        let headers = vec![("Session".to_owned(), id)];
+        self.pending =
+            Some(Pending { method: "GET_PARAMETER".to_owned(), url, headers, number: String::new() });
+        Some(self.send())
+    }
+
+    /// How often to send one.
+    pub fn keepalive_interval(&self) -> core::time::Duration {
+        core::time::Duration::from_secs(25)
+    }
+
     /// The request that ends the session, while there is one.
     pub fn farewell(&mut self) -> Option<Vec<u8>> {
         let (id, url) = self.session.clone()?;

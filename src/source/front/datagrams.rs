@@ -1,4 +1,4 @@
-//! RTP over UDP: a pair of sockets whose packets go on as if they had come over the connection, in order.
+//! RTP over UDP: a pair of sockets, for packets and for reports.
 
 use std::io;
 use std::net::IpAddr;
@@ -8,8 +8,6 @@ use tokio::io::ReadBuf;
 use tokio::net::UdpSocket;
 
 use super::conversation::Datagrams;
-use super::rtp::Packet;
-use super::wire::PACKET_HEAD;
 
 /// Ports that are tried. As ffmpeg does.
 const PORTS: std::ops::Range<u16> = 5000..65_000;
@@ -17,11 +15,14 @@ const PORTS: std::ops::Range<u16> = 5000..65_000;
 /// How many pairs are tried.
 const TRIES: usize = 20;
 
-/// A packet so far behind the newest is one that was late, or doubled; so far ahead it has a place in what follows.
-const BEHIND: u16 = 0x8000;
+/// Longest datagram.
+const ROOM: usize = u16::MAX as usize;
 
-/// Longest datagram, and the four bytes that go in front.
-const ROOM: usize = PACKET_HEAD + u16::MAX as usize;
+/// What came in one.
+pub(super) enum Datagram<'a> {
+    Packet(&'a [u8]),
+    Report(&'a [u8]),
+}
 
 /// Two sockets: packets, and reports.
 pub(super) struct UdpPair {
@@ -30,9 +31,9 @@ pub(super) struct UdpPair {
     port: u16,
     camera: IpAddr,
     buffer: Box<[u8]>,
-    /// The number that is due.
-    next: Option<u16>,
     is_open: bool,
+    /// A packet has come.
+    has_come: bool,
 }
 
 impl UdpPair {
@@ -48,7 +49,15 @@ impl UdpPair {
             match bound.await {
                 Ok((packets, reports)) => {
                     let buffer = vec![0; ROOM].into();
-                    return Ok(Self { packets, reports, port, camera, buffer, next: None, is_open: false });
+                    return Ok(Self {
+                        packets,
+                        reports,
+                        port,
+                        camera,
+                        buffer,
+                        is_open: false,
+                        has_come: false,
+                    });
                 }
                 Err(error) => last = error,
             }
@@ -78,51 +87,47 @@ impl UdpPair {
         }
     }
 
-    /// The next packet as it would come over the connection, on this channel or the one after it. Datagrams of other
-    /// hosts, and those that come too late, are dropped.
+    /// Whether any packet has come.
+    pub(super) fn has_come(&self) -> bool {
+        self.has_come
+    }
+
+    /// The next datagram of the camera. Those of other hosts are dropped; from which port it comes does not matter, since
+    /// what cameras say of it does not hold (mediamtx 407, RootEncoder 48).
     pub(super) fn poll_next(
         &mut self,
         cx: &mut Context<'_>,
-        channel: u8,
         agreed: Datagrams,
-    ) -> Poll<io::Result<&[u8]>> {
+    ) -> Poll<io::Result<Datagram<'_>>> {
         loop {
-            let mut length = None;
-            for (socket, channel) in [(&self.reports, channel.saturating_add(1)), (&self.packets, channel)] {
-                let mut room = ReadBuf::new(&mut self.buffer[PACKET_HEAD..]);
+            let mut found = None;
+            for (socket, is_report) in [(&self.reports, true), (&self.packets, false)] {
+                let mut room = ReadBuf::new(&mut self.buffer);
                 match socket.poll_recv_from(cx, &mut room) {
                     Poll::Pending => {}
                     // What we sent first met no open port.
                     Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                        length = Some((0, channel, false));
+                        found = Some((0, is_report, false));
                         break;
                     }
                     Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                     Poll::Ready(Ok(from)) => {
                         let is_known = from.ip() == self.camera || Some(from.ip()) == agreed.source;
-                        length = Some((room.filled().len(), channel, is_known));
+                        found = Some((room.filled().len(), is_report, is_known));
                         break;
                     }
                 }
             }
-            let Some((length, on, is_known)) = length else { return Poll::Pending };
-            let Ok(announced) = u16::try_from(length) else { continue };
+            let Some((length, is_report, is_known)) = found else { return Poll::Pending };
             if !is_known {
                 continue;
             }
-            if on == channel {
-                let Some(packet) = Packet::parse(&self.buffer[PACKET_HEAD..PACKET_HEAD + length]) else {
-                    continue;
-                };
-                let ahead = packet.sequence.wrapping_sub(self.next.unwrap_or(packet.sequence));
-                if ahead >= BEHIND {
-                    continue;
-                }
-                self.next = Some(packet.sequence.wrapping_add(1));
+            let bytes = &self.buffer[..length];
+            if is_report {
+                return Poll::Ready(Ok(Datagram::Report(bytes)));
             }
-            let [high, low] = announced.to_be_bytes();
-            self.buffer[..PACKET_HEAD].copy_from_slice(&[b'$', on, high, low]);
-            return Poll::Ready(Ok(&self.buffer[..PACKET_HEAD + length]));
+            self.has_come = true;
+            return Poll::Ready(Ok(Datagram::Packet(bytes)));
         }
     }
 }

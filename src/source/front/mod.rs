@@ -1,14 +1,16 @@
-//! What stands between a camera and the RTSP library, and lets pass what is within bounds.
+//! What stands between a camera and the RTSP library: the dialects of cameras, and bounds on everything they send.
 //!
-//! The library makes its own connection and bounds nothing: a length that a camera announces, headers or a picture
-//! without end would be kept in memory as far as they come. So it is given an address on loopback. Behind it stands a
-//! front, one per session: it holds the connection to the camera, cuts what comes into messages and packets
-//! ([`wire`]), logs in ([`login`]), tells each side what it expects ([`conversation`]), and ends the session in words
-//! ([`words`]) when something exceeds its bound. Datagrams become packets of the connection here, too.
+//! The library takes each deviation for the end of the world and bounds nothing, so it never meets a camera. It is given
+//! an address on loopback, and behind it stands a front, one per session: it holds the connection to the camera, cuts
+//! what comes into messages and packets ([`wire`]), logs in ([`login`]), tells each side what it expects
+//! ([`conversation`]), and ends the session in words ([`words`]) when something exceeds its bound.
+//!
+//! The library opens the session (DESCRIBE, SETUP, PLAY), reading flawless answers. From then on the front has the
+//! camera alone: it keeps the session alive, and what comes is made into pictures by [`super::rtp`], so that no packet
+//! takes the way over loopback and nothing a packet says can end the session.
 //!
 //! A front is a future beside the session, not a task: whoever drops it has closed everything.
 
-pub mod arrivals;
 pub mod conversation;
 mod datagrams;
 pub mod description;
@@ -17,7 +19,6 @@ pub mod login;
 pub mod message;
 mod peer;
 pub mod rate;
-pub mod rtp;
 mod side;
 pub mod wire;
 pub mod words;
@@ -30,17 +31,18 @@ use std::time::{Duration, Instant};
 use tokio::time::Sleep;
 use url::{Position, Url};
 
+use super::rtp::marker::Markers;
+use super::rtp::packet::Packet;
+use super::rtp::report::Report;
+use super::rtp::{Described, Receiver, Unit};
 use crate::config::{RtspConfig, Transport};
-use crate::media::gop::Codec;
-use arrivals::Arrivals;
 use conversation::{Addresses, Answered, Conversation};
-use datagrams::UdpPair;
+use datagrams::{Datagram, UdpPair};
 use entrance::Entrance;
 use login::Login;
 use message::{Head, Start};
 use peer::Peer;
 use rate::{Bucket, Rate};
-use rtp::Packet;
 use side::Side;
 use wire::Event;
 
@@ -51,8 +53,7 @@ pub use words::{Fault, Named};
 /// first moment on (which is not kept), and think for seconds meanwhile.
 const OPENING_MAX: usize = 8 << 20;
 
-/// Most that may come without a whole picture, units of it counted as `rtp` does. The largest keyframes of 4K have
-/// 2 MB.
+/// Most bytes of a picture that is not whole yet. The largest keyframes of 4K have 2 MB.
 const PICTURE_MAX: usize = 8 << 20;
 
 /// How long a message may take from its first byte to its last. Slow cameras think before they answer, not within.
@@ -64,38 +65,59 @@ const LINGER: Duration = Duration::from_millis(300);
 /// Requests of the camera, and answers to nothing. A camera that pings does so every few seconds.
 const TALK: Rate = Rate { per_second: 2, burst: 40 };
 
-/// Reports that are handed on. One in five seconds is usual, two a second is the most that was seen; more are dropped.
+/// Reports that are read. One in five seconds is usual, two a second is the most that was seen; more are dropped.
 const REPORTS: Rate = Rate { per_second: 20, burst: 40 };
 
-/// Packets that are handed on to nobody: reports beyond that, sound and other media that some cameras send unasked.
+/// Packets that are nothing to us: reports beyond that, sound and other media that some cameras send unasked.
 const USELESS: Rate = Rate { per_second: 5000, burst: 10_000 };
+
+/// So many packets on another channel than the one agreed on, and none on that, and the camera means the other one.
+const ADOPTED: u32 = 20;
 
 /// A front. See the module.
 pub struct Front {
     peer: Peer,
     /// The library's connection.
-    inner: Inner,
+    library: Library,
     udp: Option<UdpPair>,
-    codec: Codec,
+    /// What makes pictures of packets, once it is known what they hold.
+    receiver: Option<Receiver>,
+    reported: Option<Item>,
+    /// The channel that packets come on, if it is not the one agreed on, and how many came before that was clear.
+    other_channel: (Option<u8>, u32),
     /// Bytes from the camera before video was promised.
     opening: usize,
-    /// Cost of what was handed on since the last whole picture.
-    unfinished: usize,
-    arrivals: Arrivals,
-    /// What waits for the library may go.
-    is_urgent: bool,
     talk: Bucket,
     reports: Bucket,
     useless: Bucket,
     /// When the message that has begun must have ended.
     limit: Option<Pin<Box<Sleep>>>,
-    /// The camera's end, which is told once the library has had time to read what came before it.
+    /// When something that waits must go on, or the session be kept alive.
+    wake: Pin<Box<Sleep>>,
+    keepalive_at: Option<Instant>,
+    /// The camera's end, which is told once all that came before it has been taken.
     end: Option<(Fault, Pin<Box<Sleep>>)>,
 }
 
-enum Inner {
+enum Library {
     Awaited(Entrance),
     Here(Side),
+    /// It has done its part.
+    Gone,
+}
+
+/// What comes of a session.
+#[derive(Debug)]
+pub enum Item {
+    /// A picture.
+    Unit(Unit),
+    /// What the camera says of its clock: an RTP time in ticks like those of pictures, and the time of day (NTP).
+    Report {
+        /// RTP time.
+        ticks: i64,
+        /// Seconds since 1900 in the upper half.
+        ntp: u64,
+    },
 }
 
 impl Front {
@@ -119,17 +141,18 @@ impl Front {
         let now = Instant::now();
         Ok(Self {
             peer: Peer::new(stream, config.url.clone(), conversation),
-            inner: Inner::Awaited(entrance),
+            library: Library::Awaited(entrance),
             udp,
-            codec: Codec::H264,
+            receiver: None,
+            reported: None,
+            other_channel: (None, 0),
             opening: 0,
-            unfinished: 0,
-            arrivals: Arrivals::default(),
-            is_urgent: false,
             talk: Bucket::new(TALK, now),
             reports: Bucket::new(REPORTS, now),
             useless: Bucket::new(USELESS, now),
             limit: None,
+            wake: Box::pin(tokio::time::sleep_until(now.into())),
+            keepalive_at: None,
             end: None,
         })
     }
@@ -139,21 +162,57 @@ impl Front {
         Url::parse(&format!("{}{}", self.peer.conversation.own(), &camera[Position::BeforePath..]))
     }
 
-    /// What the packets will hold.
-    pub fn expect(&mut self, codec: Codec) {
-        self.codec = codec;
+    /// What the packets will hold, and what the camera's markers were worth in the session before.
+    pub fn expect(&mut self, described: &Described, markers: Markers) {
+        self.receiver = Some(Receiver::new(described, self.udp.is_none(), markers));
     }
 
-    /// The library has handed out the picture of this RTP time, so it keeps nothing of it any more. Returns when its first
-    /// packet came, which the library learns too late: packets are handed on when their picture has ended.
-    pub fn delivered(&mut self, time: u32) -> Option<Instant> {
-        self.unfinished = 0;
-        self.arrivals.of(time)
+    /// The library has opened the session and is done.
+    pub fn release(&mut self) {
+        self.library = Library::Gone;
+        self.keepalive_at = Some(Instant::now() + self.peer.conversation.keepalive_interval());
     }
 
-    /// Hands on what comes, until it must not; then the fault. May be dropped and called again at any time.
+    /// What the camera's markers are worth.
+    pub fn markers(&self) -> Markers {
+        self.receiver.as_ref().map_or_else(Markers::default, Receiver::markers)
+    }
+
+    /// Whether pictures come whose size is said nowhere.
+    pub fn has_no_size(&self) -> bool {
+        self.receiver.as_ref().is_some_and(Receiver::has_no_size)
+    }
+
+    /// Whether nothing has come where datagrams are awaited.
+    pub fn is_without_datagrams(&self) -> bool {
+        self.udp.as_ref().is_some_and(|udp| !udp.has_come())
+    }
+
+    /// Hands on what is said while the session is being opened, until that must end; then the fault. May be dropped and
+    /// called again at any time.
     pub async fn run(&mut self) -> Fault {
         poll_fn(|cx| self.poll(cx)).await
+    }
+
+    /// The next thing that comes of an open session, or why nothing comes any more. May be dropped and called again at
+    /// any time.
+    pub async fn next(&mut self) -> Result<Item, Fault> {
+        poll_fn(|cx| {
+            if let Some(item) = self.item() {
+                return Poll::Ready(Ok(item));
+            }
+            let ended = self.poll(cx);
+            // What came before the end is taken first.
+            match (self.item(), ended) {
+                (Some(item), Poll::Ready(fault)) => {
+                    self.end = Some((fault, Box::pin(tokio::time::sleep(Duration::ZERO))));
+                    Poll::Ready(Ok(item))
+                }
+                (Some(item), Poll::Pending) => Poll::Ready(Ok(item)),
+                (None, ended) => ended.map(Err),
+            }
+        })
+        .await
     }
 
     /// Why the camera's end of the connection is gone, if it is.
@@ -166,10 +225,16 @@ impl Front {
         Stale::new(self.peer)
     }
 
+    fn item(&mut self) -> Option<Item> {
+        let unit = self.receiver.as_mut().and_then(Receiver::next).map(Item::Unit);
+        unit.or_else(|| self.reported.take())
+    }
+
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Fault> {
         match self.poll_parts(cx) {
             Err(fault) if fault.is_end() && self.end.is_none() => {
-                self.end = Some((fault, Box::pin(tokio::time::sleep(LINGER))));
+                let linger = if matches!(self.library, Library::Gone) { Duration::ZERO } else { LINGER };
+                self.end = Some((fault, Box::pin(tokio::time::sleep(linger))));
             }
             Err(fault) => return Poll::Ready(fault),
             Ok(()) => {}
@@ -180,7 +245,7 @@ impl Front {
     /// After the camera's end: the library gets the rest and then the end as well.
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Fault> {
         let Some((_, linger)) = &mut self.end else { return Poll::Pending };
-        if let Inner::Here(library) = &mut self.inner
+        if let Library::Here(library) = &mut self.library
             && library.poll_flush(cx).is_ready()
         {
             // If that fails the library has closed it already.
@@ -197,11 +262,11 @@ impl Front {
         if self.end.is_some() {
             return Ok(());
         }
-        if let Inner::Awaited(entrance) = &mut self.inner
+        if let Library::Awaited(entrance) = &mut self.library
             && let Poll::Ready(entered) = entrance.poll_enter(cx)
         {
             let (stream, reader, head) = entered.map_err(Fault::Own)?;
-            self.inner = Inner::Here(Side::new(stream, reader));
+            self.library = Library::Here(Side::new(stream, reader));
             self.ask(head);
         }
         self.poll_library(cx)?;
@@ -211,15 +276,13 @@ impl Front {
         self.poll_camera(cx)?;
         self.poll_datagrams(cx)?;
         self.poll_limit(cx)?;
+        self.poll_wake(cx);
         if let Poll::Ready(Err(error)) = self.peer.side.poll_flush(cx) {
             return Err(Fault::Broken(error));
         }
-        if self.is_urgent
-            && let Inner::Here(library) = &mut self.inner
-            && library.poll_flush(cx).is_ready()
-        {
+        if let Library::Here(library) = &mut self.library {
             // An error is the library's own end, and whoever asked it knows.
-            self.is_urgent = false;
+            let _ = library.poll_flush(cx);
         }
         Ok(())
     }
@@ -227,11 +290,11 @@ impl Front {
     /// What the library asks.
     fn poll_library(&mut self, cx: &mut Context<'_>) -> Result<(), Fault> {
         loop {
-            let Inner::Here(library) = &mut self.inner else { return Ok(()) };
+            let Library::Here(library) = &mut self.library else { return Ok(()) };
             match library.reader.event() {
                 Ok(Some(Event::Message(head, _))) => self.ask(head),
                 // Reports of the library, which today's sends none of.
-                Ok(Some(Event::Packet { whole, .. })) => self.peer.side.send(whole),
+                Ok(Some(Event::Packet { .. })) => {}
                 Ok(None) if self.peer.side.has_room() => match library.poll_fill(cx) {
                     Poll::Ready(Ok(true)) => {}
                     Poll::Ready(Ok(false) | Err(_)) | Poll::Pending => return Ok(()),
@@ -249,15 +312,9 @@ impl Front {
         }
     }
 
-    /// What the camera sends.
+    /// What the camera sends. Before the library is there it waits.
     fn poll_camera(&mut self, cx: &mut Context<'_>) -> Result<(), Fault> {
-        while let Inner::Here(library) = &mut self.inner {
-            if !library.has_room() {
-                self.is_urgent = true;
-                if library.poll_flush(cx).is_pending() {
-                    return Ok(());
-                }
-            }
+        while !matches!(self.library, Library::Awaited(_)) {
             match self.peer.side.poll_fill(cx) {
                 Poll::Ready(Ok(true)) => self.take()?,
                 Poll::Ready(Ok(false)) => {
@@ -275,37 +332,39 @@ impl Front {
         // Once for all that has come together.
         let now = Instant::now();
         loop {
-            let Inner::Here(library) = &mut self.inner else { return Ok(()) };
             let peer = &mut self.peer;
             match peer.side.reader.event().map_err(Fault::Wire)? {
                 Some(Event::Packet { channel, whole }) => {
-                    let of = peer.conversation.channel();
-                    let useful = match of {
-                        Some(packets) if channel == packets => {
-                            let packet = Packet::parse(&whole[wire::PACKET_HEAD..]);
-                            self.unfinished += packet.map_or(whole.len(), |packet| packet.cost(self.codec));
-                            self.is_urgent |= self.arrivals.take(packet, now);
-                            true
+                    let bytes = &whole[wire::PACKET_HEAD..];
+                    let agreed = peer.conversation.channel();
+                    if agreed.is_none() {
+                        self.opening += whole.len();
+                    }
+                    let packets = self.other_channel.0.or(agreed);
+                    let is_useful = match (&mut self.receiver, packets) {
+                        (Some(receiver), Some(packets)) if channel == packets => {
+                            self.other_channel.1 = 0;
+                            receiver.take(bytes, now)
+                                || (self.reports.take(now) && report(receiver, bytes, &mut self.reported))
                         }
-                        Some(packets) if channel == packets.saturating_add(1) => {
-                            let is_wanted = self.reports.take(now);
-                            self.is_urgent |= is_wanted;
-                            self.unfinished += whole.len();
-                            is_wanted
+                        (Some(receiver), Some(packets)) if channel == packets.saturating_add(1) => {
+                            self.reports.take(now) && report(receiver, bytes, &mut self.reported)
+                        }
+                        (Some(_), Some(_))
+                            if self.other_channel.1 < ADOPTED && Packet::parse(bytes).is_some() =>
+                        {
+                            self.other_channel.1 += 1;
+                            if self.other_channel.1 == ADOPTED {
+                                self.other_channel.0 = Some(channel);
+                            }
+                            false
                         }
                         _ => false,
                     };
-                    if useful {
-                        library.send(whole);
-                    } else if !self.useless.take(now) {
+                    if !is_useful && !self.useless.take(now) {
                         return Err(Fault::Flood);
                     }
-                    if of.is_none() {
-                        self.opening += whole.len();
-                    }
-                    if self.unfinished > PICTURE_MAX {
-                        return Err(Fault::Picture(PICTURE_MAX));
-                    }
+                    check(self.receiver.as_ref())?;
                 }
                 Some(Event::Message(head, body)) => {
                     self.limit = None;
@@ -320,14 +379,11 @@ impl Front {
                         }
                         Start::Response { .. } => peer.conversation.answered(&head, &body)?,
                     };
-                    match answered {
-                        Answered::Again(bytes) => peer.side.send(&bytes),
-                        Answered::Passed(bytes) => {
-                            library.send(&bytes);
-                            self.is_urgent = true;
-                        }
-                        Answered::Idle if self.talk.take(now) && peer.side.has_room() => {}
-                        Answered::Idle => return Err(Fault::Talk),
+                    match (answered, &mut self.library) {
+                        (Answered::Again(bytes), _) => peer.side.send(&bytes),
+                        (Answered::Passed(bytes), Library::Here(library)) => library.send(&bytes),
+                        _ if self.talk.take(now) && peer.side.has_room() => {}
+                        _ => return Err(Fault::Talk),
                     }
                 }
                 None => break,
@@ -348,31 +404,17 @@ impl Front {
             return Ok(());
         };
         udp.open(agreed);
-        let Some(channel) = self.peer.conversation.channel() else { return Ok(()) };
+        let Some(receiver) = &mut self.receiver else { return Ok(()) };
         let now = Instant::now();
-        while let Inner::Here(library) = &mut self.inner {
-            if !library.has_room() {
-                self.is_urgent = true;
-                if library.poll_flush(cx).is_pending() {
-                    return Ok(());
+        while let Poll::Ready(datagram) = udp.poll_next(cx, agreed) {
+            match datagram.map_err(Fault::Own)? {
+                Datagram::Packet(bytes) => _ = receiver.take(bytes, now),
+                Datagram::Report(bytes) if self.reports.take(now) => {
+                    report(receiver, bytes, &mut self.reported);
                 }
+                Datagram::Report(_) => {}
             }
-            let Poll::Ready(whole) = udp.poll_next(cx, channel, agreed) else { return Ok(()) };
-            let whole = whole.map_err(Fault::Own)?;
-            if whole[1] != channel {
-                if self.reports.take(now) {
-                    library.send(whole);
-                    self.is_urgent = true;
-                }
-                continue;
-            }
-            let packet = Packet::parse(&whole[wire::PACKET_HEAD..]);
-            self.unfinished += packet.map_or(whole.len(), |packet| packet.cost(self.codec));
-            self.is_urgent |= self.arrivals.take(packet, now);
-            library.send(whole);
-            if self.unfinished > PICTURE_MAX {
-                return Err(Fault::Picture(PICTURE_MAX));
-            }
+            check(Some(receiver))?;
         }
         Ok(())
     }
@@ -383,5 +425,47 @@ impl Front {
         }
         let is_over = self.limit.as_mut().is_some_and(|limit| limit.as_mut().poll(cx).is_ready());
         if is_over { Err(Fault::Slow(MESSAGE_LIMIT.as_secs())) } else { Ok(()) }
+    }
+
+    /// What is due without anything coming.
+    fn poll_wake(&mut self, cx: &mut Context<'_>) {
+        loop {
+            let waiting = self.receiver.as_ref().and_then(Receiver::due_at);
+            let Some(due) = [waiting, self.keepalive_at].into_iter().flatten().min() else { return };
+            let due = tokio::time::Instant::from_std(due);
+            if self.wake.deadline() != due {
+                self.wake.as_mut().reset(due);
+            }
+            if self.wake.as_mut().poll(cx).is_pending() {
+                return;
+            }
+            let now = Instant::now().max(due.into_std());
+            if let Some(receiver) = &mut self.receiver {
+                receiver.expire(now);
+            }
+            if self.keepalive_at.is_some_and(|at| at <= now) {
+                if let Some(request) = self.peer.conversation.keepalive() {
+                    self.peer.side.send(&request);
+                }
+                self.keepalive_at = Some(now + self.peer.conversation.keepalive_interval());
+            }
+        }
+    }
+}
+
+/// Reads a report; whether it is one.
+fn report(receiver: &Receiver, bytes: &[u8], reported: &mut Option<Item>) -> bool {
+    let Some(Report { ntp, time }) = Report::find(bytes) else { return false };
+    if let Some(ticks) = receiver.ticks(time) {
+        *reported = Some(Item::Report { ticks, ntp });
+    }
+    true
+}
+
+/// Whether what is not a whole picture yet is within its bound.
+fn check(receiver: Option<&Receiver>) -> Result<(), Fault> {
+    match receiver {
+        Some(receiver) if receiver.held() > PICTURE_MAX => Err(Fault::Picture(PICTURE_MAX)),
+        _ => Ok(()),
     }
 }

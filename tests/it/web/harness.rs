@@ -13,7 +13,11 @@ use camera_capture::config::{
 };
 use camera_capture::gpio::{Level, Pin};
 use camera_capture::media::gop::{AccessUnit, Codec, Stretch};
-use camera_capture::media::{exif, frame::Frame, jpeg, mp4};
+use camera_capture::media::{
+    exif,
+    frame::{Colours, Frame},
+    jpeg, mp4,
+};
 use camera_capture::model::{CameraKey, Cause, ImageId, ImageKind, TargetKind, Trigger, UnixMs, UploadState};
 use camera_capture::retention::RetentionTask;
 use camera_capture::status::Status;
