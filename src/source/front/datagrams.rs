@@ -15,6 +15,9 @@ const PORTS: std::ops::Range<u16> = 5000..65_000;
 /// How many pairs are tried.
 const TRIES: usize = 20;
 
+/// What the kernel is to keep while we are not looking: a keyframe of 4K, which a camera sends at once.
+const KERNEL_ROOM: usize = 2 << 20;
+
 /// Longest datagram.
 const ROOM: usize = u16::MAX as usize;
 
@@ -44,6 +47,8 @@ impl UdpPair {
             let port = fastrand::u16(PORTS) & !1;
             let bound = async {
                 let packets = UdpSocket::bind((local, port)).await?;
+                // The kernel gives what it allows; less than asked for is no fault.
+                let _ = rustix::net::sockopt::set_socket_recv_buffer_size(&packets, KERNEL_ROOM);
                 Ok((packets, UdpSocket::bind((local, port + 1)).await?))
             };
             match bound.await {
