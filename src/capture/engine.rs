@@ -147,7 +147,7 @@ impl Engine {
                 }
             }
         }
-        Err(first_error.unwrap_or(DecodeError::NotShown { shown: 0, total: 0 }).into())
+        Err(first_error.unwrap_or_else(|| DecodeError::no_decoder(excerpt)).into())
     }
 
     /// What is new in an excerpt that grows; see [`Lane::follow`].

@@ -17,7 +17,8 @@ use super::measure;
 use crate::config::{CameraConfig, Mode, SourceConfig};
 use crate::media::footprint::{self, Footprint, KEPT_BYTES_MAX};
 use crate::media::frame::Frame;
-use crate::media::gop::{Codec, Excerpt, Stretch};
+use crate::media::gop::{self, Codec, Excerpt, Stretch};
+use crate::media::lane::Stamp;
 use crate::media::native::memory;
 use crate::model::CameraKey;
 use crate::source::{Arrival, Request, Watch};
@@ -44,6 +45,9 @@ const ONE_CORE: f64 = 0.9;
 
 /// Pieces of a stream that are tried before a decoder that hides damage is believed.
 const TRIES: u32 = 8;
+
+/// Units of a group that never begins anew (periodic intra refresh), until its oldest are forgotten.
+const LONGEST: usize = 800;
 
 /// How long the length of a group is waited for.
 const GROUP_LIMIT: Duration = Duration::from_secs(12);
@@ -277,6 +281,10 @@ impl Pump {
             let Some(excerpt) = current.excerpt() else { continue };
             match self.engine.follow(excerpt).await {
                 Ok(shown) => {
+                    let clean_from = current.clean_from();
+                    let is_clean =
+                        |((rtp_ns, _), _): &(Stamp, _)| clean_from.is_some_and(|from| *rtp_ns >= from);
+                    let shown: Vec<_> = shown.into_iter().filter(is_clean).collect();
                     let live = |((rtp_ns, instant), frame)| LiveFrame { rtp_ns, instant, frame };
                     self.pictures.show(shown.into_iter().map(live));
                     current.shown = current.units.len();
@@ -419,18 +427,41 @@ impl Pump {
 /// The current group while it grows.
 struct Group {
     codec: Codec,
-    units: Vec<crate::media::gop::AccessUnit>,
+    units: Vec<gop::AccessUnit>,
     /// Units already decoded.
     shown: usize,
 }
 
 impl Group {
     fn take(group: &mut Option<Self>, Arrival { codec, unit }: Arrival) {
-        if unit.is_start() {
-            *group = Some(Self { codec, units: vec![unit], shown: 0 });
-        } else if let Some(group) = group {
-            group.units.push(unit);
+        match group {
+            // Where pictures are refreshed a part at a time, a group goes on, or it would begin with one that is not whole.
+            Some(group) if unit.starts != Some(0) => {
+                group.units.push(unit);
+                group.shorten();
+            }
+            _ if unit.is_start() => *group = Some(Self { codec, units: vec![unit], shown: 0 }),
+            _ => {}
         }
+    }
+
+    /// Begins later, where what is newest is whole as well, when there have come too many units.
+    fn shorten(&mut self) {
+        if self.units.len() < LONGEST || !self.units.len().is_multiple_of(LONGEST / 8) {
+            return;
+        }
+        let bases = gop::bases(self.units.iter().map(|unit| (unit, true)));
+        if let Some(base) = bases.last().copied().flatten().filter(|base| *base > 0) {
+            self.units.drain(..base);
+            // All from there on is decoded anew.
+            self.shown = 0;
+        }
+    }
+
+    /// RTP time from which pictures are whole.
+    fn clean_from(&self) -> Option<i64> {
+        let bases = gop::bases(self.units.iter().map(|unit| (unit, true)));
+        self.units.iter().zip(bases).find(|(_, base)| base.is_some()).map(|(unit, _)| unit.rtp_ns)
     }
 
     fn is_shown(&self) -> bool {

@@ -38,6 +38,11 @@ const JPEG_ATTEMPTS: usize = 30;
 /// And for so long, because a camera of single pictures takes its time for each.
 const JPEG_LIMIT: Duration = Duration::from_secs(2);
 
+/// What is said of a picture that is not whole yet.
+const UNCLEAN: &str = "the camera refreshes its pictures a part at a time (intra refresh) and parts of this one are older, \
+                       because the connection is new or data was lost; set its I-frame interval to its frame rate and switch \
+                       off intra refresh";
+
 /// Who takes the pictures of one camera.
 #[derive(Clone)]
 pub(super) struct Shooter {
@@ -115,6 +120,9 @@ impl Shooter {
             match self.look(&excerpt).await {
                 Ok(Seen { picture, units: decoded, flaw }) => {
                     units += decoded;
+                    if !excerpt.is_clean() {
+                        return Ok(shot(picture, units, Some(UNCLEAN.to_owned())));
+                    }
                     let Some(flaw) = flaw else {
                         let note = note(at, excerpt.instant, trouble.as_deref());
                         return Ok(shot(picture, units, note));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::decoder::{DecoderKind, DecoderPolicy};
+use super::decoder::{self, DecoderKind, DecoderPolicy};
 use super::footprint::TooLarge;
 use super::frame::Frame;
 use super::gop::{Codec, Excerpt};
@@ -15,6 +15,12 @@ pub enum DecodeError {
     #[error("cannot start the decoder: {reason}")]
     Start {
         /// What it said.
+        reason: String,
+    },
+    /// No decoder takes such a stream.
+    #[error("{reason}")]
+    NoDecoder {
+        /// Why, and what to do.
         reason: String,
     },
     /// Its pictures take more memory than there is.
@@ -49,13 +55,19 @@ pub enum DecodeError {
 }
 
 impl DecodeError {
+    /// Of an excerpt for whose first unit there is no [`DecoderKind::candidates`].
+    pub fn no_decoder(excerpt: &Excerpt) -> Self {
+        let first = excerpt.units.first().map_or(&[][..], |unit| &unit.data);
+        Self::NoDecoder { reason: decoder::why_none(excerpt.codec, first) }
+    }
+
     /// The first unit since the IDR, from 0, that is of no use any more; `None` when it is not the stream's fault.
     pub fn damaged_from(&self) -> Option<usize> {
         match self {
             Self::Refused { number, .. } | Self::Gap { number, .. } => Some(number.saturating_sub(1)),
             // OpenH264 says nothing of a picture that ends early, and does not show it.
             Self::NotShown { shown, total } if shown < total => Some(*shown),
-            Self::Start { .. } | Self::TooLarge(_) | Self::NotShown { .. } => None,
+            Self::Start { .. } | Self::NoDecoder { .. } | Self::TooLarge(_) | Self::NotShown { .. } => None,
         }
     }
 }
@@ -76,7 +88,7 @@ pub fn picture(excerpt: &Excerpt) -> Result<Picture, DecodeError> {
     }
     let first = excerpt.units.first().ok_or(DecodeError::NotShown { shown: 0, total: 0 })?;
     let kinds = DecoderKind::candidates(excerpt.codec, &first.data, DecoderPolicy::OpenH264);
-    let kind = kinds.first().ok_or(DecodeError::NotShown { shown: 0, total: 0 })?;
+    let kind = kinds.first().ok_or_else(|| DecodeError::no_decoder(excerpt))?;
     Lane::default().picture(excerpt, *kind).map(|decoded| Picture::Frame(decoded.frame))
 }
 

@@ -1,5 +1,7 @@
 //! A decoded picture: three planes of eight-bit samples, 4:2:0.
 
+use std::borrow::Cow;
+
 /// Luma and two chroma planes without padding, chroma at half the size (rounded up).
 #[derive(Clone, PartialEq, Eq)]
 pub struct Frame {
@@ -97,6 +99,118 @@ impl Frame {
     }
 }
 
+impl Frame {
+    /// The same picture in the colours of a JPEG, which knows one matrix and one range (JFIF 1.02); borrowed when it has them.
+    ///
+    /// White is white in every matrix, so luma keeps its share and moves with the chroma of its block.
+    pub fn in_colours_of_jpeg(&self) -> Cow<'_, Self> {
+        if self.colours == Colours::JPEG {
+            return Cow::Borrowed(self);
+        }
+        let steps = Steps::of(self.colours);
+        let (width, columns) = (self.width, self.chroma_width());
+        let mut y = vec![0; self.y.len()];
+        let (mut u, mut v) = (vec![0; self.u.len()], vec![0; self.v.len()]);
+        // Of one line of chroma, for each column of luma.
+        let mut moves = vec![[0; 2]; columns];
+        let chroma = self.u.chunks_exact(columns).zip(self.v.chunks_exact(columns));
+        let new_chroma = u.chunks_exact_mut(columns).zip(v.chunks_exact_mut(columns));
+        let pairs = self.y.chunks(width * 2).zip(y.chunks_mut(width * 2));
+        for (((blue, red), (new_blue, new_red)), (luma, new_luma)) in chroma.zip(new_chroma).zip(pairs) {
+            for ((blue, red), both) in blue.iter().zip(red).zip(&mut moves) {
+                *both = [(steps.luma.of(*blue, *red) >> (MOVE_BITS - BITS)) + steps.black; 2];
+            }
+            for ((blue, red), new) in blue.iter().zip(red).zip(new_blue) {
+                *new = sample(steps.blue.of(*blue, *red));
+            }
+            for ((blue, red), new) in blue.iter().zip(red).zip(new_red) {
+                *new = sample(steps.red.of(*blue, *red));
+            }
+            for (luma, new_luma) in luma.chunks_exact(width).zip(new_luma.chunks_exact_mut(width)) {
+                for ((luma, new), moved) in luma.iter().zip(new_luma).zip(moves.as_flattened()) {
+                    *new = sample(centred(*luma) * steps.scale + moved);
+                }
+            }
+        }
+        Cow::Owned(Self { width, height: self.height, y, u, v, colours: Colours::JPEG })
+    }
+}
+
+/// Bits behind the point of a sample, counted from the middle of its range: sixteen bits are enough for what is added up.
+const BITS: u32 = 7;
+
+/// The same of what luma moves by, which is less than a quarter of chroma.
+const MOVE_BITS: u32 = 9;
+
+/// What becomes of samples, as fixed-point numbers.
+struct Steps {
+    /// By which luma is multiplied.
+    scale: i16,
+    /// What is added to all of it.
+    black: i16,
+    luma: OfChroma,
+    blue: OfChroma,
+    red: OfChroma,
+}
+
+/// What is added for each step of blue and of red difference.
+struct OfChroma(i16, i16);
+
+impl OfChroma {
+    fn of(&self, blue: u8, red: u8) -> i16 {
+        self.0 * centred(blue) + self.1 * centred(red)
+    }
+}
+
+impl Steps {
+    /// From these colours to those of a JPEG (ITU-T H.264 equations E-20 to E-31, both ways in one).
+    fn of(from: Colours) -> Self {
+        let (kr, kb) = from.matrix.shares();
+        let (to_kr, to_kb) = Matrix::Bt601.shares();
+        let (kg, to_kg) = (1.0 - kr - kb, 1.0 - to_kr - to_kb);
+        let (luma_scale, chroma_scale, black) =
+            if from.is_full_range { (1.0, 1.0, 0.0) } else { (255.0 / 219.0, 255.0 / 224.0, 16.0) };
+        // Red and blue above luma, for one step of their difference.
+        let (red, blue) = (2.0 * (1.0 - kr), 2.0 * (1.0 - kb));
+        let luma = (blue * (to_kb - to_kg * kb / kg), red * (to_kr - to_kg * kr / kg));
+        let blue_share = 2.0 * (1.0 - to_kb);
+        let red_share = 2.0 * (1.0 - to_kr);
+        #[allow(clippy::cast_possible_truncation, reason = "none is above 200")]
+        let fixed = |value: f64, bits: u32| (value * f64::from(1 << bits)).round() as i16;
+        let of_chroma = |(blue, red): (f64, f64), bits| {
+            OfChroma(fixed(blue * chroma_scale, bits), fixed(red * chroma_scale, bits))
+        };
+        Self {
+            scale: fixed(luma_scale, BITS),
+            black: fixed((128.0 - black) * luma_scale - 128.0, BITS),
+            luma: of_chroma(luma, MOVE_BITS),
+            blue: of_chroma(((blue - luma.0) / blue_share, -luma.1 / blue_share), BITS),
+            red: of_chroma((-luma.0 / red_share, (red - luma.1) / red_share), BITS),
+        }
+    }
+}
+
+/// A sample, counted from the middle of its range.
+fn centred(sample: u8) -> i16 {
+    i16::from(sample) - 128
+}
+
+/// The nearest sample to a fixed-point number.
+fn sample(fixed: i16) -> u8 {
+    (((fixed + (1 << (BITS - 1))) >> BITS).clamp(-128, 127) + 128) as u8
+}
+
+impl Matrix {
+    /// The shares of red and blue in luma.
+    fn shares(self) -> (f64, f64) {
+        match self {
+            Self::Bt601 => (0.299, 0.114),
+            Self::Bt709 => (0.2126, 0.0722),
+            Self::Bt2020 => (0.2627, 0.0593),
+        }
+    }
+}
+
 impl std::fmt::Debug for Frame {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Frame({}×{})", self.width, self.height)
@@ -150,7 +264,66 @@ mod tests {
         assert_eq!(Frame::from_strided((2, 2), [(&[1, 2, 3], 2), (&[5], 1), (&[6], 1)], Colours::JPEG), None);
     }
 
+    /// A picture of one colour, given as red, green and blue, coded like that.
+    fn plain([r, g, b]: [u8; 3], colours: Colours) -> Frame {
+        let (kr, kb) = colours.matrix.shares();
+        let [r, g, b] = [r, g, b].map(|part| f64::from(part) / 255.0);
+        let luma = kr * r + (1.0 - kr - kb) * g + kb * b;
+        let difference = |part: f64, share: f64| (part - luma) / (2.0 * (1.0 - share));
+        let (black, luma_span, chroma_span) =
+            if colours.is_full_range { (0.0, 255.0, 255.0) } else { (16.0, 219.0, 224.0) };
+        let chroma = |value: f64| vec![(128.0 + value * chroma_span).round().clamp(0.0, 255.0) as u8; 2 * 2];
+        let y = vec![(black + luma * luma_span).round() as u8; 3 * 3];
+        let (u, v) = (chroma(difference(b, kb)), chroma(difference(r, kr)));
+        Frame { width: 3, height: 3, y, u, v, colours }
+    }
+
+    #[test]
+    fn a_colour_is_the_same_in_every_matrix_and_range() {
+        for rgb in
+            [[200, 30, 30], [30, 160, 40], [30, 50, 200], [230, 230, 230], [20, 20, 20], [210, 190, 30]]
+        {
+            let wanted = plain(rgb, Colours::JPEG);
+            for matrix in [Matrix::Bt601, Matrix::Bt709, Matrix::Bt2020] {
+                for is_full_range in [true, false] {
+                    let colours = Colours { matrix, is_full_range };
+                    let converted = plain(rgb, colours).in_colours_of_jpeg().into_owned();
+                    let samples = |frame: &Frame| [&frame.y[..], &frame.u, &frame.v].concat();
+                    let most =
+                        samples(&converted).iter().zip(samples(&wanted)).map(|(a, b)| a.abs_diff(b)).max();
+                    assert!(most <= Some(2), "{rgb:?} {colours:?}: {most:?}");
+                    assert_eq!(samples(&converted).len(), 9 + 4 + 4);
+                }
+            }
+        }
+    }
+
     proptest! {
+        #[test]
+        fn no_samples_overflow(y: u8, u: u8, v: u8, is_full_range: bool) {
+            for matrix in [Matrix::Bt601, Matrix::Bt709, Matrix::Bt2020] {
+                for (y, u, v) in [(y, u, v), (255, 255, v), (0, 0, v), (255, u, 255), (0, u, 0), (255, 255, 255), (0, 0, 0)] {
+                    let colours = Colours { matrix, is_full_range };
+                    let frame = Frame { width: 1, height: 1, y: vec![y], u: vec![u], v: vec![v], colours };
+                    prop_assert_eq!(frame.in_colours_of_jpeg().y.len(), 1);
+                }
+            }
+        }
+
+        #[test]
+        fn grey_stays_grey_in_every_matrix(width in 1_usize..40, height in 1_usize..30, grey: u8, is_full_range: bool) {
+            let chroma = width.div_ceil(2) * height.div_ceil(2);
+            let colours = Colours { matrix: Matrix::Bt709, is_full_range };
+            let frame = Frame {
+                width, height, y: vec![grey; width * height], u: vec![128; chroma], v: vec![128; chroma], colours,
+            };
+            let converted = frame.in_colours_of_jpeg();
+            let wanted = if is_full_range { f64::from(grey) } else { (f64::from(grey) - 16.0) * 255.0 / 219.0 };
+            prop_assert!(converted.y.iter().all(|luma| (f64::from(*luma) - wanted.clamp(0.0, 255.0)).abs() <= 0.6));
+            prop_assert!(converted.u.iter().chain(&converted.v).all(|chroma| *chroma == 128));
+            prop_assert_eq!(converted.y.len(), width * height);
+        }
+
         #[test]
         fn a_shrunk_frame_keeps_its_grey(width in 1_usize..200, height in 1_usize..120, max in 1_usize..100, grey: u8) {
             let chroma = width.div_ceil(2) * height.div_ceil(2);

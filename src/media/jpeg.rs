@@ -85,9 +85,13 @@ fn with_segment(jpeg: &[u8], segment: &[u8]) -> Option<Vec<u8>> {
 }
 
 fn encode_planes(frame: &Frame, quality: u8, exif_segment: Option<Vec<u8>>) -> Result<Vec<u8>, EncodeError> {
-    let failed = |reason: String| EncodeError { width: frame.width, height: frame.height, reason };
+    let (width, height) = (frame.width, frame.height);
+    let failed = |reason: String| EncodeError { width, height, reason };
+    let frame = &*frame.in_colours_of_jpeg();
     let planes = Planes::of(frame).ok_or_else(|| failed("more than 65535 pixels on a side".to_owned()))?;
-    if let Some(encoded) = planes.encode_natively(quality) {
+    // By the system's library, if it is there.
+    let size = (frame.width, frame.height);
+    if let Some(encoded) = turbojpeg::encode(size, [&frame.y, &frame.u, &frame.v], quality) {
         let jpeg = encoded.map_err(failed)?;
         return match exif_segment {
             Some(segment) => {
@@ -106,51 +110,18 @@ fn encode_planes(frame: &Frame, quality: u8, exif_segment: Option<Vec<u8>>) -> R
     Ok(out)
 }
 
-/// Feeds the planes to the encoder line by line, expanded to full range (JFIF 1.02 knows no other).
+/// Feeds the planes to the encoder line by line.
 struct Planes<'a> {
     frame: &'a Frame,
     width: u16,
     height: u16,
-    luma: [u8; 256],
-    chroma: [u8; 256],
 }
 
 impl<'a> Planes<'a> {
     fn of(frame: &'a Frame) -> Option<Self> {
-        let identity: [u8; 256] = std::array::from_fn(|i| u8::try_from(i).unwrap_or(u8::MAX));
-        let (luma, chroma) = if frame.colours.is_full_range {
-            (identity, identity)
-        } else {
-            (identity.map(|y| expand(y, 16, 219, 0)), identity.map(|c| expand(c, 128, 224, 128)))
-        };
         let (width, height) = (u16::try_from(frame.width).ok()?, u16::try_from(frame.height).ok()?);
-        Some(Self { frame, width, height, luma, chroma })
+        Some(Self { frame, width, height })
     }
-
-    /// By the system's library, if it is there.
-    fn encode_natively(&self, quality: u8) -> Option<Result<Vec<u8>, String>> {
-        if !turbojpeg::is_available() {
-            return None;
-        }
-        let frame = self.frame;
-        let size = (frame.width, frame.height);
-        if frame.colours.is_full_range {
-            return turbojpeg::encode(size, [&frame.y, &frame.u, &frame.v], quality);
-        }
-        let expand = |plane: &[u8], table: &[u8; 256]| -> Vec<u8> {
-            plane.iter().map(|sample| table[usize::from(*sample)]).collect()
-        };
-        let y = expand(&frame.y, &self.luma);
-        let (u, v) = (expand(&frame.u, &self.chroma), expand(&frame.v, &self.chroma));
-        turbojpeg::encode(size, [&y, &u, &v], quality)
-    }
-}
-
-/// Maps a video-range sample with the given origin and span to full range around `centre`.
-fn expand(sample: u8, origin: i32, span: i32, centre: i32) -> u8 {
-    let distance = (i32::from(sample) - origin) * 255;
-    let rounded = (distance + distance.signum() * span / 2) / span;
-    u8::try_from((rounded + centre).clamp(0, 255)).unwrap_or(u8::MAX)
 }
 
 impl ImageBuffer for Planes<'_> {
@@ -168,13 +139,12 @@ impl ImageBuffer for Planes<'_> {
 
     fn fill_buffers(&self, y: u16, buffers: &mut [Vec<u8>; 4]) {
         let (row, width) = (usize::from(y), self.frame.width);
-        let luma = &self.frame.y[row * width..][..width];
-        buffers[0].extend(luma.iter().map(|sample| self.luma[usize::from(*sample)]));
+        buffers[0].extend_from_slice(&self.frame.y[row * width..][..width]);
         let chroma_width = self.frame.chroma_width();
         for (plane, buffer) in [&self.frame.u, &self.frame.v].into_iter().zip(&mut buffers[1..3]) {
             let line = &plane[row / 2 * chroma_width..][..chroma_width];
             // The encoder halves again what is doubled here, so each sample arrives as it was.
-            buffer.extend(line.iter().flat_map(|c| [self.chroma[usize::from(*c)]; 2]).take(width));
+            buffer.extend(line.iter().flat_map(|c| [*c; 2]).take(width));
         }
     }
 }

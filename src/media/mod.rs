@@ -10,6 +10,7 @@ pub mod frame;
 pub mod gop;
 pub mod h264;
 pub mod jpeg;
+pub mod keyframes;
 pub mod lane;
 pub mod mp4;
 mod mp4_box;

@@ -43,9 +43,6 @@ const TEARDOWN_LIMIT: Duration = Duration::from_secs(2);
 /// while its RTSP server goes on answering.
 const NO_FRAME_LIMIT: Duration = Duration::from_secs(4);
 
-/// Frames, but no keyframe among them, for so long: the operator must change the camera's settings.
-const NO_IDR_LIMIT: Duration = Duration::from_secs(30);
-
 /// Of the words of a camera or the library so many characters are shown.
 const WORDS_MAX: usize = 200;
 
@@ -325,7 +322,6 @@ impl Rtsp {
         let kind = unit::kind(stream.codec, &picture.data);
         let unit::Role { starts, is_disposable, is_leading } = stream.starts.role(stream.codec, kind, rtp_ns);
         if starts.is_some() {
-            stream.last_idr = now;
             stream.measure(rtp_ns);
             stream.info.jitter_ms = stream.timeline.jitter().map(steps_of_5_ms);
         } else if let Some((_, frames)) = &mut stream.group {
@@ -339,12 +335,13 @@ impl Rtsp {
         let data = picture.data.into();
         let unit = AccessUnit { rtp_ns, instant, data, starts, is_disposable, missing, is_leading };
         let is_of_use = stream.gops.push(unit.clone());
+        stream.keyframes.take(now, starts.is_some(), is_of_use);
         if starts.is_some() {
             self.show_connected(stream);
-        } else if now.duration_since(stream.last_idr) > NO_IDR_LIMIT {
+        } else if stream.keyframes.are_missing(now) {
             self.status.update_camera(&self.key, |camera| {
                 camera.state = CameraState::Degraded;
-                camera.last_error = Some(stream.reason(&self.address()));
+                camera.last_error = Some(stream.no_keyframe(&self.address()));
             });
         }
         is_of_use.then_some(unit)

@@ -7,14 +7,16 @@ use super::camera_clock::CameraClock;
 use crate::media::continuity::Cadence;
 use crate::media::gop::{Codec, Gops, Limits};
 use crate::media::jpeg;
+use crate::media::keyframes::Keyframes;
 use crate::media::shelf::Shelf;
 use crate::media::sps::{self, Facts};
 use crate::media::timeline::Timeline;
 use crate::media::unit::Starts;
 use crate::status::StreamInfo;
 
-/// Bounds of what is kept of one camera. 48 MiB hold 20 s of 16 Mbit/s and leave room for three cameras in 256 MiB.
-const LIMITS: Limits = Limits { bytes: 48 << 20, span: Duration::from_secs(60) };
+/// Bounds of what is kept of one camera. 48 MiB hold 20 s of 16 Mbit/s and leave room for three cameras in 256 MiB. Cameras
+/// that send a keyframe in a minute or two send few pictures and small ones.
+const LIMITS: Limits = Limits { bytes: 48 << 20, span: Duration::from_secs(300) };
 
 /// What a session has seen of its stream.
 pub(super) struct Stream {
@@ -28,7 +30,7 @@ pub(super) struct Stream {
     /// RTP time of the newest IDR, and the frames since.
     pub(super) group: Option<(i64, u32)>,
     pub(super) last_frame: Instant,
-    pub(super) last_idr: Instant,
+    pub(super) keyframes: Keyframes,
     /// No frame has come yet.
     pub(super) is_new: bool,
 }
@@ -55,7 +57,7 @@ impl Stream {
             info,
             group: None,
             last_frame: now,
-            last_idr: now,
+            keyframes: Keyframes::new(now),
             is_new: true,
         }
     }
@@ -101,12 +103,28 @@ impl Stream {
             let seconds = self.last_frame.elapsed().as_secs_f64();
             format!("the camera at {address} was connected {seconds:.1} s ago and has sent no picture since")
         } else {
-            format!(
-                "the camera at {address} has sent no keyframe for {} s; set its I-frame interval to its frame rate and \
-                 switch off smart or \"plus\" encoding",
-                self.last_idr.elapsed().as_secs()
-            )
+            self.no_keyframe(address)
         }
+    }
+
+    /// Why nothing can be decoded although pictures come.
+    pub(super) fn no_keyframe(&self, address: &str) -> String {
+        if self.gops.is_outgrown() {
+            return self.reason(address);
+        }
+        let (since, usual) = self.keyframes.since(Instant::now());
+        let usually = match usual {
+            Some(usual) if usual > since => format!(
+                ", and data was lost since; one comes every {} s, which is how long that takes to heal",
+                usual.as_secs()
+            ),
+            _ => String::new(),
+        };
+        format!(
+            "the camera at {address} has sent no keyframe for {} s{usually}; set its I-frame interval to its frame rate and \
+             switch off smart or \"plus\" encoding and intra refresh",
+            since.as_secs()
+        )
     }
 }
 

@@ -41,6 +41,7 @@ mod e2e_words;
 mod front;
 mod gpio_pishim;
 mod password;
+mod pictures;
 mod store_crash;
 mod store_full;
 mod support;

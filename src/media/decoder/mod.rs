@@ -14,7 +14,11 @@ use super::footprint::PIXELS_MAX;
 use super::frame::{Colours, Frame};
 use super::gop::{AccessUnit, Codec};
 use super::native::libav;
-use super::sps;
+use super::sps::{self, Facts};
+use super::unit::{self, UnitKind};
+
+/// How to get the decoder that takes most.
+const INSTALL: &str = "install libavcodec on this machine (apt-get install libavcodec59, on Debian 13 libavcodec61) and set DECODER to auto";
 
 /// A decoder of this program or of the system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -63,6 +67,8 @@ pub enum Plane<'a> {
     Eight(&'a [u8], usize),
     /// More bits a sample; samples from one line to the next; bits.
     Deep(&'a [u16], usize, u8),
+    /// The same, each sample as two bytes, the lower one first.
+    DeepBytes(&'a [u8], usize, u8),
 }
 
 /// How many samples of chroma there are.
@@ -107,27 +113,41 @@ impl DecoderKind {
         matches!(self, Self::RustH264 | Self::RustH265)
     }
 
-    /// The decoders for a stream that begins with this unit, the preferred one first; empty for JPEG.
-    pub fn candidates(codec: Codec, idr: &[u8], policy: DecoderPolicy) -> Vec<Self> {
-        let libav = libav::is_available().then_some(Self::Libavcodec);
-        let is_interlaced = sps::facts(codec, idr).is_some_and(|facts| facts.is_interlaced);
-        let built_in: &[Self] = match codec {
-            Codec::H264 if is_interlaced || policy == DecoderPolicy::Rust => &[Self::RustH264],
-            Codec::H264 if policy == DecoderPolicy::Auto => &[Self::OpenH264],
-            Codec::H264 => &[Self::OpenH264],
-            Codec::H265 => &[Self::RustH265],
-            Codec::Jpeg => return Vec::new(),
-        };
-        match (policy, libav) {
-            (DecoderPolicy::Auto, libav) => {
-                let last = (codec == Codec::H264 && !is_interlaced).then_some(Self::RustH264);
-                let mut kinds: Vec<Self> = built_in.iter().copied().chain(libav).chain(last).collect();
-                // False stands before true, and equals stay in their order.
-                kinds.sort_by_key(|kind| kind.hides_damage());
-                kinds
+    /// The decoders for a stream when decoding begins with this unit, the preferred one first; empty for JPEG, and where
+    /// [`why_none`] says why.
+    pub fn candidates(codec: Codec, first: &[u8], policy: DecoderPolicy) -> Vec<Self> {
+        let (facts, kind) = (sps::facts(codec, first), unit::kind(codec, first));
+        let is_libav = policy == DecoderPolicy::Libavcodec && libav::is_available();
+        let ranked: &[Self] = match (codec, policy) {
+            (Codec::Jpeg, _) => &[],
+            (_, DecoderPolicy::Libavcodec) if is_libav => &[Self::Libavcodec],
+            (Codec::H264, DecoderPolicy::Auto) => &[Self::OpenH264, Self::Libavcodec, Self::RustH264],
+            (Codec::H264, DecoderPolicy::Rust) => &[Self::RustH264],
+            (Codec::H264, DecoderPolicy::OpenH264 | DecoderPolicy::Libavcodec) => {
+                &[Self::OpenH264, Self::RustH264]
             }
-            (DecoderPolicy::Libavcodec, Some(libav)) => vec![libav],
-            _ => built_in.to_vec(),
+            (Codec::H265, DecoderPolicy::Auto) => &[Self::Libavcodec, Self::RustH265],
+            (Codec::H265, _) => &[Self::RustH265],
+        };
+        let takes = |one: &Self| one.takes(facts.as_ref(), kind);
+        let able = ranked.iter().copied().filter(takes);
+        // Who named one gets that one, and another only where it cannot.
+        if policy == DecoderPolicy::Auto { able.collect() } else { able.take(1).collect() }
+    }
+
+    /// Whether it decodes streams of this kind when it begins with a unit of that kind.
+    fn takes(self, facts: Option<&Facts>, begin: UnitKind) -> bool {
+        let (chroma, bits) = facts.map_or((1, 8), |facts| (facts.chroma, facts.bits));
+        let is_interlaced = facts.is_some_and(|facts| facts.is_interlaced);
+        let is_whole = begin.starts.is_none_or(|pictures| pictures == 0);
+        match self {
+            // It needs an IDR, and loses the lines that are cropped from monochrome pictures.
+            Self::OpenH264 => {
+                (chroma, bits) == (1, 8) && !is_interlaced && (begin.starts.is_none() || begin.is_idr)
+            }
+            Self::RustH264 => chroma < 3 && matches!(bits, 8 | 10) && is_whole,
+            Self::RustH265 => matches!(chroma, 1 | 3) && is_whole,
+            Self::Libavcodec => libav::is_available(),
         }
     }
 
@@ -141,6 +161,26 @@ impl DecoderKind {
             Self::RustH265 => Box::new(rust_h265::RustH265::start()),
         };
         Ok(Box::new(guarded::Guarded::new(codec, inner)))
+    }
+}
+
+/// Why no decoder takes a stream that begins with this unit, and what to do, for people.
+pub fn why_none(codec: Codec, first: &[u8]) -> String {
+    let is_installed = libav::is_available();
+    let remedy = if is_installed { "set DECODER to auto" } else { INSTALL };
+    let name = if codec == Codec::H265 { "H.265" } else { "H.264" };
+    match sps::facts(codec, first).and_then(|facts| facts.unusual()) {
+        Some(profile) => format!(
+            "the camera sends {name} of the profile for {profile}, which no decoder here takes; set it to Main or High profile \
+             (4:2:0, 8 bit), or {remedy}"
+        ),
+        None if unit::kind(codec, first).starts.is_some_and(|pictures| pictures > 0) => format!(
+            "the camera sends no keyframes but refreshes its pictures a part at a time (intra refresh), which only libavcodec \
+             takes; set its I-frame interval to its frame rate and switch off intra refresh, or {remedy}"
+        ),
+        None => format!(
+            "no decoder here takes this {name} stream; set the camera to H.264 Main profile, or {remedy}"
+        ),
     }
 }
 
@@ -197,6 +237,13 @@ impl<'a> Plane<'a> {
     fn shallow(self) -> Samples<'a> {
         match self {
             Self::Eight(samples, stride) => (Cow::from(samples), stride),
+            Self::DeepBytes(bytes, stride, bits) => {
+                let shift = bits.saturating_sub(8);
+                let (samples, _) = bytes.as_chunks::<2>();
+                let eight =
+                    |two: &[u8; 2]| u8::try_from(u16::from_le_bytes(*two) >> shift).unwrap_or(u8::MAX);
+                (samples.iter().map(eight).collect::<Vec<u8>>().into(), stride)
+            }
             Self::Deep(samples, stride, bits) => {
                 let shift = bits.saturating_sub(8);
                 let eight = |sample: &u16| u8::try_from(sample >> shift).unwrap_or(u8::MAX);

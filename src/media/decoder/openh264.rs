@@ -7,6 +7,9 @@ use openh264::formats::YUVSource;
 use super::{Chroma, Decoder, Plane, Shown};
 use crate::media::gop::AccessUnit;
 
+/// What can be said of an error of it.
+const REFUSED: &str = "OpenH264 finds it damaged, or of a kind that it does not know";
+
 pub(super) struct OpenH264(Inner);
 
 impl OpenH264 {
@@ -23,13 +26,14 @@ impl Decoder for OpenH264 {
         match self.0.decode(&unit.data) {
             Ok(Some(picture)) => show(shown(&picture)),
             Ok(None) => {}
-            Err(error) => return Err(error.to_string()),
+            // It has numbers for what is wrong, which tell people nothing.
+            Err(_) => return Err(REFUSED.to_owned()),
         }
         Ok(())
     }
 
     fn drain(&mut self, show: &mut dyn FnMut(Shown<'_>)) -> Result<(), String> {
-        let held_back = self.0.flush_remaining().map_err(|error| error.to_string())?;
+        let held_back = self.0.flush_remaining().map_err(|_| REFUSED.to_owned())?;
         held_back.iter().for_each(|picture| show(shown(picture)));
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! `rust_h264`: H.264 of every kind, also interlaced, which OpenH264 lacks. It hides lost references, so
 //! [`crate::media::continuity`] stands before it.
 
-use rust_h264::decoder::{Frame as Picture, OrderedDecoder};
+use rust_h264::decoder::{ChromaFormat, Frame as Picture, OrderedDecoder};
 use rust_h264::nal::parse_annex_b;
 
 use super::{Chroma, Decoder, Plane, Shown};
@@ -36,14 +36,15 @@ impl Decoder for RustH264 {
 
 fn shown(picture: &Picture) -> Result<Shown<'_>, String> {
     let size = (picture.width as usize, picture.height as usize);
-    if picture.bit_depth != 8 {
-        return Err(format!("{} bits a sample", picture.bit_depth));
-    }
-    let chroma = size.0.div_ceil(2);
-    let planes = [
-        Plane::Eight(&picture.y, size.0),
-        Plane::Eight(&picture.u, chroma),
-        Plane::Eight(&picture.v, chroma),
-    ];
-    Ok(Shown { size, planes, chroma: Chroma::Quarter, rtp_ns: None })
+    let plane = |samples, stride| match picture.bit_depth {
+        8 => Plane::Eight(samples, stride),
+        bits => Plane::DeepBytes(samples, stride, bits),
+    };
+    let columns = picture.chroma_width() as usize;
+    let planes = [plane(&picture.y[..], size.0), plane(&picture.u, columns), plane(&picture.v, columns)];
+    let chroma = match picture.chroma_format {
+        ChromaFormat::Yuv420 => Chroma::Quarter,
+        ChromaFormat::Yuv422 => Chroma::Half,
+    };
+    Ok(Shown { size, planes, chroma, rtp_ns: None })
 }

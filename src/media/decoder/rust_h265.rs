@@ -8,9 +8,6 @@ use crate::media::gop::AccessUnit;
 /// Threads of one decoding. More make a picture earlier only while nobody else decodes.
 const THREADS: usize = 2;
 
-/// `chroma_format_idc` of 4:2:0 (ITU-T H.265 table 6-1).
-const CHROMA_420: u32 = 1;
-
 pub(super) struct RustH265(Inner);
 
 impl RustH265 {
@@ -43,14 +40,17 @@ impl Decoder for RustH265 {
 }
 
 fn shown(picture: &Picture) -> Result<Shown<'_>, String> {
-    if picture.chroma_format_idc != CHROMA_420 {
-        return Err(format!("chroma format {}, not 4:2:0", picture.chroma_format_idc));
-    }
     let size = (picture.width as usize, picture.height as usize);
-    let chroma = size.0.div_ceil(2);
+    // ITU-T H.265 table 6-1.
+    let (chroma, columns) = match picture.chroma_format_idc {
+        1 => (Chroma::Quarter, size.0.div_ceil(2)),
+        2 => (Chroma::Half, size.0.div_ceil(2)),
+        3 => (Chroma::Full, size.0),
+        other => return Err(format!("a picture of the chroma format {other}")),
+    };
     let plane = |data, stride| plane(data, stride, picture.bit_depth);
-    let planes = [plane(&picture.y, size.0), plane(&picture.u, chroma), plane(&picture.v, chroma)];
-    Ok(Shown { size, planes, chroma: Chroma::Quarter, rtp_ns: None })
+    let planes = [plane(&picture.y, size.0), plane(&picture.u, columns), plane(&picture.v, columns)];
+    Ok(Shown { size, planes, chroma, rtp_ns: None })
 }
 
 fn plane(data: &PixelData, stride: usize, bits: u8) -> Plane<'_> {

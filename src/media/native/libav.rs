@@ -16,6 +16,7 @@ use libloading::Library;
 use crate::media::decoder::{Chroma, Decoder, Plane, Shown};
 use crate::media::footprint::PIXELS_MAX;
 use crate::media::gop::{AccessUnit, Codec};
+use crate::media::unit;
 
 /// Supported pairs of libavcodec and libavutil, the newest first.
 const VERSIONS: &[(&str, &str)] = &[
@@ -41,6 +42,16 @@ const LOG_INFO: c_int = 32;
 /// What the library says, as mere information, when it paints over what is missing of a picture.
 const CONCEALING: &[u8] = b"concealing";
 
+/// What it says when a picture that is to be forgotten is not there, as after a recovery point with pictures before it. The
+/// pictures that are missing are noticed by [`crate::media::continuity`].
+const FORGOTTEN: &[u8] = b"mmco: unref short failure";
+
+/// What counts as damage where decoding begins with an IDR: everything.
+const STRICT: &CStr = c"+crccheck+bitstream+buffer+explode";
+
+/// And where it begins elsewhere; what goes wrong there is told by the log.
+const LENIENT: &CStr = c"+crccheck+bitstream+buffer-explode";
+
 thread_local! {
     /// What the library complained of first on this thread since [`Libav::listen`]. It goes on after damage and paints
     /// over it; its log is the only place where every version tells.
@@ -58,7 +69,8 @@ unsafe extern "C" fn log(_: *mut c_void, level: c_int, format: *const c_char, _a
     }
     // SAFETY: formats are string literals of the library, which stays loaded.
     let format: &'static CStr = unsafe { CStr::from_ptr(format) };
-    if level > LOG_ERROR && !format.to_bytes().starts_with(CONCEALING) {
+    let words = format.to_bytes();
+    if level > LOG_ERROR && !words.starts_with(CONCEALING) || words.starts_with(FORGOTTEN) {
         return;
     }
     COMPLAINT.with(|complaint| {
@@ -196,6 +208,11 @@ pub struct Libav {
     context: NonNull<Context>,
     packet: NonNull<Packet>,
     picture: NonNull<Picture>,
+    codec: Codec,
+    /// Nothing has gone in since it was started or drained.
+    is_fresh: bool,
+    /// Pictures others refer to until what is shown is whole: it began where pictures are refreshed a part at a time.
+    unclean: u32,
 }
 
 // SAFETY: a context may be used by any thread as long as only one uses it at a time, which `&mut self` ensures.
@@ -223,7 +240,9 @@ impl Libav {
             let packet = NonNull::new((api.av_packet_alloc)());
             let picture = NonNull::new((api.av_frame_alloc)());
             match (packet, picture) {
-                (Some(packet), Some(picture)) => Self { api, context, packet, picture },
+                (Some(packet), Some(picture)) => {
+                    Self { api, context, packet, picture, codec, is_fresh: true, unclean: 0 }
+                }
                 (packet, picture) => {
                     (api.avcodec_free_context)(&mut context.as_ptr());
                     (api.av_packet_free)(&mut packet.map_or(null_mut(), NonNull::as_ptr));
@@ -236,11 +255,7 @@ impl Libav {
         // its log tells of slices that end early.
         // What a stream announces has been looked at before; this is for what was overlooked.
         let pixels = CString::new(PIXELS_MAX.to_string()).map_err(|error| error.to_string())?;
-        let options = [
-            (c"threads", c"1"),
-            (c"err_detect", c"+crccheck+bitstream+buffer+explode"),
-            (c"max_pixels", pixels.as_c_str()),
-        ];
+        let options = [(c"threads", c"1"), (c"err_detect", STRICT), (c"max_pixels", pixels.as_c_str())];
         for (option, value) in options {
             made.set(option, value)?;
         }
@@ -248,6 +263,24 @@ impl Libav {
         let opened = unsafe { (api.avcodec_open2)(made.context.as_ptr(), decoder, null_mut()) };
         made.check(opened)?;
         Ok(made)
+    }
+
+    /// Makes it ready for the unit: where it begins without an IDR, it meets references to what was never there.
+    fn prepare(&mut self, unit: &AccessUnit) -> Result<(), String> {
+        if let Some(starts) = unit.starts {
+            let is_idr = unit::kind(self.codec, &unit.data).is_idr;
+            if is_idr {
+                self.unclean = 0;
+                self.set(c"err_detect", STRICT)?;
+            } else if self.is_fresh {
+                self.unclean = starts;
+                self.set(c"err_detect", LENIENT)?;
+                // Without it nothing is shown before the pictures are whole.
+                self.set(c"flags", c"+output_corrupt")?;
+            }
+        }
+        self.is_fresh = false;
+        Ok(())
     }
 
     fn set(&self, option: &CStr, value: &CStr) -> Result<(), String> {
@@ -273,8 +306,10 @@ impl Libav {
     /// Does something with the library; a complaint of its log is an error.
     fn listen(&mut self, work: impl FnOnce(&mut Self) -> Result<(), String>) -> Result<(), String> {
         COMPLAINT.set(None);
+        // It complains of what is missing until the pictures are whole.
+        let is_unclean = self.unclean > 0;
         work(self)?;
-        match COMPLAINT.take() {
+        match COMPLAINT.take().filter(|_| !is_unclean) {
             Some(format) => Err(format!("it says \"{}\"", format.to_string_lossy().trim_end())),
             None => Ok(()),
         }
@@ -367,10 +402,14 @@ impl Libav {
 
 impl Decoder for Libav {
     fn feed(&mut self, unit: &AccessUnit, show: &mut dyn FnMut(Shown<'_>)) -> Result<(), String> {
-        self.listen(|this| this.send(unit, show))
+        self.prepare(unit)?;
+        let fed = self.listen(|this| this.send(unit, show));
+        self.unclean = self.unclean.saturating_sub(u32::from(!unit.is_disposable));
+        fed
     }
 
     fn drain(&mut self, show: &mut dyn FnMut(Shown<'_>)) -> Result<(), String> {
+        self.is_fresh = true;
         self.listen(|this| this.end(show))
     }
 

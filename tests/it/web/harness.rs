@@ -12,12 +12,9 @@ use camera_capture::config::{
     SourceConfig, StorageConfig, Transport, UploadConfig, WebAccess, WebConfig,
 };
 use camera_capture::gpio::{Level, Pin};
+use camera_capture::media::frame::{Colours, Frame};
 use camera_capture::media::gop::{AccessUnit, Codec, Stretch};
-use camera_capture::media::{
-    exif,
-    frame::{Colours, Frame},
-    jpeg, mp4,
-};
+use camera_capture::media::{exif, jpeg, mp4};
 use camera_capture::model::{CameraKey, Cause, ImageId, ImageKind, TargetKind, Trigger, UnixMs, UploadState};
 use camera_capture::retention::RetentionTask;
 use camera_capture::status::Status;
