@@ -10,20 +10,21 @@ use retina::client::{
     PlayOptions, Playing, Session, SessionOptions, SetupOptions, TcpTransportOptions, TeardownPolicy,
     Transport as RtpTransport,
 };
-use retina::codec::ParametersRef;
 use tokio::time::{timeout, timeout_at};
 use tracing::{debug, info};
+use url::Url;
 
+use super::front::description::{Media, NoVideo};
+use super::front::keepalive::Habits;
 use super::front::{Fault, Front, Item, Named, Stale};
 use super::rtp::marker::Markers;
 use super::rtp::{Described, Unit};
 use super::rtsp_stream::{Stream, nanoseconds, steps_of_5_ms};
 use super::{Requests, SourceError};
 use crate::clock;
-use crate::config::{CameraConfig, CameraEngine, ClockSource, RtspConfig, Transport, shown_url};
+use crate::config::{CameraConfig, CameraEngine, ClockSource, RtspConfig, shown_url};
 use crate::media::footprint::{self, TooLarge};
 use crate::media::gop::{AccessUnit, Codec};
-use crate::media::h264::nal_units;
 use crate::media::shelf::Shelf;
 use crate::media::unit;
 use crate::model::{CameraKey, foreign};
@@ -46,8 +47,8 @@ const NO_FRAME_LIMIT: Duration = Duration::from_secs(4);
 /// Of the words of a camera or the library so many characters are shown.
 const WORDS_MAX: usize = 200;
 
-/// Of the name of a codec so many. The longest registered ones have 20.
-const CODEC_MAX: usize = 40;
+/// So often a camera may send us on to another address of its own.
+const MOVES_MAX: usize = 3;
 
 /// How far back a trigger may ask, beyond its configured offset: debounce, a busy machine, a camera's own delay.
 const REACH: Duration = Duration::from_secs(2);
@@ -70,6 +71,8 @@ pub struct Rtsp {
     patience: Duration,
     /// What the camera's markers were worth.
     markers: Markers,
+    /// What its sessions live by.
+    habits: Habits,
     status: Status,
     /// Where the newest pictures of all cameras lie.
     streams: Shelf,
@@ -104,6 +107,7 @@ impl Rtsp {
             stale: None,
             patience: OPEN_DEADLINE,
             markers: Markers::default(),
+            habits: Habits::default(),
             status,
             streams,
         }
@@ -128,7 +132,9 @@ impl Rtsp {
             Ok(opened) => opened,
             Err(error) => return error,
         };
+        let began = Instant::now();
         let error = self.play(video, &mut front, requests).await;
+        self.habits = front.habits(Some(began.elapsed()));
         self.markers = front.markers();
         // Who exceeded a bound is left where he is.
         self.stale = (!error.is_refusal).then(|| front.into_stale());
@@ -209,22 +215,32 @@ impl Rtsp {
             self.stale = None;
         }
         let mut until = tokio::time::Instant::now() + self.patience;
-        let mut front = match timeout_at(until, Front::open(&self.config)).await {
-            Ok(Ok(front)) => front,
-            Ok(Err(fault)) => return Err(self.say(&fault)),
-            Err(_) => return Err(self.silent()),
-        };
-        if let Some(stale) = &mut self.stale {
-            let began = Instant::now();
-            if timeout(TEARDOWN_LIMIT, stale.tear_down_anew()).await == Ok(true) {
-                self.stale = None;
+        let (mut config, mut moves) = (self.config.clone(), 0);
+        let (error, front) = loop {
+            let mut front = match timeout_at(until, Front::open(&config)).await {
+                Ok(Ok(front)) => front,
+                Ok(Err(fault)) => return Err(self.say(&fault)),
+                Err(_) => return Err(self.silent()),
+            };
+            front.know(self.habits);
+            if let Some(stale) = &mut self.stale {
+                let began = Instant::now();
+                if timeout(TEARDOWN_LIMIT, stale.tear_down_anew()).await == Ok(true) {
+                    self.stale = None;
+                }
+                until += began.elapsed();
             }
-            until += began.elapsed();
-        }
-        let error = match timeout_at(until, self.begin(&mut front)).await {
-            Ok(Ok(video)) => return Ok((video, front)),
-            Ok(Err(error)) => error,
-            Err(_) => self.slow(),
+            let error = match timeout_at(until, self.begin(&mut front, &config.url)).await {
+                Ok(Ok(video)) => return Ok((video, front)),
+                Ok(Err(error)) => error,
+                Err(_) => self.slow(),
+            };
+            self.habits = front.habits(None);
+            // Over a connection of its own, as other programs do it: few servers go on with the old one.
+            match front.moved(&config.url).filter(|_| moves < MOVES_MAX) {
+                Some(url) => (config.url, moves) = (url, moves + 1),
+                None => break (error, front),
+            }
         };
         if !error.is_refusal && self.stale.is_none() {
             self.stale = Some(front.into_stale());
@@ -233,36 +249,23 @@ impl Rtsp {
     }
 
     /// Asks for video through a front. The library's part ends here.
-    async fn begin(&self, front: &mut Front) -> Result<Video, SourceError> {
+    async fn begin(&self, front: &mut Front, url: &Url) -> Result<Video, SourceError> {
         let options = SessionOptions::default()
             // The front logs in, and tears down.
             .teardown(TeardownPolicy::Never)
             .user_agent(concat!("camera-capture/", env!("CARGO_PKG_VERSION")).to_owned());
-        let url = front
-            .url(&self.config.url)
-            .map_err(|error| self.say(&Fault::Own(std::io::Error::other(error))))?;
+        let url = front.url(url).map_err(|error| self.say(&Fault::Own(std::io::Error::other(error))))?;
         let mut session = self.beside(front, Session::describe(url, options)).await?;
-        let video: Vec<&str> =
-            session.streams().iter().filter(|s| s.media() == "video").map(|s| s.encoding_name()).collect();
-        let usable = |s: &retina::client::Stream| {
-            codec(s.encoding_name()).filter(|_| matches!(s.media(), "video" | "image"))
-        };
-        let found = session.streams().iter().enumerate().find_map(|(i, stream)| Some((i, usable(stream)?)));
-        let Some((index, codec)) = found else {
-            return Err(SourceError { message: self.wrong_codec(&video), is_refusal: true });
-        };
-        let stream = &session.streams()[index];
-        let sets = match stream.parameters() {
-            Some(ParametersRef::Video(video)) => nal_units(video.extra_data()).map(<[u8]>::to_vec).collect(),
-            _ => Vec::new(),
-        };
-        let described =
-            Described { codec, payload_type: stream.rtp_payload_type(), sets, has_order: false, size: None };
-        let clock_rate = NonZeroU32::new(stream.clock_rate_hz()).unwrap_or(CLOCK_RATE);
+        // The front has chosen one video, and the library knows of no other.
+        let media = front.media().and_then(|media| Some((media.clone(), media.codec()?)));
+        let Some((media, codec)) = media else { return Err(self.say(&Fault::NoVideo(NoVideo::Nothing))) };
+        let clock_rate = NonZeroU32::new(media.clock_rate).unwrap_or(CLOCK_RATE);
+        let Media { payload_type, sets, max_don_diff, size, .. } = media;
+        let described = Described { codec, payload_type, sets, has_order: max_don_diff, size };
         front.expect(&described, self.markers);
         // However packets travel to the front, the library sees none.
         let transport = RtpTransport::Tcp(TcpTransportOptions::default());
-        self.beside(front, session.setup(index, SetupOptions::default().transport(transport))).await?;
+        self.beside(front, session.setup(0, SetupOptions::default().transport(transport))).await?;
         let playing: Session<Playing> = self.beside(front, session.play(PlayOptions::default())).await?;
         drop(playing);
         front.release();
@@ -278,22 +281,6 @@ impl Rtsp {
         tokio::select! {
             done = step => done.map_err(|error| self.explain(&error, front)),
             fault = front.run() => Err(self.say(&fault)),
-        }
-    }
-
-    fn wrong_codec(&self, video: &[&str]) -> String {
-        let address = self.address();
-        match video {
-            [] => format!(
-                "the camera at {address} offers no video at this path; check CAMERA_{}_RTSP",
-                self.number
-            ),
-            [codec, ..] => format!(
-                "the camera at {address} sends {codec}, which is not one of H.264, H.265 and JPEG; set the camera's \
-                 video encoding to H.264, or use its sub-stream in CAMERA_{}_RTSP",
-                self.number,
-                codec = foreign::line(&codec.to_uppercase(), CODEC_MAX)
-            ),
         }
     }
 
@@ -364,9 +351,9 @@ impl Rtsp {
         });
     }
 
-    /// Says for people what an error of the library means.
+    /// Says for people that the library ended a session. What a camera says the front has read before, so there is
+    /// nothing in it that anybody but its programmers could use.
     fn explain(&self, error: &retina::Error, front: &Front) -> SourceError {
-        let (address, n) = (self.address(), self.number);
         // The library adds a dump of the connection after an empty line; the first line says it all.
         let text = error.to_string();
         // It knows the camera by our address.
@@ -376,34 +363,14 @@ impl Rtsp {
         };
         let first = foreign::line(text.lines().next().unwrap_or_default(), WORDS_MAX);
         debug!(camera = %self.key, error = first, "RTSP error");
-        match error.status_code() {
-            Some(401 | 403) if self.config.credentials.is_none() => refusal(format!(
-                "the camera at {address} wants a user name and password; set CAMERA_{n}_USERNAME and CAMERA_{n}_PASSWORD"
+        // The library sees no more than that its connection ended.
+        match front.end() {
+            Some(fault) => self.say(fault),
+            None => fault(format!(
+                "the session with the camera at {} could not be opened; it is tried again; if this goes on, restart the \
+                 camera and update its firmware",
+                self.address()
             )),
-            Some(status @ (401 | 403)) => refusal(format!(
-                "the camera at {address} refused the user name or password (status {status}); check \
-                 CAMERA_{n}_USERNAME and CAMERA_{n}_PASSWORD, or CAMERA_USERNAME and CAMERA_PASSWORD"
-            )),
-            Some(404) => refusal(format!(
-                "the camera at {address} has no stream at {}; check CAMERA_{n}_RTSP",
-                shown_url(&self.config.url)
-            )),
-            Some(461) => refusal(format!(
-                "the camera at {address} refused this transport; set CAMERA_{n}_TRANSPORT to {}",
-                match self.config.transport {
-                    Transport::Tcp => "udp",
-                    Transport::Udp => "tcp",
-                }
-            )),
-            Some(453) => {
-                fault(format!("the camera at {address} has no bandwidth or session left for us (status 453)"))
-            }
-            Some(status) => fault(format!("the camera at {address} answered with status {status}: {first}")),
-            // The library sees no more than that its connection ended.
-            None if front.end().is_some() => {
-                self.say(front.end().unwrap_or(&Fault::Closed { is_playing: true }))
-            }
-            None => fault(format!("the session with the camera at {address} broke: {first}")),
         }
     }
 
@@ -437,16 +404,6 @@ impl Rtsp {
             self.address(),
             self.patience.as_secs()
         ))
-    }
-}
-
-/// The codec of an RTP encoding name, if it can be decoded.
-fn codec(encoding_name: &str) -> Option<Codec> {
-    match encoding_name {
-        "h264" => Some(Codec::H264),
-        "h265" => Some(Codec::H265),
-        "jpeg" => Some(Codec::Jpeg),
-        _ => None,
     }
 }
 

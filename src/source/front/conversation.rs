@@ -1,18 +1,23 @@
 //! What is said between the RTSP library and a camera: whose request an answer belongs to, the log-in, and how each side
 //! hears what it expects. Pure: messages in, messages out.
 //!
-//! This is where the dialects of cameras are understood. The library hears strict answers with the headers it reads and
-//! nothing else, the camera hears its own addresses and numbers.
+//! This is where the dialects of cameras are understood. The library hears flawless answers that we make up, the camera
+//! hears its own addresses and numbers, and what it refuses is a [`Fault`] and not the library's affair.
 
 use core::net::IpAddr;
+use core::time::Duration;
 
-use super::description;
+use super::control::Controls;
+use super::description::{Description, Media};
+use super::keepalive::{Habits, Keepalive, KeepaliveMethod};
 use super::login::Login;
-use super::message::{Head, Start, TransportAnswer, session, write};
+use super::message::{Head, Start, session, write};
+use super::refusal::{Access, Refusal, Step};
+use super::transport::TransportAnswer;
 use super::words::Fault;
 
-/// What the library reads of an answer. Everything else stays here.
-const PASSED_ON: [&str; 5] = ["Content-Type", "Content-Base", "Content-Location", "Public", "RTP-Info"];
+/// What the library calls every session.
+const SESSION: &str = "Session: 1";
 
 /// Between which addresses a conversation goes on.
 pub struct Addresses {
@@ -24,12 +29,16 @@ pub struct Addresses {
 
 /// A request that is under way. There is one at a time.
 struct Pending {
+    /// What for.
+    step: Step,
     method: String,
     /// As the camera knows it.
     url: String,
     headers: Vec<(String, String)>,
     /// The number that the library gave it.
     number: String,
+    /// In how many other words it was asked before.
+    tries: usize,
 }
 
 /// What follows from an answer.
@@ -52,6 +61,15 @@ pub struct Datagrams {
     pub port: Option<u16>,
 }
 
+/// A session that was set up.
+#[derive(Clone, Debug)]
+struct Session {
+    /// Some servers name it when it plays, or not at all.
+    id: Option<String>,
+    /// Of what is played.
+    url: String,
+}
+
 /// The conversation of one connection.
 pub struct Conversation {
     addresses: Addresses,
@@ -60,11 +78,14 @@ pub struct Conversation {
     udp_port: Option<u16>,
     number: u32,
     pending: Option<Pending>,
+    media: Option<Media>,
+    controls: Option<Controls>,
     /// The first of the two channels that were set up; the second is for reports.
     channel: Option<u8>,
     datagrams: Option<Datagrams>,
-    /// Identifier of the session, and what was played.
-    session: Option<(String, String)>,
+    session: Option<Session>,
+    keepalive: Keepalive,
+    moved: Option<String>,
     is_playing: bool,
 }
 
@@ -77,16 +98,40 @@ impl Conversation {
             udp_port,
             number: 0,
             pending: None,
+            media: None,
+            controls: None,
             channel: None,
             datagrams: None,
             session: None,
+            keepalive: Keepalive::default(),
+            moved: None,
             is_playing: false,
         }
+    }
+
+    /// The camera has these habits.
+    pub fn know(&mut self, habits: Habits) {
+        self.keepalive = Keepalive::new(habits);
+    }
+
+    /// The camera's habits, now that video has come for so long, if it was promised.
+    pub fn habits(&self, lasted: Option<Duration>) -> Habits {
+        self.keepalive.habits(lasted)
+    }
+
+    /// The address that the camera sends us on to, as it says it.
+    pub fn moved(&self) -> Option<&str> {
+        self.moved.as_deref()
     }
 
     /// What the library's addresses begin with.
     pub fn own(&self) -> &str {
         &self.addresses.own
+    }
+
+    /// The video that was chosen, once the camera has described what it has.
+    pub fn media(&self) -> Option<&Media> {
+        self.media.as_ref()
     }
 
     /// The channel of packets, once video has been promised.
@@ -104,15 +149,38 @@ impl Conversation {
         self.datagrams
     }
 
+    /// What it means that the camera closed the connection now.
+    pub fn closed(&self) -> Fault {
+        if self.pending.is_some() && self.login.is_told() && !self.keepalive.has_let_in() {
+            return Fault::ClosedAfterLogin;
+        }
+        Fault::Closed { is_playing: self.is_playing }
+    }
+
+    /// What it means that the connection broke now: some cameras close it so.
+    pub fn broke(&self, error: std::io::Error) -> Fault {
+        match self.closed() {
+            Fault::ClosedAfterLogin => Fault::ClosedAfterLogin,
+            _ => Fault::Broken(error),
+        }
+    }
+
     /// A request of the library, as the camera hears it.
     pub fn ask(&mut self, head: Head) -> Vec<u8> {
         let number = head.get("CSeq").unwrap_or_default().to_owned();
         let Start::Request { method, url } = head.start else { return Vec::new() };
-        let url = match url.strip_prefix(&self.addresses.own) {
-            Some(rest) => format!("{}{rest}", self.addresses.camera),
-            None => url,
+        // The library's own keepalives are nothing that a session depends on.
+        let step = Some(Step::of(&method)).filter(|step| *step != Step::Keepalive).unwrap_or(Step::Other);
+        let url = match (step, &self.controls) {
+            (Step::SetUp, Some(controls)) => controls.setup.first().cloned().unwrap_or(url),
+            (Step::Play, Some(controls)) => controls.play.clone(),
+            _ => match url.strip_prefix(&self.addresses.own) {
+                Some(rest) => format!("{}{rest}", self.addresses.camera),
+                None => url,
+            },
         };
-        let is_ours = |name: &str| ["cseq", "authorization"].iter().any(|own| name.eq_ignore_ascii_case(own));
+        let own = ["cseq", "authorization", "session"];
+        let is_ours = |name: &str| own.iter().any(|own| name.eq_ignore_ascii_case(own));
         let mut headers: Vec<_> = head.headers.into_iter().filter(|(name, _)| !is_ours(name)).collect();
         if let Some(port) = self.udp_port {
             for (_, value) in headers.iter_mut().filter(|(name, _)| name.eq_ignore_ascii_case("Transport")) {
@@ -120,8 +188,18 @@ impl Conversation {
             }
         }
         self.login.begin();
-        self.pending = Some(Pending { method, url, headers, number });
+        self.pending = Some(Pending { step, method, url, headers, number, tries: 0 });
         self.send()
+    }
+
+    /// A request of our own, of the session that is open.
+    fn ask_own(&mut self, method: &str) -> Option<Vec<u8>> {
+        let Session { url, .. } = self.session.clone()?;
+        self.login.begin();
+        let (step, method) = (Step::of(method), method.to_owned());
+        self.pending =
+            Some(Pending { step, method, url, headers: Vec::new(), number: String::new(), tries: 0 });
+        Some(self.send())
     }
 
     /// The request under way, with a number of its own and what the camera wants to know of us.
@@ -130,9 +208,11 @@ impl Conversation {
         self.number = self.number.wrapping_add(1);
         let number = self.number.to_string();
         let authorization = self.login.authorization(&pending.method, &pending.url);
+        let id = self.session.as_ref().and_then(|session| session.id.as_deref());
         let headers = [("CSeq", number.as_str())]
             .into_iter()
             .chain(authorization.as_deref().map(|value| ("Authorization", value)))
+            .chain(id.map(|id| ("Session", id)))
             .chain(pending.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())));
         write(&format!("{} {} RTSP/1.0", pending.method, pending.url), headers, b"")
     }
@@ -140,69 +220,160 @@ impl Conversation {
     /// An answer of the camera. Its number does not matter: one request is under way at a time, and firmware counts as
     /// it likes (homebridge-foscamcamera 6; Tapo in retina 133).
     pub fn answered(&mut self, head: &Head, body: &[u8]) -> Result<Answered, Fault> {
-        let Start::Response { status, reason } = &head.start else { return Ok(Answered::Idle) };
+        let Start::Response { status, .. } = &head.start else { return Ok(Answered::Idle) };
         if *status < 200 {
             return Ok(Answered::Idle);
         }
         if *status == 401 && self.pending.is_some() && self.login.challenged(head) {
             return Ok(Answered::Again(self.send()));
         }
-        let Some(pending) = self.pending.take() else { return Ok(Answered::Idle) };
+        let Some(mut pending) = self.pending.take() else { return Ok(Answered::Idle) };
+        if let Some(public) = head.get("Public") {
+            self.keepalive.offer(public);
+        }
         let is_good = (200..300).contains(status);
-        match status {
-            300..400 => return Err(Fault::Elsewhere(head.get("Location").unwrap_or_default().to_owned())),
-            // The library takes these for a fault of the connection.
-            600.. => return Err(Fault::Status(*status)),
-            _ => {}
+        if is_good && self.login.is_told() {
+            self.login.granted();
+            self.keepalive.let_in();
         }
-        let mut headers: Vec<(&str, String)> = vec![("CSeq", pending.number.clone())];
-        for name in PASSED_ON.iter().filter(|name| **name != "RTP-Info" || self.udp_port.is_none()) {
-            headers.extend(
-                head.get(name).filter(|value| !value.is_empty()).map(|value| (*name, value.to_owned())),
-            );
-        }
-        let id = head.get("Session").map(session).filter(|(id, _)| !id.is_empty());
-        if let Some((id, timeout)) = &id {
-            let timeout = timeout.map(|seconds| format!(";timeout={seconds}")).unwrap_or_default();
-            headers.push(("Session", format!("{id}{timeout}")));
-        }
-        match pending.method.as_str() {
-            "DESCRIBE" if is_good => {
-                description::check(body).map_err(Fault::Description)?;
-                if !headers.iter().any(|(name, _)| name.starts_with("Content-") && *name != "Content-Type") {
-                    headers.push(("Content-Base", pending.url));
-                }
+        if pending.step == Step::Keepalive {
+            // A session that gives pictures ends for no word (Tapo in retina 133, thingino 490).
+            if !is_good {
+                self.keepalive.refuse();
             }
-            "SETUP" if is_good => {
-                headers.push(("Transport", self.set_up(&pending.headers, head.get("Transport"))));
-                self.session = id.map(|(id, _)| (id, pending.url));
+            return Ok(Answered::Idle);
+        }
+        if pending.step == Step::Other {
+            return Ok(Answered::Passed(passed(&pending.number, 200, &[], "")));
+        }
+        if !is_good {
+            if self.reword(&mut pending, *status) {
+                self.login.begin();
+                self.pending = Some(pending);
+                return Ok(Answered::Again(self.send()));
             }
-            "PLAY" if is_good => {
+            return Err(self.refused(&pending, *status, head));
+        }
+        let (id, timeout) = head.get("Session").map(session).unwrap_or_default();
+        if let Some(seconds) = timeout {
+            self.keepalive.wait(seconds);
+        }
+        let id = Some(id).filter(|id| !id.is_empty());
+        let (headers, body) = match pending.step {
+            Step::Describe => {
+                let description = self.described(&pending.url, head, body)?;
+                (vec!["Content-Type: application/sdp".to_owned()], description)
+            }
+            Step::SetUp => {
+                let transport = self.set_up(&pending.headers, head.get("Transport"))?;
+                self.session = Some(Session { id, url: pending.url });
+                (vec![SESSION.to_owned(), format!("Transport: {transport}")], String::new())
+            }
+            Step::Play => {
                 self.is_playing = true;
-                if let Some((_, url)) = &mut self.session {
-                    *url = pending.url;
+                if let Some(session) = &mut self.session {
+                    session.url = pending.url;
+                    session.id = id.or(session.id.take());
                 }
+                (vec![SESSION.to_owned()], String::new())
             }
-            _ => {}
+            Step::Keepalive | Step::Other => (Vec::new(), String::new()),
+        };
+        Ok(Answered::Passed(passed(&pending.number, *status, &headers, &body)))
+    }
+
+    /// Asks for the same in other words after a refusal, if there are any.
+    fn reword(&self, pending: &mut Pending, status: u16) -> bool {
+        // Of a password, of a camera that is full or starting, of a transport: other words do not help.
+        if !(400..600).contains(&status) || matches!(status, 401 | 403 | 453 | 461 | 503) {
+            return false;
         }
-        let body = if pending.method == "DESCRIBE" { body } else { b"" };
-        // The library wants some words behind the number.
-        let reason = if reason.contains(|c: char| c.is_ascii_graphic()) { reason } else { "-" };
-        let headers = headers.iter().map(|(name, value)| (*name, value.as_str()));
-        Ok(Answered::Passed(write(&format!("RTSP/1.0 {status} {reason}"), headers, body)))
+        let Some(controls) = &self.controls else { return false };
+        pending.tries += 1;
+        match (pending.step, pending.tries) {
+            (Step::SetUp, tries) => {
+                controls.setup.get(tries).map(|url| pending.url.clone_from(url)).is_some()
+            }
+            (Step::Play, _) => {
+                let count = pending.headers.len();
+                // Live video has no range; and where the whole is not played, what was set up is.
+                pending.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("Range"));
+                let url = self.session.as_ref().map(|session| session.url.clone());
+                let url = url.filter(|url| pending.headers.len() == count && *url != pending.url);
+                let is_other = url.is_some() || pending.headers.len() < count;
+                pending.url = url.unwrap_or_else(|| pending.url.clone());
+                is_other
+            }
+            _ => false,
+        }
+    }
+
+    /// What a refusal means.
+    fn refused(&mut self, pending: &Pending, status: u16, head: &Head) -> Fault {
+        if (300..400).contains(&status) {
+            let place = head.get("Location").unwrap_or_default().to_owned();
+            self.moved = Some(place.clone());
+            return Fault::Elsewhere(place);
+        }
+        if status >= 600 {
+            return Fault::Status(status);
+        }
+        let access = match () {
+            () if !self.login.is_known() => Access::Unknown,
+            () if self.login.is_told() => Access::Told,
+            () => Access::Untold,
+        };
+        let wants_datagrams = self.udp_port.is_some();
+        Fault::Refused(Refusal {
+            step: pending.step,
+            status,
+            url: pending.url.clone(),
+            access,
+            wants_datagrams,
+        })
+    }
+
+    /// Takes in what the camera has; returns what the library hears of it.
+    fn described(&mut self, asked: &str, head: &Head, body: &[u8]) -> Result<String, Fault> {
+        let kind = head.get("Content-Type").unwrap_or_default().to_ascii_lowercase();
+        if kind.contains("html") || body.trim_ascii_start().starts_with(b"<") {
+            return Err(Fault::Page);
+        }
+        let description = Description::read(body).map_err(Fault::Description)?;
+        let best = description.best_video();
+        let Some(media) = best.and_then(|at| description.media.get(at)) else {
+            return Err(Fault::NoVideo(description.no_video()));
+        };
+        let base = ["Content-Base", "Content-Location"];
+        let base = base.into_iter().find_map(|name| head.get(name).filter(|base| !base.is_empty()));
+        let session = description.control.as_deref();
+        self.controls = Some(Controls::new(asked, base, session, media.control.as_deref()));
+        let strict = media.strict();
+        self.media = Some(media.clone());
+        Ok(strict)
     }
 
     /// Takes in where packets will come; returns it in the library's words.
-    fn set_up(&mut self, asked: &[(String, String)], answer: Option<&str>) -> String {
+    fn set_up(&mut self, asked: &[(String, String)], answer: Option<&str>) -> Result<String, Fault> {
         let asked = asked.iter().find(|(name, _)| name.eq_ignore_ascii_case("Transport"));
-        let asked = TransportAnswer::parse(asked.map_or("", |(_, value)| value));
-        // Cameras that answer without channels (gortsplib 142), or without the header, mean those asked for.
-        let answer = TransportAnswer::parse(answer.unwrap_or_default());
-        let channel = answer.channel.filter(|_| self.udp_port.is_none()).or(asked.channel).unwrap_or(0);
+        let asked = TransportAnswer::parse(asked.map_or("", |(_, value)| value), true);
+        let wants_connection = self.udp_port.is_none();
+        // Cameras that answer without channels (gortsplib 142), or without the header (gortsplib 456), mean those asked
+        // for.
+        let answer = TransportAnswer::parse(answer.unwrap_or_default(), wants_connection);
+        if answer.is_multicast {
+            return Err(Fault::Multicast);
+        }
+        if wants_connection && answer.is_datagrams && !answer.is_connection {
+            return Err(Fault::DatagramsOnly);
+        }
+        let channel = answer.channel.or(asked.channel).unwrap_or(0);
         self.channel = Some(channel);
-        self.datagrams = self.udp_port.map(|_| Datagrams { source: answer.source, port: answer.server_port });
-        let ssrc = answer.ssrc.map(|ssrc| format!(";ssrc={ssrc}")).unwrap_or_default();
-        format!("RTP/AVP/TCP;unicast;interleaved={channel}-{}{ssrc}", channel + 1)
+        // Who was asked for datagrams and sends packets over the connection all the same is listened to there.
+        let datagrams = Datagrams { source: answer.source, port: answer.server_port };
+        self.datagrams = self.udp_port.filter(|_| !answer.is_connection).map(|_| datagrams);
+        let channel = if wants_connection || answer.is_connection { channel } else { 0 };
+        Ok(format!("RTP/AVP/TCP;unicast;interleaved={channel}-{}", channel + 1))
     }
 
     /// What a camera hears that asks us something.
@@ -216,28 +387,27 @@ impl Conversation {
         write(start, named, b"")
     }
 
-    /// A request that keeps the session alive; nothing while another one is under way.
+    /// A request that keeps the session alive, while there is one; nothing while another request is under way. One that
+    /// was not answered until now counts as refused.
     pub fn keepalive(&mut self) -> Option<Vec<u8>> {
-        let (id, url) = self.session.clone()?;
-        self.login.begin();
-        let headers = vec![("Session".to_owned(), id)];
-        self.pending =
-            Some(Pending { method: "GET_PARAMETER".to_owned(), url, headers, number: String::new() });
-        Some(self.send())
+        match &self.pending {
+            Some(pending) if pending.step != Step::Keepalive => return None,
+            Some(_) => self.keepalive.refuse(),
+            None => {}
+        }
+        self.session.as_ref()?;
+        let method = self.keepalive.method();
+        self.ask_own(method.name())
     }
 
-    /// How often to send one.
-    pub fn keepalive_interval(&self) -> core::time::Duration {
-        core::time::Duration::from_secs(25)
+    /// How often [`Conversation::keepalive`] is to be sent.
+    pub fn keepalive_interval(&self) -> Duration {
+        self.keepalive.interval()
     }
 
     /// The request that ends the session, while there is one.
     pub fn farewell(&mut self) -> Option<Vec<u8>> {
-        let (id, url) = self.session.clone()?;
-        self.login.begin();
-        let headers = vec![("Session".to_owned(), id)];
-        self.pending = Some(Pending { method: "TEARDOWN".to_owned(), url, headers, number: String::new() });
-        Some(self.send())
+        self.ask_own("TEARDOWN")
     }
 
     /// The session has ended.
@@ -246,163 +416,32 @@ impl Conversation {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::source::front::wire::{Event, Reader};
-    use crate::source::front::words::Named;
-    use proptest::prelude::*;
-
-    const OWN: &str = "rtsp://127.0.0.1:4000/secret";
-
-    fn conversation(udp_port: Option<u16>) -> Conversation {
-        let addresses = Addresses { own: OWN.to_owned(), camera: "rtsp://10.0.0.7".to_owned() };
-        Conversation::new(addresses, Login::default(), udp_port)
-    }
-
-    fn head(text: &str) -> (Head, Vec<u8>) {
-        let mut reader = Reader::default();
-        reader.room()[..text.len()].copy_from_slice(text.as_bytes());
-        reader.add(text.len());
-        match reader.event() {
-            Ok(Some(Event::Message(head, body))) => (head, body),
-            seen => panic!("{text:?}: {seen:?}"),
-        }
-    }
-
-    fn ask(conversation: &mut Conversation, text: &str) -> String {
-        String::from_utf8(conversation.ask(head(text).0)).unwrap()
-    }
-
-    fn answer(conversation: &mut Conversation, text: &str) -> String {
-        let (head, body) = head(text);
-        match conversation.answered(&head, &body).unwrap() {
-            Answered::Passed(bytes) => String::from_utf8(bytes).unwrap(),
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn the_camera_hears_its_own_address_and_the_library_where_relative_ones_begin() {
-        let mut conversation = conversation(None);
-        let asked = ask(
-            &mut conversation,
-            &format!("DESCRIBE {OWN}/1?a=b RTSP/1.0\r\nCSeq: 7\r\nUser-Agent: x\r\n\r\n"),
-        );
-        assert_eq!(asked, "DESCRIBE rtsp://10.0.0.7/1?a=b RTSP/1.0\r\nCSeq: 1\r\nUser-Agent: x\r\n\r\n");
-        let heard = answer(&mut conversation, "RTSP/1.0 200\nCSeq: 6\nServer:\nContent-Length: 3\n\nv=0");
-        assert_eq!(
-            heard,
-            "RTSP/1.0 200 -\r\nCSeq: 7\r\nContent-Base: rtsp://10.0.0.7/1?a=b\r\nContent-Length: 3\r\n\r\nv=0"
-        );
-        let asked = ask(&mut conversation, "SETUP rtsp://10.0.0.7/1/track1 RTSP/1.0\r\nCSeq: 8\r\n\r\n");
-        assert!(asked.starts_with("SETUP rtsp://10.0.0.7/1/track1 RTSP/1.0\r\nCSeq: 2\r\n"), "{asked}");
-    }
-
-    #[test]
-    fn channels_are_those_asked_for_unless_the_camera_says_others() {
-        for (said, expected) in [
-            ("Transport: RTP/AVP/TCP;unicast;interleaved=2-3;ssrc=0x6f7c\r\n", 2),
-            ("Transport: RTP/AVP/TCP;unicast\r\n", 0),
-            ("", 0),
-        ] {
-            let mut conversation = conversation(None);
-            let transport = "Transport: RTP/AVP/TCP;unicast;interleaved=0-1";
-            ask(&mut conversation, &format!("SETUP {OWN} RTSP/1.0\r\nCSeq: 1\r\n{transport}\r\n\r\n"));
-            let heard =
-                answer(&mut conversation, &format!("RTSP/1.0 200 OK\r\nSession: 5; x=y\r\n{said}\r\n"));
-            assert!(heard.contains("\r\nSession: 5\r\n"), "{heard}");
-            let transport =
-                format!("Transport: RTP/AVP/TCP;unicast;interleaved={expected}-{}\r\n", expected + 1);
-            assert!(heard.contains(&transport), "{heard}");
-            assert_eq!(conversation.channel(), None, "nothing is promised yet");
-            ask(&mut conversation, &format!("PLAY {OWN} RTSP/1.0\r\nCSeq: 2\r\n\r\n"));
-            answer(&mut conversation, "RTSP/1.0 200 OK\r\n\r\n");
-            assert_eq!(conversation.channel(), Some(expected));
-        }
-    }
-
-    #[test]
-    fn datagrams_are_the_fronts_own_affair() {
-        let mut conversation = conversation(Some(6970));
-        let transport = "Transport: RTP/AVP/TCP;unicast;interleaved=0-1";
-        let asked =
-            ask(&mut conversation, &format!("SETUP {OWN} RTSP/1.0\r\nCSeq: 1\r\n{transport}\r\n\r\n"));
-        assert!(asked.contains("Transport: RTP/AVP/UDP;unicast;client_port=6970-6971\r\n"), "{asked}");
-        let said = "RTSP/1.0 200 OK\r\nSession: 5\r\nTransport: RTP/AVP;client_port=6970-6971;server_port=7000-7001\r\n\r\n";
-        let heard = answer(&mut conversation, said);
-        assert!(heard.contains("Transport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n"), "{heard}");
-        assert_eq!(conversation.datagrams(), Some(Datagrams { source: None, port: Some(7000) }));
-    }
-
-    #[test]
-    fn what_nobody_asked_for_is_heard_by_nobody() {
-        let mut conversation = conversation(None);
-        let idle = |conversation: &mut Conversation, text| {
-            let (head, body) = head(text);
-            assert_eq!(conversation.answered(&head, &body).unwrap(), Answered::Idle, "{text}");
-        };
-        idle(&mut conversation, "RTSP/1.0 200 OK\r\n\r\n");
-        ask(&mut conversation, &format!("DESCRIBE {OWN} RTSP/1.0\r\nCSeq: 1\r\n\r\n"));
-        idle(&mut conversation, "RTSP/1.0 100 Continue\r\n\r\n");
-        assert!(answer(&mut conversation, "RTSP/1.0 404 Not Found\r\n\r\n").starts_with("RTSP/1.0 404 "));
-        idle(&mut conversation, "RTSP/1.0 200 OK\r\n\r\n");
-        let (question, _) = head("OPTIONS * RTSP/1.0\r\nCSeq: 3\r\n\r\n");
-        assert_eq!(Conversation::asked(&question), b"RTSP/1.0 200 OK\r\nCSeq: 3\r\n\r\n");
-    }
-
-    #[test]
-    fn where_a_camera_sends_us_and_what_nobody_knows_are_told_at_once() {
-        let fault = |text| {
-            let mut conversation = conversation(None);
-            ask(&mut conversation, &format!("DESCRIBE {OWN} RTSP/1.0\r\nCSeq: 1\r\n\r\n"));
-            let (head, body) = head(text);
-            conversation.answered(&head, &body).unwrap_err()
-        };
-        let named = Named { address: "10.0.0.7:554", host: "10.0.0.7", number: 3 };
-        let said = fault("RTSP/1.0 302 Moved\r\nLocation: rtsp://u:secret@10.0.0.8/x\x1b[31m\r\n\r\n")
-            .say(&named)
-            .message;
-        assert!(said.contains("rtsp://10.0.0.8/x") && said.contains("CAMERA_3_RTSP"), "{said}");
-        assert!(!said.contains("secret") && !said.contains('\x1b'), "{said}");
-        assert!(fault("RTSP/1.0 301\r\n\r\n").say(&named).message.contains("does not say where"));
-        assert!(fault("RTSP/1.0 999 x\r\n\r\n").say(&named).message.contains("status 999"));
-    }
-
-    #[test]
-    fn a_session_is_ended_once_it_was_made() {
-        let mut conversation = conversation(None);
-        assert_eq!(conversation.farewell(), None);
-        ask(&mut conversation, &format!("SETUP {OWN}/1/t RTSP/1.0\r\nCSeq: 1\r\n\r\n"));
-        answer(&mut conversation, "RTSP/1.0 200 OK\r\nSession: 5;timeout=60\r\n\r\n");
-        ask(&mut conversation, &format!("PLAY {OWN}/1 RTSP/1.0\r\nCSeq: 2\r\n\r\n"));
-        answer(&mut conversation, "RTSP/1.0 200 OK\r\n\r\n");
-        let farewell = String::from_utf8(conversation.farewell().unwrap()).unwrap();
-        assert_eq!(farewell, "TEARDOWN rtsp://10.0.0.7/1 RTSP/1.0\r\nCSeq: 3\r\nSession: 5\r\n\r\n");
-        conversation.forget();
-        assert_eq!(conversation.farewell(), None);
-    }
-
-    proptest! {
-        /// Whatever a camera answers, the library reads one message and nothing after it.
-        #[test]
-        fn every_answer_is_one_message(
-            status in 100_u16..600, reason in "\\PC{0,20}",
-            headers in prop::collection::vec(("(Session|Transport|Content-Base|RTP-Info|X)", "\\PC{0,40}"), 0..6),
-            body in prop::collection::vec(any::<u8>(), 0..60), method in "(DESCRIBE|SETUP|PLAY|OPTIONS)",
-            udp_port in prop::option::of(1000_u16..60_000),
-        ) {
-            let mut conversation = conversation(udp_port);
-            ask(&mut conversation, &format!("{method} {OWN} RTSP/1.0\r\nCSeq: 1\r\n\r\n"));
-            let answer = Head { start: Start::Response { status, reason }, headers };
-            if let Ok(Answered::Passed(bytes)) = conversation.answered(&answer, &body) {
-                let mut reader = Reader::default();
-                reader.room()[..bytes.len()].copy_from_slice(&bytes);
-                reader.add(bytes.len());
-                prop_assert!(matches!(reader.event(), Ok(Some(Event::Message(..)))));
-                prop_assert_eq!(reader.event(), Ok(None));
-                prop_assert!(!reader.is_inside_message());
-            }
+impl Step {
+    /// What a request is for.
+    fn of(method: &str) -> Self {
+        let keepalives =
+            [KeepaliveMethod::Options, KeepaliveMethod::GetParameter, KeepaliveMethod::SetParameter];
+        match method {
+            "DESCRIBE" => Self::Describe,
+            "SETUP" => Self::SetUp,
+            "PLAY" => Self::Play,
+            method if keepalives.iter().any(|keepalive| keepalive.name() == method) => Self::Keepalive,
+            _ => Self::Other,
         }
     }
 }
+
+/// An answer as the library hears it.
+fn passed(number: &str, status: u16, headers: &[String], body: &str) -> Vec<u8> {
+    let headers = headers.iter().filter_map(|header| header.split_once(": "));
+    let reason = if (200..300).contains(&status) { "OK" } else { "-" };
+    write(
+        &format!("RTSP/1.0 {status} {reason}"),
+        [("CSeq", number)].into_iter().chain(headers),
+        body.as_bytes(),
+    )
+}
+
+#[cfg(test)]
+#[path = "conversation_tests.rs"]
+mod tests;

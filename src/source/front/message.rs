@@ -119,47 +119,16 @@ pub fn write<'a>(start: &str, headers: impl IntoIterator<Item = (&'a str, &'a st
     [text.as_bytes(), body].concat()
 }
 
-/// The parts of a `Transport` header (RFC 2326 section 12.39), of its first offer.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TransportAnswer {
-    /// The first of two channels.
-    pub channel: Option<u8>,
-    /// Where packets come from, if not from the camera's own address.
-    pub source: Option<core::net::IpAddr>,
-    /// The port that packets come from.
-    pub server_port: Option<u16>,
-    /// As hexadecimal digits.
-    pub ssrc: Option<String>,
-}
-
-impl TransportAnswer {
-    /// Reads what is understood of it.
-    pub fn parse(value: &str) -> Self {
-        let mut answer = Self::default();
-        for part in value.split(',').next().unwrap_or_default().split(';') {
-            let (key, value) = part.split_once('=').unwrap_or((part, ""));
-            let (key, value) = (key.trim().to_ascii_lowercase(), value.trim());
-            let first = value.split('-').next().unwrap_or_default();
-            match key.as_str() {
-                "interleaved" => answer.channel = first.parse().ok().filter(|channel| *channel < u8::MAX),
-                "source" => answer.source = value.parse().ok(),
-                "server_port" => answer.server_port = first.parse().ok().filter(|port| *port > 0),
-                "ssrc" => {
-                    let is_hex = value.len() <= 8 && value.bytes().all(|byte| byte.is_ascii_hexdigit());
-                    answer.ssrc = is_hex.then(|| value.to_owned()).filter(|value| !value.is_empty());
-                }
-                _ => {}
-            }
-        }
-        answer
-    }
-}
-
 /// Identifier and time-out in seconds of a `Session` header (RFC 2326 section 12.37). Other parameters are passed over.
 pub fn session(value: &str) -> (String, Option<u32>) {
     let mut parts = value.split(';').map(str::trim);
     let id = parts.next().unwrap_or_default().to_owned();
-    let timeout = parts.find_map(|part| part.strip_prefix("timeout=")?.trim().parse().ok());
+    let timeout = parts.find_map(|part| {
+        let (name, value) = part.split_once('=')?;
+        let digits = value.trim().trim_matches('"');
+        let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
+        name.trim().eq_ignore_ascii_case("timeout").then(|| digits[..end].parse().ok()).flatten()
+    });
     (id, timeout.filter(|seconds| *seconds > 0))
 }
 
@@ -204,21 +173,12 @@ mod tests {
     }
 
     #[test]
-    fn transports() {
-        let parsed = TransportAnswer::parse("RTP/AVP/TCP;unicast;interleaved=2-3;ssrc=00ab12CD");
-        assert_eq!((parsed.channel, parsed.ssrc.as_deref()), (Some(2), Some("00ab12CD")));
-        let parsed =
-            TransportAnswer::parse("RTP/AVP;unicast;source=10.0.0.7;client_port=1-2;server_port=6970-6971");
-        assert_eq!((parsed.source, parsed.server_port), ("10.0.0.7".parse().ok(), Some(6970)));
-        let parsed =
-            TransportAnswer::parse("RTP/AVP;source=camera;server_port=0-1;ssrc=0x6f7c;interleaved=255-256");
-        assert_eq!(parsed, TransportAnswer::default());
-    }
-
-    #[test]
     fn sessions() {
         assert_eq!(session("12345"), ("12345".to_owned(), None));
         assert_eq!(session("12345 ; timeout=60"), ("12345".to_owned(), Some(60)));
         assert_eq!(session("12345;x=y;timeout=0"), ("12345".to_owned(), None));
+        // rtsp-types PR 14: servers send other fields.
+        assert_eq!(session("12345;x-stream=7; Timeout = 60s;x"), ("12345".to_owned(), Some(60)));
+        assert_eq!(session(" ;timeout=9999999999"), (String::new(), None));
     }
 }

@@ -11,15 +11,20 @@
 //!
 //! A front is a future beside the session, not a task: whoever drops it has closed everything.
 
+pub mod challenge;
+pub mod control;
 pub mod conversation;
 mod datagrams;
 pub mod description;
 mod entrance;
+pub mod keepalive;
 pub mod login;
 pub mod message;
 mod peer;
 pub mod rate;
+pub mod refusal;
 mod side;
+pub mod transport;
 pub mod wire;
 pub mod words;
 
@@ -38,7 +43,9 @@ use super::rtp::{Described, Receiver, Unit};
 use crate::config::{RtspConfig, Transport};
 use conversation::{Addresses, Answered, Conversation};
 use datagrams::{Datagram, UdpPair};
+use description::Media;
 use entrance::Entrance;
+use keepalive::Habits;
 use login::Login;
 use message::{Head, Start};
 use peer::Peer;
@@ -160,6 +167,26 @@ impl Front {
     /// Where the library finds the camera's stream: the camera's own path and query behind our address.
     pub fn url(&self, camera: &Url) -> Result<Url, url::ParseError> {
         Url::parse(&format!("{}{}", self.peer.conversation.own(), &camera[Position::BeforePath..]))
+    }
+
+    /// The camera has these habits.
+    pub fn know(&mut self, habits: Habits) {
+        self.peer.conversation.know(habits);
+    }
+
+    /// The camera's habits, now that video has come for so long, if it was promised.
+    pub fn habits(&self, lasted: Option<Duration>) -> Habits {
+        self.peer.conversation.habits(lasted)
+    }
+
+    /// Where the camera sends us on to from this address, if that is the same camera.
+    pub fn moved(&self, from: &Url) -> Option<Url> {
+        control::moved(from, self.peer.conversation.moved()?)
+    }
+
+    /// The video that is asked for, once the camera has described what it has.
+    pub fn media(&self) -> Option<&Media> {
+        self.peer.conversation.media()
     }
 
     /// What the packets will hold, and what the camera's markers were worth in the session before.
@@ -317,10 +344,8 @@ impl Front {
         while !matches!(self.library, Library::Awaited(_)) {
             match self.peer.side.poll_fill(cx) {
                 Poll::Ready(Ok(true)) => self.take()?,
-                Poll::Ready(Ok(false)) => {
-                    return Err(Fault::Closed { is_playing: self.peer.conversation.is_playing() });
-                }
-                Poll::Ready(Err(error)) => return Err(Fault::Broken(error)),
+                Poll::Ready(Ok(false)) => return Err(self.peer.conversation.closed()),
+                Poll::Ready(Err(error)) => return Err(self.peer.conversation.broke(error)),
                 Poll::Pending => return Ok(()),
             }
         }

@@ -4,7 +4,9 @@ use std::io::ErrorKind;
 
 use url::Url;
 
-use super::{description, wire};
+use super::description::{self, NoVideo};
+use super::refusal::Refusal;
+use super::wire;
 use crate::config::shown_url;
 use crate::model::foreign;
 use crate::source::SourceError;
@@ -20,6 +22,20 @@ pub enum Fault {
     Wire(wire::Excess),
     /// A session description exceeds a bound.
     Description(description::Excess),
+    /// A session description is of no use.
+    NoVideo(NoVideo),
+    /// A page of the web came where a description was asked for.
+    Page,
+    /// The camera refused a request.
+    Refused(Refusal),
+    /// The camera sends to everybody on the network.
+    Multicast,
+    /// The camera sends datagrams although the connection was asked for.
+    DatagramsOnly,
+    /// Datagrams were promised, and none came.
+    NoDatagrams,
+    /// The camera closed the connection when it was told user name and password, and never took them before.
+    ClosedAfterLogin,
     /// The camera says that the stream is there; it may be empty.
     Elsewhere(String),
     /// A status that RTSP does not have.
@@ -58,6 +74,9 @@ pub struct Named<'a> {
 /// Of an address that a camera names so many characters are shown.
 const PLACE_MAX: usize = 120;
 
+/// Of the name of a codec so many. The longest registered ones have 20.
+const CODEC_MAX: usize = 40;
+
 /// What to do with a camera that no honest firmware behaves like.
 const DISTRUST: &str =
     "restart it and update its firmware; if it goes on, disconnect it: it may be broken or taken over";
@@ -65,7 +84,7 @@ const DISTRUST: &str =
 impl Fault {
     /// Whether what was seen before it may still be read by the library: nothing in it was out of bounds.
     pub fn is_end(&self) -> bool {
-        matches!(self, Self::Closed { .. } | Self::Broken(_))
+        matches!(self, Self::Closed { .. } | Self::ClosedAfterLogin | Self::Broken(_))
     }
 
     /// What the operator reads. Who exceeds a bound is asked again after minutes only.
@@ -118,6 +137,39 @@ impl Fault {
                 "the camera at {address} describes its stream in more than {} lines; {DISTRUST}",
                 description::LINES_MAX
             ),
+            Self::NoVideo(NoVideo::Nothing) => format!(
+                "the camera at {address} offers nothing at this path; check path and channel in CAMERA_{n}_RTSP"
+            ),
+            Self::NoVideo(NoVideo::Other) => format!(
+                "the camera at {address} offers no video at this path, only sound or data; check path and channel in \
+                 CAMERA_{n}_RTSP, and switch the video on in the camera"
+            ),
+            Self::NoVideo(NoVideo::Codec(codec)) => format!(
+                "the camera at {address} sends {}, which is not one of H.264, H.265 and JPEG; set the camera's video \
+                 encoding to H.264, or use its sub-stream in CAMERA_{n}_RTSP",
+                codec_name(codec)
+            ),
+            Self::Page => format!(
+                "the camera at {address} answers with a web page instead of its stream; check port and path in \
+                 CAMERA_{n}_RTSP"
+            ),
+            Self::Refused(refusal) => return refusal.say(named),
+            Self::Multicast => format!(
+                "the camera at {address} sends its video to everybody on the network (multicast), which is not \
+                 received; switch multicast off in the camera, or set CAMERA_{n}_TRANSPORT to tcp"
+            ),
+            Self::DatagramsOnly => format!(
+                "the camera at {address} sends its video only as datagrams; set CAMERA_{n}_TRANSPORT to udp"
+            ),
+            Self::NoDatagrams => format!(
+                "the camera at {address} promised video, but none of its datagrams (UDP) arrives: a firewall or router \
+                 between may drop them; set CAMERA_{n}_TRANSPORT to tcp"
+            ),
+            Self::ClosedAfterLogin => format!(
+                "the camera at {address} closed the connection when it was told the user name and password; they may be \
+                 wrong, or its account be locked: check CAMERA_{n}_USERNAME and CAMERA_{n}_PASSWORD; it is asked again \
+                 after minutes only"
+            ),
             Self::Elsewhere(place) => {
                 // It may name a user and a password.
                 let place = Url::parse(place).map_or_else(|_| String::new(), |url| shown_url(&url));
@@ -160,7 +212,7 @@ impl Fault {
             Self::Closed { is_playing: true } => format!("the camera at {address} closed the connection"),
             Self::Closed { is_playing: false } => format!(
                 "the camera at {address} closed the connection before it gave video; it may be starting, have no \
-                 session free, or have locked us out; it is asked again"
+                 session free, or have locked us out for a while; it is asked again"
             ),
             Self::Broken(error) => {
                 let why = match error.kind() {
@@ -179,14 +231,23 @@ impl Fault {
         SourceError { message, is_refusal: self.is_out_of_bounds() }
     }
 
+    /// Whether asking again soon is of no use or does harm.
     fn is_out_of_bounds(&self) -> bool {
         match self {
             Self::Wire(excess) => {
                 matches!(excess, wire::Excess::Line | wire::Excess::Head | wire::Excess::Body(_))
             }
+            // The video is chosen in the camera's settings, and tried log-ins lock accounts.
+            Self::NoVideo(NoVideo::Other | NoVideo::Codec(_)) | Self::ClosedAfterLogin => true,
             Self::Description(_) | Self::Opening(_) | Self::Picture(_) | Self::Talk | Self::Flood => true,
             Self::Name
             | Self::Connect(_)
+            | Self::NoVideo(NoVideo::Nothing)
+            | Self::Page
+            | Self::Refused(_)
+            | Self::Multicast
+            | Self::DatagramsOnly
+            | Self::NoDatagrams
             | Self::Elsewhere(_)
             | Self::Status(_)
             | Self::Slow(_)
@@ -194,5 +255,18 @@ impl Fault {
             | Self::Broken(_)
             | Self::Own(_) => false,
         }
+    }
+}
+
+/// The name of an encoding, for people; it is foreign.
+fn codec_name(encoding: &str) -> String {
+    let name = foreign::line(&encoding.to_uppercase(), CODEC_MAX);
+    match name.as_str() {
+        "" => "video of a kind that it does not name".to_owned(),
+        "MP4V-ES" => "MP4V-ES (MPEG-4)".to_owned(),
+        "MPV" => "MPV (MPEG-2)".to_owned(),
+        "MP2T" => "MP2T (an MPEG transport stream)".to_owned(),
+        "H266" => "H.266".to_owned(),
+        _ => name,
     }
 }
