@@ -134,9 +134,11 @@ impl Conversation {
         self.media.as_ref()
     }
 
-    /// The channel of packets, once video has been promised.
+    /// The channel of packets, once video has been asked for: many a camera sends before it answers, and a keyframe that
+    /// was missed then is missed for seconds.
     pub fn channel(&self) -> Option<u8> {
-        self.channel.filter(|_| self.is_playing)
+        let is_asked = self.pending.as_ref().is_some_and(|pending| pending.step == Step::Play);
+        self.channel.filter(|_| self.is_playing || is_asked)
     }
 
     /// Whether video has been promised.
