@@ -51,6 +51,7 @@ const PURE: &[&str] = &[
     "source/front/message.rs",
     "source/front/rate.rs",
     "source/front/refusal.rs",
+    "source/front/slip.rs",
     "source/front/transport.rs",
     "source/front/wire.rs",
     "source/front/words.rs",

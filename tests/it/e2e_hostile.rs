@@ -53,7 +53,7 @@ const OPENING_TOO: &[Case] = &[
     (Misdeed::Status, &["status 999"]),
     (Misdeed::Close, &["closed the connection before it gave video"]),
     (Misdeed::Escapes, &["sends ]0;OWNED[31MRED"]),
-    (Misdeed::Reason, &["unexpected content type"]),
+    (Misdeed::Reason, &["answers with a web page"]),
     (Misdeed::LineFeeds, &["sends MP4V-ES"]),
 ];
 

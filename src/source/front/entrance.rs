@@ -77,7 +77,7 @@ fn poll_first(stream: &mut TcpStream, reader: &mut Reader, cx: &mut Context<'_>)
         match reader.event() {
             Ok(Some(Event::Message(head, _))) => return Poll::Ready(Some(head)),
             Ok(None) => {}
-            Ok(Some(Event::Packet { .. })) | Err(_) => return Poll::Ready(None),
+            Ok(Some(Event::Packet { .. } | Event::Slipped(_))) | Err(_) => return Poll::Ready(None),
         }
         let mut room = ReadBuf::new(reader.room());
         match Pin::new(&mut *stream).poll_read(cx, &mut room) {

@@ -24,6 +24,7 @@ mod peer;
 pub mod rate;
 pub mod refusal;
 mod side;
+pub mod slip;
 pub mod transport;
 pub mod wire;
 pub mod words;
@@ -65,6 +66,9 @@ const PICTURE_MAX: usize = 8 << 20;
 
 /// How long a message may take from its first byte to its last. Slow cameras think before they answer, not within.
 const MESSAGE_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long more of a body is awaited. Some announce more than they send, or nothing.
+const BODY_LIMIT: Duration = Duration::from_secs(2);
 
 /// What has come before the connection broke is read by the library within this time.
 const LINGER: Duration = Duration::from_millis(300);
@@ -197,6 +201,9 @@ impl Front {
     /// The library has opened the session and is done.
     pub fn release(&mut self) {
         self.library = Library::Gone;
+        if let Some(channel) = self.peer.conversation.channel() {
+            self.peer.side.reader.expect(channel);
+        }
         self.keepalive_at = Some(Instant::now() + self.peer.conversation.keepalive_interval());
     }
 
@@ -321,7 +328,7 @@ impl Front {
             match library.reader.event() {
                 Ok(Some(Event::Message(head, _))) => self.ask(head),
                 // Reports of the library, which today's sends none of.
-                Ok(Some(Event::Packet { .. })) => {}
+                Ok(Some(Event::Packet { .. } | Event::Slipped(_))) => {}
                 Ok(None) if self.peer.side.has_room() => match library.poll_fill(cx) {
                     Poll::Ready(Ok(true)) => {}
                     Poll::Ready(Ok(false) | Err(_)) | Poll::Pending => return Ok(()),
@@ -381,6 +388,7 @@ impl Front {
                             self.other_channel.1 += 1;
                             if self.other_channel.1 == ADOPTED {
                                 self.other_channel.0 = Some(channel);
+                                peer.side.reader.expect(channel);
                             }
                             false
                         }
@@ -390,6 +398,11 @@ impl Front {
                         return Err(Fault::Flood);
                     }
                     check(self.receiver.as_ref())?;
+                }
+                Some(Event::Slipped(_)) => {
+                    if let Some(receiver) = &mut self.receiver {
+                        receiver.slip();
+                    }
                 }
                 Some(Event::Message(head, body)) => {
                     self.limit = None;
@@ -417,7 +430,10 @@ impl Front {
                 return Err(Fault::Opening(OPENING_MAX));
             }
         }
-        if self.peer.side.reader.is_inside_message() && self.limit.is_none() {
+        let reader = &self.peer.side.reader;
+        if reader.is_inside_body() {
+            self.limit = Some(Box::pin(tokio::time::sleep(BODY_LIMIT)));
+        } else if reader.is_inside_message() && self.limit.is_none() {
             self.limit = Some(Box::pin(tokio::time::sleep(MESSAGE_LIMIT)));
         }
         Ok(())
@@ -449,7 +465,11 @@ impl Front {
             self.limit = None;
         }
         let is_over = self.limit.as_mut().is_some_and(|limit| limit.as_mut().poll(cx).is_ready());
-        if is_over { Err(Fault::Slow(MESSAGE_LIMIT.as_secs())) } else { Ok(()) }
+        match is_over {
+            true if self.peer.side.reader.cut_short() => self.take(),
+            true => Err(Fault::Slow(MESSAGE_LIMIT.as_secs())),
+            false => Ok(()),
+        }
     }
 
     /// What is due without anything coming.

@@ -92,7 +92,7 @@ impl Peer {
                     Answered::Passed(_) => return Ok(()),
                     Answered::Idle => {}
                 },
-                Some(Event::Packet { .. }) => {}
+                Some(Event::Packet { .. } | Event::Slipped(_)) => {}
                 None => {
                     if !poll_fn(|cx| self.side.poll_fill(cx)).await.map_err(Fault::Broken)? {
                         return Err(Fault::Closed { is_playing: true });

@@ -6,6 +6,7 @@
 //! a bound is an error at the first byte that does, and the reader is of no use any more.
 
 use super::message::{Head, NoStart, Start};
+use super::slip::{self, Look};
 
 /// Longest line of a head. The longest honest one is a challenge or an `RTP-Info` of some hundred bytes.
 pub const LINE_MAX: usize = 8 << 10;
@@ -22,16 +23,25 @@ pub const BODY_MAX: usize = 256 << 10;
 /// Empty lines between two messages; one is usual with some firmware.
 const BLANK_MAX: usize = 256;
 
+/// Bytes that are neither packet nor message, at a stretch, while a camera plays. The longest packet is lost 16 times.
+pub const SLIP_MAX: usize = 1 << 20;
+
+/// What is left behind a body whose length was said too small, bytes.
+const REST_MAX: usize = 16 << 10;
+
 /// Bytes in front of a packet: `$`, channel, length.
 pub const PACKET_HEAD: usize = 4;
 
 /// Longest packet, with what stands in front of it.
 const PACKET_MAX: usize = PACKET_HEAD + u16::MAX as usize;
 
+/// First byte of an alert of TLS.
+const TLS_ALERT: u8 = 21;
+
 /// Room for the longest packet and some more, so that little has to be moved.
 const BUFFER: usize = 2 * (64 << 10);
 
-const _: () = assert!(PACKET_MAX < BUFFER && LINE_MAX < BUFFER);
+const _: () = assert!(PACKET_MAX + slip::AHEAD < BUFFER && LINE_MAX < BUFFER);
 
 /// What has come.
 #[derive(Debug, PartialEq, Eq)]
@@ -45,6 +55,8 @@ pub enum Event<'a> {
     },
     /// A request or an answer, and its body.
     Message(Head, Vec<u8>),
+    /// So many bytes were neither; what follows is whole again.
+    Slipped(usize),
 }
 
 /// Why what came is not taken.
@@ -60,6 +72,10 @@ pub enum Excess {
     Length,
     /// An answer of HTTP.
     Http,
+    /// An alert of TLS (RFC 8446 section 6): the port wants an encrypted connection.
+    Tls,
+    /// More than [`SLIP_MAX`] bytes that are neither a packet nor a message.
+    Slip,
     /// Neither a packet nor a message.
     Unknown,
 }
@@ -84,12 +100,30 @@ pub struct Reader {
     /// So far no end of a line was found, counted from `begin`.
     searched: usize,
     state: State,
+    /// The camera plays on this channel and the one after it.
+    channel: Option<u8>,
+    /// So many bytes since the last event were nothing.
+    slipped: usize,
+    /// What stands at the begin is something again.
+    is_found: bool,
+    /// So many bytes may be left of the last body.
+    rest: usize,
 }
 
 impl Default for Reader {
     fn default() -> Self {
         let state = State::Between { blank: 0 };
-        Self { buffer: vec![0; BUFFER].into(), begin: 0, end: 0, searched: 0, state }
+        Self {
+            buffer: vec![0; BUFFER].into(),
+            begin: 0,
+            end: 0,
+            searched: 0,
+            state,
+            channel: None,
+            slipped: 0,
+            is_found: false,
+            rest: 0,
+        }
     }
 }
 
@@ -98,7 +132,7 @@ impl Reader {
     pub fn room(&mut self) -> &mut [u8] {
         if self.begin == self.end {
             (self.begin, self.end) = (0, 0);
-        } else if self.buffer.len() - self.begin < PACKET_MAX {
+        } else if self.buffer.len() - self.begin < PACKET_MAX + slip::AHEAD {
             self.buffer.copy_within(self.begin..self.end, 0);
             (self.begin, self.end) = (0, self.end - self.begin);
         }
@@ -110,9 +144,27 @@ impl Reader {
         self.end = (self.end + count).min(self.buffer.len());
     }
 
+    /// The camera plays on this channel: from now on what is neither a packet nor a message is passed over.
+    pub fn expect(&mut self, channel: u8) {
+        self.channel = Some(channel);
+    }
+
+    /// Whether a message has begun and only its body is not whole yet.
+    pub fn is_inside_body(&self) -> bool {
+        matches!(self.state, State::Body { .. })
+    }
+
+    /// The rest of a body is not awaited any more, since its length was said too large, or not at all; whether there is
+    /// one, which is an event now.
+    pub fn cut_short(&mut self) -> bool {
+        let State::Body { body, length, .. } = &mut self.state else { return false };
+        *length = body.len();
+        true
+    }
+
     /// Whether a message has begun and is not whole yet.
     pub fn is_inside_message(&self) -> bool {
-        let begins = self.begin < self.end && self.buffer[self.begin] != b'$';
+        let begins = self.begin < self.end && self.buffer[self.begin] != b'$' && self.slipped == 0;
         !matches!(self.state, State::Between { .. }) || begins
     }
 
@@ -129,6 +181,20 @@ impl Reader {
     pub fn event(&mut self) -> Result<Option<Event<'_>>, Excess> {
         loop {
             match &mut self.state {
+                State::Between { .. } if self.channel.is_some() => match self.between()? {
+                    Some(length) => {
+                        let at = self.begin;
+                        self.begin += length;
+                        let whole = &self.buffer[at..at + length];
+                        return Ok(Some(Event::Packet { channel: whole[1], whole }));
+                    }
+                    None if matches!(self.state, State::Head { .. }) => {}
+                    None if self.slipped > 0 && self.is_found => {
+                        self.is_found = false;
+                        return Ok(Some(Event::Slipped(std::mem::take(&mut self.slipped))));
+                    }
+                    None => return Ok(None),
+                },
                 State::Between { blank } => {
                     let Some(&first) = self.buffer[self.begin..self.end].first() else { return Ok(None) };
                     match first {
@@ -149,12 +215,22 @@ impl Reader {
                             let whole = &self.buffer[at..at + length];
                             return Ok(Some(Event::Packet { channel: whole[1], whole }));
                         }
+                        _ if self.rest > 0 => match slip::look(&self.buffer[self.begin..self.end], 0, true) {
+                            Look::Message => self.state = State::Head { head: None, bytes: 0, lines: 0 },
+                            Look::Nothing(count) => {
+                                self.begin += count;
+                                self.rest = self.rest.saturating_sub(count);
+                            }
+                            Look::Packet(_) | Look::Blank | Look::More => return Ok(None),
+                        },
                         b'A'..=b'Z' => self.state = State::Head { head: None, bytes: 0, lines: 0 },
+                        TLS_ALERT => return Err(Excess::Tls),
                         _ => return Err(Excess::Unknown),
                     }
                 }
                 State::Head { .. } => {
                     let Some(line) = self.line()? else { return Ok(None) };
+                    self.rest = 0;
                     if let Some(head) = self.take_line(&line)? {
                         let length = body_length(&head)?;
                         self.state = State::Body { head, body: Vec::new(), length };
@@ -171,9 +247,55 @@ impl Reader {
                     }
                     let head = Head { start: head.start.clone(), headers: std::mem::take(&mut head.headers) };
                     let body = std::mem::take(body);
+                    self.rest = if body.is_empty() { 0 } else { REST_MAX };
                     self.state = State::Between { blank: 0 };
                     return Ok(Some(Event::Message(head, body)));
                 }
+            }
+        }
+    }
+
+    /// What comes between events while the camera plays: the length of a packet, or nothing, when a message has begun,
+    /// what slipped is to be told, or more bytes are needed.
+    fn between(&mut self) -> Result<Option<usize>, Excess> {
+        loop {
+            let (Some(channel), State::Between { blank }) = (self.channel, &mut self.state) else {
+                return Ok(None);
+            };
+            let come = &self.buffer[self.begin..self.end];
+            if come.is_empty() {
+                return Ok(None);
+            }
+            let look = match slip::look(come, channel, self.slipped > 0) {
+                Look::Blank if *blank >= BLANK_MAX => Look::Nothing(1),
+                look => look,
+            };
+            match look {
+                Look::Packet(_) | Look::Message if self.slipped > 0 => {
+                    self.is_found = true;
+                    return Ok(None);
+                }
+                Look::Packet(length) => {
+                    *blank = 0;
+                    return Ok(Some(length));
+                }
+                Look::Message => {
+                    self.state = State::Head { head: None, bytes: 0, lines: 0 };
+                    return Ok(None);
+                }
+                Look::Blank => {
+                    *blank += 1;
+                    self.begin += 1;
+                }
+                Look::Nothing(count) => {
+                    *blank = 0;
+                    self.begin += count;
+                    self.slipped += count;
+                    if self.slipped > SLIP_MAX {
+                        return Err(Excess::Slip);
+                    }
+                }
+                Look::More => return Ok(None),
             }
         }
     }
@@ -226,7 +348,11 @@ fn packet_length(come: &[u8]) -> Option<usize> {
 
 fn body_length(head: &Head) -> Result<usize, Excess> {
     let mut lengths = head.all("Content-Length");
-    let Some(text) = lengths.next() else { return Ok(0) };
+    let Some(text) = lengths.next() else {
+        // A description without a length is as long as what comes of it.
+        let has_body = head.get("Content-Type").is_some_and(|kind| kind.to_ascii_lowercase().contains("sdp"));
+        return Ok(if has_body { BODY_MAX } else { 0 });
+    };
     if lengths.any(|other| other != text)
         || text.is_empty()
         || !text.bytes().all(|byte| byte.is_ascii_digit())
@@ -239,137 +365,5 @@ fn body_length(head: &Head) -> Result<usize, Excess> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    /// What came out, as values of their own.
-    #[derive(Clone, Debug, PartialEq)]
-    enum Seen {
-        Packet(u8, Vec<u8>),
-        Message(Head, Vec<u8>),
-        Excess(Excess),
-    }
-
-    /// Gives a reader these bytes in these portions.
-    fn read(bytes: &[u8], portions: &[usize]) -> Vec<Seen> {
-        let (mut reader, mut seen, mut rest) = (Reader::default(), Vec::new(), bytes);
-        let mut portions = portions.iter().copied().chain(std::iter::repeat(usize::MAX));
-        while !rest.is_empty() {
-            let room = reader.room();
-            assert!(!room.is_empty());
-            let count = portions.next().unwrap().clamp(1, rest.len()).min(room.len());
-            room[..count].copy_from_slice(&rest[..count]);
-            reader.add(count);
-            rest = &rest[count..];
-            loop {
-                match reader.event() {
-                    Ok(Some(Event::Packet { channel, whole })) => {
-                        seen.push(Seen::Packet(channel, whole.to_vec()))
-                    }
-                    Ok(Some(Event::Message(head, body))) => seen.push(Seen::Message(head, body)),
-                    Ok(None) => break,
-                    Err(excess) => {
-                        seen.push(Seen::Excess(excess));
-                        return seen;
-                    }
-                }
-            }
-            assert!(reader.held() <= HEAD_MAX + 2 * BODY_MAX, "{} bytes are held", reader.held());
-        }
-        seen
-    }
-
-    fn excess(bytes: &[u8]) -> Option<Excess> {
-        match read(bytes, &[]).pop() {
-            Some(Seen::Excess(excess)) => Some(excess),
-            _ => None,
-        }
-    }
-
-    #[test]
-    fn messages_and_packets_come_out_as_they_were_sent() {
-        let bytes = b"\r\nRTSP/1.0 200 OK\r\nCSeq: 2\r\nContent-Length: 4\r\n\r\nv=0\n$\x01\x00\x02hi\
-            OPTIONS rtsp://x RTSP/1.0\nEmpty:\n folded\n\n$\x00\x00\x00";
-        let seen = read(bytes, &[]);
-        let Seen::Message(answer, body) = &seen[0] else { panic!("{seen:?}") };
-        assert_eq!((answer.get("cseq"), body.as_slice()), (Some("2"), &b"v=0\n"[..]));
-        assert_eq!(seen[1], Seen::Packet(1, b"$\x01\x00\x02hi".to_vec()));
-        let Seen::Message(request, _) = &seen[2] else { panic!("{seen:?}") };
-        assert_eq!(request.get("empty"), Some(" folded"));
-        assert_eq!(seen[3..], [Seen::Packet(0, b"$\x00\x00\x00".to_vec())]);
-    }
-
-    #[test]
-    fn every_bound_is_met_at_the_byte_that_exceeds_it() {
-        let head = "RTSP/1.0 200 OK\r\n";
-        let line = |length: usize| format!("{head}{}", "a".repeat(length));
-        assert_eq!(excess(line(LINE_MAX).as_bytes()), None);
-        assert_eq!(excess(line(LINE_MAX + 1).as_bytes()), Some(Excess::Line));
-        assert_eq!(excess("R".repeat(LINE_MAX + 1).as_bytes()), Some(Excess::Line));
-        let lines = |count: usize| format!("{head}{}", "a: b\r\n".repeat(count));
-        assert_eq!(excess(lines(LINES_MAX - 1).as_bytes()), None);
-        assert_eq!(excess(lines(LINES_MAX).as_bytes()), Some(Excess::Head));
-        let long = format!("a: {}\r\n", "b".repeat(8000));
-        assert_eq!(excess(format!("{head}{}", long.repeat(9)).as_bytes()), Some(Excess::Head));
-        let announced = |length: &str| format!("{head}Content-Length: {length}\r\n\r\n");
-        assert_eq!(excess(announced(&BODY_MAX.to_string()).as_bytes()), None);
-        assert_eq!(excess(announced("8000000000").as_bytes()), Some(Excess::Body(8_000_000_000)));
-        assert_eq!(excess(announced(&"9".repeat(99)).as_bytes()), Some(Excess::Body(u64::MAX)));
-        assert_eq!(excess(announced("-1").as_bytes()), Some(Excess::Length));
-        assert_eq!(
-            excess(format!("{head}Content-Length: 1\r\n{}", &announced("2")[17..]).as_bytes()),
-            Some(Excess::Length)
-        );
-        assert_eq!(excess("\r\n".repeat(BLANK_MAX).as_bytes()), Some(Excess::Unknown));
-        assert_eq!(excess(b"HTTP/1.1 400 Bad Request\r\n"), Some(Excess::Http));
-        for garbage in [&b"\x00\x01"[..], b"hello\r\n", b"NOTHING\r\n", b"\xff$"] {
-            assert_eq!(excess(garbage), Some(Excess::Unknown), "{garbage:?}");
-        }
-    }
-
-    /// Pieces of conversations, whole and bent.
-    fn piece() -> impl Strategy<Value = Vec<u8>> {
-        let packet = (any::<u8>(), prop::collection::vec(any::<u8>(), 0..300)).prop_map(|(channel, data)| {
-            let length = (data.len() as u16).to_be_bytes();
-            [&[b'$', channel][..], &length, &data].concat()
-        });
-        let message = (
-            "(RTSP/1.0 [1-9][0-9]{2} [a-z]*|[A-Z_]{1,9} [a-z*]{1,9} RTSP/1.0)",
-            "([A-Za-z-]{1,9}: ?[ -~]{0,20}\r?\n){0,5}",
-            "[ -~]{0,40}",
-        )
-            .prop_map(|(start, headers, body)| {
-                format!("{start}\r\n{headers}Content-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
-            });
-        prop_oneof![
-            4 => packet,
-            4 => message,
-            1 => Just(b"\r\n".to_vec()),
-            1 => prop::collection::vec(any::<u8>(), 0..40),
-            1 => (60_000_usize..=65_535).prop_map(|length| {
-                [&[b'$', 0][..], &(length as u16).to_be_bytes(), &vec![7; length]].concat()
-            }),
-        ]
-    }
-
-    proptest! {
-        #[test]
-        fn whatever_way_bytes_are_split_the_events_are_the_same(
-            pieces in prop::collection::vec(piece(), 0..12),
-            portions in prop::collection::vec(prop_oneof![1_usize..20, 1_usize..3000], 0..2000),
-        ) {
-            let bytes = pieces.concat();
-            prop_assert_eq!(read(&bytes, &portions), read(&bytes, &[]));
-        }
-
-        #[test]
-        fn whole_conversations_are_never_refused(packets in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..2000), 0..40)) {
-            let framed: Vec<u8> = packets.iter().flat_map(|packet| {
-                [&[b'$', 0][..], &(packet.len() as u16).to_be_bytes(), packet].concat()
-            }).collect();
-            let seen = read(&framed, &[777; 200]);
-            prop_assert_eq!(seen.len(), packets.len());
-        }
-    }
-}
+#[path = "wire_tests.rs"]
+mod tests;

@@ -109,6 +109,14 @@ impl Fault {
                 "the camera at {address} answers with HTTP: this is the port of its web pages; set the port of its RTSP \
                  service, often 554, in CAMERA_{n}_RTSP"
             ),
+            Self::Wire(wire::Excess::Tls) => format!(
+                "the camera at {address} wants an encrypted connection on this port; begin CAMERA_{n}_RTSP with \
+                 rtsps:// instead of rtsp://"
+            ),
+            Self::Wire(wire::Excess::Slip) => format!(
+                "the camera at {address} sends nothing but what cannot be read as RTSP any more; restart it, or set \
+                 CAMERA_{n}_TRANSPORT to udp"
+            ),
             Self::Wire(wire::Excess::Unknown) => format!(
                 "the camera at {address} sent what cannot be read as RTSP; check the port in CAMERA_{n}_RTSP, and \
                  restart the camera"
