@@ -53,6 +53,7 @@ const EXIF_HEADER: &[u8; 6] = b"Exif\0\0";
 
 mod tag {
     pub(super) const IMAGE_DESCRIPTION: u16 = 0x010e;
+    pub(super) const ORIENTATION: u16 = 0x0112;
     pub(super) const SOFTWARE: u16 = 0x0131;
     pub(super) const DATE_TIME: u16 = 0x0132;
     pub(super) const COMPRESSION: u16 = 0x0103;
@@ -87,8 +88,17 @@ pub fn write(facts: &Facts, thumbnail: &[u8]) -> Vec<u8> {
     [EXIF_HEADER, &block(facts, thumbnail)[..]].concat()
 }
 
+/// The same for a picture that is kept as its camera made it, with how that has to be turned.
+pub(super) fn write_over(facts: &Facts, orientation: Option<u16>) -> Vec<u8> {
+    [EXIF_HEADER, &whole(facts, &[], orientation)[..]].concat()
+}
+
 /// The same without the segment's header: a TIFF structure that can lie in other files too.
 pub fn block(facts: &Facts, thumbnail: &[u8]) -> Vec<u8> {
+    whole(facts, thumbnail, None)
+}
+
+fn whole(facts: &Facts, thumbnail: &[u8], orientation: Option<u16>) -> Vec<u8> {
     let taken_at = facts.edge_at.plus_ms(facts.frame_offset_ms.unwrap_or(0));
     let local = taken_at.plus_ms(i64::from(facts.utc_offset_s) * 1000).rfc3339();
     let date = format!("{} {}", local[..10].replace('-', ":"), &local[11..19]);
@@ -106,12 +116,15 @@ pub fn block(facts: &Facts, thumbnail: &[u8]) -> Vec<u8> {
     user_comment.extend(serde_json::to_vec(&comment).unwrap_or_default());
 
     let description = format!("{} ({}){distance}", facts.label, facts.camera);
-    let main = vec![
-        ascii(tag::IMAGE_DESCRIPTION, &description),
+    let turned =
+        |value: u16| Field { tag: tag::ORIENTATION, kind: kind::SHORT, value: value.to_le_bytes().to_vec() };
+    let mut main = vec![ascii(tag::IMAGE_DESCRIPTION, &description)];
+    main.extend(orientation.map(turned));
+    main.extend([
         ascii(tag::SOFTWARE, concat!("camera-capture ", env!("CARGO_PKG_VERSION"))),
         ascii(tag::DATE_TIME, &date),
         long(tag::EXIF_IFD, 0),
-    ];
+    ]);
     let exif = vec![
         Field { tag: tag::EXIF_VERSION, kind: kind::UNDEFINED, value: b"0232".to_vec() },
         ascii(tag::DATE_TIME_ORIGINAL, &date),
@@ -226,6 +239,49 @@ pub fn thumbnail_in_block(block: &[u8]) -> Option<&[u8]> {
     Tiff::of_block(block)?.thumbnail()
 }
 
+/// How a JPEG of any maker has to be turned to stand upright, 1 (not at all) to 8, if it says so (`Orientation`): phones
+/// that serve as cameras write pictures as their sensor lies.
+pub fn orientation(jpeg: &[u8]) -> Option<u16> {
+    let block = exif_block(jpeg)?;
+    let is_big_endian = match block.first_chunk()? {
+        b"II*\0" => false,
+        b"MM\0*" => true,
+        _ => return None,
+    };
+    let u16_at = |at: usize| {
+        let two = *block.get(at..)?.first_chunk()?;
+        Some(if is_big_endian { u16::from_be_bytes(two) } else { u16::from_le_bytes(two) })
+    };
+    let four = *block.get(4..)?.first_chunk()?;
+    let directory = if is_big_endian { u32::from_be_bytes(four) } else { u32::from_le_bytes(four) };
+    let directory = usize::try_from(directory).ok()?;
+    let count = usize::from(u16_at(directory)?);
+    let mut entries = (0..count).map(|i| directory.saturating_add(2 + i * 12));
+    let entry = entries.find(|at| u16_at(*at) == Some(tag::ORIENTATION))?;
+    u16_at(entry.checked_add(8)?).filter(|value| (1..=8).contains(value))
+}
+
+/// The payload of the first EXIF segment of a JPEG, without its header.
+fn exif_block(jpeg: &[u8]) -> Option<&[u8]> {
+    let mut rest = jpeg.strip_prefix(&[0xff, 0xd8])?;
+    loop {
+        let [0xff, marker, high, low, ..] = rest else { return None };
+        let length = usize::from(u16::from_be_bytes([*high, *low]));
+        let payload = rest.get(4..2 + length)?;
+        match marker {
+            0xe1 => {
+                if let Some(block) = payload.strip_prefix(EXIF_HEADER) {
+                    return Some(block);
+                }
+            }
+            // Only application segments and comments may stand before the tables.
+            0xe0..=0xef | 0xfe => {}
+            _ => return None,
+        }
+        rest = rest.get(2 + length..)?;
+    }
+}
+
 fn parse_zone(text: &str) -> Option<i32> {
     let (hours, minutes) = text.get(1..)?.split_once(':')?;
     let seconds = hours
@@ -252,23 +308,7 @@ impl<'a> Tiff<'a> {
 
     /// The structure in the first EXIF segment of a JPEG.
     fn of(jpeg: &'a [u8]) -> Option<Self> {
-        let mut rest = jpeg.strip_prefix(&[0xff, 0xd8])?;
-        loop {
-            let [0xff, marker, high, low, ..] = rest else { return None };
-            let length = usize::from(u16::from_be_bytes([*high, *low]));
-            let payload = rest.get(4..2 + length)?;
-            match marker {
-                0xe1 => {
-                    if let Some(block) = payload.strip_prefix(EXIF_HEADER) {
-                        return Self::of_block(block);
-                    }
-                }
-                // Only application segments and comments may stand before the tables.
-                0xe0..=0xef | 0xfe => {}
-                _ => return None,
-            }
-            rest = rest.get(2 + length..)?;
-        }
+        Self::of_block(exif_block(jpeg)?)
     }
 
     fn facts(&self) -> Option<Facts> {
@@ -398,6 +438,22 @@ mod tests {
         assert_eq!(read_block(&whole[1..]), None);
     }
 
+    /// As phones (IP Webcam) and cameras with a big-endian processor write it.
+    #[test]
+    fn how_a_picture_of_any_maker_is_turned_is_read_and_kept() {
+        let little =
+            [&b"II*\0"[..], &[8, 0, 0, 0, 1, 0, 0x12, 1, 3, 0, 1, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0]].concat();
+        let big =
+            [&b"MM\0*"[..], &[0, 0, 0, 8, 0, 1, 1, 0x12, 0, 3, 0, 0, 0, 1, 0, 8, 0, 0, 0, 0, 0, 0]].concat();
+        for (block, turned) in [(little, 6), (big, 8)] {
+            let jpeg = jpeg_with(&[EXIF_HEADER, &block[..]].concat());
+            assert_eq!(orientation(&jpeg), Some(turned));
+            let ours = jpeg_with(&write_over(&facts(), orientation(&jpeg)));
+            assert_eq!((orientation(&ours), read(&ours).unwrap().edge_at), (Some(turned), facts().edge_at));
+        }
+        assert_eq!(orientation(&jpeg_with(&write(&facts(), &[]))), None);
+    }
+
     #[test]
     fn a_thumbnail_too_large_for_the_segment_is_left_out() {
         let large = vec![0; 70_000];
@@ -419,7 +475,10 @@ mod tests {
 
         #[test]
         fn any_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-            let _ = (read(&bytes), thumbnail(&bytes));
+            let _ = (read(&bytes), thumbnail(&bytes), orientation(&bytes));
+            for order in [b"II*\0", b"MM\0*"] {
+                let _ = orientation(&jpeg_with(&[EXIF_HEADER, &order[..], &bytes].concat()));
+            }
             let _ = (read(&jpeg_with(&bytes)), thumbnail(&jpeg_with(&bytes)));
         }
     }

@@ -111,10 +111,6 @@ pub fn bases<'a>(units: impl Iterator<Item = (&'a AccessUnit, bool)>) -> Vec<Opt
             before = clean;
             begun.push_back((i, left));
         }
-        while let Some((start, 0)) = begun.front().copied() {
-            clean = Some(start);
-            begun.pop_front();
-        }
         // One that is clean later than a newer one is of no use any more.
         if let Some(newest) = begun.iter().rposition(|(_, left)| *left == 0) {
             clean = Some(begun[newest].0);
@@ -609,6 +605,37 @@ mod tests {
         assert_eq!(current, [11, 12]);
     }
 
+    /// A round of refresh every ten pictures, of which eight are needed.
+    #[test]
+    fn with_intra_refresh_a_picture_comes_with_the_rounds_before_it_that_it_needs() {
+        let start = Instant::now();
+        let at = |i: u32| start + Duration::from_millis(40) * i;
+        let mut gops = Gops::new(Codec::H264, LIMITS, Duration::from_millis(200));
+        let push = |gops: &mut Gops, i: u32| {
+            gops.push(AccessUnit { starts: i.is_multiple_of(10).then_some(8), ..unit(start, i, 50, 10) })
+        };
+        let got = |gops: &Gops, i: u32| {
+            let excerpt = gops.nearest(at(i)).unwrap();
+            let number = |rtp_ns: i64| rtp_ns / 40_000_000;
+            (number(excerpt.units[0].rtp_ns), number(excerpt.wanted_rtp_ns), excerpt.is_clean())
+        };
+        assert!(!push(&mut gops, 7));
+        (10..14).for_each(|i| _ = push(&mut gops, i));
+        assert_eq!(got(&gops, 13), (10, 13, false), "better than none");
+        (14..45).for_each(|i| _ = push(&mut gops, i));
+        assert_eq!(
+            [44, 40, 39, 38].map(|i| got(&gops, i)),
+            [(30, 44, true), (30, 40, true), (30, 39, true), (30, 38, true)]
+        );
+        assert_eq!(gops.units[0].rtp_ns / 40_000_000, 30, "what nothing needs is forgotten");
+        // After a loss the old picture is nearer than a whole one, until that is too old.
+        gops.break_off();
+        (50..53).for_each(|i| _ = push(&mut gops, i));
+        assert_eq!(got(&gops, 52), (30, 44, true));
+        (53..69).for_each(|i| _ = push(&mut gops, i));
+        assert_eq!((got(&gops, 55), got(&gops, 68)), ((50, 58, true), (60, 68, true)));
+    }
+
     proptest! {
         #[test]
         fn memory_is_bounded_and_the_buffer_starts_with_an_idr(
@@ -621,6 +648,32 @@ mod tests {
                 prop_assert!(gops.bytes <= LIMITS.bytes);
                 prop_assert_eq!(gops.bytes, gops.units.iter().map(|u| u.data.len()).sum::<usize>());
                 prop_assert!(gops.units.front().is_none_or(|u| u.is_start()));
+            }
+        }
+
+        #[test]
+        fn the_base_of_a_picture_is_the_last_start_that_is_clean_by_then(
+            units in prop::collection::vec((prop::option::weighted(0.3, 0_u32..6), any::<bool>(), any::<bool>(), 0_u8..10), 1..40),
+        ) {
+            let now = Instant::now();
+            let units: Vec<(AccessUnit, bool)> = units.into_iter().zip(0..).map(|((starts, is_disposable, is_leading, hole), i)| {
+                let is_start = starts.is_some();
+                let (is_disposable, is_leading) = (is_disposable && !is_start, is_leading && !is_start);
+                (AccessUnit { starts, is_disposable, is_leading, ..unit(now, i, 50, 1) }, hole > 0 || !is_start)
+            }).collect();
+            let found = bases(units.iter().map(|(unit, is_joined)| (unit, *is_joined)));
+            for (i, (unit, _)) in units.iter().enumerate() {
+                // A leading picture is decoded with what came before its group.
+                let own = (0..=i).rev().find(|start| units[*start].0.is_start());
+                let end = if unit.is_leading { own } else { Some(i + 1) };
+                let is_base = |start: &usize| {
+                    let after = &units[start + 1..end.unwrap_or(0).max(start + 1)];
+                    let pictures = after.iter().filter(|(unit, _)| !unit.is_disposable).count();
+                    units[*start].0.starts.is_some_and(|left| pictures >= left as usize)
+                        && units[start + 1..=i].iter().all(|(_, is_joined)| *is_joined)
+                };
+                let expected = (0..end.unwrap_or(0)).rev().find(is_base);
+                prop_assert_eq!(found[i], expected, "unit {}", i);
             }
         }
 

@@ -74,7 +74,7 @@ pub fn encode_live(frame: &Frame) -> Result<Vec<u8>, EncodeError> {
 /// Puts `facts` into a whole JPEG that a camera made; nothing is encoded again. Returns the file and its size in pixels.
 pub fn with_facts(jpeg: &[u8], facts: &exif::Facts) -> Result<(Vec<u8>, (u32, u32)), NotJpeg> {
     let size = inspect(jpeg)?;
-    Ok((with_segment(jpeg, &exif::write(facts, &[])).ok_or(NotJpeg::NoFrame)?, size))
+    Ok((with_segment(jpeg, &exif::write_over(facts, exif::orientation(jpeg))).ok_or(NotJpeg::NoFrame)?, size))
 }
 
 /// A JPEG with an APP1 segment after its start marker; `None` when the segment is longer than its length can say.
@@ -187,7 +187,7 @@ fn header(bytes: &[u8]) -> Result<(u8, (u32, u32)), NotJpeg> {
 /// coefficients have to be kept (progressive).
 pub fn thumbnail(jpeg: &[u8]) -> Option<Vec<u8>> {
     let side = u32::try_from(THUMBNAIL_WIDTH).ok()?;
-    let small = decode(jpeg)?.thumbnail(side, side).into_rgb8();
+    let small = upright(jpeg)?.thumbnail(side, side).into_rgb8();
     let mut out = Vec::new();
     image::codecs::jpeg::JpegEncoder::new_with_quality(&mut out, THUMBNAIL_QUALITY)
         .encode_image(&small)
@@ -206,7 +206,7 @@ pub fn luma(jpeg: &[u8]) -> Option<Frame> {
 /// The same picture in at most `most` bytes, with its facts but without its thumbnail: coarser first, then with fewer
 /// pixels. `None` when it cannot be decoded, see [`thumbnail`], or when not even a small one fits.
 pub fn shrunk_to(jpeg: &[u8], most: usize) -> Option<Vec<u8>> {
-    let mut picture = decode(jpeg)?.into_rgb8();
+    let mut picture = upright(jpeg)?.into_rgb8();
     let facts = exif::read(jpeg);
     for _ in 0..SHRINKS_MAX {
         for quality in SHRINK_QUALITIES {
@@ -225,6 +225,16 @@ pub fn shrunk_to(jpeg: &[u8], most: usize) -> Option<Vec<u8>> {
         picture = image::imageops::resize(&picture, width, height, image::imageops::FilterType::Triangle);
     }
     None
+}
+
+/// A decoded picture, turned as it says, for what is made of it says nothing of that.
+fn upright(jpeg: &[u8]) -> Option<image::DynamicImage> {
+    let mut picture = decode(jpeg)?;
+    let turned = exif::orientation(jpeg).and_then(|value| u8::try_from(value).ok());
+    if let Some(turned) = turned.and_then(image::metadata::Orientation::from_exif) {
+        picture.apply_orientation(turned);
+    }
+    Some(picture)
 }
 
 fn decode(jpeg: &[u8]) -> Option<image::DynamicImage> {
@@ -291,6 +301,19 @@ mod tests {
         assert_eq!(exif::read(&jpeg).unwrap().edge_at, facts().edge_at);
         assert!(jpeg.ends_with(&original[2..]));
         assert_eq!(with_facts(&original[..100], &facts()), Err(NotJpeg::NoEnd));
+    }
+
+    #[test]
+    fn a_picture_that_lies_on_its_side_keeps_that_and_what_is_made_of_it_stands() {
+        let original = encode_plain(&grey(640, 360, 90, true)).unwrap();
+        let exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0";
+        let turned = with_segment(&original, exif).unwrap();
+        let (kept, size) = with_facts(&turned, &facts()).unwrap();
+        assert_eq!((exif::orientation(&kept), size), (Some(6), (640, 360)));
+        assert_eq!(inspect(&thumbnail(&kept).unwrap()), Ok((180, 320)));
+        let small = shrunk_to(&kept, kept.len() - 100).unwrap();
+        let (width, height) = inspect(&small).unwrap();
+        assert!(width < height && exif::orientation(&small).is_none());
     }
 
     #[test]

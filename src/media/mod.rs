@@ -21,6 +21,7 @@ pub mod sequence;
 pub mod sharpness;
 pub mod shelf;
 pub mod sps;
+mod sps_skip;
 #[cfg(test)]
 mod testing;
 pub mod timeline;

@@ -10,6 +10,9 @@ use tokio::process::Command;
 /// Frames a second of every loop.
 const FPS: u64 = 25;
 
+/// Video of so many lines and more is in BT.709 where it does not say otherwise.
+const HD_LINES: usize = 720;
+
 /// A picture as samples of full range, chroma of half the size.
 pub(crate) struct Planes {
     width: usize,
@@ -30,11 +33,15 @@ impl Planes {
         ffmpeg(&["-f", "mjpeg", "-i", "-", "-pix_fmt", "yuvj420p"], jpeg.to_vec(), (width, height)).await
     }
 
-    /// The frame of a loop that has this code; video range is expanded, ten bits become eight.
+    /// The frame of a loop that has this code; video range is expanded, ten bits become eight, and BT.709, which video of
+    /// high definition is in, becomes the BT.601 of every JPEG.
     pub(crate) async fn of_loop(file: &Path, code: Reading, size: (usize, usize)) -> Result<Self, String> {
         let index = (code.ms * FPS + 500) / 1000;
-        let filter = format!("select=eq(n\\,{index}),scale=out_range=pc:flags=accurate_rnd,format=yuvj420p");
         let path = file.to_string_lossy();
+        let is_hd = size.1 >= HD_LINES && codec_of(&path).await? != "mjpeg";
+        let matrix = if is_hd { "format=yuv420p,colormatrix=bt709:bt601," } else { "" };
+        let filter =
+            format!("select=eq(n\\,{index}),{matrix}scale=out_range=pc:flags=accurate_rnd,format=yuvj420p");
         ffmpeg(&["-i", &path, "-vf", &filter, "-frames:v", "1"], Vec::new(), size).await
     }
 
@@ -53,6 +60,14 @@ impl Planes {
         };
         Likeness { luma: part(0, luma), chroma: part(luma, chroma).min(part(luma + chroma, chroma)) }
     }
+}
+
+/// The name of the codec of a file.
+async fn codec_of(path: &str) -> Result<String, String> {
+    let arguments = ["-v", "error", "-show_entries", "stream=codec_name", "-of", "csv=p=0", path];
+    let output = Command::new("ffprobe").args(arguments).output().await;
+    let output = output.map_err(|error| format!("ffprobe: {error}"))?;
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 async fn ffmpeg(
