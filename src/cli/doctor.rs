@@ -4,8 +4,6 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
@@ -19,7 +17,7 @@ use crate::media::gop::Excerpt;
 use crate::media::shelf::Shelf;
 use crate::media::{decode, jpeg};
 use crate::model::{CameraKey, FileName};
-use crate::source::{FrameRequest, Request, Requests, Source};
+use crate::source::{FrameRequest, Request, Requests, Source, front};
 use crate::status::Status;
 use crate::store;
 
@@ -166,18 +164,9 @@ pub(super) async fn ask(
 
 /// What kind of log-in the camera asks for, by asking without one.
 async fn authentication(config: &RtspConfig) -> String {
-    let host = config.url.host_str().unwrap_or_default();
-    let target = (host.trim_matches(['[', ']']), config.url.port().unwrap_or(554));
     let question = format!("DESCRIBE {} RTSP/1.0\r\nCSeq: 1\r\nAccept: application/sdp\r\n\r\n", config.url);
-    let probe = async {
-        let mut stream = TcpStream::connect(target).await.ok()?;
-        stream.write_all(question.as_bytes()).await.ok()?;
-        let mut answer = vec![0; 4096];
-        let length = stream.read(&mut answer).await.ok()?;
-        Some(String::from_utf8_lossy(&answer[..length]).into_owned())
-    };
-    match timeout(PROBE_LIMIT, probe).await {
-        Ok(Some(answer)) => schemes(&answer),
+    match timeout(PROBE_LIMIT, front::question(config, question.as_bytes())).await {
+        Ok(Some(answer)) => schemes(&String::from_utf8_lossy(&answer)),
         Ok(None) | Err(_) => "unknown, the camera did not answer the question".to_owned(),
     }
 }

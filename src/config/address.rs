@@ -18,7 +18,7 @@ const RTSP_PORT: u16 = 554;
 const STREAM_PATH: &str = "/avstream/channel=1/stream=0.sdp";
 
 /// What an address of a stream looks like.
-const RTSP_ACCEPTED: &str = "rtsp://[user:password@]host[:port]/path";
+const RTSP_ACCEPTED: &str = "rtsp://[user:password@]host[:port]/path, or the same with rtsps://";
 
 /// What an address of a single picture looks like.
 const SNAPSHOT_ACCEPTED: &str = "http://[user:password@]host[:port]/path, or the same with https://";
@@ -47,13 +47,13 @@ pub(super) fn rtsp(text: &str) -> Result<Address, Wrong> {
     let text = text.trim();
     match scheme(text).as_deref() {
         Some("rtsp") => parse("rtsp", &text["rtsp://".len()..], RTSP_ACCEPTED),
-        Some("rtsps") => Err(Wrong::new("RTSP over TLS (rtsps) is not part of this version", RTSP_ACCEPTED)),
+        Some("rtsps") => parse("rtsps", &text["rtsps://".len()..], RTSP_ACCEPTED),
         Some("http" | "https") => {
             let accepted =
                 format!("{RTSP_ACCEPTED}; the address of a single picture goes into CAMERA_n_SNAPSHOT_URL");
             Err(Wrong::new("an HTTP address is not a stream this version can read", accepted))
         }
-        _ => Err(Wrong::new("does not begin with rtsp://", RTSP_ACCEPTED)),
+        _ => Err(Wrong::new("does not begin with rtsp:// or rtsps://", RTSP_ACCEPTED)),
     }
 }
 
@@ -255,6 +255,7 @@ mod tests {
         check("rtsp://admin:pw@10.0.0.5:8554/live", "rtsp://10.0.0.5:8554/live", "admin", "pw");
         check("RTSP://a%40b:p%3Aw%20%C3%A4@cam/x?y=1", "rtsp://cam/x?y=1", "a@b", "p:w ä");
         check("rtsp://u:p@[fe80::1]:554/x", "rtsp://[fe80::1]:554/x", "u", "p");
+        check("RTSPS://u:p@cam/x", "rtsps://cam/x", "u", "p");
     }
 
     #[test]
@@ -281,7 +282,6 @@ mod tests {
     fn what_is_no_stream_is_refused_with_the_reason() {
         for (text, reason) in [
             ("cam/live", "does not begin with rtsp://"),
-            ("rtsps://cam/live", "RTSP over TLS"),
             ("http://cam/live", "an HTTP address"),
             ("rtsp://", "has no host"),
             ("rtsp:///live", "has no host"),
@@ -345,6 +345,7 @@ mod tests {
     fn a_shown_url_has_no_secret() {
         for (url, shown) in [
             ("rtsp://u:hunter2@cam/live", "rtsp://cam/live"),
+            ("rtsps://u:hunter2@cam:322/live", "rtsps://cam:322/live"),
             (
                 "rtsp://cam/user=admin&password=hunter2&channel=1",
                 "rtsp://cam/user=admin&password=…&channel=1",

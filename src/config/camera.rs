@@ -13,6 +13,7 @@ use super::gpio::pin;
 use super::login::{Credentials, Login};
 use super::problem::Wrong;
 use super::reader::{Read, Reader};
+use super::tls::{Known, Trust};
 use super::values::{boolean, choice, short};
 use super::variables::{self, CAMERA_NUMBER_MAX};
 use crate::model::CameraKey;
@@ -33,7 +34,8 @@ const BEST_MS_MAX: u64 = 5_000;
 const LABEL_CHARS_MAX: usize = 64;
 
 /// Words of `CAMERA_n_TRANSPORT`.
-pub(super) const TRANSPORTS: &[(&str, Transport)] = &[("tcp", Transport::Tcp), ("udp", Transport::Udp)];
+pub(super) const TRANSPORTS: &[(&str, Transport)] =
+    &[("tcp", Transport::Tcp), ("udp", Transport::Udp), ("http", Transport::Http)];
 
 /// One camera (`CAMERA_n_…`).
 #[derive(Clone, Debug)]
@@ -88,8 +90,10 @@ pub struct SnapshotConfig {
     pub credentials: Option<Credentials>,
     /// How many pictures are asked for and thrown away before one counts.
     pub flush: Flush,
-    /// Whether the camera's certificate must be one this machine trusts; of no meaning without TLS.
+    /// Whether the camera's certificate is looked at; of no meaning without TLS.
     pub verify: bool,
+    /// How it is known.
+    pub trust: Trust,
 }
 
 /// How many pictures of a request are thrown away, because the camera took them before it was asked.
@@ -111,6 +115,25 @@ pub struct RtspConfig {
     pub credentials: Option<Credentials>,
     /// How RTP travels.
     pub transport: Transport,
+    /// How the camera's certificate is known; of no meaning without TLS.
+    pub trust: Trust,
+}
+
+impl RtspConfig {
+    /// Whether the connection is secured (`rtsps://`).
+    pub fn is_tls(&self) -> bool {
+        self.url.scheme() == "rtsps"
+    }
+
+    /// Where the camera listens: what the address says, else 554 (RFC 2326), 322 with TLS (IANA), or the ports of HTTP.
+    pub fn port(&self) -> u16 {
+        self.url.port().unwrap_or(match (self.transport, self.is_tls()) {
+            (Transport::Http, true) => 443,
+            (Transport::Http, false) => 80,
+            (Transport::Tcp | Transport::Udp, true) => 322,
+            (Transport::Tcp | Transport::Udp, false) => 554,
+        })
+    }
 }
 
 /// How RTP travels.
@@ -120,6 +143,8 @@ pub enum Transport {
     Tcp,
     /// In datagrams of its own.
     Udp,
+    /// Interleaved, and all of it inside two HTTP connections, for what stands between us and lets nothing else pass.
+    Http,
 }
 
 /// Names and pins that are given away, and to whom.
@@ -131,7 +156,7 @@ struct Taken {
 
 /// Reads all cameras, in the order of their numbers.
 pub(super) fn read(reader: &mut Reader<'_>) -> Read<Vec<CameraConfig>> {
-    let common = Login::read(reader, "CAMERA_");
+    let common = (Login::read(reader, "CAMERA_"), Known::read_common(reader));
     let mut taken = Taken::default();
     let mut cameras = Ok(Vec::new());
     for number in 1..=CAMERA_NUMBER_MAX {
@@ -179,7 +204,12 @@ fn warn_of_idle_pin(reader: &mut Reader<'_>, number: u8) {
     }
 }
 
-fn read_one(reader: &mut Reader<'_>, number: u8, common: &Login, taken: &mut Taken) -> Read<CameraConfig> {
+fn read_one(
+    reader: &mut Reader<'_>,
+    number: u8,
+    (login, known): &(Login, Known),
+    taken: &mut Taken,
+) -> Read<CameraConfig> {
     let name = |suffix: &str| format!("CAMERA_{number}_{suffix}");
     let stream = reader.optional(&name("RTSP"), address::rtsp);
     let host = reader.optional(&name("IP"), address::from_host);
@@ -190,7 +220,8 @@ fn read_one(reader: &mut Reader<'_>, number: u8, common: &Login, taken: &mut Tak
     let key = read_key(reader, number, &mut taken.keys);
     let label = reader.required(&name("LABEL"), short(LABEL_CHARS_MAX));
     let own = Login::read(reader, &name(""));
-    let transport = reader.required(&name("TRANSPORT"), choice(TRANSPORTS));
+    let transport = reader.required(&name("TRANSPORT"), transport);
+    let certificate = Known::read(reader, number);
     let offsets_ms = reader.required(&name("OFFSETS_MS"), offsets);
     let clip = reader.optional(&name("CLIP_MS"), around(CLIP_MS_MAX));
     let best = reader.optional(&name("BEST_MS"), around(BEST_MS_MAX));
@@ -225,16 +256,26 @@ fn read_one(reader: &mut Reader<'_>, number: u8, common: &Login, taken: &mut Tak
         reader.warn(&name("MODE"), text);
         (engine.mode, engine.armed_by) = (Mode::Cold, Vec::new());
     }
-    let (transport, flush, verify) = (transport?, flush?, verify?);
+    let (transport, flush, mut verify) = (transport?, flush?, verify?);
     let source = match address {
         None => None,
         Some(address) => {
-            let credentials = own.credentials(reader, number, &address, common)?;
-            let url = address.url;
+            let is_tls = matches!(address.url.scheme(), "rtsps" | "https");
+            let trust = certificate.trust(reader, number, is_tls, known);
+            let credentials = own.credentials(reader, number, &address, login)?;
+            let (url, trust) = (address.url, trust?);
+            if is_snapshot && !verify && matches!(trust, Trust::Pinned(_)) {
+                let text = format!("not used, because {} is set, too", name("TLS_FINGERPRINT"));
+                reader.warn(&name("SNAPSHOT_VERIFY"), text);
+                verify = true;
+            }
             Some(if is_snapshot {
-                SourceConfig::Snapshot(SnapshotConfig { url, credentials, flush, verify })
+                SourceConfig::Snapshot(SnapshotConfig { url, credentials, flush, verify, trust })
             } else {
-                SourceConfig::Rtsp(RtspConfig { url, credentials, transport })
+                if is_tls && transport == Transport::Udp {
+                    return Err(reader.refuse(&name("TRANSPORT"), &udp_over_tls()));
+                }
+                SourceConfig::Rtsp(RtspConfig { url, credentials, transport, trust })
             })
         }
     };
@@ -250,6 +291,25 @@ fn read_one(reader: &mut Reader<'_>, number: u8, common: &Login, taken: &mut Tak
         pin: pin?,
         engine,
     })
+}
+
+/// Reads `CAMERA_n_TRANSPORT`.
+fn transport(text: &str) -> Result<Transport, Wrong> {
+    choice(TRANSPORTS)(text).map_err(|wrong| match text.to_ascii_lowercase().as_str() {
+        "multicast" | "udp_multicast" | "udp-mcast" => Wrong::new(
+            "multicast is not read by this version; every camera that has it gives the stream to one reader, too",
+            wrong.accepted,
+        ),
+        _ => wrong,
+    })
+}
+
+/// Datagrams beside a secured connection would have to be secured themselves.
+fn udp_over_tls() -> Wrong {
+    Wrong::new(
+        "the address begins with rtsps://, and datagrams cannot be secured by this version (SRTP)",
+        "tcp, or an address that begins with rtsp://",
+    )
 }
 
 /// Reads `CAMERA_n_SNAPSHOT_FLUSH`.

@@ -52,6 +52,33 @@ fn a_camera_is_enabled_by_its_address_and_disabled_by_word() {
 }
 
 #[test]
+fn datagrams_beside_tls_and_multicast_are_refused_with_what_to_set() {
+    let secured = ("CAMERA_1_RTSP", "rtsps://u:hunter2@cam/a");
+    let text = problem(&[secured, ("CAMERA_1_TRANSPORT", "udp")]);
+    assert!(text.starts_with("CAMERA_1_TRANSPORT: ") && text.contains("SRTP"), "{text}");
+    assert!(text.contains("accepted: tcp") && !text.contains("hunter2"), "{text}");
+    let text = problem(&[("CAMERA_1_RTSP", "rtsp://cam/a"), ("CAMERA_1_TRANSPORT", "Multicast")]);
+    assert!(text.contains("multicast is not read") && text.ends_with("accepted: tcp, udp, http"), "{text}");
+}
+
+#[test]
+fn a_port_that_is_not_said_is_that_of_the_service() {
+    for (url, transport, port) in [
+        ("rtsp://cam/a", "tcp", 554),
+        ("rtsp://cam:555/a", "udp", 555),
+        ("rtsps://cam/a", "tcp", 322),
+        ("rtsp://cam/a", "http", 80),
+        ("rtsps://cam/a", "http", 443),
+    ] {
+        let pairs = [("CAMERA_1_RTSP", url), ("CAMERA_1_TRANSPORT", transport)];
+        let Some(SourceConfig::Rtsp(rtsp)) = config(&pairs).cameras.remove(0).source else {
+            panic!("no source")
+        };
+        assert_eq!(rtsp.port(), port, "{url} {transport}");
+    }
+}
+
+#[test]
 fn an_address_wins_over_an_ip() {
     let (url, _) = camera_1(&[("CAMERA_1_RTSP", "rtsp://cam/a"), ("CAMERA_1_IP", "10.0.0.1")]);
     assert_eq!(url, "rtsp://cam/a");
@@ -117,12 +144,6 @@ fn clip_and_best_picture_are_off_until_their_time_around_the_edge_is_said() {
     assert!(problem(&[("CAMERA_1_IP", "a"), ("CAMERA_1_BEST_MS", "5001,0")]).contains("0 to 5000"));
 }
 
-#[test]
-fn what_this_version_cannot_do_is_refused_with_the_reason() {
-    let text = problem(&[("CAMERA_1_RTSP", "rtsps://u:hunter2@cam/")]);
-    assert!(text.contains("rtsps") && text.contains("(value hidden)") && !text.contains("hunter2"), "{text}");
-}
-
 /// Address, user and password, and what is thrown away, of camera 1.
 fn snapshot_1(pairs: &[(&str, &str)]) -> (String, Option<(String, String)>, Flush) {
     let Some(SourceConfig::Snapshot(snapshot)) = config(pairs).cameras.remove(0).source else {
@@ -173,7 +194,7 @@ fn every_mistake_of_a_camera_is_reported() {
         ("CAMERA_1_ENABLED", "ja"),
         ("CAMERA_1_NAME", "Gate 1"),
         ("CAMERA_1_LABEL", &"x".repeat(65)),
-        ("CAMERA_1_TRANSPORT", "http"),
+        ("CAMERA_1_TRANSPORT", "carrier pigeon"),
         ("CAMERA_1_SNAPSHOT_URL", "ftp://cam"),
         ("CAMERA_1_SNAPSHOT_FLUSH", "4"),
         ("CAMERA_1_SNAPSHOT_VERIFY", "perhaps"),

@@ -6,7 +6,7 @@ use super::address::shown_url;
 use super::values::word;
 use super::{
     ApiTargetConfig, Around, CameraConfig, CameraEngine, Config, Flush, LanesConfig, S3TargetConfig,
-    SourceConfig, UploadConfig, WebAccess, camera, engine, gpio, lane, log, s3,
+    SourceConfig, Trust, UploadConfig, WebAccess, camera, engine, gpio, lane, log, s3,
 };
 use crate::model::TargetKind;
 
@@ -69,6 +69,7 @@ fn describe_camera(lines: &mut Lines, camera: &CameraConfig) {
                 lines.comment(format_args!("{} and PASSWORD are set (values hidden)", name("USERNAME")));
             }
             lines.set(&name("TRANSPORT"), word(camera::TRANSPORTS, &rtsp.transport));
+            describe_trust(lines, camera.number, &rtsp.trust);
         }
         Some(SourceConfig::Snapshot(snapshot)) => {
             lines.set(&name("SNAPSHOT_URL"), shown_url(&snapshot.url));
@@ -80,6 +81,7 @@ fn describe_camera(lines: &mut Lines, camera: &CameraConfig) {
                 Flush::Fixed(pictures) => lines.set(&name("SNAPSHOT_FLUSH"), pictures),
             }
             lines.set(&name("SNAPSHOT_VERIFY"), snapshot.verify);
+            describe_trust(lines, camera.number, &snapshot.trust);
         }
     }
     let offsets: Vec<_> = camera.offsets_ms.iter().map(ToString::to_string).collect();
@@ -90,6 +92,16 @@ fn describe_camera(lines: &mut Lines, camera: &CameraConfig) {
     lines.set_some(&name("BEST_MS"), camera.best.map(both));
     let pin = camera.pin.map_or_else(|| "none".to_owned(), |pin| pin.to_string());
     lines.set(&format!("GPIO_CAMERA_{}_PIN", camera.number), pin);
+}
+
+fn describe_trust(lines: &mut Lines, number: u8, trust: &Trust) {
+    match trust {
+        Trust::System => {}
+        Trust::File(authorities) => {
+            lines.set(&format!("CAMERA_{number}_CA_FILE"), authorities.file.display());
+        }
+        Trust::Pinned(pin) => lines.set(&format!("CAMERA_{number}_TLS_FINGERPRINT"), pin),
+    }
 }
 
 fn describe_engine(lines: &mut Lines, number: u8, engine: &CameraEngine) {
@@ -271,6 +283,9 @@ mod tests {
         ("CAMERA_4_SNAPSHOT_FLUSH", "1"),
         ("CAMERA_4_SNAPSHOT_VERIFY", "no"),
         ("CAMERA_2_LABEL", "back #2"),
+        ("CAMERA_5_RTSP", "rtsps://bob:hunter2@10.0.0.5/live"),
+        ("CAMERA_5_TRANSPORT", "http"),
+        ("CAMERA_5_TLS_FINGERPRINT", "00112233445566778899aabbccddeeff00112233445566778899AABBCCDDEEFF"),
         ("GPIO_CAMERA_2_PIN", "none"),
         ("CAMERA_USERNAME", "common"),
         ("CAMERA_PASSWORD", "hunter2"),

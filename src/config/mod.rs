@@ -25,6 +25,7 @@ mod spelling;
 mod storage;
 #[cfg(test)]
 mod testing;
+mod tls;
 mod upload;
 mod values;
 mod variables;
@@ -46,6 +47,7 @@ pub use problem::{Problem, Problems, Warning};
 pub use s3::{S3Style, S3TargetConfig};
 pub use secret::Secret;
 pub use storage::StorageConfig;
+pub use tls::{Authorities, Fingerprint, Trust};
 pub use upload::UploadConfig;
 pub use variables::{Fallback, VARIABLES, Variable};
 pub use web::{WebAccess, WebConfig};
@@ -156,7 +158,7 @@ mod tests {
 
     #[test]
     fn ten_mistakes_in_one_file_are_ten_problems_and_no_secret() {
-        let file = b"CAMERA_1_RTSP=rtsps://bob:hunter2@cam/live
+        let file = b"CAMERA_1_RTSP=http://bob:hunter2@cam/live
 CAMERA_2_ENABLED=true
 CAMERA_3_IP=192.168.1.300
 GPIO_CAMERA_3_PIN=28

@@ -106,7 +106,7 @@ pub const VARIABLES: &[Variable] = &[
     ),
     secret(
         "CAMERA_n_RTSP",
-        "whole address of the stream, rtsp://[user:password@]host[:port]/path; wins over the IP",
+        "whole address of the stream, rtsp:// or rtsps://[user:password@]host[:port]/path; wins over the IP",
     ),
     open(
         "CAMERA_n_ENABLED",
@@ -121,7 +121,17 @@ pub const VARIABLES: &[Variable] = &[
     open("CAMERA_n_LABEL", Fallback::Numbered(["Entry", "Exit", "Auxiliary"], "Camera "), "name for people"),
     open("CAMERA_n_USERNAME", Fallback::None, "user name of this camera, instead of CAMERA_USERNAME"),
     secret("CAMERA_n_PASSWORD", "password of this camera, instead of CAMERA_PASSWORD"),
-    open("CAMERA_n_TRANSPORT", Fallback::Text("tcp"), "how RTP travels: tcp or udp"),
+    open("CAMERA_n_TRANSPORT", Fallback::Text("tcp"), "how RTP travels: tcp, udp or http"),
+    open(
+        "CAMERA_n_TLS_FINGERPRINT",
+        Fallback::None,
+        "SHA-256 fingerprint of the camera's certificate, for rtsps:// and https://; nothing else is checked then",
+    ),
+    open(
+        "CAMERA_n_CA_FILE",
+        Fallback::None,
+        "certificates that vouch for the camera's, or itself, PEM, instead of CAMERA_CA_FILE",
+    ),
     open(
         "CAMERA_n_OFFSETS_MS",
         Fallback::Text("0"),
@@ -174,6 +184,11 @@ pub const VARIABLES: &[Variable] = &[
     ),
     open("CAMERA_USERNAME", Fallback::None, "user name of every camera that has none of its own"),
     secret("CAMERA_PASSWORD", "password of every camera that has none of its own"),
+    open(
+        "CAMERA_CA_FILE",
+        Fallback::None,
+        "certificates that vouch for those of cameras, PEM, instead of the system's",
+    ),
     open("DECODER", Fallback::Text("auto"), "auto (the fastest that is right), openh264, libavcodec or rust"),
     open(
         "DECODE_BUDGET_PERCENT",

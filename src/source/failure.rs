@@ -6,6 +6,7 @@ use reqwest::StatusCode;
 use url::Url;
 
 use super::SourceError;
+use super::certificate::Trouble;
 use crate::chain::chain;
 use crate::config::{Credentials, shown_url};
 use crate::media::footprint::TooLarge;
@@ -177,11 +178,8 @@ impl Sentences {
     }
 
     /// The machine itself cannot make a connection.
-    pub(super) fn no_client(&self, error: &reqwest::Error) -> Failure {
-        Failure::broken(format!(
-            "no secure connection can be made on this machine: {}; install the package ca-certificates",
-            chain(error)
-        ))
+    pub(super) fn no_client(&self, error: &str) -> Failure {
+        Failure::broken(format!("no secure connection can be made on this machine: {error}"))
     }
 
     /// It answered with this status.
@@ -266,7 +264,7 @@ impl Sentences {
 
     /// No answer came; a connection was tried for `limit`.
     pub(super) fn unreachable(&self, error: reqwest::Error, limit: Duration) -> Failure {
-        let (address, n) = (&self.address, self.number);
+        let (address, n) = (&self.address, &self.number);
         // The address may hold a password.
         let error = error.without_url();
         let text = chain(&error);
@@ -281,6 +279,14 @@ impl Sentences {
                 limit.as_secs()
             ));
         }
+        if let Some(trouble) = Trouble::among(&error) {
+            let said = trouble.say(address, *n, &format!("CAMERA_{n}_SNAPSHOT_URL"), "http");
+            return if said.is_refusal {
+                Failure::refused(said.message)
+            } else {
+                Failure::broken(said.message)
+            };
+        }
         Failure::broken(if !error.is_connect() {
             format!("the connection with the camera at {address} broke before an answer came: {said}")
         } else if text.contains("failed to lookup") || text.contains("dns error") {
@@ -292,15 +298,6 @@ impl Sentences {
             )
         } else if text.contains("No route to host") || text.contains("Network is unreachable") {
             format!("the camera at {address} cannot be reached: no route; check cable, power and address")
-        } else if text.contains("InvalidContentType") {
-            format!(
-                "{address} does not speak TLS; set CAMERA_{n}_SNAPSHOT_URL to http:// instead of https://"
-            )
-        } else if text.contains("certificate") {
-            format!(
-                "the certificate of the camera at {address} is not trusted ({said}); if it is the camera's own, set \
-                 CAMERA_{n}_SNAPSHOT_VERIFY to false"
-            )
         } else {
             format!("no connection with the camera at {address}: {said}")
         })

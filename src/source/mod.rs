@@ -1,6 +1,7 @@
 //! Cameras: where frames come from, and how they are asked for.
 
 mod camera_clock;
+mod certificate;
 mod failure;
 mod freshness;
 pub mod front;

@@ -17,8 +17,10 @@ use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 use url::{Position, Url};
 
+use super::certificate;
 use super::failure::{Failure, Sentences};
 use super::freshness::Evidence;
+use crate::chain::chain;
 use crate::config::SnapshotConfig;
 use crate::media::{footprint, jpeg};
 
@@ -140,7 +142,16 @@ impl Pictures {
         if let Some(client) = &self.client {
             return Ok(client.clone());
         }
-        let built = Client::builder()
+        // Without TLS no certificate is looked at, and none needs to be on this machine.
+        let is_checked = self.config.verify && self.config.url.scheme() == "https";
+        let builder = if is_checked {
+            let tls = certificate::client(&self.config.trust)
+                .map_err(|error| self.says.no_client(&error.to_string()))?;
+            Client::builder().tls_backend_preconfigured(tls)
+        } else {
+            Client::builder().danger_accept_invalid_certs(true)
+        };
+        let built = builder
             .redirect(redirect::Policy::none())
             // A camera stands on the local network; a proxy does not know it.
             .no_proxy()
@@ -149,8 +160,6 @@ impl Pictures {
             .http1_ignore_invalid_headers_in_responses(true)
             .http1_allow_spaces_after_header_name_in_responses(true)
             .http1_allow_obsolete_multiline_headers_in_responses(true)
-            // Without TLS no certificate is looked at, and none needs to be on this machine.
-            .danger_accept_invalid_certs(!self.config.verify || self.config.url.scheme() == "http")
             .connect_timeout(CONNECT_LIMIT)
             .pool_idle_timeout(IDLE_LIMIT)
             .pool_max_idle_per_host(1)
@@ -158,7 +167,7 @@ impl Pictures {
             .build();
         match built {
             Ok(client) => Ok(self.client.insert(client).clone()),
-            Err(error) => Err(self.says.no_client(&error)),
+            Err(error) => Err(self.says.no_client(&chain(&error))),
         }
     }
 

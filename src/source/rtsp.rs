@@ -16,7 +16,7 @@ use url::Url;
 
 use super::front::description::{Media, NoVideo};
 use super::front::keepalive::Habits;
-use super::front::{Fault, Front, Item, Named, Stale};
+use super::front::{Fault, Front, Item, Named, Stale, wire};
 use super::rtp::marker::Markers;
 use super::rtp::{Described, Unit};
 use super::rtsp_stream::{Stream, nanoseconds, steps_of_5_ms};
@@ -39,6 +39,9 @@ const OPEN_DEADLINE_MAX: Duration = Duration::from_secs(60);
 
 /// How long a broken session is waited for to be torn down before the next one is opened.
 const TEARDOWN_LIMIT: Duration = Duration::from_secs(2);
+
+/// How long the question whether a camera wants TLS may take.
+const TLS_LIMIT: Duration = Duration::from_secs(2);
 
 /// A session without a frame for so long is dead, whatever its connection says: the encoder of a camera can hang
 /// while its RTSP server goes on answering.
@@ -67,6 +70,8 @@ pub struct Rtsp {
     clock: ClockSource,
     /// The session that broke last, if it is still to be torn down.
     stale: Option<Stale>,
+    /// Whether it wants TLS where we do not, once that was asked.
+    tls_asked: Option<bool>,
     /// How long the next session may take to open.
     patience: Duration,
     /// What the camera's markers were worth.
@@ -105,6 +110,7 @@ impl Rtsp {
             latency,
             clock,
             stale: None,
+            tls_asked: None,
             patience: OPEN_DEADLINE,
             markers: Markers::default(),
             habits: Habits::default(),
@@ -202,8 +208,7 @@ impl Rtsp {
 
     /// Host and port, for people.
     fn address(&self) -> String {
-        let url = &self.config.url;
-        format!("{}:{}", url.host_str().unwrap_or("?"), url.port().unwrap_or(554))
+        format!("{}:{}", self.host(), self.config.port())
     }
 
     /// Opens a session, in the time that this camera is given. Tears down the one before it first: a camera that allows
@@ -232,6 +237,7 @@ impl Rtsp {
             }
             let error = match timeout_at(until, self.begin(&mut front, &config.url)).await {
                 Ok(Ok(video)) => return Ok((video, front)),
+                Ok(Err(_)) if self.wants_tls(&front).await => self.say(&Fault::Wire(wire::Excess::Tls)),
                 Ok(Err(error)) => error,
                 Err(_) => self.slow(),
             };
@@ -246,6 +252,17 @@ impl Rtsp {
             self.stale = Some(front.into_stale());
         }
         Err(error)
+    }
+
+    /// Whether a camera that hung up without a word wants TLS. Asked once: it may have hung up for another reason.
+    async fn wants_tls(&mut self, front: &Front) -> bool {
+        if front.has_heard() || self.config.is_tls() {
+            return false;
+        }
+        if self.tls_asked.is_none() {
+            self.tls_asked = Some(timeout(TLS_LIMIT, front.is_behind_tls()).await.unwrap_or(false));
+        }
+        self.tls_asked == Some(true)
     }
 
     /// Asks for video through a front. The library's part ends here.

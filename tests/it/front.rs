@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use camera_capture::config::{RtspConfig, Transport};
+use camera_capture::config::{RtspConfig, Transport, Trust};
 use camera_capture::media::gop::Codec;
 use camera_capture::source::front::refusal::Refusal;
 use camera_capture::source::front::{Fault, Front, Item};
@@ -73,7 +73,12 @@ async fn library(url: &Url) -> BufReader<TcpStream> {
 }
 
 async fn front(url: &str) -> (Front, Url) {
-    let config = RtspConfig { url: Url::parse(url).unwrap(), credentials: None, transport: Transport::Tcp };
+    let config = RtspConfig {
+        url: Url::parse(url).unwrap(),
+        credentials: None,
+        transport: Transport::Tcp,
+        trust: Trust::System,
+    };
     let front = Front::open(&config).await.unwrap();
     let own = front.url(&config.url).unwrap();
     (front, own)

@@ -38,7 +38,7 @@ gi.require_version("Gst", "1.0")
 gi.require_version("GstApp", "1.0")
 gi.require_version("GstRtsp", "1.0")
 gi.require_version("GstRtspServer", "1.0")
-from gi.repository import Gst, GstApp, GLib, GstRtsp, GstRtspServer  # noqa: E402,F401
+from gi.repository import Gst, GstApp, Gio, GLib, GstRtsp, GstRtspServer  # noqa: E402,F401
 
 import framecode  # noqa: E402
 
@@ -368,7 +368,11 @@ def protect(server, a):
     token = GstRtspServer.RTSPToken()
     token.set_string("media.factory.role", "user")
     auth = GstRtspServer.RTSPAuth()
-    if a.auth == "basic":
+    if a.tls:
+        auth.set_tls_certificate(Gio.TlsCertificate.new_from_file(a.tls))
+    if a.auth == "none":
+        auth.set_default_token(token)
+    elif a.auth == "basic":
         auth.set_supported_methods(GstRtsp.RTSPAuthMethod.BASIC)
         auth.add_basic(GstRtspServer.RTSPAuth.make_basic(a.user, a.password), token)
     else:
@@ -414,6 +418,7 @@ def options():
     p.add_argument("--auth", choices=["none", "basic", "digest"], default="none")
     p.add_argument("--user", default="cam")
     p.add_argument("--password", default="secret")
+    p.add_argument("--tls", help="rtsps: file with certificate and key, PEM")
     p.add_argument("--protocols", default="tcp,udp", help="transports offered: tcp, udp or both")
     p.add_argument("--cache", required=True, help="folder of the encoded loops")
     p.add_argument("--encode-only", action="store_true")
@@ -443,7 +448,8 @@ def main():
     server = GstRtspServer.RTSPServer()
     server.set_address("127.0.0.1")
     server.set_service(str(a.port))
-    if a.auth != "none":
+    is_guarded = a.auth != "none" or a.tls is not None
+    if is_guarded:
         protect(server, a)
     transports = dict(tcp=GstRtsp.RTSPLowerTrans.TCP, udp=GstRtsp.RTSPLowerTrans.UDP)
     offered = GstRtsp.RTSPLowerTrans(0)
@@ -455,7 +461,7 @@ def main():
         factory = Factory(feed)
         factory.set_protocols(offered)
         factory.set_latency(0)
-        if a.auth != "none":
+        if is_guarded:
             factory.set_permissions(permissions())
         server.get_mount_points().add_factory("/" + feed.path, factory)
     if not server.attach(None):

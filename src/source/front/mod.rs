@@ -25,7 +25,9 @@ pub mod rate;
 pub mod refusal;
 mod side;
 pub mod slip;
+mod stream;
 pub mod transport;
+mod tunnel;
 pub mod wire;
 pub mod words;
 
@@ -54,7 +56,7 @@ use rate::{Bucket, Rate};
 use side::Side;
 use wire::Event;
 
-pub use peer::Stale;
+pub use peer::{Stale, question};
 pub use words::{Fault, Named};
 
 /// Most bytes before video is promised. Four answers are some kilobytes; but some cameras send what they have from the
@@ -135,10 +137,10 @@ impl Front {
     /// Connects to a camera and opens the place where the library comes in. Has no limit of its own. Dropping it closes
     /// everything.
     pub async fn open(config: &RtspConfig) -> Result<Self, Fault> {
-        let stream = peer::connect(&config.url).await?;
+        let stream = peer::connect(config).await?;
         let entrance = Entrance::open().await.map_err(Fault::Own)?;
         let udp = match config.transport {
-            Transport::Tcp => None,
+            Transport::Tcp | Transport::Http => None,
             Transport::Udp => {
                 let ends = stream.local_addr().and_then(|local| Ok((local.ip(), stream.peer_addr()?.ip())));
                 let (local, camera) = ends.map_err(Fault::Broken)?;
@@ -151,7 +153,7 @@ impl Front {
         let conversation = Conversation::new(addresses, login, udp.as_ref().map(UdpPair::port));
         let now = Instant::now();
         Ok(Self {
-            peer: Peer::new(stream, config.url.clone(), conversation),
+            peer: Peer::new(stream, config.clone(), conversation),
             library: Library::Awaited(entrance),
             udp,
             receiver: None,
@@ -252,6 +254,16 @@ impl Front {
     /// Why the camera's end of the connection is gone, if it is.
     pub fn end(&self) -> Option<&Fault> {
         self.end.as_ref().map(|(fault, _)| fault)
+    }
+
+    /// Whether anything has come from the camera.
+    pub fn has_heard(&self) -> bool {
+        self.peer.side.has_heard
+    }
+
+    /// Whether the camera speaks TLS at its port. Asks it over another connection; has no limit of its own.
+    pub async fn is_behind_tls(&self) -> bool {
+        self.peer.is_behind_tls().await
     }
 
     /// What is left when the session is over.

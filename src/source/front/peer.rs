@@ -4,17 +4,19 @@
 use std::future::poll_fn;
 use std::time::{Duration, Instant};
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, lookup_host};
 use tracing::debug;
-use url::Url;
 
 use super::conversation::{Answered, Conversation};
+use super::login::Login;
 use super::side::Side;
+use super::stream::Stream;
+use super::tunnel::{self, Half};
 use super::wire::{Event, Reader};
 use super::words::Fault;
-
-/// Port of RTSP (RFC 2326 section 3.2).
-const PORT: u16 = 554;
+use crate::config::{Fingerprint, RtspConfig, Transport, Trust};
+use crate::source::certificate::Trouble;
 
 /// A session that nobody uses is forgotten by its camera after a minute (RFC 2326 section 12.37).
 const FORGOTTEN: Duration = Duration::from_secs(60);
@@ -23,7 +25,7 @@ const FORGOTTEN: Duration = Duration::from_secs(60);
 pub(super) struct Peer {
     pub(super) side: Side,
     pub(super) conversation: Conversation,
-    url: Url,
+    config: RtspConfig,
 }
 
 /// A session that broke and that the camera may still count.
@@ -56,15 +58,24 @@ impl Stale {
             self.peer.conversation.forget();
             return true;
         }
-        let Ok(stream) = connect(&self.peer.url).await else { return false };
+        let Ok(stream) = connect(&self.peer.config).await else { return false };
         self.peer.side = Side::new(stream, Reader::default());
         self.peer.tear_down().await
     }
 }
 
 impl Peer {
-    pub(super) fn new(stream: TcpStream, url: Url, conversation: Conversation) -> Self {
-        Self { side: Side::new(stream, Reader::default()), conversation, url }
+    pub(super) fn new(stream: Stream, config: RtspConfig, conversation: Conversation) -> Self {
+        Self { side: Side::new(stream, Reader::default()), conversation, config }
+    }
+
+    /// Whether TLS is spoken at the camera's port: a server on GnuTLS, such as GStreamer's, hangs up without a word when
+    /// it hears something else. Found out by a handshake over another connection.
+    pub(super) async fn is_behind_tls(&self) -> bool {
+        // No certificate has it, so nothing comes of the connection.
+        let nobody = Trust::Pinned(Fingerprint::of(b""));
+        let asked = RtspConfig { trust: nobody, ..self.config.clone() };
+        matches!(secured(&asked).await, Err(Fault::Tls(Trouble::Changed { .. })))
     }
 
     async fn tear_down(&mut self) -> bool {
@@ -107,18 +118,64 @@ impl Drop for Peer {
     /// A session that is dropped, because the program ends, is torn down as far as that goes without waiting.
     fn drop(&mut self) {
         if let Some(request) = self.conversation.farewell() {
-            let _ = self.side.stream.try_write(&request);
+            let _ = self.side.stream.write_last(&request);
         }
     }
 }
 
-/// A connection to the server of this address.
-pub(super) async fn connect(url: &Url) -> Result<TcpStream, Fault> {
-    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-    let found = lookup_host((host, url.port().unwrap_or(PORT))).await;
+/// A connection to this camera, as far as RTSP can be spoken over it.
+pub(super) async fn connect(config: &RtspConfig) -> Result<Stream, Fault> {
+    match config.transport {
+        Transport::Tcp | Transport::Udp => connect_once(config).await,
+        Transport::Http => connect_inside(config).await,
+    }
+}
+
+/// What the camera says first to a question that is asked without a log-in, if it says anything. Has no limit of its
+/// own.
+pub async fn question(config: &RtspConfig, bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut stream = connect(config).await.ok()?;
+    stream.write_all(bytes).await.ok()?;
+    stream.flush().await.ok()?;
+    let mut answer = vec![0; 4096];
+    let length = stream.read(&mut answer).await.ok()?;
+    answer.truncate(length);
+    Some(answer)
+}
+
+/// One connection, secured if it is to be.
+async fn connect_once(config: &RtspConfig) -> Result<Stream, Fault> {
+    if config.is_tls() { secured(config).await } else { Ok(plain(config).await?.into()) }
+}
+
+async fn secured(config: &RtspConfig) -> Result<Stream, Fault> {
+    let stream = plain(config).await?;
+    // Requests are small, and each is waited for.
+    stream.set_nodelay(true).map_err(Fault::Own)?;
+    Stream::secure(stream, host(config), &config.trust).await
+}
+
+fn host(config: &RtspConfig) -> &str {
+    config.url.host_str().unwrap_or_default().trim_matches(['[', ']'])
+}
+
+async fn plain(config: &RtspConfig) -> Result<TcpStream, Fault> {
+    let found = lookup_host((host(config), config.port())).await;
     let addresses: Vec<_> = found.map_err(|_| Fault::Name)?.collect();
     if addresses.is_empty() {
         return Err(Fault::Name);
     }
     TcpStream::connect(addresses.as_slice()).await.map_err(Fault::Connect)
+}
+
+/// Two connections of HTTP that are one.
+async fn connect_inside(config: &RtspConfig) -> Result<Stream, Fault> {
+    let mut login = Login::new(config.credentials.clone());
+    let cookie = tunnel::cookie().map_err(Fault::Own)?;
+    let mut half = Half::Asked;
+    while matches!(half, Half::Asked) {
+        half = tunnel::open_down(connect_once(config).await?, &config.url, &cookie, &mut login).await?;
+    }
+    let Half::Open(down) = half else { return Err(Fault::Tunnel(None)) };
+    tunnel::open_up(down, connect_once(config).await?, &config.url, &cookie, &mut login).await
 }

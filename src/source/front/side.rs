@@ -5,8 +5,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
+use super::stream::Stream;
 use super::wire::Reader;
 
 /// While more than this waits to go out, nothing more is taken in for it: what a reader does not take stays with the
@@ -18,17 +18,19 @@ const KEPT: usize = 64 << 10;
 
 /// A connection.
 pub(super) struct Side {
-    pub(super) stream: TcpStream,
+    pub(super) stream: Stream,
     /// Cuts what comes.
     pub(super) reader: Reader,
     out: Vec<u8>,
     /// So much of `out` has gone.
     gone: usize,
+    /// Something has come.
+    pub(super) has_heard: bool,
 }
 
 impl Side {
-    pub(super) fn new(stream: TcpStream, reader: Reader) -> Self {
-        Self { stream, reader, out: Vec::new(), gone: 0 }
+    pub(super) fn new(stream: impl Into<Stream>, reader: Reader) -> Self {
+        Self { stream: stream.into(), reader, out: Vec::new(), gone: 0, has_heard: false }
     }
 
     /// Puts bytes in line.
@@ -57,7 +59,7 @@ impl Side {
         }
         (self.gone, _) = (0, self.out.clear());
         self.out.shrink_to(KEPT);
-        Poll::Ready(Ok(()))
+        Pin::new(&mut self.stream).poll_flush(cx)
     }
 
     /// Reads what has come, once, into the reader; false at the end of the stream.
@@ -66,6 +68,7 @@ impl Side {
         ready!(Pin::new(&mut self.stream).poll_read(cx, &mut room))?;
         let count = room.filled().len();
         self.reader.add(count);
+        self.has_heard |= count > 0;
         Poll::Ready(Ok(count > 0))
     }
 }

@@ -10,6 +10,7 @@ use super::wire;
 use crate::config::shown_url;
 use crate::model::foreign;
 use crate::source::SourceError;
+use crate::source::certificate::Trouble;
 
 /// Why a conversation ended.
 #[derive(Debug)]
@@ -57,6 +58,10 @@ pub enum Fault {
     },
     /// The connection broke.
     Broken(std::io::Error),
+    /// The connection was not secured.
+    Tls(Trouble),
+    /// The camera does not take RTSP inside HTTP: it answered with this status, or with no HTTP.
+    Tunnel(Option<u16>),
     /// Something on this machine did not work.
     Own(std::io::Error),
 }
@@ -232,6 +237,18 @@ impl Fault {
                 };
                 format!("the connection to the camera at {address} broke: {why}; check its power and cable")
             }
+            Self::Tls(trouble) => return trouble.say(address, *n, &format!("CAMERA_{n}_RTSP"), "rtsp"),
+            Self::Tunnel(Some(401)) => format!(
+                "the camera at {address} refused the user name or password for RTSP over HTTP (status 401); check \
+                 CAMERA_{n}_USERNAME and CAMERA_{n}_PASSWORD, or set CAMERA_{n}_TRANSPORT to tcp"
+            ),
+            Self::Tunnel(status) => {
+                let said = status.map_or("no answer of HTTP".to_owned(), |status| format!("status {status}"));
+                format!(
+                    "the camera at {address} does not take RTSP over HTTP here ({said}); set CAMERA_{n}_TRANSPORT to tcp, \
+                     and the port of its RTSP service in CAMERA_{n}_RTSP"
+                )
+            }
             Self::Own(error) => {
                 format!("cannot prepare a connection to the camera at {address} on this machine: {error}")
             }
@@ -247,6 +264,9 @@ impl Fault {
             }
             // The video is chosen in the camera's settings, and tried log-ins lock accounts.
             Self::NoVideo(NoVideo::Other | NoVideo::Codec(_)) | Self::ClosedAfterLogin => true,
+            Self::Tls(trouble) => trouble.is_refusal(),
+            // A wrong password locks the account.
+            Self::Tunnel(Some(401)) => true,
             Self::Description(_) | Self::Opening(_) | Self::Picture(_) | Self::Talk | Self::Flood => true,
             Self::Name
             | Self::Connect(_)
@@ -261,6 +281,7 @@ impl Fault {
             | Self::Slow(_)
             | Self::Closed { .. }
             | Self::Broken(_)
+            | Self::Tunnel(_)
             | Self::Own(_) => false,
         }
     }

@@ -2,12 +2,15 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::pki_types::PrivateKeyDer;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
+use tokio_rustls::TlsAcceptor;
 
 const PYTHON: &str = "/usr/bin/python3";
 
@@ -85,6 +88,15 @@ impl RtspPeer {
 
     /// Starts a server on this port.
     pub(crate) async fn start_on(port: u16, video: Video, auth: Auth<'_>, cameras: u8) -> Self {
+        Self::start_with(port, video, auth, cameras, None).await
+    }
+
+    /// Starts a server of `rtsps://` with the certificate and the key of this file.
+    pub(crate) async fn start_secured(video: Video, auth: Auth<'_>, cameras: u8, pem: &Path) -> Self {
+        Self::start_with(0, video, auth, cameras, Some(pem)).await
+    }
+
+    async fn start_with(port: u16, video: Video, auth: Auth<'_>, cameras: u8, pem: Option<&Path>) -> Self {
         let _one_at_a_time = STARTING.lock().await;
         let peers = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers");
         let paths: Vec<_> = (1..=cameras).map(|n| format!("r{n}")).collect();
@@ -98,6 +110,9 @@ impl RtspPeer {
             .args(["--width", &video.width.to_string(), "--height", &video.height.to_string()])
             .args(["--gop", &video.gop.to_string(), "--bitrate", video.bitrate, "--user", USER])
             .args(video.options);
+        if let Some(pem) = pem {
+            command.arg("--tls").arg(pem);
+        }
         match auth {
             Auth::None => &mut command,
             Auth::Basic { password } => command.args(["--auth", "basic", "--password", password]),
@@ -165,4 +180,39 @@ impl RtspPeer {
 /// Where encoded loops are kept from run to run.
 fn loops() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("rtsp-loops")
+}
+
+/// A certificate as cameras make it for themselves, and its key.
+pub(crate) struct Secured {
+    pub(crate) certificate: rcgen::Certificate,
+    pub(crate) key: rcgen::KeyPair,
+}
+
+impl Secured {
+    /// What shows it to clients and speaks these versions.
+    pub(crate) fn acceptor(&self, versions: &[&'static rustls::SupportedProtocolVersion]) -> TlsAcceptor {
+        let key = PrivateKeyDer::Pkcs8(self.key.serialize_der().into());
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(versions)
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![self.certificate.der().clone()], key)
+            .unwrap();
+        TlsAcceptor::from(Arc::new(config))
+    }
+
+    /// Both as text.
+    pub(crate) fn pem(&self) -> String {
+        format!("{}{}", self.certificate.pem(), self.key.serialize_pem())
+    }
+}
+
+/// Of a camera that calls itself so, good until the begin of a year.
+pub(crate) fn secured(name: &str, until: i32) -> Secured {
+    let mut params = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    params.not_after = rcgen::date_time_ymd(until, 1, 1);
+    let key = rcgen::KeyPair::generate().unwrap();
+    Secured { certificate: params.self_signed(&key).unwrap(), key }
 }

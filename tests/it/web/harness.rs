@@ -9,7 +9,7 @@ use camera_capture::capture::Captures;
 use camera_capture::config::{
     ActiveLevel, ApiTargetConfig, CameraConfig, CameraEngine, ClockSource, Config, DecoderChoice,
     EngineConfig, GpioBackend, GpioConfig, LanesConfig, LogConfig, LogFormat, Mode, RtspConfig, Secret,
-    SourceConfig, StorageConfig, Transport, UploadConfig, WebAccess, WebConfig,
+    SourceConfig, StorageConfig, Transport, Trust, UploadConfig, WebAccess, WebConfig,
 };
 use camera_capture::gpio::{Level, Pin};
 use camera_capture::media::frame::{Colours, Frame};
@@ -126,6 +126,7 @@ pub(crate) fn config(dir: &Path, access: WebAccess) -> Config {
                 url: "rtsp://127.0.0.1:9/".parse().unwrap(),
                 credentials: None,
                 transport: Transport::Tcp,
+                trust: Trust::System,
             })
         }),
         offsets_ms: vec![0],
