@@ -102,7 +102,9 @@ async fn talk(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> Vec<String> {
         while let Some(end) = come.windows(4).position(|four| four == b"\r\n\r\n") {
             let request = String::from_utf8(come.drain(..end + 4).collect()).unwrap();
             let answer = match request.split(' ').next().unwrap() {
-                "DESCRIBE" => "Content-Type: application/sdp\r\nContent-Length: 5\r\n\r\nv=0\r\n",
+                "DESCRIBE" => {
+                    "Content-Type: application/sdp\r\nContent-Length: 51\r\n\r\nv=0\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n"
+                }
                 "SETUP" => "Session: 5\r\nTransport: RTP/AVP/TCP;interleaved=0-1\r\n\r\n",
                 _ => "\r\n",
             };
@@ -302,7 +304,7 @@ async fn a_tunnel_is_two_connections_with_one_cookie_and_logs_in_at_both_when_as
         let count = up.read(&mut encoded).await.unwrap();
         let request = STANDARD.decode(&encoded[..count]).unwrap();
         assert!(request.starts_with(b"DESCRIBE rtsp://"), "{request:?}");
-        down.write_all(b"RTSP/1.0 200 OK\r\nCSeq: 1\r\nContent-Length: 5\r\n\r\nv=0\r\n").await.unwrap();
+        down.write_all(b"RTSP/1.0 200 OK\r\nCSeq: 1\r\nContent-Length: 51\r\n\r\nv=0\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n").await.unwrap();
         (down, up)
     };
     let both = async { tokio::join!(camera, words(&config)) };
