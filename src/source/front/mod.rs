@@ -17,6 +17,7 @@ pub mod conversation;
 mod datagrams;
 pub mod description;
 mod entrance;
+mod incoming;
 pub mod keepalive;
 pub mod login;
 pub mod message;
@@ -40,12 +41,10 @@ use tokio::time::Sleep;
 use url::{Position, Url};
 
 use super::rtp::marker::Markers;
-use super::rtp::packet::Packet;
-use super::rtp::report::Report;
 use super::rtp::{Described, Receiver, Unit};
 use crate::config::{RtspConfig, Transport};
-use conversation::{Addresses, Answered, Conversation};
-use datagrams::{Datagram, UdpPair};
+use conversation::{Addresses, Conversation};
+use datagrams::UdpPair;
 use description::Media;
 use entrance::Entrance;
 use keepalive::Habits;
@@ -59,18 +58,8 @@ use wire::Event;
 pub use peer::{Stale, question};
 pub use words::{Fault, Named};
 
-/// Most bytes before video is promised. Four answers are some kilobytes; but some cameras send what they have from the
-/// first moment on (which is not kept), and think for seconds meanwhile.
-const OPENING_MAX: usize = 8 << 20;
-
-/// Most bytes of a picture that is not whole yet. The largest keyframes of 4K have 2 MB.
-const PICTURE_MAX: usize = 8 << 20;
-
 /// How long a message may take from its first byte to its last. Slow cameras think before they answer, not within.
 const MESSAGE_LIMIT: Duration = Duration::from_secs(10);
-
-/// How long more of a body is awaited. Some announce more than they send, or nothing.
-const BODY_LIMIT: Duration = Duration::from_secs(2);
 
 /// What has come before the connection broke is read by the library within this time.
 const LINGER: Duration = Duration::from_millis(300);
@@ -83,9 +72,6 @@ const REPORTS: Rate = Rate { per_second: 20, burst: 40 };
 
 /// Packets that are nothing to us: reports beyond that, sound and other media that some cameras send unasked.
 const USELESS: Rate = Rate { per_second: 5000, burst: 10_000 };
-
-/// So many packets on another channel than the one agreed on, and none on that, and the camera means the other one.
-const ADOPTED: u32 = 20;
 
 /// A front. See the module.
 pub struct Front {
@@ -358,120 +344,6 @@ impl Front {
         }
     }
 
-    /// What the camera sends. Before the library is there it waits.
-    fn poll_camera(&mut self, cx: &mut Context<'_>) -> Result<(), Fault> {
-        while !matches!(self.library, Library::Awaited(_)) {
-            match self.peer.side.poll_fill(cx) {
-                Poll::Ready(Ok(true)) => self.take()?,
-                Poll::Ready(Ok(false)) => return Err(self.peer.conversation.closed()),
-                Poll::Ready(Err(error)) => return Err(self.peer.conversation.broke(error)),
-                Poll::Pending => return Ok(()),
-            }
-        }
-        Ok(())
-    }
-
-    /// Everything that is whole of what has come.
-    fn take(&mut self) -> Result<(), Fault> {
-        // Once for all that has come together.
-        let now = Instant::now();
-        loop {
-            let peer = &mut self.peer;
-            match peer.side.reader.event().map_err(Fault::Wire)? {
-                Some(Event::Packet { channel, whole }) => {
-                    let bytes = &whole[wire::PACKET_HEAD..];
-                    let agreed = peer.conversation.channel();
-                    if agreed.is_none() {
-                        self.opening += whole.len();
-                    }
-                    let packets = self.other_channel.0.or(agreed);
-                    let is_useful = match (&mut self.receiver, packets) {
-                        (Some(receiver), Some(packets)) if channel == packets => {
-                            self.other_channel.1 = 0;
-                            receiver.take(bytes, now)
-                                || (self.reports.take(now) && report(receiver, bytes, &mut self.reported))
-                        }
-                        (Some(receiver), Some(packets)) if channel == packets.saturating_add(1) => {
-                            self.reports.take(now) && report(receiver, bytes, &mut self.reported)
-                        }
-                        (Some(_), Some(_))
-                            if self.other_channel.1 < ADOPTED && Packet::parse(bytes).is_some() =>
-                        {
-                            self.other_channel.1 += 1;
-                            if self.other_channel.1 == ADOPTED {
-                                self.other_channel.0 = Some(channel);
-                                peer.side.reader.expect(channel);
-                            }
-                            false
-                        }
-                        _ => false,
-                    };
-                    if !is_useful && !self.useless.take(now) {
-                        return Err(Fault::Flood);
-                    }
-                    check(self.receiver.as_ref())?;
-                }
-                Some(Event::Slipped(_)) => {
-                    if let Some(receiver) = &mut self.receiver {
-                        receiver.slip();
-                    }
-                }
-                Some(Event::Message(head, body)) => {
-                    self.limit = None;
-                    if !peer.conversation.is_playing() {
-                        self.opening += head.size() + body.len();
-                    }
-                    let answered = match head.start {
-                        Start::Request { .. } => {
-                            let answer = Conversation::asked(&head);
-                            peer.side.send(&answer);
-                            Answered::Idle
-                        }
-                        Start::Response { .. } => peer.conversation.answered(&head, &body)?,
-                    };
-                    match (answered, &mut self.library) {
-                        (Answered::Again(bytes), _) => peer.side.send(&bytes),
-                        (Answered::Passed(bytes), Library::Here(library)) => library.send(&bytes),
-                        _ if self.talk.take(now) && peer.side.has_room() => {}
-                        _ => return Err(Fault::Talk),
-                    }
-                }
-                None => break,
-            }
-            if self.opening > OPENING_MAX {
-                return Err(Fault::Opening(OPENING_MAX));
-            }
-        }
-        let reader = &self.peer.side.reader;
-        if reader.is_inside_body() {
-            self.limit = Some(Box::pin(tokio::time::sleep(BODY_LIMIT)));
-        } else if reader.is_inside_message() && self.limit.is_none() {
-            self.limit = Some(Box::pin(tokio::time::sleep(MESSAGE_LIMIT)));
-        }
-        Ok(())
-    }
-
-    /// Packets that come as datagrams.
-    fn poll_datagrams(&mut self, cx: &mut Context<'_>) -> Result<(), Fault> {
-        let (Some(udp), Some(agreed)) = (&mut self.udp, self.peer.conversation.datagrams()) else {
-            return Ok(());
-        };
-        udp.open(agreed);
-        let Some(receiver) = &mut self.receiver else { return Ok(()) };
-        let now = Instant::now();
-        while let Poll::Ready(datagram) = udp.poll_next(cx, agreed) {
-            match datagram.map_err(Fault::Own)? {
-                Datagram::Packet(bytes) => _ = receiver.take(bytes, now),
-                Datagram::Report(bytes) if self.reports.take(now) => {
-                    report(receiver, bytes, &mut self.reported);
-                }
-                Datagram::Report(_) => {}
-            }
-            check(Some(receiver))?;
-        }
-        Ok(())
-    }
-
     fn poll_limit(&mut self, cx: &mut Context<'_>) -> Result<(), Fault> {
         if !self.peer.side.reader.is_inside_message() {
             self.limit = None;
@@ -507,22 +379,5 @@ impl Front {
                 self.keepalive_at = Some(now + self.peer.conversation.keepalive_interval());
             }
         }
-    }
-}
-
-/// Reads a report; whether it is one.
-fn report(receiver: &Receiver, bytes: &[u8], reported: &mut Option<Item>) -> bool {
-    let Some(Report { ntp, time }) = Report::find(bytes) else { return false };
-    if let Some(ticks) = receiver.ticks(time) {
-        *reported = Some(Item::Report { ticks, ntp });
-    }
-    true
-}
-
-/// Whether what is not a whole picture yet is within its bound.
-fn check(receiver: Option<&Receiver>) -> Result<(), Fault> {
-    match receiver {
-        Some(receiver) if receiver.held() > PICTURE_MAX => Err(Fault::Picture(PICTURE_MAX)),
-        _ => Ok(()),
     }
 }
