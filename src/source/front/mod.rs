@@ -17,6 +17,7 @@ pub mod conversation;
 mod datagrams;
 pub mod description;
 mod entrance;
+mod item;
 pub mod keepalive;
 pub mod login;
 pub mod message;
@@ -39,13 +40,13 @@ use url::{Position, Url};
 
 use super::rtp::marker::Markers;
 use super::rtp::packet::Packet;
-use super::rtp::report::Report;
-use super::rtp::{Described, Receiver, Unit};
+use super::rtp::{Described, Receiver};
 use crate::config::{RtspConfig, Transport};
 use conversation::{Addresses, Answered, Conversation};
 use datagrams::{Datagram, UdpPair};
 use description::Media;
 use entrance::Entrance;
+use item::report;
 use keepalive::Habits;
 use login::Login;
 use message::{Head, Start};
@@ -54,6 +55,7 @@ use rate::{Bucket, Rate};
 use side::Side;
 use wire::Event;
 
+pub use item::Item;
 pub use peer::Stale;
 pub use words::{Fault, Named};
 
@@ -115,20 +117,6 @@ enum Library {
     Here(Side),
     /// It has done its part.
     Gone,
-}
-
-/// What comes of a session.
-#[derive(Debug)]
-pub enum Item {
-    /// A picture.
-    Unit(Unit),
-    /// What the camera says of its clock: an RTP time in ticks like those of pictures, and the time of day (NTP).
-    Report {
-        /// RTP time.
-        ticks: i64,
-        /// Seconds since 1900 in the upper half.
-        ntp: u64,
-    },
 }
 
 impl Front {
@@ -496,15 +484,6 @@ impl Front {
             }
         }
     }
-}
-
-/// Reads a report; whether it is one.
-fn report(receiver: &Receiver, bytes: &[u8], reported: &mut Option<Item>) -> bool {
-    let Some(Report { ntp, time }) = Report::find(bytes) else { return false };
-    if let Some(ticks) = receiver.ticks(time) {
-        *reported = Some(Item::Report { ticks, ntp });
-    }
-    true
 }
 
 /// Whether what is not a whole picture yet is within its bound.
