@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 
 use super::conversation::{Answered, Conversation};
 use super::datagrams::Datagram;
+use super::item::report;
 use super::message::Start;
 use super::wire::{Event, PACKET_HEAD};
 use super::words::Fault;
-use super::{Front, Item, Library, MESSAGE_LIMIT};
+use super::{Front, Library, MESSAGE_LIMIT};
 use crate::source::rtp::Receiver;
 use crate::source::rtp::packet::Packet;
-use crate::source::rtp::report::Report;
 
 /// Most bytes before video is promised. Four answers are some kilobytes; but some cameras send what they have from the
 /// first moment on (which is not kept), and think for seconds meanwhile.
@@ -140,15 +140,6 @@ impl Front {
         }
         Ok(())
     }
-}
-
-/// Reads a report; whether it is one.
-fn report(receiver: &Receiver, bytes: &[u8], reported: &mut Option<Item>) -> bool {
-    let Some(Report { ntp, time }) = Report::find(bytes) else { return false };
-    if let Some(ticks) = receiver.ticks(time) {
-        *reported = Some(Item::Report { ticks, ntp });
-    }
-    true
 }
 
 /// Whether what is not a whole picture yet is within its bound.

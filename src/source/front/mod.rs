@@ -18,6 +18,7 @@ mod datagrams;
 pub mod description;
 mod entrance;
 mod incoming;
+mod item;
 pub mod keepalive;
 pub mod login;
 pub mod message;
@@ -41,7 +42,7 @@ use tokio::time::Sleep;
 use url::{Position, Url};
 
 use super::rtp::marker::Markers;
-use super::rtp::{Described, Receiver, Unit};
+use super::rtp::{Described, Receiver};
 use crate::config::{RtspConfig, Transport};
 use conversation::{Addresses, Conversation};
 use datagrams::UdpPair;
@@ -55,6 +56,7 @@ use rate::{Bucket, Rate};
 use side::Side;
 use wire::Event;
 
+pub use item::Item;
 pub use peer::{Stale, question};
 pub use words::{Fault, Named};
 
@@ -103,20 +105,6 @@ enum Library {
     Here(Side),
     /// It has done its part.
     Gone,
-}
-
-/// What comes of a session.
-#[derive(Debug)]
-pub enum Item {
-    /// A picture.
-    Unit(Unit),
-    /// What the camera says of its clock: an RTP time in ticks like those of pictures, and the time of day (NTP).
-    Report {
-        /// RTP time.
-        ticks: i64,
-        /// Seconds since 1900 in the upper half.
-        ntp: u64,
-    },
 }
 
 impl Front {
@@ -258,7 +246,7 @@ impl Front {
     }
 
     fn item(&mut self) -> Option<Item> {
-        let unit = self.receiver.as_mut().and_then(Receiver::next).map(Item::Unit);
+        let unit = self.receiver.as_mut().and_then(Receiver::ready).map(Item::Unit);
         unit.or_else(|| self.reported.take())
     }
 

@@ -227,7 +227,7 @@ fn size_in_segments(bytes: &[u8]) -> Option<(u32, u32)> {
                     after
                 }
             }
-            (0xc0 | 0xc1 | 0xc2, [_, _, _, h, eight, w, one, ..]) => {
+            (0xc0..=0xc2, [_, _, _, h, eight, w, one, ..]) => {
                 return Some((
                     u32::from(u16::from_be_bytes([*w, *one])),
                     u32::from(u16::from_be_bytes([*h, *eight])),

@@ -136,8 +136,8 @@ impl Receiver {
         }
     }
 
-    /// The next picture.
-    pub fn next(&mut self) -> Option<Unit> {
+    /// The next picture that is whole.
+    pub fn ready(&mut self) -> Option<Unit> {
         self.ready.pop_front()
     }
 
@@ -211,7 +211,7 @@ mod tests {
         for (i, time) in (0..).zip([u32::MAX - 3599, 0, 3600]) {
             assert!(receiver.take(&packet(96, i, time, &[0x41, 0x9a]), Instant::now()));
         }
-        let ticks: Vec<i64> = std::iter::from_fn(|| receiver.next()).map(|unit| unit.ticks).collect();
+        let ticks: Vec<i64> = std::iter::from_fn(|| receiver.ready()).map(|unit| unit.ticks).collect();
         assert_eq!(ticks, [0, 3600, 7200]);
         assert_eq!(receiver.ticks(0), Some(3600));
     }
@@ -250,7 +250,7 @@ mod tests {
                     receiver.expire(now);
                     prop_assert!(receiver.due_at().is_none_or(|due| due > now));
                 }
-                while receiver.next().is_some() {}
+                while receiver.ready().is_some() {}
                 prop_assert!(receiver.held() <= bytes);
             }
         }
