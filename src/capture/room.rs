@@ -128,6 +128,24 @@ impl Room {
     }
 }
 
+impl AtWork {
+    /// Takes so many bytes more, or gives back what is more, if that needs nothing of others; whether it has them now.
+    pub(super) fn resize(&self, bytes: u64) -> bool {
+        let mut places = self.room.places();
+        let others = places.taken.iter().filter(|(other, _)| **other != self.number);
+        let used: u64 = others.map(|(_, taken)| taken.bytes).sum();
+        let limit = self.room.0.limit;
+        let Some(taken) = places.taken.get_mut(&self.number) else { return false };
+        let fits = bytes <= taken.bytes || used.saturating_add(bytes) <= limit;
+        if fits {
+            taken.bytes = bytes;
+        }
+        drop(places);
+        self.room.0.changed.notify_waiters();
+        fits
+    }
+}
+
 impl Seat {
     /// Takes room for work on a lane, in place of what it had. `rest` gives up what the lane keeps, which is asked for
     /// before anything is waited for, so that no two wait for each other.
@@ -215,6 +233,20 @@ mod tests {
         assert_eq!(room.places().taken.keys().copied().collect::<Vec<_>>(), [b.number, c.number]);
         drop((b, c));
         assert_eq!(used(&room), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn threads_have_what_is_left_and_nobody_gives_way_for_them() {
+        let room = Room::of(100, PATIENCE);
+        let (a, b) = (room.seat(), room.seat());
+        let (lane_a, lane_b) = (lane(), lane());
+        drop(a.take(40, &Arc::downgrade(&lane_a), || ()).await.unwrap());
+        let at_work = b.take(40, &Arc::downgrade(&lane_b), || ()).await.unwrap();
+        assert!(at_work.resize(60) && !at_work.resize(61));
+        assert_eq!(used(&room), 100, "what it has stays as it is");
+        assert!(at_work.resize(40));
+        drop(at_work);
+        assert_eq!(used(&room), 80);
     }
 
     #[tokio::test(start_paused = true)]
