@@ -42,6 +42,8 @@ struct Place {
 /// What a lane is worked on for.
 #[derive(Clone, Copy)]
 enum Purpose {
+    /// A picture that is asked for in a moment, by this decoder.
+    Begin(DecoderKind),
     /// A picture, by this decoder.
     Picture(DecoderKind),
     /// Every picture as it comes: threads would hold some back.
@@ -127,7 +129,7 @@ impl Engine {
         // What goes wrong will go wrong again, and be told, when the picture is asked for.
         let Ok(footprint) = weight(excerpt.codec, &excerpt.units) else { return 0 };
         let begin = move |lane: &mut Lane, threads| lane.begin(&excerpt, kind, threads, &stop);
-        self.run(footprint, Purpose::Picture(kind), begin).await.unwrap_or(0)
+        self.run(footprint, Purpose::Begin(kind), begin).await.unwrap_or(0)
     }
 
     /// Remembers pictures that will be asked for; see [`Lane::wish`].
@@ -206,13 +208,16 @@ impl Engine {
         let work = move || {
             // Only now is it known who else is at work.
             let crew = match purpose {
-                Purpose::Picture(kind) => kind.crew(workers.cores()),
+                Purpose::Begin(kind) | Purpose::Picture(kind) => kind.crew(workers.cores()),
                 Purpose::Follow => 1,
             };
             let most = crew.max(held.threads());
             let threads = if at_work.resize(footprint.with_threads(most)) { crew } else { 1 };
             let done = work(&mut held, threads);
             at_work.resize(footprint.with_threads(held.threads()));
+            if matches!(purpose, Purpose::Begin(_)) {
+                at_work.begins();
+            }
             drop(held);
             drop(at_work);
             done
