@@ -5,6 +5,7 @@
 
 use std::num::NonZeroUsize;
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -23,6 +24,10 @@ type Job = Box<dyn FnOnce() + Send>;
 pub struct Workers {
     jobs: Sender<Job>,
     queue: Arc<Mutex<Receiver<Job>>>,
+    /// Work that was handed in and has not ended.
+    load: Arc<AtomicUsize>,
+    /// Cores of this machine.
+    cores: usize,
 }
 
 /// The work failed by a panic, or there is no thread to do it.
@@ -34,8 +39,7 @@ impl Workers {
     /// Starts a thread for each core, up to two.
     pub fn start() -> Self {
         let workers = Self::without_threads();
-        let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get).min(THREADS_MAX);
-        (0..threads).for_each(|number| workers.add(&format!("worker-{number}")));
+        (0..workers.cores.min(THREADS_MAX)).for_each(|number| workers.add(&format!("worker-{number}")));
         workers
     }
 
@@ -48,7 +52,13 @@ impl Workers {
 
     fn without_threads() -> Self {
         let (jobs, receiver) = channel::<Job>();
-        Self { jobs, queue: Arc::new(Mutex::new(receiver)) }
+        let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        Self { jobs, queue: Arc::new(Mutex::new(receiver)), load: Arc::default(), cores }
+    }
+
+    /// Cores for the piece of work that asks: its own, and those that no other work under way or waiting will take.
+    pub fn cores(&self) -> usize {
+        own_cores(self.cores, self.load.load(Ordering::Relaxed))
     }
 
     /// Starts one more thread, in place of one whose work does not end: nothing can stop that.
@@ -70,13 +80,36 @@ impl Workers {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Failed> {
         let (reply, answer) = oneshot::channel();
+        let load = Load::on(&self.load);
         let job = move || {
             let done = std::panic::catch_unwind(AssertUnwindSafe(work));
+            drop(load);
             // Whoever asked may have gone.
             let _ = reply.send(done.map_err(|_| Failed));
         };
         self.jobs.send(Box::new(job)).map_err(|_| Failed)?;
         answer.await.unwrap_or(Err(Failed))
+    }
+}
+
+/// Cores for one of `load` pieces of work.
+fn own_cores(cores: usize, load: usize) -> usize {
+    cores.saturating_sub(load.saturating_sub(1)).max(1)
+}
+
+/// One piece of work, as long as it is not dropped.
+struct Load(Arc<AtomicUsize>);
+
+impl Load {
+    fn on(load: &Arc<AtomicUsize>) -> Self {
+        load.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(load))
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -102,6 +135,24 @@ mod tests {
             assert_eq!(workers.run(|| panic!("broken")).await, Err::<(), _>(Failed));
         }
         assert_eq!(workers.run(|| 6 * 7).await, Ok(42));
+    }
+
+    #[test]
+    fn cores_are_those_that_no_other_work_takes() {
+        for (cores, load, own) in
+            [(2, 1, 2), (2, 2, 1), (2, 16, 1), (4, 1, 4), (4, 2, 3), (1, 1, 1), (4, 0, 4)]
+        {
+            assert_eq!(own_cores(cores, load), own, "{load} of {cores}");
+        }
+    }
+
+    #[tokio::test]
+    async fn work_that_ended_or_panicked_takes_no_core() {
+        let workers = Workers::start();
+        let asked = workers.clone();
+        assert_eq!(workers.run(|| panic!("broken")).await, Err::<(), _>(Failed));
+        assert_eq!(workers.run(move || asked.cores()).await, Ok(workers.cores));
+        assert_eq!(workers.load.load(Ordering::Relaxed), 0);
     }
 
     #[tokio::test]

@@ -8,6 +8,7 @@ turns in rounds, in a new order each time and never two at once, so that noise o
 scripts/bench runs this with everything it needs; README.md says how to read the result.
 """
 import argparse
+import itertools
 import json
 import os
 import platform
@@ -47,6 +48,9 @@ MODES = {
 
 STAGES = ("wait", "decode", "frames", "encode", "write", "total")
 
+# What the other build's methods end in.
+BEFORE = ", the other build"
+
 FFMPEG, THREAD = "ffmpeg one-shot", "OpenCV thread, always decoding"
 
 NOT_MEASURED = ("go2rtc and mediamtx are not measured: they are Go programs without a Debian package, and this script "
@@ -78,9 +82,10 @@ class Server:
 def methods_for(options, server, directory):
     """Every way of taking a picture that can be used here, and why others cannot."""
     usable, left_out = [], [NOT_MEASURED]
-    for mode in options.modes:
-        ours = Daemon(options.binary, f"camera-capture {mode}", MODES[mode], server.url(), USER, PASSWORD,
-                      os.path.join(directory, mode))
+    builds = [(options.binary, "")] + ([(options.before, BEFORE)] if options.before else [])
+    for mode, (binary, which) in itertools.product(options.modes, builds):
+        ours = Daemon(binary, f"camera-capture {mode}{which}", MODES[mode], server.url(), USER, PASSWORD,
+                      os.path.join(directory, mode + which))
         unknown = ours.unknown_variables()
         if unknown:
             left_out.append(f"{ours.label}: this build does not know {', '.join(unknown)}")
@@ -167,7 +172,15 @@ def distribution(values, *shares):
     return {names[share]: quantile(values, share) for share in shares}
 
 
-def summary_of(label, shots, idles, durable_ms):
+def at_half_group(shots, gop):
+    """How late a picture from the middle of a group is, by the line through all shots: phases are not alike."""
+    frames, late = [shot.stages["frames"] for shot in shots], [shot.latency_ms for shot in shots]
+    if len(set(frames)) < 2:
+        return quantile(late, 0.5)
+    return float(np.polyval(np.polyfit(frames, late, 1), gop / 2))
+
+
+def summary_of(label, shots, idles, durable_ms, gop):
     good = [shot for shot in shots if shot.is_good]
     errors = [shot.error_ms for shot in good]
     used = [shot.usage for shot in shots if shot.usage]
@@ -185,6 +198,7 @@ def summary_of(label, shots, idles, durable_ms):
     if staged:
         row["stages"] = {name: distribution([stages[name] for stages in staged], 0.5, 0.95, 1)
                          for name in STAGES}
+        row["half_group_ms"] = at_half_group([shot for shot in good if shot.stages], gop)
         one_frame = [stages["decode"] / max(1, stages["frames"]) for stages in staged]
         row["limit_ms"] = dict(
             as_decoded=quantile([s["wait"] + s["decode"] + durable_ms for s in staged], 0.5),
@@ -194,11 +208,11 @@ def summary_of(label, shots, idles, durable_ms):
 
 
 def ratios_of(rows):
-    """Ours against the commonest way and against the usual cure."""
+    """Ours against the commonest way, the usual cure, and the other build."""
     by_label = {row["method"]: row for row in rows}
     found = []
     for row in rows:
-        if not row["method"].startswith("camera-capture") or not row["good"]:
+        if not row["method"].startswith("camera-capture") or not row["good"] or row["method"].endswith(BEFORE):
             continue
         ratio = dict(method=row["method"])
         ffmpeg, thread = by_label.get(FFMPEG), by_label.get(THREAD)
@@ -207,8 +221,13 @@ def ratios_of(rows):
                 ratio[f"ffmpeg_{what}_over_ours"] = ffmpeg[what]["median"] / max(1, row[what]["median"])
         if thread and thread["idle_cpu_percent"]:
             ratio["thread_idle_cpu_over_ours"] = thread["idle_cpu_percent"] / max(0.01, row["idle_cpu_percent"])
+        before = by_label.get(f"{row['method']}{BEFORE}")
+        if before and before["good"]:
+            ratio["latency_ms_over_before"] = row["latency_ms"]["median"] / max(1, before["latency_ms"]["median"])
+            ratio["half_group_over_before"] = row["half_group_ms"] / max(1, before["half_group_ms"])
         found.append(ratio)
     return found
+
 
 
 def text(value, digits=0):
@@ -251,6 +270,9 @@ def show(result):
         if "thread_idle_cpu_over_ours" in ratio:
             words.append(f"idle it takes {ratio['thread_idle_cpu_over_ours']:.1f} times less processor than a thread "
                          "that always decodes")
+        if "latency_ms_over_before" in ratio:
+            words.append(f"the file is there after {ratio['latency_ms_over_before']:.2f} × the median time of the other build, "
+                         f"{ratio['half_group_over_before']:.2f} × where half a group is decoded for it")
         if words:
             print(f"{ratio['method']}: {'; '.join(words)}")
 
@@ -270,7 +292,7 @@ def compare(options, gop, directory):
             load.append(os.getloadavg()[0])
     finally:
         server.close()
-    rows = [summary_of(m.label, shots[m.label], idles[m.label], durable_ms) for m in methods]
+    rows = [summary_of(m.label, shots[m.label], idles[m.label], durable_ms, gop) for m in methods]
     return dict(gop=gop, durable_ms=durable_ms, load=[round(x, 2) for x in load], methods=rows, ratios=ratios_of(rows),
                 left_out=left_out,
                 shots={label: [{k: v for k, v in asdict(shot).items() if k != "path"} for shot in taken]
@@ -297,6 +319,7 @@ def machine():
 def parsed():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--binary", required=True, help="camera-capture, release build")
+    p.add_argument("--before", help="another build of the program, measured beside this one in every mode")
     p.add_argument("--opencv", help="a Python that has OpenCV")
     p.add_argument("--cache", required=True, help="folder of the encoded loops")
     p.add_argument("--json", required=True, help="file of the result, with every shot")
@@ -309,6 +332,7 @@ def parsed():
     p.add_argument("--seed", type=int, help="repeats the same phases and order")
     options = p.parse_args()
     options.binary = os.path.abspath(options.binary)
+    options.before = options.before and os.path.abspath(options.before)
     options.modes = options.modes.split(",")
     options.only = [word for word in options.only.split(",") if word]
     options.rounds = max(1, min(options.rounds, options.edges))

@@ -30,7 +30,7 @@ fuzz_target!(|bytes: &[u8]| {
             instant: unit.instant,
             units: units[..=wanted].to_vec(),
         };
-        if let Ok(decoded) = lane.picture(&excerpt, *KIND) {
+        if let Ok(decoded) = lane.picture(&excerpt, *KIND, KIND.crew(2)) {
             let frame = &decoded.frame;
             assert_eq!(frame.y.len(), frame.width * frame.height, "all lines are there");
         }

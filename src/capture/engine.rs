@@ -12,7 +12,7 @@ use super::room::{AtWork, NoRoom, Room, Seat};
 use crate::config::DecoderChoice;
 use crate::media::decode::DecodeError;
 use crate::media::decoder::{DecoderKind, DecoderPolicy};
-use crate::media::footprint;
+use crate::media::footprint::{self, Footprint};
 use crate::media::frame::Frame;
 use crate::media::gop::{AccessUnit, Codec, Excerpt, Stretch};
 use crate::media::lane::{Decoded, Lane, Stamp};
@@ -37,6 +37,17 @@ pub(super) struct Engine {
 struct Place {
     lane: Arc<AsyncMutex<Lane>>,
     seat: Arc<Seat>,
+}
+
+/// What a lane is worked on for.
+#[derive(Clone, Copy)]
+enum Purpose {
+    /// A picture that is asked for in a moment, by this decoder.
+    Begin(DecoderKind),
+    /// A picture, by this decoder.
+    Picture(DecoderKind),
+    /// Every picture as it comes: threads would hold some back.
+    Follow,
 }
 
 /// The configured choice, for the decoders.
@@ -116,8 +127,9 @@ impl Engine {
     pub(super) async fn begin(&self, excerpt: Excerpt, stop: Arc<AtomicBool>) -> usize {
         let Some(kind) = self.trusted(&excerpt).first().copied() else { return 0 };
         // What goes wrong will go wrong again, and be told, when the picture is asked for.
-        let Ok(bytes) = weight(excerpt.codec, &excerpt.units) else { return 0 };
-        self.run(bytes, move |lane| lane.begin(&excerpt, kind, &stop)).await.unwrap_or(0)
+        let Ok(footprint) = weight(excerpt.codec, &excerpt.units) else { return 0 };
+        let begin = move |lane: &mut Lane, threads| lane.begin(&excerpt, kind, threads, &stop);
+        self.run(footprint, Purpose::Begin(kind), begin).await.unwrap_or(0)
     }
 
     /// Remembers pictures that will be asked for; see [`Lane::wish`].
@@ -130,10 +142,11 @@ impl Engine {
     /// The wanted picture. A decoder that does not understand the stream is followed by the next one that may.
     pub(super) async fn picture(&self, excerpt: &Arc<Excerpt>) -> Result<Decoded, EngineError> {
         let mut first_error = None;
-        let bytes = weight(excerpt.codec, &excerpt.units)?;
+        let footprint = weight(excerpt.codec, &excerpt.units)?;
         for kind in self.trusted(excerpt) {
             let excerpt = Arc::clone(excerpt);
-            match self.run(bytes, move |lane| lane.picture(&excerpt, kind)).await? {
+            let picture = move |lane: &mut Lane, threads| lane.picture(&excerpt, kind, threads);
+            match self.run(footprint, Purpose::Picture(kind), picture).await? {
                 Ok(decoded) => return Ok(decoded),
                 // It understands the stream, so this is damage, whatever another one would make of it.
                 Err(error)
@@ -153,8 +166,8 @@ impl Engine {
     /// What is new in an excerpt that grows; see [`Lane::follow`].
     pub(super) async fn follow(&self, excerpt: Excerpt) -> Result<Vec<(Stamp, Arc<Frame>)>, EngineError> {
         let Some(kind) = self.trusted(&excerpt).first().copied() else { return Ok(Vec::new()) };
-        let bytes = weight(excerpt.codec, &excerpt.units)?;
-        Ok(self.run(bytes, move |lane| lane.follow(&excerpt, kind)).await??)
+        let footprint = weight(excerpt.codec, &excerpt.units)?;
+        Ok(self.run(footprint, Purpose::Follow, move |lane, _| lane.follow(&excerpt, kind)).await??)
     }
 
     /// Gives the decoder's memory back, unless it is at work.
@@ -169,7 +182,7 @@ impl Engine {
 
     /// Room for decoding a piece of a stream that no trigger waits for, until the value is dropped.
     pub(super) async fn room_for(&self, codec: Codec, units: &[AccessUnit]) -> Result<AtWork, EngineError> {
-        Ok(self.room.beside(weight(codec, units)?).await?)
+        Ok(self.room.beside(weight(codec, units)?.total()).await?)
     }
 
     /// Does something on the worker threads that needs no lane.
@@ -180,16 +193,31 @@ impl Engine {
         self.workers.run(work).await.map_err(|failed| EngineError::Broken(failed.to_string()))
     }
 
+    /// Does something with the lane, and with as many threads as there are cores and memory for.
     async fn run<T: Send + 'static>(
         &self,
-        bytes: u64,
-        work: impl FnOnce(&mut Lane) -> T + Send + 'static,
+        footprint: Footprint,
+        purpose: Purpose,
+        work: impl FnOnce(&mut Lane, usize) -> T + Send + 'static,
     ) -> Result<T, EngineError> {
         let Place { lane, seat } = self.place();
         let mut held = Arc::clone(&lane).lock_owned().await;
+        let bytes = footprint.with_threads(held.threads());
         let at_work = seat.take(bytes, &Arc::downgrade(&lane), || held.rest()).await?;
+        let workers = self.workers.clone();
         let work = move || {
-            let done = work(&mut held);
+            // Only now is it known who else is at work.
+            let crew = match purpose {
+                Purpose::Begin(kind) | Purpose::Picture(kind) => kind.crew(workers.cores()),
+                Purpose::Follow => 1,
+            };
+            let most = crew.max(held.threads());
+            let threads = if at_work.resize(footprint.with_threads(most)) { crew } else { 1 };
+            let done = work(&mut held, threads);
+            at_work.resize(footprint.with_threads(held.threads()));
+            if matches!(purpose, Purpose::Begin(_)) {
+                at_work.begins();
+            }
             drop(held);
             drop(at_work);
             done
@@ -219,8 +247,8 @@ impl Place {
     }
 }
 
-/// Bytes that decoding these units takes, of which the first one announces it; an error when it is more than there is.
-fn weight(codec: Codec, units: &[AccessUnit]) -> Result<u64, DecodeError> {
+/// What decoding these units takes, of which the first one announces it; an error when it is more than there is.
+fn weight(codec: Codec, units: &[AccessUnit]) -> Result<Footprint, DecodeError> {
     let announced = units.first().map_or(Ok(None), |first| footprint::of(codec, &first.data))?;
-    Ok(announced.unwrap_or_default().total())
+    Ok(announced.unwrap_or_default())
 }

@@ -97,7 +97,7 @@ pub fn examine(choice: DecoderChoice, piece: &Excerpt, stream: Option<&StreamInf
 /// Lets one decoder decode the sample; `None` when it cannot. Blocking.
 fn measure(sample: &Excerpt, kind: DecoderKind) -> Option<Measured> {
     let began = Instant::now();
-    let decoded = Lane::default().picture(sample, kind).ok()?;
+    let decoded = Lane::default().picture(sample, kind, 1).ok()?;
     let frames = u32::try_from(sample.units.len().max(1)).unwrap_or(u32::MAX);
     Some(Measured { kind, per_frame: began.elapsed() / frames, frame: decoded.frame })
 }

@@ -1,5 +1,6 @@
 //! The memory that decoders may take, all cameras' together: a decoder that has no room waits until another has done its
-//! work, and one that is only kept for the next trigger goes first.
+//! work, and one that is only kept for the next trigger goes first. One that has begun a picture is left to finish it for a
+//! moment: it would have to begin again, and many contacts at once would each take the other's work.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -15,6 +16,9 @@ const BYTES_MAX: u64 = 192 << 20;
 
 /// A trigger does not wait longer for other cameras' decoding.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The picture that was begun is asked for by then: its frame is on its way, and others wait for the decoder's memory.
+const BEGUN: Duration = Duration::from_millis(500);
 
 /// A handle on the room.
 #[derive(Clone)]
@@ -39,6 +43,8 @@ struct Places {
 struct Taken {
     bytes: u64,
     is_at_work: bool,
+    /// Until then the picture that it has begun will be asked for.
+    begun_until: Option<Instant>,
     /// When it last worked, counted.
     turn: u64,
     lane: Weak<AsyncMutex<Lane>>,
@@ -102,21 +108,30 @@ impl Room {
         self.0.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// When the first decoder that is left to finish what it began is idle, unless it is asked before.
+    fn begun_until(&self) -> Option<Instant> {
+        let now = Instant::now();
+        let places = self.places();
+        let idle = places.taken.values().filter(|taken| !taken.is_at_work);
+        idle.filter_map(|taken| taken.begun_until.filter(|until| *until > now)).min()
+    }
+
     /// Takes so many bytes if they are there, after what idle decoders give up for it.
     fn try_take(&self, number: u64, bytes: u64, lane: &Weak<AsyncMutex<Lane>>) -> bool {
         let mut places = self.places();
         places.turn += 1;
-        let turn = places.turn;
+        let (turn, now) = (places.turn, Instant::now());
         loop {
             let others = places.taken.iter().filter(|(other, _)| **other != number);
             let used: u64 = others.clone().map(|(_, taken)| taken.bytes).sum();
             if used + bytes <= self.0.limit {
                 let lane = lane.clone();
-                places.taken.insert(number, Taken { bytes, is_at_work: true, turn, lane });
+                let taken = Taken { bytes, is_at_work: true, begun_until: None, turn, lane };
+                places.taken.insert(number, taken);
                 return true;
             }
             let rested = others
-                .filter(|(_, taken)| !taken.is_at_work)
+                .filter(|(_, taken)| taken.is_idle(now))
                 .filter_map(|(other, taken)| Some((taken.turn, *other, taken.lane.upgrade()?)))
                 // Whoever holds its lane is about to work.
                 .filter_map(|(turn, other, lane)| lane.try_lock_owned().ok().map(|lane| (turn, other, lane)))
@@ -125,6 +140,38 @@ impl Room {
             lane.rest();
             places.taken.remove(&other);
         }
+    }
+}
+
+impl Taken {
+    /// Whether nobody waits for what it has.
+    fn is_idle(&self, now: Instant) -> bool {
+        !self.is_at_work && self.begun_until.is_none_or(|until| until <= now)
+    }
+}
+
+impl AtWork {
+    /// Is about a picture that will be asked for in a moment.
+    pub(super) fn begins(&self) {
+        if let Some(taken) = self.room.places().taken.get_mut(&self.number) {
+            taken.begun_until = Some(Instant::now() + BEGUN);
+        }
+    }
+
+    /// Takes so many bytes more, or gives back what is more, if that needs nothing of others; whether it has them now.
+    pub(super) fn resize(&self, bytes: u64) -> bool {
+        let mut places = self.room.places();
+        let others = places.taken.iter().filter(|(other, _)| **other != self.number);
+        let used: u64 = others.map(|(_, taken)| taken.bytes).sum();
+        let limit = self.room.0.limit;
+        let Some(taken) = places.taken.get_mut(&self.number) else { return false };
+        let fits = bytes <= taken.bytes || used.saturating_add(bytes) <= limit;
+        if fits {
+            taken.bytes = bytes;
+        }
+        drop(places);
+        self.room.0.changed.notify_waiters();
+        fits
     }
 }
 
@@ -152,7 +199,9 @@ impl Seat {
                 self.leave();
                 continue;
             }
-            if tokio::time::timeout_at(deadline, changed).await.is_err() {
+            let begun_until = self.room.begun_until().unwrap_or(deadline);
+            let is_over = tokio::time::timeout_at(deadline.min(begun_until), changed).await.is_err();
+            if is_over && Instant::now() >= deadline {
                 let (limit, seconds) = (shared.limit, shared.patience.as_secs());
                 return Err(NoRoom { bytes, limit, seconds });
             }
@@ -193,6 +242,8 @@ impl Drop for AtWork {
 
 #[cfg(test)]
 mod tests {
+    use std::task::Poll;
+
     use super::*;
 
     fn lane() -> Arc<AsyncMutex<Lane>> {
@@ -215,6 +266,46 @@ mod tests {
         assert_eq!(room.places().taken.keys().copied().collect::<Vec<_>>(), [b.number, c.number]);
         drop((b, c));
         assert_eq!(used(&room), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_begun_is_finished_before_it_gives_way_but_not_for_ever() {
+        let room = Room::of(100, PATIENCE);
+        let (a, b) = (room.seat(), room.seat());
+        let (lane_a, lane_b) = (lane(), lane());
+        let began = Instant::now();
+        let begun = a.take(60, &Arc::downgrade(&lane_a), || ()).await.unwrap();
+        begun.begins();
+        drop(begun);
+        let weak = Arc::downgrade(&lane_b);
+        let take = b.take(60, &weak, || ());
+        tokio::pin!(take);
+        let waits =
+            std::future::poll_fn(|context| Poll::Ready(take.as_mut().poll(context).is_pending())).await;
+        assert!(waits, "its picture is asked for in a moment");
+        drop(a.take(60, &Arc::downgrade(&lane_a), || ()).await.unwrap());
+        drop(take.await.unwrap());
+        assert_eq!(began.elapsed(), Duration::ZERO, "it has its picture");
+
+        let begun = a.take(60, &Arc::downgrade(&lane_a), || ()).await.unwrap();
+        begun.begins();
+        drop(begun);
+        drop(b.take(60, &Arc::downgrade(&lane_b), || ()).await.unwrap());
+        assert_eq!(began.elapsed(), BEGUN, "its picture is not asked for");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn threads_have_what_is_left_and_nobody_gives_way_for_them() {
+        let room = Room::of(100, PATIENCE);
+        let (a, b) = (room.seat(), room.seat());
+        let (lane_a, lane_b) = (lane(), lane());
+        drop(a.take(40, &Arc::downgrade(&lane_a), || ()).await.unwrap());
+        let at_work = b.take(40, &Arc::downgrade(&lane_b), || ()).await.unwrap();
+        assert!(at_work.resize(60) && !at_work.resize(61));
+        assert_eq!(used(&room), 100, "what it has stays as it is");
+        assert!(at_work.resize(40));
+        drop(at_work);
+        assert_eq!(used(&room), 80);
     }
 
     #[tokio::test(start_paused = true)]

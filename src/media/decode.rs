@@ -89,7 +89,7 @@ pub fn picture(excerpt: &Excerpt) -> Result<Picture, DecodeError> {
     let first = excerpt.units.first().ok_or(DecodeError::NotShown { shown: 0, total: 0 })?;
     let kinds = DecoderKind::candidates(excerpt.codec, &first.data, DecoderPolicy::OpenH264);
     let kind = kinds.first().ok_or_else(|| DecodeError::no_decoder(excerpt))?;
-    Lane::default().picture(excerpt, *kind).map(|decoded| Picture::Frame(decoded.frame))
+    Lane::default().picture(excerpt, *kind, 1).map(|decoded| Picture::Frame(decoded.frame))
 }
 
 /// The wanted picture if the camera made a JPEG of it.

@@ -50,6 +50,8 @@ pub struct Footprint {
     pub frame: u64,
     /// Bytes of its decoder.
     pub decoder: u64,
+    /// Bytes of one more picture in it, with its tables.
+    pub picture: u64,
 }
 
 /// More than this machine can take; the text is for people.
@@ -102,7 +104,7 @@ impl Claim {
             let (bits, kept) = (self.bits, self.kept);
             return Err(TooLarge::Decoder { width, height, bits, kept, bytes: decoder });
         }
-        Ok(Footprint { frame: pixels * 3 / 2, decoder })
+        Ok(Footprint { frame: pixels * 3 / 2, decoder, picture: bytes + pixels * TABLES })
     }
 
     /// Of a NAL unit; `None` when it is no sequence parameter set.
@@ -130,6 +132,12 @@ impl Footprint {
     pub fn total(&self) -> u64 {
         let kept = u64::try_from(KEPT_BYTES_MAX).unwrap_or(u64::MAX);
         self.decoder + (self.frame * 2).min(kept.max(self.frame))
+    }
+
+    /// The same of a decoder with so many threads, each with a picture under way.
+    pub fn with_threads(&self, threads: usize) -> u64 {
+        let beside = u64::try_from(threads.saturating_sub(1)).unwrap_or(u64::MAX);
+        self.total().saturating_add(self.picture.saturating_mul(beside))
     }
 }
 

@@ -11,7 +11,7 @@ use super::decoder::{Decoder, DecoderKind};
 use super::footprint::KEPT_BYTES_MAX;
 use super::frame::{Colours, Frame};
 use super::gop::{AccessUnit, Codec, Excerpt};
-use super::sps;
+use super::{sps, unit};
 
 /// Decoded pictures kept, the newest, as far as [`KEPT_BYTES_MAX`] allows; 3 MB each at 1080p.
 const KEPT: usize = 4;
@@ -22,6 +22,9 @@ const WISHES: usize = 9;
 /// Bytes at the begin of an IDR unit that differ when the size of the picture does.
 const PARAMETERS: usize = 32;
 
+/// Units from which on threads are worth their start, which takes half a millisecond.
+const BURST: usize = 4;
+
 /// Which unit a picture came from: its RTP time, and its instant, which no unit of another session has.
 pub type Stamp = (i64, Instant);
 
@@ -31,12 +34,15 @@ pub struct Lane {
     running: Option<Running>,
     /// Pictures that will be asked for.
     wishes: VecDeque<Stamp>,
+    /// The begin of the group that a decoder with threads did not get through. One without them says why.
+    doubted: Option<Arc<[u8]>>,
 }
 
 struct Running {
     kind: DecoderKind,
     codec: Codec,
     decoder: Box<dyn Decoder>,
+    threads: usize,
     continuity: Continuity,
     /// The bytes the group begins with; the same memory means the same group.
     idr: Arc<[u8]>,
@@ -77,43 +83,80 @@ impl Lane {
         self.wishes.push_back(picture);
     }
 
-    /// The wanted picture of an excerpt, by a decoder of this kind. Blocking, some milliseconds for each unit.
-    pub fn picture(&mut self, excerpt: &Excerpt, kind: DecoderKind) -> Result<Decoded, DecodeError> {
+    /// Threads of the decoder that is kept; 1 when there is none.
+    pub fn threads(&self) -> usize {
+        self.running.as_ref().map_or(1, |running| running.threads)
+    }
+
+    /// The wanted picture of an excerpt, by a decoder of this kind. Where many units are to be decoded for it, they are
+    /// by so many threads; pictures and errors are those of one. Blocking, some milliseconds for each unit.
+    pub fn picture(
+        &mut self,
+        excerpt: &Excerpt,
+        kind: DecoderKind,
+        threads: usize,
+    ) -> Result<Decoded, DecodeError> {
         let wanted = wanted(excerpt);
         self.wish(wanted);
-        if let Some(frame) = self.running.as_ref().and_then(|running| running.find(wanted)) {
-            self.wishes.retain(|wish| *wish != wanted);
-            return Ok(Decoded { frame, units: 0 });
-        }
-        let mut running = self.resume(excerpt, kind)?;
-        let before = running.taken;
-        running.take(&excerpt.units, self.keep(wanted.0), None)?;
-        if running.find(wanted).is_none() {
-            running.drain(self.keep(wanted.0))?;
-        }
-        let units = running.taken - before;
-        let found = running.find(wanted);
-        let held_back = running.held_back.len();
-        self.running = Some(running);
+        let known = self.running.as_ref().and_then(|running| running.find(wanted));
+        let decoded = match known {
+            Some(frame) => Some(Decoded { frame, units: 0 }),
+            None => {
+                let (frame, units) = self.work(excerpt, kind, threads, |running, keep| {
+                    running.take(&excerpt.units, keep, None)?;
+                    running.bring(wanted, keep)
+                })?;
+                frame.map(|frame| Decoded { frame, units })
+            }
+        };
         self.wishes.retain(|wish| *wish != wanted);
         let total = excerpt.units.len();
-        found
-            .map(|frame| Decoded { frame, units })
-            .ok_or(DecodeError::NotShown { shown: total.saturating_sub(held_back), total })
+        let held_back = self.running.as_ref().map_or(0, |running| running.held_back.len());
+        decoded.ok_or(DecodeError::NotShown { shown: total.saturating_sub(held_back), total })
     }
 
     /// Decodes what there is of an excerpt, ahead of the wish for its picture or one after it; ends early once `stop` is
     /// set. What goes wrong will go wrong again, and be told, when the picture is asked for. Returns the units decoded.
-    pub fn begin(&mut self, excerpt: &Excerpt, kind: DecoderKind, stop: &AtomicBool) -> usize {
+    pub fn begin(
+        &mut self,
+        excerpt: &Excerpt,
+        kind: DecoderKind,
+        threads: usize,
+        stop: &AtomicBool,
+    ) -> usize {
         self.wish(wanted(excerpt));
-        let Ok(mut running) = self.resume(excerpt, kind) else { return 0 };
-        let before = running.taken;
-        if running.take(&excerpt.units, self.keep(excerpt.wanted_rtp_ns), Some(stop)).is_err() {
-            return 0;
+        let taken = self.work(excerpt, kind, threads, |running, keep| {
+            running.take(&excerpt.units, keep, Some(stop)).map(Some)
+        });
+        taken.map_or(0, |(_, units)| units)
+    }
+
+    /// Lets the decoder go on in an excerpt, and says how many units it took. When one with threads meets trouble, or does
+    /// not show what it should, one without them begins anew, and what that says is true: with threads it is not certain
+    /// which picture an error is of.
+    fn work<T>(
+        &mut self,
+        excerpt: &Excerpt,
+        kind: DecoderKind,
+        threads: usize,
+        go_on: impl Fn(&mut Running, Keep<'_>) -> Result<Option<T>, DecodeError>,
+    ) -> Result<(Option<T>, usize), DecodeError> {
+        let mut running = self.resume(excerpt, kind, threads)?;
+        let keep = self.keep(excerpt.wanted_rtp_ns);
+        let (recent, before) = (running.recent.clone(), running.taken);
+        let done = go_on(&mut running, keep);
+        if running.threads == 1 || matches!(done, Ok(Some(_))) {
+            let (done, units) = (done?, running.taken - before);
+            self.running = Some(running);
+            return Ok((done, units));
         }
-        let units = running.taken - before;
+        self.doubted = Some(Arc::clone(&running.idr));
+        drop(running);
+        let mut running = Running { recent, ..Running::start(excerpt, kind, 1)? };
+        let done = go_on(&mut running, self.keep(excerpt.wanted_rtp_ns))?;
+        let units = running.taken;
         self.running = Some(running);
-        units
+        Ok((done, units))
     }
 
     /// Decodes what is new in an excerpt that grows, and gives every picture that came out, at most the newest four. A
@@ -127,14 +170,18 @@ impl Lane {
             Some(running)
                 if running.is_of(excerpt, kind)
                     && !running.is_spent
+                    && running.threads == 1
                     && running.taken <= excerpt.units.len() =>
             {
                 running
             }
-            Some(running) if running.kind == kind && running.codec == excerpt.codec => {
+            // Threads hold pictures back.
+            Some(running)
+                if running.kind == kind && running.codec == excerpt.codec && running.threads == 1 =>
+            {
                 running.renew(excerpt)?
             }
-            _ => Running::start(excerpt, kind)?,
+            _ => Running::start(excerpt, kind, 1)?,
         };
         running.recent.clear();
         running.take(&excerpt.units, self.keep(i64::MIN), None)?;
@@ -156,10 +203,26 @@ impl Lane {
         self.running = None;
     }
 
+    /// Whether there is much to decode, which begins with an IDR: elsewhere references are missing, of which decoders
+    /// complain.
+    fn is_for_threads(&self, excerpt: &Excerpt) -> bool {
+        let Some(first) = excerpt.units.first().filter(|_| excerpt.units.len() >= BURST) else {
+            return false;
+        };
+        let is_doubted = self.doubted.as_ref().is_some_and(|idr| Arc::ptr_eq(idr, &first.data));
+        !is_doubted && unit::kind(excerpt.codec, &first.data).is_idr
+    }
+
     /// The running decoder if it can go on towards the wanted picture, else a new one, which takes over the pictures
     /// that were wished for. It is out of its place while it works, so that a failure or panic leaves none behind.
-    fn resume(&mut self, excerpt: &Excerpt, kind: DecoderKind) -> Result<Running, DecodeError> {
-        let Some(mut running) = self.running.take() else { return Running::start(excerpt, kind) };
+    fn resume(
+        &mut self,
+        excerpt: &Excerpt,
+        kind: DecoderKind,
+        threads: usize,
+    ) -> Result<Running, DecodeError> {
+        let threads = if self.is_for_threads(excerpt) { threads } else { 1 };
+        let Some(mut running) = self.running.take() else { return Running::start(excerpt, kind, threads) };
         if running.is_of(excerpt, kind)
             && !running.is_spent
             && running.taken <= excerpt.units.len()
@@ -169,11 +232,17 @@ impl Lane {
         }
         let keep = self.keep(i64::MAX);
         if running.held_back.iter().any(|stamp| keep.wants(*stamp)) {
-            // What goes wrong here will be told when the picture is asked for.
-            let _ = running.drain(keep);
+            let known = running.recent.clone();
+            // What goes wrong here will be told when the picture is asked for; with threads, only now is it known.
+            if running.drain(keep).is_err() {
+                running.recent = known;
+            }
         }
-        running.recent.retain(|(stamp, _)| keep.wants(*stamp));
-        Ok(Running { recent: running.recent, ..Running::start(excerpt, kind)? })
+        let mut recent = std::mem::take(&mut running.recent);
+        recent.retain(|(stamp, _)| keep.wants(*stamp));
+        // Two decoders at a time would take twice the memory.
+        drop(running);
+        Ok(Running { recent, ..Running::start(excerpt, kind, threads)? })
     }
 }
 
@@ -193,9 +262,14 @@ fn stamp(unit: &AccessUnit) -> Stamp {
 }
 
 impl Running {
-    fn start(excerpt: &Excerpt, kind: DecoderKind) -> Result<Self, DecodeError> {
-        let decoder = kind.start(excerpt.codec).map_err(|reason| DecodeError::Start { reason })?;
-        Self::around(decoder, excerpt, kind)
+    fn start(excerpt: &Excerpt, kind: DecoderKind, threads: usize) -> Result<Self, DecodeError> {
+        let started = match kind.start(excerpt.codec, threads) {
+            // There may be no more threads.
+            Err(_) if threads > 1 => return Self::start(excerpt, kind, 1),
+            started => started,
+        };
+        let decoder = started.map_err(|reason| DecodeError::Start { reason })?;
+        Ok(Self { threads, ..Self::around(decoder, excerpt, kind)? })
     }
 
     /// A decoder at the begin of a group.
@@ -205,6 +279,7 @@ impl Running {
             kind,
             codec: excerpt.codec,
             decoder,
+            threads: 1,
             continuity: Continuity::default(),
             idr: Arc::clone(&first.data),
             colours: colours(excerpt.codec, first).unwrap_or(Colours::VIDEO),
@@ -227,7 +302,7 @@ impl Running {
         let fresh = if is_same && self.decoder.drain(&mut |_| {}).is_ok() {
             Self::around(self.decoder, excerpt, self.kind)?
         } else {
-            Self::start(excerpt, self.kind)?
+            Self::start(excerpt, self.kind, 1)?
         };
         Ok(Self { is_reordered, ..fresh })
     }
@@ -288,6 +363,26 @@ impl Running {
             fed.map_err(|reason| DecodeError::Refused { number: i + 1, total, reason })?;
         }
         Ok(())
+    }
+
+    /// The wanted picture, once its unit was taken.
+    fn bring(&mut self, wanted: Stamp, keep: Keep<'_>) -> Result<Option<Arc<Frame>>, DecodeError> {
+        if self.threads > 1 && self.find(wanted).is_none() {
+            self.catch_up(keep)?;
+        }
+        if self.find(wanted).is_none() {
+            self.drain(keep)?;
+        }
+        Ok(self.find(wanted))
+    }
+
+    /// Shows what is held back only by threads.
+    fn catch_up(&mut self, keep: Keep<'_>) -> Result<(), DecodeError> {
+        let mut sink =
+            Sink { held_back: &mut self.held_back, recent: &mut self.recent, keep, colours: self.colours };
+        let shown = self.decoder.catch_up(&mut |shown| sink.show(&shown));
+        let total = self.taken;
+        shown.map_err(|reason| DecodeError::Refused { number: total, total, reason })
     }
 
     /// Shows everything that was taken.
@@ -378,7 +473,7 @@ mod tests {
         let units = grey_steps(20);
         for kind in kinds() {
             for wanted in [0, 1, 7, 19] {
-                let decoded = Lane::default().picture(&excerpt(&units, wanted), kind).unwrap();
+                let decoded = Lane::default().picture(&excerpt(&units, wanted), kind, 1).unwrap();
                 assert_eq!((step_shown(&decoded.frame), decoded.units), (wanted, wanted + 1), "{kind:?}");
             }
         }
@@ -390,14 +485,61 @@ mod tests {
         let mut lane = Lane::default();
         let costs: Vec<usize> = [4, 9, 9, 10]
             .map(|wanted| {
-                let decoded = lane.picture(&excerpt(&units, wanted), DecoderKind::OpenH264).unwrap();
+                let decoded = lane.picture(&excerpt(&units, wanted), DecoderKind::OpenH264, 1).unwrap();
                 assert_eq!(step_shown(&decoded.frame), wanted);
                 decoded.units
             })
             .to_vec();
         assert_eq!(costs, [5, 5, 0, 1]);
-        let earlier = lane.picture(&excerpt(&units, 2), DecoderKind::OpenH264).unwrap();
+        let earlier = lane.picture(&excerpt(&units, 2), DecoderKind::OpenH264, 1).unwrap();
         assert_eq!((step_shown(&earlier.frame), earlier.units), (2, 3), "what is past is decoded anew");
+    }
+
+    #[test]
+    fn threads_of_a_burst_go_on_with_the_group() {
+        if !libav::is_available() {
+            return;
+        }
+        let units = grey_steps(20);
+        let (mut lane, go_on) = (Lane::default(), AtomicBool::new(false));
+        assert_eq!(lane.begin(&excerpt(&units, 9), DecoderKind::Libavcodec, 3, &go_on), 10);
+        let costs: Vec<usize> = [10, 10, 11, 15]
+            .map(|wanted| {
+                let decoded = lane.picture(&excerpt(&units, wanted), DecoderKind::Libavcodec, 3).unwrap();
+                assert_eq!((step_shown(&decoded.frame), lane.threads()), (wanted, 3));
+                decoded.units
+            })
+            .to_vec();
+        assert_eq!(costs, [1, 0, 1, 4]);
+        let elsewhere = Excerpt { units: units[3..12].to_vec(), ..excerpt(&units, 11) };
+        assert!(!lane.is_for_threads(&elsewhere), "what is missing is complained of");
+        let followed = lane.follow(&excerpt(&units, 16), DecoderKind::Libavcodec).unwrap();
+        let shown: Vec<usize> = followed.iter().map(|(_, frame)| step_shown(frame)).collect();
+        assert!(
+            shown.ends_with(&[14, 15, 16]) && lane.threads() == 1,
+            "held back from who watches: {shown:?}"
+        );
+    }
+
+    #[test]
+    fn a_group_that_threads_did_not_get_through_is_left_to_one() {
+        if !libav::is_available() {
+            return;
+        }
+        let mut units = grey_steps(20);
+        let torn = units[6].data.len() / 2;
+        units[6].data = units[6].data[..torn].into();
+        let mut lane = Lane::default();
+        let alone = Lane::default().picture(&excerpt(&units, 12), DecoderKind::Libavcodec, 1).unwrap_err();
+        for _ in 0..2 {
+            let error = lane.picture(&excerpt(&units, 12), DecoderKind::Libavcodec, 3).unwrap_err();
+            assert_eq!(error, alone);
+        }
+        let before = lane.picture(&excerpt(&units, 5), DecoderKind::Libavcodec, 3).unwrap();
+        assert_eq!((step_shown(&before.frame), lane.threads()), (5, 1));
+        let other = grey_steps(8);
+        lane.picture(&excerpt(&other, 7), DecoderKind::Libavcodec, 3).unwrap();
+        assert_eq!(lane.threads(), 3, "the next group is another one");
     }
 
     #[test]
@@ -406,12 +548,12 @@ mod tests {
         for kind in kinds() {
             let mut lane = Lane::default();
             let go_on = AtomicBool::new(false);
-            assert_eq!(lane.begin(&excerpt(&units, 10), kind, &go_on), 11);
-            let decoded = lane.picture(&excerpt(&units, 11), kind).unwrap();
+            assert_eq!(lane.begin(&excerpt(&units, 10), kind, 1, &go_on), 11);
+            let decoded = lane.picture(&excerpt(&units, 11), kind, 1).unwrap();
             assert_eq!(step_shown(&decoded.frame), 11);
             assert!(decoded.units == 1, "{kind:?} decoded {}", decoded.units);
             assert_eq!(
-                lane.begin(&excerpt(&units, 19), kind, &AtomicBool::new(true)),
+                lane.begin(&excerpt(&units, 19), kind, 1, &AtomicBool::new(true)),
                 0,
                 "it was told to stop"
             );
@@ -425,9 +567,9 @@ mod tests {
             let mut lane = Lane::default();
             let go_on = AtomicBool::new(false);
             [3, 8, 13].into_iter().for_each(|wanted: usize| lane.wish(stamp(&units[wanted])));
-            lane.begin(&excerpt(&units, 19), kind, &go_on);
+            lane.begin(&excerpt(&units, 19), kind, 1, &go_on);
             for wanted in [3, 8, 13, 19] {
-                let decoded = lane.picture(&excerpt(&units, wanted), kind).unwrap();
+                let decoded = lane.picture(&excerpt(&units, wanted), kind, 1).unwrap();
                 let held_back = if kind == DecoderKind::RustH264 { 20 } else { 0 };
                 assert_eq!(step_shown(&decoded.frame), wanted);
                 assert!(decoded.units <= held_back, "{kind:?} decoded {} for {wanted}", decoded.units);
@@ -472,9 +614,9 @@ mod tests {
     fn a_wished_picture_outlives_its_group() {
         let (before, after) = (grey_steps(20), grey_steps(4));
         let mut lane = Lane::default();
-        lane.begin(&excerpt(&before, 12), DecoderKind::OpenH264, &AtomicBool::new(false));
-        lane.begin(&excerpt(&after, 2), DecoderKind::OpenH264, &AtomicBool::new(false));
-        let decoded = lane.picture(&excerpt(&before, 12), DecoderKind::OpenH264).unwrap();
+        lane.begin(&excerpt(&before, 12), DecoderKind::OpenH264, 1, &AtomicBool::new(false));
+        lane.begin(&excerpt(&after, 2), DecoderKind::OpenH264, 1, &AtomicBool::new(false));
+        let decoded = lane.picture(&excerpt(&before, 12), DecoderKind::OpenH264, 1).unwrap();
         assert_eq!((step_shown(&decoded.frame), decoded.units), (12, 0));
     }
 
@@ -500,10 +642,10 @@ mod tests {
         let mut units = grey_steps(20);
         units.remove(6);
         for kind in kinds() {
-            let error = Lane::default().picture(&excerpt(&units, 12), kind).unwrap_err();
+            let error = Lane::default().picture(&excerpt(&units, 12), kind, 1).unwrap_err();
             assert!(matches!(error, DecodeError::Gap { number: 7, .. }), "{kind:?}: {error}");
         }
-        let before = Lane::default().picture(&excerpt(&units, 5), DecoderKind::OpenH264).unwrap();
+        let before = Lane::default().picture(&excerpt(&units, 5), DecoderKind::OpenH264, 1).unwrap();
         assert_eq!(step_shown(&before.frame), 5);
     }
 }

@@ -78,7 +78,7 @@ fn decode(
         }
         flow
     };
-    let mut decoder = kind.start(codec).map_err(|reason| DecodeError::Start { reason })?;
+    let mut decoder = kind.start(codec, 1).map_err(|reason| DecodeError::Start { reason })?;
     let mut continuity = Continuity::default();
     for (i, unit) in usable() {
         if continuity.misses(codec, unit) {

@@ -7,6 +7,7 @@
     reason = "clippy.toml allows it in test functions, not in their helpers"
 )]
 
+mod burst;
 mod config;
 mod demo_receiver;
 mod demo_rtsp;

@@ -137,7 +137,7 @@ impl Stream {
     fn at(&self, gops: &Gops, number: u32) -> Outcome {
         let excerpt = gops.nearest(self.start + FRAME * number).unwrap();
         let number = usize::try_from(excerpt.wanted_rtp_ns / 100_000_000).unwrap();
-        let shown = |kind: DecoderKind| match Lane::default().picture(&excerpt, kind) {
+        let shown = |kind: DecoderKind| match Lane::default().picture(&excerpt, kind, 1) {
             Ok(decoded) => {
                 let (ours, theirs) = (&decoded.frame.y, &self.pictures[number]);
                 assert_eq!(ours.len(), theirs.len(), "{kind:?}: {:?}", decoded.frame);

@@ -20,6 +20,9 @@ use super::unit::{self, UnitKind};
 /// How to get the decoder that takes most.
 const INSTALL: &str = "install libavcodec on this machine (apt-get install libavcodec59, on Debian 13 libavcodec61) and set DECODER to auto";
 
+/// Threads of one decoder at most. Each holds a picture, and waits for more of the one before the more there are.
+const CREW_MAX: usize = 5;
+
 /// A decoder of this program or of the system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DecoderKind {
@@ -52,6 +55,13 @@ pub trait Decoder: Send {
     /// Takes one access unit and shows what comes out, in display order. The error is the decoder's own words; after
     /// one it must not be used again.
     fn feed(&mut self, unit: &AccessUnit, show: &mut dyn FnMut(Shown<'_>)) -> Result<(), String>;
+
+    /// Shows what is held back only because several pictures are decoded at once; the group goes on afterwards.
+    fn catch_up(&mut self, show: &mut dyn FnMut(Shown<'_>)) -> Result<(), String> {
+        // Mostly nothing is.
+        let _ = show;
+        Ok(())
+    }
 
     /// Shows everything that is held back.
     fn drain(&mut self, show: &mut dyn FnMut(Shown<'_>)) -> Result<(), String>;
@@ -151,16 +161,27 @@ impl DecoderKind {
         }
     }
 
-    /// Starts a decoder for a stream; the error is the decoder's own words. Nothing that a stream claims makes it take
-    /// more memory than [`super::footprint`] allows.
-    pub fn start(self, codec: Codec) -> Result<Box<dyn Decoder>, String> {
+    /// Threads with which it decodes many pictures soonest while so many cores are free, each with a picture of its own
+    /// under way. One more than cores: some wait for what others have yet to decode.
+    pub fn crew(self, cores: usize) -> usize {
+        match self {
+            Self::Libavcodec if cores > 1 => cores.min(CREW_MAX - 1) + 1,
+            // OpenH264 takes one picture after the other; `rust_h264` gains an eighth by a second thread, and
+            // `rust_h265` has its two within a picture.
+            Self::Libavcodec | Self::OpenH264 | Self::RustH264 | Self::RustH265 => 1,
+        }
+    }
+
+    /// Starts a decoder for a stream, with so many threads as [`Self::crew`] says or one; the error is the decoder's own
+    /// words. Nothing that a stream claims makes it take more memory than [`super::footprint`] allows.
+    pub fn start(self, codec: Codec, threads: usize) -> Result<Box<dyn Decoder>, String> {
         let inner: Box<dyn Decoder> = match self {
             Self::OpenH264 => Box::new(openh264::OpenH264::start()?),
-            Self::Libavcodec => Box::new(libav::Libav::start(codec)?),
+            Self::Libavcodec => Box::new(libav::Libav::start(codec, threads)?),
             Self::RustH264 => Box::new(rust_h264::RustH264::start()),
             Self::RustH265 => Box::new(rust_h265::RustH265::start()),
         };
-        Ok(Box::new(guarded::Guarded::new(codec, inner)))
+        Ok(Box::new(guarded::Guarded::new(codec, inner, threads)))
     }
 }
 

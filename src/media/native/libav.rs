@@ -6,13 +6,13 @@
 
 #![allow(unsafe_code, reason = "a C library; see the module above")]
 
-use std::cell::Cell;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::ptr::{NonNull, null, null_mut};
 use std::sync::OnceLock;
 
 use libloading::Library;
 
+use super::complaint::{Ear, complain};
 use crate::media::decoder::{Chroma, Decoder, Plane, Shown};
 use crate::media::footprint::PIXELS_MAX;
 use crate::media::gop::{AccessUnit, Codec};
@@ -52,18 +52,18 @@ const STRICT: &CStr = c"+crccheck+bitstream+buffer+explode";
 /// And where it begins elsewhere; what goes wrong there is told by the log.
 const LENIENT: &CStr = c"+crccheck+bitstream+buffer-explode";
 
-thread_local! {
-    /// What the library complained of first on this thread since [`Libav::listen`]. It goes on after damage and paints
-    /// over it; its log is the only place where every version tells.
-    static COMPLAINT: Cell<Option<&'static CStr>> = const { Cell::new(None) };
-}
+/// The option that carries the number of [`Ear::Crew`]: only encoders heed it, and each thread's context has a copy.
+const NUMBER: &CStr = c"g";
 
-/// Takes the place of the library's own log, which would write to our standard error. Decoding is done on the thread
-/// that asked for it, so the complaint is heard there.
+/// What says only that a unit begins (ITU-T H.264 section 7.3.2.4, H.265 section 7.3.2.5).
+const DELIMITER_H264: &[u8] = &[0, 0, 0, 1, 0x09, 0xf0];
+const DELIMITER_H265: &[u8] = &[0, 0, 0, 1, 0x46, 0x01, 0x50];
+
+/// Takes the place of the library's own log, which would write to our standard error.
 ///
 /// The last argument is a `va_list`, which is a pointer or passed by one on every architecture Linux runs on; it is not
 /// touched.
-unsafe extern "C" fn log(_: *mut c_void, level: c_int, format: *const c_char, _arguments: *mut c_void) {
+unsafe extern "C" fn log(context: *mut c_void, level: c_int, format: *const c_char, _arguments: *mut c_void) {
     if format.is_null() || level > LOG_INFO {
         return;
     }
@@ -73,11 +73,13 @@ unsafe extern "C" fn log(_: *mut c_void, level: c_int, format: *const c_char, _a
     if level > LOG_ERROR && !words.starts_with(CONCEALING) || words.starts_with(FORGOTTEN) {
         return;
     }
-    COMPLAINT.with(|complaint| {
-        if complaint.get().is_none() {
-            complaint.set(Some(format));
-        }
-    });
+    let mut number = 0_i64;
+    // SAFETY: whatever has something to say begins with its class, as the function wants, or is null.
+    let is_known = !context.is_null()
+        && loaded().is_some_and(|api| unsafe {
+            (api.av_opt_get_int)(context, NUMBER.as_ptr(), 0, &raw mut number) >= 0
+        });
+    complain(format, is_known.then_some(number));
 }
 
 /// `AVPacket` up to the last field we touch.
@@ -146,14 +148,21 @@ library! {
     av_new_packet: fn(*mut Packet, c_int) -> c_int, from 0;
     av_frame_alloc: fn() -> *mut Picture, from 1;
     av_frame_free: fn(*mut *mut Picture), from 1;
+    av_opt_get_int: fn(*mut c_void, *const c_char, c_int, *mut i64) -> c_int, from 1;
     av_opt_set: fn(*mut c_void, *const c_char, *const c_char, c_int) -> c_int, from 1;
     av_get_pix_fmt_name: fn(c_int) -> *const c_char, from 1;
     av_log_set_callback: fn(LogCallback), from 1;
     av_strerror: fn(c_int, *mut c_char, usize) -> c_int, from 1;
 }
 
+static API: OnceLock<Option<Api>> = OnceLock::new();
+
+/// What is loaded by now.
+fn loaded() -> Option<&'static Api> {
+    API.get()?.as_ref()
+}
+
 fn api() -> Option<&'static Api> {
-    static API: OnceLock<Option<Api>> = OnceLock::new();
     API.get_or_init(|| {
         VERSIONS.iter().find_map(|(avcodec, avutil)| {
             // SAFETY: loading runs the initialisers of the distribution's own library, which have no requirements; the
@@ -213,14 +222,18 @@ pub struct Libav {
     is_fresh: bool,
     /// Pictures others refer to until what is shown is whole: it began where pictures are refreshed a part at a time.
     unclean: u32,
+    threads: usize,
+    ear: Ear,
 }
 
 // SAFETY: a context may be used by any thread as long as only one uses it at a time, which `&mut self` ensures.
 unsafe impl Send for Libav {}
 
 impl Libav {
-    /// Starts a decoder; the error says what the library said.
-    pub fn start(codec: Codec) -> Result<Self, String> {
+    /// Starts a decoder; the error says what the library said. With more threads than one, it decodes as many pictures
+    /// at once, and holds back all of them but one; it must begin with an IDR then, for what is not to be complained of
+    /// is known unit by unit.
+    pub fn start(codec: Codec, threads: usize) -> Result<Self, String> {
         let api = api().ok_or("libavcodec is not installed in a supported version")?;
         let name = match codec {
             Codec::H264 => c"h264",
@@ -241,7 +254,8 @@ impl Libav {
             let picture = NonNull::new((api.av_frame_alloc)());
             match (packet, picture) {
                 (Some(packet), Some(picture)) => {
-                    Self { api, context, packet, picture, codec, is_fresh: true, unclean: 0 }
+                    let ear = if threads > 1 { Ear::of_crew() } else { Ear::Here };
+                    Self { api, context, packet, picture, codec, is_fresh: true, unclean: 0, threads, ear }
                 }
                 (packet, picture) => {
                     (api.avcodec_free_context)(&mut context.as_ptr());
@@ -251,12 +265,23 @@ impl Libav {
                 }
             }
         };
-        // One thread: threads of its own hold as many pictures back. Damage is an error; concealment stays on, because
-        // its log tells of slices that end early.
+        // Threads that share a picture are not asked for: cameras mostly send it in one slice, and concealment is off
+        // with them. Damage is an error; concealment stays on, because its log tells of slices that end early.
         // What a stream announces has been looked at before; this is for what was overlooked.
         let pixels = CString::new(PIXELS_MAX.to_string()).map_err(|error| error.to_string())?;
-        let options = [(c"threads", c"1"), (c"err_detect", STRICT), (c"max_pixels", pixels.as_c_str())];
-        for (option, value) in options {
+        let crew = CString::new(threads.to_string()).map_err(|error| error.to_string())?;
+        let number = match made.ear {
+            Ear::Here => None,
+            Ear::Crew(number) => Some(CString::new(number.to_string()).map_err(|error| error.to_string())?),
+        };
+        let options = [
+            (c"threads", crew.as_c_str()),
+            (c"thread_type", c"frame"),
+            (c"err_detect", STRICT),
+            (c"max_pixels", pixels.as_c_str()),
+        ];
+        let number = number.as_deref().map(|number| (NUMBER, number));
+        for (option, value) in options.into_iter().chain(number) {
             made.set(option, value)?;
         }
         // SAFETY: context and decoder belong together and the context is not open yet.
@@ -305,11 +330,11 @@ impl Libav {
 
     /// Does something with the library; a complaint of its log is an error.
     fn listen(&mut self, work: impl FnOnce(&mut Self) -> Result<(), String>) -> Result<(), String> {
-        COMPLAINT.set(None);
+        self.ear.listen();
         // It complains of what is missing until the pictures are whole.
         let is_unclean = self.unclean > 0;
         work(self)?;
-        match COMPLAINT.take().filter(|_| !is_unclean) {
+        match self.ear.heard().filter(|_| !is_unclean) {
             Some(format) => Err(format!("it says \"{}\"", format.to_string_lossy().trim_end())),
             None => Ok(()),
         }
@@ -372,21 +397,35 @@ impl Libav {
 }
 
 impl Libav {
-    fn send(&mut self, unit: &AccessUnit, show: &mut dyn FnMut(Shown<'_>)) -> Result<(), String> {
-        let length = c_int::try_from(unit.data.len()).map_err(|_| "a unit of more than 2 GiB".to_owned())?;
+    fn send(&mut self, data: &[u8], pts: i64, show: &mut dyn FnMut(Shown<'_>)) -> Result<(), String> {
+        let length = c_int::try_from(data.len()).map_err(|_| "a unit of more than 2 GiB".to_owned())?;
         // SAFETY: `av_new_packet` gives the packet `length` bytes and the zeroed padding that must follow them, or fails; they are
         // written before the decoder reads them, and given back afterwards.
         let sent = unsafe {
             let packet = self.packet.as_ptr();
             self.check((self.api.av_new_packet)(packet, length))?;
-            std::slice::from_raw_parts_mut((*packet).data, unit.data.len()).copy_from_slice(&unit.data);
-            (*packet).pts = unit.rtp_ns;
+            std::slice::from_raw_parts_mut((*packet).data, data.len()).copy_from_slice(data);
+            (*packet).pts = pts;
             let sent = (self.api.avcodec_send_packet)(self.context.as_ptr(), packet);
             (self.api.av_packet_unref)(packet);
             sent
         };
         self.check(sent)?;
         self.receive(show)
+    }
+
+    /// Pushes out the pictures that the threads hold: each lets go of one when the next unit comes, also when that holds
+    /// no picture. Such a unit is an error unless some pictures may be left out; here they may, for there are none.
+    fn push(&mut self, show: &mut dyn FnMut(Shown<'_>)) -> Result<(), String> {
+        let delimiter = match self.codec {
+            Codec::H265 => DELIMITER_H265,
+            Codec::H264 | Codec::Jpeg => DELIMITER_H264,
+        };
+        self.set(c"skip_frame", c"noref")?;
+        for _ in 1..self.threads {
+            self.send(delimiter, 0, show)?;
+        }
+        self.set(c"skip_frame", c"default")
     }
 
     fn end(&mut self, show: &mut dyn FnMut(Shown<'_>)) -> Result<(), String> {
@@ -403,7 +442,7 @@ impl Libav {
 impl Decoder for Libav {
     fn feed(&mut self, unit: &AccessUnit, show: &mut dyn FnMut(Shown<'_>)) -> Result<(), String> {
         self.prepare(unit)?;
-        let fed = self.listen(|this| this.send(unit, show));
+        let fed = self.listen(|this| this.send(&unit.data, unit.rtp_ns, show));
         self.unclean = self.unclean.saturating_sub(u32::from(!unit.is_disposable));
         fed
     }
@@ -411,6 +450,10 @@ impl Decoder for Libav {
     fn drain(&mut self, show: &mut dyn FnMut(Shown<'_>)) -> Result<(), String> {
         self.is_fresh = true;
         self.listen(|this| this.end(show))
+    }
+
+    fn catch_up(&mut self, show: &mut dyn FnMut(Shown<'_>)) -> Result<(), String> {
+        if self.threads == 1 { Ok(()) } else { self.listen(|this| this.push(show)) }
     }
 
     fn goes_on_after_drain(&self) -> bool {

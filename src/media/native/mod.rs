@@ -3,6 +3,7 @@
 //! The only place with `unsafe`: each file wraps one library so that nothing outside can misuse it. Only functions and
 //! the few fields whose place is the same in every supported version are touched; other versions are not loaded.
 
+mod complaint;
 pub mod libav;
 pub mod memory;
 pub mod timex;
