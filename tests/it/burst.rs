@@ -133,7 +133,7 @@ fn compare(
     for (wanted, begun) in wishes {
         let wanted = wanted.index(units.len());
         let early = excerpt(codec, units, begun.index(wanted + 1));
-        if early.units.len() % 3 != 0 {
+        if !early.units.len().is_multiple_of(3) {
             lane.begin(&early, DecoderKind::Libavcodec, threads, &go_on);
         }
         let excerpt = excerpt(codec, units, wanted);
