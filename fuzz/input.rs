@@ -25,6 +25,7 @@ pub fn units(bytes: &[u8]) -> Option<(Codec, Vec<AccessUnit>)> {
             is_disposable: high & 16 != 0,
             missing: u32::from(high >> 5) * 8,
             is_leading: !is_idr && high & 16 != 0,
+            doubt: None,
         });
     }
     Some((codec, units))

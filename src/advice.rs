@@ -1,5 +1,6 @@
 //! What a camera is like and what to change on it, in words, for `--test-capture` and the dashboard.
 
+use crate::model::Stamps;
 use crate::status::{Decoding, StreamInfo};
 
 /// A picture that is on the disk later than this, at worst, is worth a change; milliseconds.
@@ -77,6 +78,7 @@ fn about_stream(advice: &mut Advice, stream: &StreamInfo) {
             );
         }
     }
+    about_stamps(advice, stream);
     match stream.clock_offset_ms {
         None => {}
         Some(offset) if offset.abs() <= WRONG_CLOCK_MS => {
@@ -90,6 +92,27 @@ fn about_stream(advice: &mut Advice, stream: &StreamInfo) {
             ));
         }
     }
+}
+
+/// Stamps that are no clock come from an encoder that does not reach the frame rate it is set to, or from firmware.
+fn about_stamps(advice: &mut Advice, stream: &StreamInfo) {
+    let within = stream.jitter_ms.map_or_else(String::new, |jitter| format!(", right to about {jitter} ms"));
+    match stream.stamps {
+        Stamps::Good => return,
+        Stamps::Scaled { pace } => advice.facts.push(format!(
+            "its time stamps run at {pace} of real time, so they are corrected by when pictures arrive{within}; each picture \
+             says so"
+        )),
+        Stamps::Untrusted => advice.facts.push(format!(
+            "its time stamps are no clock, so pictures get their time by when they arrive{within}; each picture says so"
+        )),
+    }
+    let reached = stream.fps.filter(|fps| *fps >= 1.0);
+    let reached = reached.map_or_else(String::new, |fps| format!(" (it sends {fps} a second)"));
+    advice.changes.push(format!(
+        "its time stamps do not fit the pictures it sends: set a frame rate that it reaches{reached}, switch off slow \
+         shutter, or update its firmware"
+    ));
 }
 
 fn about_decoding(advice: &mut Advice, stream: &StreamInfo, decoding: &Decoding) {
@@ -166,6 +189,7 @@ mod tests {
             gop_frames: Some(50),
             jitter_ms: Some(5),
             clock_offset_ms: Some(-100),
+            stamps: Stamps::Good,
         }
     }
 
@@ -198,6 +222,19 @@ mod tests {
         let text = about(Some(&long), Some(&decoding(16.0, 250))).changes.join("; ");
         assert!(text.contains("keyframe every 10.0 s") && text.contains("I-frame interval to 25"), "{text}");
         assert!(text.contains("CAMERA_n_MODE=hot (40 % of one core)"), "{text}");
+    }
+
+    #[test]
+    fn stamps_that_are_no_clock_are_told_with_what_to_change() {
+        for (stamps, fact) in [
+            (Stamps::Scaled { pace: 1.2 }, "time stamps run at 1.2 of real time"),
+            (Stamps::Untrusted, "time stamps are no clock"),
+        ] {
+            let advice = about(Some(&StreamInfo { stamps, fps: Some(20.0), ..stream() }), None);
+            assert!(advice.facts.iter().any(|said| said.contains(fact)), "{advice:?}");
+            let [change] = &advice.changes[..] else { panic!("{advice:?}") };
+            assert!(change.contains("set a frame rate that it reaches (it sends 20 a second)"), "{change}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use std::time::Instant;
 
 use super::follow::{Follow, Made};
+use super::shot::with_doubt;
 use super::stretch::{self, Collected};
 use crate::config::Around;
 use crate::media::frame::Frame;
@@ -42,8 +43,10 @@ pub(super) fn make(follow: &Follow, collected: &Collected, _picture: Option<&Ima
         return Err(decoded.err().map_or(nothing, |error| error.to_string()));
     };
     let instant = instants.get(&rtp_ns).copied().unwrap_or(follow.trigger.at);
-    let facts = follow.facts(ImageKind::Best, instant, collected.shortened.clone());
-    let own = stretch.units.iter().find(|unit| stretch.codec == Codec::Jpeg && unit.rtp_ns == rtp_ns);
+    let unit = stretch.units.iter().find(|unit| unit.rtp_ns == rtp_ns);
+    let note = with_doubt(collected.shortened.clone(), unit.and_then(|unit| unit.doubt));
+    let facts = follow.facts(ImageKind::Best, instant, note);
+    let own = unit.filter(|_| stretch.codec == Codec::Jpeg);
     let (file, size) = match own {
         Some(unit) => jpeg::with_facts(&unit.data, &facts).map_err(|error| error.to_string())?,
         None => {

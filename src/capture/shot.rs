@@ -11,6 +11,7 @@ use super::CaptureError;
 use super::engine::{Engine, EngineError};
 use super::pump::Pictures;
 use crate::media::decode::{self, Picture};
+use crate::media::doubt::Doubt;
 use crate::media::gop::{AccessUnit, Excerpt};
 use crate::media::lane::Decoded;
 use crate::media::verdict::{self, Flaw};
@@ -124,7 +125,7 @@ impl Shooter {
                         return Ok(shot(picture, units, Some(UNCLEAN.to_owned())));
                     }
                     let Some(flaw) = flaw else {
-                        let note = note(at, excerpt.instant, trouble.as_deref());
+                        let note = note(at, excerpt.instant, trouble.as_deref(), excerpt.doubt());
                         return Ok(shot(picture, units, note));
                     };
                     let is_last = match flaw {
@@ -132,7 +133,8 @@ impl Shooter {
                         Flaw::Torn => decoding.elapsed() > JPEG_LIMIT,
                     };
                     let as_it_is = format!("{flaw}, also a moment later; {}", flaw.advice());
-                    flawed.get_or_insert_with(|| shot(picture, units, Some(as_it_is)));
+                    let as_it_is = with_doubt(Some(as_it_is), excerpt.doubt());
+                    flawed.get_or_insert_with(|| shot(picture, units, as_it_is));
                     trouble = Some(flaw.to_string());
                     if is_last {
                         break;
@@ -255,11 +257,11 @@ struct Seen {
 }
 
 /// Why a picture is not the plain one of the wanted instant, if it is not.
-fn note(at: Instant, instant: Instant, trouble: Option<&str>) -> Option<String> {
+fn note(at: Instant, instant: Instant, trouble: Option<&str>, doubt: Option<Doubt>) -> Option<String> {
     let distance = instant.max(at) - instant.min(at);
     let side = if instant < at { "before" } else { "after" };
     let ms = distance.as_millis();
-    match trouble {
+    let note = match trouble {
         Some(trouble) => {
             Some(format!("{trouble}; this is the nearest good picture, {ms} ms {side} the wanted instant"))
         }
@@ -267,5 +269,33 @@ fn note(at: Instant, instant: Instant, trouble: Option<&str>) -> Option<String> 
             Some(format!("no frame came nearer to the wanted instant; this one was taken {ms} ms {side} it"))
         }
         None => None,
+    };
+    with_doubt(note, doubt)
+}
+
+/// The same with what is not sure of its time.
+pub(super) fn with_doubt(note: Option<String>, doubt: Option<Doubt>) -> Option<String> {
+    match (note, doubt) {
+        (Some(note), Some(doubt)) => Some(format!("{note}; {doubt}")),
+        (note, doubt) => note.or_else(|| doubt.map(|doubt| doubt.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::doubt::Cause;
+
+    #[test]
+    fn a_time_that_is_not_sure_is_noted_beside_what_else_there_is() {
+        let at = Instant::now();
+        let doubt = |cause| Some(Doubt { cause, within: Duration::from_millis(43) });
+        assert_eq!(note(at, at, None, None), None);
+        assert_eq!(
+            note(at, at, None, doubt(Cause::Arrival)).unwrap(),
+            "the camera's time stamps are no clock, so the time is that of arrival, right to about 50 ms"
+        );
+        let both = note(at, at + Duration::from_millis(150), None, doubt(Cause::Scaled)).unwrap();
+        assert!(both.contains("150 ms after it; the camera's time stamps run at another pace"), "{both}");
     }
 }

@@ -175,6 +175,7 @@ mod tests {
                 is_disposable: false,
                 missing: 0,
                 is_leading: false,
+                doubt: None,
             });
         }
         gops

@@ -18,7 +18,7 @@ use crate::media::shelf::Shelf;
 use crate::media::{decode, jpeg};
 use crate::model::{CameraKey, FileName};
 use crate::source::{FrameRequest, Request, Requests, Source, front};
-use crate::status::Status;
+use crate::status::{Status, StreamInfo};
 use crate::store;
 
 /// How long a camera may take until its first picture, a keyframe every eight seconds included.
@@ -26,6 +26,9 @@ pub(super) const FRAME_LIMIT: Duration = Duration::from_secs(18);
 
 /// How long two keyframes are waited for, to learn their distance.
 const GOP_LIMIT: Duration = Duration::from_secs(12);
+
+/// How long frames are watched, to learn whether their time stamps fit them.
+const STAMPS_LOOK: Duration = Duration::from_secs(6);
 
 /// How long the question for the kind of authentication may take.
 const PROBE_LIMIT: Duration = Duration::from_secs(3);
@@ -96,7 +99,9 @@ async fn test(config: &Config, mut camera: CameraConfig) -> anyhow::Result<Strin
         let first = began.elapsed();
         let deadline = Instant::now() + GOP_LIMIT;
         let mut stream = status.camera(&camera.key).and_then(|known| known.stream);
-        while stream.as_ref().is_none_or(|stream| stream.gop_frames.is_none()) && Instant::now() < deadline {
+        let watched = Instant::now() + STAMPS_LOOK;
+        let is_known = |stream: Option<&StreamInfo>| stream.is_some_and(|stream| stream.gop_frames.is_some());
+        while Instant::now() < watched || !is_known(stream.as_ref()) && Instant::now() < deadline {
             // The next frame is asked for instead of sleeping: it arrives when there is something new to know.
             let excerpt = ask(&sender, Instant::now(), GOP_LIMIT).await?;
             // A keyframe takes several times as long as what follows it, so one frame tells nothing of a group.

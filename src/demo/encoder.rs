@@ -109,7 +109,10 @@ impl Camera {
     pub fn open(config: StreamConfig) -> Result<(Arc<Self>, EncoderLoop), EncoderError> {
         let path = config.path.clone();
         let is_side = |side: usize| SIDE.contains(&side) && side.is_multiple_of(2);
-        if !is_side(config.width) || !is_side(config.height) || !FPS.contains(&config.fps) || config.gop == 0
+        if !is_side(config.width)
+            || !is_side(config.height)
+            || ![config.fps, config.stamped_fps].iter().all(|fps| FPS.contains(fps))
+            || config.gop == 0
         {
             let StreamConfig { width, height, fps, gop, .. } = config;
             return Err(EncoderError::Unusable { path, width, height, fps, gop });
@@ -229,7 +232,7 @@ impl EncoderLoop {
             match encode(&mut self.encoder, &self.picture, index * 1000 / fps) {
                 Ok(annex_b) if annex_b.is_empty() || is_kept_back => {}
                 Ok(annex_b) => {
-                    let ticks = (index * 90_000 / fps) as u32;
+                    let ticks = (index * 90_000 / u64::from(camera.config.stamped_fps)) as u32;
                     let rtp_timestamp = rtp_origin.wrapping_add(ticks);
                     // An error says that the last client left meanwhile.
                     let _ = camera.units.send(Arc::new(AccessUnit { annex_b, rtp_timestamp, instant }));
@@ -310,6 +313,7 @@ mod tests {
             width: 160,
             height: 120,
             fps: 50,
+            stamped_fps: 50,
             gop: 10,
             join,
             ..StreamConfig::new("/r1", "Entry", 0)

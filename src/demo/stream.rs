@@ -28,6 +28,9 @@ pub struct StreamConfig {
     pub gop: u32,
     /// What comes first after a PLAY.
     pub join: Join,
+    /// Frames a second by its RTP time stamps; another number than `fps` from encoders that do not reach what they are set
+    /// to, and at night.
+    pub stamped_fps: u32,
 }
 
 impl StreamConfig {
@@ -42,6 +45,7 @@ impl StreamConfig {
             fps: 25,
             gop: 50,
             join: Join::MidGop,
+            stamped_fps: 25,
         }
     }
 }

@@ -186,7 +186,7 @@ mod tests {
             let mut continuity = Continuity::default();
             let data = [&[0, 0, 1, 0x67][..], &start, &[0, 0, 1, 0x68], &tail, &[0, 0, 1, 0x41], &tail].concat();
             let unit = AccessUnit {
-                rtp_ns: 0, instant: Instant::now(), data: data.into(), starts: None, is_disposable: false, missing: 0, is_leading: false,
+                rtp_ns: 0, instant: Instant::now(), data: data.into(), starts: None, is_disposable: false, missing: 0, is_leading: false, doubt: None,
             };
             let _ = continuity.misses(Codec::H264, &unit);
         }

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::doubt::Doubt;
 use super::shelf::{Place, Shelf};
 
 /// How pictures are coded.
@@ -39,6 +40,8 @@ pub struct AccessUnit {
     /// It is shown before the unit its group begins with, and refers to the group before (ITU-T H.265 RASL). Where
     /// decoding begins with its group it cannot be had.
     pub is_leading: bool,
+    /// Whether and why its instant may be off.
+    pub doubt: Option<Doubt>,
 }
 
 impl AccessUnit {
@@ -67,6 +70,11 @@ impl Excerpt {
     pub fn is_clean(&self) -> bool {
         let wanted = self.units.iter().position(|unit| unit.rtp_ns == self.wanted_rtp_ns);
         wanted.and_then(|wanted| bases(self.units.iter().map(|unit| (unit, true)))[wanted]).is_some()
+    }
+
+    /// Whether and why the instant of the wanted picture may be off.
+    pub fn doubt(&self) -> Option<Doubt> {
+        self.units.iter().rev().find(|unit| unit.rtp_ns == self.wanted_rtp_ns)?.doubt
     }
 }
 
@@ -219,6 +227,14 @@ impl Gops {
         self.weigh();
         self.forget();
         !self.units.is_empty()
+    }
+
+    /// What is kept was taken earlier than was known when it came.
+    pub fn move_back(&mut self, by: Duration) {
+        let earlier = |instant: &mut Instant| *instant = instant.checked_sub(by).unwrap_or(*instant);
+        self.units.iter_mut().for_each(|kept| earlier(&mut kept.unit.instant));
+        self.last_shown.iter_mut().for_each(|(_, instant)| earlier(instant));
+        self.settled.iter_mut().for_each(earlier);
     }
 
     /// Drops everything; the next unit kept is one at which decoding can begin.
@@ -423,6 +439,7 @@ mod tests {
             is_disposable: false,
             missing: 0,
             is_leading: false,
+            doubt: None,
         }
     }
 

@@ -1,8 +1,10 @@
 //! Pictures as bytes: access units, frames, JPEG files. Pure: no clock, no input or output.
 
+pub mod arrival_rate;
 pub mod continuity;
 pub mod decode;
 pub mod decoder;
+pub mod doubt;
 pub mod exif;
 pub mod fmp4;
 pub mod footprint;
@@ -12,6 +14,8 @@ pub mod h264;
 pub mod jpeg;
 pub mod keyframes;
 pub mod lane;
+mod lateness;
+mod line;
 pub mod mp4;
 mod mp4_box;
 pub mod native;
@@ -22,6 +26,7 @@ pub mod sharpness;
 pub mod shelf;
 pub mod sps;
 mod sps_skip;
+mod steady;
 #[cfg(test)]
 mod testing;
 pub mod timeline;

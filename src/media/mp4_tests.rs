@@ -23,6 +23,7 @@ fn unit(start: Instant, i: usize, rtp_ns: i64, data: Vec<u8>, is_idr: bool) -> A
         is_disposable: false,
         missing: 0,
         is_leading: false,
+        doubt: None,
     }
 }
 

@@ -124,6 +124,7 @@ mod tests {
                 is_disposable: false,
                 missing: 0,
                 is_leading: false,
+                doubt: None,
             }
         });
         Stretch { codec: Codec::H264, units: units.collect() }

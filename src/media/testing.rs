@@ -35,6 +35,7 @@ pub(super) fn grey_steps(frames: u8) -> Vec<AccessUnit> {
                 is_disposable: false,
                 missing: 0,
                 is_leading: false,
+                doubt: None,
             }
         })
         .collect()

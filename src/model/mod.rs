@@ -8,6 +8,7 @@ mod filename;
 pub mod foreign;
 pub mod secrets;
 mod space;
+mod stamps;
 
 use std::fmt;
 use std::str::FromStr;
@@ -17,6 +18,7 @@ use serde::{Serialize, Serializer};
 
 pub use filename::FileName;
 pub use space::{Amount, Level, Space, StorageState};
+pub use stamps::Stamps;
 
 /// Most characters in a [`CameraKey`].
 const CAMERA_KEY_MAX: usize = 32;

@@ -245,6 +245,7 @@ mod tests {
                 is_disposable: false,
                 missing: 0,
                 is_leading: false,
+                doubt: None,
             });
         }
         gops
@@ -304,6 +305,7 @@ mod tests {
             is_disposable: false,
             missing: 0,
             is_leading: false,
+            doubt: None,
         };
         assert!(gops.push(unit.clone()));
         requests.show(&gops, &unit);

@@ -19,13 +19,15 @@ use super::front::keepalive::Habits;
 use super::front::{Fault, Front, Item, Named, Stale, wire};
 use super::rtp::marker::Markers;
 use super::rtp::{Described, Unit};
-use super::rtsp_stream::{Stream, nanoseconds, steps_of_5_ms};
+use super::rtsp_stream::{Stream, nanoseconds};
 use super::{Requests, SourceError};
 use crate::clock;
 use crate::config::{CameraConfig, CameraEngine, ClockSource, RtspConfig, shown_url};
+use crate::media::arrival_rate::Patience;
 use crate::media::footprint::{self, TooLarge};
 use crate::media::gop::{AccessUnit, Codec};
 use crate::media::shelf::Shelf;
+use crate::media::timeline::Placed;
 use crate::media::unit;
 use crate::model::{CameraKey, foreign};
 use crate::status::{CameraState, Status};
@@ -42,10 +44,6 @@ const TEARDOWN_LIMIT: Duration = Duration::from_secs(2);
 
 /// How long the question whether a camera wants TLS may take.
 const TLS_LIMIT: Duration = Duration::from_secs(2);
-
-/// A session without a frame for so long is dead, whatever its connection says: the encoder of a camera can hang
-/// while its RTSP server goes on answering.
-const NO_FRAME_LIMIT: Duration = Duration::from_secs(4);
 
 /// Of the words of a camera or the library so many characters are shown.
 const WORDS_MAX: usize = 200;
@@ -78,6 +76,8 @@ pub struct Rtsp {
     markers: Markers,
     /// What its sessions live by.
     habits: Habits,
+    /// How long it may send nothing.
+    silence: Patience,
     status: Status,
     /// Where the newest pictures of all cameras lie.
     streams: Shelf,
@@ -114,6 +114,7 @@ impl Rtsp {
             patience: OPEN_DEADLINE,
             markers: Markers::default(),
             habits: Habits::default(),
+            silence: Patience::default(),
             status,
             streams,
         }
@@ -148,10 +149,11 @@ impl Rtsp {
     }
 
     /// Takes in what a session gives and answers requests, until nothing good comes any more.
-    async fn play(&self, video: Video, front: &mut Front, requests: &mut Requests) -> SourceError {
+    async fn play(&mut self, video: Video, front: &mut Front, requests: &mut Requests) -> SourceError {
         let mut stream = Stream::new(video.codec, self.reach, &self.streams);
         loop {
-            let limit = stream.last_frame + NO_FRAME_LIMIT;
+            let silence = self.silence.limit(stream.timeline.rate());
+            let limit = stream.last_frame + silence;
             tokio::select! {
                 item = front.next() => match item {
                     Ok(Item::Unit(unit)) => {
@@ -170,7 +172,10 @@ impl Rtsp {
                     }
                     Err(fault) => return self.say(&fault),
                 },
-                () = tokio::time::sleep_until(limit.into()) => return self.no_picture(front),
+                () = tokio::time::sleep_until(limit.into()) => {
+                    self.silence.after_silence(stream.timeline.rate());
+                    return self.no_picture(front, silence);
+                }
                 _ = requests.next(Some(&mut stream.gops)) => {
                     requests.answer(&stream.gops);
                     requests.expire(Instant::now(), &stream.reason(&self.address()));
@@ -179,8 +184,8 @@ impl Rtsp {
         }
     }
 
-    fn no_picture(&self, front: &Front) -> SourceError {
-        let (address, n, seconds) = (self.address(), self.number, NO_FRAME_LIMIT.as_secs());
+    fn no_picture(&self, front: &Front, silence: Duration) -> SourceError {
+        let (address, n, seconds) = (self.address(), self.number, silence.as_secs());
         if front.has_no_size() {
             return refusal(format!(
                 "the camera at {address} sends JPEG pictures larger than 2040 pixels, which do not fit into RTP, and does \
@@ -305,13 +310,16 @@ impl Rtsp {
     fn take(&self, stream: &mut Stream, video: Video, unit: Unit) -> Option<AccessUnit> {
         let now = Instant::now();
         let Unit { ticks, picture } = unit;
-        let rtp_ns = nanoseconds(ticks, video.clock_rate);
+        let raw_ns = nanoseconds(ticks, video.clock_rate);
         stream.last_frame = now;
         stream.is_new = false;
-        if stream.timeline.push(rtp_ns, picture.began_at) {
+        let Placed { stream_ns: rtp_ns, instant: sent, doubt, moved, restarted } =
+            stream.timeline.push(raw_ns, picture.began_at);
+        if restarted {
             debug!(camera = %self.key, "the camera restarted its time stamps");
-            stream.gops.clear();
-            stream.group = None;
+        }
+        if let Some(moved) = moved {
+            stream.gops.move_back(moved);
         }
         if picture.is_after_loss || picture.is_damaged {
             debug!(camera = %self.key, "packets lost");
@@ -326,18 +334,15 @@ impl Rtsp {
         let kind = unit::kind(stream.codec, &picture.data);
         let unit::Role { starts, is_disposable, is_leading } = stream.starts.role(stream.codec, kind, rtp_ns);
         if starts.is_some() {
-            stream.measure(rtp_ns);
-            stream.info.jitter_ms = stream.timeline.jitter().map(steps_of_5_ms);
-        } else if let Some((_, frames)) = &mut stream.group {
+            stream.measure();
+        } else if let Some(frames) = &mut stream.group {
             *frames += 1;
         }
-        let sent = stream.timeline.instant_of(rtp_ns)?;
-        let believed = stream.clock.instant_of(rtp_ns, sent).filter(|_| self.clock == ClockSource::Camera);
+        let believed = stream.by_camera(raw_ns, sent).filter(|_| self.clock == ClockSource::Camera);
         let instant = believed.or_else(|| sent.checked_sub(self.latency)).unwrap_or(sent);
-        stream.info.clock_offset_ms = stream.clock.offset_ms(rtp_ns, sent);
         let missing = stream.cadence.missing(rtp_ns);
         let data = picture.data.into();
-        let unit = AccessUnit { rtp_ns, instant, data, starts, is_disposable, missing, is_leading };
+        let unit = AccessUnit { rtp_ns, instant, data, starts, is_disposable, missing, is_leading, doubt };
         let is_of_use = stream.gops.push(unit.clone());
         stream.keyframes.take(now, starts.is_some(), is_of_use);
         if starts.is_some() {
@@ -347,6 +352,8 @@ impl Rtsp {
                 camera.state = CameraState::Degraded;
                 camera.last_error = Some(stream.no_keyframe(&self.address()));
             });
+        } else if stream.has_new_stamps() && stream.gops.is_ready() {
+            self.show_connected(stream);
         }
         is_of_use.then_some(unit)
     }

@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 use super::camera_clock::CameraClock;
+use crate::media::arrival_rate;
 use crate::media::continuity::Cadence;
 use crate::media::gop::{Codec, Gops, Limits};
 use crate::media::jpeg;
@@ -12,6 +13,7 @@ use crate::media::shelf::Shelf;
 use crate::media::sps::{self, Facts};
 use crate::media::timeline::Timeline;
 use crate::media::unit::Starts;
+use crate::model::Stamps;
 use crate::status::StreamInfo;
 
 /// Bounds of what is kept of one camera. 48 MiB hold 20 s of 16 Mbit/s and leave room for three cameras in 256 MiB. Cameras
@@ -27,8 +29,8 @@ pub(super) struct Stream {
     pub(super) starts: Starts,
     pub(super) clock: CameraClock,
     pub(super) info: StreamInfo,
-    /// RTP time of the newest IDR, and the frames since.
-    pub(super) group: Option<(i64, u32)>,
+    /// Frames since the newest IDR.
+    pub(super) group: Option<u32>,
     pub(super) last_frame: Instant,
     pub(super) keyframes: Keyframes,
     /// No frame has come yet.
@@ -45,6 +47,7 @@ impl Stream {
             gop_frames: None,
             jitter_ms: None,
             clock_offset_ms: None,
+            stamps: Stamps::Good,
         };
         let now = Instant::now();
         Self {
@@ -79,15 +82,34 @@ impl Stream {
         }
     }
 
-    /// Measures the group that ends where an IDR begins.
-    pub(super) fn measure(&mut self, rtp_ns: i64) {
-        if let Some((begin, frames)) = self.group.replace((rtp_ns, 1)) {
-            let seconds = (rtp_ns - begin) as f64 / 1e9;
+    /// Measures the group that ends where an IDR begins, and what arrived since the one before.
+    pub(super) fn measure(&mut self) {
+        if let Some(frames) = self.group.replace(1) {
             self.info.gop_frames = Some(frames);
-            if seconds > 0.0 {
-                self.info.fps = Some((f64::from(frames) / seconds * 10.0).round() / 10.0);
-            }
         }
+        if let Some(fps) = self.timeline.rate().per_second() {
+            self.info.fps = Some(arrival_rate::steady(self.info.fps, fps));
+        }
+        self.info.jitter_ms = self.timeline.jitter().map(steps_of_5_ms);
+        self.info.stamps = self.timeline.stamps();
+    }
+
+    /// Whether it was found out just now what the stamps are worth.
+    pub(super) fn has_new_stamps(&mut self) -> bool {
+        let (known, now) = (self.info.stamps, self.timeline.stamps());
+        let is_new = known.as_str() != now.as_str();
+        if is_new {
+            self.info.stamps = now;
+        }
+        is_new
+    }
+
+    /// The instant of a frame that was sent at `sent`, by the camera's clock, if that is believed; stamps that are no clock
+    /// tell nothing of it.
+    pub(super) fn by_camera(&mut self, raw_ns: i64, sent: Instant) -> Option<Instant> {
+        let is_clock = self.timeline.stamps() == Stamps::Good;
+        self.info.clock_offset_ms = self.clock.offset_ms(raw_ns, sent).filter(|_| is_clock);
+        self.clock.instant_of(raw_ns, sent).filter(|_| is_clock)
     }
 
     /// Why a request got no frame from a session that stands.
@@ -129,7 +151,7 @@ impl Stream {
 }
 
 /// Milliseconds, rounded up, so that the figure does not change with every keyframe.
-pub(super) fn steps_of_5_ms(time: Duration) -> u32 {
+fn steps_of_5_ms(time: Duration) -> u32 {
     u32::try_from(time.as_millis().div_ceil(5) * 5).unwrap_or(u32::MAX)
 }
 

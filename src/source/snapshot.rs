@@ -16,7 +16,7 @@ use super::picture::{Picture, Pictures};
 use super::{Requests, SourceError};
 use crate::config::SnapshotConfig;
 use crate::media::gop::{AccessUnit, Codec, Excerpt};
-use crate::model::CameraKey;
+use crate::model::{CameraKey, Stamps};
 use crate::status::{CameraState, Status, StreamInfo};
 
 /// How often an idle camera is asked for a picture. An ESP32-CAM on a battery notices every one; an operator wants to
@@ -194,6 +194,7 @@ impl Snapshot {
             is_disposable: false,
             missing: 0,
             is_leading: false,
+            doubt: None,
         };
         requests.show_alone(Codec::Jpeg, &unit);
         if let Some(until) = taken.until {
@@ -212,6 +213,7 @@ impl Snapshot {
             gop_frames: None,
             jitter_ms: None,
             clock_offset_ms: None,
+            stamps: Stamps::Good,
         };
         let Some(was) = self.status.camera(&self.key) else { return };
         let was_away = was.state != CameraState::Connected;

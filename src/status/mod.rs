@@ -16,7 +16,7 @@ use tokio::sync::broadcast;
 use crate::clock;
 use crate::config::{CameraConfig, Config};
 use crate::gpio::{Level, Pin};
-use crate::model::{CameraKey, StorageState, TargetKind, UnixMs, UploadState};
+use crate::model::{CameraKey, Stamps, StorageState, TargetKind, UnixMs, UploadState};
 use crate::pace::Pace;
 use crate::store::{Image, LedgerEntry};
 
@@ -60,7 +60,7 @@ pub struct StreamInfo {
     pub width: u32,
     /// Pixels.
     pub height: u32,
-    /// Frames per second as measured, if enough have been seen.
+    /// Frames that arrive in a second as measured, if enough have been seen.
     pub fps: Option<f64>,
     /// Frames from one keyframe to the next as measured, if two have been seen.
     pub gop_frames: Option<u32>,
@@ -68,6 +68,8 @@ pub struct StreamInfo {
     pub jitter_ms: Option<u32>,
     /// The camera's clock minus ours in milliseconds, to a tenth of a second, if it tells its time (RTCP).
     pub clock_offset_ms: Option<i64>,
+    /// Whether its time stamps are a clock, by which the instants of its pictures are told.
+    pub stamps: Stamps,
 }
 
 /// How a camera's stream is decoded, as measured on this machine.

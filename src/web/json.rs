@@ -76,6 +76,7 @@ pub(super) fn camera(camera: &CameraStatus) -> Value {
             "gop_frames": stream.gop_frames,
             "jitter_ms": stream.jitter_ms,
             "clock_offset_ms": stream.clock_offset_ms,
+            "stamps": stream.stamps.as_str(),
         })
     });
     let about = advice::about(camera.stream.as_ref(), camera.decoding.as_ref());

@@ -86,6 +86,7 @@ impl Stream {
                 is_disposable: role.is_disposable,
                 missing: 0,
                 is_leading: role.is_leading,
+                doubt: None,
             }
         });
         Self { codec, units: units.collect(), pictures, start }

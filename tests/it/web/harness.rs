@@ -367,6 +367,7 @@ fn stretch() -> Stretch {
         is_disposable: false,
         missing: 0,
         is_leading: false,
+        doubt: None,
     });
     Stretch { codec: Codec::H264, units: units.to_vec() }
 }
