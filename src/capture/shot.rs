@@ -124,7 +124,8 @@ impl Shooter {
                         return Ok(shot(picture, units, Some(UNCLEAN.to_owned())));
                     }
                     let Some(flaw) = flaw else {
-                        let note = note(at, excerpt.instant, trouble.as_deref());
+                        let far = note(at, excerpt.instant, trouble.as_deref());
+                        let note = with_doubt(far, excerpt.doubt.as_deref());
                         return Ok(shot(picture, units, note));
                     };
                     let is_last = match flaw {
@@ -267,5 +268,13 @@ fn note(at: Instant, instant: Instant, trouble: Option<&str>) -> Option<String> 
             Some(format!("no frame came nearer to the wanted instant; this one was taken {ms} ms {side} it"))
         }
         None => None,
+    }
+}
+
+/// A note, and why the instant of the picture is not sure.
+fn with_doubt(note: Option<String>, doubt: Option<&str>) -> Option<String> {
+    match (note, doubt) {
+        (Some(note), Some(doubt)) => Some(format!("{note}; {doubt}")),
+        (note, doubt) => note.or_else(|| doubt.map(str::to_owned)),
     }
 }

@@ -119,7 +119,7 @@ mod tests {
 
     fn advice(habits: Habits, login: Option<&str>, took: Duration) -> String {
         let excerpt =
-            Excerpt { codec: Codec::Jpeg, units: Vec::new(), wanted_rtp_ns: 0, instant: Instant::now() };
+            Excerpt { codec: Codec::Jpeg, units: Vec::new(), wanted_rtp_ns: 0, instant: Instant::now(), doubt: None };
         let report = Report { login: login.map(str::to_owned), habits };
         Seen { excerpt, first: took, times: vec![(took, took / 2)], report }.advice(3)
     }

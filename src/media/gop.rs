@@ -59,6 +59,8 @@ pub struct Excerpt {
     pub wanted_rtp_ns: i64,
     /// When the wanted picture was taken.
     pub instant: Instant,
+    /// Why that is not sure, for people.
+    pub doubt: Option<Arc<str>>,
 }
 
 impl Excerpt {
@@ -301,6 +303,7 @@ impl Gops {
             units: self.from(first, index + 1).map(|(_, unit)| unit.clone()).collect(),
             wanted_rtp_ns: wanted.rtp_ns,
             instant: wanted.instant,
+            doubt: None,
         })
     }
 

@@ -1,9 +1,12 @@
 //! Cameras: where frames come from, and how they are asked for.
 
+mod answer;
+pub mod body;
 mod camera_clock;
 mod failure;
 mod freshness;
 pub mod front;
+mod lag;
 mod picture;
 pub mod requests;
 pub mod rtp;

@@ -34,6 +34,7 @@ mod e2e_offline;
 mod e2e_robust;
 mod e2e_s3;
 mod e2e_snapshot;
+mod e2e_snapshot_odd;
 mod e2e_startup;
 mod e2e_storage;
 mod e2e_torture;
