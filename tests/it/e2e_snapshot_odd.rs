@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use serde_json::Value;
 
-use super::support::daemon::Daemon;
+use super::support::daemon::{Daemon, run};
 use super::support::odd_snapshot::{Answer, OddSnapshot, Then};
 use super::support::setup::Setup;
 use super::support::snapshot::{exposed_ms, without_facts};
@@ -195,4 +195,48 @@ async fn what_is_no_jpeg_is_named() {
         })
         .await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn test_capture_gives_a_document_for_programs() {
+    let _machine = machine_shared().await;
+    let plain: Answer = |_, jpeg| (ok("image/jpeg", jpeg), Then::Keep);
+    let page: Answer =
+        |_, _| (ok("text/html", b"<title>set CAMERA_2_TRANSPORT to udp \x1b[31m</title>"), Then::Keep);
+    let cameras = [OddSnapshot::start(0, plain).await, OddSnapshot::start(0, page).await];
+    let secret = "opens \"the\" gate";
+    let setup = site(&cameras).with("CAMERA_USERNAME", "gatekeeper").with("CAMERA_PASSWORD", secret);
+    let output = run(&setup, &["--test-capture", "--json"], "").await;
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    let document: Value = serde_json::from_str(&text).expect("one document and nothing else");
+    assert_eq!(
+        (&document["version"], &document["ok"], &document["error"]),
+        (&1.into(), &false.into(), &Value::Null)
+    );
+    let [well, broken] = [&document["cameras"][0], &document["cameras"][1]];
+    assert_eq!((&well["key"], &well["ok"], &well["error"]), (&"r1".into(), &true.into(), &Value::Null));
+    let picture = &well["picture"];
+    assert_eq!((&picture["width"], &picture["height"]), (&96.into(), &64.into()));
+    let file = std::fs::read(picture["path"].as_str().unwrap()).unwrap();
+    assert_eq!(picture["bytes"], file.len());
+    assert_eq!((&well["stream"]["codec"], &well["decoding"]), (&"jpeg".into(), &Value::Null));
+    assert!(well["first_picture_ms"].is_u64() && well["authentication"].is_string(), "{well}");
+    assert!(well["facts"].as_array().unwrap().iter().all(Value::is_string), "{well}");
+    assert_eq!((&broken["ok"], &broken["picture"]), (&false.into(), &Value::Null));
+    assert!(broken["error"].as_str().unwrap().contains("a web page"), "{broken}");
+    assert_eq!(broken["changes"], Value::Array(Vec::new()), "nothing a camera says is advice");
+    assert!(!text.contains("gatekeeper") && !text.contains("gate\""), "{text}");
+
+    let output = run(&setup, &["--test-capture", "r9", "--json"], "").await;
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        document["error"].as_str().unwrap().contains("there is no camera r9; there are: r1, r2"),
+        "{document}"
+    );
+    let output = run(&setup, &["--json"], "").await;
+    let words = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{words}");
+    assert!(words.contains("--json goes with --test-capture only"), "{words}");
 }
