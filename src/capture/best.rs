@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::time::Instant;
 
 use super::follow::{Follow, Made};
-use super::shot::with_doubt;
+use super::shot::with_more;
 use super::stretch::{self, Collected};
 use crate::config::Around;
 use crate::media::frame::Frame;
@@ -44,7 +44,7 @@ pub(super) fn make(follow: &Follow, collected: &Collected, _picture: Option<&Ima
     };
     let instant = instants.get(&rtp_ns).copied().unwrap_or(follow.trigger.at);
     let unit = stretch.units.iter().find(|unit| unit.rtp_ns == rtp_ns);
-    let note = with_doubt(collected.shortened.clone(), unit.and_then(|unit| unit.doubt));
+    let note = with_more(collected.shortened.clone(), unit.and_then(|unit| unit.doubt));
     let facts = follow.facts(ImageKind::Best, instant, note);
     let own = unit.filter(|_| stretch.codec == Codec::Jpeg);
     let (file, size) = match own {

@@ -28,7 +28,13 @@ struct Measured {
 pub(super) fn sample(stretch: Stretch) -> Option<Excerpt> {
     let units: Vec<_> = stretch.units.into_iter().take(MEASURED).collect();
     let last = units.iter().max_by_key(|unit| unit.rtp_ns)?;
-    Some(Excerpt { codec: stretch.codec, wanted_rtp_ns: last.rtp_ns, instant: last.instant, units })
+    Some(Excerpt {
+        codec: stretch.codec,
+        wanted_rtp_ns: last.rtp_ns,
+        instant: last.instant,
+        units,
+        remark: None,
+    })
 }
 
 /// What was found out about a stream on this machine.

@@ -482,6 +482,7 @@ impl Group {
             units: self.units.clone(),
             wanted_rtp_ns: newest.rtp_ns,
             instant: newest.instant,
+            remark: None,
         })
     }
 }

@@ -1,5 +1,6 @@
 //! The picture of one instant: from what is decoded already, or by decoding, begun while the frame is on its way.
 
+use std::fmt::Display;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -126,6 +127,7 @@ impl Shooter {
                     }
                     let Some(flaw) = flaw else {
                         let note = note(at, excerpt.instant, trouble.as_deref(), excerpt.doubt());
+                        let note = with_more(note, excerpt.remark.as_deref());
                         return Ok(shot(picture, units, note));
                     };
                     let is_last = match flaw {
@@ -133,7 +135,7 @@ impl Shooter {
                         Flaw::Torn => decoding.elapsed() > JPEG_LIMIT,
                     };
                     let as_it_is = format!("{flaw}, also a moment later; {}", flaw.advice());
-                    let as_it_is = with_doubt(Some(as_it_is), excerpt.doubt());
+                    let as_it_is = with_more(Some(as_it_is), excerpt.doubt());
                     flawed.get_or_insert_with(|| shot(picture, units, as_it_is));
                     trouble = Some(flaw.to_string());
                     if is_last {
@@ -270,14 +272,14 @@ fn note(at: Instant, instant: Instant, trouble: Option<&str>, doubt: Option<Doub
         }
         None => None,
     };
-    with_doubt(note, doubt)
+    with_more(note, doubt)
 }
 
-/// The same with what is not sure of its time.
-pub(super) fn with_doubt(note: Option<String>, doubt: Option<Doubt>) -> Option<String> {
-    match (note, doubt) {
-        (Some(note), Some(doubt)) => Some(format!("{note}; {doubt}")),
-        (note, doubt) => note.or_else(|| doubt.map(|doubt| doubt.to_string())),
+/// A note with what else is to be said.
+pub(super) fn with_more(note: Option<String>, more: Option<impl Display>) -> Option<String> {
+    match (note, more) {
+        (Some(note), Some(more)) => Some(format!("{note}; {more}")),
+        (note, more) => note.or_else(|| more.map(|more| more.to_string())),
     }
 }
 

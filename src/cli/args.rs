@@ -37,6 +37,8 @@ pub enum Mode {
     TestCapture {
         /// Which cameras; none named are all enabled ones.
         keys: Vec<CameraKey>,
+        /// The verdict as one JSON document.
+        json: bool,
     },
     /// Print the edges of the contacts.
     TestGpio {
@@ -138,6 +140,7 @@ Examples:
   camera-capture --demo                     see it work without cameras or contacts
   camera-capture --check-config             check the settings before the start
   camera-capture --test-capture r1 r2       one picture from two cameras, with a verdict
+  camera-capture --test-capture --json      the same from every camera, for a program
   pass show gate | camera-capture --set-password -
   camera-capture --env-file /etc/camera-capture/camera-capture.env"
 )]
@@ -185,6 +188,10 @@ struct Flags {
     #[arg(value_parser = clap::value_parser!(u64).range(1..=SECONDS_MAX))]
     seconds: Option<u64>,
 
+    /// Let --test-capture print its verdict as one JSON document
+    #[arg(long)]
+    json: bool,
+
     /// Let --cleanup-now only say what would go
     #[arg(long)]
     dry_run: bool,
@@ -197,6 +204,7 @@ impl Flags {
             ("--demo-dir", self.demo_dir.is_some(), "--demo", self.demo),
             ("--seconds", self.seconds.is_some(), "--test-gpio", self.test_gpio),
             ("--dry-run", self.dry_run, "--cleanup-now", self.cleanup_now),
+            ("--json", self.json, "--test-capture", self.test_capture.is_some()),
         ] {
             if given && !its_mode {
                 let text = format!("{option} goes with {flag} only");
@@ -206,7 +214,7 @@ impl Flags {
         let mode = if self.demo {
             Mode::Demo { dir: self.demo_dir }
         } else if let Some(keys) = self.test_capture {
-            Mode::TestCapture { keys }
+            Mode::TestCapture { keys, json: self.json }
         } else if self.test_gpio {
             Mode::TestGpio { seconds: self.seconds }
         } else if self.cleanup_now {
@@ -237,7 +245,10 @@ mod tests {
     }
 
     fn keys(list: &[&str]) -> Mode {
-        Mode::TestCapture { keys: list.iter().map(|key| CameraKey::parse(key).unwrap()).collect() }
+        Mode::TestCapture {
+            keys: list.iter().map(|key| CameraKey::parse(key).unwrap()).collect(),
+            json: false,
+        }
     }
 
     #[test]
@@ -253,6 +264,12 @@ mod tests {
         assert_eq!(mode("--test-capture"), keys(&[]));
         assert_eq!(mode("--test-capture r1 gate-2"), keys(&["r1", "gate-2"]));
         assert_eq!(mode("--test-capture r1 --env-file x"), keys(&["r1"]));
+        assert!(
+            matches!(mode("--test-capture --json"), Mode::TestCapture { keys, json: true } if keys.is_empty())
+        );
+        assert!(
+            matches!(mode("--json --test-capture r1"), Mode::TestCapture { keys, json: true } if keys.len() == 1)
+        );
         assert_eq!(mode("--test-gpio"), Mode::TestGpio { seconds: None });
         assert_eq!(mode("--test-gpio --seconds 5"), Mode::TestGpio { seconds: Some(5) });
         assert_eq!(mode("--cleanup-now"), Mode::CleanupNow { dry_run: false });
@@ -283,6 +300,8 @@ mod tests {
             "--seconds 5",
             "--dry-run",
             "--dry-run --check-config",
+            "--json",
+            "--json --check-config",
             "--test-gpio --seconds 0",
             "--test-gpio --seconds 86401",
             "--test-capture ../etc",

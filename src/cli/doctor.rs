@@ -1,23 +1,26 @@
-//! `--test-capture`: one frame from every camera, and a verdict in words.
+//! `--test-capture`: one frame from every camera, and a verdict in words or as a document.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use tokio::sync::{mpsc, oneshot};
-use tokio::time::timeout;
+use futures_util::StreamExt;
+use futures_util::stream;
+use tokio::sync::{Mutex, mpsc, oneshot};
 
+use super::doctor_report::{Change, Saved, Verdict, document};
 use super::output::say;
-use super::{doctor_snapshot, runtime};
+use super::{doctor_probe, doctor_snapshot, runtime};
 use crate::advice;
 use crate::capture::examine;
 use crate::clock;
-use crate::config::{CameraConfig, Config, RtspConfig, SourceConfig};
+use crate::config::{CameraConfig, Config, DecoderChoice, RtspConfig, SourceConfig, Transport};
 use crate::media::gop::Excerpt;
 use crate::media::shelf::Shelf;
 use crate::media::{decode, jpeg};
 use crate::model::{CameraKey, FileName};
-use crate::source::{FrameRequest, Request, Requests, Source, front};
+use crate::source::{FrameRequest, Request, Requests, Source, SourceError};
 use crate::status::{Status, StreamInfo};
 use crate::store;
 
@@ -30,17 +33,60 @@ const GOP_LIMIT: Duration = Duration::from_secs(12);
 /// How long frames are watched, to learn whether their time stamps fit them.
 const STAMPS_LOOK: Duration = Duration::from_secs(6);
 
-/// How long the question for the kind of authentication may take.
-const PROBE_LIMIT: Duration = Duration::from_secs(3);
-
 /// Where the pictures go, below the picture directory.
 const FOLDER: &str = "test";
 
 /// A trigger-to-file time that a gate does not notice.
 pub(super) const FINE: Duration = Duration::from_millis(1500);
 
+/// Cameras that are tested at the same time. Each waits for keyframes most of its time.
+const AT_ONCE: usize = 4;
+
+/// What a test knows beside its camera.
+struct Doctor<'a> {
+    config: &'a Config,
+    /// Decoding is measured for one camera at a time, so that none is called slow because of another.
+    measuring: Mutex<()>,
+}
+
+/// What was seen of a stream.
+struct Look {
+    excerpt: Excerpt,
+    first: Duration,
+    stream: Option<StreamInfo>,
+}
+
 /// Tests the cameras. `true` when all gave a picture.
-pub(super) fn run(config: &Config, keys: &[CameraKey]) -> anyhow::Result<bool> {
+pub(super) fn run(config: &Config, keys: &[CameraKey], json: bool) -> anyhow::Result<bool> {
+    let chosen = match chosen(config, keys) {
+        Ok(chosen) => chosen,
+        Err(error) => {
+            if json {
+                say(&document(&[], Some(&format!("{error:#}"))));
+            }
+            return Err(error);
+        }
+    };
+    let doctor = Doctor { config, measuring: Mutex::default() };
+    let verdicts = runtime()?.block_on(async {
+        let mut tests = stream::iter(chosen).map(|camera| doctor.test(camera)).buffered(AT_ONCE);
+        let mut verdicts = Vec::new();
+        while let Some(verdict) = tests.next().await {
+            // The document comes at the end, in one piece.
+            if !json {
+                say(&verdict.text());
+            }
+            verdicts.push(verdict);
+        }
+        verdicts
+    });
+    if json {
+        say(&document(&verdicts, None));
+    }
+    Ok(verdicts.iter().all(Verdict::is_ok))
+}
+
+fn chosen(config: &Config, keys: &[CameraKey]) -> anyhow::Result<Vec<CameraConfig>> {
     let mut chosen = Vec::new();
     for key in keys {
         let known = config.cameras.iter().find(|camera| camera.key == *key);
@@ -54,20 +100,7 @@ pub(super) fn run(config: &Config, keys: &[CameraKey]) -> anyhow::Result<bool> {
     if chosen.is_empty() {
         anyhow::bail!("no camera is enabled; set CAMERA_1_IP, CAMERA_1_RTSP or CAMERA_1_SNAPSHOT_URL");
     }
-    runtime()?.block_on(async {
-        let mut all_fine = true;
-        for camera in chosen {
-            let (name, label) = (camera.key.clone(), camera.label.clone());
-            match test(config, camera).await {
-                Ok(verdict) => say(&format!("{name} ({label}): fine\n{verdict}")),
-                Err(error) => {
-                    all_fine = false;
-                    say(&format!("{name} ({label}): failed\n  {error:#}"));
-                }
-            }
-        }
-        Ok(all_fine)
-    })
+    Ok(chosen)
 }
 
 fn names(config: &Config) -> String {
@@ -75,82 +108,190 @@ fn names(config: &Config) -> String {
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
-async fn test(config: &Config, mut camera: CameraConfig) -> anyhow::Result<String> {
-    camera.enabled = true;
-    let status = Status::new(&Config { cameras: vec![camera.clone()], ..config.clone() });
-    let source = Source::new(&camera, &status, &Shelf::new(usize::MAX));
-    let mut source = source.context("it has no address; set CAMERA_n_RTSP or CAMERA_n_IP")?;
-    if let Source::Snapshot(snapshot) = &mut source {
-        let seen = doctor_snapshot::look(snapshot).await?;
-        let picture = seen.excerpt.units.last().context("a picture without bytes")?;
-        let saved = save(&camera, &config.storage.images, &picture.data)?;
-        return Ok(verdict(&saved, &seen.authentication(), seen.first, &seen.advice(camera.number)));
-    }
-    let authentication = match &camera.source {
-        Some(SourceConfig::Rtsp(rtsp)) => authentication(rtsp).await,
-        Some(SourceConfig::Snapshot(_)) | None => "unknown".to_owned(),
-    };
-    let (sender, receiver) = mpsc::channel(1);
-    let mut requests = Requests::new(receiver);
-    let began = Instant::now();
-    let session = source.serve(&mut requests);
-    let look = async {
-        let mut longest = ask(&sender, Instant::now(), FRAME_LIMIT).await?;
-        let first = began.elapsed();
-        let deadline = Instant::now() + GOP_LIMIT;
-        let mut stream = status.camera(&camera.key).and_then(|known| known.stream);
-        let watched = Instant::now() + STAMPS_LOOK;
-        let is_known = |stream: Option<&StreamInfo>| stream.is_some_and(|stream| stream.gop_frames.is_some());
-        while Instant::now() < watched || !is_known(stream.as_ref()) && Instant::now() < deadline {
-            // The next frame is asked for instead of sleeping: it arrives when there is something new to know.
-            let excerpt = ask(&sender, Instant::now(), GOP_LIMIT).await?;
-            // A keyframe takes several times as long as what follows it, so one frame tells nothing of a group.
-            if excerpt.units.len() > longest.units.len() {
-                longest = excerpt;
-            }
-            stream = status.camera(&camera.key).and_then(|known| known.stream);
-        }
-        anyhow::Ok((longest, first, stream))
-    };
-    let (excerpt, first, stream) = tokio::select! {
-        error = session => anyhow::bail!(error.message),
-        looked = look => looked?,
-    };
-    let choice = config.engine.decoder;
-    let known = stream.clone();
-    let (picture, decoding) = tokio::task::spawn_blocking(move || {
-        let picture = match decode::picture(&excerpt)? {
-            decode::Picture::Frame(frame) => jpeg::encode_plain(&frame)?,
-            decode::Picture::Jpeg(jpeg) => jpeg,
+impl Doctor<'_> {
+    async fn test(&self, mut camera: CameraConfig) -> Verdict {
+        camera.enabled = true;
+        let mut verdict =
+            Verdict { key: camera.key.to_string(), label: camera.label.clone(), ..Verdict::default() };
+        let tested = match &camera.source {
+            Some(SourceConfig::Rtsp(rtsp)) => self.test_stream(&camera, rtsp, &mut verdict).await,
+            Some(SourceConfig::Snapshot(_)) | None => self.test_pictures(&camera, &mut verdict).await,
         };
-        anyhow::Ok((picture, examine(choice, &excerpt, known.as_ref())))
-    })
-    .await
-    .context("decode")??;
-    let saved = save(&camera, &config.storage.images, &picture)?;
-    let about = advice::about(stream.as_ref(), decoding.as_ref());
-    let lines = |mark: &str, sentences: &[String]| -> String {
-        sentences.iter().map(|sentence| format!("  {mark}{sentence}\n")).collect()
-    };
-    let text = lines("", &about.facts) + &lines("to change: ", &about.changes);
-    Ok(verdict(&saved, &authentication, first, &text))
+        if let Err(error) = tested {
+            let error = format!("{error:#}");
+            // What another try has shown says more than the words of the first.
+            if verdict.changes.is_empty() {
+                let parts = error.split("; ").map(|part| Change::of(part, camera.number));
+                verdict.changes.extend(parts.filter(|change| change.setting.is_some()));
+            }
+            verdict.error = Some(error);
+        }
+        verdict
+    }
+
+    /// Tests a camera of single pictures.
+    async fn test_pictures(&self, camera: &CameraConfig, verdict: &mut Verdict) -> anyhow::Result<()> {
+        let status = Status::new(&Config { cameras: vec![camera.clone()], ..self.config.clone() });
+        let Some(Source::Snapshot(mut snapshot)) = Source::new(camera, &status, &Shelf::new(usize::MAX))
+        else {
+            anyhow::bail!("it has no address; set CAMERA_n_RTSP or CAMERA_n_IP");
+        };
+        let seen = doctor_snapshot::look(&mut snapshot).await?;
+        verdict.authentication = Some(seen.authentication());
+        verdict.first_picture_ms = Some(seen.first.as_millis());
+        verdict.stream = status.camera(&camera.key).and_then(|known| known.stream);
+        seen.tell(camera.number, verdict);
+        let picture = seen.excerpt.units.last().context("a picture without bytes")?;
+        verdict.picture = Some(save(camera, &self.config.storage.images, &picture.data)?);
+        Ok(())
+    }
+
+    /// Tests a camera of a stream.
+    async fn test_stream(
+        &self,
+        camera: &CameraConfig,
+        rtsp: &RtspConfig,
+        verdict: &mut Verdict,
+    ) -> anyhow::Result<()> {
+        let asked = doctor_probe::ask(rtsp).await;
+        verdict.authentication = Some(asked.authentication);
+        let look = match self.look(camera, GOP_LIMIT).await? {
+            Ok(look) => look,
+            Err(error) => {
+                verdict.changes.extend(self.other_transport(camera, rtsp, &error).await);
+                anyhow::bail!(error.message);
+            }
+        };
+        verdict.first_picture_ms = Some(look.first.as_millis());
+        verdict.stream = look.stream.clone();
+        let offers = if asked.offers.is_empty() { doctor_probe::ask_again(rtsp).await } else { asked.offers };
+        if offers.len() > 1 {
+            verdict.facts.push(format!("it offers {}", offers.join(", ")));
+        }
+        let picture = self.decode(camera, look, verdict).await?;
+        verdict.picture = Some(save(camera, &self.config.storage.images, &picture)?);
+        let about = advice::about(verdict.stream.as_ref(), verdict.decoding.as_ref());
+        verdict.facts.extend(about.facts);
+        verdict.changes.extend(about.changes.iter().map(|text| Change::of(text, camera.number)));
+        Ok(())
+    }
+
+    /// Opens a session and asks for frames, until the distance of keyframes is known or `gop_limit` is over.
+    async fn look(
+        &self,
+        camera: &CameraConfig,
+        gop_limit: Duration,
+    ) -> anyhow::Result<Result<Look, SourceError>> {
+        let status = Status::new(&Config { cameras: vec![camera.clone()], ..self.config.clone() });
+        let source = Source::new(camera, &status, &Shelf::new(usize::MAX));
+        let mut source = source.context("it has no address; set CAMERA_n_RTSP or CAMERA_n_IP")?;
+        let (sender, receiver) = mpsc::channel(1);
+        let mut requests = Requests::new(receiver);
+        let began = Instant::now();
+        let session = source.serve(&mut requests);
+        let look = async {
+            let mut longest = ask(&sender, Instant::now(), FRAME_LIMIT).await?;
+            let first = began.elapsed();
+            let deadline = Instant::now() + gop_limit;
+            let mut stream = status.camera(&camera.key).and_then(|known| known.stream);
+            let watched = Instant::now() + STAMPS_LOOK.min(gop_limit);
+            let is_known =
+                |stream: Option<&StreamInfo>| stream.is_some_and(|stream| stream.gop_frames.is_some());
+            while Instant::now() < watched || !is_known(stream.as_ref()) && Instant::now() < deadline {
+                // The next frame is asked for instead of sleeping: it arrives when there is something new to know.
+                let excerpt = ask(&sender, Instant::now(), GOP_LIMIT).await?;
+                // A keyframe takes several times as long as what follows it, so one frame tells nothing of a group.
+                if excerpt.units.len() > longest.units.len() {
+                    longest = excerpt;
+                }
+                stream = status.camera(&camera.key).and_then(|known| known.stream);
+            }
+            anyhow::Ok(Look { excerpt: longest, first, stream })
+        };
+        tokio::select! {
+            error = session => Ok(Err(error)),
+            looked = look => looked.map(Ok),
+        }
+    }
+
+    /// Whether a stream comes the other way, where the way it is asked for may be the fault.
+    async fn other_transport(
+        &self,
+        camera: &CameraConfig,
+        rtsp: &RtspConfig,
+        error: &SourceError,
+    ) -> Option<Change> {
+        let n = camera.number;
+        let name = format!("CAMERA_{n}_TRANSPORT");
+        // Datagrams are what firewalls and Wi-Fi lose; a refused log-in is refused both ways.
+        let is_named = error.message.contains(&name);
+        if !is_named && (rtsp.transport == Transport::Tcp || error.is_refusal) {
+            return None;
+        }
+        let (transport, value) = match rtsp.transport {
+            // Datagrams are not secured.
+            Transport::Tcp if rtsp.is_tls() => return None,
+            Transport::Tcp => (Transport::Udp, "udp"),
+            Transport::Udp | Transport::Http => (Transport::Tcp, "tcp"),
+        };
+        let source = Some(SourceConfig::Rtsp(RtspConfig { transport, ..rtsp.clone() }));
+        let other = CameraConfig { source, ..camera.clone() };
+        let has_worked = matches!(self.look(&other, Duration::ZERO).await, Ok(Ok(_)));
+        has_worked.then(|| Change {
+            text: format!("with {value} it works, as was just tried"),
+            setting: Some((name, value.to_owned())),
+        })
+    }
+
+    /// Makes the picture of a look, and measures what that takes.
+    async fn decode(
+        &self,
+        camera: &CameraConfig,
+        look: Look,
+        verdict: &mut Verdict,
+    ) -> anyhow::Result<Vec<u8>> {
+        let choice = self.config.engine.decoder;
+        let _alone = self.measuring.lock().await;
+        let known = look.stream;
+        let excerpt = Arc::new(look.excerpt);
+        let units = Arc::clone(&excerpt);
+        let decoded = tokio::task::spawn_blocking(move || {
+            let picture = match decode::picture(&units)? {
+                decode::Picture::Frame(frame) => jpeg::encode_plain(&frame)?,
+                decode::Picture::Jpeg(jpeg) => jpeg,
+            };
+            anyhow::Ok((picture, examine(choice, &units, known.as_ref())))
+        })
+        .await
+        .context("decode")?;
+        let error = match decoded {
+            Ok((picture, decoding)) => {
+                verdict.decoding = decoding;
+                return Ok(picture);
+            }
+            Err(error) => error,
+        };
+        if choice != DecoderChoice::Auto {
+            let any = move || examine(DecoderChoice::Auto, &excerpt, None);
+            if let Some(any) = tokio::task::spawn_blocking(any).await.context("decode")? {
+                let text = format!(
+                    "with the decoder {} it works, as was just tried: set DECODER to auto",
+                    any.decoder
+                );
+                verdict.changes.push(Change::of(&text, camera.number));
+            }
+        }
+        Err(error)
+    }
 }
 
-/// Writes a picture, and says where it is and what it is like.
-fn save(camera: &CameraConfig, images: &Path, picture: &[u8]) -> anyhow::Result<String> {
-    let (width, height) = jpeg::inspect(picture)?;
+/// Writes a picture.
+fn save(camera: &CameraConfig, images: &Path, picture: &[u8]) -> anyhow::Result<Saved> {
+    let size = jpeg::inspect(picture)?;
     let name = FileName::new(camera.key.clone(), clock::now().epoch_s(), 1);
     let path = store::save_apart(images, FOLDER, &name, picture)
         .with_context(|| format!("write a picture below {}", images.display()))?;
-    Ok(format!("{} ({width}×{height}, {} kB)", path.display(), picture.len().div_ceil(1000)))
-}
-
-fn verdict(saved: &str, authentication: &str, first: Duration, advice: &str) -> String {
-    let first = first.as_millis();
-    let text = format!(
-        "  picture: {saved}\n  authentication: {authentication}\n  time to the first picture: {first} ms\n{advice}"
-    );
-    text.trim_end().to_owned()
+    Ok(Saved { path: path.display().to_string(), size, bytes: picture.len() })
 }
 
 /// Asks for the frame of an instant and waits for it.
@@ -165,51 +306,4 @@ pub(super) async fn ask(
         .await
         .context("ask for a frame")?;
     Ok(answer.await.context("the session ended")??)
-}
-
-/// What kind of log-in the camera asks for, by asking without one.
-async fn authentication(config: &RtspConfig) -> String {
-    let question = format!("DESCRIBE {} RTSP/1.0\r\nCSeq: 1\r\nAccept: application/sdp\r\n\r\n", config.url);
-    match timeout(PROBE_LIMIT, front::question(config, question.as_bytes())).await {
-        Ok(Some(answer)) => schemes(&String::from_utf8_lossy(&answer)),
-        Ok(None) | Err(_) => "unknown, the camera did not answer the question".to_owned(),
-    }
-}
-
-/// The schemes of an answer (RFC 2326 section 12.44).
-fn schemes(answer: &str) -> String {
-    let offered: Vec<String> = answer
-        .lines()
-        .filter_map(|line| line.split_once(':'))
-        .filter(|(name, _)| name.eq_ignore_ascii_case("WWW-Authenticate"))
-        .map(|(_, value)| {
-            let scheme = value.split_whitespace().next().unwrap_or("?").to_lowercase();
-            let algorithm = value.to_lowercase().split("algorithm=").nth(1).map(|rest| {
-                rest.trim_start_matches('"').split(['"', ',', ' ']).next().unwrap_or_default().to_owned()
-            });
-            match (scheme.as_str(), algorithm) {
-                ("digest", Some(algorithm)) => format!("digest ({algorithm})"),
-                ("digest", None) => "digest (md5)".to_owned(),
-                _ => scheme,
-            }
-        })
-        .collect();
-    match (offered.is_empty(), answer.starts_with("RTSP/1.0 401")) {
-        (false, _) => offered.join(", "),
-        (true, true) => "wanted, of an unnamed kind".to_owned(),
-        (true, false) => "none, everyone on the network can watch".to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_kind_of_authentication_is_named_with_its_algorithm() {
-        let answer = "RTSP/1.0 401 Unauthorized\r\nCSeq: 1\r\nWWW-Authenticate: Digest realm=\"x\", nonce=\"y\"\r\n\
-                      www-authenticate: Digest realm=\"x\", algorithm=SHA-256\r\nWWW-Authenticate: Basic realm=\"x\"\r\n\r\n";
-        assert_eq!(schemes(answer), "digest (md5), digest (sha-256), basic");
-        assert_eq!(schemes("RTSP/1.0 200 OK\r\n\r\n"), "none, everyone on the network can watch");
-    }
 }

@@ -6,6 +6,7 @@ use anyhow::Context;
 use tokio::sync::mpsc;
 
 use super::doctor::{FINE, FRAME_LIMIT, ask};
+use super::doctor_report::{Change, Verdict};
 use crate::media::gop::Excerpt;
 use crate::source::Requests;
 use crate::source::snapshot::{Report, Snapshot};
@@ -57,20 +58,45 @@ impl Seen {
         login.unwrap_or_else(|| "none, everyone on the network can watch".to_owned())
     }
 
-    /// What the camera is like, and what to change; `n` is the number of its variables.
-    pub(super) fn advice(&self, n: u8) -> String {
+    /// Tells what the camera is like, and what to change; `n` is the number of its variables.
+    pub(super) fn tell(&self, n: u8, verdict: &mut Verdict) {
         let most =
             |of: fn(&(Duration, Duration)) -> Duration| self.times.iter().map(of).max().unwrap_or_default();
         let worst = most(|time| time.0);
-        let mut text = format!(
-            "  from trigger to picture: at worst {} ms of {} pictures; what they show is up to {} ms after the trigger\n",
+        verdict.facts.push(format!(
+            "from trigger to picture: at worst {} ms of {} pictures; what they show is up to {} ms after the trigger",
             worst.as_millis(),
             self.times.len(),
             most(|time| time.1).as_millis()
-        );
+        ));
+        verdict.facts.push(format!("age of the pictures: {}", self.age(n)));
+        let habits = &self.report.habits;
+        let mut change = |what: &str| verdict.changes.push(Change::of(what, n));
+        if habits.same > 0 {
+            change(&format!(
+                "it gave the same picture again {} times, so it takes one only now and then; look for an address without a \
+                 cache",
+                habits.same
+            ));
+        }
+        if let Some(lag @ 1..) = habits.lag {
+            change(&format!("to have it known from the start, set CAMERA_n_SNAPSHOT_FLUSH={}", lag.min(3)));
+        }
+        if worst > FINE {
+            change(
+                "its pictures take long; set a smaller one or more compression, or use its stream (CAMERA_n_RTSP)",
+            );
+        }
+        if self.report.login.as_deref() == Some("basic") {
+            change("it takes the password as it is; set it to digest, or use https");
+        }
+    }
+
+    /// How old its pictures are, and how that is known.
+    fn age(&self, n: u8) -> String {
         let habits = &self.report.habits;
         let firmware = "set fb_count = 2 and grab_mode = CAMERA_GRAB_LATEST in its firmware";
-        let age = if habits.old > 0 {
+        if habits.old > 0 {
             format!(
                 "it gives a picture from before the trigger first (seen {} times, up to {:.1} s old); these are thrown away. \
                  To save that time: {firmware}",
@@ -85,29 +111,19 @@ impl Seen {
                  set CAMERA_{n}_SNAPSHOT_FLUSH=0; to be sure, {firmware}"
             )
         } else {
-            format!(
-                "its answers do not tell. Wave a hand and look: if the picture shows what was there before, set \
-                 CAMERA_{n}_SNAPSHOT_FLUSH=1"
-            )
-        };
-        text.push_str(&format!("  age of the pictures: {age}\n"));
-        let mut change = |what: &str| text.push_str(&format!("  to change: {what}\n"));
-        if habits.same > 0 {
-            change(&format!(
-                "it gave the same picture again {} times, so it takes one only now and then; look for an address without a \
-                 cache",
-                habits.same
-            ));
+            match habits.lag {
+                Some(0) => "each was taken after the trigger, as a comparison of pictures shows".to_owned(),
+                Some(lag) => format!(
+                    "it gives pictures from before the trigger first, {lag} each time, as a comparison of pictures shows; \
+                     these are thrown away. To save that time: {firmware}"
+                ),
+                None => format!(
+                    "its answers do not tell, and nothing moved that would. Wave a hand and look: if the picture shows what \
+                     was there before, set CAMERA_{n}_SNAPSHOT_FLUSH=1; if it is a new one each time, \
+                     set CAMERA_{n}_SNAPSHOT_FLUSH=0"
+                ),
+            }
         }
-        if worst > FINE {
-            change(
-                "its pictures take long; set a smaller one or more compression, or use its stream (CAMERA_n_RTSP)",
-            );
-        }
-        if self.report.login.as_deref() == Some("basic") {
-            change("it takes the password as it is; set it to digest, or use https");
-        }
-        text
     }
 }
 
@@ -118,10 +134,17 @@ mod tests {
     use crate::source::snapshot::Habits;
 
     fn advice(habits: Habits, login: Option<&str>, took: Duration) -> String {
-        let excerpt =
-            Excerpt { codec: Codec::Jpeg, units: Vec::new(), wanted_rtp_ns: 0, instant: Instant::now() };
+        let excerpt = Excerpt {
+            codec: Codec::Jpeg,
+            units: Vec::new(),
+            wanted_rtp_ns: 0,
+            instant: Instant::now(),
+            remark: None,
+        };
         let report = Report { login: login.map(str::to_owned), habits };
-        Seen { excerpt, first: took, times: vec![(took, took / 2)], report }.advice(3)
+        let mut verdict = Verdict::default();
+        Seen { excerpt, first: took, times: vec![(took, took / 2)], report }.tell(3, &mut verdict);
+        verdict.text()
     }
 
     #[test]
@@ -133,6 +156,11 @@ mod tests {
         assert!(!text.contains("to change"), "{text}");
         let esp32 = Habits { is_esp32: true, ..unknown };
         assert!(advice(esp32, None, quick).contains("the first of two is thrown away"));
+        let behind = Habits { lag: Some(1), ..unknown };
+        let text = advice(behind, None, quick);
+        assert!(text.contains("1 each time") && text.contains("file: CAMERA_3_SNAPSHOT_FLUSH=1"), "{text}");
+        let fresh = Habits { lag: Some(0), ..unknown };
+        assert!(advice(fresh, None, quick).contains("as a comparison of pictures shows"));
         let stamped = Habits { is_stamped: true, ..esp32 };
         assert!(advice(stamped, None, quick).contains("as their time stamps show"));
         let old = Habits { old: 3, oldest: Duration::from_millis(700), ..stamped };

@@ -4,6 +4,8 @@ pub mod args;
 mod cleanup;
 mod demo;
 mod doctor;
+mod doctor_probe;
+mod doctor_report;
 mod doctor_snapshot;
 mod journal;
 mod output;
@@ -44,7 +46,7 @@ pub fn run(args: Args) -> ExitCode {
     match args.mode {
         Mode::Demo { dir } => done(demo::run(dir).map(|()| true)),
         Mode::Daemon => configured(env_file, |config| serve(config).map(|()| true)),
-        Mode::TestCapture { keys } => configured(env_file, |config| doctor::run(&config, &keys)),
+        Mode::TestCapture { keys, json } => configured(env_file, |config| doctor::run(&config, &keys, json)),
         Mode::TestGpio { seconds } => {
             configured(env_file, |config| test_gpio(&config, seconds).map(|()| true))
         }

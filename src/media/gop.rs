@@ -62,6 +62,8 @@ pub struct Excerpt {
     pub wanted_rtp_ns: i64,
     /// When the wanted picture was taken.
     pub instant: Instant,
+    /// What its camera's answer says of it, for people.
+    pub remark: Option<Arc<str>>,
 }
 
 impl Excerpt {
@@ -313,6 +315,7 @@ impl Gops {
             units: self.from(first, index + 1).map(|(_, unit)| unit.clone()).collect(),
             wanted_rtp_ns: wanted.rtp_ns,
             instant: wanted.instant,
+            remark: None,
         })
     }
 

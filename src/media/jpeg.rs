@@ -203,6 +203,30 @@ pub fn luma(jpeg: &[u8]) -> Option<Frame> {
     Some(Frame { width, height, y: grey.into_raw(), u: chroma.clone(), v: chroma, colours: Colours::JPEG })
 }
 
+/// How bright the fields of a JPEG are that is cut into so many columns and lines, line by line, to compare it with another;
+/// `None` as with [`thumbnail`], or when it has fewer pixels. Of each field at most sixteen pixels are looked at.
+pub fn fields(jpeg: &[u8], columns: u32, lines: u32) -> Option<Vec<u8>> {
+    let picture = decode(jpeg)?.into_rgb8();
+    let (width, height) = (picture.width() / columns.max(1), picture.height() / lines.max(1));
+    if width == 0 || height == 0 {
+        return None;
+    }
+    let (across, down) = (width.div_ceil(4), height.div_ceil(4));
+    let brightness = |field: u32| {
+        let (left, top) = (field % columns * width, field / columns * height);
+        let (mut sum, mut count) = (0_u32, 0_u32);
+        for y in (top..top + height).step_by(down as usize) {
+            for x in (left..left + width).step_by(across as usize) {
+                // Green is most of what is seen as brightness.
+                sum += u32::from(picture.get_pixel(x, y).0[1]);
+                count += 1;
+            }
+        }
+        u8::try_from(sum / count.max(1)).unwrap_or(u8::MAX)
+    };
+    Some((0..columns * lines).map(brightness).collect())
+}
+
 /// The same picture in at most `most` bytes, with its facts but without its thumbnail: coarser first, then with fewer
 /// pixels. `None` when it cannot be decoded, see [`thumbnail`], or when not even a small one fits.
 pub fn shrunk_to(jpeg: &[u8], most: usize) -> Option<Vec<u8>> {
@@ -314,6 +338,18 @@ mod tests {
         let small = shrunk_to(&kept, kept.len() - 100).unwrap();
         let (width, height) = inspect(&small).unwrap();
         assert!(width < height && exif::orientation(&small).is_none());
+    }
+
+    #[test]
+    fn fields_tell_where_a_picture_is_bright() {
+        let mut frame = grey(64, 48, 40, true);
+        frame.y[..64 * 24].fill(200);
+        let fields = fields(&encode_plain(&frame).unwrap(), 4, 2).unwrap();
+        assert!(
+            fields[..4].iter().all(|f| f.abs_diff(200) < 4) && fields[4..].iter().all(|f| f.abs_diff(40) < 4)
+        );
+        assert_eq!(super::fields(&encode_plain(&frame).unwrap(), 65, 2), None);
+        assert_eq!(super::fields(b"no picture", 4, 2), None);
     }
 
     #[test]

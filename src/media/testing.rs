@@ -48,6 +48,7 @@ pub(super) fn excerpt(units: &[AccessUnit], wanted: usize) -> Excerpt {
         wanted_rtp_ns: units[wanted].rtp_ns,
         instant: units[wanted].instant,
         units: units[..=wanted].to_vec(),
+        remark: None,
     }
 }
 

@@ -25,3 +25,9 @@ impl Stamps {
         }
     }
 }
+
+impl serde::Serialize for Stamps {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}

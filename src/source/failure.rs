@@ -5,8 +5,8 @@ use std::time::Duration;
 use reqwest::StatusCode;
 use url::Url;
 
-use super::SourceError;
 use super::certificate::Trouble;
+use super::{SourceError, body};
 use crate::chain::chain;
 use crate::config::{Credentials, shown_url};
 use crate::media::footprint::TooLarge;
@@ -147,15 +147,32 @@ impl Sentences {
         ))
     }
 
-    /// It answered with a stream of this media type.
+    /// It answered with a stream of this media type, and no picture of it came.
     pub(super) fn stream(&self, kind: &str) -> Failure {
         Failure::broken(format!(
-            "the camera at {} sends a stream of pictures ({}); set CAMERA_{}_SNAPSHOT_URL to its address of a single one \
+            "the camera at {} sends a stream of pictures ({}), and none of them was whole; set CAMERA_{}_SNAPSHOT_URL to its address of a single one \
              (on an ESP32-CAM http://…/capture)",
             self.address,
             self.said(kind),
             self.number
         ))
+    }
+
+    /// Its answer was a stream, of which the first picture was taken.
+    pub(super) fn first_of_stream(&self) -> String {
+        format!(
+            "the camera sends a stream of pictures, of which the first was taken; it may be a little older than the trigger: \
+             set CAMERA_{}_SNAPSHOT_URL to its address of a single one",
+            self.number
+        )
+    }
+
+    /// Its picture is longer than the `length` of its answer.
+    pub(super) fn cut(&self, length: usize) -> String {
+        format!(
+            "the camera says that its picture has {length} bytes (Content-Length), and it has more; look for new \
+             firmware"
+        )
     }
 
     /// Its answer has more bytes than `limit`.
@@ -230,13 +247,21 @@ impl Sentences {
                     title(bytes, |text| self.said(text))
                 )
             }
+            NotJpeg::NoStart if body::format(bytes) == Some("gzip") => format!(
+                "the camera at {address} sends its picture packed (gzip), which was not asked for; switch off compression in \
+                 its web server"
+            ),
+            NotJpeg::NoStart if let Some(format) = body::format(bytes) => format!(
+                "the camera at {address} sends {format} instead of JPEG; set its snapshots to JPEG, or CAMERA_{n}_SNAPSHOT_URL \
+                 to the address of a JPEG picture"
+            ),
             NotJpeg::NoStart => {
                 let kind = if kind.is_empty() { "something of no kind" } else { kind };
                 format!("the camera at {address} sent no JPEG but {}; {check}", self.said(kind))
             }
             NotJpeg::NoEnd => format!(
-                "the picture of the camera at {address} is cut off ({} bytes without the end marker FF D9); check its \
-                 network and power supply, or set a smaller picture",
+                "the picture of the camera at {address} is cut off, or its Content-Length is wrong ({} bytes without the end \
+                 marker FF D9); check its network and power supply, or set a smaller picture",
                 bytes.len()
             ),
             NotJpeg::NoFrame => format!(
@@ -260,6 +285,15 @@ impl Sentences {
                  check its network, or set a smaller picture"
             ),
         })
+    }
+
+    /// The connection ended before an answer, as it was read as it comes.
+    pub(super) fn broke(&self, error: &std::io::Error) -> Failure {
+        let said = self.secrets.words(&error.to_string(), ADDRESS_MAX);
+        Failure::broken(format!(
+            "the connection with the camera at {} broke before an answer came: {said}; if this goes on, restart it",
+            self.address
+        ))
     }
 
     /// No answer came; a connection was tried for `limit`.
@@ -288,7 +322,9 @@ impl Sentences {
             };
         }
         Failure::broken(if !error.is_connect() {
-            format!("the connection with the camera at {address} broke before an answer came: {said}")
+            format!(
+                "the connection with the camera at {address} broke before an answer came: {said}; if this goes on, restart it"
+            )
         } else if text.contains("failed to lookup") || text.contains("dns error") {
             format!("the name {host} was not found; check CAMERA_{n}_SNAPSHOT_URL")
         } else if text.contains("Connection refused") {

@@ -47,6 +47,8 @@ pub(super) enum Verdict {
         instant: Instant,
         /// It is good for whatever was wanted up to here.
         until: Instant,
+        /// The instant may be off by so much to either side.
+        within: Duration,
     },
     /// Not proven fresh; the next one may be.
     Old(Why),
@@ -78,6 +80,8 @@ pub struct Habits {
     pub is_stamped: bool,
     /// Whether answers look like those of an ESP32-CAM.
     pub is_esp32: bool,
+    /// How many pictures it is behind, where its pictures have shown that.
+    pub lag: Option<u32>,
 }
 
 /// The pictures asked for until one is fresh.
@@ -108,17 +112,37 @@ pub(super) struct Freshness {
     clock: Option<Clock>,
     previous: Option<[u8; 32]>,
     habits: Habits,
+    /// How many pictures it is behind, as its pictures have shown (`lag.rs`).
+    lag: u32,
 }
 
 impl Freshness {
     /// Nothing is known yet.
     pub(super) fn new(flush: Flush) -> Self {
-        Self { flush, clock: None, previous: None, habits: Habits::default() }
+        Self { flush, clock: None, previous: None, habits: Habits::default(), lag: 0 }
     }
 
     /// What has been seen so far.
     pub(super) fn habits(&self) -> Habits {
         self.habits
+    }
+
+    /// Whether nothing but the pictures themselves can tell how old they are.
+    pub(super) fn is_silent(&self) -> bool {
+        self.flush == Flush::Auto && !self.habits.is_stamped && !self.habits.is_esp32
+    }
+
+    /// Its pictures have shown that it is so many behind.
+    pub(super) fn learn(&mut self, lag: usize) {
+        self.lag = u32::try_from(lag).unwrap_or(0);
+        self.habits.lag = Some(self.lag);
+    }
+
+    /// Whether a picture is the previous one once more; that is remembered.
+    pub(super) fn is_same(&mut self, evidence: &Evidence) -> bool {
+        let is_same = self.previous == Some(evidence.hash);
+        self.habits.same += u32::from(is_same);
+        is_same
     }
 
     /// Remembers a picture that is shown as what it is, of no certain instant.
@@ -135,18 +159,18 @@ impl Freshness {
 
     /// Judges the next picture of a round.
     pub(super) fn judge(&mut self, round: &mut Round, evidence: &Evidence) -> Verdict {
-        let is_same = self.previous == Some(evidence.hash);
+        let is_same = self.is_same(evidence);
         self.note(evidence);
         round.asked += 1;
         let (first_sent, first_done) = *round.first.get_or_insert((evidence.sent, evidence.done));
         if is_same {
-            self.habits.same += 1;
             return Verdict::Old(Why::Same);
         }
         let in_vain = match self.flush {
             Flush::Fixed(pictures) => u32::from(pictures),
             // A stamp says more than the look of the answer.
-            Flush::Auto => u32::from(evidence.is_esp32 && evidence.stamp.is_none()),
+            Flush::Auto if evidence.stamp.is_some() => 0,
+            Flush::Auto => self.lag.max(u32::from(evidence.is_esp32)),
         };
         if round.asked <= in_vain {
             return Verdict::Old(Why::Habit);
@@ -155,8 +179,8 @@ impl Freshness {
             // A buffer is filled when its picture has been fetched, and a camera without a buffer takes the picture
             // when it is asked: either way between these two.
             let from = if in_vain == 0 { evidence.sent } else { first_done };
-            let instant = from + evidence.first_byte.saturating_duration_since(from) / 2;
-            return Verdict::Fresh { instant, until: first_sent };
+            let within = evidence.first_byte.saturating_duration_since(from) / 2;
+            return Verdict::Fresh { instant: from + within, until: first_sent, within };
         };
         if self.flush == Flush::Auto && clock.answers < ANSWERS_TO_SETTLE {
             return Verdict::Old(Why::Unsettled);
@@ -167,7 +191,7 @@ impl Freshness {
             self.habits.oldest = self.habits.oldest.max(round.wanted - instant);
             return Verdict::Old(Why::Stamp);
         }
-        Verdict::Fresh { instant, until: instant }
+        Verdict::Fresh { instant, until: instant, within: Duration::ZERO }
     }
 }
 
@@ -250,7 +274,10 @@ mod tests {
     fn a_plain_camera_takes_its_picture_between_request_and_answer() {
         let start = Instant::now();
         let verdict = Freshness::new(Flush::Auto).judge(&mut Round::new(start), &plain(start, 10, 1));
-        assert_eq!(verdict, Verdict::Fresh { instant: start + ms(40), until: start + ms(10) });
+        assert_eq!(
+            verdict,
+            Verdict::Fresh { instant: start + ms(40), until: start + ms(10), within: ms(30) }
+        );
     }
 
     #[test]
@@ -260,7 +287,7 @@ mod tests {
         let mut round = Round::new(start);
         let esp32 = |sent_ms, picture| Evidence { is_esp32: true, ..plain(start, sent_ms, picture) };
         assert_eq!(freshness.judge(&mut round, &esp32(0, 1)), Verdict::Old(Why::Habit));
-        let fresh = Verdict::Fresh { instant: start + ms(130), until: start };
+        let fresh = Verdict::Fresh { instant: start + ms(130), until: start, within: ms(30) };
         assert_eq!(freshness.judge(&mut round, &esp32(100, 2)), fresh);
     }
 

@@ -1,10 +1,13 @@
 //! Cameras: where frames come from, and how they are asked for.
 
+mod answer;
+pub mod body;
 mod camera_clock;
 mod certificate;
 mod failure;
 mod freshness;
 pub mod front;
+mod lag;
 mod picture;
 pub mod requests;
 pub mod rtp;

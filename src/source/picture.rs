@@ -2,21 +2,23 @@
 //!
 //! Nothing is said to anyone but the configured host and port: redirects elsewhere are refused, and a password is sent
 //! (Basic) or proven (Digest, RFC 7616) only after this host has asked for it. The connection is kept for the next
-//! request where the camera allows it.
+//! request where the camera allows it. A whole JPEG is a picture, whatever the answer says of its length.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http_auth::{PasswordClient, PasswordParams};
 use reqwest::header::{
-    ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, HeaderMap, HeaderName,
-    HeaderValue, LOCATION, SERVER, WWW_AUTHENTICATE,
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, HeaderMap,
+    HeaderName, HeaderValue, LOCATION, SERVER, WWW_AUTHENTICATE,
 };
-use reqwest::{Client, Response, StatusCode, redirect};
+use reqwest::{Client, StatusCode, redirect};
 use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 use url::{Position, Url};
 
+use super::answer::{Answer, Broken};
+use super::body::Body;
 use super::certificate;
 use super::failure::{Failure, Sentences};
 use super::freshness::Evidence;
@@ -36,6 +38,13 @@ const PICTURE_LIMIT: Duration = Duration::from_secs(10);
 /// How long an idle connection is kept: longer than the pause between two checks.
 const IDLE_LIMIT: Duration = Duration::from_secs(90);
 
+/// When a whole JPEG has come and no more for so long, it is the picture: the answer promised more than there is, or has no
+/// end.
+const QUIET: Duration = Duration::from_millis(150);
+
+/// The same in all where the answer does not say how long it is: it may be a stream.
+const WHOLE_LIMIT: Duration = Duration::from_millis(150);
+
 /// Largest picture; one of 20 megapixels takes less.
 const BYTES_MAX: usize = 16 << 20;
 
@@ -54,6 +63,8 @@ pub(super) struct Picture {
     pub(super) size: (u32, u32),
     /// What its answer tells of its age.
     pub(super) evidence: Evidence,
+    /// What is odd about its answer and may make it older than it seems, for people.
+    pub(super) remark: Option<String>,
 }
 
 /// The pictures of one camera.
@@ -68,13 +79,36 @@ pub(super) struct Pictures {
     asked_for: Option<String>,
     /// Bytes of the picture under way, once its answer has begun.
     received: Option<usize>,
+    way: Way,
+    /// The library could not read the head of an answer.
+    is_unreadable: bool,
+}
+
+/// How answers are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// By the HTTP library, over one connection.
+    Library,
+    /// The next one as it comes, because the library could not read the last one.
+    OnceAsItComes,
+    /// As they come: that has been of use.
+    AsItComes,
 }
 
 impl Pictures {
     /// Of camera `number`. Nothing is contacted yet.
     pub(super) fn new(number: u8, config: SnapshotConfig) -> Self {
         let says = Sentences::new(number, &config.url, config.credentials.as_ref());
-        Self { config, says, client: None, login: None, asked_for: None, received: None }
+        Self {
+            config,
+            says,
+            client: None,
+            login: None,
+            asked_for: None,
+            received: None,
+            way: Way::Library,
+            is_unreadable: false,
+        }
     }
 
     /// Host and port, for people.
@@ -90,36 +124,31 @@ impl Pictures {
     /// Asks for one picture. Dropping this closes the connection.
     pub(super) async fn ask(&mut self) -> Result<Picture, Failure> {
         self.received = None;
-        match timeout(PICTURE_LIMIT, self.exchange()).await {
+        let way = self.way;
+        if way == Way::OnceAsItComes {
+            self.way = Way::Library;
+        }
+        match timeout(PICTURE_LIMIT, self.exchange(way)).await {
             Ok(picture) => picture,
             Err(_) => Err(self.says.too_slow(PICTURE_LIMIT, self.received)),
         }
     }
 
     /// Requests and answers, until one is the picture.
-    async fn exchange(&mut self) -> Result<Picture, Failure> {
+    async fn exchange(&mut self, way: Way) -> Result<Picture, Failure> {
         let mut url = self.config.url.clone();
         let mut has_answered = false;
         for _ in 0..REQUESTS_MAX {
             let authorization = self.authorization(&url)?;
-            let mut request = self
-                .client()?
-                .get(url.clone())
-                .header(ACCEPT, "image/jpeg, image/*;q=0.9, */*;q=0.1")
-                .header(CACHE_CONTROL, "no-cache");
-            if let Some(authorization) = authorization {
-                request = request.header(AUTHORIZATION, authorization);
-            }
             let sent = Instant::now();
-            let answer = match timeout(SILENCE_LIMIT, request.send()).await {
-                Ok(Ok(answer)) => answer,
-                Ok(Err(error)) => return Err(self.says.unreachable(error, CONNECT_LIMIT)),
+            let answer = match timeout(SILENCE_LIMIT, self.send(way, &url, authorization)).await {
+                Ok(answer) => answer?,
                 Err(_) => return Err(self.says.too_slow(SILENCE_LIMIT, self.received)),
             };
-            match answer.status() {
+            match answer.status {
                 StatusCode::OK => return self.read(answer, sent).await,
                 StatusCode::UNAUTHORIZED => {
-                    let is_stale = self.challenged(answer.headers())?;
+                    let is_stale = self.challenged(&answer.headers)?;
                     if has_answered && !is_stale {
                         self.login = None;
                         return Err(self.says.wrong_password(self.login().unwrap_or_default()));
@@ -131,11 +160,39 @@ impl Pictures {
                 | StatusCode::FOUND
                 | StatusCode::SEE_OTHER
                 | StatusCode::TEMPORARY_REDIRECT
-                | StatusCode::PERMANENT_REDIRECT => url = self.redirected(&url, answer.headers())?,
+                | StatusCode::PERMANENT_REDIRECT => url = self.redirected(&url, &answer.headers)?,
                 status => return Err(self.says.status(status)),
             }
         }
         Err(self.says.circles(REQUESTS_MAX))
+    }
+
+    /// Sends one request and reads its answer up to the body.
+    async fn send(
+        &mut self,
+        way: Way,
+        url: &Url,
+        authorization: Option<HeaderValue>,
+    ) -> Result<Answer, Failure> {
+        if way != Way::Library && url.scheme() == "http" {
+            let answer = Answer::as_it_comes(url, authorization.as_ref()).await;
+            return answer.map_err(|error| self.says.broke(&error));
+        }
+        let mut request = self
+            .client()?
+            .get(url.clone())
+            .header(ACCEPT, "image/jpeg, image/*;q=0.9, */*;q=0.1")
+            .header(ACCEPT_ENCODING, "identity")
+            .header(CACHE_CONTROL, "no-cache");
+        if let Some(authorization) = authorization {
+            request = request.header(AUTHORIZATION, authorization);
+        }
+        request.send().await.map(Answer::from).map_err(|error| {
+            if is_unreadable(&error) {
+                (self.way, self.is_unreadable) = (Way::OnceAsItComes, true);
+            }
+            self.says.unreachable(error, CONNECT_LIMIT)
+        })
     }
 
     fn client(&mut self) -> Result<Client, Failure> {
@@ -209,8 +266,10 @@ impl Pictures {
         if self.config.credentials.is_none() {
             return Err(self.says.no_password(&kinds));
         }
-        let builder =
-            challenges.iter().fold(PasswordClient::builder(), |builder, text| builder.challenges(text));
+        let builder = challenges.iter().fold(PasswordClient::builder(), |builder, text| {
+            // Some firmware ends its list with a comma.
+            builder.challenges(text.trim_end_matches([',', ' ']))
+        });
         match builder.build() {
             Ok(login) => {
                 let is_stale = matches!(&login, PasswordClient::Digest(digest) if digest.stale());
@@ -224,67 +283,112 @@ impl Pictures {
         }
     }
 
-    /// Where a redirect leads, if that is the same host and port.
+    /// Where a redirect leads, if that is the same host and port, or the same host over TLS.
     fn redirected(&self, from: &Url, headers: &HeaderMap) -> Result<Url, Failure> {
         let location = headers.get(LOCATION).and_then(|value| value.to_str().ok());
         match location.and_then(|location| from.join(location).ok()) {
             Some(to) if to.origin() == self.config.url.origin() => Ok(to),
+            Some(to) if to.host() == self.config.url.host() && to.scheme() == "https" => Ok(to),
             to => Err(self.says.redirect(to.as_ref())),
         }
     }
 
     /// Reads the picture of an answer.
-    async fn read(&mut self, mut answer: Response, sent: Instant) -> Result<Picture, Failure> {
-        let headers = answer.headers().clone();
+    async fn read(&mut self, mut answer: Answer, sent: Instant) -> Result<Picture, Failure> {
+        let headers = answer.headers.clone();
         let kind = text(&headers, CONTENT_TYPE);
-        if kind.to_ascii_lowercase().starts_with("multipart/") {
-            return Err(self.says.stream(kind));
-        }
-        let length = answer.content_length();
-        if length.is_some_and(|length| length > BYTES_MAX as u64) {
+        let is_stream = kind.to_ascii_lowercase().starts_with("multipart/");
+        let (length, is_plain) = (answer.length(), answer.is_plain());
+        if length.is_some_and(|length| length > BYTES_MAX as u64) && !is_stream {
             return Err(self.says.too_large(BYTES_MAX));
         }
-        // As long as it says, so that it is not copied while it grows.
-        let mut bytes =
-            Vec::with_capacity(length.and_then(|length| usize::try_from(length).ok()).unwrap_or(0));
-        let mut first_byte = Instant::now();
+        let known = length.and_then(|length| usize::try_from(length).ok());
+        let mut body = Body::new(known.unwrap_or(0).min(BYTES_MAX), Instant::now());
         self.received = Some(0);
-        loop {
-            match timeout(SILENCE_LIMIT, answer.chunk()).await {
+        let mut whole_at = None;
+        let is_complete = loop {
+            let is_counted = is_plain && known.is_some_and(|known| body.bytes().len() >= known);
+            let limit = match whole_at {
+                // More than it says may follow, at once.
+                None if is_counted => QUIET,
+                None => SILENCE_LIMIT,
+                // The next picture of a stream is another one, and may never come.
+                Some(_) if is_stream => break false,
+                Some(_) if is_counted => break true,
+                Some(_) if known.is_some() => QUIET,
+                Some(at) => match WHOLE_LIMIT.checked_sub(Instant::elapsed(&at)) {
+                    Some(left) => left,
+                    None => break false,
+                },
+            };
+            match timeout(limit, answer.chunk()).await {
                 Ok(Ok(Some(chunk))) => {
-                    if bytes.is_empty() {
-                        first_byte = Instant::now();
-                    }
-                    bytes.extend_from_slice(&chunk);
-                    self.received = Some(bytes.len());
-                    if bytes.len() > BYTES_MAX {
+                    let now = Instant::now();
+                    body.push(&chunk, now);
+                    let received = body.bytes().len();
+                    self.received = Some(received);
+                    if received > BYTES_MAX {
+                        if body.has_whole() {
+                            break false;
+                        }
                         return Err(self.says.too_large(BYTES_MAX));
                     }
+                    if body.has_whole() {
+                        whole_at.get_or_insert(now);
+                    }
                 }
-                Ok(Ok(None)) => break,
-                Ok(Err(_)) => return Err(self.says.broken_off(bytes.len(), length)),
+                // What is read as it comes knows no end but that of the connection.
+                Ok(Ok(None)) => break !is_plain || known.is_none_or(|known| body.bytes().len() >= known),
+                Ok(Err(Broken)) => break false,
+                Err(_) if body.has_whole() => break false,
+                Err(_) if is_counted => break true,
+                Err(_) if is_stream => return Err(self.says.stream(kind)),
                 Err(_) => return Err(self.says.too_slow(SILENCE_LIMIT, self.received)),
             }
-        }
+        };
         let done = Instant::now();
-        trim(&mut bytes);
-        let size = jpeg::inspect(&bytes).map_err(|error| self.says.no_picture(error, &bytes, kind))?;
+        let received = body.bytes().len();
+        let whole = body.end(is_complete).map_err(|(error, bytes)| {
+            if !is_plain && received > 0 {
+                self.way = Way::OnceAsItComes;
+            }
+            match () {
+                () if is_stream => self.says.stream(kind),
+                () if !is_complete => self.says.broken_off(received, length),
+                () => self.says.no_picture(error, &bytes, kind),
+            }
+        })?;
+        if is_plain && (self.is_unreadable || known.is_none_or(|known| whole.end > known)) {
+            // The library would have cut it off, or not have read it at all.
+            self.way = Way::AsItComes;
+        }
+        let size =
+            jpeg::inspect(&whole.jpeg).map_err(|error| self.says.no_picture(error, &whole.jpeg, kind))?;
         footprint::check_jpeg(size).map_err(|error| self.says.too_many_pixels(error))?;
         let evidence = Evidence {
             sent,
-            first_byte,
+            first_byte: whole.began,
             done,
             stamp: stamp(text(&headers, HeaderName::from_static("x-timestamp"))),
             is_esp32: is_esp32(&headers),
-            hash: Sha256::digest(&bytes).into(),
+            hash: Sha256::digest(&whole.jpeg).into(),
         };
-        Ok(Picture { jpeg: bytes.into(), size, evidence })
+        let cut = known.filter(|known| is_plain && whole.end > *known);
+        let remark =
+            is_stream.then(|| self.says.first_of_stream()).or_else(|| cut.map(|cut| self.says.cut(cut)));
+        Ok(Picture { jpeg: whole.jpeg.into(), size, evidence, remark })
     }
 }
 
+/// Whether an answer came, and the library cannot read its head.
+fn is_unreadable(error: &reqwest::Error) -> bool {
+    let text = chain(error);
+    !error.is_connect() && (text.contains(" parsed") || text.contains("head is too large"))
+}
+
 /// Reads the words of an answer, so that its connection can be used again.
-async fn drain(mut answer: Response) {
-    if answer.content_length().is_some_and(|length| length > WORDS_MAX as u64) {
+async fn drain(mut answer: Answer) {
+    if answer.is_plain() || answer.length().is_some_and(|length| length > WORDS_MAX as u64) {
         return;
     }
     let mut read = 0;
@@ -322,14 +426,6 @@ fn stamp(text: &str) -> Option<Duration> {
     Some(Duration::from_secs(seconds) + Duration::from_micros(micros))
 }
 
-/// Takes away what some firmware sends behind the end marker: zeros that fill its last block, a line end.
-fn trim(jpeg: &mut Vec<u8>) {
-    let end = jpeg.iter().rposition(|byte| !matches!(byte, 0 | b'\r' | b'\n')).map_or(0, |last| last + 1);
-    if jpeg[..end].ends_with(&[0xff, 0xd9]) {
-        jpeg.truncate(end);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -363,27 +459,12 @@ mod tests {
         }
     }
 
-    #[test]
-    fn what_fills_the_last_block_of_a_picture_is_taken_away_and_nothing_else() {
-        for (given, kept) in [
-            (&b"\xff\xd8ab\xff\xd9\0\0\r\n"[..], &b"\xff\xd8ab\xff\xd9"[..]),
-            (b"\xff\xd8ab\xff\xd9", b"\xff\xd8ab\xff\xd9"),
-            (b"\xff\xd8ab\0\0", b"\xff\xd8ab\0\0"),
-            (b"\0\0", b"\0\0"),
-        ] {
-            let mut jpeg = given.to_vec();
-            trim(&mut jpeg);
-            assert_eq!(jpeg, kept);
-        }
-    }
-
     proptest! {
         #[test]
         fn whatever_a_camera_sends_is_read_without_a_panic(
-            bytes in prop::collection::vec(any::<u8>(), 0..200), words in "\\PC{0,80}",
+            words in "\\PC{0,80}",
         ) {
             let _ = stamp(&words);
-            trim(&mut bytes.clone());
         }
     }
 }

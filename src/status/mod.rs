@@ -52,7 +52,7 @@ impl CameraState {
 }
 
 /// What is known of a stream.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct StreamInfo {
     /// As in RFC 6381, such as `avc1.640028`.
     pub codec: String,
@@ -73,7 +73,7 @@ pub struct StreamInfo {
 }
 
 /// How a camera's stream is decoded, as measured on this machine.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct Decoding {
     /// The decoder that was found to be fastest and right.
     pub decoder: &'static str,

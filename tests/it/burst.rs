@@ -102,13 +102,14 @@ fn units(codec: Codec, stream: &[u8]) -> Vec<AccessUnit> {
         is_disposable: false,
         missing: 0,
         is_leading: false,
+        doubt: None,
     };
     (0..).zip(units).map(unit).collect()
 }
 
 fn excerpt(codec: Codec, units: &[AccessUnit], wanted: usize) -> Excerpt {
     let AccessUnit { rtp_ns, instant, .. } = units[wanted];
-    Excerpt { codec, units: units[..=wanted].to_vec(), wanted_rtp_ns: rtp_ns, instant }
+    Excerpt { codec, units: units[..=wanted].to_vec(), wanted_rtp_ns: rtp_ns, instant, remark: None }
 }
 
 fn picture(lane: &mut Lane, excerpt: &Excerpt, threads: usize) -> Result<Arc<Frame>, DecodeError> {

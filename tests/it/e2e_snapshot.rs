@@ -114,10 +114,12 @@ async fn an_edge_stores_and_delivers_the_cameras_own_bytes_for_every_kind_of_log
             "{login:?}: a password that was not asked for"
         );
         let (requests, connections) = (camera.requests(), camera.connections());
-        assert_eq!(connections, 1, "{login:?}: the connection is kept over {requests} requests");
-        assert_eq!(camera.pictures(), 3, "{login:?}: one picture at the start, and one an edge");
+        assert!(connections * 3 <= requests, "{login:?}: {connections} connections for {requests} requests");
+        // One at the start and one an edge, and some that are compared until it is known that they are new.
+        assert!((3..=24).contains(&camera.pictures()), "{login:?}: {} pictures", camera.pictures());
     }
-    assert_eq!(cameras[4].requests(), 4, "a nonce that stays good is used again");
+    let last = &cameras[4];
+    assert_eq!(last.requests(), last.pictures() + 1, "a nonce that stays good is used again");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -162,9 +164,9 @@ async fn every_fault_of_a_camera_is_said_and_heals_by_itself() {
         (Fault::StallInPicture, &["too slowly", "check its network"]),
         (Fault::Drip, &["too slowly", "within 10 s"]),
         (Fault::Truncated, &["broke off after", "bytes", "power supply"]),
-        (Fault::Half, &["cut off", "FF D9"]),
+        (Fault::Half, &["cut off, or its Content-Length is wrong", "FF D9"]),
         (Fault::Html, &["a web page (\"Camera log-in\") instead of a picture", "_SNAPSHOT_URL"]),
-        (Fault::Stream, &["a stream of pictures", "/capture"]),
+        (Fault::Stream, &["a stream of pictures", "none of them was whole", "/capture"]),
         (Fault::NotFound, &["no picture at http://127.0.0.1", "404", "_SNAPSHOT_URL"]),
         (Fault::Busy, &["503", "busy"]),
         (Fault::Close, &["broke before an answer came"]),
@@ -233,7 +235,8 @@ async fn a_picture_with_a_hole_in_it_gives_way_to_the_next_whole_one_and_is_kept
     let setup = site(&[&camera]);
     let daemon = start(&setup, 1).await;
     let note = |image: &Value| image["note"].as_str().unwrap_or_default().to_owned();
-    camera.inject(Fault::Holed(2));
+    // More than are compared at once, twice.
+    camera.inject(Fault::Holed(8));
     let image = captured(&daemon, "r1").await;
     assert!(note(&image).contains("damaged inside; this is the nearest good picture"), "{image}");
     assert!(is_untouched(&without_facts(&stored(&setup, &image))), "{image}: no hole");
@@ -241,7 +244,8 @@ async fn a_picture_with_a_hole_in_it_gives_way_to_the_next_whole_one_and_is_kept
     let image = captured(&daemon, "r1").await;
     assert!(note(&image).contains("also a moment later; check the camera's power supply"), "{image}");
     camera.heal();
-    assert_eq!(note(&captured(&daemon, "r1").await), "");
+    let image = captured(&daemon, "r1").await;
+    assert!(!note(&image).contains("damaged"), "{image}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

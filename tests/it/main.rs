@@ -36,6 +36,7 @@ mod e2e_robust;
 mod e2e_s3;
 mod e2e_secured;
 mod e2e_snapshot;
+mod e2e_snapshot_odd;
 mod e2e_stamps;
 mod e2e_startup;
 mod e2e_storage;

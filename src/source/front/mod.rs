@@ -57,7 +57,7 @@ use side::Side;
 use wire::Event;
 
 pub use item::Item;
-pub use peer::{Stale, question};
+pub use peer::{Stale, dial};
 pub use words::{Fault, Named};
 
 /// How long a message may take from its first byte to its last. Slow cameras think before they answer, not within.

@@ -4,7 +4,7 @@
 use std::future::poll_fn;
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, lookup_host};
 use tracing::debug;
 
@@ -131,16 +131,9 @@ pub(super) async fn connect(config: &RtspConfig) -> Result<Stream, Fault> {
     }
 }
 
-/// What the camera says first to a question that is asked without a log-in, if it says anything. Has no limit of its
-/// own.
-pub async fn question(config: &RtspConfig, bytes: &[u8]) -> Option<Vec<u8>> {
-    let mut stream = connect(config).await.ok()?;
-    stream.write_all(bytes).await.ok()?;
-    stream.flush().await.ok()?;
-    let mut answer = vec![0; 4096];
-    let length = stream.read(&mut answer).await.ok()?;
-    answer.truncate(length);
-    Some(answer)
+/// A connection to this camera for whoever asks beside a session; nothing if there is none. Has no limit of its own.
+pub async fn dial(config: &RtspConfig) -> Option<impl AsyncRead + AsyncWrite + Unpin> {
+    connect(config).await.ok()
 }
 
 /// One connection, secured if it is to be.

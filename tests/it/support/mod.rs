@@ -11,6 +11,7 @@ pub(crate) mod hostile;
 pub(crate) mod huge;
 pub(crate) mod log;
 pub(crate) mod multipart;
+pub(crate) mod odd_snapshot;
 pub(crate) mod picture;
 pub(crate) mod program;
 pub(crate) mod promise;
