@@ -1,8 +1,10 @@
 //! Pictures as bytes: access units, frames, JPEG files. Pure: no clock, no input or output.
 
+pub mod blockcode;
 pub mod continuity;
 pub mod decode;
 pub mod decoder;
+pub mod delay;
 pub mod exif;
 pub mod fmp4;
 pub mod footprint;
