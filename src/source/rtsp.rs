@@ -17,6 +17,7 @@ use url::Url;
 use super::front::description::{Media, NoVideo};
 use super::front::keepalive::Habits;
 use super::front::{Fault, Front, Item, Named, Stale};
+use super::latency::Latency;
 use super::rtp::marker::Markers;
 use super::rtp::{Described, Unit};
 use super::rtsp_stream::{Stream, nanoseconds, steps_of_5_ms};
@@ -63,7 +64,7 @@ pub struct Rtsp {
     config: RtspConfig,
     reach: Duration,
     /// Inside the camera, before the first packet leaves.
-    latency: Duration,
+    latency: Latency,
     clock: ClockSource,
     /// The session that broke last, if it is still to be torn down.
     stale: Option<Stale>,
@@ -97,11 +98,12 @@ impl Rtsp {
     ) -> Self {
         let (number, key) = (camera.number, camera.key.clone());
         let CameraEngine { latency, clock, .. } = camera.engine;
+        let latency = Latency::new(latency);
         Self {
             number,
             key,
             config,
-            reach: REACH + earliest + latency,
+            reach: REACH + earliest,
             latency,
             clock,
             stale: None,
@@ -111,6 +113,11 @@ impl Rtsp {
             status,
             streams,
         }
+    }
+
+    /// What is taken off for the way inside the camera, to be changed at any time.
+    pub fn latency(&self) -> Latency {
+        self.latency.clone()
     }
 
     /// Opens a session and serves requests until it breaks.
@@ -143,7 +150,8 @@ impl Rtsp {
 
     /// Takes in what a session gives and answers requests, until nothing good comes any more.
     async fn play(&self, video: Video, front: &mut Front, requests: &mut Requests) -> SourceError {
-        let mut stream = Stream::new(video.codec, self.reach, &self.streams);
+        let mut stream = Stream::new(video.codec, self.reach + self.latency.get(), &self.streams);
+        stream.latency = self.latency.get();
         loop {
             let limit = stream.last_frame + NO_FRAME_LIMIT;
             tokio::select! {
@@ -315,8 +323,13 @@ impl Rtsp {
             *frames += 1;
         }
         let sent = stream.timeline.instant_of(rtp_ns)?;
+        let latency = self.latency.get();
+        if self.clock == ClockSource::Arrival {
+            stream.gops.shift(stream.latency, latency);
+        }
+        stream.latency = latency;
         let believed = stream.clock.instant_of(rtp_ns, sent).filter(|_| self.clock == ClockSource::Camera);
-        let instant = believed.or_else(|| sent.checked_sub(self.latency)).unwrap_or(sent);
+        let instant = believed.or_else(|| sent.checked_sub(latency)).unwrap_or(sent);
         stream.info.clock_offset_ms = stream.clock.offset_ms(rtp_ns, sent);
         let missing = stream.cadence.missing(rtp_ns);
         let data = picture.data.into();

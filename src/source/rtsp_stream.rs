@@ -29,6 +29,8 @@ pub(super) struct Stream {
     pub(super) info: StreamInfo,
     /// RTP time of the newest IDR, and the frames since.
     pub(super) group: Option<(i64, u32)>,
+    /// What is taken off for the camera's own delay.
+    pub(super) latency: Duration,
     pub(super) last_frame: Instant,
     pub(super) keyframes: Keyframes,
     /// No frame has come yet.
@@ -56,6 +58,7 @@ impl Stream {
             clock: CameraClock::default(),
             info,
             group: None,
+            latency: Duration::ZERO,
             last_frame: now,
             keyframes: Keyframes::new(now),
             is_new: true,
