@@ -283,6 +283,7 @@ async fn serve(
 
     let guard = Guard::new(&store, &config.storage, &status);
     let (captures, cameras) = Captures::new(&config, &store, &guard, &status);
+    captures.recall_latencies(&store).await.context("read the latencies of the cameras")?;
     for CameraTasks { camera, capture, pump } in cameras {
         session_tasks.spawn(camera, &sessions);
         session_tasks.spawn(pump, &sessions);

@@ -585,6 +585,11 @@ function renderAges() {
     if (!text) continue;
     text.textContent = last ? `${when(last.taken_at_ms)} · ${ago(last.taken_at_ms)}` : camera.enabled ? "Waits for its first picture" : "Switched off in the configuration";
     text.title = last ? `${last.taken_at} UTC` : "";
+    const { latency } = camera;
+    const link = cards.get(camera.key).querySelector(".camera-latency");
+    link.hidden = !latency;
+    link.firstElementChild.href = `/latency?camera=${camera.key}`;
+    link.firstElementChild.textContent = latency?.from === "unknown" ? "Measure its latency" : `Latency: ${latency?.ms} ms`;
   }
 }
 

@@ -9,6 +9,7 @@ mod budget;
 mod clip;
 mod engine;
 mod follow;
+pub mod latency;
 pub mod live;
 mod measure;
 mod order;
@@ -29,7 +30,7 @@ use crate::config::{CameraConfig, Config, Mode};
 use crate::media::shelf::Shelf;
 use crate::media::{decode, jpeg};
 use crate::model::{CameraKey, Cause, Trigger};
-use crate::source::{Request, Requests, Source, Watch};
+use crate::source::{Latency, Request, Requests, Source, Watch};
 use crate::status::Status;
 use crate::storage::Guard;
 use crate::store::{Image, Store};
@@ -99,6 +100,8 @@ struct Mailbox {
     orders: mpsc::Sender<Order>,
     shooter: Shooter,
     studio: Arc<Studio>,
+    /// `None` for a camera of single pictures.
+    latency: Option<Latency>,
     /// Cameras that get hot when this one is triggered.
     arms: Vec<CameraKey>,
 }
@@ -126,6 +129,7 @@ impl Captures {
             let mailbox = source.map(|source| {
                 let (orders, order_receiver) = mpsc::channel(MAILBOX);
                 let (requests, request_receiver) = mpsc::channel(REQUESTS);
+                let latency = source.latency();
                 let engine = Engine::new(config.engine.decoder, workers.clone(), room.clone());
                 let shooter = Shooter {
                     requests: requests.clone(),
@@ -159,7 +163,8 @@ impl Captures {
                         status.clone(),
                     ),
                 });
-                Mailbox { orders, shooter, studio: Arc::new(Studio::new()), arms: armed_by(camera, config) }
+                let (studio, arms) = (Arc::new(Studio::new()), armed_by(camera, config));
+                Mailbox { orders, shooter, studio, latency, arms }
             });
             cameras.insert(camera.key.clone(), mailbox);
         }

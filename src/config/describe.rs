@@ -112,7 +112,10 @@ fn describe_engine(lines: &mut Lines, number: u8, engine: &CameraEngine) {
         lines.set(&name("ARMED_BY"), hints.join(","));
     }
     lines.set(&name("TOLERANCE_MS"), engine.tolerance.as_millis());
-    lines.set(&name("LATENCY_MS"), engine.latency.as_millis());
+    match engine.latency {
+        Some(latency) => lines.set(&name("LATENCY_MS"), latency.as_millis()),
+        None => lines.comment(format_args!("{}: as measured on the dashboard, else 0", name("LATENCY_MS"))),
+    }
     lines.set(&name("CLOCK"), word(engine::CLOCKS, &engine.clock));
 }
 

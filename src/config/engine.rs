@@ -79,8 +79,8 @@ pub struct CameraEngine {
     pub armed_by: Vec<CameraKey>,
     /// `CAMERA_n_TOLERANCE_MS`: a keyframe so near to the wanted instant is taken instead, 0 to 10 s.
     pub tolerance: Duration,
-    /// `CAMERA_n_LATENCY_MS`: from the light on the sensor to the first packet, 0 to 2 s.
-    pub latency: Duration,
+    /// `CAMERA_n_LATENCY_MS`: from the light on the sensor to the first packet, 0 to 2 s. If unset, as measured.
+    pub latency: Option<Duration>,
     /// `CAMERA_n_CLOCK`.
     pub clock: ClockSource,
 }
@@ -104,13 +104,13 @@ impl CameraEngine {
         let mode = reader.required(&name("MODE"), choice(MODES));
         let armed_by = reader.optional(&name("ARMED_BY"), keys);
         let tolerance = reader.required(&name("TOLERANCE_MS"), whole(0..=10_000, "ms"));
-        let latency = reader.required(&name("LATENCY_MS"), whole(0..=2_000, "ms"));
+        let latency = reader.optional(&name("LATENCY_MS"), whole(0..=2_000, "ms"));
         let clock = reader.required(&name("CLOCK"), choice(CLOCKS));
         Ok(Self {
             mode: mode?,
             armed_by: armed_by?.unwrap_or_default(),
             tolerance: Duration::from_millis(tolerance?),
-            latency: Duration::from_millis(latency?),
+            latency: latency?.map(Duration::from_millis),
             clock: clock?,
         })
     }
@@ -140,7 +140,7 @@ mod tests {
                 mode: Mode::Cold,
                 armed_by: Vec::new(),
                 tolerance: Duration::ZERO,
-                latency: Duration::ZERO,
+                latency: None,
                 clock: ClockSource::Arrival,
             }
         );

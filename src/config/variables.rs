@@ -154,8 +154,9 @@ pub const VARIABLES: &[Variable] = &[
     ),
     open(
         "CAMERA_n_LATENCY_MS",
-        Fallback::Text("0"),
-        "delay inside the camera, from the light on the sensor to the first packet, ms",
+        Fallback::None,
+        "delay inside the camera, from the light on the sensor to the first packet, ms; if unset, as measured on the \
+         dashboard, else 0",
     ),
     open(
         "CAMERA_n_CLOCK",

@@ -246,6 +246,20 @@ impl Gops {
         (self.last_shown, self.settled) = (None, None);
     }
 
+    /// What is taken off the instants for the camera's latency is another from now on: those kept are moved along, so
+    /// that order and distances stay.
+    pub fn shift(&mut self, was: Duration, is: Duration) {
+        if was == is {
+            return;
+        }
+        let moved = |at: Instant| (at + was).checked_sub(is).unwrap_or(at);
+        for kept in &mut self.units {
+            kept.unit.instant = moved(kept.unit.instant);
+        }
+        self.last_shown = self.last_shown.map(|(rtp_ns, at)| (rtp_ns, moved(at)));
+        self.settled = self.settled.map(moved);
+    }
+
     /// Packets were lost: what follows refers to what is missing, so nothing is kept until the next group. What came
     /// before stays.
     pub fn break_off(&mut self) {
@@ -460,6 +474,18 @@ mod tests {
         assert!(excerpt.units[0].is_start());
         assert_eq!(excerpt.wanted_rtp_ns, 61 * 40_000_000);
         assert_eq!(excerpt.instant, start + Duration::from_millis(61 * 40));
+    }
+
+    #[test]
+    fn another_latency_moves_what_is_kept_along_with_what_comes() {
+        let (start, ms) = (Instant::now() + Duration::from_secs(9), Duration::from_millis);
+        let mut gops = filled(start, 75, 50);
+        gops.shift(ms(100), ms(240));
+        let excerpt = gops.nearest(start + ms(61 * 40 - 140)).unwrap();
+        assert_eq!((excerpt.wanted_rtp_ns, excerpt.instant), (61 * 40_000_000, start + ms(61 * 40 - 140)));
+        assert_eq!(gops.settled(), Some(start + ms(74 * 40 - 140)));
+        gops.shift(ms(240), ms(100));
+        assert_eq!(gops.settled(), Some(start + ms(74 * 40)));
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! Pictures as bytes: access units, frames, JPEG files. Pure: no clock, no input or output.
 
 pub mod arrival_rate;
+pub mod blockcode;
 pub mod continuity;
 pub mod decode;
 pub mod decoder;
+pub mod delay;
 pub mod doubt;
 pub mod exif;
 pub mod fmp4;

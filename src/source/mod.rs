@@ -8,6 +8,7 @@ mod failure;
 mod freshness;
 pub mod front;
 mod lag;
+mod latency;
 mod picture;
 pub mod requests;
 pub mod rtp;
@@ -24,6 +25,7 @@ use crate::media::gop::{AccessUnit, Codec, Excerpt, Stretch};
 use crate::media::shelf::Shelf;
 use crate::status::Status;
 
+pub use latency::{Latency, Origin};
 pub use requests::Requests;
 
 /// What can be asked of a camera.
@@ -141,6 +143,14 @@ impl Source {
                 snapshot.clone(),
                 status.clone(),
             )))),
+        }
+    }
+
+    /// How long the camera takes to send what it sees; `None` for one that is asked for single pictures.
+    pub fn latency(&self) -> Option<Latency> {
+        match self {
+            Self::Rtsp(rtsp) => Some(rtsp.latency()),
+            Self::Snapshot(_) => None,
         }
     }
 

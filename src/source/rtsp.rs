@@ -17,6 +17,7 @@ use url::Url;
 use super::front::description::{Media, NoVideo};
 use super::front::keepalive::Habits;
 use super::front::{Fault, Front, Item, Named, Stale, wire};
+use super::latency::Latency;
 use super::rtp::marker::Markers;
 use super::rtp::{Described, Unit};
 use super::rtsp_stream::{Stream, nanoseconds};
@@ -64,7 +65,7 @@ pub struct Rtsp {
     config: RtspConfig,
     reach: Duration,
     /// Inside the camera, before the first packet leaves.
-    latency: Duration,
+    latency: Latency,
     clock: ClockSource,
     /// The session that broke last, if it is still to be torn down.
     stale: Option<Stale>,
@@ -102,11 +103,12 @@ impl Rtsp {
     ) -> Self {
         let (number, key) = (camera.number, camera.key.clone());
         let CameraEngine { latency, clock, .. } = camera.engine;
+        let latency = Latency::new(latency);
         Self {
             number,
             key,
             config,
-            reach: REACH + earliest + latency,
+            reach: REACH + earliest,
             latency,
             clock,
             stale: None,
@@ -118,6 +120,11 @@ impl Rtsp {
             status,
             streams,
         }
+    }
+
+    /// What is taken off for the way inside the camera, to be changed at any time.
+    pub fn latency(&self) -> Latency {
+        self.latency.clone()
     }
 
     /// Opens a session and serves requests until it breaks.
@@ -150,7 +157,8 @@ impl Rtsp {
 
     /// Takes in what a session gives and answers requests, until nothing good comes any more.
     async fn play(&mut self, video: Video, front: &mut Front, requests: &mut Requests) -> SourceError {
-        let mut stream = Stream::new(video.codec, self.reach, &self.streams);
+        let mut stream = Stream::new(video.codec, self.reach + self.latency.get(), &self.streams);
+        stream.latency = self.latency.get();
         loop {
             let silence = self.silence.limit(stream.timeline.rate());
             let limit = stream.last_frame + silence;
@@ -338,8 +346,13 @@ impl Rtsp {
         } else if let Some(frames) = &mut stream.group {
             *frames += 1;
         }
+        let latency = self.latency.get();
+        if self.clock == ClockSource::Arrival {
+            stream.gops.shift(stream.latency, latency);
+        }
+        stream.latency = latency;
         let believed = stream.by_camera(raw_ns, sent).filter(|_| self.clock == ClockSource::Camera);
-        let instant = believed.or_else(|| sent.checked_sub(self.latency)).unwrap_or(sent);
+        let instant = believed.or_else(|| sent.checked_sub(latency)).unwrap_or(sent);
         let missing = stream.cadence.missing(rtp_ns);
         let data = picture.data.into();
         let unit = AccessUnit { rtp_ns, instant, data, starts, is_disposable, missing, is_leading, doubt };

@@ -31,6 +31,8 @@ pub(super) struct Stream {
     pub(super) info: StreamInfo,
     /// Frames since the newest IDR.
     pub(super) group: Option<u32>,
+    /// What is taken off for the camera's own delay.
+    pub(super) latency: Duration,
     pub(super) last_frame: Instant,
     pub(super) keyframes: Keyframes,
     /// No frame has come yet.
@@ -59,6 +61,7 @@ impl Stream {
             clock: CameraClock::default(),
             info,
             group: None,
+            latency: Duration::ZERO,
             last_frame: now,
             keyframes: Keyframes::new(now),
             is_new: true,

@@ -14,6 +14,7 @@ mod deletion;
 mod files;
 mod images;
 mod late;
+mod latency;
 mod ledger;
 mod migrate;
 mod order;

@@ -20,6 +20,7 @@ mod host;
 mod images;
 mod intake;
 mod json;
+mod latency;
 mod listener;
 mod live;
 mod metrics;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::error::ApiError;
 use super::uploads::Backlog;
-use super::{State, json as shape};
+use super::{State, json as shape, latency};
 use crate::config::WebAccess;
 use crate::model::{CameraKey, Level, Medium, UploadState};
 use crate::store::{CameraTally, ImageQuery, Stats};
@@ -24,6 +24,7 @@ pub(super) async fn status(state: web::Data<State>) -> Result<HttpResponse, ApiE
     let mut cameras = Vec::new();
     for camera in state.status.cameras() {
         let mut value = shape::camera(&camera);
+        value["latency"] = latency::shown(&state, &camera.key);
         value["last_image"] = last_image(&state, camera.key).await?;
         cameras.push(value);
     }

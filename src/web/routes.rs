@@ -10,7 +10,8 @@ use super::error::ApiError;
 use super::guard;
 use super::seat;
 use super::{
-    account, actions, assets, gpio, images, live, metrics, mjpeg, overview, sessions, socket, tokens, uploads,
+    account, actions, assets, gpio, images, latency, live, metrics, mjpeg, overview, sessions, socket,
+    tokens, uploads,
 };
 use crate::store::Scope;
 
@@ -74,6 +75,8 @@ pub const ROUTES: &[Route] = &[
     route!(GET "/app.js" Session Read assets::script),
     route!(GET "/live.js" Session Read assets::live_script),
     route!(GET "/stream.js" Session Read assets::stream_script),
+    route!(GET "/latency" Page Read assets::latency),
+    route!(GET "/latency.js" Session Read assets::latency_script),
     route!(GET "/health" Public - overview::health),
     route!(GET "/metrics" Session Read metrics::metrics),
     route!(GET "/api/openapi.json" Session Read assets::openapi),
@@ -104,6 +107,9 @@ pub const ROUTES: &[Route] = &[
     route!(GET "/api/live/{camera}/ws" Session Read socket::open),
     route!(POST "/api/capture/{camera}" Session Operate actions::capture),
     route!(GET "/api/snapshot/{camera}" Session Read actions::snapshot),
+    route!(GET "/api/latency/{camera}" Session Read latency::known),
+    route!(POST "/api/latency/{camera}" Session Full latency::take),
+    route!(GET "/api/latency/{camera}/read" Session Read latency::read),
     route!(POST "/api/cleanup/run" Session Full actions::clean_up),
     route!(GET "/api/gpio/status" Session Read gpio::status),
     route!(POST "/api/gpio/sim/{camera}" Session Operate gpio::simulate),

@@ -86,6 +86,7 @@ pub(super) enum Deed {
     SentAgain,
     CleanedUp,
     Simulated,
+    LatencyTaken,
     BeganLooking,
     EndedLooking,
 }
@@ -104,6 +105,7 @@ impl Deed {
             Self::SentAgain => "sent again by hand",
             Self::CleanedUp => "retention run asked for",
             Self::Simulated => "contact simulated",
+            Self::LatencyTaken => "latency of a camera taken over",
             Self::BeganLooking => "live view begun",
             Self::EndedLooking => "live view ended",
         }

@@ -43,6 +43,8 @@ async fn pages_and_their_assets_are_served_and_revalidated() {
         ("/login", "text/html; charset=utf-8"),
         ("/app.js", "text/javascript; charset=utf-8"),
         ("/live.js", "text/javascript; charset=utf-8"),
+        ("/latency?camera=r1", "text/html; charset=utf-8"),
+        ("/latency.js", "text/javascript; charset=utf-8"),
         ("/login.js", "text/javascript; charset=utf-8"),
         ("/app.css", "text/css; charset=utf-8"),
         ("/icon.svg", "image/svg+xml"),
@@ -52,6 +54,29 @@ async fn pages_and_their_assets_are_served_and_revalidated() {
         let again = browser.get_with(path, &[("if-none-match", answer.header("etag"))]).await;
         assert_eq!((again.status, again.body.len()), (304, 0), "{path}");
     }
+}
+
+#[tokio::test]
+async fn a_measured_latency_is_taken_over_shown_and_forgotten() {
+    let dashboard = dashboard().await;
+    let browser = dashboard.browser().await;
+    let in_status = async || browser.get("/api/status").await.json()["cameras"][0]["latency"].clone();
+    assert_eq!(in_status().await, json!({"ms": 0, "from": "unknown"}));
+    for wrong in [r#"{"latency_ms":2001}"#, r#"{"latency_ms":-1}"#, r#"{"latency_ms":1,"x":2}"#] {
+        assert_eq!(browser.post("/api/latency/r1", wrong).await.status, 400, "{wrong}");
+    }
+    let answer = browser.post("/api/latency/r1", r#"{"latency_ms":142}"#).await;
+    let latency = json!({"ms": 142, "from": "measured"});
+    assert_eq!((answer.status, answer.json()["latency"].clone()), (200, latency.clone()));
+    assert_eq!(in_status().await, latency);
+    assert_eq!(dashboard.store.measured_latency(&key("r1")).await.unwrap(), Some(142));
+    let known = browser.get("/api/latency/r1").await.json();
+    assert_eq!((&known["latency"], &known["variable"]), (&latency, &json!("CAMERA_1_LATENCY_MS")));
+    assert!(known["clock_ms"].as_f64().unwrap() > 0.0);
+    assert_eq!(browser.post("/api/latency/r1", r#"{"latency_ms":null}"#).await.status, 200);
+    assert_eq!(in_status().await, json!({"ms": 0, "from": "unknown"}));
+    assert_eq!(dashboard.store.measured_latency(&key("r1")).await.unwrap(), None);
+    assert_eq!(browser.post("/api/latency/r9", r#"{"latency_ms":1}"#).await.status, 404);
 }
 
 #[tokio::test]

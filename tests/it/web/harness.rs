@@ -137,7 +137,7 @@ pub(crate) fn config(dir: &Path, access: WebAccess) -> Config {
             mode: Mode::Cold,
             armed_by: Vec::new(),
             tolerance: Duration::ZERO,
-            latency: Duration::ZERO,
+            latency: None,
             clock: ClockSource::Arrival,
         },
     };
