@@ -159,7 +159,7 @@ fn pictures_without_it_show_nothing() {
     };
     assert_eq!(read(&grey(vec![0; 1], 1)), Seen::Nothing);
     assert_eq!(read(&grey(vec![128; 640 * 360], 640)), Seen::Nothing);
-    let stripes = (0..640 * 360).map(|i: usize| if i % 640 / 40 % 2 == 0 { 20 } else { 220 });
+    let stripes = (0..640 * 360).map(|i: usize| if (i % 640 / 40).is_multiple_of(2) { 20 } else { 220 });
     assert_eq!(read(&grey(stripes.collect(), 640)), Seen::Nothing);
 }
 

@@ -2,10 +2,10 @@
 //!
 //! RTP time stamps are regular but start anywhere, and the camera's clock may run fast or slow; arrivals are on our
 //! clock but jitter, because of the network and because a keyframe is large. So a line is laid along the lower edge of
-//! arrivals over stamps ([`super::line`]), and a frame was taken where the line says.
+//! arrivals over stamps (`line`), and a frame was taken where the line says.
 //!
 //! But arrivals are the truth. Cameras stamp 25 frames a second and send 21, stamp in milliseconds, or not at all; at
-//! night they send fewer. Where frames depart from the line for good, instants come from arrivals ([`super::steady`])
+//! night they send fewer. Where frames depart from the line for good, instants come from arrivals (`steady`)
 //! until stamps have kept to a line again for some seconds; if its pace is not that of a clock, they are scaled.
 //! Downstream, RTP time is replaced by a time that goes on through all of this.
 
@@ -294,7 +294,8 @@ impl Timeline {
         let lasted = at - run.since;
         let limit = if self.mode == Mode::Scaled { LATE_FOR_SCALED_NS } else { LATE_FOR_NS };
         let is_many = run.frames >= LATE_FRAMES && lasted >= limit;
-        if !is_many && !(run.frames + 1 >= LATE_FRAMES && lasted >= LATE_FOR_FEW_NS) {
+        let is_long = run.frames + 1 >= LATE_FRAMES && lasted >= LATE_FOR_FEW_NS;
+        if !is_many && !is_long {
             return;
         }
         self.run = None;

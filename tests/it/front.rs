@@ -34,7 +34,7 @@ async fn camera(listener: &TcpListener) -> (BufReader<TcpStream>, String) {
     let mut stream = BufReader::new(listener.accept().await.unwrap().0);
     let mut all = String::new();
     for headers in [
-        "Content-Type: application/sdp\r\nContent-Length: 47\r\n\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n",
+        "Content-Type: application/sdp\r\nContent-Length: 46\r\n\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n",
         "Session: 5\r\nTransport: RTP/AVP/TCP;interleaved=0-1\r\n\r\n",
         "\r\n",
     ] {
