@@ -29,6 +29,7 @@ fuzz_target!(|bytes: &[u8]| {
             wanted_rtp_ns: unit.rtp_ns,
             instant: unit.instant,
             units: units[..=wanted].to_vec(),
+            remark: None,
         };
         if let Ok(decoded) = lane.picture(&excerpt, *KIND, KIND.crew(2)) {
             let frame = &decoded.frame;

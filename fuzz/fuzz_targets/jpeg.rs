@@ -1,12 +1,13 @@
 //! A JPEG of a camera, and what is put into it.
 #![no_main]
 
-use camera_capture::media::{exif, jpeg, verdict};
+use camera_capture::media::{exif, jpeg, scan, verdict};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
     let whole = jpeg::inspect(bytes);
     let _ = exif::read(bytes);
+    let _ = scan::walk(bytes);
     let _ = exif::read_block(bytes);
     let _ = exif::thumbnail(bytes);
     let _ = exif::thumbnail_in_block(bytes);

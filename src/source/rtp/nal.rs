@@ -90,6 +90,10 @@ impl Format {
                 let [indicator, header, rest @ ..] = payload else { return };
                 let begins = header & 0x80 != 0;
                 let body = if kind == 29 && begins { rest.get(2..) } else { Some(rest) };
+                if begins && body.is_none_or(<[u8]>::is_empty) {
+                    // A head without a body begins nothing; firmware flushes empty buffers so.
+                    return;
+                }
                 let head = [indicator & 0xe0 | header & 0x1f, 0];
                 out(Piece::Part { head, begins, ends: header & 0x40 != 0, body: body.unwrap_or_default() });
             }
@@ -107,6 +111,9 @@ impl Format {
                 let [one, two, header, rest @ ..] = payload else { return };
                 let begins = header & 0x80 != 0;
                 let body = if self.has_order && begins { rest.get(2..) } else { Some(rest) };
+                if begins && body.is_none_or(<[u8]>::is_empty) {
+                    return;
+                }
                 let head = [one & 0x81 | (header & 0x3f) << 1, *two];
                 out(Piece::Part { head, begins, ends: header & 0x40 != 0, body: body.unwrap_or_default() });
             }
@@ -171,6 +178,10 @@ mod tests {
         assert_eq!(pieces(H264, &[0x7c, 0xc5, 1]), [part(true, true, &[1])]);
         assert_eq!(pieces(H264, &[0x7d, 0x85, 9, 9, 1]), [part(true, false, &[1])]);
         assert_eq!(pieces(H264, &[0x7d, 0x45, 1]), [part(false, true, &[1])]);
+        // Heads without a body.
+        for empty in [&[0x7c][..], &[0x7c, 0x85], &[0x7d, 0x85, 9], &[24, 0], &[24, 0, 0]] {
+            assert_eq!(pieces(H264, empty), [], "{empty:?}");
+        }
         // Types that nobody defined.
         for unknown in [&[0x7e, 1][..], &[0x7f], &[0, 5], &[]] {
             assert_eq!(pieces(H264, unknown), [], "{unknown:?}");

@@ -90,7 +90,7 @@ impl Order {
         at: Instant,
         out: &mut impl FnMut(&[u8], Place),
     ) {
-        if !self.follow(packet.ssrc, at, out) {
+        if !self.follow(packet, at, out) {
             return;
         }
         let ahead = packet.sequence.wrapping_sub(self.due.unwrap_or(packet.sequence));
@@ -134,7 +134,8 @@ impl Order {
     }
 
     /// Whether this stream is the one that is listened to, which a new one is from its first packet on.
-    fn follow(&mut self, ssrc: u32, at: Instant, out: &mut impl FnMut(&[u8], Place)) -> bool {
+    fn follow(&mut self, packet: Packet<'_>, at: Instant, out: &mut impl FnMut(&[u8], Place)) -> bool {
+        let ssrc = packet.ssrc;
         if self.ssrc == Some(ssrc) {
             return true;
         }
@@ -144,7 +145,8 @@ impl Order {
         if let Some(old) = self.ssrc {
             self.release(out);
             self.replaced = Some((old, at));
-            self.has_slipped = true;
+            // Some change their name and count on: then nothing is missing.
+            self.has_slipped |= self.due != Some(packet.sequence);
         }
         (self.ssrc, self.due) = (Some(ssrc), None);
         true
@@ -266,6 +268,8 @@ mod tests {
         let mut order = Order::new(true);
         give(&mut order, &[(1, 1), (900, 2)], now);
         assert_eq!(give(&mut order, &[(2, 1)], now + REPLACED), [(2, true)], "it came back");
+        let given = give(&mut Order::new(true), &[(1, 1), (2, 2), (3, 3)], now);
+        assert_eq!(given, [1, 2, 3].map(|number| (number, false)), "it counts on under another name");
     }
 
     #[test]

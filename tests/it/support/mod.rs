@@ -1,6 +1,7 @@
 //! What the end-to-end tests share: the daemon, its camera, its receiver, and waiting with a deadline.
 
 pub(crate) mod api;
+pub(crate) mod bent;
 pub(crate) mod cgroup;
 pub(crate) mod clock;
 pub(crate) mod crowd;
