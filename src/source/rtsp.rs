@@ -46,6 +46,9 @@ const TEARDOWN_LIMIT: Duration = Duration::from_secs(2);
 /// How long the question whether a camera wants TLS may take.
 const TLS_LIMIT: Duration = Duration::from_secs(2);
 
+/// A session whose pictures all lack a part for so long gives nothing good.
+const NO_WHOLE_LIMIT: Duration = Duration::from_secs(15);
+
 /// Of the words of a camera or the library so many characters are shown.
 const WORDS_MAX: usize = 200;
 
@@ -161,7 +164,7 @@ impl Rtsp {
         stream.latency = self.latency.get();
         loop {
             let silence = self.silence.limit(stream.timeline.rate());
-            let limit = stream.last_frame + silence;
+            let limit = (stream.last_frame + silence).min(stream.last_whole + NO_WHOLE_LIMIT.max(silence));
             tokio::select! {
                 item = front.next() => match item {
                     Ok(Item::Unit(unit)) => {
@@ -181,6 +184,9 @@ impl Rtsp {
                     Err(fault) => return self.say(&fault),
                 },
                 () = tokio::time::sleep_until(limit.into()) => {
+                    if Instant::now() < stream.last_frame + silence {
+                        return self.only_damaged(NO_WHOLE_LIMIT.max(silence));
+                    }
                     self.silence.after_silence(stream.timeline.rate());
                     return self.no_picture(front, silence);
                 }
@@ -208,6 +214,15 @@ impl Rtsp {
         }
         fault(format!(
             "the camera at {address} is connected but has sent no picture for {seconds} s; if this goes on, restart it"
+        ))
+    }
+
+    fn only_damaged(&self, span: Duration) -> SourceError {
+        fault(format!(
+            "the camera at {} has sent nothing but damaged pictures for {} s; check the network to it, lower its bit rate, or \
+             restart it",
+            self.address(),
+            span.as_secs()
         ))
     }
 
@@ -336,6 +351,7 @@ impl Rtsp {
         if picture.is_damaged {
             return None;
         }
+        stream.last_whole = now;
         if picture.has_new_sets || stream.info.width == 0 {
             stream.describe(&picture.data);
         }

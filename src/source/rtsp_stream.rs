@@ -34,6 +34,8 @@ pub(super) struct Stream {
     /// What is taken off for the camera's own delay.
     pub(super) latency: Duration,
     pub(super) last_frame: Instant,
+    /// The newest picture of which nothing was missing.
+    pub(super) last_whole: Instant,
     pub(super) keyframes: Keyframes,
     /// No frame has come yet.
     pub(super) is_new: bool,
@@ -63,6 +65,7 @@ impl Stream {
             group: None,
             latency: Duration::ZERO,
             last_frame: now,
+            last_whole: now,
             keyframes: Keyframes::new(now),
             is_new: true,
         }

@@ -7,9 +7,10 @@ use super::conversation::{Answered, Conversation};
 use super::datagrams::Datagram;
 use super::item::report;
 use super::message::Start;
+use super::rate::Bucket;
 use super::wire::{Event, PACKET_HEAD};
 use super::words::Fault;
-use super::{Front, Library, MESSAGE_LIMIT};
+use super::{Front, Library, MESSAGE_LIMIT, PICTURES};
 use crate::source::rtp::Receiver;
 use crate::source::rtp::packet::Packet;
 
@@ -78,7 +79,7 @@ impl Front {
                     if !is_useful && !self.useless.take(now) {
                         return Err(Fault::Flood);
                     }
-                    check(self.receiver.as_ref())?;
+                    check(self.receiver.as_ref(), &mut self.counted, &mut self.pictures, now)?;
                 }
                 Some(Event::Slipped(_)) => {
                     if let Some(receiver) = &mut self.receiver {
@@ -136,16 +137,28 @@ impl Front {
                 }
                 Datagram::Report(_) => {}
             }
-            check(Some(receiver))?;
+            check(Some(receiver), &mut self.counted, &mut self.pictures, now)?;
         }
         Ok(())
     }
 }
 
-/// Whether what is not a whole picture yet is within its bound.
-fn check(receiver: Option<&Receiver>) -> Result<(), Fault> {
-    match receiver {
-        Some(receiver) if receiver.held() > PICTURE_MAX => Err(Fault::Picture(PICTURE_MAX)),
-        _ => Ok(()),
+/// Whether what has come is within its bounds: bytes of what is not a whole picture yet, and pictures in time.
+fn check(
+    receiver: Option<&Receiver>,
+    counted: &mut u64,
+    pictures: &mut Bucket,
+    now: Instant,
+) -> Result<(), Fault> {
+    let Some(receiver) = receiver else { return Ok(()) };
+    if receiver.held() > PICTURE_MAX {
+        return Err(Fault::Picture(PICTURE_MAX));
     }
+    while *counted < receiver.count() {
+        *counted += 1;
+        if !pictures.take(now) {
+            return Err(Fault::Pictures(PICTURES.per_second));
+        }
+    }
+    Ok(())
 }

@@ -75,6 +75,9 @@ const REPORTS: Rate = Rate { per_second: 20, burst: 40 };
 /// Packets that are nothing to us: reports beyond that, sound and other media that some cameras send unasked.
 const USELESS: Rate = Rate { per_second: 5000, burst: 10_000 };
 
+/// Pictures. The fastest cameras send 120 a second; a restreamer sends some seconds of them at once.
+const PICTURES: Rate = Rate { per_second: 500, burst: 3000 };
+
 /// A front. See the module.
 pub struct Front {
     peer: Peer,
@@ -91,6 +94,9 @@ pub struct Front {
     talk: Bucket,
     reports: Bucket,
     useless: Bucket,
+    pictures: Bucket,
+    /// So many pictures were taken from it.
+    counted: u64,
     /// When the message that has begun must have ended.
     limit: Option<Pin<Box<Sleep>>>,
     /// When something that waits must go on, or the session be kept alive.
@@ -137,6 +143,8 @@ impl Front {
             talk: Bucket::new(TALK, now),
             reports: Bucket::new(REPORTS, now),
             useless: Bucket::new(USELESS, now),
+            pictures: Bucket::new(PICTURES, now),
+            counted: 0,
             limit: None,
             wake: Box::pin(tokio::time::sleep_until(now.into())),
             keepalive_at: None,

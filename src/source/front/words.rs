@@ -51,6 +51,8 @@ pub enum Fault {
     Talk,
     /// More packets that are no video than anything can send in earnest.
     Flood,
+    /// More pictures than this in a second.
+    Pictures(u32),
     /// The camera closed the connection.
     Closed {
         /// After it had promised video.
@@ -217,6 +219,9 @@ impl Fault {
                     "the camera at {address} keeps sending RTSP messages that nobody asked for; {DISTRUST}"
                 )
             }
+            Self::Pictures(rate) => format!(
+                "the camera at {address} sends more than {rate} pictures a second; lower its frame rate, or {DISTRUST}"
+            ),
             Self::Flood => {
                 format!(
                     "the camera at {address} floods the connection with packets that are no video; {DISTRUST}"
@@ -267,7 +272,12 @@ impl Fault {
             Self::Tls(trouble) => trouble.is_refusal(),
             // A wrong password locks the account.
             Self::Tunnel(Some(401)) => true,
-            Self::Description(_) | Self::Opening(_) | Self::Picture(_) | Self::Talk | Self::Flood => true,
+            Self::Description(_)
+            | Self::Opening(_)
+            | Self::Picture(_)
+            | Self::Talk
+            | Self::Flood
+            | Self::Pictures(_) => true,
             Self::Name
             | Self::Connect(_)
             | Self::NoVideo(NoVideo::Nothing)

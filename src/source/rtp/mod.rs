@@ -65,9 +65,16 @@ pub struct Receiver {
     others: Option<u32>,
     order: Order,
     kind: Kind,
+    made: Made,
+}
+
+/// Pictures that were made.
+#[derive(Debug, Default)]
+struct Made {
     ready: VecDeque<Unit>,
     /// The newest RTP time, and the same without wrapping.
     newest: Option<(u32, i64)>,
+    count: u64,
 }
 
 impl Receiver {
@@ -86,8 +93,7 @@ impl Receiver {
             others: Some(0),
             order: Order::new(is_ordered),
             kind,
-            ready: VecDeque::new(),
-            newest: None,
+            made: Made::default(),
         }
     }
 
@@ -105,10 +111,9 @@ impl Receiver {
             }
             (self.payload_type, self.others) = (packet.payload_type, None);
         }
-        let Self { order, kind, ready, newest, .. } = self;
-        order.take(packet, bytes, at, &mut |bytes, place| {
-            kind.take(bytes, place, &mut |unit| put(ready, newest, unit))
-        });
+        let Self { order, kind, made, .. } = self;
+        order
+            .take(packet, bytes, at, &mut |bytes, place| kind.take(bytes, place, &mut |unit| made.put(unit)));
         true
     }
 
@@ -128,17 +133,22 @@ impl Receiver {
 
     /// Time has passed: what has waited long enough goes on.
     pub fn expire(&mut self, now: Instant) {
-        let Self { order, kind, ready, newest, .. } = self;
-        order.expire(now, &mut |bytes, place| kind.take(bytes, place, &mut |unit| put(ready, newest, unit)));
+        let Self { order, kind, made, .. } = self;
+        order.expire(now, &mut |bytes, place| kind.take(bytes, place, &mut |unit| made.put(unit)));
         match kind {
-            Kind::Nal(assembly) => assembly.expire(now, &mut |unit| put(ready, newest, unit)),
-            Kind::Jpeg(pictures) => pictures.expire(now, &mut |unit| put(ready, newest, unit)),
+            Kind::Nal(assembly) => assembly.expire(now, &mut |unit| made.put(unit)),
+            Kind::Jpeg(pictures) => pictures.expire(now, &mut |unit| made.put(unit)),
         }
     }
 
     /// The next picture that is whole.
     pub fn ready(&mut self) -> Option<Unit> {
-        self.ready.pop_front()
+        self.made.ready.pop_front()
+    }
+
+    /// Pictures made so far.
+    pub fn count(&self) -> u64 {
+        self.made.count
     }
 
     /// Bytes of what is not a whole picture yet.
@@ -165,7 +175,7 @@ impl Receiver {
 
     /// An RTP time near the newest one, without wrapping; `None` before the first picture.
     pub fn ticks(&self, time: u32) -> Option<i64> {
-        self.newest.map(|newest| unwrapped(newest, time))
+        self.made.newest.map(|newest| unwrapped(newest, time))
     }
 }
 
@@ -179,10 +189,13 @@ impl Kind {
     }
 }
 
-fn put(ready: &mut VecDeque<Unit>, newest: &mut Option<(u32, i64)>, picture: Assembled) {
-    let ticks = newest.map_or(0, |newest| unwrapped(newest, picture.time));
-    *newest = Some((picture.time, ticks));
-    ready.push_back(Unit { ticks, picture });
+impl Made {
+    fn put(&mut self, picture: Assembled) {
+        let ticks = self.newest.map_or(0, |newest| unwrapped(newest, picture.time));
+        self.newest = Some((picture.time, ticks));
+        self.count += 1;
+        self.ready.push_back(Unit { ticks, picture });
+    }
 }
 
 /// RTP times lie less than half a round apart (RFC 3550 section 5.1: 32 bits).
