@@ -67,6 +67,33 @@ const STREAMING: &[Case] = &[
     (Misdeed::Channels, &["floods"]),
 ];
 
+/// Words of any kind, or a stream that is well but for its pictures: then a trigger is answered with the reason.
+const ANY: &[&str] = &[];
+
+/// Streams that cost the most when they are believed.
+const FLOODS: &[Case] = &[
+    (Misdeed::Slices, ANY),
+    (Misdeed::Numbers, ANY),
+    (Misdeed::Vast, ANY),
+    (Misdeed::Jpeg, ANY),
+    (Misdeed::Offsets, ANY),
+    (Misdeed::Beginnings, ANY),
+    (Misdeed::Ahead, ANY),
+    (Misdeed::Sources, ANY),
+];
+
+/// More of them.
+const FLOODS_TOO: &[Case] = &[
+    (Misdeed::Slips, ANY),
+    (Misdeed::Replies, ANY),
+    (Misdeed::Stamps, ANY),
+    (Misdeed::Orders, ANY),
+    (Misdeed::Beyond, ANY),
+    (Misdeed::Nothings, ANY),
+    (Misdeed::Points, ANY),
+    (Misdeed::Trickle, ANY),
+];
+
 /// Runs these cameras beside a good one.
 async fn beside_a_good_camera(claim: &str, cases: &[Case]) {
     let _machine = machine_shared().await;
@@ -88,6 +115,9 @@ async fn beside_a_good_camera(claim: &str, cases: &[Case]) {
         let camera = Hostile::start(*misdeed).await;
         setup =
             setup.with_camera(n, &camera.url()).with(&format!("GPIO_CAMERA_{n}_PIN"), &(n + 1).to_string());
+        if *misdeed == Misdeed::Ahead {
+            setup = setup.with(&format!("CAMERA_{n}_TRANSPORT"), "udp");
+        }
         hostile.push(camera);
     }
     let daemon = Daemon::start_connected(&setup, &["r1"]).await;
@@ -143,14 +173,22 @@ async fn close_contacts(daemon: &Daemon, span: Duration) -> usize {
 /// Waits until the dashboard says of each camera what it does.
 async fn said(daemon: &Daemon, cases: &[Case], began: Instant) {
     for (n, (misdeed, words)) in (2..).zip(cases) {
-        let limit = SAID.saturating_sub(began.elapsed()).max(Duration::from_secs(2));
+        let least = if words.is_empty() { SAID } else { Duration::from_secs(2) };
+        let limit = SAID.saturating_sub(began.elapsed()).max(least);
         let seen = wait_until(&format!("{misdeed:?} is said: {words:?}"), limit, async || {
             let (state, error) = daemon.camera(&format!("r{n}")).await;
-            let fits = state == "degraded" && words.iter().any(|word| error.contains(word));
-            if fits { Ok(error) } else { Err(format!("{state}: {error}")) }
+            let is_said = state == "degraded" && words.iter().any(|word| error.contains(word));
+            let is_any = words.is_empty() && (state == "connected" || error.len() > 40);
+            if is_said || is_any { Ok(error) } else { Err(format!("{state}: {error}")) }
         })
         .await;
         report(&format!("{misdeed:?}: {seen}"));
+        if words.is_empty() {
+            let reply = daemon.capture(&format!("r{n}")).await.unwrap();
+            let message = reply.json()["error"]["message"].as_str().unwrap_or_default().to_owned();
+            report(&format!("{misdeed:?}: a picture? {} {message}", reply.status));
+            assert!(reply.status == 201 || message.len() > 40, "{misdeed:?}: {}", reply.text());
+        }
     }
 }
 
@@ -171,6 +209,16 @@ async fn a_camera_that_says_what_makes_no_sense_harms_nobody_and_is_named() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_camera_whose_pictures_have_no_end_harms_nobody_and_is_named() {
     beside_a_good_camera("endless pictures", STREAMING).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_that_is_dear_to_believe_harms_nobody_and_is_named() {
+    beside_a_good_camera("dear streams", FLOODS).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_that_makes_no_sense_harms_nobody_and_is_named() {
+    beside_a_good_camera("senseless streams", FLOODS_TOO).await;
 }
 
 /// What the operator's terminal shows of a camera is text, whatever the camera sends.

@@ -6,9 +6,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
+
+use super::hostile_stream::{self, Stream};
 
 /// What a camera does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +71,42 @@ pub(crate) enum Misdeed {
     Requests,
     /// Packets on channels that nobody set up.
     Channels,
+    /// Slices of one picture without end, each whole.
+    Slices,
+    /// Parameter sets of every number, 60 kB each, without end.
+    Numbers,
+    /// Says that its pictures are of 16384 x 16384, and sends one.
+    Vast,
+    /// Says that its JPEGs are of 65535 x 65535, and sends some.
+    Jpeg,
+    /// JPEGs without end, in fragments that are gigabytes apart.
+    Offsets,
+    /// A fragment that begins, again and again.
+    Beginnings,
+    /// Datagrams, each thirty numbers ahead of the last one.
+    Ahead,
+    /// Another source in each packet.
+    Sources,
+    /// Random bytes between packets, without end, once it plays.
+    Slips,
+    /// Answers to keepalives that nobody sent, without end.
+    Replies,
+    /// Pictures whose stamps mean nothing.
+    Stamps,
+    /// H.265 units whose decoding order means nothing.
+    Orders,
+    /// Units gathered in packets, each said to be longer than the packet.
+    Beyond,
+    /// Twenty thousand units of nothing in each packet.
+    Nothings,
+    /// Each packet a picture to begin with, and to go back to.
+    Points,
+    /// A packet of 64 kB, byte by byte.
+    Trickle,
 }
+
+/// What is sent in a millisecond, at most: more bytes and more packets than a camera's link carries in earnest.
+const BURST: (usize, u32) = (5000, 4);
 
 /// Where the video is said to be that is not here.
 const ELSEWHERE: &str = "rtsp://169.254.169.254/latest";
@@ -102,7 +139,13 @@ impl Hostile {
                 begin.cancelled().await;
                 while let Ok((stream, _)) = listener.accept().await {
                     connections.fetch_add(1, Ordering::Relaxed);
-                    let mut victim = Victim { stream, sent: Arc::clone(&sent), number: String::new() };
+                    let mut victim = Victim {
+                        stream,
+                        sent: Arc::clone(&sent),
+                        number: String::new(),
+                        transport: String::new(),
+                        datagrams: None,
+                    };
                     // Whatever ends a connection is the other side's right.
                     open.spawn(async move { victim.harm(misdeed).await });
                 }
@@ -139,10 +182,14 @@ struct Victim {
     sent: Arc<AtomicU64>,
     /// Of the request that came last.
     number: String,
+    /// What it says of the transport.
+    transport: String,
+    /// Where datagrams go.
+    datagrams: Option<UdpSocket>,
 }
 
 /// A description as cameras send it.
-fn description(encoding: &str) -> String {
+pub(super) fn description(encoding: &str) -> String {
     format!(
         "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=x\r\nt=0 0\r\na=control:*\r\nm=video 0 RTP/AVP 96\r\n\
          a=rtpmap:96 {encoding}/90000\r\na=fmtp:96 packetization-mode=1\r\na=control:track1\r\n"
@@ -150,7 +197,7 @@ fn description(encoding: &str) -> String {
 }
 
 /// A packet on a channel.
-fn packet(channel: u8, sequence: u16, time: u32, mark: bool, payload: &[u8]) -> Vec<u8> {
+pub(super) fn packet(channel: u8, sequence: u16, time: u32, mark: bool, payload: &[u8]) -> Vec<u8> {
     let length = u16::try_from(12 + payload.len()).unwrap().to_be_bytes();
     let mut packet = vec![b'$', channel, length[0], length[1], 0x80, if mark { 0xe0 } else { 0x60 }];
     packet.extend(sequence.to_be_bytes());
@@ -184,6 +231,8 @@ impl Victim {
         let text = String::from_utf8_lossy(&text).into_owned();
         let number = text.lines().find_map(|line| line.strip_prefix("CSeq: "));
         self.number = number.unwrap_or_default().to_owned();
+        let transport = text.lines().find_map(|line| line.strip_prefix("Transport: "));
+        self.transport = transport.unwrap_or_default().to_owned();
         Ok(text.split(' ').next().unwrap_or_default().to_owned())
     }
 
@@ -196,22 +245,35 @@ impl Victim {
     }
 
     /// Behaves until video is expected.
-    async fn play(&mut self) -> std::io::Result<()> {
+    async fn play(&mut self, description: &str) -> std::io::Result<()> {
         loop {
             let method = self.asked().await?;
             match method.as_str() {
                 "DESCRIBE" => {
-                    self.answer("200 OK", "Content-Type: application/sdp\r\n", &description("H264")).await?;
+                    self.answer("200 OK", "Content-Type: application/sdp\r\n", description).await?;
                 }
                 "SETUP" => {
-                    let agreed =
-                        "Session: 1;timeout=60\r\nTransport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n";
-                    self.answer("200 OK", agreed, "").await?;
+                    let transport = self.agree().await?;
+                    let agreed = format!("Session: 1;timeout=60\r\nTransport: {transport}\r\n");
+                    self.answer("200 OK", &agreed, "").await?;
                 }
                 "PLAY" => return self.answer("200 OK", "Session: 1\r\n", "").await,
                 _ => self.answer("200 OK", "", "").await?,
             }
         }
+    }
+
+    /// Takes the transport that was asked for.
+    async fn agree(&mut self) -> std::io::Result<String> {
+        let Some((_, ports)) = self.transport.split_once("client_port=") else {
+            return Ok("RTP/AVP/TCP;unicast;interleaved=0-1".to_owned());
+        };
+        let port = ports.split('-').next().and_then(|port| port.parse::<u16>().ok()).unwrap_or(9);
+        let socket = UdpSocket::bind("127.0.0.1:0").await?;
+        socket.connect(("127.0.0.1", port)).await?;
+        let own = socket.local_addr()?.port();
+        self.datagrams = Some(socket);
+        Ok(format!("RTP/AVP;unicast;client_port={ports};server_port={own}-{}", own.wrapping_add(1)))
     }
 
     async fn harm(&mut self, misdeed: Misdeed) -> std::io::Result<()> {
@@ -228,8 +290,13 @@ impl Victim {
                 }
             }
             Picture | Sets | Crumbs | Reports | Requests | Channels => {
-                self.play().await?;
+                self.play(&description("H264")).await?;
                 return self.stream_harm(misdeed).await;
+            }
+            Slices | Numbers | Vast | Jpeg | Offsets | Beginnings | Ahead | Sources | Slips | Replies
+            | Stamps | Orders | Beyond | Nothings | Points | Trickle => {
+                self.play(&hostile_stream::description(misdeed)).await?;
+                return self.flood(misdeed).await;
             }
             _ => {}
         }
@@ -324,7 +391,7 @@ impl Victim {
                 self.write(format!("{}{body}", head.replace('\r', "")).as_bytes()).await?;
                 self.rest().await
             }
-            Close | Garbage | Picture | Sets | Crumbs | Reports | Requests | Channels => Ok(()),
+            _ => Ok(()),
         }
     }
 
@@ -352,6 +419,34 @@ impl Victim {
             };
             sequence = sequence.wrapping_add(1);
             self.write(&bytes).await?;
+        }
+    }
+
+    /// Sends what a stream of this kind holds, as fast as it is taken and a camera's link can carry it.
+    async fn flood(&mut self, misdeed: Misdeed) -> std::io::Result<()> {
+        let (mut stream, mut bytes, mut packets) = (Stream::new(misdeed), 0, 0);
+        loop {
+            let packet = stream.next();
+            match &self.datagrams {
+                // Whatever does not fit is lost.
+                Some(socket) => {
+                    socket.send(&packet[4..]).await?;
+                    self.sent.fetch_add(packet.len() as u64, Ordering::Relaxed);
+                    tokio::task::yield_now().await;
+                }
+                None if misdeed == Misdeed::Trickle => {
+                    for byte in &packet {
+                        self.write(&[*byte]).await?;
+                        tokio::time::sleep(Duration::from_millis(50)).await;
+                    }
+                }
+                None => self.write(&packet).await?,
+            }
+            (bytes, packets) = (bytes + packet.len(), packets + 1);
+            if bytes > BURST.0 || packets > BURST.1 {
+                (bytes, packets) = (0, 0);
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
         }
     }
 

@@ -9,6 +9,7 @@ pub(crate) mod daemon;
 pub(crate) mod disk;
 pub(crate) mod ext4;
 pub(crate) mod hostile;
+mod hostile_stream;
 pub(crate) mod huge;
 pub(crate) mod log;
 pub(crate) mod multipart;
