@@ -21,6 +21,9 @@ const PAUSE: Duration = Duration::from_millis(450);
 /// Resident memory may grow by so much over a daemon whose only camera is well, KiB.
 const GROWTH_KIB: u64 = 40 * 1024;
 
+/// What the streams of all cameras together may take, KiB: what looks like pictures is kept as such.
+const STREAMS_KIB: u64 = 96 * 1024;
+
 /// A frame this far from its edge is the wrong one.
 const DISTANCE_MS: i64 = 200;
 
@@ -64,7 +67,7 @@ const STREAMING: &[Case] = &[
     (Misdeed::Crumbs, &["without completing one picture"]),
     (Misdeed::Reports, &["floods", "no picture"]),
     (Misdeed::Requests, &["messages that nobody asked for"]),
-    (Misdeed::Channels, &["floods"]),
+    (Misdeed::Channels, &["floods", "without completing one picture"]),
 ];
 
 /// Words of any kind, or a stream that is well but for its pictures: then a trigger is answered with the reason.
@@ -95,7 +98,7 @@ const FLOODS_TOO: &[Case] = &[
 ];
 
 /// Runs these cameras beside a good one.
-async fn beside_a_good_camera(claim: &str, cases: &[Case]) {
+async fn beside_a_good_camera(claim: &str, cases: &[Case], growth_kib: u64) {
     let _machine = machine_shared().await;
     if !is_available(claim).await {
         return;
@@ -134,7 +137,7 @@ async fn beside_a_good_camera(claim: &str, cases: &[Case]) {
     report(&format!(
         "{claim}: {edges} edges captured; at most {usual} KiB without them, {most} KiB with them"
     ));
-    assert!(most <= usual + GROWTH_KIB, "{most} KiB, {usual} KiB without hostile cameras");
+    assert!(most <= usual + growth_kib, "{most} KiB, {usual} KiB without hostile cameras");
 
     let everything = format!("{}{}{}", daemon.lines().text(), daemon.status().await, events(&daemon).await);
     assert!(!everything.contains("panicked"), "{everything}");
@@ -198,27 +201,27 @@ async fn events(daemon: &Daemon) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_camera_whose_answers_have_no_end_harms_nobody_and_is_named() {
-    beside_a_good_camera("endless answers", OPENING).await;
+    beside_a_good_camera("endless answers", OPENING, GROWTH_KIB).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_camera_that_says_what_makes_no_sense_harms_nobody_and_is_named() {
-    beside_a_good_camera("senseless answers", OPENING_TOO).await;
+    beside_a_good_camera("senseless answers", OPENING_TOO, GROWTH_KIB).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_camera_whose_pictures_have_no_end_harms_nobody_and_is_named() {
-    beside_a_good_camera("endless pictures", STREAMING).await;
+    beside_a_good_camera("endless pictures", STREAMING, GROWTH_KIB).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_that_is_dear_to_believe_harms_nobody_and_is_named() {
-    beside_a_good_camera("dear streams", FLOODS).await;
+    beside_a_good_camera("dear streams", FLOODS, GROWTH_KIB + STREAMS_KIB).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_that_makes_no_sense_harms_nobody_and_is_named() {
-    beside_a_good_camera("senseless streams", FLOODS_TOO).await;
+    beside_a_good_camera("senseless streams", FLOODS_TOO, GROWTH_KIB + STREAMS_KIB).await;
 }
 
 /// What the operator's terminal shows of a camera is text, whatever the camera sends.
@@ -230,7 +233,7 @@ async fn escapes_of_a_camera_reach_neither_ledger_nor_terminal() {
     let output = run(&setup, &["--test-capture"], "").await;
     let said = [output.stdout, output.stderr].concat();
     let said = String::from_utf8(said).unwrap();
-    assert!(said.contains("OWNED") && said.contains("content type"), "{said}");
+    assert!(said.contains("OWNED") && said.contains("web page"), "{said}");
     assert!(!said.contains(['\u{1b}', '\u{7}', '\u{202e}']), "{said:?}");
 
     let daemon = Daemon::start(&setup).await;

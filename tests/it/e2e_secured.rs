@@ -82,7 +82,7 @@ async fn secured_and_tunnelled_cameras_give_the_picture_of_the_instant() {
     for (key, expected) in [
         ("r5", &["not known", "compare", pin.as_str()][..]),
         ("r6", &["TLS", "CAMERA_6_RTSP", "rtsp://"]),
-        ("r7", &["TLS", "CAMERA_7_RTSP", "rtsps://"]),
+        ("r7", &["encrypted", "CAMERA_7_RTSP", "rtsps://"]),
     ] {
         wait_until(&format!("{key} says {expected:?}"), SOON, async || {
             let (state, error) = daemon.camera(key).await;

@@ -186,7 +186,7 @@ async fn who_is_trusted_is_asked_and_who_is_not_is_named_with_what_to_set() {
         (Kind::Says(b"\x15\x03\x01\x00\x02\x02\x46"), "rtsps", authorities.clone(), &["only old versions"]),
         (Kind::Says(b""), "rtsps", authorities.clone(), &["did not answer in TLS within 5 s"]),
         (Kind::Closes, "rtsps", authorities.clone(), &["closed the connection before it was secured"]),
-        (own(), "rtsp", Trust::System, &["speaks TLS at this port", "rtsps://"]),
+        (own(), "rtsp", Trust::System, &["encrypted connection", "rtsps://"]),
     ];
     for (kind, scheme, trust, expected) in cases {
         let camera = Camera::start(kind).await;
