@@ -81,7 +81,8 @@ pub(crate) fn second_pps(pps: &[u8]) -> Vec<u8> {
 /// The same slice with PPS number 1; CAVLC only, for what CABAC writes is aligned.
 pub(crate) fn with_second_pps(slice: &[u8]) -> Vec<u8> {
     let mut bits = Bits::of(slice);
-    (bits.ue(), bits.ue());
+    bits.ue();
+    bits.ue();
     bits.replace(1, "010");
     bits.unit()
 }
@@ -93,19 +94,28 @@ fn before_vui(sps: &[u8]) -> Bits {
     bits.u(16);
     bits.ue();
     if [100, 110, 122, 244].contains(&profile) {
-        (bits.ue(), bits.ue(), bits.ue(), bits.u(2));
+        bits.ue();
+        bits.ue();
+        bits.ue();
+        bits.u(2);
     }
     bits.ue();
     if bits.ue() == 0 {
         bits.ue();
     }
-    (bits.ue(), bits.u(1), bits.ue(), bits.ue());
+    bits.ue();
+    bits.u(1);
+    bits.ue();
+    bits.ue();
     if bits.u(1) == 0 {
         bits.u(1);
     }
     bits.u(1);
     if bits.u(1) == 1 {
-        (bits.ue(), bits.ue(), bits.ue(), bits.ue());
+        bits.ue();
+        bits.ue();
+        bits.ue();
+        bits.ue();
     }
     bits
 }

@@ -146,7 +146,6 @@ pub(crate) const HUGE_JPEG_LOOP: Stream = Stream {
     fps: 2,
     options: &["-q:v", "16"],
     parameters: "",
-    ..PLAIN_LOOP
 };
 
 /// The pictures of a loop, each its units.

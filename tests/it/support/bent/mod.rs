@@ -31,6 +31,9 @@ pub(crate) enum Expect {
     Words(&'static [&'static str]),
 }
 
+/// Makes other units of those of a picture.
+type Rewrite = fn(Vec<Vec<u8>>, &mut Memory) -> Vec<Vec<u8>>;
+
 /// A camera: the plain one, and what is bent of it.
 #[derive(Clone, Copy)]
 pub(crate) struct Bend {
@@ -54,7 +57,7 @@ pub(crate) struct Bend {
     /// How many pictures later, or earlier, than its time the first one is sent; negative: from the past.
     pub(crate) begins: i64,
     /// The units of a picture.
-    pub(crate) units: fn(Vec<Vec<u8>>, &mut Memory) -> Vec<Vec<u8>>,
+    pub(crate) units: Rewrite,
     /// The payloads of a picture's units.
     pub(crate) payloads: fn(&[Vec<u8>], &Facts, &mut Memory) -> Vec<Payload>,
     /// The packets of a picture.
