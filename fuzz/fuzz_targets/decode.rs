@@ -30,6 +30,7 @@ fuzz_target!(|bytes: &[u8]| {
             instant: unit.instant,
             units: units[..=wanted].to_vec(),
             remark: None,
+            spacing: std::time::Duration::ZERO,
         };
         if let Ok(decoded) = lane.picture(&excerpt, *KIND, KIND.crew(2)) {
             let frame = &decoded.frame;

@@ -34,6 +34,7 @@ pub(super) fn sample(stretch: Stretch) -> Option<Excerpt> {
         instant: last.instant,
         units,
         remark: None,
+        spacing: Duration::ZERO,
     })
 }
 

@@ -483,6 +483,7 @@ impl Group {
             wanted_rtp_ns: newest.rtp_ns,
             instant: newest.instant,
             remark: None,
+            spacing: Duration::ZERO,
         })
     }
 }

@@ -22,7 +22,8 @@ use crate::source::{FrameRequest, NoFrame, Request};
 /// taken after five shows the next car.
 pub(super) const FRAME_DEADLINE: Duration = Duration::from_secs(5);
 
-/// A picture that is older than the wanted instant by more than this is never passed off as one of it.
+/// A picture that is older than the wanted instant by more than this is never passed off as one of it, unless the camera
+/// sends its pictures farther apart; a note says how old it is.
 const OLDEST: Duration = Duration::from_secs(2);
 
 /// A picture farther from the wanted instant than this comes with a note.
@@ -105,7 +106,7 @@ impl Shooter {
         let decoding = Instant::now();
         let (mut units, mut trouble, mut flawed) = (begun, None, None);
         for attempt in 1..=JPEG_ATTEMPTS {
-            if at.saturating_duration_since(excerpt.instant) > OLDEST {
+            if at.saturating_duration_since(excerpt.instant) > OLDEST.max(excerpt.spacing) {
                 return Err(CaptureError::NoFrame(format!(
                     "the newest picture of the camera was {:.1} s older than the instant asked for",
                     at.duration_since(excerpt.instant).as_secs_f64()

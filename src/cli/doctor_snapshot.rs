@@ -140,6 +140,7 @@ mod tests {
             wanted_rtp_ns: 0,
             instant: Instant::now(),
             remark: None,
+            spacing: Duration::ZERO,
         };
         let report = Report { login: login.map(str::to_owned), habits };
         let mut verdict = Verdict::default();

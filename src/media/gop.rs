@@ -64,6 +64,8 @@ pub struct Excerpt {
     pub instant: Instant,
     /// What its camera's answer says of it, for people.
     pub remark: Option<Arc<str>>,
+    /// From the picture before it; zero where that is not known.
+    pub spacing: Duration,
 }
 
 impl Excerpt {
@@ -79,6 +81,9 @@ impl Excerpt {
         self.units.iter().rev().find(|unit| unit.rtp_ns == self.wanted_rtp_ns)?.doubt
     }
 }
+
+/// Pictures farther apart than this are rare: of a time-lapse, or of a camera that saves its battery.
+const RARE: Duration = Duration::from_secs(2);
 
 /// Whole groups of pictures that cover a stretch of time.
 #[derive(Clone, Debug)]
@@ -330,6 +335,20 @@ impl Gops {
             wanted_rtp_ns: wanted.rtp_ns,
             instant: wanted.instant,
             remark: None,
+            spacing: self.spacing(index),
+        })
+    }
+
+    /// Whether pictures come so seldom that the one before an instant may be the nearest there will be for seconds.
+    pub fn are_rare(&self) -> bool {
+        self.units.len().checked_sub(1).is_some_and(|newest| self.spacing(newest) > RARE)
+    }
+
+    /// From the unit before one to it.
+    fn spacing(&self, index: usize) -> Duration {
+        let before = index.checked_sub(1).and_then(|before| self.units.get(before));
+        before.map_or(Duration::ZERO, |before| {
+            self.units[index].instant.saturating_duration_since(before.instant)
         })
     }
 

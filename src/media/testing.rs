@@ -49,6 +49,7 @@ pub(super) fn excerpt(units: &[AccessUnit], wanted: usize) -> Excerpt {
         instant: units[wanted].instant,
         units: units[..=wanted].to_vec(),
         remark: None,
+        spacing: Duration::ZERO,
     }
 }
 

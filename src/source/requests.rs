@@ -152,6 +152,16 @@ impl Requests {
         }
     }
 
+    /// Answers what has waited long enough with the nearest there is, where pictures are rare.
+    pub fn settle(&mut self, gops: &Gops, now: Instant) {
+        if gops.are_rare() {
+            let is_due = |request: &mut Waiting| {
+                matches!(request, Waiting::Frame(_)) && request.deadline() <= now && !request.is_given_up()
+            };
+            self.waiting.extract_if(.., is_due).for_each(|request| request.answer(gops));
+        }
+    }
+
     /// Fails what has waited long enough, for `reason`.
     pub fn expire(&mut self, now: Instant, reason: &str) {
         for request in
@@ -234,12 +244,16 @@ mod tests {
     use tokio::sync::oneshot;
 
     fn gops(start: Instant, frames: u32) -> Gops {
+        gops_apart(start, frames, Duration::from_millis(40))
+    }
+
+    fn gops_apart(start: Instant, frames: u32, spacing: Duration) -> Gops {
         let mut gops =
-            Gops::new(Codec::H264, Limits { bytes: 1 << 20, span: Duration::from_secs(9) }, Duration::ZERO);
+            Gops::new(Codec::H264, Limits { bytes: 1 << 20, span: Duration::from_secs(90) }, Duration::ZERO);
         for i in 0..frames {
             gops.push(AccessUnit {
                 rtp_ns: i64::from(i) * 40_000_000,
-                instant: start + Duration::from_millis(40) * i,
+                instant: start + spacing * i,
                 data: vec![0; 10].into(),
                 starts: (i == 0).then_some(0),
                 is_disposable: false,
@@ -267,6 +281,29 @@ mod tests {
         assert!(answer.try_recv().is_err(), "the frame at 120 ms is not yet known to be the nearest");
         requests.answer(&gops(start, 5));
         assert_eq!(answer.try_recv().unwrap().unwrap().wanted_rtp_ns, 120_000_000);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_past_its_deadline_gets_the_nearest_picture_of_a_camera_that_sends_few() {
+        for (spacing, is_answered) in [(Duration::from_millis(40), false), (Duration::from_secs(20), true)] {
+            let (sender, receiver) = mpsc::channel(8);
+            let mut requests = Requests::new(receiver);
+            let start = Instant::now();
+            let gops = gops_apart(start, 3, spacing);
+            let (reply, mut answer) = oneshot::channel();
+            let at = start + 2 * spacing + Duration::from_secs(8);
+            let deadline = at + Duration::from_secs(5);
+            sender.send(Request::Frame(FrameRequest { at, deadline, reply })).await.unwrap();
+            assert!(requests.next(None).await);
+            requests.settle(&gops, at);
+            assert!(answer.try_recv().is_err(), "a nearer one may come");
+            requests.settle(&gops, deadline);
+            let given = answer.try_recv().ok().map(|excerpt| excerpt.unwrap());
+            assert_eq!(given.is_some(), is_answered);
+            if let Some(excerpt) = given {
+                assert_eq!((excerpt.instant, excerpt.spacing), (start + 2 * spacing, spacing));
+            }
+        }
     }
 
     #[tokio::test(start_paused = true)]

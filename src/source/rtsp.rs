@@ -192,6 +192,7 @@ impl Rtsp {
                 }
                 _ = requests.next(Some(&mut stream.gops)) => {
                     requests.answer(&stream.gops);
+                    requests.settle(&stream.gops, Instant::now());
                     requests.expire(Instant::now(), &stream.reason(&self.address()));
                 }
             }

@@ -420,7 +420,17 @@ impl Snapshot {
             let (instant, wanted_rtp_ns) = (unit.instant, unit.rtp_ns);
             let remark = taken.doubt.clone();
             let units = vec![unit];
-            requests.give(until, &Excerpt { codec: Codec::Jpeg, units, wanted_rtp_ns, instant, remark });
+            requests.give(
+                until,
+                &Excerpt {
+                    codec: Codec::Jpeg,
+                    units,
+                    wanted_rtp_ns,
+                    instant,
+                    remark,
+                    spacing: Duration::ZERO,
+                },
+            );
         }
     }
 

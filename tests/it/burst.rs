@@ -109,7 +109,14 @@ fn units(codec: Codec, stream: &[u8]) -> Vec<AccessUnit> {
 
 fn excerpt(codec: Codec, units: &[AccessUnit], wanted: usize) -> Excerpt {
     let AccessUnit { rtp_ns, instant, .. } = units[wanted];
-    Excerpt { codec, units: units[..=wanted].to_vec(), wanted_rtp_ns: rtp_ns, instant, remark: None }
+    Excerpt {
+        codec,
+        units: units[..=wanted].to_vec(),
+        wanted_rtp_ns: rtp_ns,
+        instant,
+        remark: None,
+        spacing: Duration::ZERO,
+    }
 }
 
 fn picture(lane: &mut Lane, excerpt: &Excerpt, threads: usize) -> Result<Arc<Frame>, DecodeError> {
