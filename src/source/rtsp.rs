@@ -200,7 +200,7 @@ impl Rtsp {
     }
 
     fn no_picture(&self, front: &Front, silence: Duration) -> SourceError {
-        let (address, n, seconds) = (self.address(), self.number, silence.as_secs());
+        let (address, seconds) = (self.address(), silence.as_secs());
         if front.has_no_size() {
             return refusal(format!(
                 "the camera at {address} sends JPEG pictures larger than 2040 pixels, which do not fit into RTP, and does \
@@ -208,10 +208,7 @@ impl Rtsp {
             ));
         }
         if front.is_without_datagrams() {
-            return fault(format!(
-                "the camera at {address} promised video over UDP and none arrived within {seconds} s: a firewall or \
-                 router between may stop it; set CAMERA_{n}_TRANSPORT to tcp"
-            ));
+            return self.say(&Fault::NoDatagrams);
         }
         fault(format!(
             "the camera at {address} is connected but has sent no picture for {seconds} s; if this goes on, restart it"
