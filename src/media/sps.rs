@@ -389,7 +389,7 @@ fn chroma_format(bits: &mut Bits<'_>) -> Option<u8> {
 
 fn bit_depth(bits: &mut Bits<'_>) -> Option<u8> {
     let above_eight = u8::try_from(bits.read_ue("bit_depth_minus8").ok()?).ok()?;
-    (above_eight < 8).then_some(above_eight + 8)
+    (above_eight < 8).then(|| above_eight + 8)
 }
 
 /// What is left of a picture within its window; `None` when there is no window, or nothing is left: players show all of
@@ -507,6 +507,13 @@ mod tests {
         };
         assert_eq!((set("00101").width, set("00101").height), (640, 360), "4 × 2 lines");
         assert_eq!(set("000000010111001").height, 368);
+    }
+
+    /// Found by fuzzing: 250 bits more than eight do not fit into a byte.
+    #[test]
+    fn a_depth_that_nothing_has_is_not_reckoned_with() {
+        let set = [0, 0, 1, 0x67, 100, 0, 30, 0xa0, 0x1f, 0x7f, 0xff, 0xff];
+        assert_eq!(facts(Codec::H264, &set), None);
     }
 
     proptest! {
