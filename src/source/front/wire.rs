@@ -198,6 +198,18 @@ impl Reader {
                 State::Between { blank } => {
                     let Some(&first) = self.buffer[self.begin..self.end].first() else { return Ok(None) };
                     match first {
+                        // However much comes at once, so many bytes are passed over and no more.
+                        not_a_packet if self.rest > 0 && not_a_packet != b'$' => {
+                            match slip::look(&self.buffer[self.begin..self.end], 0, true) {
+                                Look::Message => self.state = State::Head { head: None, bytes: 0, lines: 0 },
+                                Look::Nothing(count) => {
+                                    let count = count.min(self.rest);
+                                    self.begin += count;
+                                    self.rest -= count;
+                                }
+                                Look::Packet(_) | Look::Blank | Look::More => return Ok(None),
+                            }
+                        }
                         b'\r' | b'\n' | b' ' => {
                             *blank += 1;
                             if *blank > BLANK_MAX {
@@ -215,14 +227,6 @@ impl Reader {
                             let whole = &self.buffer[at..at + length];
                             return Ok(Some(Event::Packet { channel: whole[1], whole }));
                         }
-                        _ if self.rest > 0 => match slip::look(&self.buffer[self.begin..self.end], 0, true) {
-                            Look::Message => self.state = State::Head { head: None, bytes: 0, lines: 0 },
-                            Look::Nothing(count) => {
-                                self.begin += count;
-                                self.rest = self.rest.saturating_sub(count);
-                            }
-                            Look::Packet(_) | Look::Blank | Look::More => return Ok(None),
-                        },
                         b'A'..=b'Z' => self.state = State::Head { head: None, bytes: 0, lines: 0 },
                         TLS_ALERT => return Err(Excess::Tls),
                         _ => return Err(Excess::Unknown),

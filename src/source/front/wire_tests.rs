@@ -181,6 +181,18 @@ fn a_part_that_is_sent_twice_costs_nothing_and_one_that_is_left_out_its_packet()
 }
 
 #[test]
+fn the_rest_of_a_body_has_an_end_however_it_comes() {
+    let answer = b"RTSP/1.0 200 OK\r\nContent-Length: 1\r\n\r\nv";
+    for rest in [vec![7; REST_MAX + 1], vec![b'\n'; REST_MAX + BLANK_MAX + 1]] {
+        let bytes = [&answer[..], &rest].concat();
+        for portions in [&[][..], &[1; 30_000], &[900; 40]] {
+            let seen = read(&bytes, portions);
+            assert!(matches!(seen[..], [Seen::Message(..), Seen::Excess(Excess::Unknown)]), "{seen:?}");
+        }
+    }
+}
+
+#[test]
 fn nonsense_without_end_is_not_read_for_ever() {
     let junk = vec![7; SLIP_MAX + 10];
     assert_eq!(read_playing(&junk, &[]), [Seen::Excess(Excess::Slip)]);
