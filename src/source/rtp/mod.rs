@@ -117,7 +117,7 @@ impl Receiver {
         true
     }
 
-    /// Something is missing of what came, beside whole packets.
+    /// Bytes came beside whole packets.
     pub fn slip(&mut self) {
         self.order.slip();
     }

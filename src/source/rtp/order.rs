@@ -24,6 +24,9 @@ const LATE_MAX: u16 = 1000;
 /// After so many packets in a row that all seem to be late, the camera has begun to count anew.
 const LATE_IN_A_ROW: u32 = 20;
 
+/// After so many packets in a row, each with the number that was due, a camera's numbers are believed.
+const COUNTED: u32 = 8;
+
 /// A stream that another one has replaced is not listened to again for so long: two that send at the same time are
 /// not mixed.
 const REPLACED: Duration = Duration::from_secs(2);
@@ -59,8 +62,12 @@ pub struct Order {
     /// In ascending order from the one that is due.
     held: VecDeque<Held>,
     late_in_a_row: u32,
-    /// Something went missing that no number tells of.
+    /// Packets in a row whose numbers were due.
+    counted: u32,
+    /// Something went missing.
     has_slipped: bool,
+    /// Bytes came before the next packet that were none.
+    is_doubtful: bool,
 }
 
 impl Order {
@@ -73,13 +80,16 @@ impl Order {
             due: None,
             held: VecDeque::new(),
             late_in_a_row: 0,
+            counted: 0,
             has_slipped: false,
+            is_doubtful: false,
         }
     }
 
-    /// Something is missing before the next packet.
+    /// Bytes came before the next packet that are none. Whether a packet went with them its number tells, where the camera
+    /// counts.
     pub fn slip(&mut self) {
-        self.has_slipped = true;
+        self.is_doubtful = true;
     }
 
     /// Takes a packet and the bytes it was read from; gives those whose turn has come.
@@ -94,6 +104,9 @@ impl Order {
             return;
         }
         let ahead = packet.sequence.wrapping_sub(self.due.unwrap_or(packet.sequence));
+        let does_count = self.counted >= COUNTED && ahead == 0;
+        self.has_slipped |= std::mem::take(&mut self.is_doubtful) && !does_count;
+        self.counted = if ahead == 0 { self.counted.saturating_add(1) } else { 0 };
         if self.is_ordered {
             // A number that goes back or stands still: some firmware counts to 32767, or not at all.
             self.has_slipped |= (1..HALF).contains(&ahead);
@@ -277,6 +290,25 @@ mod tests {
         let given = give(&mut Order::new(true), &of_one(&[1, 2, 5, 32_767, 0, 1, 1, 1, 2]), Instant::now());
         let lost: Vec<u16> = given.iter().filter(|(_, lost)| *lost).map(|(number, _)| *number).collect();
         assert_eq!((lost, given.len()), (vec![5, 32_767], 9));
+    }
+
+    #[test]
+    fn bytes_that_are_no_packet_cost_nothing_where_the_numbers_go_on() {
+        let now = Instant::now();
+        let mut order = Order::new(true);
+        order.slip();
+        let given = give(&mut order, &of_one(&[1, 2]), now);
+        assert_eq!(given, [(1, true), (2, false)], "nothing is known of the numbers yet");
+        give(&mut order, &of_one(&[3, 4, 5, 6, 7, 8, 9, 10]), now);
+        order.slip();
+        assert_eq!(give(&mut order, &of_one(&[11]), now), [(11, false)]);
+        order.slip();
+        assert_eq!(give(&mut order, &of_one(&[13, 14]), now), [(13, true), (14, false)]);
+        // Of one whose numbers stand still nothing can be known.
+        let mut order = Order::new(true);
+        give(&mut order, &of_one(&[5; 20]), now);
+        order.slip();
+        assert_eq!(give(&mut order, &of_one(&[5, 5]), now), [(5, true), (5, false)]);
     }
 
     proptest! {

@@ -294,8 +294,6 @@ pub(crate) static PACKETS: &[Bend] = &[
             }
             bytes
         },
-        // A packet may have gone with them.
-        expect: Expect::Noted,
         lasts: LONG,
         ..PLAIN
     },
