@@ -1,15 +1,20 @@
 //! A camera of single pictures whose every byte can be chosen, for answers that no HTTP server would write.
 //!
-//! Its scene changes with the time, and each picture says in a comment segment when it was exposed.
+//! Its scene changes whenever nobody has asked for a while, so never between pictures that are asked for one after the
+//! other; and each picture says in a comment segment when it was exposed.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
+
+/// After so long without a question the scene is another one. Shorter than any pause between the daemon's rounds, and long
+/// beside those within one, on a busy machine too.
+const CHANGES: Duration = Duration::from_millis(1800);
 
 /// What happens behind an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +41,25 @@ struct Shared {
     answer: Answer,
     held: Mutex<VecDeque<Vec<u8>>>,
     asked: Mutex<u32>,
+    /// The number of the scene, and when somebody asked last.
+    scene: Mutex<(u32, Instant)>,
+}
+
+impl Shared {
+    /// A picture of now.
+    fn picture(&self) -> Vec<u8> {
+        picture(self.scene.lock().unwrap().0)
+    }
+
+    /// Somebody asks.
+    fn ask(&self) -> u32 {
+        let mut scene = self.scene.lock().unwrap();
+        scene.0 += u32::from(scene.1.elapsed() > CHANGES);
+        scene.1 = Instant::now();
+        let mut asked = self.asked.lock().unwrap();
+        *asked += 1;
+        *asked
+    }
 }
 
 impl OddSnapshot {
@@ -43,8 +67,9 @@ impl OddSnapshot {
     pub(crate) async fn start(buffers: usize, answer: Answer) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let held = Mutex::new((0..buffers).map(|_| scene()).collect());
-        let shared = Arc::new(Shared { answer, held, asked: Mutex::new(0) });
+        let held = Mutex::new((0..buffers).map(|_| picture(0)).collect());
+        let shared =
+            Arc::new(Shared { answer, held, asked: Mutex::new(0), scene: Mutex::new((0, Instant::now())) });
         let serving = Arc::clone(&shared);
         let listening = tokio::spawn(async move {
             let mut connections = JoinSet::new();
@@ -79,35 +104,30 @@ async fn serve(mut stream: TcpStream, shared: Arc<Shared>) -> Option<()> {
             assert!(head.len() < 16 << 10, "an endless head");
             head.push(stream.read_u8().await.ok()?);
         }
-        let number = {
-            let mut asked = shared.asked.lock().unwrap();
-            *asked += 1;
-            *asked
-        };
+        let number = shared.ask();
         let held = shared.held.lock().unwrap().pop_front();
         let is_buffered = held.is_some();
-        let (answer, then) = (shared.answer)(number, &held.unwrap_or_else(scene));
+        let (answer, then) = (shared.answer)(number, &held.unwrap_or_else(|| shared.picture()));
         stream.write_all(&answer).await.ok()?;
         if is_buffered {
-            shared.held.lock().unwrap().push_back(scene());
+            shared.held.lock().unwrap().push_back(shared.picture());
         }
         match then {
             Then::Close => return Some(()),
             Then::Keep => {}
             Then::Repeat => loop {
-                stream.write_all(&(shared.answer)(number, &scene()).0).await.ok()?;
+                stream.write_all(&(shared.answer)(number, &shared.picture()).0).await.ok()?;
                 tokio::task::yield_now().await;
             },
         }
     }
 }
 
-/// The picture of now: stripes whose brightness is different every other second, and the instant in a comment.
-fn scene() -> Vec<u8> {
+/// A picture: stripes whose brightness is another in each scene, and the instant in a comment.
+fn picture(scene: u32) -> Vec<u8> {
     let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    let second = u32::try_from(unix.as_secs() / 2 % 1000).unwrap();
     let image = image::RgbImage::from_fn(96, 64, |x, y| {
-        let bright = (x / 8 * 37 + y / 8 * 61 + second * 83) % 256;
+        let bright = (x / 8 * 37 + y / 8 * 61 + scene * 83) % 256;
         image::Rgb([bright as u8; 3])
     });
     let mut out = Vec::new();
