@@ -5,6 +5,7 @@ use jpeg_encoder::{Encoder, ImageBuffer, JpegColorType, SamplingFactor};
 use super::exif;
 use super::footprint;
 use super::frame::{Colours, Frame};
+use super::halves::{self, Planes};
 use super::native::turbojpeg;
 
 /// Quality of stored pictures: plates stay readable, a 1080p picture takes 300–400 kB.
@@ -88,60 +89,55 @@ fn encode_planes(frame: &Frame, quality: u8, exif_segment: Option<Vec<u8>>) -> R
     let (width, height) = (frame.width, frame.height);
     let failed = |reason: String| EncodeError { width, height, reason };
     let frame = &*frame.in_colours_of_jpeg();
-    let planes = Planes::of(frame).ok_or_else(|| failed("more than 65535 pixels on a side".to_owned()))?;
-    // By the system's library, if it is there.
-    let size = (frame.width, frame.height);
-    if let Some(encoded) = turbojpeg::encode(size, [&frame.y, &frame.u, &frame.v], quality) {
-        let jpeg = encoded.map_err(failed)?;
-        return match exif_segment {
-            Some(segment) => {
-                with_segment(&jpeg, &segment).ok_or_else(|| failed("facts that are too long".to_owned()))
-            }
-            None => Ok(jpeg),
-        };
+    if width.max(height) > usize::from(u16::MAX) {
+        return Err(failed("more than 65535 pixels on a side".to_owned()));
     }
-    let mut out = Vec::with_capacity(frame.width * frame.height / 4);
+    let jpeg = halves::encode(
+        Planes { width, height, planes: [&frame.y, &frame.u, &frame.v] },
+        |planes: Planes<'_>| {
+            // By the system's library, if it is there.
+            let size = (planes.width, planes.height);
+            turbojpeg::encode(size, planes.planes, quality)
+                .unwrap_or_else(|| encode_by_ourselves(planes, quality))
+        },
+    )
+    .map_err(failed)?;
+    match exif_segment {
+        Some(segment) => {
+            with_segment(&jpeg, &segment).ok_or_else(|| failed("facts that are too long".to_owned()))
+        }
+        None => Ok(jpeg),
+    }
+}
+
+fn encode_by_ourselves(planes: Planes<'_>, quality: u8) -> Result<Vec<u8>, String> {
+    let mut out = Vec::with_capacity(planes.width * planes.height / 4);
     let mut encoder = Encoder::new(&mut out, quality);
     encoder.set_sampling_factor(SamplingFactor::F_2_2);
-    if let Some(segment) = exif_segment {
-        encoder.add_app_segment(1, segment).map_err(|error| failed(error.to_string()))?;
-    }
-    encoder.encode_image(planes).map_err(|error| failed(error.to_string()))?;
+    encoder.encode_image(planes).map_err(|error| error.to_string())?;
     Ok(out)
 }
 
 /// Feeds the planes to the encoder line by line.
-struct Planes<'a> {
-    frame: &'a Frame,
-    width: u16,
-    height: u16,
-}
-
-impl<'a> Planes<'a> {
-    fn of(frame: &'a Frame) -> Option<Self> {
-        let (width, height) = (u16::try_from(frame.width).ok()?, u16::try_from(frame.height).ok()?);
-        Some(Self { frame, width, height })
-    }
-}
-
 impl ImageBuffer for Planes<'_> {
     fn get_jpeg_color_type(&self) -> JpegColorType {
         JpegColorType::Ycbcr
     }
 
     fn width(&self) -> u16 {
-        self.width
+        u16::try_from(self.width).unwrap_or(u16::MAX)
     }
 
     fn height(&self) -> u16 {
-        self.height
+        u16::try_from(self.height).unwrap_or(u16::MAX)
     }
 
     fn fill_buffers(&self, y: u16, buffers: &mut [Vec<u8>; 4]) {
-        let (row, width) = (usize::from(y), self.frame.width);
-        buffers[0].extend_from_slice(&self.frame.y[row * width..][..width]);
-        let chroma_width = self.frame.chroma_width();
-        for (plane, buffer) in [&self.frame.u, &self.frame.v].into_iter().zip(&mut buffers[1..3]) {
+        let (row, width) = (usize::from(y), self.width);
+        let [luma, chroma @ ..] = self.planes;
+        buffers[0].extend_from_slice(&luma[row * width..][..width]);
+        let chroma_width = width.div_ceil(2);
+        for (plane, buffer) in chroma.into_iter().zip(&mut buffers[1..3]) {
             let line = &plane[row / 2 * chroma_width..][..chroma_width];
             // The encoder halves again what is doubled here, so each sample arrives as it was.
             buffer.extend(line.iter().flat_map(|c| [*c; 2]).take(width));
@@ -315,6 +311,34 @@ mod tests {
         let small = exif::thumbnail(&jpeg).unwrap();
         assert!(inspect(small).unwrap().0 <= 320);
         assert_eq!(mean_luma(&jpeg), 90);
+    }
+
+    #[test]
+    fn two_halves_at_once_are_the_same_picture_as_one_in_one_go() {
+        for (width, height) in [(1920_usize, 1080_usize), (1366, 768), (1001, 1003), (800, 1024)] {
+            let noise = |count: usize, seed: u64| {
+                let mut random = fastrand::Rng::with_seed(seed);
+                (0..count).map(|at| (at / 7 % 200) as u8 + random.u8(0..50)).collect::<Vec<_>>()
+            };
+            let chroma = width.div_ceil(2) * height.div_ceil(2);
+            let planes = [noise(width * height, 1), noise(chroma, 2), noise(chroma, 3)];
+            let planes = Planes { width, height, planes: [&planes[0], &planes[1], &planes[2]] };
+            let ours: fn(Planes<'_>) -> Result<Vec<u8>, String> = |planes| encode_by_ourselves(planes, 80);
+            let theirs: fn(Planes<'_>) -> Result<Vec<u8>, String> = |planes| {
+                turbojpeg::encode((planes.width, planes.height), planes.planes, 80)
+                    .unwrap_or_else(|| encode_by_ourselves(planes, 80))
+            };
+            for encode in [ours, theirs] {
+                let (joined, whole) = (halves::encode(planes, encode).unwrap(), encode(planes).unwrap());
+                assert_ne!(joined, whole, "it was encoded in two halves");
+                // The bits of the lower half begin elsewhere in their bytes, so other bytes are escaped.
+                assert!(joined.len().abs_diff(whole.len()) < whole.len() / 500);
+                let decoded = |jpeg: &[u8]| image::load_from_memory(jpeg).unwrap().into_rgb8();
+                assert!(decoded(&joined) == decoded(&whole), "{width}×{height}");
+                assert!(matches!(crate::media::scan::walk(&joined), Some(Ok(_))));
+                assert_eq!(inspect(&joined), inspect(&whole));
+            }
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub mod footprint;
 pub mod frame;
 pub mod gop;
 pub mod h264;
+mod halves;
 pub mod jpeg;
 pub mod keyframes;
 pub mod lane;
