@@ -143,6 +143,11 @@ fn describe_upload(lines: &mut Lines, upload: &UploadConfig) {
     if let Some(relay) = &upload.relay {
         lines.comment(format_args!("RELAY_URL is set: {} (path hidden)", origin(relay.url.reveal())));
     }
+    lines.set("UPLOAD_TIMEOUT", upload.timeout.as_secs());
+    for proxy in upload.proxies.all() {
+        let (host, port) = proxy.place();
+        lines.comment(format_args!("{} is set: {host}:{port} (log-in hidden)", proxy.setting));
+    }
     lines.set_some("UPLOAD_CA_FILE", upload.ca_file.as_ref().map(|path| path.display()));
     lines.set("UPLOAD_METADATA", upload.metadata);
     lines.set_some("SITE_NAME", upload.site.as_ref());

@@ -9,7 +9,17 @@ const URL_BYTES_MAX: usize = 4096;
 
 /// An address that can be posted to; it may carry user, password and query.
 pub(super) fn http_address(text: &str) -> Result<Url, Wrong> {
-    let wrong = |what: &str| Wrong::new(what, "http://host/path or https://host/path");
+    // Not named from the text: which of them stand in a password is nobody's business.
+    let wrong = |what: &str| {
+        let accepted = "http://host/path or https://host/path";
+        let is_login = text.contains('@');
+        let hint = if is_login {
+            "; in a user or password write # as %23, / as %2F, ? as %3F, @ as %40"
+        } else {
+            ""
+        };
+        Wrong::new(what, format!("{accepted}{hint}"))
+    };
     let text = text.trim();
     if text.len() > URL_BYTES_MAX {
         return Err(wrong("too long"));

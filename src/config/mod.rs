@@ -18,6 +18,7 @@ mod login;
 mod network;
 mod object_key;
 mod problem;
+mod proxy;
 mod reader;
 mod s3;
 mod secret;
@@ -44,6 +45,7 @@ pub use login::Credentials;
 pub use network::Network;
 pub use object_key::KeyTemplate;
 pub use problem::{Problem, Problems, Warning};
+pub use proxy::{ProxiesConfig, ProxyConfig};
 pub use s3::{S3Style, S3TargetConfig};
 pub use secret::Secret;
 pub use storage::StorageConfig;
@@ -125,6 +127,7 @@ fn check_names(reader: &mut Reader<'_>) {
                 reader.refuse(name, &wrong);
             }
             Some(_) => {}
+            None if proxy::is_read(name) => {}
             None => {
                 if let Some(nearest) = spelling::suspect(name) {
                     reader.warn(name, format_args!("nothing reads this name; {nearest} is the nearest"));

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::problem::Wrong;
+use super::proxy::ProxiesConfig;
 use super::reader::{Read, Reader};
 use super::values::{boolean, path, short, size, whole};
 use super::{ApiTargetConfig, DiscordTargetConfig, RelayTargetConfig, S3TargetConfig};
@@ -15,6 +16,9 @@ const PREFETCH_MAX: u64 = 10_000;
 
 /// Longest `OFFLINE_RETRY_INTERVAL` and `CONNECTIVITY_CHECK_INTERVAL`, seconds: a day.
 const INTERVAL_S_MAX: u64 = 86_400;
+
+/// Longest `UPLOAD_TIMEOUT`, seconds: an hour.
+const TIMEOUT_S_MAX: u64 = 3_600;
 
 /// Longest `SITE_NAME`, characters.
 const SITE_CHARS_MAX: usize = 64;
@@ -36,7 +40,12 @@ pub struct UploadConfig {
     pub retry_interval: Duration,
     /// `CONNECTIVITY_CHECK_INTERVAL`, a second to a day: how often an idle target is asked for a connection.
     pub check_interval: Duration,
-    /// `UPLOAD_CA_FILE`: certificates in PEM that are trusted beside the system's. Read when a connection is made.
+    /// `UPLOAD_TIMEOUT`, a second to an hour: how long an answer may take once everything is sent.
+    pub timeout: Duration,
+    /// `HTTP_PROXY` and its kin: the proxy on the way to each target.
+    pub proxies: ProxiesConfig,
+    /// `UPLOAD_CA_FILE`: certificates in PEM that are trusted beside the system's, authorities or a server's own. Read
+    /// when a connection is made.
     pub ca_file: Option<PathBuf>,
     /// `UPLOAD_METADATA`: whether `api` and `relay` get the facts as form fields.
     pub metadata: bool,
@@ -63,6 +72,8 @@ impl UploadConfig {
         let prefetch = reader.required("UPLOAD_QUEUE_SIZE", whole(1..=PREFETCH_MAX, "uploads"));
         let retry = reader.required("OFFLINE_RETRY_INTERVAL", whole(1..=INTERVAL_S_MAX, "s"));
         let check = reader.required("CONNECTIVITY_CHECK_INTERVAL", whole(1..=INTERVAL_S_MAX, "s"));
+        let timeout = reader.required("UPLOAD_TIMEOUT", whole(1..=TIMEOUT_S_MAX, "s"));
+        let proxies = ProxiesConfig::read(reader);
         let ca_file = reader.optional("UPLOAD_CA_FILE", path);
         let metadata = reader.required("UPLOAD_METADATA", boolean);
         let site = reader.optional("SITE_NAME", short(SITE_CHARS_MAX));
@@ -110,6 +121,8 @@ impl UploadConfig {
             prefetch: usize::try_from(prefetch?).unwrap_or(usize::MAX),
             retry_interval: Duration::from_secs(retry?),
             check_interval: Duration::from_secs(check?),
+            timeout: Duration::from_secs(timeout?),
+            proxies: proxies?,
             ca_file,
             metadata: metadata?,
             site: site?,
@@ -233,6 +246,8 @@ mod tests {
             ("OFFLINE_RETRY_INTERVAL", "0"),
             ("OFFLINE_RETRY_INTERVAL", "86401"),
             ("CONNECTIVITY_CHECK_INTERVAL", "0"),
+            ("UPLOAD_TIMEOUT", "0"),
+            ("UPLOAD_TIMEOUT", "3601"),
             ("UPLOAD_FIELD_NAME", "a\"b"),
         ] {
             assert!(problem(&[(name, value)]).starts_with(&format!("{name}: ")), "{name}={value}");

@@ -275,7 +275,24 @@ pub const VARIABLES: &[Variable] = &[
         "largest file the channel takes; larger pictures are made smaller",
     ),
     secret("RELAY_URL", "upload address of another box that takes the pictures"),
-    open("UPLOAD_CA_FILE", Fallback::None, "further certificates to trust, PEM, beside the system's"),
+    open(
+        "UPLOAD_TIMEOUT",
+        Fallback::Text("300"),
+        "how long a server may take for its answer once everything is sent, seconds",
+    ),
+    secret("HTTP_PROXY", "proxy to targets with http://, [user:password@]host:port"),
+    secret("HTTPS_PROXY", "proxy to targets with https://"),
+    secret("ALL_PROXY", "proxy to all targets for which none of the two is set"),
+    open(
+        "NO_PROXY",
+        Fallback::None,
+        "names, addresses and networks that are reached without a proxy; * is all",
+    ),
+    open(
+        "UPLOAD_CA_FILE",
+        Fallback::None,
+        "further certificates to trust, PEM, beside the system's: an authority's or the server's own",
+    ),
     open(
         "UPLOAD_METADATA",
         Fallback::Text("false"),

@@ -176,6 +176,8 @@ pub struct TargetStatus {
     pub online: Option<bool>,
     /// Whether it can be reached; `None` before the first contact.
     pub is_reachable: Option<bool>,
+    /// When a delivery last told how it stands; `None` while only a look at the way did.
+    pub tried_at: Option<Instant>,
     /// Whether its last answer to a delivery was a fault of its own, whatever its port says.
     pub is_failing: bool,
     /// Since when it is as it is.
@@ -275,6 +277,7 @@ impl Status {
                 kind,
                 online: None,
                 is_reachable: None,
+                tried_at: None,
                 is_failing: false,
                 since: clock::now(),
                 last_error: None,

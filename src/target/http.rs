@@ -10,28 +10,33 @@ use futures_util::stream;
 use reqwest::header::{
     CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
 };
-use reqwest::{Body, Certificate, Client, RequestBuilder, Response, redirect};
+use reqwest::{Body, Client, Proxy, RequestBuilder, Response, redirect};
 use tokio::time::Instant;
 use url::Url;
 
 use super::pace::Pace;
 use super::response::{Answer, Settings};
-use super::{TargetError, misconfigured};
-use crate::config::UploadConfig;
+use super::{TargetError, misconfigured, secure};
+use crate::config::{ProxyConfig, UploadConfig};
 use crate::crash;
 use crate::model::{TargetKind, secrets::Secrets};
 
 /// Name look-up, connection and TLS.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
-/// Longest time in which nothing moves, neither of the body nor of the answer.
+/// Longest time in which nothing moves, neither of the body nor of the answer that has begun.
 const SILENCE_LIMIT: Duration = Duration::from_secs(30);
 
-/// A whole attempt may take this long, or longer for a picture that the slowest link needs longer for.
-const ATTEMPT_LIMIT: Duration = Duration::from_secs(60);
+/// The system drops a connection whose other end has taken nothing for so long. A thin line behind large buffers takes
+/// some at a time, so this is more than the half minute that is usual.
+const UNTAKEN_LIMIT: Duration = Duration::from_secs(90);
+
+/// A connection without work is closed after so long. A router on the way may forget one without a word to either side,
+/// and the next picture would be sent into nothing until `UPLOAD_TIMEOUT`; a backlog still goes over one connection.
+const IDLE_LIMIT: Duration = Duration::from_secs(3);
 
 /// Bytes per second of the slowest link that still counts as one.
-const SLOWEST: u64 = 4_000;
+pub const SLOWEST: u64 = 2_000;
 
 /// So much of a body may still lie in the system's buffers when all of it has been handed over.
 const BUFFERED_MAX: u64 = 256 * 1024;
@@ -41,6 +46,27 @@ const ERROR_MAX: usize = 300;
 
 /// Of an answer's body this much is read, unless a target needs more.
 pub(super) const WORDS_BYTES_MAX: usize = 4096;
+
+/// How long an attempt may take at most when a server may take `timeout` for its answer.
+pub fn longest(bytes: u64, timeout: Duration) -> Duration {
+    CONNECT_LIMIT + SILENCE_LIMIT + Duration::from_secs(bytes / SLOWEST) + buffered(bytes) + timeout
+}
+
+/// How long the slowest link takes for what lies in the system's buffers of a body that was handed over.
+fn buffered(bytes: u64) -> Duration {
+    Duration::from_secs(bytes.min(BUFFERED_MAX) / SLOWEST)
+}
+
+/// The first machine on the way to a target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hop {
+    /// Its name or address.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// What it is called in words.
+    pub name: String,
+}
 
 /// An answer, and what only some targets look at.
 pub(super) struct Reply {
@@ -61,7 +87,11 @@ impl Reply {
 pub(super) struct Http {
     host: String,
     port: u16,
+    is_secured: bool,
+    proxy: Option<ProxyConfig>,
     ca_file: Option<PathBuf>,
+    /// `UPLOAD_TIMEOUT`.
+    timeout: Duration,
     pace: Option<Pace>,
     settings: Settings,
     secrets: Secrets,
@@ -71,6 +101,10 @@ pub(super) struct Http {
 
 /// What is known of a body that is under way.
 struct Progress {
+    /// Of the whole body.
+    length: u64,
+    /// For the answer.
+    timeout: Duration,
     left: u64,
     moved_at: Instant,
 }
@@ -85,20 +119,39 @@ impl Http {
         settings: Settings,
         secrets: &Secrets,
     ) -> Self {
+        let proxy = config.proxies.way(url).cloned();
+        let secrets = match proxy.as_ref().and_then(|proxy| proxy.address.reveal().password()) {
+            Some(password) => secrets.clone().with(password),
+            None => secrets.clone(),
+        };
         Self {
+            is_secured: url.scheme() == "https",
+            proxy,
+            timeout: config.timeout,
             host: url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned(),
             port: url.port_or_known_default().unwrap_or(443),
             ca_file: config.ca_file.clone(),
             pace: config.rates.get(&kind).copied().map(Pace::new),
             settings,
-            secrets: secrets.clone(),
+            secrets,
             client: Mutex::new(None),
         }
     }
 
-    /// Host and port that a connection needs.
-    pub(super) fn address(&self) -> (String, u16) {
-        (self.host.clone(), self.port)
+    /// Where a connection begins.
+    pub(super) fn first_hop(&self) -> Hop {
+        match &self.proxy {
+            Some(proxy) => {
+                let (host, port) = proxy.place();
+                let name = format!("the proxy {host}:{port} ({})", proxy.setting);
+                Hop { host, port, name }
+            }
+            None => {
+                let (host, port) = (self.host.clone(), self.port);
+                let name = format!("{host}:{port}");
+                Hop { host, port, name }
+            }
+        }
     }
 
     /// The client, made when it is first wanted.
@@ -107,32 +160,38 @@ impl Http {
         if let Some(client) = &*client {
             return Ok(client.clone());
         }
-        let built = Client::builder()
+        let failed = |error: &reqwest::Error| {
+            misconfigured(format!("no connection can be made on this machine: {}", chain(error)))
+        };
+        let is_proxy_secured =
+            self.proxy.as_ref().is_some_and(|proxy| proxy.address.reveal().scheme() == "https");
+        let tls = if self.is_secured || is_proxy_secured {
+            secure::client(self.ca_file.as_deref())?
+        } else {
+            secure::plain()?
+        };
+        let builder = Client::builder()
             .redirect(redirect::Policy::none())
             .connect_timeout(CONNECT_LIMIT)
             .pool_max_idle_per_host(8)
+            .pool_idle_timeout(IDLE_LIMIT)
+            .tcp_user_timeout(UNTAKEN_LIMIT)
+            // Old PHP and small devices: "X-Powered-By : PHP", folded lines, lines that are no headers at all.
+            .http1_allow_spaces_after_header_name_in_responses(true)
+            .http1_allow_obsolete_multiline_headers_in_responses(true)
+            .http1_ignore_invalid_headers_in_responses(true)
             .user_agent(concat!("camera-capture/", env!("CARGO_PKG_VERSION")))
-            .tls_certs_merge(self.certificates()?)
-            .build()
-            .map_err(|error| {
-                misconfigured(format!(
-                    "no secure connection can be made on this machine: {}; install the package ca-certificates",
-                    chain(&error)
-                ))
-            })?;
+            .tls_backend_preconfigured(tls)
+            // The environment has been read with the settings.
+            .no_proxy();
+        let builder = match &self.proxy {
+            Some(proxy) => {
+                builder.proxy(Proxy::all(proxy.address.reveal().clone()).map_err(|error| failed(&error))?)
+            }
+            None => builder,
+        };
+        let built = builder.build().map_err(|error| failed(&error))?;
         Ok(client.insert(built).clone())
-    }
-
-    /// Those of `UPLOAD_CA_FILE`.
-    fn certificates(&self) -> Result<Vec<Certificate>, TargetError> {
-        let Some(path) = &self.ca_file else { return Ok(Vec::new()) };
-        let failed = |what: String| misconfigured(format!("UPLOAD_CA_FILE, {}: {what}", path.display()));
-        let pem = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
-        let certificates = Certificate::from_pem_bundle(&pem).map_err(|error| failed(chain(&error)))?;
-        if certificates.is_empty() {
-            return Err(failed("no certificate in it; it must be PEM, with BEGIN CERTIFICATE".to_owned()));
-        }
-        Ok(certificates)
     }
 
     /// Sends a request with this body, its length announced, and reads up to `most` bytes of the answer's body.
@@ -145,8 +204,8 @@ impl Http {
         most: usize,
     ) -> Result<Reply, TargetError> {
         let length = body.iter().map(|piece| piece.len() as u64).sum();
-        let limit = ATTEMPT_LIMIT.max(Duration::from_secs(length / SLOWEST));
-        let progress = Arc::new(Mutex::new(Progress { left: length, moved_at: Instant::now() }));
+        let limit = longest(length, self.timeout);
+        let progress = Arc::new(Mutex::new(Progress::of(length, self.timeout)));
         let request = request.header(CONTENT_LENGTH, length).body(Body::wrap_stream(pieces(
             body,
             self.pace.clone(),
@@ -157,8 +216,8 @@ impl Http {
 
     /// Sends a request without a body.
     pub(super) async fn ask(&self, request: RequestBuilder, most: usize) -> Result<Reply, TargetError> {
-        let progress = Mutex::new(Progress { left: 0, moved_at: Instant::now() });
-        self.receive(request.timeout(ATTEMPT_LIMIT), &progress, most).await
+        let progress = Mutex::new(Progress::of(0, self.timeout));
+        self.receive(request.timeout(longest(0, self.timeout)), &progress, most).await
     }
 
     async fn receive(
@@ -171,11 +230,11 @@ impl Http {
         let response = loop {
             let deadline = progress.lock().unwrap_or_else(PoisonError::into_inner).deadline();
             tokio::select! {
-                answered = &mut answered => break answered.map_err(|error| self.unreachable(&error))?,
+                answered = &mut answered => break answered.map_err(|error| self.failed(&error, progress))?,
                 () = tokio::time::sleep_until(deadline) => {
                     let deadline = progress.lock().unwrap_or_else(PoisonError::into_inner).deadline();
                     if deadline <= Instant::now() {
-                        return Err(self.silent());
+                        return Err(self.late(progress));
                     }
                 }
             }
@@ -220,11 +279,66 @@ impl Http {
         crash::point("answered");
         body.truncate(most);
         answer.body = String::from_utf8_lossy(&body).into_owned();
+        if !self.is_secured && secure::is_wanted_by(answer.status, &answer.body) {
+            return Err(misconfigured(format!(
+                "{}:{} wants TLS on this port (it answered {} to a request without); set {} to https://",
+                self.host, self.port, answer.status, self.settings.address
+            )));
+        }
+        if let Some(proxy) = self.proxy.as_ref().filter(|_| answer.status == 407) {
+            return Err(misconfigured(self.wants_login(proxy)));
+        }
         Ok(Reply { answer, headers, is_cut })
     }
 
     fn silent(&self) -> TargetError {
         TargetError::Broken { message: format!("{}:{} did not answer in time", self.host, self.port) }
+    }
+
+    /// Nothing moved for too long before an answer began.
+    fn late(&self, progress: &Mutex<Progress>) -> TargetError {
+        let progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
+        let (host, port, sent) = (&self.host, self.port, progress.length - progress.left);
+        let message = if progress.left == 0 {
+            let seconds = self.timeout.as_secs();
+            format!(
+                "{host}:{port} did not answer in time: everything was sent, and then there was no answer for {seconds} s; \
+                 UPLOAD_TIMEOUT={} gives it longer",
+                seconds.saturating_mul(2).min(3600)
+            )
+        } else {
+            format!(
+                "{host}:{port} did not take the picture in time: {sent} of {} bytes went out, and then too few; the line \
+                 must carry at least {SLOWEST} bytes per second; smaller pictures need less time",
+                progress.length
+            )
+        };
+        TargetError::Broken { message }
+    }
+
+    /// There is no answer.
+    fn failed(&self, error: &reqwest::Error, progress: &Mutex<Progress>) -> TargetError {
+        if error.is_timeout() && !error.is_connect() {
+            return self.late(progress);
+        }
+        let failed = self.unreachable(error);
+        if self.is_secured || error.is_connect() {
+            return failed;
+        }
+        failed.map_message(|message| {
+            format!(
+                "{message}; if that port speaks TLS, the address in {} must begin with https://",
+                self.settings.address
+            )
+        })
+    }
+
+    fn wants_login(&self, proxy: &ProxyConfig) -> String {
+        format!(
+            "{} wants a log-in (407); set {} to http://user:password@host:port",
+            self.first_hop().name,
+            proxy.setting
+        )
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> TargetError {
@@ -238,33 +352,54 @@ impl Http {
             }
             return TargetError::Broken { message: format!("the connection to {host}:{port} broke: {said}") };
         }
-        let message = if error.is_timeout() {
-            format!("{host}:{port} did not answer in time")
-        } else if text.contains("failed to lookup") || text.contains("dns error") {
-            format!("the name {host} was not found; is this machine on line, and is the name right?")
-        } else if text.contains("Connection refused") {
-            format!("nothing listens at {host}:{port} (connection refused)")
-        } else if text.contains("InvalidContentType") {
-            format!("{host}:{port} does not speak TLS; is its address http:// instead of https://?")
-        } else if text.contains("certificate") {
-            let hint = if text.to_ascii_lowercase().contains("valid yet") || text.contains("xpired") {
-                "is the clock of this machine right?"
-            } else {
-                "the certificate of a private authority goes into UPLOAD_CA_FILE"
-            };
-            format!("the certificate of {host} is not trusted: {said}; {hint}")
-        } else {
-            format!("no answer from {host}:{port}: {said}")
+        if let Some(error) = secure::among(error) {
+            let words = secure::words(error, host, port, self.settings.address, self.ca_file.as_deref());
+            return TargetError::Unreachable { message: self.secrets.strike(words) };
+        }
+        let hop = self.first_hop();
+        let aim =
+            if self.proxy.is_some() { format!("; it is on the way to {host}:{port}") } else { String::new() };
+        let message = match &self.proxy {
+            Some(proxy) if text.contains("proxy auth") => self.wants_login(proxy),
+            Some(proxy) if text.contains("unsuccessful") || text.contains("tunnel") => format!(
+                "{} did not let a connection to {host}:{port} through: {said}; allow it there, or set {} to another proxy",
+                hop.name, proxy.setting
+            ),
+            _ if error.is_timeout() => format!("{} did not answer in time{aim}", hop.name),
+            _ if text.contains("failed to lookup") || text.contains("dns error") => {
+                format!(
+                    "the name {} was not found; is this machine on line, and is the name right?{}",
+                    hop.host,
+                    self.proxy
+                        .as_ref()
+                        .map_or_else(String::new, |proxy| format!(" it is the proxy in {}", proxy.setting))
+                )
+            }
+            _ if text.contains("Connection refused") => {
+                format!("nothing listens at {} (connection refused){aim}", hop.name)
+            }
+            _ if text.contains("tls handshake eof") || (self.is_secured && text.contains("reset")) => {
+                format!(
+                    "{host}:{port} closed the connection before it was secured; does that port speak TLS? if not, set {} to \
+                 http://",
+                    self.settings.address
+                )
+            }
+            _ => format!("no answer from {}: {said}{aim}", hop.name),
         };
         TargetError::Unreachable { message }
     }
 }
 
 impl Progress {
+    fn of(length: u64, timeout: Duration) -> Self {
+        Self { length, timeout, left: length, moved_at: Instant::now() }
+    }
+
     /// When too long nothing will have moved.
     fn deadline(&self) -> Instant {
-        let drain = if self.left == 0 { Duration::from_secs(BUFFERED_MAX / SLOWEST) } else { Duration::ZERO };
-        self.moved_at + SILENCE_LIMIT + drain
+        let limit = if self.left == 0 { self.timeout } else { UNTAKEN_LIMIT };
+        self.moved_at + limit + buffered(self.length)
     }
 }
 

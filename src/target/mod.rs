@@ -10,6 +10,7 @@ mod relay;
 mod response;
 mod s3;
 mod s3_answer;
+mod secure;
 
 use std::io::Read as _;
 use std::time::Duration;
@@ -22,6 +23,7 @@ use crate::crash;
 use crate::model::{TargetKind, foreign};
 use crate::store::DueUpload;
 
+pub use http::{Hop, SLOWEST, longest};
 pub use response::{Answer, Settings};
 
 /// Longest path in a message, characters.
@@ -149,15 +151,17 @@ impl Target {
         }
     }
 
-    /// Host and port that a connection needs.
-    pub fn address(&self) -> (String, u16) {
+    /// Where a delivery connects to: the target, or the proxy on the way to it.
+    pub fn first_hop(&self) -> Hop {
         match self {
-            Self::Api(api) => api.http().address(),
-            Self::S3(s3) => s3.http().address(),
-            Self::Discord(discord) => discord.http().address(),
-            Self::Relay(relay) => relay.http().address(),
+            Self::Api(api) => api.http().first_hop(),
+            Self::S3(s3) => s3.http().first_hop(),
+            Self::Discord(discord) => discord.http().first_hop(),
+            Self::Relay(relay) => relay.http().first_hop(),
             #[cfg(test)]
-            Self::Scripted(_) => ("localhost".to_owned(), 9),
+            Self::Scripted(_) => {
+                Hop { host: "localhost".to_owned(), port: 9, name: "localhost:9".to_owned() }
+            }
         }
     }
 

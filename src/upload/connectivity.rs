@@ -1,10 +1,15 @@
-//! Whether a target can be reached: a look at its port now and then, so that the dashboard knows before a picture does,
-//! and so that what waits goes out as soon as the network is back.
+//! Whether a target can be reached, where no delivery has told: a look at the first machine on the way now and then, so
+//! that the dashboard knows before a picture does, and so that what waits goes out as soon as the network is back.
+//!
+//! How deliveries go is the judge. They know more than an open port, so a look never contradicts a fresh delivery, and
+//! never calls a target on line that deliveries say is not.
 
+use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
@@ -13,10 +18,14 @@ use super::Poke;
 use crate::config::UploadConfig;
 use crate::model::TargetKind;
 use crate::status::Status;
-use crate::target::Target;
+use crate::target::{Hop, Target};
 
 /// A port that has not answered by then counts as away.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+
+/// The next address of a name is tried so much later, beside the one before (RFC 8305 section 5), as deliveries do it: a
+/// machine that has IPv6 in name only would else be away for ever.
+const NEXT_ADDRESS: Duration = Duration::from_millis(300);
 
 /// While a target is away it is looked at more often, because pictures wait.
 const AWAY_INTERVAL: Duration = Duration::from_secs(5);
@@ -28,12 +37,39 @@ pub struct Connectivity {
     interval: Duration,
     status: Status,
     poke: Poke,
+    /// Whether the way was open at the last look.
+    was_open: bool,
+}
+
+/// What a look at the way is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Worth {
+    /// Nothing: a delivery has just told.
+    Nothing,
+    /// Deliveries say that the target is away; when the way opens, it is time for the next.
+    Hint,
+    /// All that is known.
+    Word,
+}
+
+impl Worth {
+    /// `told` is how long ago a delivery last told how the target stands, `online` what is known.
+    fn of(online: Option<bool>, told: Option<Duration>, interval: Duration) -> Self {
+        match (told, online) {
+            (None, _) => Self::Word,
+            (Some(_), Some(false)) => Self::Hint,
+            (Some(ago), _) if ago < interval => Self::Nothing,
+            // An idle target.
+            (Some(_), _) => Self::Word,
+        }
+    }
 }
 
 impl Connectivity {
     /// Watches `target` every `CONNECTIVITY_CHECK_INTERVAL`; `poke` wakes its lane.
     pub fn new(target: Arc<Target>, config: &UploadConfig, status: &Status, poke: Poke) -> Self {
-        Self { kind: target.kind(), target, interval: config.check_interval, status: status.clone(), poke }
+        let (kind, interval, status) = (target.kind(), config.check_interval, status.clone());
+        Self { kind, target, interval, status, poke, was_open: true }
     }
 
     /// The target's kind.
@@ -44,38 +80,85 @@ impl Connectivity {
     /// Watches until cancelled.
     pub async fn run(&mut self, cancel: &CancellationToken) {
         loop {
-            let (host, port) = self.target.address();
-            let connection = timeout(CONNECT_LIMIT, TcpStream::connect((host.as_str(), port)));
-            let found = tokio::select! {
-                () = cancel.cancelled() => return,
-                found = connection => found,
-            };
-            let error = match found {
-                Ok(Ok(_)) => None,
-                Ok(Err(error)) => Some(format!("{host}:{port} cannot be reached: {error}")),
-                Err(_) => Some(format!("{host}:{port} does not answer")),
-            };
-            let is_reachable = error.is_none();
-            let was_reachable =
-                self.status.targets().iter().find(|t| t.kind == self.kind).and_then(|t| t.is_reachable);
-            self.status.update_target(self.kind, |target| {
-                target.is_reachable = Some(is_reachable);
-                // What the target said to a picture tells more than an open port.
-                if error.is_some() {
-                    target.last_error = error;
-                } else if was_reachable == Some(false) && !target.is_failing {
-                    target.last_error = None;
-                }
-            });
-            if is_reachable && was_reachable == Some(false) {
-                info!(target = %self.kind, "target can be reached again");
-                self.poke.poke();
+            if self.worth() != Worth::Nothing {
+                let hop = self.target.first_hop();
+                let found = tokio::select! {
+                    () = cancel.cancelled() => return,
+                    found = timeout(CONNECT_LIMIT, connect(&hop)) => found,
+                };
+                let error = match found {
+                    Ok(Ok(())) => None,
+                    Ok(Err(error)) => Some(format!("{} cannot be reached: {error}", hop.name)),
+                    Err(_) => Some(format!("{} does not answer", hop.name)),
+                };
+                self.found(error);
             }
-            let pause = if is_reachable { self.interval } else { self.interval.min(AWAY_INTERVAL) };
+            let is_away = !self.was_open || self.known().0 == Some(false);
+            let pause = if is_away { self.interval.min(AWAY_INTERVAL) } else { self.interval };
             tokio::select! {
                 () = cancel.cancelled() => return,
                 () = tokio::time::sleep(pause) => {}
             }
         }
     }
+
+    /// What is known, and when a delivery told it.
+    fn known(&self) -> (Option<bool>, Option<Instant>) {
+        let targets = self.status.targets();
+        let target = targets.iter().find(|target| target.kind == self.kind);
+        target.map_or((None, None), |target| (target.online, target.tried_at))
+    }
+
+    fn worth(&self) -> Worth {
+        let (online, told_at) = self.known();
+        Worth::of(online, told_at.map(|at| at.elapsed()), self.interval)
+    }
+
+    /// Follows from a look, which may have taken a while.
+    fn found(&mut self, error: Option<String>) {
+        let is_open = error.is_none();
+        let has_opened = is_open && !self.was_open;
+        self.was_open = is_open;
+        if self.worth() == Worth::Word {
+            self.status.update_target(self.kind, |target| {
+                if error.is_some() || target.is_reachable == Some(false) {
+                    target.last_error = error;
+                }
+                // What deliveries told is over only with the way itself.
+                if !is_open {
+                    target.tried_at = None;
+                }
+                target.is_reachable = Some(is_open);
+            });
+        }
+        if has_opened {
+            info!(target = %self.kind, "the way to the target is open again");
+            self.poke.poke();
+        }
+    }
 }
+
+/// Connects to the first address of a name that answers.
+async fn connect(hop: &Hop) -> io::Result<()> {
+    let mut tries = JoinSet::new();
+    let mut wait = Duration::ZERO;
+    for address in lookup_host((hop.host.as_str(), hop.port)).await? {
+        tries.spawn(async move {
+            tokio::time::sleep(wait).await;
+            TcpStream::connect(address).await
+        });
+        wait += NEXT_ADDRESS;
+    }
+    let mut found = Err(io::Error::other("its name has no address"));
+    while let Some(tried) = tries.join_next().await {
+        match tried.map_err(io::Error::other).flatten() {
+            Ok(_) => return Ok(()),
+            Err(error) => found = Err(error),
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+#[path = "connectivity_tests.rs"]
+mod tests;

@@ -19,7 +19,7 @@ use crate::daily::{Daily, daily};
 use crate::model::{FileName, TargetKind, UnixMs};
 use crate::status::{Event, Pause, Status};
 use crate::store::{DueUpload, Settlement, Store, StoreError, Turn};
-use crate::target::{Target, TargetError};
+use crate::target::{SLOWEST, Target, TargetError, longest};
 
 /// Longest `Retry-After` that is honoured.
 const WAIT_MAX: Duration = Duration::from_secs(60 * 60);
@@ -32,13 +32,8 @@ const WAITS_MAX: u32 = 6;
 /// clock that was set while it waited.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
-/// An attempt has ended by then, by the limits of its target, or after as long as the slowest link takes for it.
-const ATTEMPT_LIMIT: Duration = Duration::from_secs(60);
-
-/// Bytes per second of the slowest link that still counts as one.
-const SLOWEST: u64 = 4_000;
-
-/// So much later it is stuck: reading the file, looking up a name and closing a connection take time, too.
+/// An attempt has ended by the limits of its target; so much later it is stuck: reading the file, looking up a name and
+/// closing a connection take time, too.
 const SLACK: Duration = Duration::from_secs(30);
 
 /// So many outcomes do not wait for more.
@@ -92,7 +87,8 @@ impl Lane {
             config: config.lanes.of(kind),
             prefetch: config.upload.prefetch,
             cap: config.upload.retry_interval,
-            limit: ATTEMPT_LIMIT + SLACK,
+            // An object in a store takes a second question.
+            limit: longest(0, config.upload.timeout) * 2 + SLACK,
             due: store.watch_due(),
             store: store.clone(),
             status: status.clone(),
@@ -106,7 +102,7 @@ impl Lane {
         }
     }
 
-    /// The same lane, in which an attempt counts as stuck after `limit`, or after as long as a link of 4 kB/s takes for
+    /// The same lane, in which an attempt counts as stuck after `limit`, and after as long as the slowest link takes for
     /// it.
     pub fn with_limit(self, limit: Duration) -> Self {
         Self { limit, ..self }
@@ -146,7 +142,7 @@ impl Lane {
                 }
                 for upload in claim.uploads {
                     crash::point("claimed");
-                    let limit = self.limit.max(Duration::from_secs(upload.bytes / SLOWEST) + SLACK);
+                    let limit = self.limit + Duration::from_secs(upload.bytes.saturating_mul(2) / SLOWEST);
                     flight.start(&self.target, upload, limit);
                 }
             }
@@ -360,6 +356,7 @@ impl Lane {
         let is_failing = is_online && self.health.is_failing();
         self.status.update_target(self.kind, |target| {
             target.is_reachable = Some(is_online);
+            target.tried_at = Some(std::time::Instant::now());
             target.is_failing = is_failing;
             target.last_error = error.map(str::to_owned);
         });

@@ -163,6 +163,8 @@ pub(crate) fn config(dir: &Path, access: WebAccess) -> Config {
             prefetch: 100,
             retry_interval: Duration::from_secs(60),
             check_interval: Duration::from_secs(60),
+            timeout: Duration::from_secs(300),
+            proxies: camera_capture::config::ProxiesConfig::default(),
             ca_file: None,
             metadata: false,
             site: None,
