@@ -361,10 +361,12 @@ impl Http {
             if self.proxy.is_some() { format!("; it is on the way to {host}:{port}") } else { String::new() };
         let message = match &self.proxy {
             Some(proxy) if text.contains("proxy auth") => self.wants_login(proxy),
-            Some(proxy) if text.contains("unsuccessful") || text.contains("tunnel") => format!(
-                "{} did not let a connection to {host}:{port} through: {said}; allow it there, or set {} to another proxy",
-                hop.name, proxy.setting
-            ),
+            Some(proxy) if text.contains("tunnel error") && !text.contains("underlying connection") => {
+                format!(
+                    "{} did not let a connection to {host}:{port} through: {said}; allow it there, or set {} to another proxy",
+                    hop.name, proxy.setting
+                )
+            }
             _ if error.is_timeout() => format!("{} did not answer in time{aim}", hop.name),
             _ if text.contains("failed to lookup") || text.contains("dns error") => {
                 format!(
@@ -398,8 +400,8 @@ impl Progress {
 
     /// When too long nothing will have moved.
     fn deadline(&self) -> Instant {
-        let limit = if self.left == 0 { self.timeout } else { UNTAKEN_LIMIT };
-        self.moved_at + limit + buffered(self.length)
+        let limit = if self.left == 0 { self.timeout } else { UNTAKEN_LIMIT + buffered(self.length) };
+        self.moved_at + limit
     }
 }
 

@@ -70,10 +70,7 @@ async fn a_receiver_that_stumbles_gets_every_picture_under_one_identity() {
         Answer::Refuse("429 Too Many Requests\r\nRetry-After: 1\r\n"),
         Answer::TakeSilently,
     ]);
-    let setup = Setup::new()
-        .with_camera(1, &camera.url(1))
-        .with("S3_API_URL", &receiver.url())
-        .with("UPLOAD_TIMEOUT", "20");
+    let setup = Setup::new().with_camera(1, &camera.url(1)).with("S3_API_URL", &receiver.url());
     let daemon = Daemon::start_connected(&setup, &["r1"]).await;
     take(&daemon, 2).await;
     daemon.wait_until_delivered(DELIVERY).await;

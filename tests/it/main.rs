@@ -27,6 +27,7 @@ mod e2e_faults;
 mod e2e_hostile;
 mod e2e_idle;
 mod e2e_lanes;
+mod e2e_line;
 mod e2e_links;
 mod e2e_live;
 mod e2e_many;

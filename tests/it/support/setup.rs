@@ -41,6 +41,7 @@ impl Setup {
             ("WEB_PASSWORD_HASH", PASSWORD_HASH),
             ("CONNECTIVITY_CHECK_INTERVAL", "1"),
             ("OFFLINE_RETRY_INTERVAL", "2"),
+            ("UPLOAD_TIMEOUT", "30"),
         ] {
             setup = setup.with(name, value);
         }

@@ -4,6 +4,7 @@ mod conformance;
 mod discord;
 mod echo;
 mod lane;
+mod line;
 mod s3;
 pub(crate) mod server;
 mod tls;

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::pki_types::PrivateKeyDer;
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
@@ -11,23 +11,36 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
 use super::conformance::CASES;
-use super::kind;
-use super::server::Server;
+use super::server::{Server, answer};
+use super::{Rig, kind};
 
 /// A private authority, and a server of 127.0.0.1 that it vouches for.
-struct Authority {
+pub(super) struct Authority {
     pem: String,
     acceptor: TlsAcceptor,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         let key = KeyPair::generate().unwrap();
         let leaf =
             CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
+        Self::of(issuer.pem(), &leaf, &key)
+    }
+
+    /// A server that signed its own certificate, as `openssl req -x509` does: it may vouch for others.
+    fn alone() -> Self {
+        let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        let own = params.self_signed(&key).unwrap();
+        Self::of(own.pem(), &own, &key)
+    }
+
+    fn of(pem: String, leaf: &Certificate, key: &KeyPair) -> Self {
         let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = rustls::ServerConfig::builder_with_provider(provider)
@@ -36,11 +49,11 @@ impl Authority {
             .with_no_client_auth()
             .with_single_cert(vec![leaf.der().clone()], key)
             .unwrap();
-        Self { pem: issuer.pem(), acceptor: TlsAcceptor::from(Arc::new(config)) }
+        Self { pem, acceptor: TlsAcceptor::from(Arc::new(config)) }
     }
 
     /// Speaks TLS before `server`.
-    async fn guard(&self, server: SocketAddr) -> (SocketAddr, JoinHandle<()>) {
+    pub(super) async fn guard(&self, server: SocketAddr) -> (SocketAddr, JoinHandle<()>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let acceptor = self.acceptor.clone();
@@ -94,4 +107,23 @@ async fn a_private_authority_is_trusted_by_its_file_alone_by_every_target() {
         assert_eq!(server.seen().len(), 1, "{}: only who was trusted got a picture", case.kind);
         guard.abort();
     }
+}
+
+#[tokio::test]
+async fn a_certificate_that_a_server_signed_itself_is_trusted_by_itself() {
+    let (own, other) = (Authority::alone(), Authority::alone());
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(|_, _| answer(200, "", "ok")).await;
+    let (addr, guard) = own.guard(server.addr).await;
+    for (pem, expected) in [(&own.pem, "delivered"), (&other.pem, "unreachable")] {
+        let path = dir.path().join(expected);
+        std::fs::write(&path, pem).unwrap();
+        let path = path.to_string_lossy().into_owned();
+        let url = format!("https://{addr}/up");
+        let rig = Rig::with(&[("S3_API_URL", &url), ("UPLOAD_CA_FILE", &path)]);
+        rig.take(0, b"x".to_vec()).await;
+        let result = rig.target().deliver(&rig.claim().await).await;
+        assert_eq!(kind(&result), expected, "{result:?}");
+    }
+    guard.abort();
 }
