@@ -265,7 +265,8 @@ impl Lines {
 /// quote or a backslash (other programs take a backslash before the closing single quote for an escape).
 fn quoted(value: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "_-.,:/=+[]?&%*".contains(c);
-    if value.chars().all(plain) {
+    // An apostrophe inside stands for itself, so a label looks as it was typed.
+    if value.chars().all(|c| plain(c) || c == '\'') && !value.starts_with('\'') {
         value.to_owned()
     } else if !value.contains(['\'', '\\']) {
         format!("'{value}'")
@@ -378,6 +379,12 @@ mod tests {
                 "{token}"
             );
         }
+    }
+
+    #[test]
+    fn an_apostrophe_inside_is_shown_as_it_was_typed() {
+        let text = config(&[("CAMERA_1_IP", "a"), ("CAMERA_1_LABEL", "Peter's")]).describe();
+        assert!(text.contains("CAMERA_1_LABEL=Peter's\n"), "{text}");
     }
 
     #[test]
