@@ -102,7 +102,7 @@ do_uninstall() {
         systemctl disable --now camera-capture.service 2>/dev/null || say "the service was not installed"
     fi
     for file in "$program" "$unit" "$rules" "$sysusers" "$tmpfiles" "$notices/THIRD-PARTY-LICENSES" \
-        "$notices/LICENSE-APACHE" "$notices/LICENSE-MIT"; do
+        "$notices/LICENSE-APACHE" "$notices/LICENSE-MIT" "$notices/README.md"; do
         if [ -e "$destdir$file" ]; then
             rm -f -- "$destdir$file"
             say "removed $destdir$file"
@@ -119,7 +119,7 @@ do_install() {
     [ -n "$binary" ] || binary=$source_dir/target/release/camera-capture
     [ -f "$binary" ] || fail "$binary not found: build it with cargo build --release, or name a binary"
     for file in camera-capture.service env.example deploy/60-camera-capture.rules deploy/sysusers.conf \
-        deploy/tmpfiles.conf THIRD-PARTY-LICENSES LICENSE-APACHE LICENSE-MIT; do
+        deploy/tmpfiles.conf THIRD-PARTY-LICENSES LICENSE-APACHE LICENSE-MIT README.md; do
         [ -f "$source_dir/$file" ] || fail "$source_dir/$file not found: run this script from a complete copy"
     done
     if live; then
@@ -128,7 +128,7 @@ do_install() {
     fi
 
     put 755 "$binary" "$program"
-    for file in THIRD-PARTY-LICENSES LICENSE-APACHE LICENSE-MIT; do
+    for file in THIRD-PARTY-LICENSES LICENSE-APACHE LICENSE-MIT README.md; do
         put 644 "$source_dir/$file" "$notices/$file"
     done
     put 644 "$source_dir/deploy/60-camera-capture.rules" "$rules"
@@ -137,7 +137,7 @@ do_install() {
 
     scratch=$(mktemp)
     trap 'rm -f -- "$scratch"' EXIT
-    sed "s|/usr/local/bin/camera-capture|$program|" "$source_dir/camera-capture.service" >"$scratch"
+    sed "s|/usr/local/bin/camera-capture|$program|; s|/usr/local/share/doc/camera-capture|$notices|" "$source_dir/camera-capture.service" >"$scratch"
     put 644 "$scratch" "$unit"
 
     if live; then

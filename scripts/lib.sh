@@ -41,19 +41,42 @@ find_rust() {
     fi
 }
 
-# The program to measure: CAMERA_CAPTURE_BIN, or the release build; sets `binary`.
+# Where cargo builds, as a full path, because programs are started from other folders; sets `target`. Without
+# CARGO_TARGET_DIR cargo is asked, as its own settings may name a folder.
+find_target() {
+    target="${CARGO_TARGET_DIR:-}"
+    if [[ -z "$target" ]] && command -v cargo >/dev/null; then
+        target="$(cargo metadata --no-deps --format-version 1 2>/dev/null |
+            sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')" || target=
+    fi
+    target="$(realpath -m -- "${target:-target}")"
+    export CARGO_TARGET_DIR="$target"
+}
+
+# The program to measure: CAMERA_CAPTURE_BIN, or the release build; sets `binary`, a full path.
 find_binary() {
     binary="${CAMERA_CAPTURE_BIN:-}"
     if [[ -z "$binary" ]]; then
         find_rust
+        find_target
+        say "building; the first time takes a few minutes"
         cargo build --release --locked
-        binary="${CARGO_TARGET_DIR:-target}/release/camera-capture"
+        binary="$target/release/camera-capture"
+    elif [[ "$binary" != /* && -e "$OLDPWD/$binary" ]]; then
+        # It was named where the script was called, which has changed the folder since.
+        binary="$OLDPWD/$binary"
+    fi
+    binary="$(realpath -m -- "$binary")"
+    if [[ ! -x "$binary" ]]; then
+        say "no program at $binary"
+        exit 1
     fi
 }
 
 # What judges licences, duplicates and sources of the crates. A debug build is ready in two minutes and fast enough.
 install_deny() {
-    local root="${CARGO_TARGET_DIR:-target}/peers"
+    find_target
+    local root="$target/peers"
     [[ -x "$root/bin/cargo-deny" ]] && return 0
     command -v cargo-deny >/dev/null && return 0
     say "installing cargo-deny into $root (a few minutes)"
@@ -62,7 +85,8 @@ install_deny() {
 
 # An S3 store that checks signatures; built once, beside the program.
 install_store() {
-    local root="${CARGO_TARGET_DIR:-target}/peers"
+    find_target
+    local root="$target/peers"
     [[ -x "$root/bin/s3s-fs" ]] && return 0
     command -v s3s-fs >/dev/null && return 0
     say "installing s3s-fs into $root (a few minutes)"
@@ -71,7 +95,8 @@ install_store() {
 
 # What the tests in a browser are written with, outside of the tree; which server it comes from is npm's configuration.
 install_browser_modules() {
-    local place="${CARGO_TARGET_DIR:-target}/browser"
+    find_target
+    local place="$target/browser"
     mkdir -p "$place"
     if ! cmp -s tests/browser/package-lock.json "$place/installed.json"; then
         cp tests/browser/package.json tests/browser/package-lock.json tests/browser/.npmrc "$place/"

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -21,6 +20,7 @@ use crate::config::{Config, GpioBackend};
 use crate::descriptors::DescriptorWatch;
 use crate::model::{TargetKind, UploadState};
 use crate::retention::{Retention, RetentionTask};
+use crate::signals::Signals;
 use crate::status::Status;
 use crate::storage::Guard;
 use crate::store::{Opened, Store};
@@ -233,7 +233,7 @@ pub fn open_store(config: &Config) -> anyhow::Result<Store> {
 ///
 /// An error means that it could not start; whatever happens afterwards is a state on the dashboard.
 pub async fn run(config: Config, on_ready: OnReady) -> anyhow::Result<()> {
-    let mut signals = Signals::new()?;
+    let mut signals = Signals::new().context("listen for signals")?;
     let mut damage = None;
     let mut replaced: Option<std::time::Instant> = None;
     loop {
@@ -331,7 +331,7 @@ async fn serve(
     systemd::ready("serving");
 
     let end = tokio::select! {
-        () = signals.asked() => End::Asked,
+        () = asked(signals) => End::Asked,
         found = damage.wait_for(Option::is_some) => {
             let found = found.map(|found| found.clone().unwrap_or_default()).unwrap_or_default();
             error!(found, "the database is damaged");
@@ -342,7 +342,7 @@ async fn serve(
                     "the database is damaged again ({found}); check the disk or card, then stop the program and run it \
                      with --rebuild"
                 ));
-                signals.asked().await;
+                asked(signals).await;
                 End::Asked
             }
         }
@@ -385,34 +385,11 @@ pub fn announce(address: SocketAddr) {
     info!(%address, "dashboard listens");
 }
 
-/// SIGTERM and SIGINT. A second one ends the process at once, for a person who will not wait.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn new() -> anyhow::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate()).context("listen for SIGTERM")?,
-            interrupt: signal(SignalKind::interrupt()).context("listen for SIGINT")?,
-        })
-    }
-
-    /// Waits for the first one.
-    async fn asked(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-        // New ones, because only the second one of a kind or of both shall be waited for.
-        let Ok(mut second) = Self::new() else { return };
-        tokio::spawn(async move {
-            tokio::select! {
-                _ = second.terminate.recv() => {}
-                _ = second.interrupt.recv() => {}
-            }
-            std::process::exit(1);
-        });
-    }
+/// Waits until a signal asks it to stop; a further one ends the process at once.
+async fn asked(signals: &mut Signals) {
+    let asked = signals.asked().await;
+    tokio::spawn(async move {
+        asked.at_once().await;
+        std::process::exit(1);
+    });
 }

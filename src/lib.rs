@@ -29,6 +29,7 @@ pub mod media;
 pub mod model;
 pub mod pace;
 pub mod retention;
+pub mod signals;
 pub mod source;
 pub mod status;
 pub mod storage;

@@ -25,6 +25,9 @@ EPOCH_S = 1_790_000_000
 # Longest turn, and longest adoption of the backlog.
 TURN_S = 1800
 
+# Longest time without a further picture in the database before something is wrong, in seconds.
+STALL_S = 120
+
 
 def free_port():
     with socket.socket() as probe:
@@ -127,15 +130,21 @@ def ours(a, site, engine, count, parallel):
                                 stderr=subprocess.STDOUT)
 
     # An earlier life: the pictures are taken note of, and nobody answers at the address they are owed to.
-    child = start(subprocess.DEVNULL)
-    deadline = time.monotonic() + TURN_S
-    while pending(database) < count:
-        if child.poll() is not None or time.monotonic() > deadline:
-            child.kill()
-            raise SystemExit("the backlog is not taken note of")
-        time.sleep(0.2)
-    child.terminate()
-    child.wait()
+    with tempfile.TemporaryFile("w+") as told:
+        child = start(told)
+        seen, deadline = 0, time.monotonic() + STALL_S
+        while seen < count:
+            time.sleep(0.2)
+            before, seen = seen, pending(database)
+            if seen > before:
+                deadline = time.monotonic() + STALL_S
+            if child.poll() is not None or time.monotonic() > deadline:
+                child.kill()
+                child.wait()
+                told.seek(0)
+                raise SystemExit(f"{seen} of {count} pictures were taken note of in {site}; the program said: {told.read()[-800:]}")
+        child.terminate()
+        child.wait()
 
     environment["S3_ENDPOINT"] = f"http://127.0.0.1:{engine.port}"
     began = time.monotonic()
@@ -195,7 +204,11 @@ def main():
     p.add_argument("--directory", help="where everything lies meanwhile; default: a temporary one")
     p.add_argument("--json", help="also write the figures there")
     a = p.parse_args()
-    a.binary = os.path.abspath(a.binary)
+    # The program is started in a folder of its own, where a relative path would count twice.
+    for name in ("binary", "engine", "directory", "json"):
+        if getattr(a, name):
+            setattr(a, name, os.path.abspath(getattr(a, name)))
+    print(f"making {a.pictures} pictures", flush=True)
     figures = {}
     with tempfile.TemporaryDirectory(dir=a.directory) as site:
         pictures = os.path.join(site, "images")
@@ -211,6 +224,7 @@ def main():
             ways.append((f"rclone copy --transfers {parallel}", lambda engine, n=parallel: rclone(site, engine, n)))
         for _ in range(a.turns):
             for label, way in ways:
+                print(f"{label} …", flush=True)
                 engine = Engine(a.engine, site)
                 try:
                     figures.setdefault(label, []).append(way(engine))

@@ -69,6 +69,9 @@ fn configured(env_file: Option<PathBuf>, work: impl FnOnce(Config) -> anyhow::Re
     match Env::load(env_file.as_deref()).and_then(|env| Config::parse(&env)) {
         Ok((config, warnings)) => {
             say_warnings(&warnings);
+            if let Some(text) = no_camera(&config) {
+                say_error(&format!("warning: {text}"));
+            }
             done(work(config))
         }
         Err(problems) => {
@@ -77,6 +80,19 @@ fn configured(env_file: Option<PathBuf>, work: impl FnOnce(Config) -> anyhow::Re
             say_warnings(problems.warnings());
             ExitCode::from(BAD_CONFIGURATION)
         }
+    }
+}
+
+/// What is said where no picture can ever be taken.
+fn no_camera(config: &Config) -> Option<&'static str> {
+    if config.cameras.is_empty() {
+        Some(
+            "no camera is configured, so no picture is taken; set CAMERA_1_IP, CAMERA_1_RTSP or CAMERA_1_SNAPSHOT_URL",
+        )
+    } else if config.cameras.iter().all(|camera| !camera.enabled) {
+        Some("no camera is enabled, so no picture is taken; set CAMERA_n_ENABLED=true")
+    } else {
+        None
     }
 }
 

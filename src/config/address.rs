@@ -97,9 +97,30 @@ fn parse(scheme: &str, rest: &str, accepted: &'static str) -> Result<Address, Wr
     Ok(Address { url, username: username.filter(filled), password: password.filter(filled).map(Secret::new) })
 }
 
-/// Reads `CAMERA_n_IP`.
+/// Reads `CAMERA_n_IP`. A scheme in front and a slash behind are left out, as nothing else can be meant.
 pub(super) fn from_host(text: &str) -> Result<Address, Wrong> {
-    let (host, port) = host_and_port(text).map_err(|what| Wrong::new(what, HOST_ACCEPTED))?;
+    let scheme = scheme(text);
+    let place = text.split_once("://").map_or(text, |(_, place)| place);
+    let place = place.strip_suffix('/').unwrap_or(place);
+    if place.contains(['/', '?', '@']) {
+        let accepted = format!(
+            "{HOST_ACCEPTED}; a whole address goes into CAMERA_n_RTSP, that of a single picture into CAMERA_n_SNAPSHOT_URL"
+        );
+        return Err(Wrong::new("is more than a host", accepted));
+    }
+    let (host, port) = host_and_port(place).map_err(|what| Wrong::new(what, HOST_ACCEPTED))?;
+    match scheme.as_deref() {
+        None | Some("rtsp") => {}
+        // The port of its pages is not that of its stream.
+        Some("http" | "https") if port.is_none() => {}
+        Some("http" | "https") => {
+            return Err(Wrong::new(
+                "has http in front of a port, and is the address of a stream",
+                HOST_ACCEPTED,
+            ));
+        }
+        Some(_) => return Err(Wrong::new("has something other than a host in front of ://", HOST_ACCEPTED)),
+    }
     let url = build("rtsp", &host, Some(port.unwrap_or(RTSP_PORT)), STREAM_PATH)
         .ok_or_else(|| Wrong::new("is not an address", HOST_ACCEPTED))?;
     Ok(Address { url, username: None, password: None })
@@ -330,14 +351,22 @@ mod tests {
             ("fe80::1", "rtsp://[fe80::1]:554/"),
             ("[fe80::1]:8554", "rtsp://[fe80::1]:8554/"),
             ("Gate-Cam.local", "rtsp://gate-cam.local:554/"),
+            ("http://192.168.1.64/", "rtsp://192.168.1.64:554/"),
+            ("HTTPS://cam", "rtsp://cam:554/"),
+            ("rtsp://cam:8554", "rtsp://cam:8554/"),
+            ("192.168.1.64/", "rtsp://192.168.1.64:554/"),
         ] {
             let expected = format!("{}{}", start.trim_end_matches('/'), STREAM_PATH);
             assert_eq!(from_host(text).unwrap().url.as_str(), expected);
         }
         for text in
-            ["", "1.2.3", "192.168.1.300", "cam/x", "u:p@cam", "rtsp://cam", "cam:x", "a..b", "[::1]x"]
+            ["", "1.2.3", "192.168.1.300", "cam:x", "a..b", "[::1]x", "http://", "http://cam:80", "ftp://cam"]
         {
             assert!(from_host(text).is_err(), "{text}");
+        }
+        for text in ["cam/x", "u:p@cam", "http://cam/capture", "rtsp://u:p@cam", "cam?x=1"] {
+            let wrong = from_host(text).unwrap_err();
+            assert!(wrong.accepted.contains("CAMERA_n_RTSP"), "{text}: {}", wrong.what);
         }
     }
 

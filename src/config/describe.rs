@@ -5,8 +5,8 @@ use std::fmt::{Display, Write};
 use super::address::shown_url;
 use super::values::word;
 use super::{
-    ApiTargetConfig, Around, CameraConfig, CameraEngine, Config, Flush, LanesConfig, S3TargetConfig,
-    SourceConfig, Trust, UploadConfig, WebAccess, camera, engine, gpio, lane, log, s3,
+    ApiTargetConfig, Around, CameraConfig, CameraEngine, Config, Credentials, Flush, LanesConfig,
+    S3TargetConfig, SourceConfig, Trust, UploadConfig, WebAccess, camera, engine, gpio, lane, log, s3,
 };
 use crate::model::TargetKind;
 
@@ -65,17 +65,13 @@ fn describe_camera(lines: &mut Lines, camera: &CameraConfig) {
         None => {}
         Some(SourceConfig::Rtsp(rtsp)) => {
             lines.set(&name("RTSP"), shown_url(&rtsp.url));
-            if rtsp.credentials.is_some() {
-                lines.comment(format_args!("{} and PASSWORD are set (values hidden)", name("USERNAME")));
-            }
+            describe_login(lines, camera.number, rtsp.credentials.as_ref());
             lines.set(&name("TRANSPORT"), word(camera::TRANSPORTS, &rtsp.transport));
             describe_trust(lines, camera.number, &rtsp.trust);
         }
         Some(SourceConfig::Snapshot(snapshot)) => {
             lines.set(&name("SNAPSHOT_URL"), shown_url(&snapshot.url));
-            if snapshot.credentials.is_some() {
-                lines.comment(format_args!("{} and PASSWORD are set (values hidden)", name("USERNAME")));
-            }
+            describe_login(lines, camera.number, snapshot.credentials.as_ref());
             match snapshot.flush {
                 Flush::Auto => lines.set(&name("SNAPSHOT_FLUSH"), "auto"),
                 Flush::Fixed(pictures) => lines.set(&name("SNAPSHOT_FLUSH"), pictures),
@@ -92,6 +88,16 @@ fn describe_camera(lines: &mut Lines, camera: &CameraConfig) {
     lines.set_some(&name("BEST_MS"), camera.best.map(both));
     let pin = camera.pin.map_or_else(|| "none".to_owned(), |pin| pin.to_string());
     lines.set(&format!("GPIO_CAMERA_{}_PIN", camera.number), pin);
+}
+
+fn describe_login(lines: &mut Lines, number: u8, credentials: Option<&Credentials>) {
+    let Some(credentials) = credentials else { return };
+    let name = format!("CAMERA_{number}_USERNAME");
+    if credentials.password.reveal().is_empty() {
+        lines.comment(format_args!("{name} is set (value hidden), its password is empty"));
+    } else {
+        lines.comment(format_args!("{name} and PASSWORD are set (values hidden)"));
+    }
 }
 
 fn describe_trust(lines: &mut Lines, number: u8, trust: &Trust) {
@@ -261,10 +267,11 @@ impl Lines {
 }
 
 /// `value` as an environment file wants it: plain, in single quotes, or in double quotes and escaped if it has a single
-/// quote or a backslash (dotenvy takes a backslash before the closing single quote for an escape).
+/// quote or a backslash (other programs take a backslash before the closing single quote for an escape).
 fn quoted(value: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "_-.,:/=+[]?&%*".contains(c);
-    if value.chars().all(plain) {
+    // An apostrophe inside stands for itself, so a label looks as it was typed.
+    if value.chars().all(|c| plain(c) || c == '\'') && !value.starts_with('\'') {
         value.to_owned()
     } else if !value.contains(['\'', '\\']) {
         format!("'{value}'")
@@ -376,6 +383,22 @@ mod tests {
                 "https://api.example/in/hidden/upload",
                 "{token}"
             );
+        }
+    }
+
+    #[test]
+    fn an_apostrophe_inside_is_shown_as_it_was_typed() {
+        let text = config(&[("CAMERA_1_IP", "a"), ("CAMERA_1_LABEL", "Peter's")]).describe();
+        assert!(text.contains("CAMERA_1_LABEL=Peter's\n"), "{text}");
+    }
+
+    #[test]
+    fn an_empty_password_is_never_called_set() {
+        for password in ["", "  # none"] {
+            let file = format!("CAMERA_1_IP=a\nCAMERA_USERNAME=admin\nCAMERA_PASSWORD={password}\n");
+            let (config, _) = Config::parse(&Env::from_file(file.as_bytes(), ".env")).unwrap();
+            let text = config.describe();
+            assert!(text.contains("its password is empty") && !text.contains("PASSWORD are set"), "{text}");
         }
     }
 

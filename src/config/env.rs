@@ -13,12 +13,16 @@ use std::path::Path;
 use super::dotfile;
 use super::problem::{Problem, Problems, Seen, Warning, Wrong};
 use super::variables;
+use crate::model::foreign;
 
 /// The file that is read if it exists and no other is named.
 const DEFAULT_FILE: &str = ".env";
 
 /// Most bytes of an environment file; a larger one is something else by mistake, and must not fill the memory.
 const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// Longest path in a message, in characters.
+const PLACE_MAX: usize = 200;
 
 /// Names and values, and what was found wrong while reading them. `Debug` shows the names only.
 #[derive(Clone, Default)]
@@ -37,13 +41,17 @@ impl Env {
     pub fn load(env_file: Option<&Path>) -> Result<Self, Problems> {
         let path = env_file.unwrap_or(Path::new(DEFAULT_FILE));
         let label = path.display().to_string();
+        let mut is_missing = false;
         let mut env = match read(path) {
             Ok((content, mode)) => {
                 let mut env = Self::from_file(&content, &label);
                 env.warn_if_exposed(&label, mode);
                 env
             }
-            Err(error) if env_file.is_none() && error.kind() == io::ErrorKind::NotFound => Self::default(),
+            Err(error) if env_file.is_none() && error.kind() == io::ErrorKind::NotFound => {
+                is_missing = true;
+                Self::default()
+            }
             Err(error) => {
                 let wrong = Wrong::new(
                     format!("the environment file cannot be read: {error}"),
@@ -66,6 +74,10 @@ impl Env {
                 }
                 Err(_) => {}
             }
+        }
+        // Who sets everything in the environment of the process needs no file.
+        if is_missing && !env.names().any(|name| variables::find(name).is_some()) {
+            env.warn_of_missing(&label);
         }
         Ok(env)
     }
@@ -90,6 +102,19 @@ impl Env {
     /// All names with a value.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.values.iter().filter(|(_, value)| !value.is_empty()).map(|(name, _)| name.as_str())
+    }
+
+    /// Says where the file was looked for.
+    fn warn_of_missing(&mut self, label: &str) {
+        let place = std::env::current_dir().map_or_else(
+            |_| "the working directory".to_owned(),
+            |place| foreign::line(&place.display().to_string(), PLACE_MAX),
+        );
+        let text = format!(
+            "there is no such file in {place}, so every setting has its default; copy env.example to .env there, or name \
+             the file with --env-file"
+        );
+        self.warnings.push(Warning::new(label, text));
     }
 
     /// Warns if everybody on this machine may read a file that holds a secret.

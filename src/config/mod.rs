@@ -8,6 +8,7 @@ mod api;
 mod camera;
 mod describe;
 mod dotfile;
+mod dotfile_text;
 mod endpoint;
 mod engine;
 mod env;
@@ -129,8 +130,8 @@ fn check_names(reader: &mut Reader<'_>) {
             Some(_) => {}
             None if proxy::is_read(name) => {}
             None => {
-                if let Some(nearest) = spelling::suspect(name) {
-                    reader.warn(name, format_args!("nothing reads this name; {nearest} is the nearest"));
+                if let Some(advice) = spelling::advice(name) {
+                    reader.warn(name, advice);
                 }
             }
         }
@@ -155,7 +156,7 @@ mod tests {
     fn a_mistyped_name_is_a_warning_with_the_real_one() {
         assert_eq!(
             warnings(&[("CAMERA_1_PIN", "18"), ("HOME", "/root"), ("CAMERA_1_IP", "a")]),
-            ["CAMERA_1_PIN: nothing reads this name; GPIO_CAMERA_1_PIN is the nearest"]
+            ["CAMERA_1_PIN: nothing reads this name; here it is GPIO_CAMERA_1_PIN"]
         );
     }
 

@@ -22,6 +22,63 @@ const PREFIXES: &[&str] = &[
     "TRUSTED_",
 ];
 
+/// Names that other programs of this kind have, or that come to mind first, and what they are called here. The nearest by
+/// its letters would be another one.
+const OTHER_NAMES: &[(&str, &str)] = &[
+    ("API_URL", "S3_API_URL"),
+    ("UPLOAD_URL", "S3_API_URL"),
+    ("UPLOAD_API_URL", "S3_API_URL"),
+    ("API_UPLOAD_URL", "S3_API_URL"),
+    ("SERVER_URL", "S3_API_URL"),
+    ("REMOTE_URL", "S3_API_URL"),
+    ("S3_URL", "S3_ENDPOINT (a bucket) or S3_API_URL (a form)"),
+    ("S3_HOST", "S3_ENDPOINT"),
+    ("S3_ENDPOINT_URL", "S3_ENDPOINT"),
+    ("S3_BUCKET_NAME", "S3_BUCKET"),
+    ("S3_ACCESS_KEY", "S3_ACCESS_KEY_ID"),
+    ("S3_SECRET_KEY", "S3_SECRET_ACCESS_KEY"),
+    ("WEBHOOK_URL", "DISCORD_WEBHOOK_URL"),
+    ("DISCORD_WEBHOOK", "DISCORD_WEBHOOK_URL"),
+    ("DISCORD_URL", "DISCORD_WEBHOOK_URL"),
+    ("PORT", "BIND_PORT"),
+    ("WEB_PORT", "BIND_PORT"),
+    ("HTTP_PORT", "BIND_PORT"),
+    ("SERVER_PORT", "BIND_PORT"),
+    ("BIND_HOST", "BIND_IP"),
+    ("BIND_ADDRESS", "BIND_IP"),
+    ("WEB_HOST", "BIND_IP (where it listens) or WEB_HOSTS (its name)"),
+    ("RETENTION_DAYS", "IMAGE_RETENTION_DAYS"),
+    ("STORAGE_PATH", "IMAGE_STORAGE_PATH"),
+    ("IMAGE_DIR", "IMAGE_STORAGE_PATH"),
+    ("IMAGE_PATH", "IMAGE_STORAGE_PATH"),
+    ("IMAGES_DIR", "IMAGE_STORAGE_PATH"),
+    ("DB_PATH", "DATABASE_PATH"),
+    ("BOUNCE_TIME", "GPIO_BOUNCE_TIME"),
+    ("DEBOUNCE_MS", "GPIO_BOUNCE_TIME"),
+    ("LOGLEVEL", "LOG_LEVEL"),
+];
+
+/// Names that other programs keep the password of their page, or its hash, in.
+const PASSWORD_NAMES: &[&str] = &[
+    "PASSWORD",
+    "PASSWORD_HASH",
+    "HASHED_PASSWORD",
+    "WEB_PASSWORD",
+    "ADMIN_PASSWORD",
+    "ADMIN_PASSWORD_HASH",
+    "DASHBOARD_PASSWORD",
+    "DASHBOARD_PASSWORD_HASH",
+    "LOGIN_PASSWORD",
+    "LOGIN_PASSWORD_HASH",
+    "AUTH_PASSWORD",
+    "AUTH_PASSWORD_HASH",
+    "APP_PASSWORD",
+    "APP_PASSWORD_HASH",
+    "USER_PASSWORD_HASH",
+    "WEB_AUTH_PASSWORD",
+    "WEB_AUTH_PASSWORD_HASH",
+];
+
 /// A name without a known beginning is taken for a slip of the pen up to this many wrong letters; more would call
 /// variables of other programs mistakes.
 const SLIP_MAX: usize = 2;
@@ -29,12 +86,54 @@ const SLIP_MAX: usize = 2;
 /// Names shorter than this are never taken for slips: two wrong letters make any of them into any other.
 const SLIP_LENGTH_MIN: usize = 7;
 
-/// If `name`, which nobody reads, looks meant for this program: the real name nearest to it.
-pub(super) fn suspect(name: &str) -> Option<String> {
+/// If `name`, which nobody reads, looks meant for this program: what to do about it, in words.
+pub(super) fn advice(name: &str) -> Option<String> {
+    let upper = name.to_ascii_uppercase();
+    if PASSWORD_NAMES.contains(&upper.as_str()) {
+        let text = "nothing reads this name; delete this line and set the dashboard's password with camera-capture \
+                    --set-password (a camera's is CAMERA_PASSWORD)";
+        return Some(text.to_owned());
+    }
+    let text = match suspect(name)? {
+        Found::Meant(real) => format!("nothing reads this name; here it is {real}"),
+        Found::Nearest(real) => format!("nothing reads this name; {real} is the nearest"),
+    };
+    Some(text)
+}
+
+/// A real name.
+#[derive(Debug, PartialEq, Eq)]
+enum Found {
+    /// Known from the words.
+    Meant(String),
+    /// Nearest by its letters.
+    Nearest(String),
+}
+
+/// The real name for `name`, if it looks meant for this program.
+fn suspect(name: &str) -> Option<Found> {
+    let upper = name.to_ascii_uppercase();
+    if let Some((_, real)) = OTHER_NAMES.iter().find(|(other, _)| *other == upper) {
+        return Some(Found::Meant((*real).to_owned()));
+    }
+    if let Some(real) = numbered(&upper) {
+        return Some(Found::Meant(real));
+    }
     let (nearest, distance) = nearest(name)?;
     let known_beginning = PREFIXES.iter().any(|prefix| name.to_ascii_uppercase().starts_with(prefix));
     let slip = name.len() >= SLIP_LENGTH_MIN && distance <= SLIP_MAX;
-    (known_beginning || slip).then_some(nearest)
+    (known_beginning || slip).then_some(Found::Nearest(nearest))
+}
+
+/// The contact of a camera by the words of its name, `GPIO_PIN_1`, `PIN_1_GPIO`, `CAMERA_1_PIN`: with their number at
+/// another place the letters lead elsewhere.
+fn numbered(name: &str) -> Option<String> {
+    let number = camera_number(name)?;
+    let words: Vec<_> =
+        name.split(|c: char| c == '_' || c.is_ascii_digit()).filter(|word| !word.is_empty()).collect();
+    let is_contact = words.contains(&"PIN") || words == ["GPIO"] || words == ["GPIO", "CAMERA"];
+    let is_known = words.iter().all(|word| ["GPIO", "PIN", "CAMERA", "CAM", "BCM"].contains(word));
+    (is_contact && is_known && words.len() > 1).then(|| format!("GPIO_CAMERA_{number}_PIN"))
 }
 
 /// The real name nearest to `name`, and how far it is.
@@ -87,13 +186,12 @@ fn edit_distance(a: &[u8], b: &[u8]) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use super::super::variables::find;
     use super::*;
 
     #[test]
     fn a_mistyped_name_finds_the_real_one() {
         for (typed, real) in [
-            ("CAMERA_1_PIN", "GPIO_CAMERA_1_PIN"),
-            ("GPIO_CAMERA_PIN_2", "GPIO_CAMERA_2_PIN"),
             ("CAMERA_2_RTPS", "CAMERA_2_RTSP"),
             ("UPLOAD_ENABLE", "UPLOAD_ENABLED"),
             ("BIND_PROT", "BIND_PORT"),
@@ -103,7 +201,41 @@ mod tests {
             ("LOG_LEVLE", "LOG_LEVEL"),
             ("CAMERA_01_IP", "CAMERA_1_IP"),
         ] {
-            assert_eq!(suspect(typed).as_deref(), Some(real), "{typed}");
+            assert_eq!(suspect(typed), Some(Found::Nearest(real.to_owned())), "{typed}");
+        }
+    }
+
+    #[test]
+    fn a_name_of_other_programs_finds_the_one_of_the_same_meaning() {
+        for (typed, real) in [
+            ("CAMERA_1_PIN", "GPIO_CAMERA_1_PIN"),
+            ("GPIO_CAMERA_PIN_2", "GPIO_CAMERA_2_PIN"),
+            ("GPIO_PIN_3", "GPIO_CAMERA_3_PIN"),
+            ("GPIO_CAMERA_1", "GPIO_CAMERA_1_PIN"),
+            ("PORT", "BIND_PORT"),
+            ("s3_url", "S3_ENDPOINT (a bucket) or S3_API_URL (a form)"),
+            ("UPLOAD_URL", "S3_API_URL"),
+        ] {
+            assert_eq!(suspect(typed), Some(Found::Meant(real.to_owned())), "{typed}");
+        }
+    }
+
+    #[test]
+    fn every_name_of_the_lists_is_read_by_nobody_and_every_meant_one_by_somebody() {
+        let names = OTHER_NAMES.iter().map(|(other, _)| other).chain(PASSWORD_NAMES);
+        for name in names {
+            assert!(find(name).is_none(), "{name}");
+        }
+        for (_, real) in OTHER_NAMES {
+            let real = real.split(' ').next().unwrap();
+            assert!(find(real).is_some(), "{real}");
+        }
+    }
+
+    #[test]
+    fn the_password_of_another_page_is_to_be_set_here() {
+        for name in ["WEB_PASSWORD", "PASSWORD_HASH", "Admin_Password"] {
+            assert!(advice(name).unwrap().contains("delete this line"), "{name}");
         }
     }
 
@@ -112,7 +244,7 @@ mod tests {
         for name in
             ["PATH", "HOME", "LANG", "LOG_DIR", "RUST_LOG", "DATABASE_URL", "XDG_RUNTIME_DIR", "", "É"]
         {
-            assert_eq!(suspect(name), None, "{name}");
+            assert_eq!(advice(name), None, "{name}");
         }
     }
 

@@ -88,12 +88,24 @@ impl WebConfig {
     }
 }
 
+/// What stands between `http://` or `https://` and a slash at the end, which people copy from the browser.
+fn without_scheme(text: &str) -> &str {
+    let cut = |scheme: &str| {
+        let start = text.get(..scheme.len())?;
+        start.eq_ignore_ascii_case(scheme).then(|| &text[scheme.len()..])
+    };
+    let place = cut("http://").or_else(|| cut("https://")).unwrap_or(text);
+    place.strip_suffix('/').unwrap_or(place)
+}
+
 /// An IPv4 or IPv6 address, the latter with or without brackets.
 fn ip(text: &str) -> Result<IpAddr, Wrong> {
+    let text = without_scheme(text);
     let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
     bare.parse().map_err(|_| {
+        let has_port = text.parse::<SocketAddr>().is_ok();
         Wrong::new(
-            "not an IP address",
+            if has_port { "an address with a port, which goes into BIND_PORT" } else { "not an IP address" },
             "an address of this machine, 0.0.0.0 or :: for all of them, 127.0.0.1 for this machine alone",
         )
     })
@@ -102,6 +114,7 @@ fn ip(text: &str) -> Result<IpAddr, Wrong> {
 /// Host names without ports, comma separated.
 fn hosts(text: &str) -> Result<Vec<String>, Wrong> {
     let name = |part: &str| {
+        let part = without_scheme(part);
         let name = part.strip_suffix('.').unwrap_or(part).to_ascii_lowercase();
         let is_name = (1..=HOST_MAX).contains(&name.len())
             && name.split('.').all(|label| {
@@ -118,13 +131,32 @@ fn hosts(text: &str) -> Result<Vec<String>, Wrong> {
     text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(name).collect()
 }
 
+/// Whether `text` looks like a hash that the program before this one, or another, keeps passwords in: `method:…$…` of
+/// Python's web frameworks, `$2b$…` and others of crypt(5), `{SSHA}…` of LDAP, or plain hexadecimal digits of MD5 (32) to
+/// SHA-512 (128), perhaps with a salt.
+fn is_hash_of_others(text: &str) -> bool {
+    const METHODS: &[&str] = &["pbkdf2", "scrypt", "bcrypt", "argon2", "sha", "md5", "plain"];
+    let lower = text.to_ascii_lowercase();
+    let is_method = METHODS.iter().any(|method| lower.starts_with(method)) && lower.contains(['$', ':']);
+    let is_crypt = lower.starts_with('$') && !lower.starts_with("$argon2id$");
+    let is_hex = |part: &str| part.len() >= 32 && part.bytes().all(|b| b.is_ascii_hexdigit());
+    is_method || is_crypt || lower.starts_with('{') || lower.split([':', '$', '.']).any(is_hex)
+}
+
 /// Checks that `text` is an argon2id hash in PHC form
 /// (`$argon2id$v=19$m=19456,t=2,p=1$<salt>$<hash>`, RFC 9106 and the PHC string format) of bearable cost.
 fn check_hash(text: &str) -> Result<(), Wrong> {
     let accepted = "the argon2id hash of a password, $argon2id$v=19$m=…,t=…,p=…$salt$hash with m up to 131072, \
-                    t up to 10, p up to 8; in single quotes in an environment file";
+                    t up to 10, p up to 8; or delete the line and set the password with camera-capture \
+                    --set-password";
     let wrong = |what: &str| Wrong::new(what, accepted);
     let fields: Vec<&str> = text.split('$').collect();
+    if is_hash_of_others(text) {
+        return Err(Wrong::new(
+            "the password hash of another program, which cannot be used here",
+            "none: delete this line and set the password with camera-capture --set-password",
+        ));
+    }
     let ["", "argon2id", "v=19", parameters, salt, hash] = fields[..] else {
         return Err(wrong("not an argon2id hash"));
     };
@@ -183,6 +215,9 @@ mod tests {
         let bind = |ip, port| config(&[("BIND_IP", ip), ("BIND_PORT", port)]).web.bind.to_string();
         assert_eq!(bind("127.0.0.1", "0"), "127.0.0.1:0");
         assert_eq!(bind("[::]", "80"), "[::]:80");
+        assert_eq!(bind("http://192.168.1.33/", "80"), "192.168.1.33:80");
+        let text = problem(&[("BIND_IP", "http://192.168.1.33:9000/")]);
+        assert!(text.contains("which goes into BIND_PORT"), "{text}");
     }
 
     #[test]
@@ -203,6 +238,7 @@ mod tests {
             ("BIND_IP", "localhost"),
             ("BIND_IP", "192.168.1.300"),
             ("BIND_IP", "127.0.0.1:9000"),
+            ("BIND_IP", "http://127.0.0.1:9000/"),
             ("BIND_PORT", "65536"),
             ("BIND_PORT", "-1"),
             ("BIND_PORT", "http"),
@@ -214,7 +250,7 @@ mod tests {
     #[test]
     fn names_and_proxies_are_lists() {
         let web = config(&[
-            ("WEB_HOSTS", "Gate.example.org., cameras.example.org,"),
+            ("WEB_HOSTS", "Gate.example.org., https://cameras.example.org/,"),
             ("TRUSTED_PROXIES", "127.0.0.1, 10.0.0.0/8"),
         ])
         .web;
@@ -222,7 +258,7 @@ mod tests {
         assert_eq!(web.trusted_proxies.len(), 2);
         assert!(config(&[]).web.trusted_proxies.is_empty());
         for (name, value) in [
-            ("WEB_HOSTS", "https://gate.example.org"),
+            ("WEB_HOSTS", "https://gate.example.org/x"),
             ("WEB_HOSTS", "gate.example.org:8443"),
             ("WEB_HOSTS", "*.example.org"),
             ("TRUSTED_PROXIES", "proxy.example.org"),
@@ -243,6 +279,29 @@ mod tests {
     fn a_hash_is_taken_as_it_is() {
         let hash = config(&[("WEB_PASSWORD_HASH", HASH)]).web.password_hash.unwrap();
         assert_eq!(hash.reveal(), HASH);
+    }
+
+    #[test]
+    fn the_hash_of_another_program_is_to_be_deleted_and_a_password_set() {
+        for hash in [
+            "pbkdf2:sha256:600000$abcdefgh$0123456789abcdef",
+            "pbkdf2_sha256$260000$salt$aGFzaA==",
+            "scrypt:32768:8:1$salt$0123456789abcdef",
+            "sha256$salt$0123456789abcdef",
+            "$2b$12$abcdefghijklmnopqrstuuSomethingSomethingSomethingSomet",
+            "$2y$10$abcdefghijklmnopqrstuu",
+            "$6$salt$hash",
+            "$pbkdf2-sha256$29000$salt$hash",
+            "$argon2i$v=19$m=4096,t=3,p=1$c29tZXNhbHQ$aGFzaGhhc2hoYXNoaGFzaA",
+            "{SSHA}aGFzaA==",
+            "21232f297a57a5a743894a0e4a801fc3",
+            "240be518fabd2724ddb6f04eeb1da5967448d7e831c08c8fa822809f74c720a9",
+            "5f4dcc3b5aa765d61d8327deb882cf99:salt",
+        ] {
+            let text = problem(&[("WEB_PASSWORD_HASH", hash)]);
+            assert!(text.contains("another program") && text.contains("delete this line"), "{hash}: {text}");
+            assert!(text.contains("--set-password") && !text.contains(hash), "{hash}: {text}");
+        }
     }
 
     #[test]

@@ -79,7 +79,7 @@ fn installing_twice_leaves_the_same_tree_as_installing_once() {
     assert_eq!(mode("var/lib/camera-capture"), 0o700);
     let files: Vec<_> =
         once.iter().filter(|(_, (_, content))| content.is_some()).map(|(path, _)| path).collect();
-    assert_eq!(files.len(), 9, "{files:?}");
+    assert_eq!(files.len(), 10, "{files:?}");
     assert_eq!(mode("usr/local/share/doc/camera-capture/THIRD-PARTY-LICENSES"), 0o644);
 }
 
@@ -199,6 +199,78 @@ fn shellcheck_finds_nothing_in_the_installer() {
         Err(error) => eprintln!("SKIPPED: shellcheck cannot run here: {error}"),
         Ok(output) => assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout)),
     }
+}
+
+/// Every script of `scripts/` that begins with this interpreter.
+fn scripts(interpreter: &str) -> Vec<PathBuf> {
+    let files = fs::read_dir(project().join("scripts")).unwrap().map(|entry| entry.unwrap().path());
+    let mut found: Vec<_> =
+        files.filter(|file| fs::read_to_string(file).unwrap().starts_with(interpreter)).collect();
+    found.sort();
+    assert!(!found.is_empty(), "{interpreter}");
+    found
+}
+
+#[test]
+fn scripts_of_the_shell_have_no_mistake_that_can_be_seen() {
+    for script in scripts("#!/usr/bin/env bash") {
+        let output = Command::new("bash").arg("-n").arg(&script).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        // With a space in the path or from elsewhere, nothing but this finds the root.
+        let text = fs::read_to_string(&script).unwrap();
+        assert!(text.contains("\ncd -- \"$(dirname -- \"$0\")/..\"\n"), "{}", script.display());
+        match Command::new("shellcheck").arg("-x").arg(&script).current_dir(project()).output() {
+            Err(error) => eprintln!("SKIPPED: shellcheck cannot run here: {error}"),
+            Ok(output) => assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout)),
+        }
+    }
+}
+
+#[test]
+fn scripts_find_programs_by_full_paths_whatever_is_set_and_wherever_they_are_called() {
+    let scratch = tempfile::tempdir().unwrap();
+    let root = scratch.path().canonicalize().unwrap().join("a clone");
+    for folder in ["scripts", "called from", "target of mine"] {
+        fs::create_dir_all(root.join(folder)).unwrap();
+    }
+    fs::copy(project().join("scripts/lib.sh"), root.join("scripts/lib.sh")).unwrap();
+    let script = "set -euo pipefail\ncd -- \"$(dirname -- \"$0\")/..\"\nsource scripts/lib.sh\nfind_target\n\
+                  CAMERA_CAPTURE_BIN=${BIN:-} find_binary\nprintf '%s|%s' \"$target\" \"$binary\"\n";
+    fs::write(root.join("scripts/probe"), script).unwrap();
+    fs::copy("/bin/true", root.join("called from/built")).unwrap();
+    let told = |target: Option<&str>| {
+        let mut command = Command::new("bash");
+        command.arg("../scripts/probe").current_dir(root.join("called from")).env("BIN", "built");
+        command.env_remove("CARGO_TARGET_DIR");
+        if let Some(target) = target {
+            command.env("CARGO_TARGET_DIR", target);
+        }
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let root = root.display();
+    assert_eq!(told(None), format!("{root}/target|{root}/called from/built"));
+    assert_eq!(told(Some("target of mine")), format!("{root}/target of mine|{root}/called from/built"));
+    assert_eq!(told(Some("/tmp/x")), format!("/tmp/x|{root}/called from/built"));
+}
+
+#[test]
+fn scripts_name_the_target_directory_in_one_place() {
+    for script in scripts("#!/usr/bin/env bash") {
+        let text = fs::read_to_string(&script).unwrap();
+        assert!(!text.contains("CARGO_TARGET_DIR"), "{}: use find_target of lib.sh", script.display());
+    }
+}
+
+#[test]
+fn the_unit_points_to_documentation_that_the_installer_puts_there() {
+    let (_scratch, root, binary) = destination();
+    install_well(&root, &[&binary]);
+    let unit = fs::read_to_string(root.join(UNIT)).unwrap();
+    let place =
+        unit.lines().find_map(|line| line.strip_prefix("Documentation=file:///")).expect("no need of man");
+    assert!(root.join(place).is_file(), "{place}");
 }
 
 /// Name and version of every package of `Cargo.lock` that comes from a registry.

@@ -84,6 +84,52 @@ async fn ten_mistakes_are_ten_problems_and_exit_78_without_a_secret() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_usual_signal_kills_it_without_an_orderly_stop() {
+    use rustix::process::Signal;
+    let _machine = machine_shared().await;
+    for last in [Signal::HUP, Signal::QUIT, Signal::INT] {
+        let setup = Setup::new();
+        let daemon = Daemon::start(&setup).await;
+        for ignored in [Signal::USR1, Signal::USR2, Signal::ALARM, Signal::PIPE] {
+            daemon.signal(ignored);
+        }
+        let (status, lines) = daemon.stop_with(last).await;
+        let text = lines.text();
+        assert_eq!(status.code(), Some(0), "{last:?}: {text}");
+        assert!(text.contains("asked to stop"), "{text}");
+        let files = std::fs::read_dir(setup.directory()).unwrap().map(|entry| entry.unwrap());
+        let is_left = |file: &std::fs::DirEntry| {
+            file.file_name().to_string_lossy().ends_with("-wal") && file.metadata().unwrap().len() > 0
+        };
+        let left: Vec<_> = files.filter(is_left).map(|file| file.file_name()).collect();
+        assert!(left.is_empty(), "{last:?} leaves {left:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_camera_or_a_settings_file_the_start_says_so() {
+    let setup = Setup::new();
+    let output = run(&setup, &["--check-config"], "").await;
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert!(text.contains("warning: no camera is configured"), "{text}");
+    let off = Setup::new().with("CAMERA_1_IP", "10.0.0.1").with("CAMERA_1_ENABLED", "false");
+    let text = String::from_utf8(run(&off, &["--check-config"], "").await.stderr).unwrap();
+    assert!(text.contains("warning: no camera is enabled"), "{text}");
+
+    let empty = tempfile::tempdir().unwrap();
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_camera-capture"))
+        .env_clear()
+        .current_dir(empty.path())
+        .arg("--check-config")
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.contains("warning: .env: there is no such file in"), "{text}");
+    assert!(text.contains("--env-file"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sigterm_during_captures_exits_0_and_every_edge_has_an_outcome() {
     let _machine = machine_shared().await;
     if !is_available("sigterm_during_captures").await {

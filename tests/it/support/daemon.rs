@@ -180,13 +180,23 @@ impl Daemon {
         self.lines
     }
 
-    /// SIGTERM, and how it ended.
-    pub(crate) async fn terminate(mut self) -> (ExitStatus, Lines) {
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
         let pid = i32::try_from(self.child.id().expect("it runs")).unwrap();
         let pid = rustix::process::Pid::from_raw(pid).unwrap();
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        rustix::process::kill_process(pid, signal).unwrap();
+    }
+
+    /// SIGTERM, and how it ended.
+    pub(crate) async fn terminate(self) -> (ExitStatus, Lines) {
+        self.stop_with(rustix::process::Signal::TERM).await
+    }
+
+    /// A signal, and how it ended.
+    pub(crate) async fn stop_with(mut self, signal: rustix::process::Signal) -> (ExitStatus, Lines) {
+        self.signal(signal);
         let status = tokio::time::timeout(STOP, self.child.wait()).await;
-        let status = status.unwrap_or_else(|_| panic!("SIGTERM does not end it:\n{}", self.lines.text()));
+        let status = status.unwrap_or_else(|_| panic!("{signal:?} does not end it:\n{}", self.lines.text()));
         (status.unwrap(), self.lines)
     }
 }
