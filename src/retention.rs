@@ -13,7 +13,7 @@ use crate::config::StorageConfig;
 use crate::model::{Amount, Level, UnixMs};
 use crate::status::{Event, Status};
 use crate::storage::{Guard, enough, outlook};
-use crate::store::{Deletable, Heap, Held, Kept, Newest, Store, StoreError};
+use crate::store::{Deletable, Heap, Held, Kept, Newest, Store, StoreError, Witness};
 
 /// With a limit on bytes, runs are never further apart than this: a busy day fills it between two daily runs.
 const LIMIT_INTERVAL: Duration = Duration::from_secs(60);
@@ -33,8 +33,15 @@ const NAMES_MAX: usize = 1_000;
 /// A run that nobody asked for and that would delete more than this part of all pictures by age, 20 %, ...
 const MASS_PART: u64 = 5;
 
-/// ... and more than so many is taken for a clock that went wrong or a slip in the settings.
-const MASS_MIN: u64 = 100;
+/// ... and more than so many is taken for a clock that went wrong or a slip in the settings; ...
+const MASS_MANY: u64 = 100;
+
+/// ... and so is one that would delete more than half of all and more than this handful.
+const MASS_MIN: u64 = 5;
+
+/// How far a clock that nobody set may be ahead of the last instant that is certain: a machine may have been off for a
+/// week.
+const AHEAD_MAX_MS: i64 = 7 * DAY_MS;
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
@@ -77,7 +84,8 @@ pub struct Report {
     pub held: Held,
     /// Everything taken before this was past its time.
     pub before: UnixMs,
-    /// Why nothing was deleted by age and by limit, for people: the clock cannot be trusted, or too much would go.
+    /// Why nothing was deleted by age, for people: the clock cannot be trusted, or too much would go. Nor was anything
+    /// deleted by limit, if the clock is obviously wrong.
     pub refused: Option<String>,
 }
 
@@ -89,6 +97,8 @@ struct Situation {
     missing: Amount,
     /// Whether the clock was set from the network since the system was started.
     is_synchronised: bool,
+    /// Milliseconds since the system was started, which no setting of the clock changes.
+    up_ms: i64,
     asker: Asker,
 }
 
@@ -109,6 +119,7 @@ async fn run_for(
         now: clock::now(),
         missing: outlook.below_floor,
         is_synchronised: clock::is_synchronised(),
+        up_ms: clock::boot_ms(),
         asker,
     };
     run_in(store, storage, situation, is_dry_run).await
@@ -127,11 +138,19 @@ async fn run_in(
     }
     report.held = store.held().await?;
     let mut run = Run { store, after: None, report };
-    run.report.refused = refusal(store, situation, before).await?;
+    let by_clock = doubt(situation.now, store.newest().await?.as_ref());
+    let is_obvious = by_clock.is_some();
+    run.report.refused = match by_clock {
+        Some(reason) => Some(reason),
+        None => refusal(store, situation, before).await?,
+    };
+    let used = store.stats().await?.used_bytes();
     if run.report.refused.is_none() {
         run.report.kept = store.kept(before).await?;
-        let used = store.stats().await?.used_bytes();
         run.delete(before, Amount { bytes: u64::MAX, inodes: u64::MAX }, Reason::Age).await?;
+    }
+    // Bytes are counted without a clock.
+    if !is_obvious {
         let over = storage
             .max_bytes
             .map_or(0, |max| used.saturating_sub(run.report.freed_bytes).saturating_sub(max));
@@ -142,18 +161,18 @@ async fn run_in(
     Ok(run.report)
 }
 
-/// Why nothing may be deleted for its age; `None` when it may.
+/// Why a run that nobody asked for may delete nothing for its age; `None` when it may.
 async fn refusal(store: &Store, situation: Situation, before: UnixMs) -> Result<Option<String>, StoreError> {
-    let newest = store.newest().await?;
-    let by_clock = doubt(situation.now, newest.as_ref());
-    if by_clock.is_some() || situation.asker == Asker::Person {
-        return Ok(by_clock);
+    if situation.asker == Asker::Person {
+        return Ok(None);
     }
     let expired = store.expired(before).await?.pictures;
     if expired == 0 {
         return Ok(None);
     }
-    if let Some(reason) = unsynchronised(situation, newest.as_ref()) {
+    if !situation.is_synchronised
+        && let Some(reason) = unsynchronised(situation, store.witness().await?)
+    {
         return Ok(Some(reason));
     }
     Ok(mass(expired, store.stats().await?.images()))
@@ -177,21 +196,35 @@ fn doubt(now: UnixMs, newest: Option<&Newest>) -> Option<String> {
     ))
 }
 
-/// A clock that nobody has set since the start may say anything, and no picture of this boot vouches for it.
-fn unsynchronised(situation: Situation, newest: Option<&Newest>) -> Option<String> {
-    if situation.is_synchronised || newest.is_none_or(|newest| newest.is_of_this_boot) {
-        return None;
-    }
+/// Why a clock that nobody has set since the start is not believed; `None` when an earlier instant makes it plausible.
+///
+/// What was taken with this clock says nothing about it. The witness is an instant at which a time service vouched for
+/// the clock, and the time since, as far as it was counted: in this boot all of it, of an earlier one only what has passed
+/// since the system was started.
+fn unsynchronised(situation: Situation, witness: Option<Witness>) -> Option<String> {
+    let certain = witness.map(|witness| match witness.boot_ms {
+        Some(boot_ms) => witness.at.plus_ms(situation.up_ms.saturating_sub(boot_ms)),
+        None => witness.at.plus_ms(situation.up_ms),
+    });
+    let known = match certain {
+        Some(certain) if situation.now <= certain.plus_ms(AHEAD_MAX_MS) => return None,
+        Some(certain) => format!("by the last time that is certain it is {} or later", certain.rfc3339()),
+        None => "no earlier picture was taken with a clock that was set".to_owned(),
+    };
     Some(format!(
-        "the clock says {}, but it was not set from the network since this machine was started; nothing is deleted for \
-         its age until it is set, or a picture is taken; if the time is right, start the run by hand",
+        "the clock says {}, but it was not set from the network since this machine was started, and {known}; nothing is \
+         deleted for its age until the clock is set; connect the machine to a network with a time server (timedatectl \
+         shows whether it is found); if the time is right, start the run by hand (the button on the dashboard, or \
+         --cleanup-now)",
         situation.now.rfc3339()
     ))
 }
 
 /// Why so many at once are not believed; `None` when they are.
 fn mass(expired: u64, all: u64) -> Option<String> {
-    (expired > MASS_MIN && expired > all / MASS_PART).then(|| {
+    let is_mass =
+        (expired > MASS_MANY && expired > all / MASS_PART) || (expired > MASS_MIN && expired > all / 2);
+    is_mass.then(|| {
         format!(
             "{expired} of {all} pictures are past their time at once; that may be a wrong clock or a slip in \
              IMAGE_RETENTION_DAYS, so nothing is deleted by itself; check both, then start the run by hand (the button \

@@ -22,7 +22,7 @@ fn storage(retention_days: u32) -> StorageConfig {
 }
 
 fn plenty(now: UnixMs) -> Situation {
-    Situation { now, missing: Amount::NONE, is_synchronised: true, asker: Asker::Person }
+    Situation { now, missing: Amount::NONE, is_synchronised: true, up_ms: 60_000, asker: Asker::Person }
 }
 
 /// A disk on which so much is missing below the floor.
@@ -251,7 +251,13 @@ async fn a_mass_of_deletions_by_age_waits_for_a_person() {
 #[test]
 fn only_many_and_a_large_part_are_a_mass() {
     for (expired, all, is_mass) in [
-        (100, 100, false),
+        (5, 5, false),
+        (6, 6, true),
+        (6, 12, false),
+        (12, 13, true),
+        (50, 100, false),
+        (51, 100, true),
+        (100, 200, false),
         (101, 101, true),
         (101, 504, true),
         (101, 505, false),
@@ -276,22 +282,51 @@ async fn room_on_a_full_disk_is_made_whatever_the_mass_and_whatever_the_clock() 
     }
 }
 
+/// Says of every trigger at which boot, how long after it and with which clock it came.
+fn stamp(place: &Place, boot_id: &str, boot_ms: i64, clock: &str) {
+    let sql = "update triggers set boot_id = ?1, boot_ms = ?2, clock = ?3";
+    place.sql().execute(sql, rusqlite::params![boot_id, boot_ms, clock]).unwrap();
+}
+
 #[tokio::test]
-async fn a_clock_that_nobody_set_since_the_start_deletes_nothing_by_itself_until_a_picture_vouches_for_it() {
+async fn a_clock_that_nobody_set_is_not_vouched_for_by_pictures_taken_with_it() {
     let place = Place::new();
     let store = place.open_owing(SKIPPED);
-    take_at(&store, &[130, 5]).await;
-    place.sql().execute_batch("update triggers set boot_id = 'an earlier one'").unwrap();
-    let report = run_twice(&store, &storage(120), by_timer(false)).await;
-    let reason = report.refused.unwrap();
-    assert!(reason.contains("not set from the network since this machine was started"), "{reason}");
-    assert!(reason.contains("by hand"), "{reason}");
-    // A person knows what time it is, and so does a clock that was set; a picture of this boot was taken by this clock.
+    take_at(&store, &[130, 5, 0]).await;
+    let this_boot = clock::boot_id();
+    // Of this boot, of an earlier one with the same wrong clock, and one that a wrong clock was "corrected" to.
+    for (boot, clock) in [(&*this_boot, "unsynced"), ("earlier", "unsynced"), (&*this_boot, "corrected")] {
+        stamp(&place, boot, 1_000, clock);
+        let reason = run_twice(&store, &storage(120), by_timer(false)).await.refused.unwrap();
+        for word in ["not set from the network", "time server", "by hand", "--cleanup-now"] {
+            assert!(reason.contains(word), "{reason}");
+        }
+    }
+    // A person knows what time it is, and so does a clock that was set.
     for trusted in [plenty(NOW), by_timer(true)] {
         assert_eq!(run_in(&store, &storage(120), trusted, true).await.unwrap().names, [name(130)]);
     }
-    take_at(&store, &[1]).await;
-    assert_eq!(run_twice(&store, &storage(120), by_timer(false)).await.names, [name(130)]);
+    assert_eq!(left(&store).await.len(), 3);
+}
+
+#[tokio::test]
+async fn a_clock_that_nobody_set_is_plausible_soon_after_one_that_was_set() {
+    let place = Place::new();
+    let store = place.open_owing(SKIPPED);
+    take_at(&store, &[130, 5]).await;
+    stamp(&place, "earlier", 1_000, "synced");
+    let at = |days: i64| Situation { now: NOW.plus_ms(days * DAY_MS), ..by_timer(false) };
+    let far = run_twice(&store, &storage(120), at(400)).await.refused.unwrap();
+    assert!(far.contains("it is 2027-01-10T08:01:00.000Z or later"), "{far}");
+    assert_eq!(run_in(&store, &storage(120), at(0), true).await.unwrap().names, [name(130)]);
+    // The limit on bytes needs no clock.
+    let limited = StorageConfig { max_bytes: Some(1), ..storage(120) };
+    assert_eq!(run_in(&store, &limited, at(400), true).await.unwrap().by_limit.pictures, 2);
+    // In one boot the time since is counted to the millisecond, however long the network has been away.
+    stamp(&place, &clock::boot_id(), 1_000, "synced");
+    let up = |days: i64| Situation { up_ms: 1_000 + days * DAY_MS, ..at(395) };
+    assert_eq!(run_in(&store, &storage(120), up(400), true).await.unwrap().refused, None);
+    assert!(run_in(&store, &storage(120), up(300), true).await.unwrap().refused.is_some());
 }
 
 #[tokio::test]

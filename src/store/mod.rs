@@ -79,7 +79,7 @@ pub use reconcile::Reconciled;
 pub use recover::{Carried, Opened, Rebuilt};
 pub use seen::{UNSEEN_MAX, Unseen};
 pub use space::{Heap, Held, Room};
-pub use stats::{CameraTally, Deletable, Kept, Newest, Stats};
+pub use stats::{CameraTally, Deletable, Kept, Newest, Stats, Witness};
 pub use strange::Strangers;
 pub use time::{Doubtful, STEP_MS};
 pub use tokens::{NewToken, Scope, Token};

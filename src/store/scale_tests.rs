@@ -188,6 +188,9 @@ async fn questions(store: &Store, rows: i64) {
     store.newest().await.unwrap();
     judge("newest", began.elapsed(), BLINK);
     let began = Instant::now();
+    store.witness().await.unwrap();
+    judge("witness", began.elapsed(), BLINK);
+    let began = Instant::now();
     store.correct_times(0, Doubtful::All).await.unwrap();
     judge("times in doubt", began.elapsed(), BLINK);
 }

@@ -93,8 +93,15 @@ pub struct Newest {
     pub filename: String,
     /// The instant it shows.
     pub taken_at: UnixMs,
-    /// Whether its trigger came since the system was started.
-    pub is_of_this_boot: bool,
+}
+
+/// The last trigger for whose time a time service vouched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Witness {
+    /// Its instant.
+    pub at: UnixMs,
+    /// Milliseconds from the start of the system to it, if it came since the system was started.
+    pub boot_ms: Option<i64>,
 }
 
 /// Pictures past their time that stay, and why.
@@ -134,9 +141,15 @@ pub(super) const KEPT_SQL: &str = "
 
 /// The index is named, because with statistics the planner would rather sort every row than walk it for one.
 pub(super) const NEWEST_SQL: &str = "
-    select file_name, taken_at, (select boot_id from triggers where triggers.id = images.trigger_id)
-    from images indexed by images_by_time where state = 'present'
+    select file_name, taken_at from images indexed by images_by_time where state = 'present'
     order by taken_at desc, id desc limit 1";
+
+/// `corrected` is not enough: a person, or a wrong clock of the machine, may have set the time. By identity, because a time
+/// that was wrong may lie ahead of all others.
+pub(super) const WITNESS_SQL: &str = "
+    select edge_at, boot_id, boot_ms from
+      (select id, edge_at, boot_id, boot_ms, clock from triggers order by id desc limit 100000)
+    where clock = 'synced' order by id desc limit 1";
 
 /// 2000-01-01. A machine without a clock begins in 1970, and runs for less than thirty years.
 const UNSET: UnixMs = UnixMs(946_684_800_000);
@@ -203,17 +216,26 @@ impl Store {
 
     /// The picture taken last.
     pub async fn newest(&self) -> Result<Option<Newest>, StoreError> {
+        self.db
+            .read(|c| {
+                Ok(c.prepare_cached(NEWEST_SQL)?
+                    .query_row([], |row| Ok(Newest { filename: row.get(0)?, taken_at: UnixMs(row.get(1)?) }))
+                    .optional()?)
+            })
+            .await
+    }
+
+    /// The last trigger for whose time a time service vouched, among the newest hundred thousand.
+    pub async fn witness(&self) -> Result<Option<Witness>, StoreError> {
         let boot_id = self.boot_id.clone();
         self.db
             .read(move |c| {
-                Ok(c.prepare_cached(NEWEST_SQL)?
+                Ok(c.prepare_cached(WITNESS_SQL)?
                     .query_row([], |row| {
-                        let boot: Option<String> = row.get(2)?;
-                        Ok(Newest {
-                            filename: row.get(0)?,
-                            taken_at: UnixMs(row.get(1)?),
-                            is_of_this_boot: boot.is_some_and(|boot| !boot.is_empty() && *boot == *boot_id),
-                        })
+                        let boot: String = row.get(1)?;
+                        let is_of_this_boot = !boot.is_empty() && *boot == *boot_id;
+                        let boot_ms: i64 = row.get(2)?;
+                        Ok(Witness { at: UnixMs(row.get(0)?), boot_ms: is_of_this_boot.then_some(boot_ms) })
                     })
                     .optional()?)
             })
