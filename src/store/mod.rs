@@ -31,6 +31,7 @@ mod strange;
 mod time;
 mod tokens;
 mod tree;
+mod words;
 
 #[cfg(test)]
 mod crash_tests;
@@ -127,7 +128,7 @@ pub enum StoreError {
     #[error("database statement failed: {0}")]
     Statement(#[from] rusqlite::Error),
     /// A file or directory failed.
-    #[error("cannot {action} {path}: {source}")]
+    #[error("cannot {action} {path}: {source}{}", words::step(source))]
     File {
         /// What was attempted.
         action: &'static str,

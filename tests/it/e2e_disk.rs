@@ -105,13 +105,9 @@ async fn while_its_disk_is_away_all_waits_and_when_it_comes_all_is_delivered_onc
     receiver.down().await;
     until_stored(&daemon).await;
     disk.unmount();
-    wait_until(
-        "it is said",
-        NOTICED,
-        async || {
-            if away(&daemon).await.len() == 1 { Ok(()) } else { Err("no alarm") }
-        },
-    )
+    wait_until("it is said", NOTICED, async || {
+        if away(&daemon).await.len() == 1 { Ok(()) } else { Err("no alarm".to_owned()) }
+    })
     .await;
     is_refused(&daemon).await;
     assert!(is_bare(&disk.point), "something was made in its place");
