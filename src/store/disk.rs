@@ -141,7 +141,7 @@ impl Files {
         if !self.is_another() {
             return Ok(());
         }
-        match stand(self.root(), database) {
+        match stand_now(self.root(), database)? {
             Standing::Ours(identity) => {
                 warn!(folder = %self.root().display(), "the picture directory was removed; it is made again");
                 self.take(&identity, database)
@@ -173,14 +173,14 @@ impl Files {
         }
         if self.place.is_held() {
             self.place.hold(None);
-            self.place.hold(self.hold_lock()?);
+            self.place.hold(Some(self.hold_lock()?));
         }
         Ok(())
     }
 
-    fn hold_lock(&self) -> Result<Option<File>, StoreError> {
+    fn hold_lock(&self) -> Result<File, StoreError> {
         match self.lock() {
-            Ok(Some(lock)) => Ok(Some(lock)),
+            Ok(Some(lock)) => Ok(lock),
             Ok(None) => Err(StoreError::Owned { path: self.root().to_owned() }),
             Err(source) => Err(StoreError::File { action: "lock", path: self.root().to_owned(), source }),
         }
@@ -209,7 +209,7 @@ impl Store {
         let (files, database) = (self.files.clone(), self.database.clone());
         let standing = blocking(move || {
             let is_same = files.place.away().is_none() && !files.is_another();
-            Ok((!is_same).then(|| stand(files.root(), &database)))
+            if is_same { Ok(None) } else { stand_now(files.root(), &database).map(Some) }
         });
         match (standing.await?, self.away()) {
             (None, _) => Ok(Disk::Here),
@@ -224,7 +224,7 @@ impl Store {
                 blocking(move || {
                     files.place.hold(None);
                     files.take(&identity, &database)?;
-                    files.place.hold(files.hold_lock()?);
+                    files.place.hold(Some(files.hold_lock()?));
                     Ok(())
                 })
                 .await?;
@@ -238,18 +238,29 @@ impl Store {
     }
 }
 
-/// What the folder is to the database. Blocking.
+/// What the folder is to the database, or to its copy where it is damaged or gone. Blocking.
 pub(super) fn stand(images: &Path, database: &Path) -> Standing {
     let known = [database.to_owned(), backup::path_of(database)].iter().find_map(|path| known(path).ok());
-    let known = known.unwrap_or_default();
+    // What cannot be read is none of ours.
+    standing(images, known.unwrap_or_default(), read(images).unwrap_or_default())
+}
+
+/// The same while the program runs: nothing is concluded from what cannot be asked just now, such as with too many open
+/// files or a database that is locked. Blocking.
+fn stand_now(images: &Path, database: &Path) -> Result<Standing, StoreError> {
+    let failed =
+        |source| StoreError::File { action: "read the identity of", path: images.to_owned(), source };
+    Ok(standing(images, known(database)?, read(images).map_err(failed)?))
+}
+
+fn standing(images: &Path, known: Known, folder: Option<String>) -> Standing {
     let is_known_picture = |(path, bytes): &(PathBuf, u64)| {
         fs::symlink_metadata(images.join(path)).is_ok_and(|meta| meta.is_file() && meta.len() == *bytes)
     };
     let place = resolved(images);
     judge(Seen {
         images,
-        // What cannot be read is none of ours.
-        folder: read(images).unwrap_or_default(),
+        folder,
         database: known.identity,
         has_known_picture: known.newest.iter().any(is_known_picture),
         unmounted: Mounts::now().unmounted(&place, known.point.as_deref()),
@@ -354,6 +365,26 @@ fn remember(database: &Path, identity: &str, point: &Path) -> Result<(), StoreEr
     }
     tx.commit()?;
     Ok(())
+}
+
+/// Takes folder and database for this process, as long as the files are held; the inner error says that the folder's
+/// disk is away. Blocking.
+pub(super) fn own(
+    images: &Path,
+    database: &Path,
+) -> Result<(Result<File, StoreError>, Option<File>), StoreError> {
+    let folder = match stand(images, database) {
+        Standing::Away(why) => Err(StoreError::Away { why }),
+        Standing::Ours(_) => {
+            let files = Files::open(images).map_err(|source| StoreError::File {
+                action: "create the picture directory",
+                path: images.to_owned(),
+                source,
+            })?;
+            Ok(files.hold_lock()?)
+        }
+    };
+    Ok((folder, own_database(database)?))
 }
 
 /// Takes the database for this process until the file is dropped: two folders may name one database. `None` where the

@@ -112,3 +112,18 @@ fn one_database_has_one_owner_whatever_the_folder() {
     drop(held);
     assert!(own_database(&place.database()).unwrap().is_some());
 }
+
+#[tokio::test]
+async fn nothing_is_concluded_from_a_database_that_cannot_be_asked() {
+    let place = Folder::new();
+    let store = place.open();
+    take(&store, "r1", T0).await;
+    fs::remove_dir_all(place.images()).unwrap();
+    store.files.place.set_away(Some("away".to_owned()));
+    let moved = place.path().join("moved.db");
+    fs::rename(place.database(), &moved).unwrap();
+    assert!(store.look_for_disk().await.is_err());
+    assert!(store.away().is_some() && !place.images().exists());
+    fs::rename(&moved, place.database()).unwrap();
+    assert!(matches!(store.look_for_disk().await.unwrap(), Disk::Back(_)));
+}

@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use tracing::{debug, error, info, warn};
 
 use super::backup::{self, beside, sync_folder};
-use super::disk::{self, Standing};
+use super::disk;
 use super::files::{Files, is_day};
 use super::{Ownership, Reconciled, Store, StoreError, db, migrate};
 use crate::clock;
@@ -78,11 +78,8 @@ impl Store {
         damage: Option<String>,
     ) -> Result<Opened, StoreError> {
         // While its disk is away, the folder is taken later.
-        let folder = match disk::stand(images, database) {
-            Standing::Ours(_) => Some(own(images)?),
-            Standing::Away(_) => None,
-        };
-        let lock = disk::own_database(database)?;
+        let (folder, lock) = disk::own(images, database)?;
+        let folder = folder.ok();
         finish_replacement(database)?;
         let is_gone = fs::metadata(database).map_or(true, |meta| meta.len() == 0);
         let found = match damage {
@@ -113,11 +110,8 @@ impl Store {
         targets: Vec<(TargetKind, UploadState)>,
     ) -> Result<Rebuilt, StoreError> {
         let (set_aside, carried, store, _ownership) = db::blocking(move || {
-            if let Standing::Away(why) = disk::stand(&images, &database) {
-                return Err(StoreError::Away { why });
-            }
-            let folder = own(&images)?;
-            let lock = disk::own_database(&database)?;
+            let (folder, lock) = disk::own(&images, &database)?;
+            let folder = folder?;
             finish_replacement(&database)?;
             refuse_foreign(&database)?;
             let files = Files::open(&images).map_err(|source| file("create", &images, source))?;
@@ -139,15 +133,6 @@ impl Store {
             images: stats.cameras.values().map(|tally| tally.images).sum(),
             owed: stats.pending(),
         })
-    }
-}
-
-fn own(images: &Path) -> Result<fs::File, StoreError> {
-    let files = Files::open(images).map_err(|source| file("create the picture directory", images, source))?;
-    match files.lock() {
-        Ok(Some(lock)) => Ok(lock),
-        Ok(None) => Err(StoreError::Owned { path: images.to_owned() }),
-        Err(source) => Err(file("lock", images, source)),
     }
 }
 
