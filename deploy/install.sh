@@ -68,6 +68,7 @@ unit=/etc/systemd/system/camera-capture.service
 rules=/etc/udev/rules.d/60-camera-capture.rules
 sysusers=/etc/sysusers.d/camera-capture.conf
 tmpfiles=/etc/tmpfiles.d/camera-capture.conf
+drop_in=/etc/systemd/system/camera-capture.service.d/storage.conf
 settings_dir=/etc/camera-capture
 settings=$settings_dir/camera-capture.env
 state_dir=/var/lib/camera-capture
@@ -101,7 +102,7 @@ do_uninstall() {
     if live && systemd_runs; then
         systemctl disable --now camera-capture.service 2>/dev/null || say "the service was not installed"
     fi
-    for file in "$program" "$unit" "$rules" "$sysusers" "$tmpfiles" "$notices/THIRD-PARTY-LICENSES" \
+    for file in "$program" "$unit" "$drop_in" "$rules" "$sysusers" "$tmpfiles" "$notices/THIRD-PARTY-LICENSES" \
         "$notices/LICENSE-APACHE" "$notices/LICENSE-MIT" "$notices/README.md"; do
         if [ -e "$destdir$file" ]; then
             rm -f -- "$destdir$file"
@@ -159,12 +160,53 @@ do_install() {
         # An absolute path, so that a command started by hand in another directory uses the same pictures.
         sed -i "s|^#IMAGE_STORAGE_PATH=.*|IMAGE_STORAGE_PATH=$state_dir/images|" "$destdir$settings"
     fi
+    open_storage
     if live; then
         chown root:camera-capture "$settings_dir" "$settings"
         chmod 640 "$settings"
         chown camera-capture:camera-capture "$state_dir"
         start_service
     fi
+}
+
+# setting NAME: its value in the settings, without quotes; nothing when it is not set.
+setting() {
+    sed -n "s/^[[:space:]]*\\(export[[:space:]]\\{1,\\}\\)\\{0,1\\}$1[[:space:]]*=[[:space:]]*//p" "$destdir$settings" | tail -n 1 |
+        sed -e 's/[[:space:]]*$//' -e 's/^"\([^"]*\)".*$/\1/' -e "s/^'\\([^']*\\)'.*\$/\\1/" -e 's/[[:space:]]#.*$//'
+}
+
+# allow DIR: a line of the drop-in that lets the service write there. A missing folder keeps no service from starting.
+allow() {
+    case $1 in
+        /home | /home/* | /root | /root/* | /run/user/*) printf 'ProtectHome=tmpfs\nBindPaths="-%s"\n' "$1" ;;
+        *) printf 'ReadWritePaths="-%s"\n' "$1" ;;
+    esac
+}
+
+# The unit closes every disk but its own folder, so pictures and database elsewhere need a drop-in.
+open_storage() {
+    images=$(setting IMAGE_STORAGE_PATH)
+    database=$(setting DATABASE_PATH)
+    lines=
+    for place in "$images" "${images%/*}" "${database%/*}"; do
+        # The database lies beside the pictures unless it is set.
+        [ "$place" != "${images%/*}" ] || [ -z "$database" ] || continue
+        case $place in
+            '' | "$state_dir" | "$state_dir"/*) continue ;;
+            /var/lib | *[\"\\%$]*) say "the service may not write to $place: see IMAGE_STORAGE_PATH in $settings"; continue ;;
+            /*) lines=$lines$(allow "$place"; echo x) lines=${lines%x} ;;
+        esac
+    done
+    if [ -z "$lines" ]; then
+        rm -f -- "$destdir$drop_in"
+        return
+    fi
+    {
+        printf '# Written by deploy/install.sh from %s: where the service may write.\n' "$settings"
+        printf '# It does not wait for a disk: the program starts without it, says so, and goes on when it is mounted.\n'
+        printf '[Service]\n%s' "$lines"
+    } >"$scratch"
+    put 644 "$scratch" "$drop_in"
 }
 
 start_service() {

@@ -5,6 +5,7 @@
 
 use std::io::Write;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ use crate::retention::{Retention, RetentionTask};
 use crate::signals::Signals;
 use crate::status::Status;
 use crate::storage::Guard;
-use crate::store::{Opened, Store};
+use crate::store::{self, Opened, Store};
 use crate::supervise::{Supervisor, Task};
 use crate::systemd;
 use crate::target::Target;
@@ -44,6 +45,13 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 
 /// A database that is damaged again so soon is on a disk that is: replacing it once more would not help.
 const REPLACED_AGAIN: Duration = Duration::from_secs(3600);
+
+/// A disk with the database that is not mounted is waited for so long; then a service is started anew, with the mounts of
+/// that time. Shorter than `TimeoutStartSec=` (90 s).
+const DATABASE_WAIT: Duration = Duration::from_secs(60);
+
+/// How often it is looked whether that disk is here.
+const DATABASE_LOOK: Duration = Duration::from_secs(1);
 
 /// Who is told that the dashboard listens.
 pub type OnReady = Arc<dyn Fn(SocketAddr) + Send + Sync>;
@@ -237,7 +245,10 @@ pub async fn run(config: Config, on_ready: OnReady) -> anyhow::Result<()> {
     let mut damage = None;
     let mut replaced: Option<std::time::Instant> = None;
     loop {
-        let opened = open(&config, damage.take()).await?;
+        let opened = tokio::select! {
+            opened = open(&config, damage.take()) => opened?,
+            () = signals.asked() => return Ok(()),
+        };
         replaced = if opened.alarm.is_some() { Some(std::time::Instant::now()) } else { replaced };
         let may_replace = replaced.is_none_or(|at| at.elapsed() > REPLACED_AGAIN);
         match serve(config.clone(), opened, Arc::clone(&on_ready), &mut signals, may_replace).await? {
@@ -247,11 +258,28 @@ pub async fn run(config: Config, on_ready: OnReady) -> anyhow::Result<()> {
     }
 }
 
-/// Opens what is kept, for the owner of the directory.
+/// Opens what is kept, for the owner of the directory. A disk with the database that is not mounted is waited for.
 async fn open(config: &Config, damage: Option<String>) -> anyhow::Result<Opened> {
+    // Where a service has its own folder (StateDirectory=).
+    let working = Path::new(".");
     let config = config.clone();
+    let began = std::time::Instant::now();
+    let mut has_said = false;
+    while let Some(why) = store::database_away(&config.storage.database, working) {
+        if began.elapsed() > DATABASE_WAIT {
+            anyhow::bail!(why);
+        }
+        if !has_said {
+            error!(why, "the disk with the database is away");
+            has_said = true;
+        }
+        tokio::time::sleep(DATABASE_LOOK).await;
+    }
     let open = move || {
-        Store::open_owned(&config.storage.images, &config.storage.database, &owed_to(&config), damage)
+        let storage = &config.storage;
+        let opened = Store::open_owned(&storage.images, &storage.database, &owed_to(&config), damage)?;
+        store::remember_database(&storage.database, working);
+        Ok::<_, store::StoreError>(opened)
     };
     Ok(tokio::task::spawn_blocking(open).await.context("open the store")??)
 }
@@ -270,6 +298,9 @@ async fn serve(
     let status = Status::new(&config);
     if let Some(alarm) = alarm {
         status.raise("database", alarm);
+    }
+    if let Some(why) = store.away() {
+        status.raise(store::AWAY_ALARM, why);
     }
     if found.missing > 0 {
         let message = "stored pictures are gone from the disk or changed their size; the log names them; is the disk mounted?";
@@ -308,7 +339,9 @@ async fn serve(
     let (retention_task, retention) = RetentionTask::new(&store, &config.storage, &guard, &status);
     work_tasks.spawn(retention_task, &work);
     work_tasks.spawn(DescriptorWatch::new(&status), &work);
-    work_tasks.spawn(Upkeep::new(&store, &status, config.storage.backup_every), &work);
+    let to_wake = Arc::clone(&pokes);
+    let wake_uploads = Arc::new(move || to_wake.iter().for_each(Poke::poke));
+    work_tasks.spawn(Upkeep::new(&store, &status, config.storage.backup_every, wake_uploads), &work);
     work_tasks.spawn(Alarms::new(&store, &status), &work);
     let mut damage = store.damage();
     let web = Web {

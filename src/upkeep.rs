@@ -2,6 +2,7 @@
 //! database is looked through for damage, and a copy of it is made now and then. All of it in small steps, with pauses, so
 //! that a picture never waits for it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -9,7 +10,10 @@ use tracing::{error, info, warn};
 
 use crate::clock;
 use crate::status::Status;
-use crate::store::{Reconciled, Stop, Store, StoreError};
+use crate::store::{AWAY_ALARM, Disk, Reconciled, Stop, Store, StoreError};
+
+/// Ends the waits of the deliveries.
+pub type Wake = Arc<dyn Fn() + Send + Sync>;
 
 /// Pause between two steps of the comparison: a million pictures take a quarter of an hour, and the disk is free most of
 /// the time.
@@ -24,6 +28,9 @@ const SETTLED: Duration = Duration::from_secs(120);
 /// A copy that could not be made is tried again after this.
 const RETRY: Duration = Duration::from_secs(3600);
 
+/// How often it is looked whether the disk with the pictures is here.
+const LOOK: Duration = Duration::from_secs(2);
+
 /// The task that looks after folder and database.
 pub struct Upkeep {
     store: Store,
@@ -34,11 +41,13 @@ pub struct Upkeep {
     has_checked: bool,
     /// What the database was like at the newest copy of this run.
     copied_at: Option<i64>,
+    /// Deliveries go on when the disk is back.
+    wake_uploads: Wake,
 }
 
 impl Upkeep {
     /// The task. `backup_every` is the time from one copy of the database to the next; `None` for no copies.
-    pub fn new(store: &Store, status: &Status, backup_every: Option<Duration>) -> Self {
+    pub fn new(store: &Store, status: &Status, backup_every: Option<Duration>, wake_uploads: Wake) -> Self {
         Self {
             store: store.clone(),
             status: status.clone(),
@@ -46,6 +55,7 @@ impl Upkeep {
             has_compared: false,
             has_checked: false,
             copied_at: None,
+            wake_uploads,
         }
     }
 
@@ -60,9 +70,11 @@ impl Upkeep {
                 }
             }
         };
+        let watch = watch_disk(self.store.clone(), self.status.clone(), Arc::clone(&self.wake_uploads));
         tokio::select! {
             done = self.look_after(cancel) => done,
             () = tell => Ok(()),
+            () = watch => Ok(()),
         }
     }
 
@@ -104,10 +116,31 @@ impl Upkeep {
 
     async fn compare(&mut self, cancel: &CancellationToken) -> Result<(), StoreError> {
         let mut done = Reconciled::default();
+        tokio::select! {
+            () = cancel.cancelled() => return Ok(()),
+            () = self.store.here() => {}
+        }
         let mut comparison = self.store.comparison().await?;
         let mut told = tokio::time::Instant::now();
-        while let Some(step) = self.store.compare_some(&mut comparison).await? {
-            done.add(step);
+        loop {
+            match self.store.compare_some(&mut comparison).await {
+                Ok(Some(step)) => done.add(step),
+                Ok(None) => break,
+                // Its disk went; what was not compared is, once it is back.
+                Err(_) if !self.store.is_there() => {
+                    tokio::select! {
+                        () = cancel.cancelled() => return Ok(()),
+                        () = tokio::time::sleep(LOOK) => {}
+                    }
+                    tokio::select! {
+                        () = cancel.cancelled() => return Ok(()),
+                        () = self.store.here() => {}
+                    }
+                    comparison = self.store.comparison().await?;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            }
             if told.elapsed() > PROGRESS {
                 told = tokio::time::Instant::now();
                 info!(seen = comparison.seen(), "the picture directory is being compared with the database");
@@ -175,6 +208,26 @@ impl Upkeep {
     }
 }
 
+/// Says that the disk with the pictures is away, and sees to it that all goes on when it is back.
+async fn watch_disk(store: Store, status: Status, wake_uploads: Wake) {
+    loop {
+        match store.look_for_disk().await {
+            Ok(Disk::Here) => {}
+            Ok(Disk::Away(why)) => status.raise(AWAY_ALARM, why),
+            Ok(Disk::Back(found)) => {
+                info!(adopted = found.adopted, missing = found.missing, "its newest pictures were looked at");
+                status.clear(AWAY_ALARM);
+                wake_uploads();
+            }
+            Err(error) => {
+                let words = format!("the disk with the pictures is back and cannot be used: {error}");
+                status.raise(AWAY_ALARM, words);
+            }
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
 /// How long the first copy of a run waits, given the age of the one there is.
 fn first_wait(age: Option<Duration>, every: Duration) -> Duration {
     age.map_or(Duration::ZERO, |age| every.saturating_sub(age))
@@ -225,7 +278,7 @@ mod tests {
         let (config, _) = Config::parse(&Env::from_pairs([("GPIO_ENABLED", "false")])).unwrap();
         let status = Status::new(&config);
         let (cancel, day) = (CancellationToken::new(), Duration::from_secs(86_400));
-        let mut upkeep = Upkeep::new(&store, &status, Some(day));
+        let mut upkeep = Upkeep::new(&store, &status, Some(day), Arc::new(|| {}));
         let mut clock = crate::clock_watch::ClockWatch::new(&store, &status, Box::new(|| {}));
         let stop = cancel.clone();
         let running = tokio::spawn(async move { upkeep.run(&stop).await });
@@ -256,7 +309,7 @@ mod tests {
         let cancel = CancellationToken::new();
         let in_the_way = format!("{}.backup.part", place.database().display());
         std::fs::create_dir(&in_the_way).unwrap();
-        let mut upkeep = Upkeep::new(&store, &status, Some(Duration::from_secs(86_400)));
+        let mut upkeep = Upkeep::new(&store, &status, Some(Duration::from_secs(86_400)), Arc::new(|| {}));
         let stop = cancel.clone();
         let running = tokio::spawn(async move { upkeep.run(&stop).await });
         let mut words = String::new();

@@ -10,6 +10,7 @@ mod doctor_snapshot;
 mod journal;
 mod output;
 mod password;
+mod place;
 mod rebuild;
 
 use std::path::PathBuf;
@@ -57,6 +58,9 @@ pub fn run(args: Args) -> ExitCode {
             configured(env_file, |config| password::run(&config, stdin, is_named).map(|()| true))
         }
         Mode::CheckConfig => configured(env_file, |config| {
+            for warning in place::warnings(&config) {
+                say_error(&format!("warning: {warning}"));
+            }
             say(&config.describe());
             Ok(true)
         }),

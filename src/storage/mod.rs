@@ -18,7 +18,7 @@ use crate::clock;
 use crate::config::StorageConfig;
 use crate::model::{Amount, Level, UnixMs, UploadState};
 use crate::status::{Event, Status};
-use crate::store::{Deletable, Heap, Held, Image, LATE_ALARM, NewImage, Room, Store, StoreError};
+use crate::store::{AWAY_ALARM, Deletable, Heap, Held, Image, LATE_ALARM, NewImage, Room, Store, StoreError};
 
 pub use level::{Marks, Outlook, outlook};
 pub use wear::Wear;
@@ -121,6 +121,9 @@ impl Guard {
     ///
     /// Dropping the future may leave a synced file without a row, which start-up adopts.
     pub async fn record(&self, new: NewImage, weight: Weight) -> Result<Image, Refusal> {
+        if let Some(why) = self.0.store.away() {
+            return Err(self.failed(StoreError::Away { why }).await);
+        }
         let bytes = new.file.len() as u64;
         if weight == Weight::Picture {
             self.0.picture_bytes.store(bytes, Ordering::Relaxed);
@@ -187,6 +190,10 @@ impl Guard {
     }
 
     async fn make_order(&self) -> Result<Level, StoreError> {
+        if self.0.store.away().is_some() {
+            // What is in its place is another disk.
+            return Ok(Level::Good);
+        }
         if self.0.picture_bytes.load(Ordering::Relaxed) == 0 {
             let stats = self.0.store.stats().await?;
             let mean = stats.used_bytes().checked_div(stats.images()).unwrap_or(0);
@@ -306,6 +313,10 @@ impl Guard {
 
     /// Why it could not be stored; an alarm until something is.
     async fn failed(&self, error: StoreError) -> Refusal {
+        if let StoreError::Away { why } = &error {
+            self.0.status.raise(AWAY_ALARM, why.clone());
+            return Refusal::Failed(error);
+        }
         self.0.wake.notify_one();
         if !error.is_full() {
             self.0.status.raise(FAILED, format!("pictures cannot be stored: {error}"));

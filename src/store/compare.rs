@@ -26,6 +26,9 @@ const STEP: i64 = 500;
 /// clock was wrong.
 const NEWEST: usize = 2;
 
+/// Missing pictures that one step names in the log; of any more only the number is said.
+const NAMED_MAX: usize = 3;
+
 /// Why an upload is lost, when it is lost for want of its file.
 const FILE_GONE: &str = "its file is gone from the disk";
 
@@ -202,7 +205,8 @@ impl Store {
         const LOST_SQL: &str = "
             update uploads set state = 'lost', last_error = :error
             where image_id = :image and state in ('pending', 'dead', 'skipped')";
-        self.db
+        let missing = self
+            .db
             .write(move |tx| {
                 let mut missing = 0;
                 for Change { image, path, is_there } in changes {
@@ -217,14 +221,23 @@ impl Store {
                         info!(file = path, "a picture that was missing is back");
                         continue;
                     }
-                    error!(file = path, "a stored picture is gone or changed its size; is the disk mounted?");
                     missing += 1;
+                    if missing <= NAMED_MAX {
+                        error!(
+                            file = path,
+                            "a stored picture is gone or changed its size; is the disk mounted?"
+                        );
+                    }
                     tx.prepare_cached(LOST_SQL)?
                         .execute(named_params! {":error": FILE_GONE, ":image": image})?;
                 }
                 Ok(missing)
             })
-            .await
+            .await?;
+        if missing > NAMED_MAX {
+            error!(more = missing - NAMED_MAX, "stored pictures are gone or changed their size");
+        }
+        Ok(missing)
     }
 
     /// What was lost of pictures that are there is owed again, also what was given up while the program ran. A file that

@@ -27,6 +27,7 @@ impl Store {
     /// Deletes a picture at an operator's wish. One that is still owed goes only with `even_if_owed`; a protected one
     /// never. The intent is durable before the file goes.
     pub async fn delete_image(&self, name: &FileName, even_if_owed: bool) -> Result<Deletion, StoreError> {
+        self.must_be_here()?;
         let name = name.clone();
         let decided = self
             .db
@@ -54,13 +55,22 @@ impl Store {
         }
     }
 
+    /// No deletion is decided while the disk with the pictures is away.
+    pub(super) fn must_be_here(&self) -> Result<(), StoreError> {
+        self.away().map_or(Ok(()), |why| Err(StoreError::Away { why }))
+    }
+
     /// Removes the files of pictures whose deletion is already decided, then says so in their rows. A file that cannot
     /// be removed does not hold up the others; its deletion stays begun and the first such error is returned.
     pub(super) async fn finish_deletion(&self, images: Vec<(ImageId, PathBuf)>) -> Result<(), StoreError> {
         const DELETED_SQL: &str = "
             update images set state = 'deleted', deleted_at = :now where uid = :uid and state = 'deleting'";
-        let files = self.files.clone();
+        let (files, database) = (self.files.clone(), self.database.clone());
         let (gone, failed) = super::db::blocking(move || {
+            // A file that cannot be seen is not gone. A disk that comes back is not ready before this is done.
+            if files.is_another() {
+                files.ready(&database)?;
+            }
             let (mut gone, mut failed) = (Vec::with_capacity(images.len()), None);
             for (id, path) in images {
                 match files.remove(&path) {

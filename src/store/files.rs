@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::FlockOperation;
 
 use super::crash;
+use super::disk::Place;
 use super::strange::Strange;
 use super::tree::{self, Folder, Kind, is_absent, is_in_the_way};
 use crate::folder;
@@ -44,6 +45,7 @@ const FOLDER_TRIES: u32 = 16;
 pub(super) struct Files {
     root: PathBuf,
     strange: Strange,
+    pub(super) place: Place,
 }
 
 /// A complete, synced file that has no name yet; one that this process wrote is removed when it is dropped unpublished.
@@ -64,13 +66,23 @@ pub(super) struct Look {
 impl Files {
     /// Creates the directories that are missing.
     pub(super) fn open(root: &Path) -> io::Result<Self> {
-        folder::create(root)?;
-        let files = Self { root: root.to_owned(), strange: Strange::default() };
-        let top = files.top()?;
-        files.own_folder(&top, INCOMING.as_ref())?;
-        files.own_folder(&top, QUARANTINE.as_ref())?;
-        top.sync()?;
+        let files = Self::at(root);
+        files.prepare()?;
         Ok(files)
+    }
+
+    /// Nothing is made or looked at yet.
+    pub(super) fn at(root: &Path) -> Self {
+        Self { root: root.to_owned(), strange: Strange::default(), place: Place::default() }
+    }
+
+    /// Creates the directories that are missing.
+    pub(super) fn prepare(&self) -> io::Result<()> {
+        folder::create(&self.root)?;
+        let top = self.top()?;
+        self.own_folder(&top, INCOMING.as_ref())?;
+        self.own_folder(&top, QUARANTINE.as_ref())?;
+        top.sync()
     }
 
     /// The directory itself.
@@ -158,6 +170,9 @@ impl Files {
     /// Gives a file its name; `false` when the name is taken, then the file is still incoming.
     pub(super) fn publish(&self, incoming: &mut Incoming, relative: &Path) -> io::Result<bool> {
         let Some(from) = &incoming.name else { return Ok(false) };
+        if self.is_another() {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "the disk is away; is it mounted?"));
+        }
         let (day, name) = tree::split(relative).ok_or(io::ErrorKind::InvalidInput)?;
         let top = self.top()?;
         let mut tries = 0;
@@ -186,9 +201,8 @@ impl Files {
 
     /// Whether the directory is what [`Files::open`] prepared; a file system that has been unmounted leaves a bare one.
     pub(super) fn is_there(&self) -> bool {
-        self.top()
-            .and_then(|top| top.look(INCOMING.as_ref()))
-            .is_ok_and(|found| found.is_some_and(|(kind, _)| kind == Kind::Folder))
+        let found = self.top().and_then(|top| top.look(INCOMING.as_ref()));
+        !self.is_another() && found.is_ok_and(|found| found.is_some_and(|(kind, _)| kind == Kind::Folder))
     }
 
     /// What a crash left in the incoming folder, as paths below the directory. What is no file is left there.
@@ -332,7 +346,7 @@ impl Look {
 /// Returns where it is. Blocking.
 pub fn save_apart(images: &Path, folder: &str, name: &FileName, bytes: &[u8]) -> io::Result<PathBuf> {
     folder::create(images)?;
-    let files = Files { root: images.to_owned(), strange: Strange::default() };
+    let files = Files::at(images);
     let opened = files.own_folder(&files.top()?, folder.as_ref())?;
     let (part, name) = (OsString::from(format!(".{name}{PART}")), name.to_string());
     match opened.unlink(&part) {

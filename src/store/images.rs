@@ -155,10 +155,11 @@ impl Store {
     ///
     /// Dropping the future may leave a synced file without a row, which start-up adopts.
     pub async fn record(&self, new: NewImage) -> Result<Image, StoreError> {
-        let files = self.files.clone();
+        let (files, database) = (self.files.clone(), self.database.clone());
         let id = new.id;
         // The slow part, outside the writer's lock.
         let (incoming, facts, first, edge) = super::db::blocking(move || {
+            files.ready(&database)?;
             let incoming = files.write_incoming(new.id, &new.file).map_err(|source| StoreError::File {
                 action: "write a picture below",
                 path: files.root().to_owned(),

@@ -11,12 +11,14 @@ mod compare;
 mod db;
 mod dead;
 mod deletion;
+mod disk;
 mod files;
 mod images;
 mod late;
 mod latency;
 mod ledger;
 mod migrate;
+mod mounts;
 mod order;
 mod page;
 mod queue;
@@ -29,6 +31,7 @@ mod strange;
 mod time;
 mod tokens;
 mod tree;
+mod words;
 
 #[cfg(test)]
 mod crash_tests;
@@ -69,6 +72,7 @@ pub use backup::Stop;
 pub use compare::Comparison;
 pub use dead::{DeadCursor, DeadLetter, DeadQuery};
 pub use deletion::Deletion;
+pub use disk::{AWAY_ALARM, Disk, database_away, remember_database};
 pub use files::save_apart;
 pub use images::{Image, ImageQuery, NewImage, UploadInfo};
 pub use late::LATE_ALARM;
@@ -86,6 +90,7 @@ pub use tokens::{NewToken, Scope, Token};
 
 use ballast::{Ballast, Ballasted};
 use db::Db;
+use disk::{Place, Standing};
 use files::Files;
 
 /// What went wrong with the disk or the database.
@@ -123,7 +128,7 @@ pub enum StoreError {
     #[error("database statement failed: {0}")]
     Statement(#[from] rusqlite::Error),
     /// A file or directory failed.
-    #[error("cannot {action} {path}: {source}")]
+    #[error("cannot {action} {path}: {source}{}", words::step(source))]
     File {
         /// What was attempted.
         action: &'static str,
@@ -132,10 +137,18 @@ pub enum StoreError {
         /// What the system said.
         source: io::Error,
     },
-    /// Another daemon owns the picture directory.
-    #[error("another camera-capture already uses {path}; stop it or choose another IMAGE_STORAGE_PATH")]
+    /// The disk with the pictures is not mounted, or another one is.
+    #[error("{why}")]
+    Away {
+        /// What is the matter and what to do.
+        why: String,
+    },
+    /// Another daemon owns the picture directory or the database.
+    #[error(
+        "another camera-capture already uses {path}; stop it or choose another IMAGE_STORAGE_PATH and DATABASE_PATH"
+    )]
     Owned {
-        /// The directory.
+        /// The directory or file.
         path: PathBuf,
     },
     /// The database holds something that cannot be.
@@ -170,6 +183,7 @@ impl StoreError {
             Self::Foreign { .. }
             | Self::Newer { .. }
             | Self::Damaged { .. }
+            | Self::Away { .. }
             | Self::Owned { .. }
             | Self::NoName
             | Self::Interrupted => false,
@@ -187,6 +201,7 @@ impl StoreError {
             Self::Foreign { .. }
             | Self::Newer { .. }
             | Self::File { .. }
+            | Self::Away { .. }
             | Self::Owned { .. }
             | Self::NoName
             | Self::Interrupted => false,
@@ -209,20 +224,22 @@ pub struct Store {
     targets: Arc<[(TargetKind, crate::model::UploadState)]>,
 }
 
-/// Holds the picture directory for this process until it is dropped.
+/// Holds the picture directory and the database for this process until it is dropped.
 #[derive(Debug)]
 pub struct Ownership {
-    _lock: File,
+    place: Place,
+    _database: Option<File>,
 }
 
-impl Ownership {
-    fn of(lock: File) -> Self {
-        Self { _lock: lock }
+impl Drop for Ownership {
+    fn drop(&mut self) {
+        self.place.hold(None);
     }
 }
 
 impl Store {
-    /// Opens the picture directory and the database, creating what is missing. Blocking; call it before the runtime
+    /// Opens the picture directory and the database, creating what is missing; nothing in the place of a disk that is
+    /// not mounted ([`Store::away`]). Blocking; call it before the runtime
     /// serves anything, or from the blocking pool.
     ///
     /// `targets` are the upload targets that are owed every image recorded from now on.
@@ -231,11 +248,15 @@ impl Store {
         database: &Path,
         targets: &[(TargetKind, crate::model::UploadState)],
     ) -> Result<Self, StoreError> {
-        let files = Files::open(images).map_err(|source| StoreError::File {
-            action: "create the picture directory",
-            path: images.to_owned(),
-            source,
-        })?;
+        let files = Files::at(images);
+        let standing = disk::stand(images, database);
+        if let Standing::Ours(_) = standing {
+            files.prepare().map_err(|source| StoreError::File {
+                action: "create the picture directory",
+                path: images.to_owned(),
+                source,
+            })?;
+        }
         if let Some(parent) = database.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             crate::folder::create(parent).map_err(|source| StoreError::File {
                 action: "create the directory",
@@ -244,8 +265,13 @@ impl Store {
             })?;
         }
         space::make_way(database);
+        let db = Db::open(database)?;
+        match standing {
+            Standing::Ours(identity) => files.take(&identity, database)?,
+            Standing::Away(why) => files.place.set_away(Some(why)),
+        }
         Ok(Self {
-            db: Ballasted::new(Db::open(database)?, Ballast::beside(database)),
+            db: Ballasted::new(db, Ballast::beside(database)),
             files,
             database: database.into(),
             boot_id: crate::clock::boot_id().into(),
@@ -259,10 +285,15 @@ impl Store {
     pub fn own(&self) -> Result<Ownership, StoreError> {
         let path = || self.files.root().to_owned();
         match self.files.lock() {
-            Ok(Some(lock)) => Ok(Ownership::of(lock)),
+            Ok(Some(lock)) => Ok(self.ownership(Some(lock), None)),
             Ok(None) => Err(StoreError::Owned { path: path() }),
             Err(source) => Err(StoreError::File { action: "lock", path: path(), source }),
         }
+    }
+
+    fn ownership(&self, folder: Option<File>, database: Option<File>) -> Ownership {
+        self.files.place.hold(folder);
+        Ownership { place: self.files.place.clone(), _database: database }
     }
 
     /// The picture directory.

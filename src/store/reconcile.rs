@@ -89,6 +89,30 @@ impl Store {
     /// folders. Small, however many pictures there are; [`Store::comparison`] does the rest. Only the owner of the
     /// directory may call it.
     pub async fn reconcile_first(&self) -> Result<Reconciled, StoreError> {
+        // While the disk with the pictures is away, nothing can be said of them.
+        let mut done = match self.away() {
+            None => self.reconcile_folder().await?,
+            Some(_) => Reconciled::default(),
+        };
+        // Last, because it also judges what is owed again.
+        self.align_targets().await?;
+        done.interrupted = self.close_open_triggers(INTERRUPTED).await?;
+        if done != Reconciled::default() {
+            info!(
+                adopted = done.adopted,
+                quarantined = done.quarantined,
+                missing = done.missing,
+                deletions = done.deletions,
+                interrupted = done.interrupted,
+                unfinished = done.unfinished,
+                "the last run ended in the middle of something; put in order"
+            );
+        }
+        Ok(done)
+    }
+
+    /// What the last run began in the folder and did not finish, and the newest folders. Only while nothing is stored.
+    pub(super) async fn reconcile_folder(&self) -> Result<Reconciled, StoreError> {
         let mut done = Reconciled::default();
         match self.finish_begun_deletions().await {
             Ok(count) => done.deletions = count,
@@ -108,20 +132,6 @@ impl Store {
             unfinished(&mut done, self.root(), &error);
         }
         self.compare_newest(&mut done).await?;
-        // Last, because it also judges what is owed again.
-        self.align_targets().await?;
-        done.interrupted = self.close_open_triggers(INTERRUPTED).await?;
-        if done != Reconciled::default() {
-            info!(
-                adopted = done.adopted,
-                quarantined = done.quarantined,
-                missing = done.missing,
-                deletions = done.deletions,
-                interrupted = done.interrupted,
-                unfinished = done.unfinished,
-                "the last run ended in the middle of something; put in order"
-            );
-        }
         Ok(done)
     }
 

@@ -15,6 +15,7 @@ use sha2::{Digest, Sha256};
 use tracing::{debug, error, info, warn};
 
 use super::backup::{self, beside, sync_folder};
+use super::disk;
 use super::files::{Files, is_day};
 use super::{Ownership, Reconciled, Store, StoreError, db, migrate};
 use crate::clock;
@@ -76,7 +77,9 @@ impl Store {
         targets: &[(TargetKind, UploadState)],
         damage: Option<String>,
     ) -> Result<Opened, StoreError> {
-        let ownership = own(images)?;
+        // While its disk is away, the folder is taken later.
+        let (folder, lock) = disk::own(images, database)?;
+        let folder = folder.ok();
         finish_replacement(database)?;
         let is_gone = fs::metadata(database).map_or(true, |meta| meta.len() == 0);
         let found = match damage {
@@ -85,13 +88,17 @@ impl Store {
                 Some("the file is gone or empty".to_owned())
             }
             None => match Self::open(images, database, targets) {
-                Ok(store) => return Ok(Opened { store, ownership, alarm: None }),
+                Ok(store) => {
+                    let ownership = store.ownership(folder, lock);
+                    return Ok(Opened { store, ownership, alarm: None });
+                }
                 Err(error) if error.is_damage() => Some(error.to_string()),
                 Err(error) => return Err(error),
             },
         };
         let alarm = replace_damaged(database, &found.unwrap_or_default())?;
-        Ok(Opened { store: Self::open(images, database, targets)?, ownership, alarm: Some(alarm) })
+        let store = Self::open(images, database, targets)?;
+        Ok(Opened { ownership: store.ownership(folder, lock), store, alarm: Some(alarm) })
     }
 
     /// Builds the database anew from the picture folder. Settings, password, tokens, the ledger, protection and what was
@@ -103,7 +110,8 @@ impl Store {
         targets: Vec<(TargetKind, UploadState)>,
     ) -> Result<Rebuilt, StoreError> {
         let (set_aside, carried, store, _ownership) = db::blocking(move || {
-            let ownership = own(&images)?;
+            let (folder, lock) = disk::own(&images, &database)?;
+            let folder = folder?;
             finish_replacement(&database)?;
             refuse_foreign(&database)?;
             let files = Files::open(&images).map_err(|source| file("create", &images, source))?;
@@ -111,6 +119,7 @@ impl Store {
             let carried = build(&database, &sources, &|row| is_the_file(&files, row))?;
             let set_aside = put_in_place(&database, "old")?;
             let store = Self::open(&images, &database, &targets)?;
+            let ownership = store.ownership(Some(folder), lock);
             Ok((set_aside, carried, store, ownership))
         })
         .await?;
@@ -124,15 +133,6 @@ impl Store {
             images: stats.cameras.values().map(|tally| tally.images).sum(),
             owed: stats.pending(),
         })
-    }
-}
-
-fn own(images: &Path) -> Result<Ownership, StoreError> {
-    let files = Files::open(images).map_err(|source| file("create the picture directory", images, source))?;
-    match files.lock() {
-        Ok(Some(lock)) => Ok(Ownership::of(lock)),
-        Ok(None) => Err(StoreError::Owned { path: images.to_owned() }),
-        Err(source) => Err(file("lock", images, source)),
     }
 }
 

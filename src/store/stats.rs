@@ -279,6 +279,7 @@ impl Store {
               and not exists (select 1 from triggers
                               where triggers.id = trigger_id and clock = 'unsynced' and boot_id = :boot_id
                                 and edge_at < :unset)";
+        self.must_be_here()?;
         // What this boot took before the clock was set looks old until its time has been corrected.
         let boot_id = self.boot_id.clone();
         let decided = self

@@ -128,7 +128,7 @@ impl Lane {
             self.pause = self.pause.filter(|pause| pause.end > Instant::now());
             self.tell(closed_until);
             let room = match (closed_until, &self.pause) {
-                (None, None) => self.room(flight.len(), self.desk.len()),
+                (None, None) if self.store.away().is_none() => self.room(flight.len(), self.desk.len()),
                 _ => 0,
             };
             let mut wait = self.rest(now, closed_until);

@@ -112,6 +112,36 @@ fn uninstalling_keeps_settings_and_pictures_and_can_be_repeated() {
 }
 
 #[test]
+fn pictures_on_another_disk_or_in_a_home_open_the_unit_for_them_and_for_nothing_else() {
+    let (_scratch, root, binary) = destination();
+    install_well(&root, &[&binary]);
+    let drop_in = root.join("etc/systemd/system/camera-capture.service.d/storage.conf");
+    assert!(!drop_in.exists());
+    for (settings, expected) in [
+        (
+            "IMAGE_STORAGE_PATH=/mnt/usb/images\n",
+            "ReadWritePaths=\"-/mnt/usb/images\"\nReadWritePaths=\"-/mnt/usb\"\n",
+        ),
+        (
+            "#IMAGE_STORAGE_PATH=/no\nexport IMAGE_STORAGE_PATH='/mnt/my disk/images' # the disk\nDATABASE_PATH=\"/srv/db/c.db\"\n",
+            "ReadWritePaths=\"-/mnt/my disk/images\"\nReadWritePaths=\"-/srv/db\"\n",
+        ),
+        (
+            "IMAGE_STORAGE_PATH = /home/pi/images\r\nDATABASE_PATH=/var/lib/camera-capture/c.db\r\n",
+            "ProtectHome=tmpfs\nBindPaths=\"-/home/pi/images\"\n",
+        ),
+    ] {
+        fs::write(root.join(SETTINGS), settings).unwrap();
+        install_well(&root, &[&binary]);
+        let text = fs::read_to_string(&drop_in).unwrap();
+        assert_eq!(text.split_once("[Service]\n").unwrap().1, expected, "{settings}");
+    }
+    fs::write(root.join(SETTINGS), "IMAGE_STORAGE_PATH=images\n").unwrap();
+    install_well(&root, &[&binary]);
+    assert!(!drop_in.exists());
+}
+
+#[test]
 fn the_unit_starts_the_program_where_it_was_installed_with_the_settings_installed() {
     let (_scratch, root, binary) = destination();
     install_well(&root, &["--prefix", "/opt/gate", &binary]);

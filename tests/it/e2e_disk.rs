@@ -1,0 +1,121 @@
+//! A disk with the pictures that is not mounted at the start, comes, and goes, under the whole program.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use super::support::daemon::Daemon;
+use super::support::receiver::Receiver;
+use super::support::setup::Setup;
+use super::support::snapshot::{PLAIN, SnapshotPeer};
+use super::support::{machine_shared, report, wait_until};
+
+/// Longest until a disk that comes or goes is noticed, on a busy machine.
+const NOTICED: Duration = Duration::from_secs(30);
+
+/// A folder that is mounted on another one, as a disk is.
+struct Disk {
+    folder: PathBuf,
+    point: PathBuf,
+}
+
+impl Disk {
+    fn new(setup: &Setup) -> Self {
+        let (folder, point) = (setup.directory().join("disk"), setup.directory().join("point"));
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::create_dir(&point).unwrap();
+        Self { folder, point }
+    }
+
+    fn mount(&self) -> bool {
+        let done = Command::new("mount").arg("--bind").args([&self.folder, &self.point]).output();
+        done.is_ok_and(|done| done.status.success())
+    }
+
+    fn unmount(&self) {
+        Command::new("umount").arg("-l").arg(&self.point).output().unwrap();
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        self.unmount();
+    }
+}
+
+async fn away(daemon: &Daemon) -> Vec<String> {
+    let status = daemon.status().await;
+    let alarms = status["alarms"].as_array().unwrap().iter().filter(|alarm| alarm["part"] == "away");
+    alarms.map(|alarm| alarm["message"].as_str().unwrap().to_owned()).collect()
+}
+
+async fn is_refused(daemon: &Daemon) {
+    let reply = daemon.capture("r1").await.unwrap();
+    assert!(reply.status >= 500, "{}", reply.text());
+    assert!(reply.text().contains("nothing is mounted on"), "{}", reply.text());
+}
+
+async fn until_stored(daemon: &Daemon) {
+    wait_until("pictures are stored again", NOTICED, async || {
+        let reply = daemon.capture("r1").await.unwrap();
+        if reply.status == 201 { Ok(()) } else { Err(reply.text()) }
+    })
+    .await;
+}
+
+fn is_bare(folder: &Path) -> bool {
+    std::fs::read_dir(folder).unwrap().next().is_none()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_its_disk_is_away_all_waits_and_when_it_comes_all_is_delivered_once() {
+    let _machine = machine_shared().await;
+    let camera = SnapshotPeer::start(PLAIN, "x").await;
+    let mut receiver = Receiver::start().await;
+    let base = Setup::new();
+    let disk = Disk::new(&base);
+    if !disk.mount() {
+        return report("SKIPPED while_its_disk_is_away: nothing can be mounted; run it as root");
+    }
+    let card = base.directory().join("card.db").display().to_string();
+    let setup = base
+        .with("IMAGE_STORAGE_PATH", &disk.point.join("images").display().to_string())
+        .with("DATABASE_PATH", &card)
+        .with("S3_API_URL", &receiver.url())
+        .with_snapshots(1, &camera.url());
+    receiver.down().await;
+    let daemon = Daemon::start_connected(&setup, &["r1"]).await;
+    until_stored(&daemon).await;
+    daemon.terminate().await;
+
+    // It is not there at the start.
+    disk.unmount();
+    receiver.up();
+    let daemon = Daemon::start_connected(&setup, &["r1"]).await;
+    let words = away(&daemon).await;
+    assert!(words.len() == 1 && words[0].contains("nofail"), "{words:?}");
+    is_refused(&daemon).await;
+    assert!(is_bare(&disk.point), "something was made in its place");
+    assert!(disk.mount());
+    until_stored(&daemon).await;
+    daemon.wait_until_delivered(NOTICED).await;
+    assert_eq!((receiver.receptions().len(), away(&daemon).await), (2, Vec::<String>::new()));
+
+    // It goes while the program runs.
+    receiver.down().await;
+    until_stored(&daemon).await;
+    disk.unmount();
+    wait_until("it is said", NOTICED, async || {
+        if away(&daemon).await.len() == 1 { Ok(()) } else { Err("no alarm".to_owned()) }
+    })
+    .await;
+    is_refused(&daemon).await;
+    assert!(is_bare(&disk.point), "something was made in its place");
+    receiver.up();
+    assert!(disk.mount());
+    until_stored(&daemon).await;
+    daemon.wait_until_delivered(NOTICED).await;
+    assert_eq!(receiver.receptions().len(), 4);
+    assert_eq!(daemon.status().await["uploads"]["lost"], 0);
+    daemon.terminate().await;
+}
