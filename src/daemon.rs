@@ -247,7 +247,7 @@ pub async fn run(config: Config, on_ready: OnReady) -> anyhow::Result<()> {
     loop {
         let opened = tokio::select! {
             opened = open(&config, damage.take()) => opened?,
-            () = signals.asked() => return Ok(()),
+            _ = signals.asked() => return Ok(()),
         };
         replaced = if opened.alarm.is_some() { Some(std::time::Instant::now()) } else { replaced };
         let may_replace = replaced.is_none_or(|at| at.elapsed() > REPLACED_AGAIN);

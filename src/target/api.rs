@@ -5,7 +5,7 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::facts::Sender;
 use super::form::Form;
-use super::http::{Http, WORDS_BYTES_MAX, put};
+use super::http::{ANSWER_BYTES_MAX, Http, put};
 use super::response::Settings;
 use super::{TargetError, misconfigured};
 use crate::clock;
@@ -64,7 +64,8 @@ impl Api {
         }
         identify(&mut headers, upload, &form)?;
         let request = self.http.client()?.post(self.config.url.reveal().clone()).headers(headers);
-        self.http.send(request, form.into_pieces(), WORDS_BYTES_MAX).await?.answer.judge(clock::now())
+        let reply = self.http.send(request, form.into_pieces(), ANSWER_BYTES_MAX).await?;
+        reply.answer.judge_with_body(clock::now())
     }
 }
 

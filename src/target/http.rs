@@ -16,7 +16,7 @@ use url::Url;
 
 use super::pace::Pace;
 use super::response::{Answer, Settings};
-use super::{TargetError, misconfigured, secure};
+use super::{TargetError, misconfigured, secure, text};
 use crate::config::{ProxyConfig, UploadConfig};
 use crate::crash;
 use crate::model::{TargetKind, secrets::Secrets};
@@ -43,6 +43,10 @@ const BUFFERED_MAX: u64 = 256 * 1024;
 
 /// Longest error of the connection that is shown, characters.
 const ERROR_MAX: usize = 300;
+
+/// The same of an answer that tells whether the picture was taken, and of what was packed; a server may say a lot about a
+/// picture.
+pub(super) const ANSWER_BYTES_MAX: usize = 64 << 10;
 
 /// Of an answer's body this much is read, unless a target needs more.
 pub(super) const WORDS_BYTES_MAX: usize = 4096;
@@ -240,7 +244,21 @@ impl Http {
             }
         };
         crash::point("answer begun");
-        self.read(response, most).await
+        let (left, length) = {
+            let progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
+            (progress.left, progress.length)
+        };
+        let reply = self.read(response, most).await?;
+        if left > 0 && (200..300).contains(&reply.answer.status) && !reply.answer.is_web_page() {
+            return Err(TargetError::Rejected {
+                message: format!(
+                    "answered {} before it had the picture: {left} of {length} bytes were still to be sent",
+                    reply.answer.status
+                ),
+                is_final: false,
+            });
+        }
+        Ok(reply)
     }
 
     async fn read(&self, mut response: Response, most: usize) -> Result<Reply, TargetError> {
@@ -278,7 +296,7 @@ impl Http {
         }
         crash::point("answered");
         body.truncate(most);
-        answer.body = String::from_utf8_lossy(&body).into_owned();
+        answer.body = text::of(&body, &answer.content_type, most.max(ANSWER_BYTES_MAX));
         if !self.is_secured && secure::is_wanted_by(answer.status, &answer.body) {
             return Err(misconfigured(format!(
                 "{}:{} wants TLS on this port (it answered {} to a request without); set {} to https://",

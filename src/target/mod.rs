@@ -11,6 +11,8 @@ mod response;
 mod s3;
 mod s3_answer;
 mod secure;
+mod text;
+mod verdict;
 
 use std::io::Read as _;
 use std::time::Duration;

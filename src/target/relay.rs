@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::api::identify;
 use super::facts::Sender;
 use super::form::Form;
-use super::http::Http;
+use super::http::{ANSWER_BYTES_MAX, Http};
 use super::response::{Answer, Settings};
 use super::{TargetError, misconfigured};
 use crate::clock;
@@ -17,9 +17,6 @@ use crate::store::DueUpload;
 
 /// Name of the part, as every such box takes it.
 const FIELD: &str = "file";
-
-/// Of an answer's body this much is read; a box may say a lot about a picture.
-const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
 /// Another box.
 pub struct Relay {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::TargetError;
+use super::{TargetError, text, verdict};
 use crate::model::{UnixMs, secrets::Secrets};
 
 /// Longest wait that a target may ask for; a typing error there must not stop deliveries for days.
@@ -91,6 +91,22 @@ impl Answer {
         }
     }
 
+    /// The same, where a success may say in its body that the picture was not taken.
+    pub fn judge_with_body(&self, now: UnixMs) -> Result<(), TargetError> {
+        self.judge(now)?;
+        match verdict::refusal(&self.body) {
+            None => Ok(()),
+            Some(no) => Err(TargetError::Rejected {
+                message: format!(
+                    "answered {}, but did not take the picture: {}",
+                    self.status,
+                    self.words(&text::without_markup(&no))
+                ),
+                is_final: false,
+            }),
+        }
+    }
+
     /// A server's words, fit for a log line and a table cell.
     pub(super) fn words(&self, text: &str) -> String {
         self.secrets.words(text, WORDS_MAX)
@@ -102,17 +118,27 @@ impl Answer {
     }
 
     /// An HTML page: by its look, and for fragments by its type too. The type alone does not tell, because plain answers
-    /// are often labelled `text/html` by accident; nor must a page have a type, for hasty portals send none.
-    fn is_web_page(&self) -> bool {
-        let start =
-            self.body.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}').to_ascii_lowercase();
-        start.starts_with("<html")
-            || start.starts_with("<!doctype html")
-            || (self.is_success_in_html() && start.starts_with('<'))
+    /// are often labelled `text/html` by accident; nor must a page have a type, for hasty portals send none. Comments and
+    /// what XML begins with may stand in front.
+    pub(super) fn is_web_page(&self) -> bool {
+        let mut start = self.body.as_str();
+        loop {
+            start = start.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
+            let behind = match start {
+                comment if comment.starts_with("<!--") => comment.split_once("-->"),
+                prolog if prolog.starts_with("<?xml") => prolog.split_once("?>"),
+                _ => break,
+            };
+            start = behind.map_or("", |(_, behind)| behind);
+        }
+        let begin: String = start.chars().take(20).collect::<String>().to_ascii_lowercase();
+        let is_page = ["<html", "<!doctype html", "<head", "<body", "<title", "<meta", "<script", "<center"];
+        is_page.iter().any(|page| begin.starts_with(page))
+            || (self.is_success_in_html() && start.starts_with('<') && !verdict::is_of_php(start))
     }
 
     fn sentence(&self) -> String {
-        let said = self.words(&self.body);
+        let said = self.words(&text::without_markup(&self.body));
         let hint = match self.status {
             401 | 403 | 407 => format!("; check {}", self.settings.login),
             404 | 405 => format!("; check the path in {}", self.settings.address),
@@ -187,6 +213,33 @@ mod tests {
         assert!(page("<!DOCTYPE html><title>Log in to the hotel</title>").judge(UnixMs(0)).is_err());
         assert!(page("  <HTML><body>Welcome</body></HTML>").judge(UnixMs(0)).is_err());
         assert_eq!(page("ok").judge(UnixMs(0)), Ok(()));
+    }
+
+    #[test]
+    fn a_page_is_a_page_behind_comments_too() {
+        for body in [
+            "<!-- v2 -->\n<html>log in",
+            "\u{feff}<!DOCTYPE HTML>",
+            "<?xml version=\"1.0\"?><!DOCTYPE html><html>",
+            "<head><title>x",
+        ] {
+            let judged = Answer { status: 200, body: body.to_owned(), ..Answer::default() }.judge(UnixMs(0));
+            assert!(matches!(judged, Err(TargetError::Misconfigured { .. })), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_success_that_says_no_in_its_body_is_a_refusal_in_the_servers_words() {
+        let said = |body: &str| {
+            Answer { status: 200, body: body.to_owned(), ..Answer::default() }.judge_with_body(UnixMs(0))
+        };
+        assert_eq!(said("{\"success\":true}"), Ok(()));
+        let Err(TargetError::Rejected { message, is_final: false }) =
+            said("{\"success\":false,\"message\":\"disk full\"}")
+        else {
+            panic!("taken");
+        };
+        assert_eq!(message, "answered 200, but did not take the picture: disk full");
     }
 
     #[test]

@@ -73,6 +73,8 @@ const PURE: &[&str] = &[
     "upload/policy.rs",
     "target/form.rs",
     "target/response.rs",
+    "target/text.rs",
+    "target/verdict.rs",
     "target/s3_answer.rs",
     "storage/level.rs",
     "storage/words.rs",
@@ -191,7 +193,10 @@ fn breaches(sources: &[Source], rules: &Rules) -> Vec<String> {
                 breach(at, format!("`{word}`: {rule}"));
             }
         }
-        for word in IMPURE.iter().filter(|_| is_at(path, PURE)) {
+        // Its threads end with it, and what it gives is the same without them.
+        let may_have_threads = path == "media/halves.rs";
+        let is_allowed = |word: &&&str| may_have_threads && **word == "std::thread";
+        for word in IMPURE.iter().filter(|word| is_at(path, PURE) && !is_allowed(word)) {
             for (at, _) in code.match_indices(word) {
                 breach(
                     at,
