@@ -62,6 +62,12 @@ pub enum TargetError {
         /// What it said.
         message: String,
     },
+    /// The target refuses this image, or every image; only what it says to others tells.
+    #[error("{message}")]
+    Doubtful {
+        /// What it said.
+        message: String,
+    },
     /// The target refuses this image.
     #[error("{message}")]
     Rejected {
@@ -86,6 +92,7 @@ impl TargetError {
             | Self::Broken { message }
             | Self::Busy { message, .. }
             | Self::Misconfigured { message }
+            | Self::Doubtful { message }
             | Self::Rejected { message, .. }
             | Self::Unreadable { message } => *message = change(std::mem::take(message)),
         }

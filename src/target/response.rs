@@ -91,20 +91,56 @@ impl Answer {
         }
     }
 
-    /// The same, where a success may say in its body that the picture was not taken.
+    /// The same of a server that somebody wrote for such pictures: a success may say in its body that the picture was not
+    /// taken, a conflict that it was taken before, and a refusal may be of this picture alone, as those of firewalls are.
     pub fn judge_with_body(&self, now: UnixMs) -> Result<(), TargetError> {
-        self.judge(now)?;
-        match verdict::refusal(&self.body) {
-            None => Ok(()),
-            Some(no) => Err(TargetError::Rejected {
-                message: format!(
-                    "answered {}, but did not take the picture: {}",
-                    self.status,
-                    self.words(&text::without_markup(&no))
-                ),
-                is_final: false,
-            }),
+        match self.judge(now) {
+            Err(TargetError::Misconfigured { .. }) if matches!(self.status, 409 | 412) && self.has_it() => {
+                Ok(())
+            }
+            Err(TargetError::Misconfigured { message })
+                if (400..500).contains(&self.status) && !matches!(self.status, 401 | 407) =>
+            {
+                Err(TargetError::Doubtful { message })
+            }
+            Err(error) => Err(error),
+            Ok(()) => match verdict::refusal(&self.body) {
+                None => Ok(()),
+                Some(no) => Err(TargetError::Rejected {
+                    message: format!(
+                        "answered {}, but did not take the picture: {}",
+                        self.status,
+                        self.words(&text::without_markup(&no))
+                    ),
+                    is_final: false,
+                }),
+            },
         }
+    }
+
+    /// Whether the words say that the picture is there already, because an earlier answer was lost. Whole phrases only: what
+    /// is taken for a delivery is not sent again.
+    fn has_it(&self) -> bool {
+        const HAS_IT: [&str; 14] = [
+            "already exist",
+            "already upload",
+            "already been upload",
+            "already receiv",
+            "already been receiv",
+            "already stored",
+            "already have th",
+            "file exists",
+            "image exists",
+            "photo exists",
+            "duplicate file",
+            "duplicate image",
+            "duplicate photo",
+            "duplicate upload",
+        ];
+        const NOT: [&str; 8] =
+            ["no such", "not ", "n't ", "never", "missing", "progress", "deleted", "camera already"];
+        let words = self.body.to_lowercase();
+        HAS_IT.iter().any(|phrase| words.contains(phrase)) && !NOT.iter().any(|word| words.contains(word))
     }
 
     /// A server's words, fit for a log line and a table cell.
@@ -240,6 +276,40 @@ mod tests {
             panic!("taken");
         };
         assert_eq!(message, "answered 200, but did not take the picture: disk full");
+    }
+
+    #[test]
+    fn what_may_be_the_pictures_own_fault_is_in_doubt_and_what_is_there_already_is_delivered() {
+        let said = |status: u16, body: &str| {
+            Answer { status, body: body.to_owned(), ..Answer::default() }.judge_with_body(UnixMs(0))
+        };
+        for status in [402, 403, 404, 405, 406, 409, 410, 411, 412, 418, 423, 428, 431, 451, 499] {
+            assert!(matches!(said(status, "no"), Err(TargetError::Doubtful { .. })), "{status}");
+        }
+        for status in [401, 407, 302, 600] {
+            assert!(matches!(said(status, "no"), Err(TargetError::Misconfigured { .. })), "{status}");
+        }
+        for words in
+            ["file already exists", "{\"error\":\"DUPLICATE FILE\"}", "already been uploaded", "File exists"]
+        {
+            assert_eq!((said(409, words), said(412, words)), (Ok(()), Ok(())), "{words}");
+            assert!(said(403, words).is_err());
+        }
+        for words in [
+            "",
+            "conflict",
+            "this camera does not exist",
+            "upload already in progress",
+            "camera already deleted",
+            "quota already used up",
+            "no such camera exists",
+            "nonexistent album",
+            "Ordner existiert nicht",
+            "l'album n'existe pas",
+            "the file already exists but is not complete",
+        ] {
+            assert!(said(409, words).is_err(), "{words}");
+        }
     }
 
     #[test]

@@ -77,7 +77,7 @@ pub(super) fn refusal(body: &str) -> Option<String> {
             None => php.map(str::to_owned),
         };
     }
-    if let Some(php) = php {
+    if let Some(php) = php.or_else(|| php_behind(text)) {
         return Some(php.to_owned());
     }
     if text.starts_with('<') {
@@ -113,6 +113,15 @@ fn past_php(text: &str) -> (Option<&str>, &str) {
     }
     let rest = text.find(['{', '[']).map_or("", |at| &text[at..]);
     (is_grave.then_some(text), rest)
+}
+
+/// A grave message of PHP's behind other words: it says in which line of which file.
+fn php_behind(text: &str) -> Option<&str> {
+    text.split_inclusive(['\n']).take(LINES).find(|line| {
+        let plain = without_tags(line).to_ascii_lowercase();
+        let kinds = ["warning: ", "fatal error: ", "parse error: "];
+        plain.contains(" on line ") && kinds.iter().any(|kind| plain.contains(kind))
+    })
 }
 
 fn without_tags(text: &str) -> String {
@@ -341,7 +350,7 @@ fn plain(text: &str) -> bool {
             let value = value.trim_start_matches([' ', ':', '=', ']', '\t', '-']).trim();
             let is_plural_word =
                 behind.starts_with('s') && behind[1..].starts_with(|c: char| c.is_alphanumeric());
-            is_word && !is_plural_word && !NONE.contains(&value.trim_end_matches('.'))
+            is_word && !is_plural_word && (behind.is_empty() || !NONE.contains(&value.trim_end_matches('.')))
         })
     })
 }

@@ -2,8 +2,10 @@
 //!
 //! A fault of the target pauses the target and is never held against an image. A fault of the image puts the image
 //! aside and lets the others pass. Which of the two a refusal is, one image alone cannot tell: when different images are
-//! refused one after the other in the same way, it is the target that is wrong, and those that were blamed are excused.
+//! refused one after the other in the same way, it is the target that is wrong, and those that were blamed are excused. And
+//! an answer that may be about everything that is sent (403, 404) is held against an image only after another one was taken.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::backoff::Backoff;
@@ -25,6 +27,9 @@ const TRIES: u32 = 3;
 
 /// So many different images, refused in a row in the same way, are no accident.
 const ROW: usize = 5;
+
+/// Images of which it is remembered that they were refused in doubt.
+const REMEMBERED: usize = 1000;
 
 /// What happens next.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,6 +81,23 @@ pub(super) struct Health {
     way: String,
     /// Whether the target refuses whatever it is sent, and is to blame.
     is_refusing: bool,
+    /// Images that were refused in doubt since the last success, and those that others were taken after, with
+    /// the refusals since: their own fault.
+    doubted: BTreeSet<i64>,
+    to_blame: BTreeMap<i64, u32>,
+    /// Whether any image was taken yet.
+    has_delivered: bool,
+}
+
+/// How sure it is that an image itself is refused.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Refusal {
+    /// It will be for ever.
+    Final,
+    /// The target may think better of it.
+    Open,
+    /// Perhaps every image is.
+    Doubtful,
 }
 
 impl Health {
@@ -93,7 +115,15 @@ impl Health {
     pub(super) fn judge(&mut self, tried: Tried, result: Result<(), TargetError>, at: Situation) -> Decision {
         match result {
             Ok(()) => {
-                *self = Self::default();
+                let mut to_blame = std::mem::take(&mut self.to_blame);
+                for row in std::mem::take(&mut self.doubted) {
+                    to_blame.entry(row).or_insert(0);
+                }
+                while to_blame.len() > REMEMBERED {
+                    to_blame.pop_first();
+                }
+                to_blame.remove(&tried.row);
+                *self = Self { to_blame, has_delivered: true, ..Self::default() };
                 Decision { words: None, ..answered(Settlement::Delivered { at: at.now }, String::new()) }
             }
             Err(TargetError::Unreachable { message }) => {
@@ -117,14 +147,17 @@ impl Health {
                 let pause = self.fault(MISCONFIGURED_BASE, at);
                 behind(tried, pause, message, at)
             }
-            Err(TargetError::Rejected { message, is_final }) => self.refusal(tried, message, is_final, at),
+            Err(TargetError::Rejected { message, is_final }) => {
+                self.refusal(tried, message, if is_final { Refusal::Final } else { Refusal::Open }, at)
+            }
+            Err(TargetError::Doubtful { message }) => self.refusal(tried, message, Refusal::Doubtful, at),
             Err(TargetError::Unreadable { message }) => {
                 Decision { is_online: None, ..answered(Settlement::Lost { error: message.clone() }, message) }
             }
         }
     }
 
-    fn refusal(&mut self, tried: Tried, message: String, is_final: bool, at: Situation) -> Decision {
+    fn refusal(&mut self, tried: Tried, message: String, refusal: Refusal, at: Situation) -> Decision {
         if self.is_refusing {
             let pause = self.fault(MISCONFIGURED_BASE, at);
             return aside(tried, pause, &message, at);
@@ -135,7 +168,7 @@ impl Health {
             self.row.clear();
             way.clone_into(&mut self.way);
         }
-        if !self.row.iter().any(|(row, _)| *row == tried.row) {
+        if !self.row.iter().any(|(row, _)| *row == tried.row) && !self.to_blame.contains_key(&tried.row) {
             self.row.push((tried.row, tried.attempts));
         }
         if self.row.len() >= ROW {
@@ -149,12 +182,41 @@ impl Health {
             });
             return Decision { excused: excused.collect(), ..aside(tried, pause, &message, at) };
         }
-        self.failures = 0;
         let refusals = tried.refusals.saturating_add(1);
-        if is_final || refusals >= TRIES {
+        let not_before =
+            |pause: Duration| after(at.now, pause.saturating_add(wait(REFUSED_BASE, refusals, at)));
+        if refusal == Refusal::Doubtful && !self.to_blame.contains_key(&tried.row) {
+            let is_new = self.doubted.insert(tried.row);
+            while self.doubted.len() > REMEMBERED {
+                self.doubted.pop_first();
+            }
+            // One among others that were taken is hardly the target's fault; else another image soon tells. The same one tells
+            // nothing new.
+            let is_open = is_new && (!self.has_delivered || self.row.len() > 1);
+            let pause = is_open.then(|| self.fault(PAUSE_BASE, at));
+            self.failures = self.failures.max(1);
+            let not_before = not_before(pause.unwrap_or_default());
+            let settlement = Settlement::Refused { not_before, error: message.clone() };
+            return Decision { pause, ..answered(settlement, message) };
+        }
+        let is_its_own = match (refusal, self.to_blame.get_mut(&tried.row)) {
+            (Refusal::Final, _) => true,
+            // While others are refused as well, it may be the target after all.
+            (Refusal::Doubtful, Some(_)) if !self.doubted.is_empty() => false,
+            (Refusal::Doubtful, Some(since)) => {
+                *since = since.saturating_add(1);
+                since.saturating_add(1) >= TRIES
+            }
+            _ => refusals >= TRIES,
+        };
+        if refusal != Refusal::Doubtful {
+            self.failures = 0;
+        }
+        if is_its_own {
+            self.to_blame.remove(&tried.row);
             return answered(Settlement::Dead { error: message.clone() }, message);
         }
-        let not_before = after(at.now, wait(REFUSED_BASE, refusals, at));
+        let not_before = not_before(Duration::ZERO);
         answered(Settlement::Refused { not_before, error: message.clone() }, message)
     }
 

@@ -12,6 +12,9 @@ use std::time::Duration;
 
 const CAP: Duration = Duration::from_secs(60);
 
+/// The first pause.
+const PAUSE: Duration = Duration::from_secs(1);
+
 fn at(now: i64) -> Situation {
     Situation { now: UnixMs(now), cap: CAP, random: 1.0, is_paused: false }
 }
@@ -25,7 +28,11 @@ fn text() -> String {
 }
 
 fn refused(status: u16) -> Result<(), TargetError> {
-    Err(TargetError::Rejected { message: format!("answered {status}: words"), is_final: status != 400 })
+    let message = format!("answered {status}: words");
+    match status {
+        403 => Err(TargetError::Doubtful { message }),
+        _ => Err(TargetError::Rejected { message, is_final: status != 400 }),
+    }
 }
 
 #[test]
@@ -69,6 +76,41 @@ fn an_image_that_is_not_understood_has_three_tries_with_growing_waits() {
     assert_eq!(waits, [5_000, 10_000]);
     let decision = health.judge(Tried { refusals: 2, ..tried(1) }, refused(400), at(0));
     assert!(matches!(decision.settlement, Settlement::Dead { .. }), "{decision:?}");
+}
+
+#[test]
+fn an_image_refused_in_doubt_holds_others_up_for_moments_and_is_put_aside_only_when_they_were_taken() {
+    let mut health = Health::default();
+    for refusals in 0..10 {
+        let decision = health.judge(Tried { refusals, ..tried(1) }, refused(403), at(0));
+        assert!(matches!(decision.settlement, Settlement::Refused { .. }), "{decision:?}");
+        assert!(health.is_failing(), "it may be the target");
+        assert_eq!(decision.pause, (refusals == 0).then_some(PAUSE), "the second time tells nothing new");
+    }
+    health.judge(tried(2), Ok(()), at(0));
+    assert!(!health.is_failing());
+    let decision = health.judge(Tried { refusals: 1, ..tried(1) }, refused(403), at(0));
+    assert!(matches!(decision.settlement, Settlement::Refused { .. }), "it has three tries");
+    assert_eq!((decision.pause, health.is_failing()), (None, false), "it is known whose fault it is");
+    let decision = health.judge(Tried { refusals: 2, ..tried(1) }, refused(403), at(0));
+    assert!(matches!(decision.settlement, Settlement::Dead { .. }), "{decision:?}");
+    // While another one is refused as well, none is put aside.
+    let mut health = Health::default();
+    health.judge(tried(1), refused(403), at(0));
+    health.judge(tried(2), Ok(()), at(0));
+    health.judge(tried(3), refused(403), at(0));
+    for refusals in 1..9 {
+        let decision = health.judge(Tried { refusals, ..tried(1) }, refused(403), at(0));
+        assert!(matches!(decision.settlement, Settlement::Refused { .. }), "{decision:?}");
+    }
+    let mut health = Health::default();
+    health.judge(tried(2), Ok(()), at(0));
+    // Others of which nothing is known yet: one is an accident, two are none.
+    for (row, is_paused) in [(3, false), (4, true)] {
+        let decision = health.judge(Tried { refusals: 9, ..tried(row) }, refused(403), at(0));
+        assert!(matches!(decision.settlement, Settlement::Refused { .. }), "{decision:?}");
+        assert_eq!((decision.pause.is_some(), health.is_failing()), (is_paused, true));
+    }
 }
 
 /// What the n-th picture of a row leads to.
@@ -222,7 +264,7 @@ fn fault() -> impl Strategy<Value = TargetError> {
 proptest! {
     #[test]
     fn an_outage_or_misconfiguration_of_any_length_leaves_no_picture_dead(
-        count in 5..40_i64, status in prop::sample::select(vec![400_u16, 413, 415, 422]),
+        count in 5..40_i64, status in prop::sample::select(vec![400_u16, 403, 413, 415, 422]),
         faults in prop::collection::vec(prop::option::weighted(0.3, fault()), 15..120),
     ) {
         // Refusals and other faults in any mixture, long enough that five different pictures were refused; then it heals.
@@ -238,7 +280,7 @@ proptest! {
 
     #[test]
     fn bad_pictures_among_good_ones_hold_up_none_of_the_good(
-        bad in prop::collection::vec(any::<bool>(), 1..40), status in prop::sample::select(vec![400_u16, 413]),
+        bad in prop::collection::vec(any::<bool>(), 1..40), status in prop::sample::select(vec![400_u16, 403, 413]),
     ) {
         let is_bad = |row: i64| bad[usize::try_from(row).unwrap()];
         let pictures = drain(i64::try_from(bad.len()).unwrap(), 2_000, |_, row| {

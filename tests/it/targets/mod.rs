@@ -165,6 +165,7 @@ fn kind(result: &Result<(), TargetError>) -> &'static str {
         Err(TargetError::Broken { .. }) => "broken",
         Err(TargetError::Busy { .. }) => "busy",
         Err(TargetError::Misconfigured { .. }) => "misconfigured",
+        Err(TargetError::Doubtful { .. }) => "doubtful",
         Err(TargetError::Rejected { .. }) => "rejected",
         Err(TargetError::Unreadable { .. }) => "unreadable",
     }
@@ -177,7 +178,8 @@ async fn every_answer_means_what_the_contract_says_in_the_words_of_the_server() 
     }
     for (expected, statuses) in [
         ("rejected", &[400, 413, 415, 422][..]),
-        ("misconfigured", &[301, 302, 303, 307, 308, 401, 403, 404, 405, 407][..]),
+        ("misconfigured", &[301, 302, 303, 307, 308, 401, 407][..]),
+        ("doubtful", &[403, 404, 405, 406, 409, 410, 412, 451][..]),
         ("busy", &[408, 425, 429, 500, 502, 503, 504, 511][..]),
     ] {
         for status in statuses {
@@ -204,6 +206,31 @@ async fn the_wait_that_is_asked_for_is_read_as_seconds_and_as_a_date() {
     let at = std::time::SystemTime::now() + Duration::from_secs(600);
     let wait = asked(format!("Retry-After: {}\r\n", httpdate::fmt_http_date(at))).await.unwrap();
     assert!((570..=600).contains(&wait.as_secs()), "{wait:?}");
+}
+
+#[tokio::test]
+async fn a_success_that_came_before_the_picture_was_sent_is_none() {
+    let result = outcome(Act::SayEarly(answer_text(200, "", "ok")), 8_000_000).await;
+    assert!(matches!(kind(&result), "rejected" | "broken"), "{result:?}");
+}
+
+#[tokio::test]
+async fn a_success_that_says_no_is_none_however_it_is_packed() {
+    let gzip = |text: &str| {
+        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        std::io::Write::write_all(&mut packed, text.as_bytes()).unwrap();
+        packed.finish().unwrap()
+    };
+    for (body, expected) in [
+        (gzip("{\"success\":false}"), "rejected"),
+        (gzip("{\"success\":true}"), "delivered"),
+        (gzip("<html>log in"), "misconfigured"),
+        (b"\xef\xbb\xbf{\"ok\":false}".to_vec(), "rejected"),
+        (b"ERROR: no space".to_vec(), "rejected"),
+    ] {
+        let result = outcome(Act::SayBytes(body), 100).await;
+        assert_eq!(kind(&result), expected, "{result:?}");
+    }
 }
 
 #[tokio::test]

@@ -13,6 +13,8 @@ use tokio::task::{JoinHandle, JoinSet};
 pub(crate) enum Act {
     /// Reads all of it, answers with these bytes and closes.
     Say(String),
+    /// The same with a body that is no text.
+    SayBytes(Vec<u8>),
     /// Reads all of it, and answers with these bytes once it is told to.
     SayWhen(Arc<Notify>, String),
     /// Answers as soon as the head is there, and closes without reading the body.
@@ -126,7 +128,7 @@ async fn serve(
     let wanted = match act {
         Act::SayEarly(_) => 0,
         Act::Reset => length.min(1000),
-        Act::Say(_) | Act::SayWhen(..) | Act::Close | Act::Hold => length,
+        Act::Say(_) | Act::SayBytes(_) | Act::SayWhen(..) | Act::Close | Act::Hold => length,
     };
     request.body = vec![0; wanted];
     if stream.read_exact(&mut request.body).await.is_err() {
@@ -141,6 +143,12 @@ async fn serve(
     match act {
         Act::Say(answer) | Act::SayWhen(_, answer) | Act::SayEarly(answer) => {
             let _ = stream.write_all(answer.as_bytes()).await;
+            let _ = stream.shutdown().await;
+        }
+        Act::SayBytes(body) => {
+            let head =
+                format!("HTTP/1.1 200 X\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
+            let _ = stream.write_all(&[head.as_bytes(), &body].concat()).await;
             let _ = stream.shutdown().await;
         }
         Act::Close | Act::Reset => {}
