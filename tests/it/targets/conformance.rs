@@ -190,6 +190,9 @@ async fn every_status_is_blamed_on_the_same_side_by_all_in_the_words_of_the_serv
                 let said = format!("the disk is purple, {CANARY}");
                 let act = answer(*status, "location: http://elsewhere.example/x\r\n", &said);
                 let result = case.outcome(act, 100).await;
+                // A server that somebody wrote may mean this picture alone.
+                let is_open = case.kind == TargetKind::Api && matches!(status, 403..=405);
+                let expected = if is_open { "doubtful" } else { expected };
                 assert_eq!(kind(&result), expected, "{} {status}: {result:?}", case.kind);
                 let text = result.unwrap_err().to_string();
                 let words = if *status < 400 { "elsewhere.example" } else { "the disk is purple" };
