@@ -102,7 +102,7 @@ fn json(text: &str) -> Option<Value> {
 
 /// A PHP trouble at the begin that may have cost the picture, and what stands behind it and others.
 fn past_php(text: &str) -> (Option<&str>, &str) {
-    let plain = without_tags(text.get(..text.floor_char_boundary(200)).unwrap_or(text)).to_ascii_lowercase();
+    let plain = without_tags(&text.chars().take(200).collect::<String>()).to_ascii_lowercase();
     let plain = plain.trim_start();
     let plain = plain.strip_prefix("php ").unwrap_or(plain);
     let is = |kinds: &[&str]| kinds.iter().any(|kind| plain.starts_with(&format!("{kind}:")));
@@ -115,12 +115,13 @@ fn past_php(text: &str) -> (Option<&str>, &str) {
     (is_grave.then_some(text), rest)
 }
 
-/// A grave message of PHP's behind other words: it says in which line of which file.
+/// A grave message of PHP's behind other words: it says in which file.
 fn php_behind(text: &str) -> Option<&str> {
     text.split_inclusive(['\n']).take(LINES).find(|line| {
         let plain = without_tags(line).to_ascii_lowercase();
         let kinds = ["warning: ", "fatal error: ", "parse error: "];
-        plain.contains(" on line ") && kinds.iter().any(|kind| plain.contains(kind))
+        let has_place = plain.contains(" on line ") || (plain.contains(" in ") && plain.contains(".php"));
+        has_place && kinds.iter().any(|kind| plain.contains(kind))
     })
 }
 
@@ -199,7 +200,7 @@ fn yes_or_no(value: &Value) -> Option<bool> {
         Value::Number(number) => match number.as_f64() {
             Some(0.0) => Some(false),
             Some(1.0) => Some(true),
-            Some(code) if code >= 400.0 || code < 0.0 => Some(false),
+            Some(code) if !(0.0..400.0).contains(&code) => Some(false),
             Some(code) if (200.0..300.0).contains(&code) => Some(true),
             _ => None,
         },

@@ -44,6 +44,7 @@ fn a_no_in_the_body_of_a_success_is_a_no() {
         "<b>Parse error</b>: syntax error",
         "ok\nWarning: move_uploaded_file(/srv/a.jpg): Permission denied in /srv/up.php on line 9",
         "ok<br />\n<b>Warning</b>:  unlink(x) in <b>/up.php</b> on line <b>9</b><br />",
+        "ok\n<b>Warning</b>:  copy(): no space left in <b>/srv/up.php</b>",
         "ERROR: no space left",
         "Error saving file",
         "error",
