@@ -56,10 +56,13 @@ impl Discord {
     pub(super) fn new(config: &UploadConfig, discord: &DiscordTargetConfig) -> Self {
         let mut url = discord.url.reveal().clone();
         let secrets = Secrets::of_url(&url).with_path(&url);
-        // Without it the answer comes before the message is there, and says nothing.
-        if !url.query_pairs().any(|(name, _)| name == "wait") {
-            url.query_pairs_mut().append_pair("wait", "true");
-        }
+        // Without it the answer comes before the message is there, and says nothing; whatever the address says of it.
+        let others: Vec<(String, String)> = url
+            .query_pairs()
+            .filter(|(name, _)| name != "wait")
+            .map(|pair| (pair.0.into(), pair.1.into()))
+            .collect();
+        url.query_pairs_mut().clear().extend_pairs(others).append_pair("wait", "true");
         Self {
             http: Http::new(config, TargetKind::Discord, &url, Settings::DISCORD, &secrets),
             sender: Sender::new(config),

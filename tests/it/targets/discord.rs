@@ -127,3 +127,20 @@ async fn a_spent_allowance_is_waited_for_before_the_next_message() {
     );
     assert_eq!(server.seen().len(), 3);
 }
+
+#[tokio::test]
+async fn the_message_is_waited_for_whatever_the_address_says_and_a_thread_is_kept() {
+    for (query, expected) in [
+        ("", "?wait=true"),
+        ("?wait=false", "?wait=true"),
+        ("?wait=true&wait=0&thread_id=9", "?thread_id=9&wait=true"),
+    ] {
+        let server = Server::start(|_, _| answer(400, "", "{}")).await;
+        let url = format!("{}/api/webhooks/17/token-token{query}", server.origin());
+        let rig = Rig::with(&[("DISCORD_WEBHOOK_URL", &url)]);
+        rig.take(0, b"x".to_vec()).await;
+        let _ = rig.target().deliver(&rig.claim().await).await;
+        let line = server.seen()[0].line.clone();
+        assert_eq!(line, format!("POST /api/webhooks/17/token-token{expected} HTTP/1.1"));
+    }
+}
