@@ -24,6 +24,9 @@ const STATES: [&str; 5] = ["status", "result", "state", "outcome", "stat"];
 const CODES: [&str; 8] =
     ["code", "status", "status_code", "http_code", "error_code", "errno", "err_code", "response_code"];
 
+/// Names of what holds the answer proper; elsewhere are facts of the picture, whose state or code is none of a delivery's.
+const HOLDERS: [&str; 8] = ["data", "result", "response", "body", "meta", "status", "payload", "upload"];
+
 /// Words that say no where a yes or no stands.
 const NO: [&str; 16] = [
     "false",
@@ -171,7 +174,7 @@ fn said_by(object: &Map<String, Value>, depth: usize) -> Option<bool> {
     }
     let inside: Vec<_> = match depth {
         0 => Vec::new(),
-        _ => object.values().filter_map(|value| said(value, depth - 1)).collect(),
+        _ => named(&HOLDERS).filter_map(|value| said(value, depth - 1)).collect(),
     };
     if inside.contains(&false) {
         return Some(false);

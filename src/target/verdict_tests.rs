@@ -95,6 +95,7 @@ fn whatever_says_nothing_against_the_picture_is_a_yes() {
         r#"{"result":{"plate":"ERR 404","results":[]},"processing_time":42.1}"#,
         r#"{"results":[{"plate":"no1","score":0.9}]}"#,
         r#"{"message":"0 errors"}"#,
+        r#"{"id":5,"plate":{"region":{"state":"no"},"code":450}}"#,
         r#"<response><status>ok</status><errors/></response>"#,
         "<response><error></error><status>0</status></response>",
         "<PostResponse><Location>http://x/error</Location></PostResponse>",
