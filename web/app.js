@@ -27,6 +27,7 @@ const OUTCOME = { captured: ["Captured", "ok"], coalesced: ["Joined another", ""
 const CAUSE = { gpio: "contact", manual: "by hand", recovered: "found on disk" };
 const ROOM = { good: ["Room enough", "ok"], low: ["Running low", "warn"], critical: ["Nearly full", "bad"], full: ["Full", "bad"] };
 const TARGET = { api: "HTTP API", s3: "S3 store", discord: "Discord", relay: "Relay" };
+const STEP = { name: "Name", tcp: "Connection (TCP)", proxy: "Proxy", tls: "Encryption (TLS)", http: "Answer (HTTP)", verdict: "Verdict" };
 const KIND = { instant: "picture of the moment", best: "sharpest picture around it", clip: "clip" };
 
 const zone = Intl.DateTimeFormat().resolvedOptions().timeZone || "local time";
@@ -136,7 +137,7 @@ const SLOW = "the server does not answer; it may be frozen or out of reach";
 
 async function api(path, method = "GET", body) {
   const abort = new AbortController();
-  const isLong = /^\/api\/(capture|cleanup|gpio)\//.test(path);
+  const isLong = /^\/api\/(capture|cleanup|gpio|uploads\/test)\//.test(path);
   const timer = setTimeout(() => abort.abort(), isLong ? LONG_LIMIT_MS : LIMIT_MS);
   underWay.add(abort);
   try {
@@ -393,6 +394,8 @@ function renderTargets(status, stats) {
     for (const cell of element.querySelectorAll("[data-count]")) {
       cell.textContent = (counts[cell.dataset.count] ?? 0).toLocaleString();
     }
+    find(".try-target").setAttribute("aria-label", `Test ${TARGET[target.target] ?? target.target}`);
+    find(".try-target").addEventListener("click", () => tryOut(target.target));
     find(".target-dead").hidden = !counts.dead;
     find(".list-dead").href = `/api/uploads/dead?format=csv&target=${target.target}`;
     find(".send-dead").addEventListener("click", () => sendDead(target.target, counts.dead));
@@ -403,6 +406,40 @@ function renderTargets(status, stats) {
     });
     return element;
   }));
+}
+
+/** Sends a test picture, and shows each step to the target in words. */
+async function tryOut(target) {
+  const name = TARGET[target] ?? target;
+  known.tried = target;
+  $("tryout-title").textContent = `Test of ${name}`;
+  $("tryout-steps").replaceChildren();
+  $("tryout-again").disabled = true;
+  $("tryout-again").onclick = () => tryOut(target);
+  say($("tryout-said"), "A test picture is being sent. This can take up to a minute.", "info");
+  if (!$("tryout").open) $("tryout").showModal();
+  let words;
+  let steps = [];
+  try {
+    const report = await api(`/api/uploads/test/${target}`, "POST");
+    steps = report.steps;
+    words = report.ok ? [`${name} took the test picture, ${report.picture.filename}. It stays there; here it is in no list.`, "ok"]
+      : [`${name} did not pass. See the first step that failed.`, "bad"];
+  } catch (error) {
+    words = [error.message, "bad"];
+  }
+  if (known.tried !== target) return;
+  $("tryout-steps").replaceChildren(...steps.map((step) => {
+    const item = clone("event-template");
+    item.querySelector(".event-camera").textContent = STEP[step.step] ?? step.step;
+    item.querySelector(".event-cause").textContent = step.ok === null ? "" : `${step.ms.toLocaleString()} ms`;
+    chip(item.querySelector(".chip"), { true: ["OK", "ok"], false: ["Failed", "bad"], null: ["Not done", ""] }[step.ok]);
+    item.querySelector("time").remove();
+    say(item.querySelector(".event-reason"), sentence(step.text));
+    return item;
+  }));
+  say($("tryout-said"), ...words);
+  $("tryout-again").disabled = false;
 }
 
 async function sendDead(target, count) {
@@ -1000,7 +1037,7 @@ $("picture").addEventListener("close", () => {
   tiles.get(shown?.filename)?.querySelector("button").focus();
   shown = null;
 });
-for (const dialog of [$("picture"), $("settings"), $("live")]) {
+for (const dialog of [$("picture"), $("settings"), $("live"), $("tryout")]) {
   dialog.querySelector(".close").addEventListener("click", () => dialog.close());
   dialog.addEventListener("click", (event) => {
     if (event.target === dialog) dialog.close();

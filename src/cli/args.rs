@@ -40,6 +40,13 @@ pub enum Mode {
         /// The verdict as one JSON document.
         json: bool,
     },
+    /// A test picture for every upload target, with a verdict.
+    TestUpload {
+        /// Which targets; none named are all in use. Whether they are there only the configuration tells.
+        targets: Vec<String>,
+        /// The verdict as one JSON document.
+        json: bool,
+    },
     /// Print the edges of the contacts.
     TestGpio {
         /// For how long, 1 to 86400; `None` is until a signal.
@@ -141,6 +148,7 @@ Examples:
   camera-capture --check-config             check the settings before the start
   camera-capture --test-capture r1 r2       one picture from two cameras, with a verdict
   camera-capture --test-capture --json      the same from every camera, for a program
+  camera-capture --test-upload api          a test picture to the HTTP API, and where it gets stuck
   pass show gate | camera-capture --set-password -
   camera-capture --env-file /etc/camera-capture/camera-capture.env"
 )]
@@ -153,6 +161,10 @@ struct Flags {
     #[arg(long, group = "mode", value_name = "KEY", num_args = 0.., value_parser = CameraKey::parse)]
     #[arg(help_heading = "Modes")]
     test_capture: Option<Vec<CameraKey>>,
+
+    /// A test picture for every upload target in use, or for those named, and what was seen on the way step by step
+    #[arg(long, group = "mode", value_name = "TARGET", num_args = 0.., help_heading = "Modes")]
+    test_upload: Option<Vec<String>>,
 
     /// Print every edge of the contacts, and which camera it would trigger
     #[arg(long, group = "mode", help_heading = "Modes")]
@@ -188,7 +200,7 @@ struct Flags {
     #[arg(value_parser = clap::value_parser!(u64).range(1..=SECONDS_MAX))]
     seconds: Option<u64>,
 
-    /// Let --test-capture print its verdict as one JSON document
+    /// Let --test-capture and --test-upload print their verdict as one JSON document
     #[arg(long)]
     json: bool,
 
@@ -204,7 +216,12 @@ impl Flags {
             ("--demo-dir", self.demo_dir.is_some(), "--demo", self.demo),
             ("--seconds", self.seconds.is_some(), "--test-gpio", self.test_gpio),
             ("--dry-run", self.dry_run, "--cleanup-now", self.cleanup_now),
-            ("--json", self.json, "--test-capture", self.test_capture.is_some()),
+            (
+                "--json",
+                self.json,
+                "--test-capture and --test-upload",
+                self.test_capture.is_some() || self.test_upload.is_some(),
+            ),
         ] {
             if given && !its_mode {
                 let text = format!("{option} goes with {flag} only");
@@ -215,6 +232,8 @@ impl Flags {
             Mode::Demo { dir: self.demo_dir }
         } else if let Some(keys) = self.test_capture {
             Mode::TestCapture { keys, json: self.json }
+        } else if let Some(targets) = self.test_upload {
+            Mode::TestUpload { targets, json: self.json }
         } else if self.test_gpio {
             Mode::TestGpio { seconds: self.seconds }
         } else if self.cleanup_now {
@@ -270,6 +289,13 @@ mod tests {
         assert!(
             matches!(mode("--json --test-capture r1"), Mode::TestCapture { keys, json: true } if keys.len() == 1)
         );
+        let tried = |targets: &[&str], json| Mode::TestUpload {
+            targets: targets.iter().map(|target| (*target).to_owned()).collect(),
+            json,
+        };
+        assert_eq!(mode("--test-upload"), tried(&[], false));
+        assert_eq!(mode("--test-upload api s3"), tried(&["api", "s3"], false));
+        assert_eq!(mode("--test-upload relay --json --env-file x"), tried(&["relay"], true));
         assert_eq!(mode("--test-gpio"), Mode::TestGpio { seconds: None });
         assert_eq!(mode("--test-gpio --seconds 5"), Mode::TestGpio { seconds: Some(5) });
         assert_eq!(mode("--cleanup-now"), Mode::CleanupNow { dry_run: false });
@@ -302,6 +328,8 @@ mod tests {
             "--dry-run --check-config",
             "--json",
             "--json --check-config",
+            "--test-upload --test-capture",
+            "--test-upload api --dry-run",
             "--test-gpio --seconds 0",
             "--test-gpio --seconds 86401",
             "--test-capture ../etc",
@@ -343,9 +371,16 @@ mod tests {
         let error = parse("--help").unwrap_err();
         let text = error.to_string();
         assert_eq!(error.exit_code(), 0);
-        for part in
-            ["--demo", "--test-capture", "--set-password", "--env-file", "Exit status", "78", "Examples"]
-        {
+        for part in [
+            "--demo",
+            "--test-capture",
+            "--test-upload",
+            "--set-password",
+            "--env-file",
+            "Exit status",
+            "78",
+            "Examples",
+        ] {
             assert!(text.contains(part), "{part} not in\n{text}");
         }
     }

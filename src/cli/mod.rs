@@ -12,6 +12,7 @@ mod output;
 mod password;
 mod place;
 mod rebuild;
+mod tryout;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -34,8 +35,16 @@ use output::{Log, say, say_error};
 /// The thing asked for failed.
 const FAILED: u8 = 1;
 
+/// Wrong usage that only the configuration shows; the parser of the flags ends with the same.
+const WRONG_USAGE: u8 = 2;
+
 /// The configuration is wrong (`EX_CONFIG` of sysexits.h).
 const BAD_CONFIGURATION: u8 = 78;
+
+/// Something was asked for that is not there.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Usage(String);
 
 /// Does what the arguments ask for. Returns the exit status.
 pub fn run(args: Args) -> ExitCode {
@@ -48,6 +57,9 @@ pub fn run(args: Args) -> ExitCode {
         Mode::Demo { dir } => done(demo::run(dir).map(|()| true)),
         Mode::Daemon => configured(env_file, |config| serve(config).map(|()| true)),
         Mode::TestCapture { keys, json } => configured(env_file, |config| doctor::run(&config, &keys, json)),
+        Mode::TestUpload { targets, json } => {
+            configured(env_file, |config| tryout::run(&config, &targets, json))
+        }
         Mode::TestGpio { seconds } => {
             configured(env_file, |config| test_gpio(&config, seconds).map(|()| true))
         }
@@ -113,7 +125,7 @@ fn done(result: anyhow::Result<bool>) -> ExitCode {
         Ok(false) => ExitCode::from(FAILED),
         Err(error) => {
             say_error(&format!("camera-capture: {}", chain(error.as_ref())));
-            ExitCode::from(FAILED)
+            ExitCode::from(if error.is::<Usage>() { WRONG_USAGE } else { FAILED })
         }
     }
 }

@@ -10,7 +10,6 @@
 //! cameras too. Everything is bounded and ends with its cancellation token.
 
 pub mod encoder;
-mod font;
 pub mod framecode;
 mod http;
 mod multipart;

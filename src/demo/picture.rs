@@ -4,7 +4,8 @@
 //! tell by eye what a picture shows: the clock and the frame number are drawn in it, and the time code of
 //! [`super::framecode`] for programs. Everything is drawn in the coordinates of a 640 by 360 picture and scaled.
 
-use crate::demo::{font, framecode};
+use crate::demo::framecode;
+use crate::media::font;
 use crate::model::UnixMs;
 
 /// The size in whose coordinates the scene is described.

@@ -2,6 +2,7 @@
 
 pub mod arrival_rate;
 pub mod blockcode;
+pub mod card;
 pub mod continuity;
 pub mod decode;
 pub mod decoder;
@@ -9,6 +10,7 @@ pub mod delay;
 pub mod doubt;
 pub mod exif;
 pub mod fmp4;
+pub mod font;
 pub mod footprint;
 pub mod frame;
 pub mod gop;

@@ -138,7 +138,7 @@ impl fmt::Debug for Secrets {
 }
 
 /// Undoes percent-encoding as far as it is one.
-fn percent_decoded(text: &str) -> String {
+pub fn percent_decoded(text: &str) -> String {
     let encoded = format!("x={}", text.replace('+', "%2B").replace('&', "%26"));
     url::form_urlencoded::parse(encoded.as_bytes())
         .map(|(_, value)| value.into_owned())

@@ -5,6 +5,7 @@
 //! are one transaction. [`Store::reconcile`] leads back to that after a crash.
 
 mod access;
+mod apart;
 mod backup;
 mod ballast;
 mod compare;

@@ -14,6 +14,7 @@ use reqwest::{Body, Client, Proxy, RequestBuilder, Response, redirect};
 use tokio::time::Instant;
 use url::Url;
 
+use super::ear::Ear;
 use super::pace::Pace;
 use super::response::{Answer, Settings};
 use super::{TargetError, misconfigured, secure, text};
@@ -89,16 +90,17 @@ impl Reply {
 
 /// The way to one server.
 pub(super) struct Http {
-    host: String,
-    port: u16,
-    is_secured: bool,
-    proxy: Option<ProxyConfig>,
-    ca_file: Option<PathBuf>,
+    pub(super) host: String,
+    pub(super) port: u16,
+    pub(super) is_secured: bool,
+    pub(super) proxy: Option<ProxyConfig>,
+    pub(super) ca_file: Option<PathBuf>,
     /// `UPLOAD_TIMEOUT`.
-    timeout: Duration,
+    pub(super) timeout: Duration,
     pace: Option<Pace>,
-    settings: Settings,
-    secrets: Secrets,
+    pub(super) settings: Settings,
+    pub(super) secrets: Secrets,
+    pub(super) ear: Ear,
     /// Made at the first delivery, because a machine without certificates can still take pictures.
     client: Mutex<Option<Client>>,
 }
@@ -138,6 +140,7 @@ impl Http {
             pace: config.rates.get(&kind).copied().map(Pace::new),
             settings,
             secrets,
+            ear: Ear::default(),
             client: Mutex::new(None),
         }
     }
@@ -275,6 +278,7 @@ impl Http {
             settings: self.settings,
             secrets: self.secrets.clone(),
         };
+        self.ear.hear(answer.status, &answer.content_type);
         let (mut body, mut is_cut) = (Vec::new(), false);
         while body.len() < most {
             let error = match tokio::time::timeout(SILENCE_LIMIT, response.chunk()).await {
@@ -351,7 +355,7 @@ impl Http {
         })
     }
 
-    fn wants_login(&self, proxy: &ProxyConfig) -> String {
+    pub(super) fn wants_login(&self, proxy: &ProxyConfig) -> String {
         format!(
             "{} wants a log-in (407); set {} to http://user:password@host:port",
             self.first_hop().name,

@@ -1,7 +1,9 @@
 //! Upload targets: each delivers one image once. Retrying, waiting and the queue are the business of `upload`.
 
 mod api;
+mod certificate;
 mod discord;
+mod ear;
 mod facts;
 mod form;
 mod http;
@@ -12,7 +14,10 @@ mod s3;
 mod s3_answer;
 mod secure;
 mod text;
+mod tryout;
+mod tryout_report;
 mod verdict;
+mod way;
 
 use std::io::Read as _;
 use std::time::Duration;
@@ -27,6 +32,8 @@ use crate::store::DueUpload;
 
 pub use http::{Hop, SLOWEST, longest};
 pub use response::{Answer, Settings};
+pub use tryout::try_out;
+pub use tryout_report::{Report, Step, StepKind, document};
 
 /// Longest path in a message, characters.
 const PATH_MAX: usize = 300;
@@ -160,6 +167,18 @@ impl Target {
         }
     }
 
+    /// The way to its server.
+    fn http(&self) -> Option<&http::Http> {
+        match self {
+            Self::Api(api) => Some(api.http()),
+            Self::S3(s3) => Some(s3.http()),
+            Self::Discord(discord) => Some(discord.http()),
+            Self::Relay(relay) => Some(relay.http()),
+            #[cfg(test)]
+            Self::Scripted(_) => None,
+        }
+    }
+
     /// Where a delivery connects to: the target, or the proxy on the way to it.
     pub fn first_hop(&self) -> Hop {
         match self {
@@ -179,6 +198,11 @@ impl Target {
     pub async fn deliver(&self, upload: &DueUpload) -> Result<(), TargetError> {
         let bytes = Bytes::from(read(upload).await?);
         crash::point("read");
+        self.hand_over(upload, bytes).await
+    }
+
+    /// Delivers an image that has been read.
+    async fn hand_over(&self, upload: &DueUpload, bytes: Bytes) -> Result<(), TargetError> {
         let (result, secrets) = match self {
             Self::Api(api) => (api.deliver(upload, bytes).await, api.secrets()),
             Self::S3(s3) => (s3.deliver(upload, bytes).await, s3.secrets()),

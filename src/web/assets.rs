@@ -132,11 +132,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_assets_of_the_pages_together_stay_under_107_kb() {
+    fn all_assets_of_the_pages_together_stay_under_110_kb() {
         let pages = [&INDEX, &LOGIN, &LATENCY, &CSS, &ICON];
         let scripts = [&APP_JS, &LIVE_JS, &STREAM_JS, &LATENCY_JS, &LOGIN_JS];
         let total: usize = pages.iter().chain(&scripts).map(|a| a.bytes.len()).sum();
-        assert!(total < 107_000, "{total}");
+        assert!(total < 110_000, "{total}");
     }
 
     #[test]

@@ -37,6 +37,7 @@ mod sessions;
 mod socket;
 mod throttle;
 mod tokens;
+mod tryout;
 mod uploads;
 mod visit;
 
@@ -63,6 +64,7 @@ use auth::Auth;
 use crowd::Limits;
 use host::Hosts;
 use listener::Counts;
+use tryout::Tryouts;
 use visit::{Places, Viewers};
 
 /// Dashboards that are kept up to date at once; each costs a connection and a little work per event.
@@ -115,6 +117,7 @@ struct State {
     streams: Places,
     viewers: Viewers,
     thumbnails: Semaphore,
+    tryouts: Tryouts,
     connections: Arc<Counts>,
 }
 
@@ -160,6 +163,7 @@ pub fn bind(parts: Parts) -> io::Result<Bound> {
         streams: Places::new(STREAMS_MAX),
         viewers,
         thumbnails: Semaphore::new(THUMBNAILS_AT_ONCE),
+        tryouts: Tryouts::default(),
         connections: Arc::default(),
     };
     Ok(Bound { listener, addr, state: web::Data::new(state) })

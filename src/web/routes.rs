@@ -11,7 +11,7 @@ use super::guard;
 use super::seat;
 use super::{
     account, actions, assets, gpio, images, latency, live, metrics, mjpeg, overview, sessions, socket,
-    tokens, uploads,
+    tokens, tryout, uploads,
 };
 use crate::store::Scope;
 
@@ -100,6 +100,7 @@ pub const ROUTES: &[Route] = &[
     route!(POST "/api/images/{filename}/retry" Session Operate images::retry),
     route!(GET "/api/uploads/dead" Session Read uploads::dead),
     route!(POST "/api/uploads/retry" Session Operate uploads::retry),
+    route!(POST "/api/uploads/test/{target}" Session Operate tryout::try_out),
     route!(GET "/api/events" Session Read images::events),
     route!(POST "/api/events/seen" Session Operate images::see),
     route!(GET "/api/stream" Session Read live::stream),

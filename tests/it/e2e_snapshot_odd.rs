@@ -238,5 +238,5 @@ async fn test_capture_gives_a_document_for_programs() {
     let output = run(&setup, &["--json"], "").await;
     let words = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{words}");
-    assert!(words.contains("--json goes with --test-capture only"), "{words}");
+    assert!(words.contains("--json goes with --test-capture and --test-upload only"), "{words}");
 }

@@ -180,7 +180,14 @@ async fn hostile_words_reach_nothing_but_clean_and_without_secrets() {
     let log = lines.text();
     assert!(log.contains("not of this program; left where it is"), "{log}");
     assert_clean(&log, "log");
-    for arguments in [&["--test-capture"][..], &["--cleanup-now"], &["--check-config"], &["--rebuild"]] {
+    let commands = [
+        &["--test-capture"][..],
+        &["--test-upload"],
+        &["--cleanup-now"],
+        &["--check-config"],
+        &["--rebuild"],
+    ];
+    for arguments in commands {
         let output = run(&setup, arguments, "").await;
         for text in [output.stdout, output.stderr] {
             assert_clean(&String::from_utf8_lossy(&text), &format!("{arguments:?}"));

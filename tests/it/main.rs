@@ -44,6 +44,7 @@ mod e2e_stamps;
 mod e2e_startup;
 mod e2e_storage;
 mod e2e_torture;
+mod e2e_tryout;
 mod e2e_words;
 mod e2e_yardstick;
 mod front;

@@ -7,7 +7,8 @@ mod lane;
 mod line;
 mod s3;
 pub(crate) mod server;
-mod tls;
+pub(crate) mod tls;
+mod tryout;
 
 use std::sync::Mutex;
 use std::time::Duration;

@@ -15,6 +15,8 @@ pub(crate) enum Act {
     Say(String),
     /// The same with a body that is no text.
     SayBytes(Vec<u8>),
+    /// Reads all of it, and does then what follows from it.
+    Then(fn(&Request) -> Box<Act>),
     /// Reads all of it, and answers with these bytes once it is told to.
     SayWhen(Arc<Notify>, String),
     /// Answers as soon as the head is there, and closes without reading the body.
@@ -124,15 +126,18 @@ async fn serve(
         seen.push(request.clone());
         seen.len() - 1
     };
-    let act = script(index, &request);
+    let mut act = script(index, &request);
     let wanted = match act {
         Act::SayEarly(_) => 0,
         Act::Reset => length.min(1000),
-        Act::Say(_) | Act::SayBytes(_) | Act::SayWhen(..) | Act::Close | Act::Hold => length,
+        Act::Say(_) | Act::SayBytes(_) | Act::SayWhen(..) | Act::Then(_) | Act::Close | Act::Hold => length,
     };
     request.body = vec![0; wanted];
     if stream.read_exact(&mut request.body).await.is_err() {
         return;
+    }
+    if let Act::Then(next) = act {
+        act = *next(&request);
     }
     seen.lock().unwrap()[index] = request;
     // The test may have gone.
@@ -151,7 +156,7 @@ async fn serve(
             let _ = stream.write_all(&[head.as_bytes(), &body].concat()).await;
             let _ = stream.shutdown().await;
         }
-        Act::Close | Act::Reset => {}
+        Act::Close | Act::Reset | Act::Then(_) => {}
         Act::Hold => std::future::pending().await,
     }
 }

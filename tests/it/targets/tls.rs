@@ -15,19 +15,23 @@ use super::server::{Server, answer};
 use super::{Rig, kind};
 
 /// A private authority, and a server of 127.0.0.1 that it vouches for.
-pub(super) struct Authority {
-    pem: String,
+pub(crate) struct Authority {
+    pub(crate) pem: String,
     acceptor: TlsAcceptor,
 }
 
 impl Authority {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
+        Self::made_out_to("127.0.0.1")
+    }
+
+    /// A server of another name.
+    pub(crate) fn made_out_to(name: &str) -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         let key = KeyPair::generate().unwrap();
-        let leaf =
-            CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
+        let leaf = CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
         Self::of(issuer.pem(), &leaf, &key)
     }
 
@@ -53,7 +57,7 @@ impl Authority {
     }
 
     /// Speaks TLS before `server`.
-    pub(super) async fn guard(&self, server: SocketAddr) -> (SocketAddr, JoinHandle<()>) {
+    pub(crate) async fn guard(&self, server: SocketAddr) -> (SocketAddr, JoinHandle<()>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let acceptor = self.acceptor.clone();

@@ -12,7 +12,8 @@ const JSON: (&str, &str) = ("content-type", "application/json");
 
 /// A path of the route, with something in place of what varies.
 fn example(path: &str) -> String {
-    path.replace("{filename}", "r1_1698765432.jpg").replace("{camera}", "r1").replace("{id}", "1")
+    let path = path.replace("{filename}", "r1_1698765432.jpg").replace("{camera}", "r1");
+    path.replace("{id}", "1").replace("{target}", "api")
 }
 
 #[tokio::test]

@@ -20,7 +20,8 @@ const JSON: (&str, &str) = ("content-type", "application/json");
 
 /// A path of the route, with something in place of what varies that is not there.
 fn example(path: &str) -> String {
-    path.replace("{filename}", "r1_1698765432.jpg").replace("{camera}", "r9").replace("{id}", "4711")
+    let path = path.replace("{filename}", "r1_1698765432.jpg").replace("{camera}", "r9");
+    path.replace("{id}", "4711").replace("{target}", "s3")
 }
 
 /// A time of the API, since the epoch.
@@ -274,6 +275,7 @@ async fn what_happens_at_the_door_and_behind_it_is_in_the_security_log_without_a
     act(Method::POST, "/api/images/r1_1698765432.jpg/retry", "").await;
     act(Method::DELETE, "/api/images/r1_1698765432.jpg?force=true", "").await;
     act(Method::POST, "/api/uploads/retry", r#"{"state": "dead"}"#).await;
+    act(Method::POST, "/api/uploads/test/api", "").await;
     act(Method::POST, "/api/capture/r1", "").await;
     act(Method::POST, "/api/cleanup/run", "").await;
     act(Method::POST, "/api/gpio/sim/r1", r#"{"pulse_ms": 1}"#).await;
@@ -305,6 +307,7 @@ async fn what_happens_at_the_door_and_behind_it_is_in_the_security_log_without_a
         "picture protected",
         "protection of a picture ended",
         "sent again by hand",
+        "upload target tested",
         "picture deleted",
         "picture asked for",
         "retention run asked for",

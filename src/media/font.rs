@@ -1,10 +1,10 @@
-//! A five by seven bitmap font: capitals, digits and the few marks a camera writes over its picture.
+//! A five by seven bitmap font: capitals, digits and the few marks a camera writes over its picture. Pure.
 
 /// Columns of a glyph; one empty column follows it.
-pub(super) const COLUMNS: usize = 5;
+pub const COLUMNS: usize = 5;
 
 /// Rows of a glyph.
-pub(super) const ROWS: usize = 7;
+pub const ROWS: usize = 7;
 
 /// A character and its rows from the top; bit 4 is the leftmost pixel.
 type Glyph = (char, [u8; ROWS]);
@@ -58,7 +58,7 @@ const GLYPHS: [Glyph; 42] = [
 const MISSING: [u8; ROWS] = [0x1f, 0x11, 0x11, 0x11, 0x11, 0x11, 0x1f];
 
 /// The pixels of `text` (small letters as capitals) that are set, as column and row from its upper left corner.
-pub(super) fn pixels(text: &str) -> impl Iterator<Item = (usize, usize)> + '_ {
+pub fn pixels(text: &str) -> impl Iterator<Item = (usize, usize)> + '_ {
     text.chars().enumerate().flat_map(|(index, character)| {
         let rows = glyph(character);
         (0..ROWS).flat_map(move |row| {
