@@ -1,7 +1,5 @@
 //! A decoded picture: three planes of eight-bit samples, 4:2:0.
 
-use std::borrow::Cow;
-
 /// Luma and two chroma planes without padding, chroma at half the size (rounded up).
 #[derive(Clone, PartialEq, Eq)]
 pub struct Frame {
@@ -99,44 +97,42 @@ impl Frame {
     }
 }
 
-impl Frame {
-    /// The same picture in the colours of a JPEG, which knows one matrix and one range (JFIF 1.02); borrowed when it has them.
-    ///
-    /// White is white in every matrix, so luma keeps its share and moves with the chroma of its block.
-    pub fn in_colours_of_jpeg(&self) -> Cow<'_, Self> {
-        if self.colours == Colours::JPEG {
-            return Cow::Borrowed(self);
+/// The same samples in the colours of a JPEG, which knows one matrix and one range (JFIF 1.02), of planes with lines of so
+/// many pixels.
+///
+/// White is white in every matrix, so luma keeps its share and moves with the chroma of its block.
+pub(super) fn in_colours_of_jpeg(width: usize, [luma, blue, red]: [&[u8]; 3], from: Colours) -> [Vec<u8>; 3] {
+    let steps = Steps::of(from);
+    let columns = width.div_ceil(2);
+    let mut y = vec![0; luma.len()];
+    let (mut u, mut v) = (vec![0; blue.len()], vec![0; red.len()]);
+    // Of one line of chroma, for each column of luma.
+    let mut moves = vec![[0; 2]; columns];
+    let chroma = blue.chunks_exact(columns).zip(red.chunks_exact(columns));
+    let new_chroma = u.chunks_exact_mut(columns).zip(v.chunks_exact_mut(columns));
+    let pairs = luma.chunks(width * 2).zip(y.chunks_mut(width * 2));
+    for (((blue, red), (new_blue, new_red)), (luma, new_luma)) in chroma.zip(new_chroma).zip(pairs) {
+        for ((blue, red), both) in blue.iter().zip(red).zip(&mut moves) {
+            let moved = steps.luma.of(*blue, *red) >> (MOVE_BITS - BITS);
+            *both = [moved.wrapping_add(steps.black); 2];
         }
-        let steps = Steps::of(self.colours);
-        let (width, columns) = (self.width, self.chroma_width());
-        let mut y = vec![0; self.y.len()];
-        let (mut u, mut v) = (vec![0; self.u.len()], vec![0; self.v.len()]);
-        // Of one line of chroma, for each column of luma.
-        let mut moves = vec![[0; 2]; columns];
-        let chroma = self.u.chunks_exact(columns).zip(self.v.chunks_exact(columns));
-        let new_chroma = u.chunks_exact_mut(columns).zip(v.chunks_exact_mut(columns));
-        let pairs = self.y.chunks(width * 2).zip(y.chunks_mut(width * 2));
-        for (((blue, red), (new_blue, new_red)), (luma, new_luma)) in chroma.zip(new_chroma).zip(pairs) {
-            for ((blue, red), both) in blue.iter().zip(red).zip(&mut moves) {
-                *both = [(steps.luma.of(*blue, *red) >> (MOVE_BITS - BITS)) + steps.black; 2];
-            }
-            for ((blue, red), new) in blue.iter().zip(red).zip(new_blue) {
-                *new = sample(steps.blue.of(*blue, *red));
-            }
-            for ((blue, red), new) in blue.iter().zip(red).zip(new_red) {
-                *new = sample(steps.red.of(*blue, *red));
-            }
-            for (luma, new_luma) in luma.chunks_exact(width).zip(new_luma.chunks_exact_mut(width)) {
-                for ((luma, new), moved) in luma.iter().zip(new_luma).zip(moves.as_flattened()) {
-                    *new = sample(centred(*luma) * steps.scale + moved);
-                }
+        for ((blue, red), new) in blue.iter().zip(red).zip(new_blue) {
+            *new = sample(steps.blue.of(*blue, *red));
+        }
+        for ((blue, red), new) in blue.iter().zip(red).zip(new_red) {
+            *new = sample(steps.red.of(*blue, *red));
+        }
+        for (luma, new_luma) in luma.chunks_exact(width).zip(new_luma.chunks_exact_mut(width)) {
+            for ((luma, new), moved) in luma.iter().zip(new_luma).zip(moves.as_flattened()) {
+                *new = sample(centred(*luma).wrapping_mul(steps.scale).wrapping_add(*moved));
             }
         }
-        Cow::Owned(Self { width, height: self.height, y, u, v, colours: Colours::JPEG })
     }
+    [y, u, v]
 }
 
-/// Bits behind the point of a sample, counted from the middle of its range: sixteen bits are enough for what is added up.
+/// Bits behind the point of a sample, counted from the middle of its range: sixteen bits are enough for what is added up, so
+/// nothing wraps. Said to the compiler by the wrapping operations, it takes eight samples at a time.
 const BITS: u32 = 7;
 
 /// The same of what luma moves by, which is less than a quarter of chroma.
@@ -158,7 +154,7 @@ struct OfChroma(i16, i16);
 
 impl OfChroma {
     fn of(&self, blue: u8, red: u8) -> i16 {
-        self.0 * centred(blue) + self.1 * centred(red)
+        self.0.wrapping_mul(centred(blue)).wrapping_add(self.1.wrapping_mul(centred(red)))
     }
 }
 
@@ -197,7 +193,7 @@ fn centred(sample: u8) -> i16 {
 
 /// The nearest sample to a fixed-point number.
 fn sample(fixed: i16) -> u8 {
-    (((fixed + (1 << (BITS - 1))) >> BITS).clamp(-128, 127) + 128) as u8
+    ((fixed.saturating_add(1 << (BITS - 1)) >> BITS).clamp(-128, 127) + 128) as u8
 }
 
 impl Matrix {
@@ -230,18 +226,21 @@ fn pack((plane, stride): (&[u8], usize), width: usize, height: usize) -> Option<
 
 fn shrink(plane: &[u8], from: (usize, usize), to: (usize, usize), factor: usize) -> Vec<u8> {
     let mut out = Vec::with_capacity(to.0 * to.1);
+    // Of each column of a line of blocks: at most 65535 lines of 255, so nothing wraps.
+    let mut sums = vec![0_u32; from.0];
     for row in 0..to.1 {
-        for column in 0..to.0 {
-            let rows = (row * factor).min(from.1 - 1)..((row + 1) * factor).min(from.1);
-            let columns = (column * factor).min(from.0 - 1)..((column + 1) * factor).min(from.0);
-            let (mut sum, mut count) = (0_u32, 0_u32);
-            for y in rows {
-                for &sample in &plane[y * from.0..][columns.clone()] {
-                    sum += u32::from(sample);
-                    count += 1;
-                }
+        let rows = (row * factor).min(from.1 - 1)..((row + 1) * factor).min(from.1);
+        sums.fill(0);
+        for line in plane[rows.start * from.0..rows.end * from.0].chunks_exact(from.0) {
+            for (sum, sample) in sums.iter_mut().zip(line) {
+                *sum = sum.wrapping_add(u32::from(*sample));
             }
-            out.push(u8::try_from(sum / count.max(1)).unwrap_or(u8::MAX));
+        }
+        for column in 0..to.0 {
+            let columns = (column * factor).min(from.0 - 1)..((column + 1) * factor).min(from.0);
+            let samples = (columns.len() * rows.len()).max(1) as u64;
+            let sum: u64 = sums[columns].iter().copied().map(u64::from).sum();
+            out.push(u8::try_from(sum / samples).unwrap_or(u8::MAX));
         }
     }
     out
@@ -262,6 +261,12 @@ mod tests {
     #[test]
     fn a_plane_that_is_too_short_is_refused() {
         assert_eq!(Frame::from_strided((2, 2), [(&[1, 2, 3], 2), (&[5], 1), (&[6], 1)], Colours::JPEG), None);
+    }
+
+    /// The frame in the colours of a JPEG.
+    fn converted(frame: &Frame) -> Frame {
+        let [y, u, v] = in_colours_of_jpeg(frame.width, [&frame.y, &frame.u, &frame.v], frame.colours);
+        Frame { y, u, v, colours: Colours::JPEG, ..frame.clone() }
     }
 
     /// A picture of one colour, given as red, green and blue, coded like that.
@@ -287,7 +292,7 @@ mod tests {
             for matrix in [Matrix::Bt601, Matrix::Bt709, Matrix::Bt2020] {
                 for is_full_range in [true, false] {
                     let colours = Colours { matrix, is_full_range };
-                    let converted = plain(rgb, colours).in_colours_of_jpeg().into_owned();
+                    let converted = converted(&plain(rgb, colours));
                     let samples = |frame: &Frame| [&frame.y[..], &frame.u, &frame.v].concat();
                     let most =
                         samples(&converted).iter().zip(samples(&wanted)).map(|(a, b)| a.abs_diff(b)).max();
@@ -304,8 +309,15 @@ mod tests {
             for matrix in [Matrix::Bt601, Matrix::Bt709, Matrix::Bt2020] {
                 for (y, u, v) in [(y, u, v), (255, 255, v), (0, 0, v), (255, u, 255), (0, u, 0), (255, 255, 255), (0, 0, 0)] {
                     let colours = Colours { matrix, is_full_range };
-                    let frame = Frame { width: 1, height: 1, y: vec![y], u: vec![u], v: vec![v], colours };
-                    prop_assert_eq!(frame.in_colours_of_jpeg().y.len(), 1);
+                    let [luma, blue, red] = in_colours_of_jpeg(1, [&[y], &[u], &[v]], colours);
+                    let steps = Steps::of(colours);
+                    let wide = |sample: u8| i32::from(sample) - 128;
+                    let of = |by: &OfChroma| i32::from(by.0) * wide(u) + i32::from(by.1) * wide(v);
+                    let sample = |fixed: i32| (((fixed + (1 << (BITS - 1))) >> BITS).clamp(-128, 127) + 128) as u8;
+                    let moved = (of(&steps.luma) >> (MOVE_BITS - BITS)) + i32::from(steps.black);
+                    prop_assert_eq!(luma, vec![sample(wide(y) * i32::from(steps.scale) + moved)]);
+                    prop_assert_eq!(blue, vec![sample(of(&steps.blue))]);
+                    prop_assert_eq!(red, vec![sample(of(&steps.red))]);
                 }
             }
         }
@@ -317,11 +329,30 @@ mod tests {
             let frame = Frame {
                 width, height, y: vec![grey; width * height], u: vec![128; chroma], v: vec![128; chroma], colours,
             };
-            let converted = frame.in_colours_of_jpeg();
+            let converted = converted(&frame);
             let wanted = if is_full_range { f64::from(grey) } else { (f64::from(grey) - 16.0) * 255.0 / 219.0 };
             prop_assert!(converted.y.iter().all(|luma| (f64::from(*luma) - wanted.clamp(0.0, 255.0)).abs() <= 0.6));
             prop_assert!(converted.u.iter().chain(&converted.v).all(|chroma| *chroma == 128));
             prop_assert_eq!(converted.y.len(), width * height);
+        }
+
+        #[test]
+        fn a_sample_of_a_shrunk_frame_is_the_mean_of_its_block(
+            width in 1_usize..70, height in 1_usize..50, max in 1_usize..70, seed: u64,
+        ) {
+            let mut random = fastrand::Rng::with_seed(seed);
+            let y: Vec<u8> = (0..width * height).map(|_| random.u8(..)).collect();
+            let chroma = vec![128; width.div_ceil(2) * height.div_ceil(2)];
+            let frame = Frame { width, height, y, u: chroma.clone(), v: chroma, colours: Colours::JPEG };
+            let (small, factor) = (frame.shrunk(max), width.div_ceil(max));
+            for (at, sample) in small.y.iter().enumerate() {
+                let (left, top) = (at % small.width * factor, at / small.width * factor);
+                let block: Vec<usize> = (top..(top + factor).min(height))
+                    .flat_map(|line| (left..(left + factor).min(width)).map(move |column| line * width + column))
+                    .map(|at| usize::from(frame.y[at]))
+                    .collect();
+                prop_assert_eq!(usize::from(*sample), block.iter().sum::<usize>() / block.len());
+            }
         }
 
         #[test]

@@ -4,7 +4,7 @@ use jpeg_encoder::{Encoder, ImageBuffer, JpegColorType, SamplingFactor};
 
 use super::exif;
 use super::footprint;
-use super::frame::{Colours, Frame};
+use super::frame::{Colours, Frame, in_colours_of_jpeg};
 use super::halves::{self, Planes};
 use super::native::turbojpeg;
 
@@ -88,13 +88,19 @@ fn with_segment(jpeg: &[u8], segment: &[u8]) -> Option<Vec<u8>> {
 fn encode_planes(frame: &Frame, quality: u8, exif_segment: Option<Vec<u8>>) -> Result<Vec<u8>, EncodeError> {
     let (width, height) = (frame.width, frame.height);
     let failed = |reason: String| EncodeError { width, height, reason };
-    let frame = &*frame.in_colours_of_jpeg();
     if width.max(height) > usize::from(u16::MAX) {
         return Err(failed("more than 65535 pixels on a side".to_owned()));
     }
     let jpeg = halves::encode(
         Planes { width, height, planes: [&frame.y, &frame.u, &frame.v] },
         |planes: Planes<'_>| {
+            let converted;
+            let planes = if frame.colours == Colours::JPEG {
+                planes
+            } else {
+                converted = in_colours_of_jpeg(planes.width, planes.planes, frame.colours);
+                Planes { planes: converted.each_ref().map(Vec::as_slice), ..planes }
+            };
             // By the system's library, if it is there.
             let size = (planes.width, planes.height);
             turbojpeg::encode(size, planes.planes, quality)

@@ -342,8 +342,10 @@ proptest! {
         let seen = see(&frames);
         prop_assert_eq!(kinds(&seen, 0.0), ["good"]);
         let doubtful = seen.iter().find(|seen| seen.doubt.is_some());
-        // Of a picture a second it takes longer to know how fast the clock is, and doubt is honest.
-        prop_assert!(interval >= 1_000.0 || doubtful.is_none(), "{doubtful:?}");
+        // Of a picture a second it takes longer to know how fast the clock is, and a delay that wanders far may look like a
+        // slower one for some seconds: doubt is honest.
+        let is_hard = interval >= 1_000.0 || drags && jitter > 150.0;
+        prop_assert!(is_hard || doubtful.is_none(), "{doubtful:?}");
     }
 
     /// The law: however stamps go on, the error of an instant is no more than what the network held the frame up and 0.4
