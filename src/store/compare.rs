@@ -72,10 +72,9 @@ pub(super) const FOLDER_SQL: &str = "
     where path > :after and path < :end and state in ('present', 'missing')
     order by path limit :limit";
 
-/// The first condition is that of an index.
 pub(super) const LOST_SQL: &str = "
-    select 1 from uploads indexed by uploads_put_aside
-    where state in ('pending', 'dead', 'lost') and state = 'lost'
+    select 1 from uploads indexed by uploads_lost
+    where state = 'lost'
       and exists (select 1 from images where id = image_id and state = 'present') limit 1";
 
 pub(super) const PAGE_SQL: &str = "
@@ -243,10 +242,9 @@ impl Store {
     /// What was lost of pictures that are there is owed again, also what was given up while the program ran. A file that
     /// is damaged is found out again at its delivery.
     async fn owe_again(&self) -> Result<(), StoreError> {
-        // The first condition is that of an index.
         const OWED_AGAIN_SQL: &str = "
-            update uploads set state = :state, not_before = 0
-            where state in ('pending', 'dead', 'lost') and state = 'lost' and target = :target
+            update uploads indexed by uploads_lost set state = :state, not_before = 0
+            where state = 'lost' and target = :target
               and exists (select 1 from images where id = image_id and state = 'present')";
         // Nothing is written at rest.
         if !self.db.read(|c| Ok(c.prepare_cached(LOST_SQL)?.exists([])?)).await? {

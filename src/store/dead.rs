@@ -63,20 +63,20 @@ pub struct DeadQuery {
     pub cursor: Option<DeadCursor>,
 }
 
+/// Those of one target. The list of all of them is the newest of every target's, because few were put aside by one of
+/// them while the other has a million.
 pub(super) const DEAD_SQL: &str = "
     select image_id, u.target, u.attempts, u.last_error, u.tried_at, i.taken_at, i.file_name, i.camera, i.bytes
     from uploads u indexed by uploads_dead cross join images i on i.id = u.image_id
-    where u.state = 'dead'
-      and (u.image_id, u.target) < (:row, :before) and (:target is null or u.target = :target)
-    order by u.image_id desc, u.target desc
+    where u.state = 'dead' and u.target = :target and u.image_id < :before
+    order by u.image_id desc
     limit :limit";
 
 pub(super) const NEXT_DEAD_SQL: &str = "
-    select image_id, target from uploads indexed by uploads_dead
-    where state = 'dead'
-      and (image_id, target) > (:row, :after) and (:target is null or target = :target)
+    select image_id from uploads indexed by uploads_dead
+    where state = 'dead' and target = :target and image_id > :after
       and exists (select 1 from images where images.id = image_id and images.state = 'present')
-    order by image_id, target
+    order by image_id
     limit :limit";
 
 const OWED_AGAIN_SQL: &str = "
@@ -122,8 +122,7 @@ impl Store {
                 let rows: Vec<i64> = tx
                     .prepare_cached(NEXT_DEAD_SQL)?
                     .query_map(
-                        named_params! {":row": after, ":after": target.as_str(), ":target": target.as_str(),
-                        ":limit": ROWS_AT_A_TIME},
+                        named_params! {":after": after, ":target": target.as_str(), ":limit": ROWS_AT_A_TIME},
                         |row| row.get(0),
                     )?
                     .collect::<Result<_, _>>()?;
@@ -140,16 +139,23 @@ impl Store {
 
 fn list(c: &Connection, query: DeadQuery) -> Result<Page<DeadLetter, DeadCursor>, StoreError> {
     let (row, before) = query.cursor.map_or((i64::MAX, ""), |cursor| (cursor.row, cursor.target.as_str()));
-    let rows = c
-        .prepare_cached(DEAD_SQL)?
-        .query_map(
-            named_params! {":row": row, ":before": before, ":target": query.target.map(TargetKind::as_str),
+    let mut letters: Vec<DeadLetter> = Vec::new();
+    let mut statement = c.prepare_cached(DEAD_SQL)?;
+    for target in TargetKind::ALL.into_iter().filter(|kind| query.target.is_none_or(|wanted| wanted == *kind))
+    {
+        // Of the picture at which the page before ended, the targets that come after are still to be shown.
+        let before = if target.as_str() < before { row.saturating_add(1) } else { row };
+        let found = statement.query_map(
             // One more than asked tells whether there is a next page.
-            ":limit": i64::from(query.limit) + 1},
+            named_params! {":target": target.as_str(), ":before": before, ":limit": i64::from(query.limit) + 1},
             letter,
-        )?
-        .collect::<Result<_, _>>()?;
-    Ok(Page::cut(rows, query.limit, |letter: &DeadLetter| DeadCursor {
+        )?;
+        for letter in found {
+            letters.push(letter?);
+        }
+    }
+    letters.sort_by(|a, b| (b.row, b.target.as_str()).cmp(&(a.row, a.target.as_str())));
+    Ok(Page::cut(letters, query.limit, |letter: &DeadLetter| DeadCursor {
         row: letter.row,
         target: letter.target,
     }))

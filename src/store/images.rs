@@ -1,5 +1,6 @@
 //! Pictures and clips: recording, listing and protecting them.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,7 +12,8 @@ use sha2::{Digest, Sha256};
 use super::crash;
 use super::files::{Incoming, relative_path};
 use super::ledger::{TriggerId, edge_of, mark_captured};
-use super::page::{Cursor, Page};
+use super::list::{bit, list};
+use super::page::{Cursor, Page, list_of};
 use super::{Store, StoreError, kept, parsed, said, tree};
 use crate::clock;
 use crate::model::{
@@ -129,9 +131,9 @@ pub(super) const COLUMNS: &str =
 
 const INSERT_SQL: &str = "
     insert into images (uid, trigger_id, camera, file_name, path, cause, taken_at, frame_offset_ms, width, height,
-                        bytes, sha256, kind, note, duration_ms)
+                        bytes, sha256, kind, note, duration_ms, deliveries)
     values (:uid, :trigger_id, :camera, :file_name, :path, :cause, :taken_at, :frame_offset_ms, :width, :height,
-            :bytes, :sha256, :kind, :note, :duration_ms)";
+            :bytes, :sha256, :kind, :note, :duration_ms, :deliveries)";
 
 /// A file that is to become a row; what [`insert`] needs beside the name.
 pub(super) struct Facts {
@@ -256,6 +258,7 @@ impl Store {
             ":kind": facts.kind.as_str(),
             ":note": facts.note.as_deref().map(kept),
             ":duration_ms": facts.duration_ms.and_then(|ms| i64::try_from(ms).ok()),
+            ":deliveries": self.targets.iter().fold(0, |sum, (_, state)| sum | bit(*state)),
         })?;
         let image = tx.last_insert_rowid();
         for (target, state) in self.targets.iter() {
@@ -324,116 +327,51 @@ fn by_id(c: &Connection, id: ImageId) -> Result<Option<Image>, StoreError> {
 
 fn one(c: &Connection, sql: &str, params: impl rusqlite::Params) -> Result<Option<Image>, StoreError> {
     let found = c.prepare_cached(sql)?.query_row(params, image).optional()?;
-    found.map(|found| with_uploads(c, found)).transpose()
+    Ok(with_uploads(c, found.into_iter().collect())?.pop())
 }
 
-pub(super) fn images_of_trigger(c: &Connection, trigger: TriggerId) -> Result<Vec<Image>, StoreError> {
-    let sql =
-        format!("select {COLUMNS} from images where trigger_id = :trigger and state = 'present' order by id");
-    let rows: Vec<(i64, Image)> = c
+/// The pictures and clips of some triggers, each trigger's in the order in which they were stored.
+pub(super) fn images_of_triggers(
+    c: &Connection,
+    triggers: impl IntoIterator<Item = TriggerId>,
+) -> Result<HashMap<TriggerId, Vec<Image>>, StoreError> {
+    let sql = format!(
+        "select trigger_id, {COLUMNS} from images
+         where trigger_id in (select value from json_each(:triggers)) and state = 'present' order by images.id"
+    );
+    let (owners, rows): (Vec<TriggerId>, Vec<(i64, Image)>) = c
         .prepare_cached(&sql)?
-        .query_map(named_params! {":trigger": trigger.0}, image)?
-        .collect::<Result<_, _>>()?;
-    rows.into_iter().map(|row| with_uploads(c, row)).collect()
-}
-
-/// The statement of a list; `query` decides on its shape only.
-pub(super) fn list_sql(query: &ImageQuery) -> String {
-    let of_camera = if query.camera.is_some() { "camera = :camera and" } else { ":camera is null and" };
-    let in_state = match query.state {
-        Some(_) => "exists (select 1 from uploads where image_id = images.id and uploads.state = :state) and",
-        None => ":state is null and",
-    };
-    // The planner would not see that clips are few.
-    let (by, of_medium) = match query.medium {
-        None => ("", ""),
-        Some(Medium::Jpeg) => ("", "kind <> 'clip' and"),
-        Some(Medium::Mp4) => ("indexed by images_clips", "kind = 'clip' and"),
-    };
-    format!(
-        "select {COLUMNS} from images {by}
-         where {of_camera} {in_state} {of_medium} state = 'present'
-           and (taken_at, id) < (:before_ms, :before_id) and taken_at >= :from and taken_at < :to
-         order by taken_at desc, id desc limit :limit"
-    )
-}
-
-/// The statement of a list of pictures of which few have an upload in the state that is asked for: those are looked up
-/// and sorted, instead of walking through all.
-pub(super) fn few_sql(query: &ImageQuery, state: UploadState) -> String {
-    let of_medium = match query.medium {
-        None => "",
-        Some(Medium::Jpeg) => "kind <> 'clip' and",
-        Some(Medium::Mp4) => "kind = 'clip' and",
-    };
-    format!(
-        "select {COLUMNS} from images not indexed
-         where id in (select image_id from uploads indexed by uploads_put_aside
-                      where uploads.state in ('pending', 'dead', 'lost') and uploads.state = '{}')
-           and (:camera is null or camera = :camera) and :state is not null and {of_medium} state = 'present'
-           and (taken_at, id) < (:before_ms, :before_id) and taken_at >= :from and taken_at < :to
-         order by taken_at desc, id desc limit :limit",
-        state.as_str()
-    )
-}
-
-/// The statement that answers a query soonest; `None` when there is nothing to find.
-fn best_sql(c: &Connection, query: &ImageQuery) -> Result<Option<String>, StoreError> {
-    /// More than so many are sooner found by walking than by sorting.
-    const FEW: i64 = 20_000;
-    let Some(state) = query.state else { return Ok(Some(list_sql(query))) };
-    let sql = "select coalesce(sum(value), 0) from tallies where what = 'upload:' || :state";
-    let count: i64 =
-        c.prepare_cached(sql)?.query_row(named_params! {":state": state.as_str()}, |row| row.get(0))?;
-    let is_indexed = matches!(state, UploadState::Pending | UploadState::Dead | UploadState::Lost);
-    Ok(match count {
-        0 => None,
-        few if is_indexed && few <= FEW => Some(few_sql(query, state)),
-        _ => Some(list_sql(query)),
-    })
-}
-
-fn list(c: &Connection, query: &ImageQuery) -> Result<Page<Image>, StoreError> {
-    let Some(sql) = best_sql(c, query)? else { return Ok(Page { items: Vec::new(), next: None }) };
-    let before = query.cursor.unwrap_or(Cursor::END);
-    let rows: Vec<(i64, Image)> = c
-        .prepare_cached(&sql)?
-        .query_map(
-            named_params! {
-                ":camera": query.camera.as_ref().map(CameraKey::as_str),
-                ":state": query.state.map(UploadState::as_str),
-                ":before_ms": before.ms,
-                ":before_id": before.id,
-                ":from": query.from.map_or(i64::MIN, |at| at.0),
-                ":to": query.to.map_or(i64::MAX, |at| at.0),
-                // One more than asked tells whether there is a next page.
-                ":limit": i64::from(query.limit) + 1,
-            },
-            image,
-        )?
-        .collect::<Result<_, _>>()?;
-    let page = Page::cut(rows, query.limit, |(id, image)| Cursor { ms: image.taken_at.0, id: *id });
-    let items = page.items.into_iter().map(|row| with_uploads(c, row)).collect::<Result<_, _>>()?;
-    Ok(Page { items, next: page.next })
-}
-
-fn with_uploads(c: &Connection, (row, image): (i64, Image)) -> Result<Image, StoreError> {
-    const UPLOADS_SQL: &str = "
-        select target, state, attempts, last_error, delivered_at from uploads
-        where image_id = :image order by target";
-    let uploads = c
-        .prepare_cached(UPLOADS_SQL)?
-        .query_map(named_params! {":image": row}, |row| {
-            Ok(UploadInfo {
-                target: parsed("target", TargetKind::parse(&row.get::<_, String>("target")?))?,
-                state: parsed("state", UploadState::parse(&row.get::<_, String>("state")?))?,
-                attempts: row.get("attempts")?,
-                last_error: said(row, "last_error")?,
-                delivered_at: row.get::<_, Option<i64>>("delivered_at")?.map(UnixMs),
-            })
+        .query_map(named_params! {":triggers": list_of(triggers.into_iter().map(|id| id.0))}, |row| {
+            Ok((TriggerId(row.get("trigger_id")?), image(row)?))
         })?
         .collect::<Result<_, _>>()?;
-    Ok(Image { uploads, ..image })
+    let mut found: HashMap<TriggerId, Vec<Image>> = HashMap::new();
+    for (trigger, image) in owners.into_iter().zip(with_uploads(c, rows)?) {
+        found.entry(trigger).or_default().push(image);
+    }
+    Ok(found)
+}
+
+/// Some rows with their uploads, in the same order.
+pub(super) fn with_uploads(c: &Connection, rows: Vec<(i64, Image)>) -> Result<Vec<Image>, StoreError> {
+    const UPLOADS_SQL: &str = "
+        select image_id, target, state, attempts, last_error, delivered_at from uploads
+        where image_id in (select value from json_each(:images))
+        order by image_id, target";
+    let mut uploads: HashMap<i64, Vec<UploadInfo>> = HashMap::new();
+    let mut statement = c.prepare_cached(UPLOADS_SQL)?;
+    let mut found = statement.query(named_params! {":images": list_of(rows.iter().map(|(id, _)| *id))})?;
+    while let Some(row) = found.next()? {
+        uploads.entry(row.get("image_id")?).or_default().push(UploadInfo {
+            target: parsed("target", TargetKind::parse(&row.get::<_, String>("target")?))?,
+            state: parsed("state", UploadState::parse(&row.get::<_, String>("state")?))?,
+            attempts: row.get("attempts")?,
+            last_error: said(row, "last_error")?,
+            delivered_at: row.get::<_, Option<i64>>("delivered_at")?.map(UnixMs),
+        });
+    }
+    let owned = |(id, image)| Image { uploads: uploads.remove(&id).unwrap_or_default(), ..image };
+    Ok(rows.into_iter().map(owned).collect())
 }
 
 /// A row and its identity.

@@ -1,11 +1,12 @@
 //! The ledger: every trigger has a row, and every row ends with an outcome.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, named_params};
 
-use super::images::images_of_trigger;
-use super::page::{Cursor, Page};
+use super::images::images_of_triggers;
+use super::page::{Bounds, Cursor, Page, list_of, newest};
 use super::{Image, Store, StoreError, kept, late, parsed, said, time};
 use crate::clock;
 use crate::model::{CameraKey, Cause, ClockState, Outcome, Trigger, UnixMs};
@@ -80,39 +81,20 @@ const FINISH_SQL: &str = "
     update triggers set outcome = :outcome, reason = :reason
     where id = :id and outcome is null";
 
-/// Both lists and single pages; `:camera` null means all, and so on.
-pub(super) const LIST_SQL: &str = "
-    select id, camera, cause, edge_at, clock, stamped_at, outcome, reason, remark, latency_ms, seen_at
-    from triggers
-    where (edge_at, id) < (:before_ms, :before_id)
-      and edge_at >= :from
-      and edge_at < :to
-      and (:outcome is null or outcome = :outcome)
+/// The newest of a run: of one camera, with one outcome, which may be none yet.
+pub(super) const RUN_SQL: &str = "
+    select edge_at, id from triggers indexed by triggers_by_run
+    where outcome is :outcome and camera = :camera
+      and (edge_at, id) < (:before_ms, :before_id) and edge_at >= :from
     order by edge_at desc, id desc
     limit :limit";
 
-pub(super) const LIST_OF_CAMERA_SQL: &str = "
-    select id, camera, cause, edge_at, clock, stamped_at, outcome, reason, remark, latency_ms, seen_at
-    from triggers
-    where camera = :camera
-      and (edge_at, id) < (:before_ms, :before_id)
-      and edge_at >= :from
-      and edge_at < :to
-      and (:outcome is null or outcome = :outcome)
-    order by edge_at desc, id desc
-    limit :limit";
-
-/// Those without a picture, which are few.
-pub(super) const LIST_WITHOUT_PICTURE_SQL: &str = "
-    select id, camera, cause, edge_at, clock, stamped_at, outcome, reason, remark, latency_ms, seen_at
-    from triggers indexed by triggers_without_picture
-    where outcome = :outcome and outcome <> 'captured'
-      and (:camera is null or camera = :camera)
-      and (edge_at, id) < (:before_ms, :before_id)
-      and edge_at >= :from
-      and edge_at < :to
-    order by edge_at desc, id desc
-    limit :limit";
+/// The next camera of which there are triggers with an outcome.
+pub(super) const NEXT_CAMERA_SQL: &str = "
+    select camera from triggers indexed by triggers_by_run
+    where outcome is :outcome and camera > :after
+    order by camera
+    limit 1";
 
 impl Store {
     /// Writes a trigger down before its picture is stored. Durable when it returns.
@@ -179,7 +161,7 @@ impl Store {
             .read(move |c| {
                 let entry =
                     c.prepare_cached(ENTRY_SQL)?.query_row(named_params! {":id": id.0}, entry).optional()?;
-                entry.map(|entry| with_images(c, entry)).transpose()
+                Ok(with_images(c, entry.into_iter().collect())?.pop())
             })
             .await
     }
@@ -257,6 +239,13 @@ pub(super) fn edge_of(tx: &Transaction<'_>, id: TriggerId) -> Result<UnixMs, Sto
     Ok(UnixMs(edge_at))
 }
 
+/// Every outcome but 'coalesced', each of which is a run.
+pub(super) const AT_SQL: &str = "
+    select id, edge_at from triggers
+    where camera = :camera and edge_at = :edge_at
+      and (outcome is null or outcome = 'captured' or outcome = 'failed')
+    order by outcome is not null, id limit 1";
+
 /// The trigger of `camera` at exactly `edge_at`, to which a recovered picture belongs, and its instant, which may have
 /// been corrected: an open one before one that has a picture already (several are taken around an edge) or that failed
 /// (the picture was written, its row was not).
@@ -265,17 +254,13 @@ pub(super) fn trigger_of_orphan(
     camera: &CameraKey,
     edge_at: UnixMs,
 ) -> Result<Option<(TriggerId, UnixMs)>, StoreError> {
-    const OPEN_SQL: &str = "
-        select id, edge_at from triggers
-        where camera = :camera and edge_at = :edge_at and outcome is not 'coalesced'
-        order by outcome is not null, id limit 1";
     // The first condition is that of an index of few rows.
     const CORRECTED_SQL: &str = "
         select id, edge_at from triggers
         where clock <> 'synced' and clock = 'corrected' and stamped_at = :edge_at and camera = :camera
           and outcome is not 'coalesced'
         order by outcome is not null, id limit 1";
-    for sql in [OPEN_SQL, CORRECTED_SQL] {
+    for sql in [AT_SQL, CORRECTED_SQL] {
         let found = tx
             .prepare_cached(sql)?
             .query_row(named_params! {":camera": camera.as_str(), ":edge_at": edge_at.0}, |row| {
@@ -289,46 +274,73 @@ pub(super) fn trigger_of_orphan(
     Ok(None)
 }
 
-fn list(c: &Connection, query: &LedgerQuery) -> Result<Page<LedgerEntry>, StoreError> {
-    let before = query.cursor.unwrap_or(Cursor::END);
-    let from = query.from.map_or(i64::MIN, |at| at.0);
-    let to = query.to.map_or(i64::MAX, |at| at.0);
-    let outcome = query.outcome.map(Outcome::as_str);
-    // One more than asked tells whether there is a next page.
-    let limit = i64::from(query.limit) + 1;
-    let is_rare = matches!(query.outcome, Some(Outcome::Failed | Outcome::Coalesced));
-    let entries: Vec<LedgerEntry> = match &query.camera {
-        camera if is_rare => c
-            .prepare_cached(LIST_WITHOUT_PICTURE_SQL)?
-            .query_map(
-                named_params! {":camera": camera.as_ref().map(CameraKey::as_str), ":before_ms": before.ms,
-                ":before_id": before.id, ":from": from, ":to": to, ":outcome": outcome, ":limit": limit},
-                entry,
-            )?
-            .collect::<Result<_, _>>()?,
-        None => c
-            .prepare_cached(LIST_SQL)?
-            .query_map(
-                named_params! {":before_ms": before.ms, ":before_id": before.id, ":from": from, ":to": to,
-                ":outcome": outcome, ":limit": limit},
-                entry,
-            )?
-            .collect::<Result<_, _>>()?,
-        Some(camera) => c
-            .prepare_cached(LIST_OF_CAMERA_SQL)?
-            .query_map(
-                named_params! {":camera": camera.as_str(), ":before_ms": before.ms, ":before_id": before.id,
-                ":from": from, ":to": to, ":outcome": outcome, ":limit": limit},
-                entry,
-            )?
-            .collect::<Result<_, _>>()?,
-    };
-    let entries = entries.into_iter().map(|entry| with_images(c, entry)).collect::<Result<Vec<_>, _>>()?;
-    Ok(Page::cut(entries, query.limit, |entry| Cursor { ms: entry.edge_at.0, id: entry.id.0 }))
+/// The runs in which there may be something for a query: outcome and camera.
+fn runs(c: &Connection, query: &LedgerQuery) -> Result<Vec<(Option<Outcome>, String)>, StoreError> {
+    const EVERY: [Option<Outcome>; 4] =
+        [None, Some(Outcome::Captured), Some(Outcome::Coalesced), Some(Outcome::Failed)];
+    let mut statement = c.prepare_cached(NEXT_CAMERA_SQL)?;
+    let mut runs = Vec::new();
+    for outcome in EVERY.into_iter().filter(|outcome| query.outcome.is_none() || *outcome == query.outcome) {
+        if let Some(camera) = &query.camera {
+            runs.push((outcome, camera.as_str().to_owned()));
+            continue;
+        }
+        let mut after = String::new();
+        while let Some(camera) = statement
+            .query_row(named_params! {":outcome": outcome.map(Outcome::as_str), ":after": after}, |row| {
+                row.get::<_, String>(0)
+            })
+            .optional()?
+        {
+            after.clone_from(&camera);
+            runs.push((outcome, camera));
+        }
+    }
+    Ok(runs)
 }
 
-fn with_images(c: &Connection, entry: LedgerEntry) -> Result<LedgerEntry, StoreError> {
-    Ok(LedgerEntry { images: images_of_trigger(c, entry.id)?, ..entry })
+/// Where the rows are that a query finds within some bounds, newest first.
+fn places(c: &Connection, query: &LedgerQuery, bounds: Bounds, most: u32) -> Result<Vec<Cursor>, StoreError> {
+    let place = |row: &Row<'_>| Ok(Cursor { ms: row.get(0)?, id: row.get(1)? });
+    let mut statement = c.prepare_cached(RUN_SQL)?;
+    newest(
+        &runs(c, query)?,
+        bounds,
+        usize::try_from(most).unwrap_or(usize::MAX),
+        |(outcome, camera), bounds| {
+            let found = statement.query_map(
+            named_params! {":outcome": outcome.map(Outcome::as_str), ":camera": camera,
+            ":before_ms": bounds.before.ms, ":before_id": bounds.before.id, ":from": bounds.from_ms, ":limit": most},
+            place,
+        )?;
+            Ok(found.collect::<Result<_, _>>()?)
+        },
+    )
+}
+
+fn list(c: &Connection, query: &LedgerQuery) -> Result<Page<LedgerEntry>, StoreError> {
+    const ROWS_SQL: &str = "
+        select id, camera, cause, edge_at, clock, stamped_at, outcome, reason, remark, latency_ms, seen_at
+        from triggers where id in (select value from json_each(:triggers))";
+    // All that is read of a page is of one moment.
+    let tx = c.unchecked_transaction()?;
+    // One more than asked tells whether there is a next page.
+    let most = query.limit.saturating_add(1);
+    let found = places(&tx, query, Bounds::new(query.from, query.to, query.cursor), most)?;
+    let page = Page::cut(found, query.limit, |place| *place);
+    let mut entries: Vec<LedgerEntry> = tx
+        .prepare_cached(ROWS_SQL)?
+        .query_map(named_params! {":triggers": list_of(page.items.iter().map(|place| place.id))}, entry)?
+        .collect::<Result<_, _>>()?;
+    entries.sort_by_key(|entry| Reverse((entry.edge_at, entry.id)));
+    Ok(Page { items: with_images(&tx, entries)?, next: page.next })
+}
+
+fn with_images(c: &Connection, entries: Vec<LedgerEntry>) -> Result<Vec<LedgerEntry>, StoreError> {
+    let mut images = images_of_triggers(c, entries.iter().map(|entry| entry.id))?;
+    let owned =
+        |entry: LedgerEntry| LedgerEntry { images: images.remove(&entry.id).unwrap_or_default(), ..entry };
+    Ok(entries.into_iter().map(owned).collect())
 }
 
 pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<LedgerEntry> {

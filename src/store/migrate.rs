@@ -18,6 +18,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0005_seen.sql"),
     include_str!("../../migrations/0006_access.sql"),
     include_str!("../../migrations/0007_tokens.sql"),
+    include_str!("../../migrations/0008_pages.sql"),
 ];
 
 /// Refuses a file that another program made or a newer version of this one, before anything is written to it.
@@ -199,5 +200,40 @@ mod tests {
             })
             .unwrap();
         assert_eq!(row, ("full".to_owned(), None, None, None));
+    }
+
+    #[test]
+    fn pictures_of_before_there_were_runs_know_in_which_states_their_uploads_are() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.db");
+        let seventh = Connection::open(&path).unwrap();
+        for sql in &MIGRATIONS[..7] {
+            seventh.execute_batch(sql).unwrap();
+        }
+        seventh
+            .execute_batch(&format!(
+                "pragma application_id = {APPLICATION_ID}; pragma user_version = 7;
+                 insert into images (id, uid, camera, file_name, path, cause, taken_at, width, height, bytes, sha256, state)
+                 select column1, randomblob(16), 'r1', column1, column1, 'gpio', 1, 1, 1, 1, randomblob(32), column2
+                 from (values (1, 'present'), (2, 'present'), (3, 'present'), (4, 'missing'), (5, 'deleted'));
+                 insert into uploads (image_id, target, state)
+                 values (1, 'api', 'delivered'), (2, 'api', 'delivered'), (2, 's3', 'dead'), (4, 'api', 'lost'),
+                        (5, 'api', 'skipped');"
+            ))
+            .unwrap();
+        drop(seventh);
+        let connection = open(&path).unwrap();
+        let deliveries = || -> Vec<i64> {
+            let mut statement = connection.prepare("select deliveries from images order by id").unwrap();
+            statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+        };
+        assert_eq!(deliveries(), [2, 6, 0, 16, 2], "what was deleted is in no list and is not written");
+        connection
+            .execute_batch(
+                "update uploads set state = 'pending' where image_id = 2 and target = 's3';
+                 insert into uploads (image_id, target, state) values (3, 'api', 'skipped'), (3, 's3', 'delivered');",
+            )
+            .unwrap();
+        assert_eq!(deliveries(), [2, 3, 10, 16, 2]);
     }
 }

@@ -18,6 +18,7 @@ mod images;
 mod late;
 mod latency;
 mod ledger;
+mod list;
 mod migrate;
 mod mounts;
 mod order;
@@ -38,6 +39,8 @@ mod words;
 mod crash_tests;
 #[cfg(test)]
 mod model_tests;
+#[cfg(test)]
+mod page_tests;
 #[cfg(test)]
 mod plan_tests;
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::fs;
 
 use proptest::prelude::*;
 
-use super::testing::{OWED, Place, SKIPPED, T0, picture, recount, tallies, trigger};
+use super::testing::{OWED, Place, SKIPPED, T0, picture, recount, tallies, trigger, wrong_deliveries};
 use super::*;
 use crate::model::{FileName, ImageId, Outcome, Trigger, UnixMs, UploadState};
 
@@ -374,6 +374,7 @@ impl World {
     fn check_tallies(&self) {
         let c = self.place.sql();
         assert_eq!(tallies(&c), recount(&c));
+        assert_eq!(wrong_deliveries(&c), 0);
     }
 
     async fn check_everything(&self) {

@@ -2,10 +2,11 @@
 
 use rusqlite::{Connection, StatementStatus};
 
-use super::testing::{OWED, Place, T0, camera};
+use super::page::Bounds;
+use super::testing::{OWED, Place, T0};
 use super::*;
-use super::{dead, images, ledger, queue, seen, space, stats};
-use crate::model::{Medium, UnixMs};
+use super::{dead, ledger, list, queue, seen, space, stats};
+use crate::model::UnixMs;
 
 /// Enough that a scan shows.
 const ROWS: i64 = 20_000;
@@ -50,25 +51,15 @@ fn plan(c: &Connection, sql: &str) -> Vec<String> {
 
 /// Every list the store reads or changes by row, with its name.
 fn statements() -> Vec<(&'static str, String)> {
-    let query = |key: Option<&str>| ImageQuery { camera: key.map(camera), ..ImageQuery::default() };
     vec![
-        ("all pictures", images::list_sql(&query(None))),
-        ("pictures of a camera", images::list_sql(&query(Some("r1")))),
-        (
-            "pictures of a camera without clips",
-            images::list_sql(&ImageQuery { medium: Some(Medium::Jpeg), ..query(Some("r1")) }),
-        ),
-        ("ledger", ledger::LIST_SQL.to_owned()),
-        ("ledger of a camera", ledger::LIST_OF_CAMERA_SQL.to_owned()),
-        ("ledger without pictures", ledger::LIST_WITHOUT_PICTURE_SQL.to_owned()),
+        ("all pictures", list::ALL_SQL.to_owned()),
+        ("pictures of a run", list::RUN_SQL.to_owned()),
+        ("runs of pictures", list::NEXT_RUN_SQL.to_owned()),
+        ("ledger of a run", ledger::RUN_SQL.to_owned()),
+        ("cameras in the ledger", ledger::NEXT_CAMERA_SQL.to_owned()),
         ("failures nobody has seen, counted", seen::COUNT_SQL.to_owned()),
         ("failures nobody has seen", seen::NEWEST_SQL.to_owned()),
         ("failures that were seen", seen::SEE_SQL.to_owned()),
-        ("clips", images::list_sql(&ImageQuery { medium: Some(Medium::Mp4), ..query(None) })),
-        (
-            "clips of a camera",
-            images::list_sql(&ImageQuery { medium: Some(Medium::Mp4), ..query(Some("r1")) }),
-        ),
         ("lost uploads", compare::LOST_SQL.to_owned()),
         ("rows of a folder", compare::FOLDER_SQL.to_owned()),
         ("rows in doubt", time::DOUBTFUL_SQL.to_owned()),
@@ -114,28 +105,33 @@ fn the_lists_use_the_index_that_gives_their_order() {
         let plan = plan(&c, sql);
         assert!(plan.iter().any(|line| line.contains(index)), "{index}: {plan:#?}");
     };
-    uses(&images::list_sql(&ImageQuery::default()), "USING INDEX images_by_time (taken_at");
-    let of_camera = ImageQuery { camera: Some(camera("r1")), ..ImageQuery::default() };
-    uses(&images::list_sql(&of_camera), "USING INDEX images_by_camera (camera=? AND taken_at");
-    let clips = ImageQuery { medium: Some(Medium::Mp4), ..ImageQuery::default() };
-    uses(&images::list_sql(&clips), "USING INDEX images_clips (taken_at");
+    uses(list::ALL_SQL, "USING COVERING INDEX images_by_time (taken_at>? AND taken_at<?)");
     uses(
-        &images::few_sql(&clips, crate::model::UploadState::Dead),
-        "USING COVERING INDEX uploads_put_aside (state=?)",
+        list::RUN_SQL,
+        "USING COVERING INDEX images_by_run (camera=? AND kind=? AND deliveries=? AND taken_at>? AND taken_at<?)",
     );
-    uses(&images::few_sql(&clips, crate::model::UploadState::Dead), "USING INTEGER PRIMARY KEY");
-    uses(ledger::LIST_WITHOUT_PICTURE_SQL, "USING INDEX triggers_without_picture (outcome=? AND edge_at");
-    uses(ledger::LIST_SQL, "USING INDEX triggers_by_time (edge_at");
-    uses(ledger::LIST_OF_CAMERA_SQL, "USING INDEX triggers_by_camera (camera=? AND edge_at");
+    uses(list::NEXT_RUN_SQL, "USING COVERING INDEX images_by_run ((camera,kind,deliveries)>(?,?,?))");
+    uses(
+        ledger::RUN_SQL,
+        "USING COVERING INDEX triggers_by_run (outcome=? AND camera=? AND edge_at>? AND edge_at<?)",
+    );
+    uses(ledger::NEXT_CAMERA_SQL, "USING COVERING INDEX triggers_by_run (outcome=? AND camera>?)");
+    uses(ledger::AT_SQL, "triggers_by_run (outcome=? AND camera=? AND edge_at=?)");
+    assert!(
+        !plan(&c, ledger::AT_SQL).iter().any(|line| line.starts_with("SCAN")),
+        "for each file without a row"
+    );
+    uses(compare::LOST_SQL, "uploads_lost");
     uses(queue::NEXT_CAMERA_SQL, "uploads_waiting (target=? AND camera>?)");
     uses(queue::WAITING_SQL, "uploads_waiting (target=? AND camera=? AND taken_at>? AND taken_at<?)");
     uses(queue::OLDEST_SQL, "uploads_waiting (target=? AND camera=?)");
     uses(queue::NEXT_DUE_SQL, "uploads_resting (target=? AND not_before>?)");
     uses(queue::WAKE_SQL, "uploads_resting (target=? AND not_before>?)");
-    uses(dead::DEAD_SQL, "uploads_dead ((image_id,target)<(?,?))");
-    uses(dead::NEXT_DEAD_SQL, "uploads_dead ((image_id,target)>(?,?))");
+    uses(dead::DEAD_SQL, "uploads_dead (target=? AND image_id<?)");
+    uses(dead::NEXT_DEAD_SQL, "uploads_dead (target=? AND image_id>?)");
     uses(stats::DELETABLE_SQL, "USING INDEX images_by_time (taken_at");
-    uses(space::HELD_SQL, "uploads_put_aside");
+    uses(space::HELD_SQL, "uploads_waiting");
+    uses(space::HELD_SQL, "uploads_dead");
 }
 
 /// Runs a statement and returns the work it took.
@@ -151,28 +147,101 @@ fn work(c: &Connection, sql: &str, params: &[(&str, &dyn rusqlite::ToSql)]) -> (
     (count, statement.get_status(StatementStatus::VmStep))
 }
 
+/// Reading a page of one run takes no more of SQLite's steps than this, wherever it begins.
+const RUN_STEPS_MAX: i32 = 20 * PAGE as i32;
+
+/// The work of one statement of a list, within the bounds that its dates and the page before leave.
+fn read(c: &Connection, sql: &str, run: &[(&str, &dyn rusqlite::ToSql)], bounds: Bounds) -> (usize, i32) {
+    let mut params = run.to_vec();
+    params.extend([
+        (":before_ms", &bounds.before.ms as &dyn rusqlite::ToSql),
+        (":before_id", &bounds.before.id),
+        (":from", &bounds.from_ms),
+        (":limit", &PAGE),
+    ]);
+    work(c, sql, &params)
+}
+
 #[test]
-fn a_page_and_a_claim_among_twenty_thousand_rows_are_little_work() {
+fn a_page_of_a_past_day_is_as_little_work_as_the_newest() {
     let (place, _store) = filled();
     let c = place.sql();
-    for (at, key) in [(ROWS, None), (ROWS / 2, None), (ROWS, Some("r1")), (ROWS / 2, Some("r1"))] {
-        let (before_ms, key_text) = (T0 + at * 1000, key);
-        let query = ImageQuery { camera: key.map(camera), ..ImageQuery::default() };
-        let (count, steps) = work(
-            &c,
-            &images::list_sql(&query),
-            &[
-                (":camera", &key_text),
-                (":state", &None::<String>),
-                (":before_ms", &before_ms),
-                (":before_id", &i64::MAX),
-                (":from", &i64::MIN),
-                (":to", &i64::MAX),
-                (":limit", &PAGE),
-            ],
-        );
-        assert!(count == PAGE as usize && steps < STEPS_MAX, "{key:?} at {at}: {count} rows, {steps} steps");
+    let of_run: &[(&str, &dyn rusqlite::ToSql)] =
+        &[(":camera", &"r1"), (":kind", &"instant"), (":deliveries", &2)];
+    let captured: &[(&str, &dyn rusqlite::ToSql)] = &[(":camera", &"r1"), (":outcome", &"captured")];
+    let at = |second: i64| Some(UnixMs(T0 + second * 1000));
+    let far = Some(Cursor { ms: T0 + (ROWS - 10) * 1000, id: i64::MAX });
+    for (from, to, cursor) in [
+        (None, None, None),
+        (None, at(ROWS / 2), None),
+        (None, at(300), None),
+        (at(300), at(900), None),
+        (at(ROWS - 2000), None, None),
+        // A page that ended after the last day that is wanted: the date alone says where to begin.
+        (at(300), at(900), far),
+        (at(300), at(1800), Some(Cursor { ms: T0 + 900 * 1000, id: 1 })),
+    ] {
+        let bounds = Bounds::new(from, to, cursor);
+        for (sql, run) in [
+            (list::ALL_SQL, &[] as &[(&str, &dyn rusqlite::ToSql)]),
+            (list::RUN_SQL, of_run),
+            (ledger::RUN_SQL, captured),
+        ] {
+            let (count, steps) = read(&c, sql, run, bounds);
+            assert!(
+                count == PAGE as usize && steps < RUN_STEPS_MAX,
+                "{sql} {bounds:?}: {count}, {steps} steps"
+            );
+        }
     }
+}
+
+#[test]
+fn what_a_filter_finds_nothing_of_is_not_looked_for_row_by_row() {
+    let (place, _store) = filled();
+    let c = place.sql();
+    // Of none of them is there a row on that day, while of the others there are thousands.
+    let day = Bounds::new(Some(UnixMs(T0 + 5_000_000)), Some(UnixMs(T0 + 9_000_000)), None);
+    for deliveries in [0, 1, 4, 3] {
+        let run: &[(&str, &dyn rusqlite::ToSql)] =
+            &[(":camera", &"r2"), (":kind", &"instant"), (":deliveries", &deliveries)];
+        assert!(matches!(read(&c, list::RUN_SQL, run, day), (0, ..100)), "deliveries {deliveries}");
+    }
+    for outcome in ["coalesced", "failed"] {
+        let run: &[(&str, &dyn rusqlite::ToSql)] = &[(":camera", &"r2"), (":outcome", &outcome)];
+        assert!(matches!(read(&c, ledger::RUN_SQL, run, day), (0, ..100)), "{outcome}");
+    }
+    // One step into the index for each run, however many rows it has.
+    let mut first = (String::new(), String::new(), 0_i64);
+    let mut statement = c.prepare(list::NEXT_RUN_SQL).unwrap();
+    let mut runs = 0;
+    while let Ok(found) = statement.query_row(
+        rusqlite::named_params! {":camera": first.0, ":kind": first.1, ":deliveries": first.2},
+        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+    ) {
+        let (camera, kind, deliveries): (String, String, i64) = found;
+        (first, runs) = ((camera, kind, deliveries + 1), runs + 1);
+    }
+    let steps = statement.get_status(StatementStatus::VmStep);
+    assert!(
+        runs == 9 && steps < 1000,
+        "three cameras, delivered, owed and put aside: {runs} runs, {steps} steps"
+    );
+    let mut after = String::new();
+    while let Ok(camera) = c.query_row(
+        ledger::NEXT_CAMERA_SQL,
+        rusqlite::named_params! {":outcome": "captured", ":after": after},
+        |row| row.get(0),
+    ) {
+        after = camera;
+    }
+    assert_eq!(after, "r3");
+}
+
+#[test]
+fn a_claim_and_the_counts_among_twenty_thousand_rows_are_little_work() {
+    let (place, _store) = filled();
+    let c = place.sql();
     claims_are_little_work(&c);
     let (count, steps) = work(&c, "select subject, what, value from tallies", &[]);
     assert!(count < 20 && steps < 500, "tallies: {count} rows, {steps} steps");

@@ -232,7 +232,8 @@ const TIDY_SQL: &str = "
     where image_id in (select id from images);
     update uploads set state = 'pending', attempts = 0, not_before = 0, refusals = 0
     where state in ('pending', 'dead', 'lost')
-      and image_id in (select id from images where state = 'present');";
+      and image_id in (select id from images where state = 'present');
+    update images set deliveries = 0 where id not in (select image_id from uploads);";
 
 /// Opens an old database to read it. One of an older version is brought up to date first, if that works.
 fn open_old(path: &Path) -> Result<Connection, StoreError> {

@@ -9,7 +9,7 @@ use rusqlite::Connection;
 
 use super::testing::{OWED, Place, T0, camera, take};
 use super::*;
-use crate::model::{Medium, UnixMs, UploadState};
+use crate::model::{Medium, Outcome, UnixMs, UploadState};
 
 /// Pictures of a day.
 const PER_DAY: i64 = 1_000;
@@ -169,11 +169,12 @@ async fn questions(store: &Store, rows: i64) {
         assert_eq!(found, if is_empty { 0 } else { 50 }, "{what}");
         judge(what, began.elapsed(), BLINK);
     }
+    days(store, rows, BLINK).await;
     for (what, outcome, cursor) in [
         ("newest events", None, None),
         ("events of the middle", None, middle),
-        ("failed events", Some(crate::model::Outcome::Failed), None),
-        ("coalesced events, of which there are none", Some(crate::model::Outcome::Coalesced), None),
+        ("failed events", Some(Outcome::Failed), None),
+        ("coalesced events, of which there are none", Some(Outcome::Coalesced), None),
     ] {
         let began = Instant::now();
         let query = LedgerQuery { outcome, cursor, limit: 50, ..LedgerQuery::default() };
@@ -193,4 +194,39 @@ async fn questions(store: &Store, rows: i64) {
     let began = Instant::now();
     store.correct_times(0, Doubtful::All).await.unwrap();
     judge("times in doubt", began.elapsed(), BLINK);
+}
+
+/// The first day, one of the middle and the last one, by every filter.
+async fn days(store: &Store, rows: i64, limit: Duration) {
+    let first = T0 - rows * 86_400;
+    for day in [first, first + rows / 2 * 86_400, T0 - 86_400_000] {
+        let (from, to) = (Some(UnixMs(day)), Some(UnixMs(day + 86_400_000)));
+        for key in [None, Some("r2"), Some("r9")] {
+            for state in [None].into_iter().chain(UploadState::ALL.map(Some)) {
+                for medium in [None, Some(Medium::Jpeg), Some(Medium::Mp4)] {
+                    let camera = key.map(camera);
+                    let query = ImageQuery { camera, from, to, state, medium, limit: 50, cursor: None };
+                    let began = Instant::now();
+                    store.images(query.clone()).await.unwrap();
+                    assert_soon(began, limit, &query);
+                }
+            }
+            for outcome in [None, Some(Outcome::Captured), Some(Outcome::Failed), Some(Outcome::Coalesced)] {
+                let query =
+                    LedgerQuery { camera: key.map(camera), from, to, outcome, limit: 50, cursor: None };
+                let began = Instant::now();
+                store.ledger(query.clone()).await.unwrap();
+                assert_soon(began, limit, &query);
+            }
+        }
+    }
+}
+
+/// Said only where it is late: there are hundreds.
+fn assert_soon(began: Instant, limit: Duration, query: &impl std::fmt::Debug) {
+    let took = began.elapsed();
+    if took > limit / 5 {
+        report(&format!("{query:?}: {:.1} ms", took.as_secs_f64() * 1000.0));
+    }
+    assert!(took < limit || std::env::var_os("ROWS").is_none(), "{query:?} took {took:?}");
 }

@@ -43,14 +43,17 @@ pub struct Heap {
     pub bytes: u64,
 }
 
-/// From what is owed to its pictures: the other way would read every picture there is. The list of states is the
-/// index's own, or it would not be used.
+/// From what is owed to its pictures: the other way would read every picture there is.
 pub(super) const HELD_SQL: &str = "
     select uploads.target, uploads.state, count(*), sum(images.bytes)
-    from uploads cross join images on images.id = uploads.image_id
-    where uploads.state in ('pending', 'dead', 'lost') and uploads.state <> 'lost' and images.state = 'present'
-    group by uploads.target, uploads.state
-    order by uploads.target";
+    from uploads indexed by uploads_waiting cross join images on images.id = uploads.image_id
+    where uploads.state = 'pending' and images.state = 'present'
+    group by uploads.target
+    union all
+    select uploads.target, uploads.state, count(*), sum(images.bytes)
+    from uploads indexed by uploads_dead cross join images on images.id = uploads.image_id
+    where uploads.state = 'dead' and images.state = 'present'
+    group by uploads.target";
 
 const PROTECTED_SQL: &str = "
     select count(*), coalesce(sum(bytes), 0) from images where state = 'present' and protected = 1";

@@ -293,17 +293,29 @@ pub(crate) fn tallies(c: &Connection) -> BTreeMap<(String, String), i64> {
     counts(c, "select subject, what, value from tallies where value <> 0")
 }
 
+/// How many pictures there are whose `deliveries` does not say in which states their uploads are.
+pub(crate) fn wrong_deliveries(c: &Connection) -> i64 {
+    const WRONG_SQL: &str = "
+        select count(*) from images
+        where state in ('present', 'missing') and deliveries <> (
+            select coalesce(sum(distinct case state when 'pending' then 1 when 'delivered' then 2 when 'dead' then 4
+                                         when 'skipped' then 8 when 'lost' then 16 end), 0)
+            from uploads where image_id = images.id)";
+    c.query_row(WRONG_SQL, [], |row| row.get(0)).unwrap()
+}
+
 fn counts(c: &Connection, sql: &str) -> BTreeMap<(String, String), i64> {
     let mut statement = c.prepare_cached(sql).unwrap();
     let rows = statement.query_map([], |row| Ok(((row.get(0)?, row.get(1)?), row.get(2)?))).unwrap();
     rows.map(Result::unwrap).collect()
 }
 
-/// Folder and database say the same: every row has its file, every file its row, every tally its count, and nothing is
-/// owed of a picture that is not there.
+/// Folder and database say the same: every row has its file, every file its row, every tally its count, every picture
+/// the states of its uploads, and nothing is owed of a picture that is not there.
 pub(crate) fn assert_in_order(place: &Place) {
     let c = place.sql();
     assert_eq!(tallies(&c), recount(&c));
+    assert_eq!(wrong_deliveries(&c), 0);
     let mut statement = c.prepare("select path from images where state = 'present' order by path").unwrap();
     let rows: Vec<String> = statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
     assert_eq!(rows, place.pictures());
