@@ -1,11 +1,11 @@
-//! `S3_API_URL`, `UPLOAD_FIELD_NAME`, `UPLOAD_HEADERS`: the `api` target.
+//! `S3_API_URL`, `UPLOAD_FIELD_NAME`, `UPLOAD_HEADERS`, `UPLOAD_SUCCESS`: the `api` target.
 
 use url::Url;
 
-use super::Secret;
 use super::endpoint::http_address;
 use super::problem::Wrong;
 use super::reader::{Read, Reader, Reported};
+use super::{Secret, Success};
 
 /// Longest `UPLOAD_FIELD_NAME`, characters.
 const FIELD_NAME_CHARS_MAX: usize = 64;
@@ -38,6 +38,8 @@ pub struct ApiTargetConfig {
     /// `UPLOAD_HEADERS`: names are tokens and values visible ASCII (RFC 9110 section 5), no name stands twice, and none
     /// belongs to the upload itself.
     pub headers: Vec<(String, Secret<String>)>,
+    /// `UPLOAD_SUCCESS`: which answer counts as a delivery, instead of what its body reads like.
+    pub success: Option<Success>,
 }
 
 impl ApiTargetConfig {
@@ -46,8 +48,9 @@ impl ApiTargetConfig {
         let url = reader.optional("S3_API_URL", http_address);
         let field_name = reader.required("UPLOAD_FIELD_NAME", field_name);
         let headers = headers(reader);
-        let (url, field_name, headers) = (url?, field_name?, headers?);
-        Ok(url.map(|url| Self { url: Secret::new(url), field_name, headers }))
+        let success = reader.optional("UPLOAD_SUCCESS", Success::parse);
+        let (url, field_name, headers, success) = (url?, field_name?, headers?, success?);
+        Ok(url.map(|url| Self { url: Secret::new(url), field_name, headers, success }))
     }
 }
 

@@ -191,6 +191,7 @@ fn describe_api(lines: &mut Lines, api: &ApiTargetConfig) {
         let names: Vec<_> = api.headers.iter().map(|(name, _)| name.as_str()).collect();
         lines.comment(format_args!("UPLOAD_HEADERS is set: {} (values hidden)", names.join(", ")));
     }
+    lines.set_some("UPLOAD_SUCCESS", api.success.as_ref());
 }
 
 /// Comments only: without the keys they are no settings.

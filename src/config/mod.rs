@@ -25,6 +25,7 @@ mod s3;
 mod secret;
 mod spelling;
 mod storage;
+mod success;
 #[cfg(test)]
 mod testing;
 mod tls;
@@ -50,6 +51,7 @@ pub use proxy::{ProxiesConfig, ProxyConfig};
 pub use s3::{S3Style, S3TargetConfig};
 pub use secret::Secret;
 pub use storage::StorageConfig;
+pub use success::{Step, Success, Wanted, Word};
 pub use tls::{Authorities, Fingerprint, Trust};
 pub use upload::UploadConfig;
 pub use variables::{Fallback, VARIABLES, Variable};

@@ -227,6 +227,12 @@ pub const VARIABLES: &[Variable] = &[
     open("UPLOAD_FIELD_NAME", Fallback::Text("file"), "name of the multipart field"),
     secret("UPLOAD_HEADERS", "further request headers, Name: value; Name: value"),
     open(
+        "UPLOAD_SUCCESS",
+        Fallback::None,
+        "which answer of the HTTP API is a delivery: status, status:200,202, json:result.ok=true or text:^OK; if unset, a \
+         2xx whose body does not say no",
+    ),
+    open(
         "UPLOAD_QUEUE_SIZE",
         Fallback::Text("100"),
         "uploads held in memory; the queue on disk has no limit but the disk",

@@ -7,7 +7,7 @@ use super::facts::Sender;
 use super::form::Form;
 use super::http::{ANSWER_BYTES_MAX, Http, put};
 use super::response::Settings;
-use super::{TargetError, misconfigured};
+use super::{TargetError, misconfigured, success};
 use crate::clock;
 use crate::config::{ApiTargetConfig, UploadConfig};
 use crate::model::{TargetKind, secrets::Secrets};
@@ -65,7 +65,16 @@ impl Api {
         identify(&mut headers, upload, &form)?;
         let request = self.http.client()?.post(self.config.url.reveal().clone()).headers(headers);
         let reply = self.http.send(request, form.into_pieces(), ANSWER_BYTES_MAX).await?;
-        reply.answer.judge_with_body(clock::now())
+        let Some(rule) = &self.config.success else {
+            return reply.answer.judge_with_body(clock::now());
+        };
+        match success::judge(rule, &reply.answer, clock::now()) {
+            Ok(()) => reply.early.map_or(Ok(()), Err),
+            Err(TargetError::Doubtful { .. }) if reply.is_cut => Err(TargetError::Broken {
+                message: "the connection broke before the answer was whole".to_owned(),
+            }),
+            judged => judged,
+        }
     }
 }
 

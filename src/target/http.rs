@@ -79,6 +79,8 @@ pub(super) struct Reply {
     pub(super) headers: HeaderMap,
     /// Whether the connection broke before the body of the answer was whole.
     pub(super) is_cut: bool,
+    /// Why it can be no success whatever it says: it came before the picture was sent.
+    pub(super) early: Option<TargetError>,
 }
 
 impl Reply {
@@ -251,17 +253,21 @@ impl Http {
             let progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
             (progress.left, progress.length)
         };
-        let reply = self.read(response, most).await?;
-        if left > 0 && (200..300).contains(&reply.answer.status) && !reply.answer.is_web_page() {
-            return Err(TargetError::Rejected {
-                message: format!(
-                    "answered {} before it had the picture: {left} of {length} bytes were still to be sent",
-                    reply.answer.status
-                ),
-                is_final: false,
-            });
+        let mut reply = self.read(response, most).await?;
+        let status = reply.answer.status;
+        let early = (left > 0).then(|| TargetError::Rejected {
+            message: format!(
+                "answered {status} before it had the picture: {left} of {length} bytes were still to be sent"
+            ),
+            is_final: false,
+        });
+        match early {
+            Some(early) if (200..300).contains(&status) && !reply.answer.is_web_page() => Err(early),
+            early => {
+                reply.early = early;
+                Ok(reply)
+            }
         }
-        Ok(reply)
     }
 
     async fn read(&self, mut response: Response, most: usize) -> Result<Reply, TargetError> {
@@ -310,7 +316,7 @@ impl Http {
         if let Some(proxy) = self.proxy.as_ref().filter(|_| answer.status == 407) {
             return Err(misconfigured(self.wants_login(proxy)));
         }
-        Ok(Reply { answer, headers, is_cut })
+        Ok(Reply { answer, headers, is_cut, early: None })
     }
 
     fn silent(&self) -> TargetError {

@@ -7,6 +7,7 @@ mod lane;
 mod line;
 mod s3;
 pub(crate) mod server;
+mod success;
 pub(crate) mod tls;
 mod tryout;
 

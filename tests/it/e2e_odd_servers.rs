@@ -1,0 +1,76 @@
+//! Servers that somebody wrote for themselves, with the real daemon: what is a delivery by `UPLOAD_SUCCESS`, and what the
+//! operator reads when it is none.
+
+use std::time::Duration;
+
+use super::support::daemon::{Daemon, run};
+use super::support::setup::Setup;
+use super::support::snapshot::{PLAIN, SnapshotPeer};
+use super::support::{machine_shared, wait_until};
+use super::targets::server::{Server, answer};
+
+/// Longest until something has been tried.
+const SOON: Duration = Duration::from_secs(30);
+
+/// The upload of the newest picture: state and words.
+async fn newest(daemon: &Daemon) -> (String, String) {
+    let image = daemon.images().await.remove(0);
+    let text = |name: &str| image["uploads"][0][name].as_str().unwrap_or_default().to_owned();
+    (text("state"), text("last_error"))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_what_the_operator_calls_a_success_is_shown_as_delivered() {
+    let _machine = machine_shared().await;
+    let camera = SnapshotPeer::start(PLAIN, "").await;
+    // Says yes whatever happened; the truth stands in a place of its own, and reads like a no.
+    let server = Server::start(|index, _| {
+        let state = if index == 0 { "queued, not stored" } else { "stored, 0 errors" };
+        answer(
+            200,
+            "",
+            &format!("{{\"success\":true,\"error\":\"none at all\",\"picture\":{{\"state\":\"{state}\"}}}}"),
+        )
+    })
+    .await;
+    let setup = Setup::new()
+        .with_snapshots(1, &camera.url())
+        .with("S3_API_URL", &server.url())
+        .with("UPLOAD_SUCCESS", "json: picture.state = \"stored, 0 errors\"")
+        .with("OFFLINE_RETRY_INTERVAL", "1");
+    let daemon = Daemon::start_connected(&setup, &["r1"]).await;
+    assert_eq!(daemon.capture("r1").await.unwrap().status, 201);
+    let mut words = String::new();
+    wait_until("the picture is delivered at the second attempt", SOON, async || {
+        let (state, said) = newest(&daemon).await;
+        if !said.is_empty() {
+            words = said;
+        }
+        if state == "delivered" { Ok(()) } else { Err(format!("{state}: {words}")) }
+    })
+    .await;
+    assert_eq!(server.seen().len(), 2);
+    let (_, lines) = daemon.terminate().await;
+    let log = lines.text();
+    for part in ["UPLOAD_SUCCESS=json: picture.state", "picture.state is", "queued, not stored"] {
+        assert!(log.contains(part), "{part} not in {log}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rule_that_is_none_is_said_by_check_config() {
+    for (value, words) in [
+        ("'json:result.ok'", "no = behind the place"),
+        ("'text:(OK'", "cannot be used"),
+        ("'status:2xx,4xx'", "another class than 2xx"),
+        ("yes", "begins with none of status, json: and text:"),
+    ] {
+        let setup = Setup::new()
+            .with("S3_API_URL", "http://127.0.0.1:9/up")
+            .with("UPLOAD_SUCCESS", value.trim_matches('\''));
+        let output = run(&setup, &["--check-config"], "").await;
+        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        assert!(!output.status.success(), "{said}");
+        assert!(said.contains("UPLOAD_SUCCESS: ") && said.contains(words), "{said}");
+    }
+}
