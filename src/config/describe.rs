@@ -5,8 +5,9 @@ use std::fmt::{Display, Write};
 use super::address::shown_url;
 use super::values::word;
 use super::{
-    ApiTargetConfig, Around, CameraConfig, CameraEngine, Config, Credentials, Flush, LanesConfig,
-    S3TargetConfig, SourceConfig, Trust, UploadConfig, WebAccess, camera, engine, gpio, lane, log, s3,
+    ApiTargetConfig, Around, CameraConfig, CameraEngine, Config, Credentials, FieldTemplate, Flush,
+    LanesConfig, S3TargetConfig, SourceConfig, Trust, UploadConfig, WebAccess, camera, engine, gpio, lane,
+    log, s3,
 };
 use crate::model::TargetKind;
 
@@ -191,6 +192,10 @@ fn describe_api(lines: &mut Lines, api: &ApiTargetConfig) {
         let names: Vec<_> = api.headers.iter().map(|(name, _)| name.as_str()).collect();
         lines.comment(format_args!("UPLOAD_HEADERS is set: {} (values hidden)", names.join(", ")));
     }
+    if !api.fields.is_empty() {
+        let names: Vec<_> = api.fields.iter().map(FieldTemplate::name).collect();
+        lines.comment(format_args!("UPLOAD_FIELDS is set: {} (values hidden)", names.join(", ")));
+    }
     lines.set_some("UPLOAD_SUCCESS", api.success.as_ref());
 }
 
@@ -308,6 +313,8 @@ mod tests {
         ("GPIO_CHIP", "/dev/gpiochip0"),
         ("S3_API_URL", "https://bob:hunter2@api.example/up?token=hunter2"),
         ("UPLOAD_HEADERS", "X-Key: hunter2"),
+        ("UPLOAD_FIELDS", "token=hunter2; gate={camera}"),
+        ("UPLOAD_SUCCESS", "json:\"a.b\" = 'yes'"),
         ("UPLOAD_PARALLEL", "3"),
         ("API_UPLOAD_WINDOW", "22:00-06:00"),
         ("S3_UPLOAD_WINDOW", "always"),
@@ -411,5 +418,6 @@ mod tests {
         }
         assert!(text.contains("CAMERA_1_USERNAME and PASSWORD are set"), "{text}");
         assert!(text.contains("# UPLOAD_HEADERS is set: X-Key (values hidden)"), "{text}");
+        assert!(text.contains("# UPLOAD_FIELDS is set: token, gate (values hidden)"), "{text}");
     }
 }

@@ -79,7 +79,8 @@ impl UploadConfig {
         let site = reader.optional("SITE_NAME", short(SITE_CHARS_MAX));
         let rates = rates(reader);
         let named = reader.optional("UPLOAD_TARGETS", targets);
-        let api = ApiTargetConfig::read(reader);
+        let has_facts = metadata.as_ref().is_ok_and(|is_wished| *is_wished);
+        let api = ApiTargetConfig::read(reader, has_facts, !matches!(site, Ok(None)));
         let s3 = S3TargetConfig::read(reader, site.as_ref().ok().and_then(|site| site.as_deref()));
         let discord = DiscordTargetConfig::read(reader);
         let relay = RelayTargetConfig::read(reader);

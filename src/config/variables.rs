@@ -226,6 +226,10 @@ pub const VARIABLES: &[Variable] = &[
     secret("S3_API_URL", "HTTP API that takes the pictures"),
     open("UPLOAD_FIELD_NAME", Fallback::Text("file"), "name of the multipart field"),
     secret("UPLOAD_HEADERS", "further request headers, Name: value; Name: value"),
+    secret(
+        "UPLOAD_FIELDS",
+        "further form fields, name=value; name=value, with {camera} {label} {site} {taken_at} and other facts in them",
+    ),
     open(
         "UPLOAD_SUCCESS",
         Fallback::None,

@@ -1,5 +1,5 @@
-//! Servers that somebody wrote for themselves, with the real daemon: what is a delivery by `UPLOAD_SUCCESS`, and what the
-//! operator reads when it is none.
+//! Servers that somebody wrote for themselves, with the real daemon: fields that they want (`UPLOAD_FIELDS`), what is a
+//! delivery by `UPLOAD_SUCCESS`, and what the operator reads when it is none.
 
 use std::time::Duration;
 
@@ -37,6 +37,7 @@ async fn only_what_the_operator_calls_a_success_is_shown_as_delivered() {
         .with_snapshots(1, &camera.url())
         .with("S3_API_URL", &server.url())
         .with("UPLOAD_SUCCESS", "json: picture.state = \"stored, 0 errors\"")
+        .with("UPLOAD_FIELDS", "camera_id={camera}; regions=de; note=\"gate; {label}\"")
         .with("OFFLINE_RETRY_INTERVAL", "1");
     let daemon = Daemon::start_connected(&setup, &["r1"]).await;
     assert_eq!(daemon.capture("r1").await.unwrap().status, 201);
@@ -49,7 +50,15 @@ async fn only_what_the_operator_calls_a_success_is_shown_as_delivered() {
         if state == "delivered" { Ok(()) } else { Err(format!("{state}: {words}")) }
     })
     .await;
-    assert_eq!(server.seen().len(), 2);
+    let seen = server.seen();
+    assert_eq!(seen.len(), 2);
+    for request in seen {
+        let body = String::from_utf8_lossy(&request.body).into_owned();
+        for (name, value) in [("camera_id", "r1"), ("regions", "de"), ("note", "gate; Entry")] {
+            let field = format!("Content-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n--");
+            assert!(body.contains(&field), "{name} not in {}", &body[..body.len().min(1000)]);
+        }
+    }
     let (_, lines) = daemon.terminate().await;
     let log = lines.text();
     for part in ["UPLOAD_SUCCESS=json: picture.state", "picture.state is", "queued, not stored"] {
@@ -58,19 +67,23 @@ async fn only_what_the_operator_calls_a_success_is_shown_as_delivered() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_rule_that_is_none_is_said_by_check_config() {
-    for (value, words) in [
-        ("'json:result.ok'", "no = behind the place"),
-        ("'text:(OK'", "cannot be used"),
-        ("'status:2xx,4xx'", "another class than 2xx"),
-        ("yes", "begins with none of status, json: and text:"),
+async fn a_rule_or_a_field_that_is_none_is_said_by_check_config() {
+    for (name, value, words) in [
+        ("UPLOAD_SUCCESS", "json:result.ok", "no = behind the place"),
+        ("UPLOAD_SUCCESS", "text:(OK", "cannot be used"),
+        ("UPLOAD_SUCCESS", "status:2xx,4xx", "another class than 2xx"),
+        ("UPLOAD_SUCCESS", "yes", "begins with none of status, json: and text:"),
+        (
+            "UPLOAD_FIELDS",
+            "camera_id={kamera}",
+            "in braces that is not known (value hidden), accepted: name=value",
+        ),
+        ("UPLOAD_FIELDS", "a=1; file={id}", "entry 2 has the name file"),
     ] {
-        let setup = Setup::new()
-            .with("S3_API_URL", "http://127.0.0.1:9/up")
-            .with("UPLOAD_SUCCESS", value.trim_matches('\''));
+        let setup = Setup::new().with("S3_API_URL", "http://127.0.0.1:9/up").with(name, value);
         let output = run(&setup, &["--check-config"], "").await;
         let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
         assert!(!output.status.success(), "{said}");
-        assert!(said.contains("UPLOAD_SUCCESS: ") && said.contains(words), "{said}");
+        assert!(said.contains(&format!("{name}: ")) && said.contains(words), "{said}");
     }
 }

@@ -3,6 +3,7 @@
 mod conformance;
 mod discord;
 mod echo;
+mod fields;
 mod lane;
 mod line;
 mod s3;

@@ -177,6 +177,7 @@ pub(crate) fn config(dir: &Path, access: WebAccess) -> Config {
                 url: Secret::new("http://127.0.0.1:9/".parse().unwrap()),
                 field_name: "file".to_owned(),
                 headers: Vec::new(),
+                fields: Vec::new(),
                 success: None,
             }),
         },
