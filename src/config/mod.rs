@@ -54,7 +54,7 @@ pub use s3::{S3Style, S3TargetConfig};
 pub use secret::Secret;
 pub use storage::StorageConfig;
 pub use success::{Step, Success, Wanted, Word};
-pub use tls::{Authorities, Fingerprint, Trust};
+pub use tls::{Authorities, Fingerprint, Pin, Trust};
 pub use upload::UploadConfig;
 pub use variables::{Fallback, VARIABLES, Variable};
 pub use web::{WebAccess, WebConfig};

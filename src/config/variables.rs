@@ -304,6 +304,15 @@ pub const VARIABLES: &[Variable] = &[
         "further certificates to trust, PEM, beside the system's: an authority's or the server's own",
     ),
     open(
+        "UPLOAD_TLS_FINGERPRINT",
+        Fallback::None,
+        "SHA-256 fingerprint of the certificate that servers must have, for https://; nothing else is checked then",
+    ),
+    open("API_UPLOAD_TLS_FINGERPRINT", Fallback::None, "the same for the HTTP API alone"),
+    open("S3_UPLOAD_TLS_FINGERPRINT", Fallback::None, "the same for the S3 store alone"),
+    open("DISCORD_UPLOAD_TLS_FINGERPRINT", Fallback::None, "the same for the Discord channel alone"),
+    open("RELAY_UPLOAD_TLS_FINGERPRINT", Fallback::None, "the same for the other box alone"),
+    open(
         "UPLOAD_METADATA",
         Fallback::Text("false"),
         "true: api and relay get the picture's facts as form fields",

@@ -1,5 +1,5 @@
 //! Servers that somebody wrote for themselves, with the real daemon: fields that they want (`UPLOAD_FIELDS`), what is a
-//! delivery by `UPLOAD_SUCCESS`, and what the operator reads when it is none.
+//! delivery by `UPLOAD_SUCCESS`, certificates that are pinned, and what the operator reads when something is not right.
 
 use std::time::Duration;
 
@@ -8,6 +8,7 @@ use super::support::setup::Setup;
 use super::support::snapshot::{PLAIN, SnapshotPeer};
 use super::support::{machine_shared, wait_until};
 use super::targets::server::{Server, answer};
+use super::targets::tls::Authority;
 
 /// Longest until something has been tried.
 const SOON: Duration = Duration::from_secs(30);
@@ -86,4 +87,38 @@ async fn a_rule_or_a_field_that_is_none_is_said_by_check_config() {
         assert!(!output.status.success(), "{said}");
         assert!(said.contains(&format!("{name}: ")) && said.contains(words), "{said}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_certificate_than_the_pinned_one_gets_no_picture_and_is_told_by_its_fingerprint() {
+    let _machine = machine_shared().await;
+    let camera = SnapshotPeer::start(PLAIN, "").await;
+    let server = Server::start(|_, _| answer(200, "", "ok")).await;
+    let (odd, other) = (Authority::odd(), Authority::odd());
+    let (addr, guard) = odd.guard(server.addr).await;
+    let setup = |pin: &Authority| {
+        Setup::new()
+            .with_snapshots(1, &camera.url())
+            .with("S3_API_URL", &format!("https://{addr}/upload"))
+            .with("UPLOAD_TLS_FINGERPRINT", &pin.fingerprint.to_string())
+    };
+    let wrong = setup(&other);
+    let daemon = Daemon::start_connected(&wrong, &["r1"]).await;
+    assert_eq!(daemon.capture("r1").await.unwrap().status, 201);
+    wait_until("the wrong certificate is named", SOON, async || {
+        let (state, said) = newest(&daemon).await;
+        let line = format!("set UPLOAD_TLS_FINGERPRINT={}", odd.fingerprint);
+        if state == "pending" && said.contains(&line) { Ok(()) } else { Err(format!("{state}: {said}")) }
+    })
+    .await;
+    assert_eq!(server.seen().len(), 0);
+    daemon.terminate().await;
+
+    let right = setup(&odd);
+    let daemon = Daemon::start_connected(&right, &["r1"]).await;
+    assert_eq!(daemon.capture("r1").await.unwrap().status, 201);
+    daemon.wait_until_delivered(SOON).await;
+    assert_eq!(server.seen().len(), 1);
+    daemon.terminate().await;
+    guard.abort();
 }

@@ -166,6 +166,7 @@ pub(crate) fn config(dir: &Path, access: WebAccess) -> Config {
             timeout: Duration::from_secs(300),
             proxies: camera_capture::config::ProxiesConfig::default(),
             ca_file: None,
+            pins: std::collections::BTreeMap::default(),
             metadata: false,
             site: None,
             labels: std::collections::BTreeMap::default(),
