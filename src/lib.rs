@@ -37,6 +37,7 @@ pub mod store;
 pub mod supervise;
 pub mod systemd;
 pub mod target;
+pub mod tls;
 pub mod trigger;
 pub mod upkeep;
 pub mod upload;

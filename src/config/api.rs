@@ -1,11 +1,12 @@
-//! `S3_API_URL`, `UPLOAD_FIELD_NAME`, `UPLOAD_HEADERS`: the `api` target.
+//! `S3_API_URL`, `UPLOAD_FIELD_NAME`, `UPLOAD_HEADERS`, `UPLOAD_FIELDS`, `UPLOAD_SUCCESS`: the `api` target.
 
 use url::Url;
 
-use super::Secret;
 use super::endpoint::http_address;
+use super::fields::{self, Beside, FieldTemplate};
 use super::problem::Wrong;
 use super::reader::{Read, Reader, Reported};
+use super::{Secret, Success};
 
 /// Longest `UPLOAD_FIELD_NAME`, characters.
 const FIELD_NAME_CHARS_MAX: usize = 64;
@@ -38,20 +39,28 @@ pub struct ApiTargetConfig {
     /// `UPLOAD_HEADERS`: names are tokens and values visible ASCII (RFC 9110 section 5), no name stands twice, and none
     /// belongs to the upload itself.
     pub headers: Vec<(String, Secret<String>)>,
+    /// `UPLOAD_FIELDS`, at most 32; none has the name of a field that is sent anyway.
+    pub fields: Vec<FieldTemplate>,
+    /// `UPLOAD_SUCCESS`: which answer counts as a delivery, instead of what its body reads like.
+    pub success: Option<Success>,
 }
 
 impl ApiTargetConfig {
-    /// `None` when there is no address.
-    pub(super) fn read(reader: &mut Reader<'_>) -> Read<Option<Self>> {
+    /// `None` when there is no address. `has_facts` is `UPLOAD_METADATA`, `has_site` whether there is a `SITE_NAME`.
+    pub(super) fn read(reader: &mut Reader<'_>, has_facts: bool, has_site: bool) -> Read<Option<Self>> {
         let url = reader.optional("S3_API_URL", http_address);
         let field_name = reader.required("UPLOAD_FIELD_NAME", field_name);
         let headers = headers(reader);
-        let (url, field_name, headers) = (url?, field_name?, headers?);
-        Ok(url.map(|url| Self { url: Secret::new(url), field_name, headers }))
+        let file = field_name.as_ref().ok().map(String::as_str);
+        let fields = fields::read(reader, &Beside { file, has_facts, has_site });
+        let success = reader.optional("UPLOAD_SUCCESS", Success::parse);
+        let (url, field_name, headers, fields, success) = (url?, field_name?, headers?, fields?, success?);
+        Ok(url.map(|url| Self { url: Secret::new(url), field_name, headers, fields, success }))
     }
 }
 
-fn field_name(text: &str) -> Result<String, Wrong> {
+/// Reads the name of a form field.
+pub(super) fn field_name(text: &str) -> Result<String, Wrong> {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"_-.[]".contains(&b);
     if text.len() <= FIELD_NAME_CHARS_MAX && text.bytes().all(plain) {
         Ok(text.to_owned())

@@ -1,12 +1,14 @@
 //! The effective configuration as an environment file, with secrets hidden.
 
+use std::collections::BTreeMap;
 use std::fmt::{Display, Write};
 
 use super::address::shown_url;
 use super::values::word;
 use super::{
-    ApiTargetConfig, Around, CameraConfig, CameraEngine, Config, Credentials, Flush, LanesConfig,
-    S3TargetConfig, SourceConfig, Trust, UploadConfig, WebAccess, camera, engine, gpio, lane, log, s3,
+    ApiTargetConfig, Around, CameraConfig, CameraEngine, Config, Credentials, FieldTemplate, Flush,
+    LanesConfig, Pin, S3TargetConfig, SourceConfig, Trust, UploadConfig, WebAccess, camera, engine, gpio,
+    lane, log, s3,
 };
 use crate::model::TargetKind;
 
@@ -155,6 +157,7 @@ fn describe_upload(lines: &mut Lines, upload: &UploadConfig) {
         lines.comment(format_args!("{} is set: {host}:{port} (log-in hidden)", proxy.setting));
     }
     lines.set_some("UPLOAD_CA_FILE", upload.ca_file.as_ref().map(|path| path.display()));
+    describe_pins(lines, upload);
     lines.set("UPLOAD_METADATA", upload.metadata);
     lines.set_some("SITE_NAME", upload.site.as_ref());
     for (kind, rate) in &upload.rates {
@@ -163,6 +166,19 @@ fn describe_upload(lines: &mut Lines, upload: &UploadConfig) {
     lines.set("UPLOAD_QUEUE_SIZE", upload.prefetch);
     lines.set("OFFLINE_RETRY_INTERVAL", upload.retry_interval.as_secs());
     lines.set("CONNECTIVITY_CHECK_INTERVAL", upload.check_interval.as_secs());
+}
+
+/// A comment where the address that it is for is hidden: alone it would be a setting for nothing.
+fn describe_pins(lines: &mut Lines, upload: &UploadConfig) {
+    let pins: BTreeMap<_, _> =
+        upload.pins.iter().map(|(kind, pin)| (&pin.setting, (*kind, pin.fingerprint))).collect();
+    for (setting, (kind, fingerprint)) in pins {
+        let is_of_one = *setting == Pin::setting_of(kind);
+        match is_of_one && kind != TargetKind::Api {
+            true => lines.comment(format_args!("{setting}={fingerprint}")),
+            false => lines.set(setting, fingerprint),
+        }
+    }
 }
 
 fn describe_lanes(lines: &mut Lines, lanes: &LanesConfig) {
@@ -191,6 +207,11 @@ fn describe_api(lines: &mut Lines, api: &ApiTargetConfig) {
         let names: Vec<_> = api.headers.iter().map(|(name, _)| name.as_str()).collect();
         lines.comment(format_args!("UPLOAD_HEADERS is set: {} (values hidden)", names.join(", ")));
     }
+    if !api.fields.is_empty() {
+        let names: Vec<_> = api.fields.iter().map(FieldTemplate::name).collect();
+        lines.comment(format_args!("UPLOAD_FIELDS is set: {} (values hidden)", names.join(", ")));
+    }
+    lines.set_some("UPLOAD_SUCCESS", api.success.as_ref());
 }
 
 /// Comments only: without the keys they are no settings.
@@ -307,6 +328,10 @@ mod tests {
         ("GPIO_CHIP", "/dev/gpiochip0"),
         ("S3_API_URL", "https://bob:hunter2@api.example/up?token=hunter2"),
         ("UPLOAD_HEADERS", "X-Key: hunter2"),
+        ("UPLOAD_FIELDS", "token=hunter2; gate={camera}"),
+        ("UPLOAD_SUCCESS", "json:\"a.b\" = 'yes'"),
+        ("UPLOAD_TLS_FINGERPRINT", "FFEEDDCCBBAA99887766554433221100FFEEDDCCBBAA99887766554433221100"),
+        ("RELAY_UPLOAD_TLS_FINGERPRINT", "00112233445566778899aabbccddeeff00112233445566778899AABBCCDDEEFF"),
         ("UPLOAD_PARALLEL", "3"),
         ("API_UPLOAD_WINDOW", "22:00-06:00"),
         ("S3_UPLOAD_WINDOW", "always"),
@@ -316,7 +341,7 @@ mod tests {
         ("S3_SECRET_ACCESS_KEY", "hunter2"),
         ("S3_SESSION_TOKEN", "hunter2"),
         ("DISCORD_WEBHOOK_URL", "https://discord.example/api/webhooks/1/hunter2"),
-        ("RELAY_URL", "http://bob:hunter2@10.0.0.9/hunter2"),
+        ("RELAY_URL", "https://bob:hunter2@10.0.0.9/hunter2"),
         ("SITE_NAME", "Gate 7"),
         ("UPLOAD_RATE", "1M"),
         ("STORAGE_MAX_BYTES", "1G"),
@@ -410,5 +435,6 @@ mod tests {
         }
         assert!(text.contains("CAMERA_1_USERNAME and PASSWORD are set"), "{text}");
         assert!(text.contains("# UPLOAD_HEADERS is set: X-Key (values hidden)"), "{text}");
+        assert!(text.contains("# UPLOAD_FIELDS is set: token, gate (values hidden)"), "{text}");
     }
 }

@@ -1,9 +1,11 @@
-//! `CAMERA_…CA_FILE` and `CAMERA_n_TLS_FINGERPRINT`: how the certificate of a camera is known.
+//! `CAMERA_…CA_FILE`, `CAMERA_n_TLS_FINGERPRINT` and `UPLOAD_TLS_FINGERPRINT`: how the certificate of a camera is known,
+//! and which one a server must have.
 //!
 //! Most cameras make their certificate themselves, for another name and for years that are over. So there are two ways
 //! beside this machine's own list: authorities in a file, and the fingerprint of the one certificate that is right.
 //! None of them accepts any certificate.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,10 +17,11 @@ use sha2::{Digest, Sha256};
 
 use super::problem::Wrong;
 use super::reader::{Read, Reader};
+use crate::model::TargetKind;
 
 /// What a fingerprint looks like.
-const FINGERPRINT_ACCEPTED: &str = "the SHA-256 fingerprint of its certificate: 64 hexadecimal digits, with colons or without, as the camera's own page \
-     or `openssl x509 -noout -fingerprint -sha256` shows it";
+const FINGERPRINT_ACCEPTED: &str = "the SHA-256 fingerprint of its certificate: 64 hexadecimal digits, with colons or without, as a camera's own page or \
+     `openssl x509 -noout -fingerprint -sha256` shows it";
 
 /// What stands in a file of certificates.
 const FILE_ACCEPTED: &str = "a readable file with certificates as text (PEM, -----BEGIN CERTIFICATE-----): authorities, or the camera's own";
@@ -53,10 +56,13 @@ impl Fingerprint {
         Self(Sha256::digest(certificate).into())
     }
 
-    /// Reads hexadecimal digits in any case. Colons, hyphens and spaces may stand between bytes, and OpenSSL's
+    /// Reads hexadecimal digits in any case. Colons, hyphens and spaces may stand between bytes, and `sha256:` or OpenSSL's
     /// `sha256 Fingerprint=` in front of them.
     pub(super) fn parse(text: &str) -> Result<Self, Wrong> {
-        let digits = text.rsplit('=').next().unwrap_or_default();
+        let digits = text.rsplit('=').next().unwrap_or_default().trim();
+        let is_named = |name: &&str| digits.get(..name.len()).is_some_and(|it| it.eq_ignore_ascii_case(name));
+        let name = ["sha256:", "sha-256:"].into_iter().find(is_named).unwrap_or_default();
+        let digits = &digits[name.len()..];
         let digits: Vec<char> = digits.chars().filter(|c| !matches!(c, ':' | '-' | ' ')).collect();
         let nibbles: Option<Vec<u8>> = digits.iter().map(|c| Some(c.to_digit(16)? as u8)).collect();
         let Some(nibbles) = nibbles else {
@@ -85,6 +91,44 @@ impl fmt::Display for Fingerprint {
         Ok(())
     }
 }
+
+/// The certificate that a server must have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pin {
+    /// Its fingerprint; neither its name nor its dates matter.
+    pub fingerprint: Fingerprint,
+    /// The variable that stands in.
+    pub setting: String,
+}
+
+impl Pin {
+    /// The variable of one target.
+    pub fn setting_of(kind: TargetKind) -> String {
+        format!("{}_{PIN}", kind.as_str().to_ascii_uppercase())
+    }
+
+    /// Reads `UPLOAD_TLS_FINGERPRINT` and those of single targets, which win.
+    pub(super) fn read_all(reader: &mut Reader<'_>) -> Read<BTreeMap<TargetKind, Self>> {
+        let common = reader.optional(PIN, Fingerprint::parse);
+        let own = TargetKind::ALL.map(|kind| {
+            let setting = Self::setting_of(kind);
+            (kind, reader.optional(&setting, Fingerprint::parse), setting)
+        });
+        let common = common?;
+        let mut pins = BTreeMap::new();
+        for (kind, own, setting) in own {
+            let pin = match own? {
+                Some(fingerprint) => Some(Self { fingerprint, setting }),
+                None => common.map(|fingerprint| Self { fingerprint, setting: PIN.to_owned() }),
+            };
+            pins.extend(pin.map(|pin| (kind, pin)));
+        }
+        Ok(pins)
+    }
+}
+
+/// The pin of all targets.
+const PIN: &str = "UPLOAD_TLS_FINGERPRINT";
 
 /// What the variables of one camera, or of all, say.
 pub(super) struct Known {
@@ -187,7 +231,9 @@ mod tests {
         let shown = pin.to_string();
         assert_eq!(shown.len(), 95);
         let bare = shown.replace(':', "").to_lowercase();
-        for text in [&shown, &bare, &shown.replace(':', " "), &format!("sha256 Fingerprint={shown}")] {
+        let named =
+            [format!("sha256:{bare}"), format!("SHA-256: {shown}"), format!("sha256 Fingerprint={shown}")];
+        for text in [&shown, &bare, &shown.replace(':', " ")].into_iter().chain(&named) {
             assert_eq!(Fingerprint::parse(text), Ok(pin), "{text}");
         }
         for (text, what) in [

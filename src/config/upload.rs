@@ -1,6 +1,6 @@
 //! `UPLOAD_…` and the rest of delivery: which targets there are and what holds for all of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use super::problem::Wrong;
 use super::proxy::ProxiesConfig;
 use super::reader::{Read, Reader};
 use super::values::{boolean, path, short, size, whole};
-use super::{ApiTargetConfig, DiscordTargetConfig, RelayTargetConfig, S3TargetConfig};
+use super::{ApiTargetConfig, DiscordTargetConfig, Pin, RelayTargetConfig, S3TargetConfig};
 use crate::model::{CameraKey, TargetKind};
 
 /// Most uploads held in memory.
@@ -47,6 +47,8 @@ pub struct UploadConfig {
     /// `UPLOAD_CA_FILE`: certificates in PEM that are trusted beside the system's, authorities or a server's own. Read
     /// when a connection is made.
     pub ca_file: Option<PathBuf>,
+    /// `UPLOAD_TLS_FINGERPRINT` and its kin: the one certificate that the server of a target must have.
+    pub pins: BTreeMap<TargetKind, Pin>,
     /// `UPLOAD_METADATA`: whether `api` and `relay` get the facts as form fields.
     pub metadata: bool,
     /// `SITE_NAME`, up to 64 characters.
@@ -75,11 +77,13 @@ impl UploadConfig {
         let timeout = reader.required("UPLOAD_TIMEOUT", whole(1..=TIMEOUT_S_MAX, "s"));
         let proxies = ProxiesConfig::read(reader);
         let ca_file = reader.optional("UPLOAD_CA_FILE", path);
+        let pins = Pin::read_all(reader);
         let metadata = reader.required("UPLOAD_METADATA", boolean);
         let site = reader.optional("SITE_NAME", short(SITE_CHARS_MAX));
         let rates = rates(reader);
         let named = reader.optional("UPLOAD_TARGETS", targets);
-        let api = ApiTargetConfig::read(reader);
+        let has_facts = metadata.as_ref().is_ok_and(|is_wished| *is_wished);
+        let api = ApiTargetConfig::read(reader, has_facts, !matches!(site, Ok(None)));
         let s3 = S3TargetConfig::read(reader, site.as_ref().ok().and_then(|site| site.as_deref()));
         let discord = DiscordTargetConfig::read(reader);
         let relay = RelayTargetConfig::read(reader);
@@ -114,7 +118,7 @@ impl UploadConfig {
                 format_args!("nothing is delivered until this file can be read: {error}"),
             );
         }
-        Ok(Self {
+        let upload = Self {
             enabled: enabled?,
             background: background?,
             // The range above fits.
@@ -124,6 +128,7 @@ impl UploadConfig {
             timeout: Duration::from_secs(timeout?),
             proxies: proxies?,
             ca_file,
+            pins: pins?,
             metadata: metadata?,
             site: site?,
             labels: BTreeMap::new(),
@@ -132,7 +137,32 @@ impl UploadConfig {
             s3: s3.filter(|_| is_named(TargetKind::S3)),
             discord: discord.filter(|_| is_named(TargetKind::Discord)),
             relay: relay.filter(|_| is_named(TargetKind::Relay)),
-        })
+        };
+        upload.warn_of_idle_pins(reader);
+        Ok(upload)
+    }
+
+    /// Says which pins hold for nothing, because what they are for is not secured or not there.
+    fn warn_of_idle_pins(&self, reader: &mut Reader<'_>) {
+        let is_secured = |kind: TargetKind| {
+            let url = match kind {
+                TargetKind::Api => self.api.as_ref().map(|api| api.url.reveal()),
+                TargetKind::S3 => self.s3.as_ref().map(|s3| &s3.endpoint),
+                TargetKind::Discord => self.discord.as_ref().map(|discord| discord.url.reveal()),
+                TargetKind::Relay => self.relay.as_ref().map(|relay| relay.url.reveal()),
+            };
+            url.is_some_and(|url| url.scheme() == "https")
+        };
+        let used: BTreeSet<_> =
+            self.pins.iter().filter(|(kind, _)| is_secured(**kind)).map(|(_, pin)| &pin.setting).collect();
+        let idle: BTreeSet<_> =
+            self.pins.values().map(|pin| &pin.setting).filter(|setting| !used.contains(setting)).collect();
+        for setting in idle {
+            reader.warn(
+                setting,
+                "not used, because no address of a target that it is for begins with https://",
+            );
+        }
     }
 
     /// The targets in use, whether or not anything is sent.
@@ -235,6 +265,31 @@ mod tests {
         assert!(
             list.len() == 1 && list[0].starts_with("UPLOAD_CA_FILE: nothing is delivered until"),
             "{list:?}"
+        );
+    }
+
+    #[test]
+    fn the_pin_of_one_target_wins_over_the_common_one_and_one_for_nothing_is_a_warning() {
+        let (one, other) = ("11".repeat(32), "22".repeat(32));
+        let pairs = [
+            URL,
+            RELAY,
+            ("UPLOAD_TLS_FINGERPRINT", one.as_str()),
+            ("API_UPLOAD_TLS_FINGERPRINT", other.as_str()),
+            ("RELAY_UPLOAD_TLS_FINGERPRINT", &other),
+        ];
+        let pins = config(&pairs).upload.pins;
+        let settings: Vec<_> = pins.values().map(|pin| pin.setting.as_str()).collect();
+        let common = "UPLOAD_TLS_FINGERPRINT";
+        let [api, relay] = ["API_UPLOAD_TLS_FINGERPRINT", "RELAY_UPLOAD_TLS_FINGERPRINT"];
+        assert_eq!(settings, [api, common, common, relay]);
+        assert_ne!(pins[&TargetKind::Api].fingerprint, pins[&TargetKind::S3].fingerprint);
+        let idle = "not used, because no address of a target that it is for begins with https://";
+        assert_eq!(warnings(&pairs), [format!("{relay}: {idle}"), format!("{common}: {idle}")]);
+        assert_eq!(warnings(&pairs[..3]), [] as [String; 0]);
+        assert!(
+            problem(&[("S3_UPLOAD_TLS_FINGERPRINT", "aa")])
+                .starts_with("S3_UPLOAD_TLS_FINGERPRINT: has 2 digits")
         );
     }
 

@@ -226,6 +226,16 @@ pub const VARIABLES: &[Variable] = &[
     secret("S3_API_URL", "HTTP API that takes the pictures"),
     open("UPLOAD_FIELD_NAME", Fallback::Text("file"), "name of the multipart field"),
     secret("UPLOAD_HEADERS", "further request headers, Name: value; Name: value"),
+    secret(
+        "UPLOAD_FIELDS",
+        "further form fields, name=value; name=value, with {camera} {label} {site} {taken_at} and other facts in them",
+    ),
+    open(
+        "UPLOAD_SUCCESS",
+        Fallback::None,
+        "which answer of the HTTP API is a delivery: status, status:200,202, json:result.ok=true or text:^OK; if unset, a \
+         2xx whose body does not say no",
+    ),
     open(
         "UPLOAD_QUEUE_SIZE",
         Fallback::Text("100"),
@@ -293,6 +303,15 @@ pub const VARIABLES: &[Variable] = &[
         Fallback::None,
         "further certificates to trust, PEM, beside the system's: an authority's or the server's own",
     ),
+    open(
+        "UPLOAD_TLS_FINGERPRINT",
+        Fallback::None,
+        "SHA-256 fingerprint of the certificate that servers must have, for https://; nothing else is checked then",
+    ),
+    open("API_UPLOAD_TLS_FINGERPRINT", Fallback::None, "the same for the HTTP API alone"),
+    open("S3_UPLOAD_TLS_FINGERPRINT", Fallback::None, "the same for the S3 store alone"),
+    open("DISCORD_UPLOAD_TLS_FINGERPRINT", Fallback::None, "the same for the Discord channel alone"),
+    open("RELAY_UPLOAD_TLS_FINGERPRINT", Fallback::None, "the same for the other box alone"),
     open(
         "UPLOAD_METADATA",
         Fallback::Text("false"),

@@ -8,23 +8,12 @@ use std::error::Error;
 use std::io;
 use std::sync::Arc;
 
-use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{
-    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, InvalidMessage, OtherError,
-    RootCertStore, SignatureScheme,
-};
+use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::{CertificateError, ClientConfig, OtherError, RootCertStore};
 
 use super::SourceError;
 use crate::config::{Authorities, Fingerprint, Trust};
-use crate::model::foreign;
-
-/// Of what a certificate or a library says so many characters are shown.
-const WORDS_MAX: usize = 100;
-
-const DAY_S: u64 = 24 * 60 * 60;
+use crate::tls::{self, Chain, Judge, Shown};
 
 /// Why there is no secured connection.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -82,51 +71,25 @@ pub enum Trouble {
 impl Trouble {
     /// What a library reported, if it is of TLS.
     pub(super) fn of(error: &io::Error) -> Option<Self> {
-        let inner = error.get_ref()?;
-        match inner.downcast_ref::<rustls::Error>() {
-            Some(error) => Some(Self::of_tls(error)),
-            // Layers of an HTTP client.
-            None => inner.downcast_ref::<io::Error>().and_then(Self::of),
-        }
+        tls::within(error).map(Self::of_tls)
     }
 
     /// The first among an error and its causes.
     pub(super) fn among(error: &(dyn Error + 'static)) -> Option<Self> {
-        let mut next = Some(error);
-        while let Some(error) = next {
-            if let Some(trouble) = error.downcast_ref::<io::Error>().and_then(Self::of) {
-                return Some(trouble);
-            }
-            if let Some(error) = error.downcast_ref::<rustls::Error>() {
-                return Some(Self::of_tls(error));
-            }
-            next = error.source();
-        }
-        None
+        tls::among(error).map(Self::of_tls)
     }
 
     fn of_tls(error: &rustls::Error) -> Self {
-        use AlertDescription as Alert;
-        match error {
-            rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(own))) => {
-                own.downcast_ref::<Self>().cloned().unwrap_or_else(|| Self::other(error))
+        let other = || Self::Other(tls::said(&error.to_string()));
+        match tls::Fault::of(error) {
+            tls::Fault::Certificate(CertificateError::Other(OtherError(own))) => {
+                own.downcast_ref::<Self>().cloned().unwrap_or_else(other)
             }
-            rustls::Error::InvalidMessage(
-                InvalidMessage::InvalidContentType
-                | InvalidMessage::UnknownProtocolVersion
-                | InvalidMessage::MessageTooLarge,
-            ) => Self::NoTls,
-            rustls::Error::PeerIncompatible(_)
-            | rustls::Error::AlertReceived(
-                Alert::ProtocolVersion | Alert::HandshakeFailure | Alert::InsufficientSecurity,
-            ) => Self::TooOld,
-            rustls::Error::AlertReceived(Alert::CertificateRequired | Alert::NoCertificate) => Self::Asks,
-            _ => Self::other(error),
+            tls::Fault::NoTls => Self::NoTls,
+            tls::Fault::TooOld => Self::TooOld,
+            tls::Fault::Asks => Self::Asks,
+            tls::Fault::OtherName | tls::Fault::Certificate(_) | tls::Fault::Other => other(),
         }
-    }
-
-    fn other(error: &rustls::Error) -> Self {
-        Self::Other(foreign::line(&error.to_string(), WORDS_MAX))
     }
 
     /// What the operator reads of the camera `number` at `address`, whose address stands in the variable `setting`;
@@ -225,156 +188,77 @@ impl From<Trouble> for rustls::Error {
 
 /// How a connection is secured with a camera whose certificate is known in this way.
 pub(super) fn client(trust: &Trust) -> Result<ClientConfig, rustls::Error> {
-    let provider = Arc::new(ring::default_provider());
-    let verifier = Arc::new(Verifier::new(trust, &provider));
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .dangerous()
-        .with_custom_certificate_verifier(verifier)
-        .with_no_client_auth();
-    Ok(config)
+    tls::client(Rule::new(trust))
 }
 
-/// Looks at the certificate of one camera.
-#[derive(Debug)]
-struct Verifier {
-    provider: Arc<CryptoProvider>,
-    rule: Rule,
-}
-
+/// Which certificate is that of one camera.
 #[derive(Debug)]
 enum Rule {
     Pinned(Fingerprint),
-    Chain {
-        /// None where nobody is trusted.
-        chain: Option<Arc<WebPkiServerVerifier>>,
-        file: Option<Authorities>,
-    },
+    Chain { chain: Chain, file: Option<Authorities> },
 }
 
-impl Verifier {
-    fn new(trust: &Trust, provider: &Arc<CryptoProvider>) -> Self {
-        let mut roots = RootCertStore::empty();
-        let rule = match trust {
-            Trust::Pinned(pin) => Rule::Pinned(*pin),
-            Trust::System | Trust::File(_) => {
-                let file = match trust {
-                    Trust::File(authorities) => {
-                        let found = authorities.certificates.iter();
-                        roots
-                            .add_parsable_certificates(found.map(|der| CertificateDer::from(der.as_slice())));
-                        Some(authorities.clone())
-                    }
-                    Trust::System | Trust::Pinned(_) => {
-                        // What cannot be read of them is missing, and then the camera's certificate is not known.
-                        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-                        None
-                    }
-                };
-                let built =
-                    WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone()).build();
-                Rule::Chain { chain: built.ok(), file }
+impl Rule {
+    fn new(trust: &Trust) -> Self {
+        match trust {
+            Trust::Pinned(pin) => Self::Pinned(*pin),
+            Trust::System => Self::Chain { chain: Chain::new(tls::system_authorities()), file: None },
+            Trust::File(authorities) => {
+                let mut roots = RootCertStore::empty();
+                let found = authorities.certificates.iter();
+                roots.add_parsable_certificates(found.map(|der| CertificateDer::from(der.as_slice())));
+                Self::Chain { chain: Chain::new(roots), file: Some(authorities.clone()) }
             }
-        };
-        Self { provider: provider.clone(), rule }
+        }
     }
 
-    fn judge(
-        &self,
-        own: &CertificateDer<'_>,
-        others: &[CertificateDer<'_>],
-        name: &ServerName<'_>,
-        ocsp: &[u8],
-        now: UnixTime,
-    ) -> Result<(), Trouble> {
-        let seen = Fingerprint::of(own);
-        let (chain, file) = match &self.rule {
-            Rule::Pinned(pin) if *pin == seen => return Ok(()),
-            Rule::Pinned(_) => return Err(Trouble::Changed { seen }),
-            Rule::Chain { chain, file } => (chain, file),
+    fn trouble(&self, shown: &Shown<'_>) -> Result<(), Trouble> {
+        let seen = Fingerprint::of(shown.own);
+        let (chain, file) = match self {
+            Self::Pinned(pin) if *pin == seen => return Ok(()),
+            Self::Pinned(_) => return Err(Trouble::Changed { seen }),
+            Self::Chain { chain, file } => (chain, file),
         };
-        if file.iter().flat_map(|file| file.certificates.iter()).any(|known| known.as_slice() == &**own) {
+        if file.iter().flat_map(|file| file.certificates.iter()).any(|known| known.as_slice() == &**shown.own)
+        {
             return Ok(());
         }
         let unknown =
             Trouble::Unknown { seen, file: file.as_ref().map(|file| file.file.display().to_string()) };
-        let Some(chain) = chain else { return Err(unknown) };
-        let verify = |at| match chain.verify_server_cert(own, others, name, ocsp, at) {
-            Ok(_) => Ok(()),
+        let verify = |at| match chain.verify(shown, at) {
+            Ok(()) => Ok(()),
             Err(rustls::Error::InvalidCertificate(why)) => Err(why),
             Err(_) => Err(CertificateError::UnknownIssuer),
         };
-        let Err(why) = verify(now) else { return Ok(()) };
+        let Err(why) = verify(shown.now) else { return Ok(()) };
         // Dates are looked at first; but who is not known would not be known with other dates either.
-        let is_known_at = |at| {
+        let is_known_at = |at: UnixTime| {
             use CertificateError::{NotValidForName, NotValidForNameContext};
             matches!(verify(at), Ok(()) | Err(NotValidForName | NotValidForNameContext { .. }))
         };
-        let days = |from: UnixTime, to: UnixTime| to.as_secs().saturating_sub(from.as_secs()) / DAY_S;
         Err(match why {
             CertificateError::ExpiredContext { time, not_after } if is_known_at(not_after) => {
-                Trouble::Expired { seen, days: days(not_after, time) }
+                Trouble::Expired { seen, days: tls::days(not_after, time) }
             }
             CertificateError::NotValidYetContext { time, not_before } if is_known_at(not_before) => {
-                Trouble::NotYet { seen, days: days(time, not_before) }
+                Trouble::NotYet { seen, days: tls::days(time, not_before) }
             }
             CertificateError::NotValidForName => Trouble::Name { seen, names: String::new() },
             CertificateError::NotValidForNameContext { presented, .. } => {
-                Trouble::Name { seen, names: names(&presented) }
+                Trouble::Name { seen, names: tls::names(&presented) }
             }
             _ => unknown,
         })
     }
 }
 
-/// Names of a certificate, of which the library says the kind: `DnsName("camera.local")`.
-fn names(presented: &[String]) -> String {
-    let bare = |name: &String| match name.split_once('(') {
-        Some((_, name)) => name.trim_end_matches(')').trim_matches('"').to_owned(),
-        None => name.clone(),
-    };
-    foreign::line(&presented.iter().map(bare).collect::<Vec<_>>().join(", "), WORDS_MAX)
-}
-
-fn unproven(error: &rustls::Error) -> rustls::Error {
-    Trouble::Unproven(foreign::line(&error.to_string(), WORDS_MAX)).into()
-}
-
-impl ServerCertVerifier for Verifier {
-    fn verify_server_cert(
-        &self,
-        own: &CertificateDer<'_>,
-        others: &[CertificateDer<'_>],
-        name: &ServerName<'_>,
-        ocsp: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        self.judge(own, others, name, ocsp, now)?;
-        Ok(ServerCertVerified::assertion())
+impl Judge for Rule {
+    fn judge(&self, shown: &Shown<'_>) -> Result<(), rustls::Error> {
+        Ok(self.trouble(shown)?)
     }
 
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        own: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls12_signature(message, own, signature, algorithms).map_err(|error| unproven(&error))
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        own: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls13_signature(message, own, signature, algorithms).map_err(|error| unproven(&error))
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+    fn unproven(&self, error: rustls::Error) -> rustls::Error {
+        Trouble::Unproven(tls::said(&error.to_string())).into()
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use rcgen::{
     BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd,
 };
+use rustls::pki_types::ServerName;
 
 use super::*;
 
@@ -43,8 +44,8 @@ fn file(certificates: &[&[u8]]) -> Trust {
 }
 
 fn judge(trust: &Trust, own: &Certificate) -> Result<(), Trouble> {
-    let verifier = Verifier::new(trust, &Arc::new(ring::default_provider()));
-    verifier.judge(own.der(), &[], &ServerName::try_from("10.0.0.7").unwrap(), &[], NOW)
+    let name = ServerName::try_from("10.0.0.7").unwrap();
+    Rule::new(trust).trouble(&Shown { own: own.der(), others: &[], name: &name, ocsp: &[], now: NOW })
 }
 
 #[test]
@@ -83,12 +84,13 @@ fn one_that_is_pinned_or_stands_in_the_file_itself_may_be_old_and_of_another_nam
 
 #[test]
 fn a_certificate_that_cannot_be_read_is_unknown_and_never_right() {
-    let verifier = Verifier::new(&Trust::System, &Arc::new(ring::default_provider()));
+    let rule = Rule::new(&Trust::System);
     let name = ServerName::try_from("cam").unwrap();
     for bytes in [&b""[..], b"\x30", &[0x30, 0x82, 0xff, 0xff, 0], b"no certificate"] {
         let own = CertificateDer::from(bytes);
         let seen = Fingerprint::of(bytes);
-        assert_eq!(verifier.judge(&own, &[], &name, &[], NOW), Err(Trouble::Unknown { seen, file: None }));
+        let shown = Shown { own: &own, others: &[], name: &name, ocsp: &[], now: NOW };
+        assert_eq!(rule.trouble(&shown), Err(Trouble::Unknown { seen, file: None }));
     }
 }
 

@@ -7,9 +7,9 @@ use super::facts::Sender;
 use super::form::Form;
 use super::http::{ANSWER_BYTES_MAX, Http, put};
 use super::response::Settings;
-use super::{TargetError, misconfigured};
+use super::{TargetError, misconfigured, success};
 use crate::clock;
-use crate::config::{ApiTargetConfig, UploadConfig};
+use crate::config::{ApiTargetConfig, FILENAME, FieldTemplate, UploadConfig};
 use crate::model::{TargetKind, secrets::Secrets};
 use crate::store::DueUpload;
 
@@ -17,8 +17,9 @@ use crate::store::DueUpload;
 pub struct Api {
     config: ApiTargetConfig,
     http: Http,
-    /// Whether and what is told beside the picture.
-    sender: Option<Sender>,
+    sender: Sender,
+    /// Whether the facts of a picture are told beside it.
+    has_facts: bool,
     secrets: Secrets,
 }
 
@@ -26,7 +27,11 @@ impl Api {
     /// A target as configured; nothing is contacted.
     pub(super) fn new(config: &UploadConfig, api: &ApiTargetConfig) -> Self {
         let url = api.url.reveal();
-        let secrets = api.headers.iter().fold(Secrets::of_url(url), |secrets, (_, value)| {
+        // A constant field may be a key.
+        let constants = api.fields.iter().flat_map(FieldTemplate::constants);
+        let secrets =
+            constants.filter(|text| text.len() >= TOKEN_MIN).fold(Secrets::of_url(url), Secrets::with);
+        let secrets = api.headers.iter().fold(secrets, |secrets, (_, value)| {
             // Such as `Bearer token`.
             value.reveal().split(' ').fold(secrets.with(value.reveal()), |secrets, word| {
                 if word.len() >= TOKEN_MIN { secrets.with(word) } else { secrets }
@@ -35,7 +40,8 @@ impl Api {
         Self {
             config: api.clone(),
             http: Http::new(config, TargetKind::Api, url, Settings::API, &secrets),
-            sender: config.metadata.then(|| Sender::new(config)),
+            sender: Sender::new(config),
+            has_facts: config.metadata,
             secrets,
         }
     }
@@ -48,11 +54,21 @@ impl Api {
         &self.secrets
     }
 
+    /// Name and value of each field before the picture.
+    fn fields(&self, upload: &DueUpload) -> Vec<(&str, String)> {
+        let mut known = self.sender.facts(upload);
+        let mut sent: Vec<(&str, String)> = match self.has_facts {
+            true => known.iter().filter(|(name, _)| *name != self.config.field_name).cloned().collect(),
+            false => Vec::new(),
+        };
+        known.push((FILENAME, upload.filename.to_string()));
+        sent.extend(self.config.fields.iter().map(|field| (field.name(), field.value(&known))));
+        sent
+    }
+
     pub(super) async fn deliver(&self, upload: &DueUpload, picture: Bytes) -> Result<(), TargetError> {
         let field = &self.config.field_name;
-        let mut facts = self.sender.as_ref().map(|sender| sender.facts(upload)).unwrap_or_default();
-        facts.retain(|(name, _)| name != field);
-        let form = Form::new(upload, &facts, field, picture);
+        let form = Form::new(upload, &self.fields(upload), field, picture);
         let mut headers = HeaderMap::new();
         for (name, value) in &self.config.headers {
             let name = HeaderName::try_from(name.as_str())
@@ -65,7 +81,16 @@ impl Api {
         identify(&mut headers, upload, &form)?;
         let request = self.http.client()?.post(self.config.url.reveal().clone()).headers(headers);
         let reply = self.http.send(request, form.into_pieces(), ANSWER_BYTES_MAX).await?;
-        reply.answer.judge_with_body(clock::now())
+        let Some(rule) = &self.config.success else {
+            return reply.answer.judge_with_body(clock::now());
+        };
+        match success::judge(rule, &reply.answer, clock::now()) {
+            Ok(()) => reply.early.map_or(Ok(()), Err),
+            Err(TargetError::Doubtful { .. }) if reply.is_cut => Err(TargetError::Broken {
+                message: "the connection broke before the answer was whole".to_owned(),
+            }),
+            judged => judged,
+        }
     }
 }
 

@@ -55,7 +55,7 @@ fn a_spent_allowance_is_waited_for_and_a_remaining_one_is_not() {
         let mut headers = HeaderMap::new();
         put(&mut headers, "x-ratelimit-remaining", remaining).unwrap();
         put(&mut headers, "x-ratelimit-reset-after", after).unwrap();
-        Reply { answer: answer(200, "{}"), headers, is_cut: false }
+        Reply { answer: answer(200, "{}"), headers, is_cut: false, early: None }
     };
     let wait = |remaining, after| announced_wait(&reply(remaining, after), UnixMs(0));
     assert_eq!(wait("0", "1.5"), Some(Duration::from_millis(1500)));

@@ -31,7 +31,7 @@ impl Sender {
         self.site.as_deref()
     }
 
-    /// Names and values, one line each; what is not known is left out.
+    /// Names, which are those of [`crate::config::FACTS`], and values, one line each; what is not known is left out.
     ///
     /// `taken_at` and `edge_at` are RFC 3339 in UTC; `frame_offset_ms` is the first minus the second.
     pub(super) fn facts(&self, upload: &DueUpload) -> Vec<(&'static str, String)> {

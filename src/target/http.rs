@@ -11,6 +11,7 @@ use reqwest::header::{
     CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
 };
 use reqwest::{Body, Client, Proxy, RequestBuilder, Response, redirect};
+use rustls::ClientConfig;
 use tokio::time::Instant;
 use url::Url;
 
@@ -18,9 +19,10 @@ use super::ear::Ear;
 use super::pace::Pace;
 use super::response::{Answer, Settings};
 use super::{TargetError, misconfigured, secure, text};
-use crate::config::{ProxyConfig, UploadConfig};
+use crate::config::{Fingerprint, Pin, ProxyConfig, UploadConfig};
 use crate::crash;
 use crate::model::{TargetKind, secrets::Secrets};
+use crate::tls;
 
 /// Name look-up, connection and TLS.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
@@ -79,6 +81,8 @@ pub(super) struct Reply {
     pub(super) headers: HeaderMap,
     /// Whether the connection broke before the body of the answer was whole.
     pub(super) is_cut: bool,
+    /// Why it can be no success whatever it says: it came before the picture was sent.
+    pub(super) early: Option<TargetError>,
 }
 
 impl Reply {
@@ -94,7 +98,10 @@ pub(super) struct Http {
     pub(super) port: u16,
     pub(super) is_secured: bool,
     pub(super) proxy: Option<ProxyConfig>,
-    pub(super) ca_file: Option<PathBuf>,
+    ca_file: Option<PathBuf>,
+    pin: Option<Fingerprint>,
+    /// The variable that stands in, or would.
+    pin_setting: String,
     /// `UPLOAD_TIMEOUT`.
     pub(super) timeout: Duration,
     pace: Option<Pace>,
@@ -125,7 +132,7 @@ impl Http {
         settings: Settings,
         secrets: &Secrets,
     ) -> Self {
-        let proxy = config.proxies.way(url).cloned();
+        let (proxy, pin) = (config.proxies.way(url).cloned(), config.pins.get(&kind));
         let secrets = match proxy.as_ref().and_then(|proxy| proxy.address.reveal().password()) {
             Some(password) => secrets.clone().with(password),
             None => secrets.clone(),
@@ -137,6 +144,8 @@ impl Http {
             host: url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned(),
             port: url.port_or_known_default().unwrap_or(443),
             ca_file: config.ca_file.clone(),
+            pin: pin.map(|pin| pin.fingerprint),
+            pin_setting: pin.map_or_else(|| Pin::setting_of(kind), |pin| pin.setting.clone()),
             pace: config.rates.get(&kind).copied().map(Pace::new),
             settings,
             secrets,
@@ -172,11 +181,7 @@ impl Http {
         };
         let is_proxy_secured =
             self.proxy.as_ref().is_some_and(|proxy| proxy.address.reveal().scheme() == "https");
-        let tls = if self.is_secured || is_proxy_secured {
-            secure::client(self.ca_file.as_deref())?
-        } else {
-            secure::plain()?
-        };
+        let tls = if self.is_secured || is_proxy_secured { self.secured()? } else { secure::plain()? };
         let builder = Client::builder()
             .redirect(redirect::Policy::none())
             .connect_timeout(CONNECT_LIMIT)
@@ -199,6 +204,18 @@ impl Http {
         };
         let built = builder.build().map_err(|error| failed(&error))?;
         Ok(client.insert(built).clone())
+    }
+
+    /// How the target's connection is secured, and that of a proxy on the way.
+    pub(super) fn secured(&self) -> Result<ClientConfig, TargetError> {
+        secure::client(self.ca_file.as_deref(), self.pin.map(|pin| (self.host.as_str(), pin)))
+    }
+
+    /// Why a connection with the target, or with a proxy, was not secured; its address stands in `address`.
+    pub(super) fn untrusted(&self, error: &rustls::Error, host: &str, port: u16, address: &str) -> String {
+        let pin = (host == self.host).then_some(self.pin_setting.as_str());
+        let server = secure::Server { host, port, address, file: self.ca_file.as_deref(), pin };
+        self.secrets.strike(secure::words(error, server))
     }
 
     /// Sends a request with this body, its length announced, and reads up to `most` bytes of the answer's body.
@@ -251,17 +268,21 @@ impl Http {
             let progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
             (progress.left, progress.length)
         };
-        let reply = self.read(response, most).await?;
-        if left > 0 && (200..300).contains(&reply.answer.status) && !reply.answer.is_web_page() {
-            return Err(TargetError::Rejected {
-                message: format!(
-                    "answered {} before it had the picture: {left} of {length} bytes were still to be sent",
-                    reply.answer.status
-                ),
-                is_final: false,
-            });
+        let mut reply = self.read(response, most).await?;
+        let status = reply.answer.status;
+        let early = (left > 0).then(|| TargetError::Rejected {
+            message: format!(
+                "answered {status} before it had the picture: {left} of {length} bytes were still to be sent"
+            ),
+            is_final: false,
+        });
+        match early {
+            Some(early) if (200..300).contains(&status) && !reply.answer.is_web_page() => Err(early),
+            early => {
+                reply.early = early;
+                Ok(reply)
+            }
         }
-        Ok(reply)
     }
 
     async fn read(&self, mut response: Response, most: usize) -> Result<Reply, TargetError> {
@@ -310,7 +331,7 @@ impl Http {
         if let Some(proxy) = self.proxy.as_ref().filter(|_| answer.status == 407) {
             return Err(misconfigured(self.wants_login(proxy)));
         }
-        Ok(Reply { answer, headers, is_cut })
+        Ok(Reply { answer, headers, is_cut, early: None })
     }
 
     fn silent(&self) -> TargetError {
@@ -374,9 +395,9 @@ impl Http {
             }
             return TargetError::Broken { message: format!("the connection to {host}:{port} broke: {said}") };
         }
-        if let Some(error) = secure::among(error) {
-            let words = secure::words(error, host, port, self.settings.address, self.ca_file.as_deref());
-            return TargetError::Unreachable { message: self.secrets.strike(words) };
+        if let Some(error) = tls::among(error) {
+            let message = self.untrusted(error, host, port, self.settings.address);
+            return TargetError::Unreachable { message };
         }
         let hop = self.first_hop();
         let aim =

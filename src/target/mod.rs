@@ -13,6 +13,7 @@ mod response;
 mod s3;
 mod s3_answer;
 mod secure;
+mod success;
 mod text;
 mod tryout;
 mod tryout_report;

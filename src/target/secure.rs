@@ -1,75 +1,61 @@
 //! TLS with a server: whether its certificate is the right one, and in words why there is no connection.
 //!
 //! A certificate is right if an authority of the system or of `UPLOAD_CA_FILE` vouches for it, or if it stands in that
-//! file itself, byte for byte, as `openssl req -x509` makes one. Name and dates are checked in both cases.
+//! file itself, byte for byte, as `openssl req -x509` makes one. Name and dates are checked in both cases. Of a server
+//! whose certificate is pinned by its fingerprint (`UPLOAD_TLS_FINGERPRINT`) that one is right and no other, whatever is
+//! written in it.
 
-use std::error::Error;
 use std::fmt::Write as _;
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::verify_server_name;
-use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::server::ParsedCertificate;
-use rustls::{
-    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, InvalidMessage, RootCertStore,
-    SignatureScheme,
-};
+use rustls::{CertificateError, ClientConfig, OtherError};
 
 use super::{TargetError, misconfigured};
-use crate::model::foreign;
-
-/// Of what a certificate or a library says so many characters are shown.
-const WORDS_MAX: usize = 100;
-
-const DAY_S: u64 = 24 * 60 * 60;
+use crate::config::Fingerprint;
+use crate::tls::{self, Chain, Fault, Judge, Shown};
 
 /// The client of a connection that is not secured. It trusts nobody, so it needs no certificates.
 pub(super) fn plain() -> Result<ClientConfig, TargetError> {
-    let config = builder()?.with_root_certificates(RootCertStore::empty()).with_no_client_auth();
-    Ok(with_http(config))
+    made(tls::plain())
 }
 
-/// The client that trusts the authorities of the system, and `UPLOAD_CA_FILE` if there is one.
-pub(super) fn client(file: Option<&Path>) -> Result<ClientConfig, TargetError> {
+/// The client that trusts the authorities of the system, and `UPLOAD_CA_FILE` if there is one; from the host of `pin` it
+/// takes only the certificate of that fingerprint.
+pub(super) fn client(
+    file: Option<&Path>,
+    pin: Option<(&str, Fingerprint)>,
+) -> Result<ClientConfig, TargetError> {
     let own = file.map_or_else(|| Ok(Vec::new()), certificates)?;
-    let mut roots = RootCertStore::empty();
-    // What cannot be read of them is missing, and then a certificate is not known.
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let pin = pin.map(|(host, pin)| match ServerName::try_from(host.to_owned()) {
+        Ok(host) => Ok((host, pin)),
+        Err(_) => {
+            Err(misconfigured(format!("{host} is no name that a secured connection could be made with")))
+        }
+    });
+    let pin = pin.transpose()?;
+    let mut roots = tls::system_authorities();
     roots.add_parsable_certificates(own.iter().cloned());
-    if roots.is_empty() {
+    if roots.is_empty() && pin.is_none() {
         return Err(misconfigured(
             "no secure connection can be made on this machine, because it has no certificates of authorities; install the \
              package ca-certificates"
                 .to_owned(),
         ));
     }
-    let chain = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider()).build().map_err(
-        |error| misconfigured(format!("no secure connection can be made on this machine: {error}")),
-    )?;
-    let verifier = Arc::new(Verifier { chain, own });
-    let config = builder()?.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
-    Ok(with_http(config))
+    made(tls::client(Known { pin, chain: Chain::new(roots), own }))
 }
 
-fn provider() -> Arc<CryptoProvider> {
-    Arc::new(ring::default_provider())
-}
-
-fn builder() -> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier>, TargetError> {
-    ClientConfig::builder_with_provider(provider())
-        .with_safe_default_protocol_versions()
-        .map_err(|error| misconfigured(format!("no secure connection can be made on this machine: {error}")))
-}
-
-fn with_http(mut config: ClientConfig) -> ClientConfig {
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    config
+fn made(client: Result<ClientConfig, rustls::Error>) -> Result<ClientConfig, TargetError> {
+    let mut client = client.map_err(|error| {
+        misconfigured(format!("no secure connection can be made on this machine: {error}"))
+    })?;
+    client.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(client)
 }
 
 /// Those of `UPLOAD_CA_FILE`.
@@ -77,7 +63,7 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TargetError
     let failed = |what: String| misconfigured(format!("UPLOAD_CA_FILE, {}: {what}", path.display()));
     let text = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
-    let found = found.map_err(|error| failed(foreign::line(&error.to_string(), WORDS_MAX)))?;
+    let found = found.map_err(|error| failed(tls::said(&error.to_string())))?;
     if found.is_empty() {
         return Err(failed(
             "no certificate in it; it must be PEM, with BEGIN CERTIFICATE (openssl x509 -inform der -in FILE makes it of \
@@ -88,54 +74,47 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TargetError
     Ok(found)
 }
 
-/// Looks at the certificate of a server.
+/// Which certificates of servers are right.
 #[derive(Debug)]
-struct Verifier {
-    chain: Arc<WebPkiServerVerifier>,
+struct Known {
+    /// The host of which one certificate alone is right.
+    pin: Option<(ServerName<'static>, Fingerprint)>,
+    chain: Chain,
     /// Those that are trusted themselves.
     own: Vec<CertificateDer<'static>>,
 }
 
-impl ServerCertVerifier for Verifier {
-    fn verify_server_cert(
-        &self,
-        own: &CertificateDer<'_>,
-        others: &[CertificateDer<'_>],
-        name: &ServerName<'_>,
-        ocsp: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        let Err(why) = self.chain.verify_server_cert(own, others, name, ocsp, now) else {
-            return Ok(ServerCertVerified::assertion());
-        };
-        let is_known = self.own.iter().any(|known| known.as_ref() == own.as_ref());
-        if !is_known || !are_dates_right(&why) {
-            return Err(why);
+/// A certificate that was refused; the library does not say which one it was.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("{self:?}")]
+enum Refused {
+    /// It is not the one that is pinned.
+    Changed { seen: Fingerprint },
+    /// Nobody who is trusted vouches for it, or not for that name or now.
+    Untrusted { seen: Fingerprint, why: CertificateError },
+}
+
+impl From<Refused> for rustls::Error {
+    fn from(refused: Refused) -> Self {
+        CertificateError::Other(OtherError(Arc::new(refused))).into()
+    }
+}
+
+impl Judge for Known {
+    fn judge(&self, shown: &Shown<'_>) -> Result<(), rustls::Error> {
+        let seen = Fingerprint::of(shown.own);
+        // A proxy on the way may be secured, too.
+        if let Some((_, pin)) = self.pin.as_ref().filter(|(host, _)| host == shown.name) {
+            return if *pin == seen { Ok(()) } else { Err(Refused::Changed { seen }.into()) };
         }
-        verify_server_name(&ParsedCertificate::try_from(own)?, name)?;
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        own: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.chain.verify_tls12_signature(message, own, signature)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        own: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.chain.verify_tls13_signature(message, own, signature)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.chain.supported_verify_schemes()
+        let Err(why) = self.chain.verify(shown, shown.now) else { return Ok(()) };
+        let is_known = self.own.iter().any(|known| known.as_ref() == shown.own.as_ref());
+        if is_known && are_dates_right(&why) {
+            let named =
+                ParsedCertificate::try_from(shown.own).and_then(|own| verify_server_name(&own, shown.name));
+            return named.map_err(|why| Refused::of(seen, why));
+        }
+        Err(Refused::of(seen, why))
     }
 }
 
@@ -155,87 +134,103 @@ fn are_dates_right(why: &rustls::Error) -> bool {
     }
 }
 
-/// The error of TLS among an error and its causes.
-pub(super) fn among<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(found) = error.downcast_ref::<rustls::Error>() {
-            return Some(found);
-        }
-        let mut layer = error.downcast_ref::<io::Error>();
-        while let Some(inner) = layer.and_then(io::Error::get_ref) {
-            if let Some(found) = inner.downcast_ref::<rustls::Error>() {
-                return Some(found);
-            }
-            layer = inner.downcast_ref::<io::Error>();
-        }
-        next = error.source();
-    }
-    None
+/// A server to which there is no secured connection, and what to set.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Server<'a> {
+    pub(super) host: &'a str,
+    pub(super) port: u16,
+    /// The variable its address stands in.
+    pub(super) address: &'a str,
+    /// `UPLOAD_CA_FILE`.
+    pub(super) file: Option<&'a Path>,
+    /// The variable its certificate is, or may be, pinned by.
+    pub(super) pin: Option<&'a str>,
 }
 
-/// What the operator reads: no connection to `host`:`port`, whose address stands in `setting`; `file` is `UPLOAD_CA_FILE`.
-pub(super) fn words(
-    error: &rustls::Error,
-    host: &str,
-    port: u16,
-    setting: &str,
-    file: Option<&Path>,
-) -> String {
-    use AlertDescription as Alert;
-    match error {
-        rustls::Error::InvalidMessage(
-            InvalidMessage::InvalidContentType
-            | InvalidMessage::UnknownProtocolVersion
-            | InvalidMessage::MessageTooLarge,
-        ) => format!(
+/// What the operator reads.
+pub(super) fn words(error: &rustls::Error, server: Server<'_>) -> String {
+    let Server { host, port, address: setting, .. } = server;
+    match Fault::of(error) {
+        Fault::NoTls => format!(
             "{host}:{port} does not speak TLS; is its address http:// instead of https://? set {setting} to http://, or to \
              the port of the secured service"
         ),
-        rustls::Error::PeerIncompatible(_)
-        | rustls::Error::AlertReceived(
-            Alert::ProtocolVersion | Alert::HandshakeFailure | Alert::InsufficientSecurity,
-        ) => format!(
+        Fault::TooOld => format!(
             "{host}:{port} refused the secured connection: it offers only versions or ciphers of TLS that are too old; TLS \
              1.2 with ECDHE and AES-GCM or ChaCha20 is the least that is taken; switch that on at the server, or put a \
              proxy with a newer TLS before it"
         ),
-        rustls::Error::AlertReceived(Alert::UnrecognisedName) => format!(
+        Fault::OtherName => format!(
             "the server at {host}:{port} does not serve the name {host}; use the name of its certificate in {setting}"
         ),
-        rustls::Error::AlertReceived(
-            Alert::CertificateRequired | Alert::NoCertificate | Alert::AccessDenied,
-        ) => {
-            format!(
-                "{host}:{port} wants a certificate of its client, which this version does not have; switch that off at the \
-                 server"
-            )
-        }
-        rustls::Error::InvalidCertificate(why) => {
-            format!("the certificate of {host} is not trusted: {}", certificate(why, host, setting, file))
-        }
-        _ => format!(
-            "no secured connection with {host}:{port}: {}",
-            foreign::line(&error.to_string(), WORDS_MAX)
+        Fault::Asks => format!(
+            "{host}:{port} wants a certificate of its client, which this version does not have; switch that off at the \
+             server"
         ),
+        Fault::Certificate(why) => {
+            let own = match why {
+                CertificateError::Other(OtherError(own)) => own.downcast_ref::<Refused>(),
+                _ => None,
+            };
+            own.map_or_else(|| untrusted(why, server), |refused| refused.say(server))
+        }
+        Fault::Other => {
+            format!("no secured connection with {host}:{port}: {}", tls::said(&error.to_string()))
+        }
     }
+}
+
+impl Refused {
+    fn of(seen: Fingerprint, error: rustls::Error) -> rustls::Error {
+        match error {
+            rustls::Error::InvalidCertificate(why) => Self::Untrusted { seen, why }.into(),
+            error => error,
+        }
+    }
+
+    fn say(&self, server: Server<'_>) -> String {
+        let Server { host, port, pin, .. } = server;
+        match (self, pin) {
+            (Self::Changed { seen }, pin) => {
+                let pin = pin.unwrap_or("UPLOAD_TLS_FINGERPRINT");
+                format!(
+                    "the certificate of {host}:{port} is not the one in {pin}: either the server has a new one, or another \
+                     machine answers in its place; no picture was sent to it; ask at the server for the SHA-256 \
+                     fingerprint of its certificate, and only if it is the one seen, set {pin}={seen}"
+                )
+            }
+            (Self::Untrusted { seen, why }, Some(pin)) => format!(
+                "{}; or take this very one whatever is written in it, if its SHA-256 fingerprint is the same at the server, \
+                 with {pin}={seen}",
+                untrusted(why, server)
+            ),
+            // A proxy.
+            (Self::Untrusted { why, .. }, None) => untrusted(why, server),
+        }
+    }
+}
+
+fn untrusted(why: &CertificateError, server: Server<'_>) -> String {
+    let Server { host, address, file, .. } = server;
+    format!("the certificate of {host} is not trusted: {}", certificate(why, host, address, file))
 }
 
 fn certificate(why: &CertificateError, host: &str, setting: &str, file: Option<&Path>) -> String {
     use CertificateError as Wrong;
-    let days = |from: UnixTime, to: UnixTime| to.as_secs().saturating_sub(from.as_secs()) / DAY_S;
     let clock = "is the clock of this machine right? if it is, the server needs a new certificate";
     match why {
         Wrong::ExpiredContext { time, not_after } => {
-            format!("it expired {} days ago; {clock}", days(*not_after, *time))
+            format!("it expired {} days ago; {clock}", tls::days(*not_after, *time))
         }
         Wrong::Expired => format!("it has expired; {clock}"),
         Wrong::NotValidYetContext { time, not_before } => {
-            format!("it is not valid yet, only in {} days; {clock}", days(*time, *not_before))
+            format!("it is not valid yet, only in {} days; {clock}", tls::days(*time, *not_before))
         }
         Wrong::NotValidYet => format!("it is not valid yet; {clock}"),
         Wrong::NotValidForName => another_name("", host, setting),
-        Wrong::NotValidForNameContext { presented, .. } => another_name(&names(presented), host, setting),
+        Wrong::NotValidForNameContext { presented, .. } => {
+            another_name(&tls::names(presented), host, setting)
+        }
         Wrong::UnknownIssuer => {
             let place = match file {
                 Some(file) => format!(
@@ -252,10 +247,10 @@ fn certificate(why: &CertificateError, host: &str, setting: &str, file: Option<&
         Wrong::BadSignature | Wrong::UnsupportedSignatureAlgorithmContext { .. } => format!(
             "its signature cannot be checked ({}); make a new one with SHA-256 and a key of at least 2048 bits (RSA) or 256 \
              bits (ECDSA)",
-            foreign::line(&why.to_string(), WORDS_MAX)
+            tls::said(&why.to_string())
         ),
         _ => {
-            let said = foreign::line(&format!("{why:?}"), WORDS_MAX);
+            let said = tls::said(&format!("{why:?}"));
             let mut words = said.clone();
             if said.contains("CaUsedAsEndEntity") {
                 words = "it may vouch for others (CA:TRUE), which no server's may".to_owned();
@@ -293,15 +288,6 @@ fn alternative(host: &str) -> String {
         Ok(address) => format!("IP:{address}"),
         Err(_) => format!("DNS:{host}"),
     }
-}
-
-/// Names of a certificate, of which the library says the kind: `DnsName("gate.example")`.
-fn names(presented: &[String]) -> String {
-    let bare = |name: &String| match name.split_once('(') {
-        Some((_, name)) => name.trim_end_matches(')').trim_matches('"').to_owned(),
-        None => name.clone(),
-    };
-    foreign::line(&presented.iter().map(bare).collect::<Vec<_>>().join(", "), WORDS_MAX)
 }
 
 /// Whether a server says, to a request without TLS, that its port wants TLS: nginx, Apache, Go and Caddy, Tomcat, IIS.

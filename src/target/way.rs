@@ -8,10 +8,8 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::ring;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, ProtocolVersion, SignatureScheme};
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ProtocolVersion};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::task::JoinSet;
@@ -20,11 +18,11 @@ use tokio_rustls::TlsConnector;
 
 use super::certificate::Facts;
 use super::http::Http;
-use super::secure;
 use super::tryout_report::{Certificate, Connection, Outcome, Seen, Step, StepKind};
 use crate::clock;
 use crate::config::ProxyConfig;
 use crate::model::{UnixMs, foreign, secrets};
+use crate::tls::{self, Judge, Shown};
 
 /// Longest step; a delivery has as long for all of them together.
 const STEP_LIMIT: Duration = Duration::from_secs(10);
@@ -176,7 +174,7 @@ impl<'a> Way<'a> {
         let url = proxy.address.reveal();
         if url.scheme() == "https" {
             let (host, port) = proxy.place();
-            let config = secure::client(self.http.ca_file.as_deref()).map_err(|error| error.to_string())?;
+            let config = self.http.secured().map_err(|error| error.to_string())?;
             let secured = handshake(config, &host, stream).await;
             let secured = secured.map_err(|error| self.untrusted(&error, &host, port, proxy.setting))?;
             stream = Box::new(secured);
@@ -219,22 +217,22 @@ impl<'a> Way<'a> {
     /// TLS with the target, and its certificate.
     async fn tls(&self, stream: Stream, address: SocketAddr) -> Step {
         let began = Instant::now();
-        let Http { host, port, settings, ca_file, .. } = self.http;
+        let Http { host, port, settings, .. } = self.http;
         let failed = |text: String, seen| step_of(StepKind::Tls, false, text, began, seen);
-        let config = match secure::client(ca_file.as_deref()) {
+        let config = match self.http.secured() {
             Ok(config) => config,
             Err(error) => return failed(error.to_string(), None),
         };
         let limit = self.limit();
-        let secured = match timeout(limit, handshake(config.clone(), host, stream)).await {
+        let secured = match timeout(limit, handshake(config, host, stream)).await {
             Ok(Ok(secured)) => secured,
             Ok(Err(error)) => {
                 let text = self.untrusted(&error, host, *port, settings.address);
                 let is_about_certificate = matches!(
-                    secure::among(&error),
+                    tls::among(&error),
                     Some(rustls::Error::InvalidCertificate(_) | rustls::Error::General(_))
                 );
-                let shown = if is_about_certificate { self.shown(config, address).await } else { None };
+                let shown = if is_about_certificate { self.shown(address).await } else { None };
                 let seen = Seen::Secured { version: None, certificate: shown.as_ref().map(certificate) };
                 let text = match &shown {
                     Some(facts) => format!("{text}; the certificate is {}", described(facts, clock::now())),
@@ -269,8 +267,8 @@ impl<'a> Way<'a> {
 
     /// Why a connection was not secured, in words.
     fn untrusted(&self, error: &io::Error, host: &str, port: u16, setting: &str) -> String {
-        let text = match secure::among(error) {
-            Some(error) => secure::words(error, host, port, setting, self.http.ca_file.as_deref()),
+        let text = match tls::among(error) {
+            Some(error) => self.http.untrusted(error, host, port, setting),
             None if matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset) => {
                 format!(
                     "{host}:{port} closed the connection before it was secured; does that port speak TLS? if not, set {setting} \
@@ -286,9 +284,9 @@ impl<'a> Way<'a> {
     }
 
     /// The certificate of a server that is not trusted, on a connection that ends with it.
-    async fn shown(&self, mut config: ClientConfig, address: SocketAddr) -> Option<Facts> {
-        let look = Arc::new(Look::default());
-        config.dangerous().set_certificate_verifier(Arc::clone(&look) as Arc<dyn ServerCertVerifier>);
+    async fn shown(&self, address: SocketAddr) -> Option<Facts> {
+        let look = Look::default();
+        let config = tls::client(look.clone()).ok()?;
         let connection = async {
             let mut stream: Stream = Box::new(TcpStream::connect(address).await.ok()?);
             if let Some(proxy) = &self.http.proxy {
@@ -298,7 +296,7 @@ impl<'a> Way<'a> {
         };
         // It ends with an error, for nothing is trusted by it.
         let _ = timeout(self.limit(), connection).await;
-        let seen = look.seen.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let seen = look.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         self.facts(&seen?)
     }
 
@@ -428,44 +426,13 @@ fn certificate(facts: &Facts) -> Certificate {
 }
 
 /// Looks at a certificate and trusts nobody.
-#[derive(Debug, Default)]
-struct Look {
-    seen: Mutex<Option<CertificateDer<'static>>>,
-}
+#[derive(Clone, Debug, Default)]
+struct Look(Arc<Mutex<Option<CertificateDer<'static>>>>);
 
-impl ServerCertVerifier for Look {
-    fn verify_server_cert(
-        &self,
-        own: &CertificateDer<'_>,
-        _others: &[CertificateDer<'_>],
-        _name: &ServerName<'_>,
-        _ocsp: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(own.clone().into_owned());
+impl Judge for Look {
+    fn judge(&self, shown: &Shown<'_>) -> Result<(), rustls::Error> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(shown.own.clone().into_owned());
         Err(rustls::Error::General("looked at".to_owned()))
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _message: &[u8],
-        _own: &CertificateDer<'_>,
-        _signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Err(rustls::Error::General("looked at".to_owned()))
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _message: &[u8],
-        _own: &CertificateDer<'_>,
-        _signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Err(rustls::Error::General("looked at".to_owned()))
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        ring::default_provider().signature_verification_algorithms.supported_schemes()
     }
 }
 

@@ -74,6 +74,7 @@ const PURE: &[&str] = &[
     "target/certificate.rs",
     "target/form.rs",
     "target/response.rs",
+    "target/success.rs",
     "target/text.rs",
     "target/tryout_report.rs",
     "target/verdict.rs",

@@ -34,6 +34,7 @@ mod e2e_live;
 mod e2e_many;
 mod e2e_memory;
 mod e2e_modes;
+mod e2e_odd_servers;
 mod e2e_offline;
 mod e2e_robust;
 mod e2e_s3;

@@ -3,10 +3,12 @@
 mod conformance;
 mod discord;
 mod echo;
+mod fields;
 mod lane;
 mod line;
 mod s3;
 pub(crate) mod server;
+mod success;
 pub(crate) mod tls;
 mod tryout;
 

@@ -1,9 +1,12 @@
-//! TLS: a private authority is trusted by its file and by nothing else.
+//! TLS: a private authority is trusted by its file and by nothing else, and of a pinned server one certificate alone.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use camera_capture::config::Fingerprint;
+use rcgen::{
+    BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd,
+};
 use rustls::pki_types::PrivateKeyDer;
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
@@ -17,6 +20,8 @@ use super::{Rig, kind};
 /// A private authority, and a server of 127.0.0.1 that it vouches for.
 pub(crate) struct Authority {
     pub(crate) pem: String,
+    /// SHA-256 of the server's certificate.
+    pub(crate) fingerprint: Fingerprint,
     acceptor: TlsAcceptor,
 }
 
@@ -44,7 +49,18 @@ impl Authority {
         Self::of(own.pem(), &own, &key)
     }
 
+    /// A server that signed its own certificate, for another name and for years that are over.
+    pub(crate) fn odd() -> Self {
+        let mut params = CertificateParams::new(vec!["elsewhere.example".to_owned()]).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        (params.not_before, params.not_after) = (date_time_ymd(2010, 1, 1), date_time_ymd(2020, 1, 1));
+        let key = KeyPair::generate().unwrap();
+        let own = params.self_signed(&key).unwrap();
+        Self::of(own.pem(), &own, &key)
+    }
+
     fn of(pem: String, leaf: &Certificate, key: &KeyPair) -> Self {
+        let fingerprint = Fingerprint::of(leaf.der());
         let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = rustls::ServerConfig::builder_with_provider(provider)
@@ -53,7 +69,7 @@ impl Authority {
             .with_no_client_auth()
             .with_single_cert(vec![leaf.der().clone()], key)
             .unwrap();
-        Self { pem, acceptor: TlsAcceptor::from(Arc::new(config)) }
+        Self { pem, fingerprint, acceptor: TlsAcceptor::from(Arc::new(config)) }
     }
 
     /// Speaks TLS before `server`.
@@ -130,4 +146,45 @@ async fn a_certificate_that_a_server_signed_itself_is_trusted_by_itself() {
         assert_eq!(kind(&result), expected, "{result:?}");
     }
     guard.abort();
+}
+
+#[tokio::test]
+async fn of_a_pinned_server_one_certificate_alone_is_right_for_every_target() {
+    let (odd, right) = (Authority::odd(), Authority::new());
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("right.pem");
+    std::fs::write(&path, &right.pem).unwrap();
+    let file = ("UPLOAD_CA_FILE", path.to_string_lossy().into_owned());
+    let (pin, other) = (format!("sha256:{}", odd.fingerprint), "ab".repeat(32));
+    for case in CASES {
+        let takes = case.success(b"x");
+        let server = Server::start(move |_, _| takes.clone()).await;
+        let (odd_at, odd_guard) = odd.guard(server.addr).await;
+        let (right_at, right_guard) = right.guard(server.addr).await;
+        let own = format!("{}_UPLOAD_TLS_FINGERPRINT", case.kind.as_str().to_ascii_uppercase());
+        let common = "UPLOAD_TLS_FINGERPRINT".to_owned();
+        let seen = |authority: &Authority, setting: &str| format!("{setting}={}", authority.fingerprint);
+        for (addr, name, value, expected, words) in [
+            (odd_at, &common, &pin, "delivered", String::new()),
+            (odd_at, &own, &pin, "delivered", String::new()),
+            (odd_at, &own, &other, "unreachable", seen(&odd, &own)),
+            // No file and no authority helps another one.
+            (right_at, &common, &pin, "unreachable", seen(&right, &common)),
+        ] {
+            let rig = case.rig(&format!("https://{addr}"), &[(file.0, &file.1), (name, value)]);
+            rig.take(0, b"x".to_vec()).await;
+            let result = rig.target().deliver(&rig.claim().await).await;
+            assert_eq!(kind(&result), expected, "{} {name}: {result:?}", case.kind);
+            let said = result.err().map(|error| error.to_string()).unwrap_or_default();
+            assert!(said.contains(&words), "{words} not in {said}");
+        }
+        // Without a pin the words tell which one would be right.
+        let rig = case.rig(&format!("https://{right_at}"), &[]);
+        rig.take(0, b"x".to_vec()).await;
+        let said = rig.target().deliver(&rig.claim().await).await.unwrap_err().to_string();
+        assert!(said.contains("UPLOAD_CA_FILE") && said.contains(&seen(&right, &own)), "{said}");
+        assert_eq!(server.seen().len(), 2, "{}: only who was pinned got a picture", case.kind);
+        odd_guard.abort();
+        right_guard.abort();
+    }
 }

@@ -166,6 +166,7 @@ pub(crate) fn config(dir: &Path, access: WebAccess) -> Config {
             timeout: Duration::from_secs(300),
             proxies: camera_capture::config::ProxiesConfig::default(),
             ca_file: None,
+            pins: std::collections::BTreeMap::default(),
             metadata: false,
             site: None,
             labels: std::collections::BTreeMap::default(),
@@ -177,6 +178,8 @@ pub(crate) fn config(dir: &Path, access: WebAccess) -> Config {
                 url: Secret::new("http://127.0.0.1:9/".parse().unwrap()),
                 field_name: "file".to_owned(),
                 headers: Vec::new(),
+                fields: Vec::new(),
+                success: None,
             }),
         },
         storage: StorageConfig {
