@@ -53,28 +53,21 @@ pub(super) fn store_address(text: &str) -> Result<Url, Wrong> {
     Ok(url)
 }
 
-/// Ends of host names under which the makers of stores have their buckets.
-const STORES: [&str; 20] = [
-    "amazonaws.com",
-    "amazonaws.com.cn",
+/// Domains of makers whose stores are not called `s3…`; the place (`fra1.`, `acc.r2.`, `storage.`) stands before them.
+const STORES: [&str; 13] = [
+    "aliyuncs.com",
     "cloudflarestorage.com",
-    "backblazeb2.com",
+    "contabostorage.com",
     "digitaloceanspaces.com",
-    "wasabisys.com",
+    "dream.io",
+    "exo.io",
+    "googleapis.com",
     "linodeobjects.com",
+    "myhuaweicloud.com",
+    "myqcloud.com",
+    "storjshare.io",
     "vultrobjects.com",
     "your-objectstorage.com",
-    "storage.googleapis.com",
-    "aliyuncs.com",
-    "myqcloud.com",
-    "myhuaweicloud.com",
-    "scw.cloud",
-    "ovh.net",
-    "exo.io",
-    "storjshare.io",
-    "ionoscloud.com",
-    "contabostorage.com",
-    "dream.io",
 ];
 
 /// How the address of a store and the name of a bucket stand to each other. Dashboards show the address with the bucket in it,
@@ -115,11 +108,9 @@ pub(super) fn holds_bucket(endpoint: &Url, bucket: &str) -> Holds {
     if shorter.set_host(Some(rest)).is_err() {
         return Holds::No;
     }
-    let ends = |domain: &str| {
-        rest.strip_suffix(domain).is_some_and(|front| front.is_empty() || front.ends_with('.'))
-    };
+    let is_place_of = |domain: &str| rest.strip_suffix(domain).is_some_and(|place| place.ends_with('.'));
     let is_store = rest.split('.').any(|label| label == "s3" || label.starts_with("s3-"))
-        || STORES.into_iter().any(ends);
+        || STORES.into_iter().any(is_place_of);
     if is_store { Holds::InHost(shorter) } else { Holds::PerhapsInHost(shorter) }
 }
 
@@ -194,6 +185,9 @@ mod tests {
                 Holds::InHost(url("https://fra1.digitaloceanspaces.com")),
             ),
             ("https://gate.s3.own.example:9000", Holds::InHost(url("https://s3.own.example:9000"))),
+            ("https://gate.storage.googleapis.com", Holds::InHost(url("https://storage.googleapis.com"))),
+            // The place, and not the bucket.
+            ("https://gate.vultrobjects.com", Holds::PerhapsInHost(url("https://vultrobjects.com"))),
             ("https://gate.example.org", Holds::PerhapsInHost(url("https://example.org"))),
             (
                 "https://s3.example/gate/in/day",

@@ -196,13 +196,19 @@ struct Said {
     code: u64,
     /// Its words, with the first of those about a field.
     words: Option<String>,
-    /// It is about the thread that the address names.
+    /// It is about the thread, or the webhook, that the address names.
     is_about_thread: bool,
+    is_about_webhook: bool,
 }
 
 impl Said {
     fn read(answer: &Answer) -> Self {
         let Ok(value) = serde_json::from_str::<Value>(&answer.body) else { return Self::default() };
+        // Of a number that is none it says only {"thread_id": ["Value … is not snowflake."]}.
+        let is_about = |name: &str| {
+            value.get(name).is_some_and(Value::is_array)
+                || value.get("errors").is_some_and(|errors| errors.get(name).is_some())
+        };
         let words = value.get("message").and_then(Value::as_str).map(|message| {
             let of_field = value.get("errors").and_then(|errors| field_words(errors, FIELDS_DEEP));
             let of_field = of_field.map(|words| format!(" ({words})")).unwrap_or_default();
@@ -211,16 +217,16 @@ impl Said {
         Self {
             code: value.get("code").and_then(Value::as_u64).unwrap_or_default(),
             words,
-            is_about_thread: value.get("errors").is_some_and(|errors| errors.get("thread_id").is_some()),
+            is_about_thread: is_about("thread_id"),
+            is_about_webhook: is_about("webhook_id"),
         }
     }
 
     /// What to do about a fault of the webhook or its channel, which meets every picture.
     fn next_step(&self) -> Option<&'static str> {
         match self.code {
-            10015 | 50027 => Some(
-                "; make a new webhook in the channel's settings (Integrations) and put its address into DISCORD_WEBHOOK_URL",
-            ),
+            10015 | 50027 => Some(NEW_WEBHOOK),
+            _ if self.is_about_webhook => Some(NEW_WEBHOOK),
             220_001 => Some(
                 "; it is a forum channel: put ?thread_id=number with the number of one of its posts behind DISCORD_WEBHOOK_URL",
             ),
@@ -235,6 +241,9 @@ impl Said {
         }
     }
 }
+
+/// What to do about a webhook that is gone or never was.
+const NEW_WEBHOOK: &str = "; make a new webhook in the channel's settings (Integrations) and put its address into DISCORD_WEBHOOK_URL";
 
 /// How deep the words about a field may lie: `embeds`, `0`, `fields`, `1`, `value`.
 const FIELDS_DEEP: usize = 6;
@@ -269,7 +278,8 @@ fn judge(answer: &Answer, now: UnixMs) -> Result<(), TargetError> {
     let status = answer.status;
     match said.next_step().filter(|_| (400..500).contains(&status)) {
         Some(step) => {
-            Err(misconfigured(format!("answered {status}: {}{step}", said.words.unwrap_or_default())))
+            let words = said.words.unwrap_or_else(|| answer.words(&answer.body));
+            Err(misconfigured(format!("answered {status}: {words}{step}")))
         }
         None => Err(perhaps_of_this_image(status, refused)),
     }

@@ -65,6 +65,8 @@ fn a_fault_of_webhook_or_channel_blames_no_picture_and_names_the_setting() {
             said(50035, r#","errors":{"thread_id":{"_errors":[{"message":"is not snowflake"}]}}"#),
             "thread_id: is not",
         ),
+        (400, r#"{"thread_id": ["its words"]}"#.to_owned(), "check thread_id"),
+        (400, r#"{"webhook_id": ["its words"]}"#.to_owned(), "a new webhook"),
         (401, said(0, ""), "DISCORD_WEBHOOK_URL"),
         (407, String::new(), "DISCORD_WEBHOOK_URL"),
     ] {

@@ -294,7 +294,12 @@ pub(super) fn is_checksum_unknown(answer: &Answer) -> Option<Unknown> {
         return None;
     }
     let words = said.words(answer);
-    if NAMES.iter().any(|name| words.contains(name)) {
+    // "Checksum algorithm provided is unsupported", but not "the checksum did not match".
+    let is_kind_unknown = words.contains("checksum")
+        && ["unsupported", "not support", "not implement", "unknown", "unrecogni", "algorithm"]
+            .iter()
+            .any(|word| words.contains(word));
+    if is_kind_unknown || NAMES.iter().any(|name| words.contains(name)) {
         Some(Unknown::Named)
     } else if answer.status == 501 || (answer.status < 500 && UNKNOWN.iter().any(|text| words.contains(text)))
     {
@@ -507,6 +512,8 @@ mod tests {
             (400, document("InvalidRequest", "x-amz-sdk-checksum-algorithm is not supported"), Some(Unknown::Named)),
             (403, "unknown header X-Amz-Checksum-Sha256".to_owned(), Some(Unknown::Named)),
             (400, document("InvalidRequest", "trailers are not supported"), Some(Unknown::Named)),
+            (400, document("InvalidRequest", "Checksum algorithm provided is unsupported"), Some(Unknown::Named)),
+            (400, document("InvalidRequest", "the checksum did not match"), None),
             (
                 400,
                 "<Error><Code>InvalidArgument</Code><ArgumentName>x-amz-checksum-sha256</ArgumentName></Error>".to_owned(),
