@@ -3,7 +3,7 @@
 use url::{Host, Url};
 
 use super::Secret;
-use super::endpoint::store_address;
+use super::endpoint::{Holds, holds_bucket, store_address};
 use super::object_key::KeyTemplate;
 use super::problem::Wrong;
 use super::reader::{Read, Reader, Reported};
@@ -84,7 +84,7 @@ impl S3TargetConfig {
         let (Some(access_key_id), Some(secret_access_key)) = (access_key_id?, secret_access_key?) else {
             return Err(Reported);
         };
-        let style = style?;
+        let (endpoint, style) = understand(reader, endpoint, &bucket, style?);
         if style == S3Style::Virtual && !fits_host_name(&endpoint, &bucket) {
             let wrong = Wrong::new(
                 "S3_BUCKET cannot stand before the host of S3_ENDPOINT",
@@ -102,6 +102,60 @@ impl S3TargetConfig {
             secret_access_key,
             session_token: session_token?,
         }))
+    }
+}
+
+/// Where the bucket is looked for. An address that was copied with the bucket in it is read as it was meant, and said.
+fn understand(reader: &mut Reader<'_>, endpoint: Url, bucket: &str, style: S3Style) -> (Url, S3Style) {
+    const NAME: &str = "S3_ENDPOINT";
+    let line = |url: &Url| format!("{NAME}={}", url.as_str().trim_end_matches('/'));
+    match holds_bucket(&endpoint, bucket) {
+        Holds::No => (endpoint, style),
+        Holds::InPath(shorter) => {
+            reader.warn(
+                NAME,
+                format_args!(
+                    "has the bucket at its end, which S3_BUCKET adds anyway; read as {}",
+                    line(&shorter)
+                ),
+            );
+            // It may stand before the host as well.
+            match holds_bucket(&shorter, bucket) {
+                Holds::InHost(shorter) => (shorter, S3Style::Virtual),
+                _ => (shorter, style),
+            }
+        }
+        Holds::InHost(shorter) => {
+            reader.warn(
+                NAME,
+                format_args!(
+                    "has the bucket before the host, which S3_BUCKET adds anyway; read as {} with S3_STYLE=virtual",
+                    line(&shorter)
+                ),
+            );
+            (shorter, S3Style::Virtual)
+        }
+        Holds::PerhapsInHost(shorter) => {
+            reader.warn(
+                NAME,
+                format_args!(
+                    "begins with the name of the bucket; if that is the bucket, write {} and S3_STYLE=virtual, else objects go \
+                     to {bucket}/{bucket}/",
+                    line(&shorter)
+                ),
+            );
+            (endpoint, style)
+        }
+        Holds::WithFolder(shorter, folder) => {
+            reader.warn(
+                NAME,
+                format_args!(
+                    "has the bucket and a folder in it, and the bucket is added again; write {} and S3_PREFIX={folder}",
+                    line(&shorter)
+                ),
+            );
+            (endpoint, style)
+        }
     }
 }
 
@@ -149,7 +203,7 @@ fn fits_host_name(endpoint: &Url, bucket: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{config, problem, problems};
+    use super::super::testing::{config, problem, problems, warnings};
     use super::*;
 
     const FULL: [(&str, &str); 4] = [
@@ -175,6 +229,51 @@ mod tests {
             (s3.region.as_str(), s3.style, s3.session_token.is_some()),
             ("auto", S3Style::Virtual, true)
         );
+    }
+
+    #[test]
+    fn an_address_with_the_bucket_in_it_is_read_without_it_and_said() {
+        for (endpoint, read, style, words) in [
+            (
+                "https://acc.r2.cloudflarestorage.com/gate-pictures",
+                "https://acc.r2.cloudflarestorage.com/",
+                S3Style::Path,
+                "read as S3_ENDPOINT=https://acc.r2.cloudflarestorage.com",
+            ),
+            (
+                "https://gate-pictures.s3.eu-central-1.amazonaws.com",
+                "https://s3.eu-central-1.amazonaws.com/",
+                S3Style::Virtual,
+                "read as S3_ENDPOINT=https://s3.eu-central-1.amazonaws.com with S3_STYLE=virtual",
+            ),
+            (
+                "https://gate-pictures.s3.example/gate-pictures/",
+                "https://s3.example/",
+                S3Style::Virtual,
+                "has the bucket at its end",
+            ),
+            (
+                "https://gate-pictures.own.example:9000",
+                "https://gate-pictures.own.example:9000/",
+                S3Style::Path,
+                "write S3_ENDPOINT=https://own.example:9000 and S3_STYLE=virtual",
+            ),
+            (
+                "http://10.0.0.9:9000/gate-pictures/in",
+                "http://10.0.0.9:9000/gate-pictures/in",
+                S3Style::Path,
+                "write S3_ENDPOINT=http://10.0.0.9:9000 and S3_PREFIX=in",
+            ),
+        ] {
+            let mut pairs = with(&[]);
+            pairs[0] = ("S3_ENDPOINT", endpoint);
+            let s3 = config(&pairs).upload.s3.unwrap();
+            assert_eq!((s3.endpoint.as_str(), s3.style), (read, style), "{endpoint}");
+            let said = warnings(&pairs);
+            let of_it: Vec<_> = said.iter().filter(|text| text.starts_with("S3_ENDPOINT: ")).collect();
+            assert!(of_it.len() == 1 && of_it[0].contains(words), "{endpoint}: {said:#?}");
+        }
+        assert!(warnings(&with(&[])).iter().all(|text| !text.contains("S3_")));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use url::Url;
 
 use super::Secret;
-use super::endpoint::http_address;
+use super::endpoint::{http_address, webhook};
 use super::reader::{Read, Reader};
 use super::values::size;
 
@@ -26,7 +26,11 @@ impl DiscordTargetConfig {
         let max_bytes =
             reader.required("DISCORD_MAX_BYTES", |text| size(MAX_BYTES_MIN, "65536 (64 KiB) to 1 EiB", text));
         let (url, max_bytes) = (url?, max_bytes?);
-        Ok(url.map(|url| Self { url: Secret::new(url), max_bytes }))
+        let Some((url, words)) = url.map(webhook) else { return Ok(None) };
+        if let Some(words) = words {
+            reader.warn("DISCORD_WEBHOOK_URL", words);
+        }
+        Ok(Some(Self { url: Secret::new(url), max_bytes }))
     }
 }
 
@@ -47,7 +51,7 @@ impl RelayTargetConfig {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{config, problem};
+    use super::super::testing::{config, problem, warnings};
 
     #[test]
     fn an_address_alone_configures_them() {
@@ -58,6 +62,18 @@ mod tests {
         .upload;
         assert_eq!(upload.discord.unwrap().max_bytes, 10 << 20);
         assert_eq!(upload.relay.unwrap().url.reveal().as_str(), "http://10.0.0.9:9000/upload");
+    }
+
+    #[test]
+    fn an_address_for_messages_of_another_form_is_read_without_its_end_and_said_without_its_token() {
+        let pairs = [("DISCORD_WEBHOOK_URL", "https://discord.com/api/webhooks/1/hunter2/slack")];
+        let read = config(&pairs).upload.discord.unwrap();
+        assert_eq!(read.url.reveal().as_str(), "https://discord.com/api/webhooks/1/hunter2");
+        let said = warnings(&pairs).join("\n");
+        assert!(
+            said.contains("DISCORD_WEBHOOK_URL: has /slack at its end") && !said.contains("hunter2"),
+            "{said}"
+        );
     }
 
     #[test]

@@ -17,7 +17,7 @@ use super::facts::Sender;
 use super::form::Form;
 use super::http::{Http, Reply, put};
 use super::response::{Answer, Settings};
-use super::{TargetError, misconfigured, rejected};
+use super::{TargetError, misconfigured, perhaps_of_this_image, rejected};
 use crate::clock;
 use crate::config::{DiscordTargetConfig, UploadConfig};
 use crate::media::jpeg;
@@ -91,12 +91,13 @@ impl Discord {
             *self.not_before.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + wait);
         }
         let length = file.len() as u64;
-        if reply.answer.status == 413 && upload.filename.medium() == Medium::Jpeg && length > LEAST_BYTES {
+        if is_too_large(&reply.answer) && upload.filename.medium() == Medium::Jpeg && length > LEAST_BYTES {
             let less = (length * SHRINK_PERCENT / 100).max(LEAST_BYTES);
             self.max_bytes.fetch_min(less, Ordering::Relaxed);
             return Err(TargetError::Busy {
                 message: format!(
-                    "answered 413: {length} bytes are too large; the next try has at most {less}"
+                    "answered {}: {length} bytes are too large; the next try has at most {less}",
+                    reply.answer.status
                 ),
                 retry_after: Some(Duration::from_secs(1)),
             });
@@ -189,20 +190,98 @@ async fn fit(upload: &DueUpload, file: Bytes, max_bytes: u64) -> Result<Bytes, T
     }
 }
 
+/// An error as Discord writes it (its documentation, "JSON error codes").
+#[derive(Default)]
+struct Said {
+    code: u64,
+    /// Its words, with the first of those about a field.
+    words: Option<String>,
+    /// It is about the thread, or the webhook, that the address names.
+    is_about_thread: bool,
+    is_about_webhook: bool,
+}
+
+impl Said {
+    fn read(answer: &Answer) -> Self {
+        let Ok(value) = serde_json::from_str::<Value>(&answer.body) else { return Self::default() };
+        // Of a number that is none it says only {"thread_id": ["Value … is not snowflake."]}.
+        let is_about = |name: &str| {
+            value.get(name).is_some_and(Value::is_array)
+                || value.get("errors").is_some_and(|errors| errors.get(name).is_some())
+        };
+        let words = value.get("message").and_then(Value::as_str).map(|message| {
+            let of_field = value.get("errors").and_then(|errors| field_words(errors, FIELDS_DEEP));
+            let of_field = of_field.map(|words| format!(" ({words})")).unwrap_or_default();
+            answer.words(&format!("{message}{of_field}"))
+        });
+        Self {
+            code: value.get("code").and_then(Value::as_u64).unwrap_or_default(),
+            words,
+            is_about_thread: is_about("thread_id"),
+            is_about_webhook: is_about("webhook_id"),
+        }
+    }
+
+    /// What to do about a fault of the webhook or its channel, which meets every picture.
+    fn next_step(&self) -> Option<&'static str> {
+        match self.code {
+            10015 | 50027 => Some(NEW_WEBHOOK),
+            _ if self.is_about_webhook => Some(NEW_WEBHOOK),
+            220_001 => Some(
+                "; it is a forum channel: put ?thread_id=number with the number of one of its posts behind DISCORD_WEBHOOK_URL",
+            ),
+            10003 | 50024 | 50083 | 160_005 | 220_002..=220_004 => {
+                Some("; check the channel, and thread_id in DISCORD_WEBHOOK_URL if there is one")
+            }
+            50001 | 50013 => Some(
+                "; check the permissions of the channel, or make the webhook of DISCORD_WEBHOOK_URL anew",
+            ),
+            _ if self.is_about_thread => Some("; check thread_id in DISCORD_WEBHOOK_URL"),
+            _ => None,
+        }
+    }
+}
+
+/// What to do about a webhook that is gone or never was.
+const NEW_WEBHOOK: &str = "; make a new webhook in the channel's settings (Integrations) and put its address into DISCORD_WEBHOOK_URL";
+
+/// How deep the words about a field may lie: `embeds`, `0`, `fields`, `1`, `value`.
+const FIELDS_DEEP: usize = 6;
+
+/// The first words about a field in `errors`.
+fn field_words(errors: &Value, deep: usize) -> Option<String> {
+    let first = errors.get("_errors").and_then(|list| list.get(0)).and_then(|error| error.get("message"));
+    if let Some(words) = first.and_then(Value::as_str) {
+        return Some(words.to_owned());
+    }
+    let fields = errors.as_object().filter(|_| deep > 0)?;
+    fields.iter().find_map(|(name, value)| Some(format!("{name}: {}", field_words(value, deep - 1)?)))
+}
+
+/// Whether the file is larger than the channel takes; there are two codes for it beside the status.
+fn is_too_large(answer: &Answer) -> bool {
+    answer.status == 413
+        || ((400..500).contains(&answer.status) && matches!(Said::read(answer).code, 40005 | 50045))
+}
+
 /// What an answer says before it is asked for the picture.
 fn judge(answer: &Answer, now: UnixMs) -> Result<(), TargetError> {
-    let said: Option<Value> = serde_json::from_str(&answer.body).ok();
-    let said_words = said
-        .as_ref()
-        .and_then(|said| said.get("message"))
-        .and_then(Value::as_str)
-        .map(|text| answer.words(text));
-    let plain = Answer { body: said_words.unwrap_or_else(|| answer.body.clone()), ..answer.clone() };
-    match plain.judge(now) {
+    let said = Said::read(answer);
+    let plain = Answer { body: said.words.clone().unwrap_or_else(|| answer.body.clone()), ..answer.clone() };
+    let refused = match plain.judge(now) {
+        Ok(()) => return Ok(()),
         Err(TargetError::Busy { message, retry_after }) => {
-            Err(TargetError::Busy { message, retry_after: exact_wait(said.as_ref()).or(retry_after) })
+            return Err(TargetError::Busy { message, retry_after: exact_wait(&answer.body).or(retry_after) });
         }
-        judged => judged,
+        Err(error) => error,
+    };
+    let status = answer.status;
+    match said.next_step().filter(|_| (400..500).contains(&status)) {
+        Some(step) => {
+            let words = said.words.unwrap_or_else(|| answer.words(&answer.body));
+            Err(misconfigured(format!("answered {status}: {words}{step}")))
+        }
+        None => Err(perhaps_of_this_image(status, refused)),
     }
 }
 
@@ -213,8 +292,8 @@ fn seconds(value: f64) -> Option<Duration> {
 }
 
 /// `retry_after` of a 429: the header has whole seconds only.
-fn exact_wait(said: Option<&Value>) -> Option<Duration> {
-    seconds(said?.get("retry_after")?.as_f64()?)
+fn exact_wait(body: &str) -> Option<Duration> {
+    seconds(serde_json::from_str::<Value>(body).ok()?.get("retry_after")?.as_f64()?)
 }
 
 /// How long nothing may be sent after this answer.
@@ -259,12 +338,12 @@ fn confirm(answer: &Answer, name: &str, length: u64, size: Option<(u32, u32)>) -
             && fits(side("height"), size.map(|(_, height)| height))
     });
     if is_attached || is_shown {
-        Ok(())
-    } else {
-        Err(misconfigured(format!(
-            "answered {status}, but the message is without the picture ({length} bytes)"
-        )))
+        return Ok(());
     }
+    let words = format!("answered {status}, but the message is without the picture ({length} bytes)");
+    // A message, and not just any JSON.
+    let is_message = message.get("id").is_some();
+    Err(if is_message { TargetError::Doubtful { message: words } } else { misconfigured(words) })
 }
 
 #[cfg(test)]

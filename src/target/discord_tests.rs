@@ -46,7 +46,70 @@ fn the_wait_of_a_full_channel_is_read_to_the_millisecond() {
             "{nonsense}"
         );
     }
-    assert_eq!(exact_wait(Some(&json!({"retry_after": 1e9}))), Some(RETRY_AFTER_MAX));
+    assert_eq!(exact_wait(r#"{"retry_after": 1e9}"#), Some(RETRY_AFTER_MAX));
+}
+
+#[test]
+fn a_fault_of_webhook_or_channel_blames_no_picture_and_names_the_setting() {
+    let said = |code: u64, more: &str| format!("{{\"message\":\"its words\",\"code\":{code}{more}}}");
+    for (status, body, word) in [
+        (404, said(10015, ""), "a new webhook"),
+        (401, said(50027, ""), "a new webhook"),
+        (404, said(10003, ""), "thread_id"),
+        (400, said(220_001, ""), "?thread_id=number"),
+        (400, said(220_003, ""), "thread_id"),
+        (400, said(50083, ""), "thread_id"),
+        (403, said(50013, ""), "permissions"),
+        (
+            400,
+            said(50035, r#","errors":{"thread_id":{"_errors":[{"message":"is not snowflake"}]}}"#),
+            "thread_id: is not",
+        ),
+        (400, r#"{"thread_id": ["its words"]}"#.to_owned(), "check thread_id"),
+        (400, r#"{"webhook_id": ["its words"]}"#.to_owned(), "a new webhook"),
+        (401, said(0, ""), "DISCORD_WEBHOOK_URL"),
+        (407, String::new(), "DISCORD_WEBHOOK_URL"),
+    ] {
+        let Err(TargetError::Misconfigured { message }) = judge(&answer(status, &body), UnixMs(0)) else {
+            panic!("{status} {body}");
+        };
+        assert!(message.contains(word) && message.contains("DISCORD_WEBHOOK_URL"), "{message}");
+        assert!(body.is_empty() || message.contains("its words"), "{message}");
+    }
+}
+
+#[test]
+fn what_may_be_of_one_picture_alone_does_not_speak_for_the_channel() {
+    for (status, body) in
+        [(403, "error code: 1010"), (404, ""), (405, ""), (409, "{}"), (403, r#"{"code":240000}"#)]
+    {
+        let judged = judge(&answer(status, body), UnixMs(0));
+        assert!(matches!(judged, Err(TargetError::Doubtful { .. })), "{status} {body}: {judged:?}");
+    }
+    let field = r#"{"message":"Invalid Form Body","code":50035,
+        "errors":{"embeds":{"0":{"title":{"_errors":[{"message":"Must be 256 or fewer in length."}]}}}}}"#;
+    let Err(TargetError::Rejected { message, is_final: false }) = judge(&answer(400, field), UnixMs(0))
+    else {
+        panic!("not of this picture");
+    };
+    assert!(message.contains("Invalid Form Body (embeds: 0: title: Must be 256"), "{message}");
+    let without = confirm(&answer(200, r#"{"id":"1","attachments":[]}"#), "r1_1.jpg", 9, None);
+    assert!(matches!(without, Err(TargetError::Doubtful { .. })), "{without:?}");
+}
+
+#[test]
+fn a_file_is_too_large_by_its_status_or_by_discords_codes() {
+    for (status, body, expected) in [
+        (413, "", true),
+        (413, r#"{"code":40005}"#, true),
+        (400, r#"{"code":40005}"#, true),
+        (400, r#"{"code":50045}"#, true),
+        (400, r#"{"code":50035}"#, false),
+        (200, r#"{"code":50045}"#, false),
+        (400, "50045", false),
+    ] {
+        assert_eq!(is_too_large(&answer(status, body)), expected, "{status} {body}");
+    }
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod relay;
 mod response;
 mod s3;
 mod s3_answer;
+mod s3_object;
 mod secure;
 mod success;
 mod text;
@@ -114,6 +115,18 @@ fn misconfigured(message: String) -> TargetError {
 
 fn rejected(message: String) -> TargetError {
     TargetError::Rejected { message, is_final: true }
+}
+
+/// A refusal that is not about the log-in may be of this image alone; only what the target says to others tells.
+fn perhaps_of_this_image(status: u16, error: TargetError) -> TargetError {
+    match error {
+        TargetError::Misconfigured { message }
+            if (400..500).contains(&status) && !matches!(status, 401 | 407) =>
+        {
+            TargetError::Doubtful { message }
+        }
+        error => error,
+    }
 }
 
 /// A configured target.

@@ -9,7 +9,7 @@ use super::facts::Sender;
 use super::form::Form;
 use super::http::{ANSWER_BYTES_MAX, Http};
 use super::response::{Answer, Settings};
-use super::{TargetError, misconfigured};
+use super::{TargetError, misconfigured, perhaps_of_this_image};
 use crate::clock;
 use crate::config::{RelayTargetConfig, UploadConfig};
 use crate::model::{TargetKind, UnixMs, secrets::Secrets};
@@ -64,7 +64,8 @@ impl Relay {
     }
 }
 
-/// A status that refuses is what it is. A success must say `"success": true`.
+/// A status that refuses is what it is, of this picture alone unless others are refused as well; a conflict may say that the
+/// picture is there. A success must say `"success": true`.
 fn judge(answer: &Answer, now: UnixMs) -> Result<(), TargetError> {
     let said: Option<Value> = serde_json::from_str(&answer.body).ok();
     let text = |said: &Value| {
@@ -80,13 +81,15 @@ fn judge(answer: &Answer, now: UnixMs) -> Result<(), TargetError> {
     };
     // What the status says first: the words of JSON are better than its brackets.
     let plain = Answer { body: said.as_ref().map_or_else(|| answer.body.clone(), text), ..answer.clone() };
-    plain.judge(now)?;
     let status = answer.status;
+    if matches!(status, 409 | 412) && plain.has_it() {
+        return Ok(());
+    }
+    plain.judge(now).map_err(|error| perhaps_of_this_image(status, error))?;
     match said.as_ref().map(|said| (said.get("success").and_then(Value::as_bool), said)) {
         Some((Some(true), _)) => Ok(()),
-        Some((Some(false), said)) => Err(TargetError::Busy {
+        Some((Some(false), said)) => Err(TargetError::Doubtful {
             message: format!("answered {status}, but did not take the picture: {}", text(said)),
-            retry_after: None,
         }),
         Some((None, said)) => Err(misconfigured(format!(
             "answered {status} without \"success\": {}; is RELAY_URL the upload address of another box?",
@@ -116,7 +119,11 @@ mod tests {
         assert_eq!(judged(200, r#"{"success":true,"filename":"r1_1.jpg"}"#), Ok(()));
         assert_eq!(judged(201, r#" {"success": true} "#), Ok(()));
         for (status, body, kind) in [
-            (200, r#"{"success":false,"error":"no space"}"#, "Busy"),
+            (200, r#"{"success":false,"error":"no space"}"#, "Doubtful"),
+            (403, r#"{"success":false,"error":"no plate"}"#, "Doubtful"),
+            (404, "", "Doubtful"),
+            (409, r#"{"success":false,"error":"busy with it"}"#, "Doubtful"),
+            (302, "", "Misconfigured"),
             (400, r#"{"success":false,"error":"no plate"}"#, "Rejected"),
             (413, r#"{"success":false,"message":"too large"}"#, "Rejected"),
             (503, r#"{"success":false,"error":{"message":"starting"}}"#, "Busy"),
@@ -130,6 +137,9 @@ mod tests {
             let error = judged(status, body).unwrap_err();
             assert!(format!("{error:?}").starts_with(kind), "{status} {body}: {error:?}");
         }
+        for status in [409, 412] {
+            assert_eq!(judged(status, r#"{"success":false,"error":"file already exists"}"#), Ok(()));
+        }
         let text = judged(400, r#"{"success":false,"error":"no plate"}"#).unwrap_err().to_string();
         assert_eq!(text, "answered 400: no plate");
     }
@@ -137,7 +147,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_answer_panics_and_none_is_taken_without_the_word(status: u16, body in ".{0,200}") {
-            prop_assert!(judged(status, &body).is_err());
+            prop_assert!(judged(status, &body).is_err() || matches!(status, 409 | 412));
         }
     }
 }

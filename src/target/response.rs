@@ -120,7 +120,7 @@ impl Answer {
 
     /// Whether the words say that the picture is there already, because an earlier answer was lost. Whole phrases only: what
     /// is taken for a delivery is not sent again.
-    fn has_it(&self) -> bool {
+    pub(super) fn has_it(&self) -> bool {
         const HAS_IT: [&str; 14] = [
             "already exist",
             "already upload",

@@ -1,30 +1,32 @@
 //! The `s3` target: `PUT` of an object into a bucket, signed with AWS Signature Version 4.
 //!
 //! The key depends on the picture alone, so a second attempt writes the same object again. Whether it arrived is looked
-//! up in the answer, not taken for granted. A body goes in one piece: clips stay below 64 MB, and a single `PUT` takes
-//! 5 GB, so there are no multipart uploads to be left half done.
+//! up in the answer, not taken for granted; and where a store refuses to write an object again, what is there is looked at
+//! before anybody is blamed. A body goes in one piece: clips stay below 64 MB, and a single `PUT` takes 5 GB, so there are
+//! no multipart uploads to be left half done.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use jiff::Timestamp;
-use md5::{Digest, Md5};
 use reqwest::Method;
 use reqwest::header::HeaderMap;
 use rusty_s3::{Bucket, Credentials, S3Action, UrlStyle};
+use tracing::info;
 use url::Url;
 
 use super::facts::{Sender, header_text};
 use super::http::{Http, Reply, WORDS_BYTES_MAX, put};
 use super::response::Settings;
-use super::s3_answer::{Said, judge, may_be_about_time};
-use super::{TargetError, misconfigured};
+use super::s3_answer::{
+    Asked, Said, There, Unknown, is_checksum_unknown, judge, may_be_about_time, may_be_there,
+};
+use super::s3_object::{Seen, Sum};
+use super::{TargetError, misconfigured, rejected};
 use crate::clock;
 use crate::config::{S3Style, S3TargetConfig, UploadConfig};
-use crate::model::{TargetKind, hex, secrets::Secrets};
+use crate::model::{TargetKind, secrets::Secrets};
 use crate::store::DueUpload;
 
 /// How long a signature holds. Stores allow a quarter of an hour of difference between the clocks anyway.
@@ -43,6 +45,8 @@ pub struct S3 {
     secrets: Secrets,
     /// The store's clock minus ours, milliseconds, as its last answer showed it.
     skew_ms: AtomicI64,
+    /// The store refuses objects with the header that has their SHA-256.
+    is_checksum_left_out: AtomicBool,
 }
 
 impl S3 {
@@ -72,6 +76,7 @@ impl S3 {
             config: s3.clone(),
             secrets,
             skew_ms: AtomicI64::new(0),
+            is_checksum_left_out: AtomicBool::new(false),
             bucket,
         }
     }
@@ -87,29 +92,79 @@ impl S3 {
     pub(super) async fn deliver(&self, upload: &DueUpload, picture: Bytes) -> Result<(), TargetError> {
         let key = self.config.key.key(&upload.filename, upload.id);
         let sum = Sum::of(upload, &picture);
-        let headers = self.headers(upload, &sum);
-        let skew_ms = self.skew_ms.load(Ordering::Relaxed);
-        let mut reply = self.put(&key, &headers, picture.clone()).await?;
-        let is_by_clock = (self.skew_ms.load(Ordering::Relaxed) - skew_ms).abs() >= SKEW_MATTERS_MS;
-        if is_by_clock && may_be_about_time(&reply.answer) {
-            // Signed for a time that is not the store's; its answer has told us which is.
-            reply = self.put(&key, &headers, picture).await?;
+        let has_checksum = !self.is_checksum_left_out.load(Ordering::Relaxed);
+        let mut reply = self.put_in_time(&key, &self.headers(upload, &sum, has_checksum), &picture).await?;
+        if let Some(unknown) = is_checksum_unknown(&reply.answer).filter(|_| has_checksum) {
+            let refusal = reply.answer;
+            reply = self.put_in_time(&key, &self.headers(upload, &sum, false), &picture).await?;
+            if unknown == Unknown::Named || (200..300).contains(&reply.answer.status) {
+                self.leave_checksum_out(&Said::read(&refusal).code, refusal.status);
+            }
         }
-        judge(&reply.answer, reply.header("x-amz-bucket-region"), clock::now())?;
-        if sum.is_shown_by(&reply) { Ok(()) } else { self.look_up(&key, &sum, &reply).await }
+        match self.judge(&reply) {
+            Ok(()) if sum.is_shown_by(&reply) => Ok(()),
+            Ok(()) => self.look_up(&key, &sum, &reply).await,
+            Err(error) => match may_be_there(&reply.answer) {
+                Some(there) => self.unless_there(&key, &sum, there, error).await,
+                None => Err(error),
+            },
+        }
     }
 
-    /// What is signed and sent with the object, without the host.
-    fn headers(&self, upload: &DueUpload, sum: &Sum) -> Vec<(String, String)> {
+    fn judge(&self, reply: &Reply) -> Result<(), TargetError> {
+        let host = self.bucket.as_ref().map(Bucket::base_url).map(|url| match (url.host_str(), url.port()) {
+            (Some(host), Some(port)) => format!("{host}:{port}"),
+            (host, _) => host.unwrap_or_default().to_owned(),
+        });
+        let asked = Asked {
+            bucket: &self.config.bucket,
+            host: host.as_deref().unwrap_or_default(),
+            region: reply.header("x-amz-bucket-region"),
+        };
+        judge(&reply.answer, asked, clock::now())
+    }
+
+    /// What is signed and sent with the object, without the host. A store that does not know the SHA-256 gets the MD5, which
+    /// all know (RFC 1864) and some want for buckets with object lock.
+    fn headers(&self, upload: &DueUpload, sum: &Sum, has_checksum: bool) -> Vec<(String, String)> {
+        let (name, value) =
+            if has_checksum { ("x-amz-checksum-sha256", sum.sha256()) } else { ("content-md5", sum.md5()) };
         let mut headers = vec![
             ("content-type".to_owned(), upload.filename.medium().media_type().to_owned()),
-            ("x-amz-checksum-sha256".to_owned(), sum.sha256.clone()),
+            (name.to_owned(), value),
         ];
         for (name, value) in self.sender.facts(upload) {
             // Proxies drop names with an underscore.
             headers.push((format!("x-amz-meta-{}", name.replace('_', "-")), header_text(&value)));
         }
         headers
+    }
+
+    /// Remembers it while the program runs, and says so once.
+    fn leave_checksum_out(&self, code: &str, status: u16) {
+        if !self.is_checksum_left_out.swap(true, Ordering::Relaxed) {
+            info!(
+                status,
+                code,
+                "the store does not take x-amz-checksum-sha256; it is left out from now on, the ETag still proves each picture"
+            );
+        }
+    }
+
+    /// Sends the object, and once more if it was signed for a time that is not the store's; its answer tells which is.
+    async fn put_in_time(
+        &self,
+        key: &str,
+        headers: &[(String, String)],
+        picture: &Bytes,
+    ) -> Result<Reply, TargetError> {
+        let skew_ms = self.skew_ms.load(Ordering::Relaxed);
+        let reply = self.put(key, headers, picture.clone()).await?;
+        let is_by_clock = (self.skew_ms.load(Ordering::Relaxed) - skew_ms).abs() >= SKEW_MATTERS_MS;
+        if is_by_clock && may_be_about_time(&reply.answer) {
+            return self.put(key, headers, picture.clone()).await;
+        }
+        Ok(reply)
     }
 
     async fn put(
@@ -133,23 +188,54 @@ impl S3 {
 
     /// An answer that proves nothing: the object must be there in its whole length.
     async fn look_up(&self, key: &str, sum: &Sum, reply: &Reply) -> Result<(), TargetError> {
-        let action = self.bucket()?.head_object(Some(&self.credentials), key);
-        let request = self.http.client()?.request(Method::HEAD, self.sign(&action));
-        let found = self.http.ask(request, 0).await?;
-        self.learn_time(&found);
-        let status = found.answer.status;
-        let length = found.header("content-length").and_then(|text| text.trim().parse::<u64>().ok());
-        let what = match (status, length) {
-            (200, Some(length)) if length == sum.length => return Ok(()),
-            (200, Some(length)) => format!("the object there has {length} bytes instead of {}", sum.length),
-            (200, None) => "a look at the object there shows no length".to_owned(),
-            _ => format!("a look at the object was answered {status}"),
+        let what = match sum.seen_in(&self.look(key).await?) {
+            Seen::Same | Seen::SameLength | Seen::OtherTag => return Ok(()),
+            Seen::Other(what) | Seen::Nothing(what) => what,
         };
         let status = reply.answer.status;
         Err(misconfigured(format!(
             "answered {status}, but nothing shows that the picture arrived: its ETag is not the MD5 of the picture, it does \
              not repeat the checksum, and {what}; is S3_ENDPOINT an S3 store, and may the key read objects (s3:GetObject)?"
         )))
+    }
+
+    /// The store refused what may be there already, because an earlier answer was lost: then it has it. Otherwise this one
+    /// picture is in doubt, and if another object has its name, it is put aside.
+    async fn unless_there(
+        &self,
+        key: &str,
+        sum: &Sum,
+        there: There,
+        error: TargetError,
+    ) -> Result<(), TargetError> {
+        let found = match self.look(key).await {
+            Err(_) if there == There::Perhaps => return Err(error),
+            found => found?,
+        };
+        let refusal = error.to_string();
+        match (sum.seen_in(&found), there) {
+            (Seen::Same | Seen::SameLength, _) => Ok(()),
+            (_, There::Perhaps) => Err(error),
+            (Seen::Other(_) | Seen::OtherTag, There::Kept) => Err(rejected(format!(
+                "{refusal}; another object has this name ({} bytes were to be sent, and it is not the same): boxes that share a \
+                 bucket need an S3_PREFIX of their own",
+                sum.length()
+            ))),
+            (Seen::Nothing(_), There::Kept) if found.answer.status >= 500 => {
+                Err(TargetError::Busy { message: refusal, retry_after: None })
+            }
+            (Seen::Nothing(what), There::Kept) => {
+                Err(TargetError::Doubtful { message: format!("{refusal}; {what}") })
+            }
+        }
+    }
+
+    async fn look(&self, key: &str) -> Result<Reply, TargetError> {
+        let action = self.bucket()?.head_object(Some(&self.credentials), key);
+        let request = self.http.client()?.request(Method::HEAD, self.sign(&action));
+        let found = self.http.ask(request, 0).await?;
+        self.learn_time(&found);
+        Ok(found)
     }
 
     fn bucket(&self) -> Result<&Bucket, TargetError> {
@@ -179,33 +265,5 @@ impl S3 {
         if let Some(at) = by_header.or_else(by_document) {
             self.skew_ms.store(at.saturating_sub(clock::now().0), Ordering::Relaxed);
         }
-    }
-}
-
-/// What must be there afterwards.
-struct Sum {
-    length: u64,
-    /// Hexadecimal, as an ETag has it.
-    md5: String,
-    /// Base64, as the checksum headers have it.
-    sha256: String,
-}
-
-impl Sum {
-    fn of(upload: &DueUpload, picture: &[u8]) -> Self {
-        Self {
-            length: upload.bytes,
-            md5: hex(&Md5::digest(picture)),
-            // That of the file, which has just been compared with it.
-            sha256: STANDARD.encode(upload.sha256),
-        }
-    }
-
-    /// Whether an answer shows that these bytes arrived. The ETag is their MD5 unless the store encrypts with a key of
-    /// its own (AWS: SSE-KMS); then it repeats the checksum.
-    fn is_shown_by(&self, reply: &Reply) -> bool {
-        let etag = reply.header("etag").unwrap_or_default();
-        etag.trim_matches('"').eq_ignore_ascii_case(&self.md5)
-            || reply.header("x-amz-checksum-sha256") == Some(self.sha256.as_str())
     }
 }

@@ -151,6 +151,41 @@ async fn a_bucket_before_the_host_name_is_found_by_the_store() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_address_that_was_copied_with_the_bucket_in_it_puts_objects_where_they_belong_and_is_said() {
+    let _machine = machine_shared().await;
+    let name = "an_address_that_was_copied_with_the_bucket";
+    if !rtsp::is_available(name).await || !s3::is_available(name).await {
+        return;
+    }
+    let camera = RtspPeer::start(SMALL, Auth::None, 1).await;
+    let store = S3Peer::start().await;
+    for (endpoint, process) in [
+        (format!("{}/{BUCKET}/", store.endpoint()), None),
+        // In place of a name server, as above.
+        (format!("http://{BUCKET}.{DOMAIN}"), Some(store.endpoint())),
+    ] {
+        let mut setup = Setup::new()
+            .with_camera(1, &camera.url(1))
+            .with("S3_ENDPOINT", &endpoint)
+            .with("S3_BUCKET", BUCKET)
+            .with("S3_ACCESS_KEY_ID", ACCESS_KEY_ID)
+            .with("S3_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY);
+        if let Some(proxy) = &process {
+            setup = setup.with_process("http_proxy", proxy);
+        }
+        let daemon = Daemon::start_connected(&setup, &["r1"]).await;
+        take(&daemon, 1).await;
+        daemon.wait_until_delivered(LIMIT).await;
+        let (_, lines) = daemon.terminate().await;
+        assert!(lines.text().contains("read as S3_ENDPOINT=http://"), "{endpoint}: {}", lines.text());
+        let found = store.read().await;
+        for name in setup.pictures().keys() {
+            assert!(found.contains_key(name), "{endpoint}: {name} is not in {:?}", found.keys());
+        }
+    }
+}
+
 /// Takes pictures, one after the other.
 async fn take(daemon: &Daemon, pictures: usize) {
     for _ in 0..pictures {

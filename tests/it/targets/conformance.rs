@@ -172,7 +172,8 @@ async fn an_answer_that_does_not_say_that_the_picture_is_there_is_no_delivery() 
         let other = case.success(&[1; 99]);
         let expected = match case.kind {
             TargetKind::Api | TargetKind::Relay => "delivered",
-            TargetKind::S3 | TargetKind::Discord => "misconfigured",
+            TargetKind::S3 => "misconfigured",
+            TargetKind::Discord => "doubtful",
         };
         assert_eq!(kind(&case.outcome(other, 100).await), expected, "{}", case.kind);
     }
@@ -183,16 +184,15 @@ async fn every_status_is_blamed_on_the_same_side_by_all_in_the_words_of_the_serv
     for case in CASES {
         for (expected, statuses) in [
             ("rejected", &[400, 413, 415, 422][..]),
-            ("misconfigured", &[301, 302, 307, 308, 401, 403, 404, 405][..]),
+            ("misconfigured", &[301, 302, 307, 308, 401, 407][..]),
+            // Perhaps this picture alone.
+            ("doubtful", &[403, 404, 405, 406, 410, 451][..]),
             ("busy", &[408, 425, 429, 500, 502, 503, 504][..]),
         ] {
             for status in statuses {
                 let said = format!("the disk is purple, {CANARY}");
                 let act = answer(*status, "location: http://elsewhere.example/x\r\n", &said);
                 let result = case.outcome(act, 100).await;
-                // A server that somebody wrote may mean this picture alone.
-                let is_open = case.kind == TargetKind::Api && matches!(status, 403..=405);
-                let expected = if is_open { "doubtful" } else { expected };
                 assert_eq!(kind(&result), expected, "{} {status}: {result:?}", case.kind);
                 let text = result.unwrap_err().to_string();
                 let words = if *status < 400 { "elsewhere.example" } else { "the disk is purple" };

@@ -14,6 +14,7 @@ use tokio::sync::{Notify, broadcast};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::conformance::CASES;
 use super::server::{Act, Request, Server, answer, answer_text};
 use super::{Rig, T0, TargetKind, open};
 
@@ -434,6 +435,66 @@ async fn a_picture_the_server_does_not_understand_is_tried_three_times_before_it
     }
     assert_eq!(upload(&rig, 0).await.attempts, 3);
     lane.stop().await;
+}
+
+#[tokio::test]
+async fn one_picture_that_a_target_refuses_holds_up_no_other_and_is_put_aside_by_all() {
+    const BAD: usize = 777;
+    let document = "<Error><Code>AccessDenied</Code><Message>Access Denied.</Message></Error>";
+    for case in CASES {
+        for (status, body) in
+            [(403, document), (403, "blocked by the firewall"), (409, "conflict"), (406, "")]
+        {
+            let files = (0..4).map(|second| serde_json::json!({ "filename": name(second), "size": 20_000 }));
+            let takes = match case.kind {
+                TargetKind::Discord => {
+                    let message = serde_json::json!({ "id": "1", "attachments": files.collect::<Vec<_>>() });
+                    answer(200, "", &message.to_string())
+                }
+                _ => case.success(&vec![1; 20_000]),
+            };
+            let server = Server::start(move |_, request| {
+                let length = request.header("content-length").and_then(|text| text.parse::<usize>().ok());
+                match length {
+                    // The look at an object that is not there.
+                    None => answer(404, "", ""),
+                    Some(length) if (BAD..9_000).contains(&length) => answer(status, "", body),
+                    Some(_) => takes.clone(),
+                }
+            })
+            .await;
+            let rig = case.rig(&server.origin(), &[]);
+            // One was taken before, so that it is known that the target takes pictures.
+            for (second, bytes) in [(0, 20_000), (1, BAD), (2, 20_000), (3, 20_000)] {
+                rig.take(second, vec![1; bytes]).await;
+            }
+            let mut lane = Running::start(&rig);
+            let text = format!("{} {status} {body}", case.kind);
+            let began = std::time::Instant::now();
+            let mut dead = false;
+            let mut delivered = 0;
+            while delivered < 3 {
+                let (of, state) = lane.next().await;
+                assert_eq!(of == name(1), state != UploadState::Delivered, "{text}: {of} {state:?}");
+                delivered += usize::from(state == UploadState::Delivered);
+            }
+            assert!(began.elapsed() < Duration::from_secs(5), "{text}: {:?}", began.elapsed());
+            for _ in 0..5 {
+                lane.poke.poke();
+                let (of, state) = lane.next().await;
+                assert_eq!(of, name(1), "{text}");
+                if state == UploadState::Dead {
+                    dead = true;
+                    break;
+                }
+                assert_eq!(lane.status.targets()[0].paused_by, None, "{text}");
+            }
+            assert!(dead, "{text}");
+            let done = upload(&rig, 1).await;
+            assert!(done.last_error.unwrap().contains(&status.to_string()), "{text}");
+            lane.stop().await;
+        }
+    }
 }
 
 /// Minutes before now, so that pictures are live or backlog.

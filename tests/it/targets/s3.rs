@@ -166,6 +166,153 @@ fn a_bucket_before_the_host_is_part_of_the_address_that_is_watched() {
     assert_eq!(rig.target().kind(), TargetKind::S3);
 }
 
+/// The ETag of one byte `x`.
+const TAG_OF_X: &str = "ETag: \"9dd4e461268c8034f5c8564e155c67a6\"\r\n";
+
+#[tokio::test]
+async fn a_checksum_header_that_a_store_does_not_know_is_left_out_at_once_and_from_then_on() {
+    let named = "<Error><Code>InvalidArgument</Code><Message>Unsupported header 'x-amz-checksum-sha256' received for \
+                 this API call.</Message></Error>";
+    let unnamed = "<Error><Code>NotImplemented</Code><Message>A header you provided implies functionality that is not \
+                   implemented</Message></Error>";
+    for (status, body) in [(400, named), (501, named), (501, unnamed), (501, "")] {
+        let server = Server::start(move |_, request| match request.header("x-amz-checksum-sha256") {
+            Some(_) => answer(status, "", body),
+            None => answer(200, TAG_OF_X, ""),
+        })
+        .await;
+        let rig = rig(&server.origin(), &[]);
+        rig.take(0, b"x".to_vec()).await;
+        let (target, upload) = (rig.target(), rig.claim().await);
+        for _ in 0..2 {
+            assert_eq!(target.deliver(&upload).await, Ok(()), "{status} {body}");
+        }
+        let seen = server.seen();
+        assert_eq!(seen.len(), 3, "{status} {body}: one refusal, two deliveries");
+        for request in &seen[1..] {
+            let signed = query(request, "X-Amz-SignedHeaders");
+            assert!(!signed.contains("checksum") && signed.contains("content-md5"), "{signed}");
+            assert_eq!(request.header("content-md5"), Some("ndTkYSaMgDT1yFZOFVxnpg=="));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_refuses_for_another_reason_gets_the_checksum_at_every_attempt() {
+    for (status, body, expected, requests) in [
+        (400, "<Error><Code>BadDigest</Code><Message>x-amz-checksum-sha256</Message></Error>", "broken", 1),
+        (400, "<Error><Code>InvalidArgument</Code></Error>", "rejected", 1),
+        (503, "", "busy", 1),
+        // Perhaps; nothing is remembered of it.
+        (501, "", "busy", 2),
+    ] {
+        let server = Server::start(move |_, _| answer(status, "", body)).await;
+        let rig = rig(&server.origin(), &[]);
+        rig.take(0, b"x".to_vec()).await;
+        let (target, upload) = (rig.target(), rig.claim().await);
+        for _ in 0..2 {
+            assert_eq!(kind(&target.deliver(&upload).await), expected, "{status} {body}");
+        }
+        let seen = server.seen();
+        assert_eq!(seen.len(), 2 * requests, "{status} {body}");
+        assert!(seen[requests].header("x-amz-checksum-sha256").is_some(), "{status} {body}");
+    }
+}
+
+#[tokio::test]
+async fn an_object_that_may_not_be_written_again_is_looked_at_before_anybody_is_blamed() {
+    let head = |headers: &str| {
+        Act::Say(format!("HTTP/1.1 200 X\r\nconnection: close\r\ncontent-length: 1000\r\n{headers}\r\n"))
+    };
+    let sum: String = Sha256::digest([7; 1000]).iter().map(|byte| format!("{byte:02x}")).collect();
+    let document =
+        |code: &str, words: &str| format!("<Error><Code>{code}</Code><Message>{words}</Message></Error>");
+    let same = head(&format!("x-amz-meta-sha256: {sum}\r\n"));
+    let other = head(&format!("x-amz-meta-sha256: {}\r\n", "0".repeat(64)));
+    let none = answer(404, "", "");
+    for (status, body, look, expected) in [
+        (409, String::new(), same.clone(), "delivered"),
+        (412, document("PreconditionFailed", "no"), same.clone(), "delivered"),
+        (
+            400,
+            document("InvalidRequest", "Object is WORM protected and cannot be overwritten"),
+            same.clone(),
+            "delivered",
+        ),
+        (403, document("AccessDenied", "object protected by object lock"), same.clone(), "delivered"),
+        (403, document("AccessDenied", "Access Denied."), same.clone(), "delivered"),
+        (405, document("MethodNotAllowed", "it is locked"), same.clone(), "delivered"),
+        (409, document("FileImmutable", "no"), head(""), "delivered"),
+        (409, String::new(), other.clone(), "rejected"),
+        (412, String::new(), head("ETag: \"d41d8cd98f00b204e9800998ecf8427e\"\r\n"), "rejected"),
+        (412, document("PreconditionFailed", "no"), none.clone(), "doubtful"),
+        (409, document("ObjectAlreadyExists", "no"), answer(403, "", ""), "doubtful"),
+        (409, document("ObjectAlreadyExists", "no"), answer(503, "", ""), "busy"),
+        (403, document("AccessDenied", "Access Denied."), other, "doubtful"),
+        (403, document("AccessDenied", "Access Denied."), none, "doubtful"),
+        (403, document("AccessDenied", "Access Denied."), Act::Close, "doubtful"),
+    ] {
+        let text = format!("{status} {body} {look:?}");
+        let said = body.clone();
+        let server = Server::start(move |_, request| {
+            if request.line.starts_with("HEAD ") { look.clone() } else { answer(status, "", &said) }
+        })
+        .await;
+        let result = deliver(&rig(&server.origin(), &[]), &[7; 1000]).await;
+        assert_eq!(kind(&result), expected, "{text}: {result:?}");
+        if let Err(error) = result {
+            assert!(error.to_string().contains(&status.to_string()), "{error}");
+        }
+        assert_eq!(server.seen().len(), 2, "{text}");
+    }
+}
+
+/// Stands before a store and knows no checksum header.
+async fn front_of(store: &S3Peer) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let behind = store.endpoint().trim_start_matches("http://").to_owned();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let behind = behind.clone();
+            tokio::spawn(async move {
+                // The test ends in the midst of it.
+                let _ = pass_or_refuse(stream, &behind).await;
+            });
+        }
+    });
+    format!("http://{address}")
+}
+
+async fn pass_or_refuse(mut stream: tokio::net::TcpStream, behind: &str) -> std::io::Result<()> {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await?);
+    }
+    let text = String::from_utf8_lossy(&head).to_lowercase();
+    if text.contains("\r\nx-amz-checksum") {
+        let length = text.split_once("content-length: ").and_then(|(_, rest)| rest.lines().next()).unwrap();
+        stream.read_exact(&mut vec![0; length.parse().unwrap()]).await?;
+        return stream.write_all(b"HTTP/1.1 501 X\r\nconnection: close\r\ncontent-length: 0\r\n\r\n").await;
+    }
+    let mut store = tokio::net::TcpStream::connect(behind).await?;
+    store.write_all(&head).await?;
+    tokio::io::copy_bidirectional(&mut stream, &mut store).await.map(|_| ())
+}
+
+#[tokio::test]
+async fn a_real_store_takes_a_picture_that_was_signed_again_without_its_checksum() {
+    if !is_available("a_real_store_takes_a_picture_that_was_signed_again").await {
+        return;
+    }
+    let store = S3Peer::start().await;
+    let rig = rig(&front_of(&store).await, &[]);
+    let picture: Vec<u8> = (0..300_000_u32).map(|n| (n * 7 % 251) as u8).collect();
+    assert_eq!(deliver(&rig, &picture).await, Ok(()));
+    assert_eq!(std::fs::read(store.file("r1_1800000000.jpg")).unwrap(), picture);
+}
+
 #[tokio::test]
 async fn a_real_store_takes_the_picture_under_its_key_and_again_under_the_same() {
     if !is_available("a_real_store_takes_the_picture").await {
