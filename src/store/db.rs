@@ -5,7 +5,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
@@ -16,6 +16,10 @@ use super::StoreError;
 
 /// How long a statement waits for another process (`--cleanup-now` beside the daemon) before it fails.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long an edge waits for its row, and a picture for its: their turn and the other process together. After that the
+/// file is kept and its row comes later (`late`), so that no contact that closes meanwhile finds its camera busy.
+pub(super) const EDGE_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Settings of every connection. FULL makes each commit survive a power cut; no memory map, because a dying card
 /// would end the process by SIGBUS; a short write-ahead log, because a full disk must leave room to delete.
@@ -93,11 +97,27 @@ impl Db {
         F: FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
     {
         let mut guard = Arc::clone(&self.writer).lock_owned().await;
+        blocking(move || transact(&mut guard, work)).await.inspect_err(|error| self.notice(error))
+    }
+
+    /// As [`Self::write`], but fails when the transaction cannot begin within `limit`.
+    pub(super) async fn write_within<T, F>(&self, limit: Duration, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        let end = Instant::now() + limit;
+        let mut guard = match Arc::clone(&self.writer).try_lock_owned() {
+            Ok(guard) => guard,
+            Err(_) => tokio::time::timeout(limit, Arc::clone(&self.writer).lock_owned())
+                .await
+                .map_err(|_| locked())?,
+        };
         blocking(move || {
-            let tx = guard.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let value = work(&tx)?;
-            tx.commit()?;
-            Ok(value)
+            guard.busy_timeout(end.saturating_duration_since(Instant::now()))?;
+            let done = transact(&mut guard, work);
+            guard.busy_timeout(BUSY_TIMEOUT)?;
+            done
         })
         .await
         .inspect_err(|error| self.notice(error))
@@ -139,11 +159,29 @@ impl Db {
     pub(super) async fn checkpoint(&self) -> Result<(), StoreError> {
         let guard = Arc::clone(&self.writer).lock_owned().await;
         blocking(move || {
+            // The end waits for nobody: what is in the log is as safe as in the file.
+            guard.busy_timeout(EDGE_PATIENCE)?;
             guard.execute_batch("pragma optimize; pragma wal_checkpoint(truncate);")?;
             Ok(())
         })
         .await
     }
+}
+
+fn transact<T>(
+    connection: &mut Connection,
+    work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let value = work(&tx)?;
+    tx.commit()?;
+    Ok(value)
+}
+
+/// What SQLite says, too, when somebody else is writing for too long.
+fn locked() -> StoreError {
+    let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY);
+    rusqlite::Error::SqliteFailure(code, Some("database is locked".to_owned())).into()
 }
 
 /// Runs `work` on the blocking pool.

@@ -6,6 +6,7 @@ use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::FlockOperation;
+use tracing::warn;
 
 use super::crash;
 use super::disk::Place;
@@ -53,8 +54,23 @@ pub(super) struct Files {
 pub(super) struct Incoming {
     folder: Folder,
     name: Option<OsString>,
+    /// Where it lies now, relative to the picture directory.
+    place: PathBuf,
     /// A file that an earlier run left is the only copy of its picture and outlives every failure.
     is_kept: bool,
+}
+
+impl Incoming {
+    /// Lets the file outlive this value, whatever becomes of it. Returns where it lies.
+    pub(super) fn keep(mut self) -> PathBuf {
+        self.is_kept = true;
+        std::mem::take(&mut self.place)
+    }
+
+    /// Where it lies now, relative to the picture directory.
+    pub(super) fn place(&self) -> &Path {
+        &self.place
+    }
 }
 
 /// Looks at many files, those of one folder together.
@@ -160,7 +176,8 @@ impl Files {
         let folder = self.top()?.folder(INCOMING.as_ref())?;
         let name = OsString::from(format!("{id}{PART}"));
         let mut file = folder.create(&name, FILE_MODE)?;
-        let incoming = Incoming { folder, name: Some(name), is_kept: false };
+        let place = Path::new(INCOMING).join(&name);
+        let incoming = Incoming { folder, name: Some(name), place, is_kept: false };
         crash::point("created");
         file.write_all(bytes)?;
         file.sync_all()?;
@@ -188,6 +205,7 @@ impl Files {
             }
         };
         incoming.name = None;
+        relative.clone_into(&mut incoming.place);
         crash::point("renamed");
         folder.sync()?;
         Ok(true)
@@ -196,7 +214,48 @@ impl Files {
     /// Takes over a file that a crash left in the incoming folder. It stays there when it cannot be published.
     pub(super) fn adopt_incoming(&self, name: &OsStr) -> io::Result<Incoming> {
         let folder = self.top()?.folder(INCOMING.as_ref())?;
-        Ok(Incoming { folder, name: Some(name.to_owned()), is_kept: true })
+        let place = Path::new(INCOMING).join(name);
+        Ok(Incoming { folder, name: Some(name.to_owned()), place, is_kept: true })
+    }
+
+    /// Writes and syncs a small file into the incoming folder; one of that name says the same already.
+    pub(super) fn write_note(&self, name: &OsStr, text: &[u8]) -> io::Result<()> {
+        let folder = self.top()?.folder(INCOMING.as_ref())?;
+        let mut file = match folder.create(name, FILE_MODE) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+            created => created?,
+        };
+        let written = file.write_all(text).and_then(|()| file.sync_all()).and_then(|()| folder.sync());
+        if written.is_err() {
+            // A torn one is set aside by the next start.
+            let _ = folder.unlink(name);
+        }
+        written
+    }
+
+    /// Removes such a file, if it is there.
+    pub(super) fn forget_note(&self, name: &OsStr) {
+        self.remove_incoming(&Path::new(INCOMING).join(name));
+    }
+
+    /// Removes a file of the incoming folder. Best effort: the next start looks through the folder anyway.
+    pub(super) fn remove_incoming(&self, place: &Path) {
+        if let Some((_, name)) = tree::split(place) {
+            let removed = self.top().and_then(|top| top.folder(INCOMING.as_ref())?.unlink(name));
+            if let Err(error) = removed
+                && !is_absent(&error)
+            {
+                warn!(file = %place.display(), %error, "cannot be removed");
+            }
+        }
+    }
+
+    /// Makes the name of a file durable that may have got it without that; an error when it has not.
+    pub(super) fn sync_name(&self, relative: &Path) -> io::Result<()> {
+        let (day, name) = tree::split(relative).ok_or(io::ErrorKind::InvalidInput)?;
+        let folder = self.top()?.folder(day)?;
+        folder.open(name)?;
+        folder.sync()
     }
 
     /// Whether the directory is what [`Files::open`] prepared; a file system that has been unmounted leaves a bare one.

@@ -24,6 +24,7 @@ mod order;
 mod page;
 mod queue;
 mod reconcile;
+mod record;
 mod recover;
 mod seen;
 mod space;
@@ -32,10 +33,13 @@ mod strange;
 mod time;
 mod tokens;
 mod tree;
+mod unwritten;
 mod words;
 
 #[cfg(test)]
 mod crash_tests;
+#[cfg(test)]
+mod late_tests;
 #[cfg(test)]
 mod model_tests;
 #[cfg(test)]
@@ -76,11 +80,12 @@ pub use deletion::Deletion;
 pub use disk::{AWAY_ALARM, Disk, database_away, remember_database};
 pub use files::save_apart;
 pub use images::{Image, ImageQuery, NewImage, UploadInfo};
-pub use late::LATE_ALARM;
+pub use late::{CaughtUp, LATE_ALARM};
 pub use ledger::{LedgerEntry, LedgerQuery, TriggerId};
 pub use page::{Cursor, Page};
 pub use queue::{Claim, DueUpload, Settlement, Turn};
 pub use reconcile::Reconciled;
+pub use record::{Entered, Saved};
 pub use recover::{Carried, Opened, Rebuilt};
 pub use seen::{UNSEEN_MAX, Unseen};
 pub use space::{Heap, Held, Room};
@@ -160,6 +165,20 @@ pub enum StoreError {
         /// What SQLite found.
         found: String,
     },
+    /// A picture whose file is whole and synced, and whose row could not be written yet.
+    #[error(
+        "the picture is kept as a file, and is listed and delivered as soon as the database takes it: {why}"
+    )]
+    Kept {
+        /// Why its row could not be written.
+        why: Box<Self>,
+    },
+    /// Nothing was tried, because what came before could not be written either.
+    #[error("{why}")]
+    Behind {
+        /// Why that could not be written.
+        why: Arc<Self>,
+    },
     /// More pictures within one second than names.
     #[error("no free name left for this second")]
     NoName,
@@ -181,8 +200,45 @@ impl StoreError {
                 error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
                     || grown == Some(rusqlite::ffi::SQLITE_IOERR_SHMSIZE)
             }
+            Self::Kept { why } => why.is_full(),
+            Self::Behind { why } => why.is_full(),
             Self::Foreign { .. }
             | Self::Newer { .. }
+            | Self::Damaged { .. }
+            | Self::Away { .. }
+            | Self::Owned { .. }
+            | Self::NoName
+            | Self::Interrupted => false,
+        }
+    }
+
+    /// Whether the database took nothing, so that nothing else can be written now either.
+    fn is_of_database(&self) -> bool {
+        match self {
+            Self::Statement(_) | Self::Database { .. } | Self::Damaged { .. } | Self::Interrupted => true,
+            Self::Kept { why } => why.is_of_database(),
+            Self::Behind { why } => why.is_of_database(),
+            Self::Foreign { .. }
+            | Self::Newer { .. }
+            | Self::File { .. }
+            | Self::Away { .. }
+            | Self::Owned { .. }
+            | Self::NoName => false,
+        }
+    }
+
+    /// Whether another process holds the database.
+    fn is_locked(&self) -> bool {
+        match self {
+            Self::Statement(error) | Self::Database { source: error, .. } => matches!(
+                error.sqlite_error_code(),
+                Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked)
+            ),
+            Self::Kept { why } => why.is_locked(),
+            Self::Behind { why } => why.is_locked(),
+            Self::Foreign { .. }
+            | Self::Newer { .. }
+            | Self::File { .. }
             | Self::Damaged { .. }
             | Self::Away { .. }
             | Self::Owned { .. }
@@ -199,6 +255,8 @@ impl StoreError {
                 error.sqlite_error_code(),
                 Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase)
             ),
+            Self::Kept { why } => why.is_damage(),
+            Self::Behind { why } => why.is_damage(),
             Self::Foreign { .. }
             | Self::Newer { .. }
             | Self::File { .. }

@@ -5,7 +5,7 @@
 //! * A row without its file is marked missing, and what was owed of it is lost, loudly; when the file is back, it is
 //!   owed again.
 //! * A deletion that had begun is finished.
-//! * A trigger without an outcome ends as failed.
+//! * A trigger without an outcome ends as failed, and an edge that the ledger did not take is written into it.
 //!
 //! One file that cannot be dealt with (full disk, bad sector) does not keep the program from starting: it stays where it
 //! is, and the next start tries again. Files and rows are held against each other in `compare`.
@@ -33,7 +33,7 @@ const NAME_MAX: usize = 200;
 const NOTE_MAX: usize = 500;
 
 /// Why a trigger that was open at the end of the last run has no picture.
-const INTERRUPTED: &str = "the program ended before the picture was stored (power cut, crash or restart)";
+pub(super) const INTERRUPTED: &str = "the program ended before the picture was stored (power cut, crash or restart)";
 
 /// Farthest that a picture lies from its edge; a larger number in a file was not written by this program.
 const OFFSET_MAX_MS: u64 = 24 * 60 * 60 * 1000;
@@ -49,7 +49,7 @@ pub struct Reconciled {
     pub missing: usize,
     /// Deletions that were finished.
     pub deletions: usize,
-    /// Triggers that were still open.
+    /// Triggers that were still open, or not in the ledger yet.
     pub interrupted: usize,
     /// Files and folders that could not be dealt with; the next start tries again.
     pub unfinished: usize,
@@ -96,7 +96,7 @@ impl Store {
         };
         // Last, because it also judges what is owed again.
         self.align_targets().await?;
-        done.interrupted = self.close_open_triggers(INTERRUPTED).await?;
+        done.interrupted += self.close_open_triggers(INTERRUPTED).await?;
         if done != Reconciled::default() {
             info!(
                 adopted = done.adopted,
@@ -120,6 +120,8 @@ impl Store {
         }
         let left_over = self.files.left_over().map_err(|e| self.failed("read the incoming folder of", e))?;
         let (of, mut unfit) = (left_over.len(), Vec::new());
+        // Before the pictures, which find their triggers by that.
+        let left_over = self.take_notes(left_over, &mut done).await?;
         for path in left_over {
             match self.adopt_left_over(path.clone(), &mut done).await {
                 Ok(true) => {}

@@ -335,7 +335,7 @@ fn new_image(
 ) -> NewImage {
     NewImage {
         id: facts.id,
-        trigger,
+        trigger: Some(trigger),
         camera: facts.camera,
         cause: facts.cause,
         edge_at: facts.edge_at,
