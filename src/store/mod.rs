@@ -21,6 +21,7 @@ mod ledger;
 mod migrate;
 mod mounts;
 mod order;
+mod origin;
 mod page;
 mod queue;
 mod reconcile;
@@ -373,6 +374,16 @@ impl Store {
     /// What is wrong with the database, once a statement or [`Store::report_damage`] has said so.
     pub fn damage(&self) -> watch::Receiver<Option<String>> {
         self.db.damage()
+    }
+
+    /// What happened to the file of the database while it was open, for people.
+    pub fn said_of_database(&self) -> watch::Receiver<Option<String>> {
+        self.db.said()
+    }
+
+    /// Looks whether the file of the database is in its place, and puts it there; whether it is there now.
+    pub async fn look_for_database(&self) -> Result<bool, StoreError> {
+        self.db.look().await
     }
 
     /// Says that the database is damaged.

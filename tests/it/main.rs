@@ -22,6 +22,7 @@ mod e2e_codecs;
 mod e2e_commands;
 mod e2e_conformance;
 mod e2e_crash;
+mod e2e_database;
 mod e2e_disk;
 mod e2e_engine;
 mod e2e_faults;
