@@ -13,6 +13,7 @@ use tokio::sync::{Mutex, watch};
 use tracing::{error, info, warn};
 
 use super::StoreError;
+use super::files::kind_of;
 use super::origin::{Found, Origin};
 
 /// How long a statement waits for another process (`--cleanup-now` beside the daemon) before it fails.
@@ -199,8 +200,35 @@ impl Db {
     }
 }
 
+/// An error of opening the database, in words that fit locks that are refused.
+fn explained(path: &Path, error: StoreError) -> StoreError {
+    let (StoreError::Statement(source) | StoreError::Database { source, .. }) = error else { return error };
+    let code = source.sqlite_error().map_or(0, |error| error.extended_code);
+    let is_of_locks = matches!(code & 0xff, ffi::SQLITE_BUSY | ffi::SQLITE_LOCKED | ffi::SQLITE_PROTOCOL)
+        || matches!(
+            code,
+            ffi::SQLITE_IOERR_LOCK
+                | ffi::SQLITE_IOERR_RDLOCK
+                | ffi::SQLITE_IOERR_UNLOCK
+                | ffi::SQLITE_IOERR_CHECKRESERVEDLOCK
+                | ffi::SQLITE_IOERR_SHMOPEN
+                | ffi::SQLITE_IOERR_SHMLOCK
+                | ffi::SQLITE_IOERR_SHMMAP
+        );
+    let path = path.to_owned();
+    if is_of_locks {
+        StoreError::Held { kind: kind_of(&path), path, source }
+    } else {
+        StoreError::Database { path, source }
+    }
+}
+
 /// The two connections to a file that is there, brought up to this version's schema where needed. Blocking.
 fn connect(path: &Path) -> Result<(Connection, Connection), StoreError> {
+    try_connect(path).map_err(|error| explained(path, error))
+}
+
+fn try_connect(path: &Path) -> Result<(Connection, Connection), StoreError> {
     let failed = |source| StoreError::Database { path: path.to_owned(), source };
     let mut writer = Connection::open(path).map_err(failed)?;
     writer.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;

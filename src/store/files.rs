@@ -6,10 +6,12 @@ use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::FlockOperation;
+use rustix::io::Errno;
 use tracing::warn;
 
 use super::crash;
 use super::disk::Place;
+use super::mounts::{Mounts, resolved};
 use super::strange::Strange;
 use super::tree::{self, Folder, Kind, is_absent, is_in_the_way};
 use crate::folder;
@@ -161,11 +163,14 @@ impl Files {
             self.move_aside(&top, name)?;
         }
         let file = top.hold(name)?;
-        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Some(file)),
-            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
-            Err(error) => Err(error.into()),
+        if !top.can_sync()? {
+            let kind = kind_of(&self.root);
+            warn!(
+                kind,
+                "the file system of the pictures does not sync folders; a power cut may take the newest names"
+            );
         }
+        Ok(hold(&file, &self.root)?.then_some(file))
     }
 
     /// Writes and syncs `bytes` under a temporary name. An error leaves nothing behind.
@@ -424,6 +429,31 @@ impl Drop for Incoming {
             let _ = self.folder.unlink(name);
         }
     }
+}
+
+/// Locks a file until it is closed; false when another process has it. Where the file system refuses locks, as network
+/// drives without a lock service do (`ENOLCK`), it goes on without one, and says so. `of` is what the file stands for.
+pub(super) fn hold(file: &File, of: &Path) -> io::Result<bool> {
+    match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(true),
+        Err(Errno::WOULDBLOCK) => Ok(false),
+        Err(error @ (Errno::NOLCK | Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL)) => {
+            warn!(
+                path = %of.display(),
+                kind = kind_of(of),
+                error = %io::Error::from(error),
+                "the file system refuses locks, so a second camera-capture on it would not be noticed: see that there is \
+                 one only, and set DATABASE_PATH to a place on a disk of this machine"
+            );
+            Ok(true)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The type of the file system that holds a path, for people.
+pub(super) fn kind_of(path: &Path) -> String {
+    Mounts::now().kind_of(&resolved(path)).unwrap_or("unknown").to_owned()
 }
 
 /// Where a picture lies below the picture directory: a folder for each UTC day, so that no folder grows for ever.

@@ -212,3 +212,48 @@ async fn several_pictures_of_an_edge_that_the_ledger_did_not_take_share_its_row(
     assert_eq!(kinds, [(ImageKind::Instant, Some(-400)), (ImageKind::Instant, Some(0))]);
     assert_whole(&place, &store, 2).await;
 }
+
+#[tokio::test]
+async fn a_note_that_a_crash_left_behind_its_row_changes_nothing() {
+    let place = Place::new();
+    let store = place.open();
+    let other = lock(&place);
+    assert!(is_kept(&shoot(&store, &edge(0)).await));
+    assert!(store.end_trigger(&edge(1), Outcome::Failed, "no frame").await.is_err());
+    assert!(store.end_trigger(&edge(2), Outcome::Coalesced, "busy").await.is_err());
+    let incoming = store.root().join(".incoming");
+    let notes: Vec<_> = place.hidden(".incoming").into_iter().filter(|name| name.contains('_')).collect();
+    assert_eq!(notes.len(), 3, "{notes:?}");
+    let path = |name: &String| incoming.join(Path::new(name).file_name().unwrap());
+    let texts: Vec<_> = notes.iter().map(|name| std::fs::read(path(name)).unwrap()).collect();
+    drop(other);
+    store.catch_up().await.unwrap();
+    let before = ledger(&store).await;
+    assert_eq!(before.len(), 3);
+    drop(store);
+    for (name, text) in notes.iter().zip(texts) {
+        std::fs::write(path(name), text).unwrap();
+    }
+    let store = place.open();
+    store.reconcile().await.unwrap();
+    assert_eq!(ledger(&store).await, before);
+    assert_whole(&place, &store, 1).await;
+}
+
+#[tokio::test]
+async fn a_name_that_was_only_taken_when_the_power_went_costs_no_picture() {
+    // On a file system without links: the name is there, empty, and the picture has not got it yet.
+    let place = Place::new();
+    let store = place.open();
+    let other = lock(&place);
+    assert!(is_kept(&shoot(&store, &edge(0)).await));
+    drop((store, other));
+    let day = place.images().join("2027-01-15");
+    std::fs::create_dir(&day).unwrap();
+    std::fs::write(day.join("r1_1800000000.jpg"), "").unwrap();
+    let store = place.open();
+    let done = store.reconcile().await.unwrap();
+    assert_eq!(done, Reconciled { adopted: 1, quarantined: 1, interrupted: 1, ..Reconciled::default() });
+    assert_eq!(ledger(&store).await, [captured(0)]);
+    assert_whole(&place, &store, 1).await;
+}

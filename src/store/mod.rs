@@ -113,6 +113,20 @@ pub enum StoreError {
         /// What SQLite said.
         source: rusqlite::Error,
     },
+    /// The database file cannot be locked.
+    #[error(
+        "cannot use the database {path}: {source}. Either another program holds it (sudo fuser -v {path} names it), or its \
+         file system ({kind}) does not lock files or share memory as a database needs it, as some network drives: then set \
+         DATABASE_PATH to a place on a disk of this machine"
+    )]
+    Held {
+        /// The file.
+        path: PathBuf,
+        /// The type of its file system.
+        kind: String,
+        /// What SQLite said.
+        source: rusqlite::Error,
+    },
     /// The file belongs to another program.
     #[error("{path} is not a database of this program; set DATABASE_PATH to another file")]
     Foreign {
@@ -195,7 +209,7 @@ impl StoreError {
             Self::File { source, .. } => {
                 matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
             }
-            Self::Statement(error) | Self::Database { source: error, .. } => {
+            Self::Statement(error) | Self::Database { source: error, .. } | Self::Held { source: error, .. } => {
                 // The second one: the index of the write-ahead log could not grow.
                 let grown = error.sqlite_error().map(|error| error.extended_code);
                 error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
@@ -216,7 +230,11 @@ impl StoreError {
     /// Whether the database took nothing, so that nothing else can be written now either.
     fn is_of_database(&self) -> bool {
         match self {
-            Self::Statement(_) | Self::Database { .. } | Self::Damaged { .. } | Self::Interrupted => true,
+            Self::Statement(_)
+            | Self::Database { .. }
+            | Self::Held { .. }
+            | Self::Damaged { .. }
+            | Self::Interrupted => true,
             Self::Kept { why } => why.is_of_database(),
             Self::Behind { why } => why.is_of_database(),
             Self::Foreign { .. }
@@ -231,6 +249,7 @@ impl StoreError {
     /// Whether another process holds the database.
     fn is_locked(&self) -> bool {
         match self {
+            Self::Held { .. } => true,
             Self::Statement(error) | Self::Database { source: error, .. } => matches!(
                 error.sqlite_error_code(),
                 Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked)
@@ -258,7 +277,8 @@ impl StoreError {
             ),
             Self::Kept { why } => why.is_damage(),
             Self::Behind { why } => why.is_damage(),
-            Self::Foreign { .. }
+            Self::Held { .. }
+            | Self::Foreign { .. }
             | Self::Newer { .. }
             | Self::File { .. }
             | Self::Away { .. }

@@ -28,6 +28,7 @@ mod e2e_engine;
 mod e2e_faults;
 mod e2e_hostile;
 mod e2e_idle;
+mod e2e_lacking;
 mod e2e_lanes;
 mod e2e_line;
 mod e2e_links;
