@@ -257,3 +257,20 @@ async fn a_name_that_was_only_taken_when_the_power_went_costs_no_picture() {
     assert_eq!(ledger(&store).await, [captured(0)]);
     assert_whole(&place, &store, 1).await;
 }
+
+#[tokio::test]
+async fn a_picture_that_was_quicker_than_its_edge_when_the_power_went_has_both() {
+    let place = Place::new();
+    let store = place.open();
+    let trigger = edge(0);
+    let new = picture(&trigger, TriggerId::of(0), ImageId::random(), 250);
+    store.save(NewImage { trigger: None, ..new }).await.unwrap();
+    drop(store);
+    let store = place.open();
+    assert_eq!(store.reconcile().await.unwrap(), Reconciled { adopted: 1, ..Reconciled::default() });
+    assert_eq!(ledger(&store).await, [captured(0)]);
+    let query = LedgerQuery { limit: 1, ..LedgerQuery::default() };
+    let entry = store.ledger(query).await.unwrap().items.remove(0);
+    assert_eq!((entry.cause, entry.clock), (trigger.cause, crate::model::ClockState::Unsynced));
+    assert_whole(&place, &store, 1).await;
+}

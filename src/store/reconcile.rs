@@ -19,12 +19,12 @@ use tracing::{error, info, warn};
 use super::crash;
 use super::files::{Files, is_part};
 use super::images::Facts;
-use super::ledger::{mark_captured, trigger_of_orphan};
+use super::ledger::{Values, mark_captured, trigger_of_orphan};
 use super::tree::Kind;
 use super::{Store, StoreError};
 use crate::chain::chain;
 use crate::media::{exif, jpeg, mp4};
-use crate::model::{Cause, FileName, ImageId, ImageKind, Medium, UnixMs, foreign};
+use crate::model::{Cause, ClockState, FileName, ImageId, ImageKind, Medium, UnixMs, foreign};
 
 /// Longest name in the log, characters.
 const NAME_MAX: usize = 200;
@@ -173,6 +173,7 @@ impl Store {
                     return Ok(false);
                 }
                 found.find_trigger(tx)?;
+                found.make_trigger(tx)?;
                 let name = path.file_name().unwrap_or_default();
                 let incoming = store.files.adopt_incoming(name).map_err(|source| StoreError::File {
                     action: "take over",
@@ -236,6 +237,25 @@ impl Found {
         };
         self.facts.trigger = Some(id);
         self.facts.taken_at = self.facts.taken_at.plus_ms(edge_at.0 - self.edge_at.0);
+        Ok(())
+    }
+
+    /// Writes its trigger down where that is not known: the file of a picture does not wait for the database. Nobody
+    /// vouches for its clock, and nothing corrects it, because its boot is not known either.
+    fn make_trigger(&mut self, tx: &rusqlite::Transaction<'_>) -> Result<(), StoreError> {
+        if self.facts.trigger.is_some() || self.facts.kind.medium() != Medium::Jpeg {
+            return Ok(());
+        }
+        let values = Values {
+            camera: self.name.camera().clone(),
+            cause: self.facts.cause,
+            edge_at: self.edge_at,
+            boot_id: "".into(),
+            boot_ms: 0,
+            clock: ClockState::Unsynced,
+            end: None,
+        };
+        self.facts.trigger = Some(values.insert(tx)?);
         Ok(())
     }
 
