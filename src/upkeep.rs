@@ -70,7 +70,8 @@ impl Upkeep {
                 }
             }
         };
-        let (mut said, store, status) = (self.store.said_of_database(), self.store.clone(), self.status.clone());
+        let (mut said, store, status) =
+            (self.store.said_of_database(), self.store.clone(), self.status.clone());
         let file = async {
             loop {
                 if let Err(error) = store.look_for_database().await {

@@ -142,9 +142,7 @@ impl Worker {
                 None => None,
             }
         });
-        let mut row = begun
-            .inspect_err(|error| warn!(%error, "the trigger is not in the ledger yet"))
-            .ok();
+        let mut row = begun.inspect_err(|error| warn!(%error, "the trigger is not in the ledger yet")).ok();
         let mut next = first;
         let mut outcome = Err(CaptureError::NoFrame("no offset is configured".to_owned()));
         while let Some(saved) = next {

@@ -175,7 +175,10 @@ impl Late {
         if parts.is_empty() {
             return None;
         }
-        let why = kept.error.as_ref().map_or_else(String::new, |error| format!(" ({error}{})", step(error, database)));
+        let why = kept
+            .error
+            .as_ref()
+            .map_or_else(String::new, |error| format!(" ({error}{})", step(error, database)));
         Some(format!("{}{why}", parts.join(". ")))
     }
 }

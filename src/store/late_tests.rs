@@ -35,9 +35,8 @@ fn is_kept(result: &Result<Image, StoreError>) -> bool {
 async fn ledger(store: &Store) -> Vec<(i64, Option<Outcome>, Option<String>, usize)> {
     let query = LedgerQuery { limit: 100, ..LedgerQuery::default() };
     let items = store.ledger(query).await.unwrap().items;
-    let told = |entry: LedgerEntry| {
-        ((entry.edge_at.0 - T0) / 1000, entry.outcome, entry.reason, entry.images.len())
-    };
+    let told =
+        |entry: LedgerEntry| ((entry.edge_at.0 - T0) / 1000, entry.outcome, entry.reason, entry.images.len());
     items.into_iter().rev().map(told).collect()
 }
 
@@ -110,12 +109,7 @@ async fn what_was_kept_is_found_by_the_next_start_with_its_edge() {
     let interrupted = "the program ended before the picture was stored (power cut, crash or restart)";
     assert_eq!(
         ledger(&store).await,
-        [
-            captured(0),
-            (1, Some(Outcome::Captured), None, 2),
-            failed(2, "no frame"),
-            failed(3, interrupted)
-        ]
+        [captured(0), (1, Some(Outcome::Captured), None, 2), failed(2, "no frame"), failed(3, interrupted)]
     );
     assert_whole(&place, &store, 3).await;
     assert_eq!(store.reconcile().await.unwrap(), Reconciled::default());

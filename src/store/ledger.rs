@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, named_params};
 
+use super::db::EDGE_PATIENCE;
 use super::images::images_of_trigger;
 use super::page::{Cursor, Page};
-use super::db::EDGE_PATIENCE;
 use super::{Image, Store, StoreError, kept, late, parsed, said, time};
 use crate::clock;
 use crate::model::{CameraKey, Cause, ClockState, Outcome, Trigger, UnixMs};

@@ -209,7 +209,9 @@ impl StoreError {
             Self::File { source, .. } => {
                 matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
             }
-            Self::Statement(error) | Self::Database { source: error, .. } | Self::Held { source: error, .. } => {
+            Self::Statement(error)
+            | Self::Database { source: error, .. }
+            | Self::Held { source: error, .. } => {
                 // The second one: the index of the write-ahead log could not grow.
                 let grown = error.sqlite_error().map(|error| error.extended_code);
                 error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)

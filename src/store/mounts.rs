@@ -94,7 +94,12 @@ fn mounted(text: &str) -> Vec<Mount> {
         }
         let mut fields = head.split(' ').skip(2);
         let (device, root, point) = (fields.next()?, fields.next()?, fields.next()?);
-        Some(Mount { point: unescaped(point), root: unescaped(root), device: device.to_owned(), kind: kind.to_owned() })
+        Some(Mount {
+            point: unescaped(point),
+            root: unescaped(root),
+            device: device.to_owned(),
+            kind: kind.to_owned(),
+        })
     };
     text.lines().filter_map(one).collect()
 }
@@ -191,7 +196,8 @@ mod tests {
             29 28 0:51 / /mnt/deep rw - fuse.sshfs pi@nas: rw\n\
             30 28 8:1 / /mnt rw - exfat /dev/sda1 rw\n";
         let mounts = Mounts { mounted: mounted(lines), listed: Vec::new() };
-        for (path, kind) in [("/var/x.db", "ext4"), ("/mnt/x.db", "exfat"), ("/mnt/deep/x.db", "fuse.sshfs")] {
+        for (path, kind) in [("/var/x.db", "ext4"), ("/mnt/x.db", "exfat"), ("/mnt/deep/x.db", "fuse.sshfs")]
+        {
             assert_eq!(mounts.kind_of(Path::new(path)), Some(kind), "{path}");
         }
         assert_eq!(Mounts::default().kind_of(Path::new("/x")), None);

@@ -147,7 +147,9 @@ impl Origin {
                  written now is gone when the program ends, the pictures are not. Find what does it (a copy or clean-up \
                  program), then restart the program (sudo systemctl restart camera-capture)"
             ),
-            Standing::Gone if watch.tried.is_some_and(|at| at.elapsed() < AGAIN) => return Found::Missing(None),
+            Standing::Gone if watch.tried.is_some_and(|at| at.elapsed() < AGAIN) => {
+                return Found::Missing(None);
+            }
             Standing::Gone => {
                 watch.tried = Some(Instant::now());
                 match put_back(&self.path, watch.numbers.log, open) {
@@ -290,7 +292,9 @@ mod tests {
         store.close().await.unwrap();
         fs::copy(place.database(), place.path().join("old")).unwrap();
         take(&store, "r1", T0 + 1000).await;
-        for (n, content) in [fs::read(place.path().join("old")).unwrap(), b"no database".to_vec()].iter().enumerate() {
+        for (n, content) in
+            [fs::read(place.path().join("old")).unwrap(), b"no database".to_vec()].iter().enumerate()
+        {
             fs::write(place.path().join("other"), content).unwrap();
             fs::rename(place.path().join("other"), place.database()).unwrap();
             assert!(store.look_for_database().await.unwrap());

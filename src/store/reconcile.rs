@@ -33,7 +33,8 @@ const NAME_MAX: usize = 200;
 const NOTE_MAX: usize = 500;
 
 /// Why a trigger that was open at the end of the last run has no picture.
-pub(super) const INTERRUPTED: &str = "the program ended before the picture was stored (power cut, crash or restart)";
+pub(super) const INTERRUPTED: &str =
+    "the program ended before the picture was stored (power cut, crash or restart)";
 
 /// Farthest that a picture lies from its edge; a larger number in a file was not written by this program.
 const OFFSET_MAX_MS: u64 = 24 * 60 * 60 * 1000;

@@ -239,12 +239,7 @@ impl Store {
         Ok(joined > 0)
     }
 
-    fn name_and_insert(
-        &self,
-        tx: &Transaction<'_>,
-        saved: &Saved,
-        facts: &Facts,
-    ) -> Result<(), StoreError> {
+    fn name_and_insert(&self, tx: &Transaction<'_>, saved: &Saved, facts: &Facts) -> Result<(), StoreError> {
         let place = saved.place();
         let file_name = place.file_name().unwrap_or_default();
         let failed = |source| StoreError::File {

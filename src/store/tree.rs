@@ -144,7 +144,9 @@ impl Folder {
         match rustix::fs::linkat(&self.0, from, &folder.0, to, AtFlags::empty()) {
             Ok(()) => self.unlink(from),
             // FAT and exFAT know no links, SMB and many on FUSE refuse them, and none has links to folders.
-            Err(error) if is_lacking(error) || error == Errno::MLINK => self.rename_by_place(from, folder, to),
+            Err(error) if is_lacking(error) || error == Errno::MLINK => {
+                self.rename_by_place(from, folder, to)
+            }
             Err(error) => Err(error.into()),
         }
     }
@@ -156,16 +158,14 @@ impl Folder {
             None => return Err(io::ErrorKind::NotFound.into()),
             Some((kind, _)) => kind == Kind::Folder,
         };
-        let taken = if is_folder {
+        if is_folder {
             folder.make_folder(to)?;
-            rustix::fs::statat(&folder.0, to, AtFlags::SYMLINK_NOFOLLOW)?
         } else {
-            rustix::fs::fstat(folder.create(to, PLACE_MODE)?)?
-        };
-        // A folder is replaced only while it is empty; a file is to be the one that was made here.
-        let is_ours = |now: &Stat| (now.st_dev, now.st_ino) == (taken.st_dev, taken.st_ino);
-        let now = rustix::fs::statat(&folder.0, to, AtFlags::SYMLINK_NOFOLLOW)?;
-        if !is_folder && !(is_ours(&now) && now.st_size == 0) {
+            drop(folder.create(to, PLACE_MODE)?);
+        }
+        // A folder is replaced only while it is empty, and so is a file, if nobody has written into it meanwhile. Numbers
+        // of files say nothing here: not every file system on FUSE keeps them.
+        if !is_folder && folder.look(to)? != Some((Kind::File, 0)) {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
         rustix::fs::renameat(&self.0, from, &folder.0, to).map_err(|error| {
@@ -224,7 +224,9 @@ pub(super) fn synced(result: io::Result<()>) -> io::Result<bool> {
         [Errno::INVAL, Errno::NOSYS, Errno::OPNOTSUPP, Errno::BADF, Errno::ISDIR, Errno::PERM];
     match result {
         Ok(()) => Ok(true),
-        Err(error) if LACKING.iter().any(|lacking| error.raw_os_error() == Some(lacking.raw_os_error())) => Ok(false),
+        Err(error) if LACKING.iter().any(|lacking| error.raw_os_error() == Some(lacking.raw_os_error())) => {
+            Ok(false)
+        }
         Err(error) => Err(error),
     }
 }

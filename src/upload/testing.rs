@@ -530,9 +530,10 @@ impl<'a> World<'a> {
         };
         assert_eq!(count("outcome is null"), 0);
         // Pictures whose edge was not written, and was not noted for want of room.
-        let alone = self.place.sql().query_row("select count(*) from images where trigger_id is null", [], |row| {
-            row.get::<_, i64>(0)
-        });
+        let alone =
+            self.place.sql().query_row("select count(*) from images where trigger_id is null", [], |row| {
+                row.get::<_, i64>(0)
+            });
         let alone = u64::try_from(alone.unwrap()).unwrap();
         assert_eq!(count("outcome = 'captured'"), self.promises.len() as u64 - alone);
         let edges = self.promises.len() + self.failures.len() + self.unwritten.len();

@@ -62,7 +62,8 @@ impl Site {
         assert_eq!((names.len(), daemon.images().await.len()), (pictures, pictures));
         let events = daemon.events().await;
         let captured = |event: &&serde_json::Value| {
-            event["outcome"] == "captured" && event["images"].as_array().is_some_and(|images| images.len() == 1)
+            event["outcome"] == "captured"
+                && event["images"].as_array().is_some_and(|images| images.len() == 1)
         };
         assert_eq!(events.iter().filter(captured).count(), pictures, "{events:#?}");
         assert_eq!(events.len(), pictures, "{events:#?}");
@@ -101,13 +102,18 @@ async fn close_contact(daemon: &Daemon, count: usize) -> (usize, String) {
     assert!(daemon.pulse("r1").await.unwrap().status < 300);
     wait_until("its picture is kept or listed", SOON, async || {
         let (images, (kept, words)) = (daemon.images().await.len(), late(daemon).await);
-        if images + kept == count { Ok((kept, words)) } else { Err(format!("{images} listed, {kept} kept: {words}")) }
+        if images + kept == count {
+            Ok((kept, words))
+        } else {
+            Err(format!("{images} listed, {kept} kept: {words}"))
+        }
     })
     .await
 }
 
 fn kept(setup: &Setup) -> usize {
-    let names = std::fs::read_dir(setup.images().join(".incoming")).unwrap().map(|entry| entry.unwrap().file_name());
+    let names =
+        std::fs::read_dir(setup.images().join(".incoming")).unwrap().map(|entry| entry.unwrap().file_name());
     names.filter(|name| name.len() == 32 + ".part".len()).count()
 }
 
@@ -128,7 +134,12 @@ async fn while_another_program_holds_the_database_no_contact_is_lost() {
     }
     assert!(words.contains("another program holds") && words.contains("camera-capture.db"), "{words}");
     let reply = daemon.capture("r1").await.unwrap();
-    assert_eq!((reply.status, reply.json()["error"]["code"].as_str()), (503, Some("kept")), "{}", reply.text());
+    assert_eq!(
+        (reply.status, reply.json()["error"]["code"].as_str()),
+        (503, Some("kept")),
+        "{}",
+        reply.text()
+    );
     assert_eq!(kept(&site.setup), EDGES + 1);
     let seconds = std::env::var("LOCKED_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(0);
     tokio::time::sleep(Duration::from_secs(seconds).saturating_sub(began.elapsed())).await;

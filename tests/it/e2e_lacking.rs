@@ -7,7 +7,7 @@ use super::support::daemon::{Daemon, run};
 use super::support::receiver::Receiver;
 use super::support::setup::Setup;
 use super::support::snapshot::{PLAIN, SnapshotPeer};
-use super::support::{machine_shared, report, wait_until};
+use super::support::{machine_shared, report};
 
 const SOON: Duration = Duration::from_secs(60);
 
@@ -29,6 +29,10 @@ fn is_strace_there() -> bool {
     let tried = std::process::Command::new("strace").args(["-qq", "-o", "/dev/null", "true"]).output();
     let is_there = tried.is_ok_and(|done| done.status.success());
     if !is_there {
+        assert!(
+            std::env::var_os("REQUIRE_PEERS").is_none(),
+            "install the package strace, and allow it to look at processes"
+        );
         report("SKIPPED e2e_lacking: no strace, or it may not look at processes; apt-get install strace");
     }
     is_there
@@ -87,7 +91,8 @@ async fn where_the_database_cannot_be_locked_the_words_name_file_system_and_sett
     let (_camera, _receiver, setup) = site().await;
     let setup = lacking(setup, &["fcntl:error=ENOLCK"], &["camera-capture.db", "camera-capture.db-shm"]);
     let output = run(&setup, &[], "").await;
-    let words = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
+    let words =
+        String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
     assert_ne!(output.status.code(), Some(0), "{words}");
     for word in ["DATABASE_PATH", "file system (", "does not lock files"] {
         assert!(words.contains(word), "{words}");
