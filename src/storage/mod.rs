@@ -163,7 +163,8 @@ impl Guard {
     }
 
     /// The second half of [`Self::record`]: its row, the answer to the trigger in `row`; without one that trigger's row is
-    /// written, too. Whatever fails, the file stays and its row comes later ([`Refusal::Kept`]).
+    /// written, too. Whatever fails, the file stays and its row comes later; what the database alone keeps back is
+    /// [`Refusal::Kept`].
     ///
     /// Dropping the future may leave a synced file without a row, which start-up adopts.
     pub async fn enter(
@@ -198,7 +199,11 @@ impl Guard {
         self.say_late();
         // Its row is tried again as soon as that can work.
         self.0.wake.notify_one();
-        Err(Refusal::Kept(error.to_string()))
+        if error.is_of_database() {
+            return Err(Refusal::Kept(error.to_string()));
+        }
+        // It cannot be named, for which a person may be needed: a failure in words until then.
+        Err(self.failed(error).await)
     }
 
     /// A trigger led to a picture.

@@ -230,7 +230,7 @@ impl StoreError {
     }
 
     /// Whether the database took nothing, so that nothing else can be written now either.
-    fn is_of_database(&self) -> bool {
+    pub fn is_of_database(&self) -> bool {
         match self {
             Self::Statement(_)
             | Self::Database { .. }
