@@ -21,7 +21,8 @@ const LIMIT_INTERVAL: Duration = Duration::from_secs(60);
 /// How often the disk is looked at while nothing happens; it costs a system call.
 const LOOK_INTERVAL: Duration = Duration::from_secs(60);
 
-/// The same while there is too little room: freeing some shall heal everything soon.
+/// The same while there is too little room, or the ledger is owed something: what frees some, or gives the database back,
+/// shall heal everything soon.
 const TIGHT_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Pictures deleted in one transaction; short enough that a capture never waits long for the database.
@@ -361,7 +362,8 @@ impl RetentionTask {
         timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let (mut level, mut is_refused) = (Level::Good, false);
         loop {
-            let pause = if level > Level::Low { TIGHT_INTERVAL } else { LOOK_INTERVAL };
+            let is_soon = level > Level::Low || self.store.late().is_some();
+            let pause = if is_soon { TIGHT_INTERVAL } else { LOOK_INTERVAL };
             tokio::select! {
                 () = cancel.cancelled() => return,
                 _ = timer.tick() => is_refused = self.by_timer().await,

@@ -28,7 +28,7 @@ const SETTLED: Duration = Duration::from_secs(120);
 /// A copy that could not be made is tried again after this.
 const RETRY: Duration = Duration::from_secs(3600);
 
-/// How often it is looked whether the disk with the pictures is here.
+/// How often it is looked whether the disk with the pictures is here, and the file of the database in its place.
 const LOOK: Duration = Duration::from_secs(2);
 
 /// The task that looks after folder and database.
@@ -70,11 +70,27 @@ impl Upkeep {
                 }
             }
         };
+        let (mut said, store, status) =
+            (self.store.said_of_database(), self.store.clone(), self.status.clone());
+        let file = async {
+            loop {
+                if let Err(error) = store.look_for_database().await {
+                    warn!(%error, "it cannot be told whether the database is in its place");
+                }
+                if said.has_changed().unwrap_or(false)
+                    && let Some(words) = said.borrow_and_update().clone()
+                {
+                    status.raise("database file", words);
+                }
+                tokio::time::sleep(LOOK).await;
+            }
+        };
         let watch = watch_disk(self.store.clone(), self.status.clone(), Arc::clone(&self.wake_uploads));
         tokio::select! {
             done = self.look_after(cancel) => done,
             () = tell => Ok(()),
             () = watch => Ok(()),
+            () = file => Ok(()),
         }
     }
 

@@ -18,7 +18,7 @@ use crate::config::CameraConfig;
 use crate::media::exif;
 use crate::model::{ImageId, ImageKind, Trigger};
 use crate::status::Event;
-use crate::storage::Weight;
+use crate::storage::{Refusal, Weight};
 use crate::store::{Image, NewImage, TriggerId};
 
 /// Triggers of one camera whose clip or best picture is under way. They share the video they hold; beyond this, cars
@@ -28,8 +28,8 @@ const FOLLOWING_MAX: usize = 4;
 /// What became of the pictures of a trigger.
 #[derive(Clone, Debug)]
 pub(super) struct Stored {
-    /// Its row in the ledger.
-    pub(super) trigger: TriggerId,
+    /// Its row in the ledger; `None` while the database does not take it.
+    pub(super) trigger: Option<TriggerId>,
     /// The one nearest to the edge, if there is any.
     pub(super) picture: Option<Image>,
 }
@@ -132,7 +132,7 @@ impl Follow {
         stored: &Shared<oneshot::Receiver<Stored>>,
         make: fn(&Self, &super::stretch::Collected, Option<&Image>) -> Result<Made, String>,
     ) {
-        // Not even the ledger could be written; that has been said.
+        // Only a trigger that is given up tells nothing.
         let Ok(Stored { trigger: row, picture }) = stored.clone().await else { return };
         let result = match collected {
             Ok(collected) => match self.make(what, collected, picture, make).await {
@@ -168,7 +168,7 @@ impl Follow {
         self.worker.followers.run(work).await.unwrap_or_else(|failed| Err(failed.to_string()))
     }
 
-    async fn keep(&self, row: TriggerId, made: Made) -> Result<(), String> {
+    async fn keep(&self, row: Option<TriggerId>, made: Made) -> Result<(), String> {
         let (kind, frame_offset_ms) = (made.facts.kind, made.facts.frame_offset_ms);
         let new = NewImage {
             id: made.facts.id,
@@ -185,16 +185,23 @@ impl Follow {
             duration_ms: made.duration_ms,
             file: made.file,
         };
-        let stored = self.worker.guard.record(new, Weight::Beside).await;
-        let image = stored.map_err(|refusal| format!("it could not be stored: {refusal}"))?;
+        let image = match self.worker.guard.record(new, Weight::Beside).await {
+            Ok(image) => image,
+            Err(Refusal::Kept(why)) => {
+                warn!(kind = kind.as_str(), why, "kept as a file");
+                return Ok(());
+            }
+            Err(refusal) => return Err(format!("it could not be stored: {refusal}")),
+        };
         let duration_ms = image.duration_ms;
         info!(file = %image.filename, kind = kind.as_str(), offset_ms = frame_offset_ms, duration_ms, bytes = image.bytes, "stored");
         self.worker.status.publish(Event::Image(Box::new(image)));
         Ok(())
     }
 
-    async fn remark(&self, row: TriggerId, what: &str, reason: &str) {
+    async fn remark(&self, row: Option<TriggerId>, what: &str, reason: &str) {
         warn!(edge_at = self.trigger.edge_at.rfc3339(), what, reason, "could not be had beside the picture");
+        let Some(row) = row else { return };
         if let Err(error) = self.worker.store.remark_trigger(row, &format!("no {what}: {reason}")).await {
             error!(%error, "the remark could not be written into the ledger");
         }
@@ -202,8 +209,8 @@ impl Follow {
 
     /// Shows the ledger's entry as it is now.
     async fn tell(&self, stored: &Shared<oneshot::Receiver<Stored>>) {
-        let Ok(stored) = stored.clone().await else { return };
-        if let Ok(Some(entry)) = self.worker.store.ledger_entry(stored.trigger).await {
+        let Ok(Stored { trigger: Some(row), .. }) = stored.clone().await else { return };
+        if let Ok(Some(entry)) = self.worker.store.ledger_entry(row).await {
             self.worker.status.publish(Event::Trigger(Box::new(entry)));
         }
     }

@@ -1,8 +1,8 @@
 //! From a trigger to a stored picture.
 //!
 //! Each enabled camera has two tasks: one keeps its session (`camera:<key>`), one serves its triggers
-//! (`capture:<key>`). A trigger asks for its frame at once; its ledger row is written while the frame is on its way,
-//! and the picture is stored only when the row is durable.
+//! (`capture:<key>`). A trigger asks for its frame at once; its ledger row is written while the frame is on its way. The
+//! picture's file is written as soon as it is there, whatever the database does, and its row after that of the trigger.
 
 mod best;
 mod budget;
@@ -79,6 +79,9 @@ pub enum CaptureError {
     /// The picture could not be kept.
     #[error("the picture could not be stored: {0}")]
     Store(String),
+    /// It is kept as a file; its row comes as soon as the database takes it.
+    #[error("{0}")]
+    Kept(String),
     /// There is no room for it, and nothing may go.
     #[error("the picture could not be stored: {0}")]
     Full(String),

@@ -20,7 +20,7 @@ use crate::media::{decode, exif, jpeg};
 use crate::model::{CameraKey, ImageId, ImageKind, Outcome, Trigger};
 use crate::status::{Event, Status};
 use crate::storage::{Guard, Refusal, Weight};
-use crate::store::{Image, LATE_ALARM, NewImage, Store, StoreError, TriggerId};
+use crate::store::{Image, LATE_ALARM, NewImage, Saved, Store, TriggerId};
 use crate::workers::Workers;
 
 /// A decoder that was not needed for so long gives its memory back.
@@ -70,6 +70,16 @@ struct Picture {
     offset_ms: i64,
     note: Option<String>,
     stages: Stages,
+}
+
+/// A picture that is a file and has no row yet.
+struct OnDisk {
+    saved: Saved,
+    stages: Stages,
+    offset_ms: i64,
+    edge: Instant,
+    /// When the file was begun.
+    began: Instant,
 }
 
 impl Capture {
@@ -125,31 +135,36 @@ impl Worker {
             .zip(early)
             .map(|(at, early)| self.picture(&config, &trigger, *at, early))
             .collect();
-        let (id, first) = tokio::join!(self.store.begin_trigger(&trigger), pictures.next());
-        let id = match id {
-            Ok(id) => id,
-            Err(error) => return self.lost(&trigger, order.reply, &error).await,
-        };
+        // The file needs no database, so it does not wait for one.
+        let (begun, first) = tokio::join!(self.store.begin_trigger(&trigger), async {
+            match pictures.next().await {
+                Some(picture) => Some(self.save(&trigger, picture).await),
+                None => None,
+            }
+        });
+        let mut row = begun.inspect_err(|error| warn!(%error, "the trigger is not in the ledger yet")).ok();
         let mut next = first;
         let mut outcome = Err(CaptureError::NoFrame("no offset is configured".to_owned()));
-        while let Some(picture) = next {
-            outcome = nearer(outcome, self.keep(id, &trigger, picture).await);
-            next = pictures.next().await;
+        while let Some(saved) = next {
+            outcome = nearer(outcome, self.enter(&mut row, saved).await);
+            next = match pictures.next().await {
+                Some(picture) => Some(self.save(&trigger, picture).await),
+                None => None,
+            };
         }
         drop(pictures);
-        if outcome.is_ok() {
-            self.guard.count_capture();
-        }
-        if let Err(error) = &outcome {
-            error!(edge_at = trigger.edge_at.rfc3339(), %error, "no picture of this trigger");
-            if let Err(error) = self.store.fail_trigger(id, &error.to_string()).await {
-                error!(%error, "the failure could not be written into the ledger");
-                self.status.raise(LATE_ALARM, self.store.late().unwrap_or_else(|| error.to_string()));
+        match &outcome {
+            Ok(_) | Err(CaptureError::Kept(_)) => self.guard.count_capture(),
+            Err(error) => {
+                error!(edge_at = trigger.edge_at.rfc3339(), %error, "no picture of this trigger");
+                row = self.fail(row, &trigger, &error.to_string()).await;
             }
         }
         // Mostly nothing follows.
-        let _ = stored.send(Stored { trigger: id, picture: outcome.as_ref().ok().cloned() });
-        if let Ok(Some(entry)) = self.store.ledger_entry(id).await {
+        let _ = stored.send(Stored { trigger: row, picture: outcome.as_ref().ok().cloned() });
+        if let Some(id) = row
+            && let Ok(Some(entry)) = self.store.ledger_entry(id).await
+        {
             self.status.publish(Event::Trigger(Box::new(entry)));
         }
         if let Some(reply) = order.reply {
@@ -184,24 +199,22 @@ impl Worker {
         Ok((id, picture))
     }
 
-    /// Stores a picture.
-    async fn keep(
+    /// Writes the file of a picture.
+    async fn save(
         &self,
-        trigger_id: TriggerId,
         trigger: &Trigger,
         picture: Result<(ImageId, Picture), CaptureError>,
-    ) -> Result<Image, CaptureError> {
+    ) -> Result<OnDisk, CaptureError> {
         let (id, picture) = picture?;
-        let stages = picture.stages;
-        let began = Instant::now();
+        let (stages, offset_ms, began) = (picture.stages, picture.offset_ms, Instant::now());
         let new = NewImage {
             id,
-            trigger: trigger_id,
+            trigger: None,
             camera: trigger.camera.clone(),
             cause: trigger.cause,
             edge_at: trigger.edge_at,
             edge: trigger.at,
-            frame_offset_ms: Some(picture.offset_ms),
+            frame_offset_ms: Some(offset_ms),
             width: picture.width,
             height: picture.height,
             kind: ImageKind::Instant,
@@ -209,14 +222,29 @@ impl Worker {
             duration_ms: None,
             file: picture.jpeg,
         };
-        let image = self.guard.record(new, Weight::Picture).await.map_err(|refusal| match refusal {
-            Refusal::Full(words) => CaptureError::Full(words),
-            Refusal::Failed(error) => CaptureError::Store(error.to_string()),
+        let saved = self.guard.save(new, Weight::Picture).await.map_err(refused)?;
+        Ok(OnDisk { saved, stages, offset_ms, edge: trigger.at, began })
+    }
+
+    /// Gives a file its row; the trigger's is learned by that, where it could not be written before.
+    async fn enter(
+        &self,
+        row: &mut Option<TriggerId>,
+        saved: Result<OnDisk, CaptureError>,
+    ) -> Result<Image, CaptureError> {
+        let OnDisk { saved, stages, offset_ms, edge, began } = saved?;
+        let entered = self.guard.enter(&saved, *row, Weight::Picture).await.map_err(|refusal| {
+            if let Refusal::Kept(why) = &refusal {
+                error!(why, "the picture is kept as a file, and the database does not take it");
+            }
+            refused(refusal)
         })?;
+        *row = Some(entered.trigger);
+        let image = entered.image;
         info!(
             file = %image.filename,
-            offset_ms = picture.offset_ms,
-            total_ms = ms(trigger.at.elapsed()),
+            offset_ms,
+            total_ms = ms(edge.elapsed()),
             wait_ms = ms(stages.wait),
             decode_ms = ms(stages.decode),
             encode_ms = ms(stages.encode),
@@ -232,23 +260,29 @@ impl Worker {
         Ok(image)
     }
 
-    /// Not even the ledger could be written: the operator hears of it all the same, and the ledger later.
-    async fn lost(
-        &self,
-        trigger: &Trigger,
-        reply: Option<oneshot::Sender<Result<Image, CaptureError>>>,
-        error: &StoreError,
-    ) {
-        let edge_at = trigger.edge_at.rfc3339();
-        error!(edge_at, %error, "a trigger could not be written into the ledger");
-        let reason = format!("the picture could not be stored, and at first not even this: {error}");
-        if let Err(again) = self.store.end_trigger(trigger, Outcome::Failed, &reason).await {
-            self.status.raise(LATE_ALARM, self.store.late().unwrap_or_else(|| again.to_string()));
+    /// Ends a trigger without a picture. What the ledger does not take the operator hears of all the same, and the ledger
+    /// later.
+    async fn fail(&self, row: Option<TriggerId>, trigger: &Trigger, reason: &str) -> Option<TriggerId> {
+        let ended = match row {
+            Some(id) => self.store.fail_trigger(id, reason).await.map(|()| id),
+            None => self.store.end_trigger(trigger, Outcome::Failed, reason).await,
+        };
+        match ended {
+            Ok(id) => Some(id),
+            Err(error) => {
+                error!(%error, "the failure could not be written into the ledger");
+                self.status.raise(LATE_ALARM, self.store.late().unwrap_or_else(|| error.to_string()));
+                row
+            }
         }
-        if let Some(reply) = reply {
-            // Whoever asked may have gone.
-            let _ = reply.send(Err(CaptureError::Store(error.to_string())));
-        }
+    }
+}
+
+fn refused(refusal: Refusal) -> CaptureError {
+    match refusal {
+        Refusal::Full(words) => CaptureError::Full(words),
+        Refusal::Failed(error) => CaptureError::Store(error.to_string()),
+        Refusal::Kept(words) => CaptureError::Kept(words),
     }
 }
 
@@ -273,6 +307,8 @@ fn nearer(
             debug!(%error, "one of the wanted pictures is missing");
             Ok(image)
         }
+        // A picture that is listed later is one.
+        (Err(CaptureError::Kept(why)), Err(_)) => Err(CaptureError::Kept(why)),
         (Err(_), Err(error)) => Err(error),
     }
 }

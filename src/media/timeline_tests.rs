@@ -342,9 +342,10 @@ proptest! {
         let seen = see(&frames);
         prop_assert_eq!(kinds(&seen, 0.0), ["good"]);
         let doubtful = seen.iter().find(|seen| seen.doubt.is_some());
-        // Of a picture a second it takes longer to know how fast the clock is, and a delay that wanders far may look like a
-        // slower one for some seconds: doubt is honest.
-        let is_hard = interval >= 1_000.0 || drags && jitter > 150.0;
+        // Doubt is honest of a picture a second, where it takes longer to know how fast the clock is; where a delay wanders
+        // so far that it looks like a slower clock for some seconds; and where B-frames come that long after their turn.
+        let turn = if varies { interval * 3.0 } else { interval };
+        let is_hard = interval >= 1_000.0 || drags && jitter > 150.0 || has_b && turn * 2.0 + jitter > 300.0;
         prop_assert!(is_hard || doubtful.is_none(), "{doubtful:?}");
     }
 

@@ -98,6 +98,9 @@ fn known(part: &str) -> (String, Severity, Action) {
         "pictures" => ("pictures_gone", Critical, "check_disk", "Check the disk", "#storage-title"),
         "strangers" => ("folder_not_followed", Warning, "see_storage", "See the storage", "#storage-title"),
         "database" => ("database_damaged", Critical, "check_disk", "Check the disk", "#storage-title"),
+        "database file" => {
+            ("database_replaced", Critical, "check_disk", "Find what did it", "#storage-title")
+        }
         "retention" => ("retention_failed", Warning, "see_storage", "See the storage", "#storage-title"),
         "backup" => ("backup_failed", Warning, "see_storage", "See the storage", "#storage-title"),
         "api" | "s3" | "discord" | "relay" => {

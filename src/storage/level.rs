@@ -91,9 +91,10 @@ pub struct Outlook {
 }
 
 impl Outlook {
-    /// Whether it can be stored without touching the reserve.
+    /// Whether its file can be stored without touching the reserve of the pictures' disk. A row that the disk of the
+    /// database does not take is made up for later.
     pub fn has_room(&self) -> bool {
-        self.level < Level::Full
+        self.below_reserve.is_none()
     }
 }
 

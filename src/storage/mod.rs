@@ -18,7 +18,10 @@ use crate::clock;
 use crate::config::StorageConfig;
 use crate::model::{Amount, Level, UnixMs, UploadState};
 use crate::status::{Event, Status};
-use crate::store::{AWAY_ALARM, Deletable, Heap, Held, Image, LATE_ALARM, NewImage, Room, Store, StoreError};
+use crate::store::{
+    AWAY_ALARM, Deletable, Entered, Heap, Held, Image, LATE_ALARM, NewImage, Room, Saved, Store, StoreError,
+    TriggerId,
+};
 
 pub use level::{Marks, Outlook, outlook};
 pub use wear::Wear;
@@ -69,6 +72,9 @@ pub enum Refusal {
     /// The store failed.
     #[error(transparent)]
     Failed(#[from] StoreError),
+    /// It is kept as a file, and its row comes as soon as the database takes it.
+    #[error("{0}")]
+    Kept(String),
 }
 
 /// A handle on the room of the disk.
@@ -121,6 +127,15 @@ impl Guard {
     ///
     /// Dropping the future may leave a synced file without a row, which start-up adopts.
     pub async fn record(&self, new: NewImage, weight: Weight) -> Result<Image, Refusal> {
+        let row = new.trigger;
+        let saved = self.save(new, weight).await?;
+        Ok(self.enter(&saved, row, weight).await?.image)
+    }
+
+    /// The first half of [`Self::record`]: the file, whole and synced, which needs no database.
+    ///
+    /// Dropping the future may leave a synced file without a row, which start-up adopts.
+    pub async fn save(&self, new: NewImage, weight: Weight) -> Result<Saved, Refusal> {
         if let Some(why) = self.0.store.away() {
             return Err(self.failed(StoreError::Away { why }).await);
         }
@@ -131,26 +146,64 @@ impl Guard {
         self.admit(bytes, weight).await?;
         // Somebody else may fill the disk in this very moment, so a picture is kept for another try.
         let again = (weight == Weight::Picture).then(|| new.clone());
-        let mut result = self.0.store.record(new).await;
+        let mut result = self.0.store.save(new).await;
         if let (Err(error), Some(again)) = (&result, again)
             && error.is_full()
         {
             self.0.store.release_ballast().await;
             let gone = self.evict(Amount::file(bytes), BATCH).await;
             if gone.pictures > 0 {
-                result = self.0.store.record(again).await;
+                result = self.0.store.save(again).await;
             }
         }
         match result {
-            Ok(image) => {
+            Ok(saved) => Ok(saved),
+            Err(error) => Err(self.failed(error).await),
+        }
+    }
+
+    /// The second half of [`Self::record`]: its row, the answer to the trigger in `row`; without one that trigger's row is
+    /// written, too. Whatever fails, the file stays and its row comes later; what the database alone keeps back is
+    /// [`Refusal::Kept`].
+    ///
+    /// Dropping the future may leave a synced file without a row, which start-up adopts.
+    pub async fn enter(
+        &self,
+        saved: &Saved,
+        row: Option<TriggerId>,
+        weight: Weight,
+    ) -> Result<Entered, Refusal> {
+        let error = match self.0.store.enter(saved, row).await {
+            Ok(entered) => {
                 self.0.status.clear(FAILED);
                 if self.0.store.late().is_some() {
                     self.0.wake.notify_one();
                 }
-                Ok(image)
+                return Ok(entered);
             }
-            Err(error) => Err(self.failed(error).await),
+            Err(error) => error,
+        };
+        if !matches!(error, StoreError::Kept { .. }) {
+            return Err(self.failed(error).await);
         }
+        if weight == Weight::Picture && error.is_full() {
+            self.0.store.release_ballast().await;
+            let gone = self.evict(Amount::file(saved.bytes()), BATCH).await;
+            if gone.pictures > 0 {
+                self.catch_up().await;
+                if let Ok(Some(entered)) = self.0.store.entered(saved.id()).await {
+                    return Ok(entered);
+                }
+            }
+        }
+        self.say_late();
+        // Its row is tried again as soon as that can work.
+        self.0.wake.notify_one();
+        if error.is_of_database() {
+            return Err(Refusal::Kept(error.to_string()));
+        }
+        // It cannot be named, for which a person may be needed: a failure in words until then.
+        Err(self.failed(error).await)
     }
 
     /// A trigger led to a picture.
@@ -174,8 +227,12 @@ impl Guard {
     /// Gives the ledger what it is owed, and says what it still is.
     async fn catch_up(&self) {
         match self.0.store.catch_up().await {
-            Ok(written) => {
-                for id in written {
+            Ok(caught_up) => {
+                for image in caught_up.images {
+                    info!(file = %image.filename, "a picture that was kept as a file is listed now");
+                    self.0.status.publish(Event::Image(Box::new(image)));
+                }
+                for id in caught_up.triggers {
                     if let Ok(Some(entry)) = self.0.store.ledger_entry(id).await {
                         self.0.status.publish(Event::Trigger(Box::new(entry)));
                     }
@@ -183,6 +240,10 @@ impl Guard {
             }
             Err(error) => warn!(%error, "the ledger is still owed triggers"),
         }
+        self.say_late();
+    }
+
+    fn say_late(&self) {
         match self.0.store.late() {
             Some(words) => self.0.status.raise(LATE_ALARM, words),
             None => self.0.status.clear(LATE_ALARM),

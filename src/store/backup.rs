@@ -193,5 +193,5 @@ pub(super) fn create(path: &Path) -> io::Result<()> {
 /// Makes a name durable.
 pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
     let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+    super::tree::synced(File::open(folder.unwrap_or(Path::new(".")))?.sync_all()).map(drop)
 }

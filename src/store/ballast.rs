@@ -7,6 +7,7 @@ use std::ops::Deref;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rusqlite::Transaction;
 use rustix::fs::FallocateFlags;
@@ -150,6 +151,21 @@ impl Ballasted {
             Err(error) if error.is_full() => {
                 self.ballast.give().await;
                 self.db.checkpoint().await
+            }
+            result => result,
+        }
+    }
+
+    /// As [`Db::write_within`], and once more when the disk was full: for what must be written down all the same, and soon.
+    pub(super) async fn insist_within<T, F>(&self, limit: Duration, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: Fn(&Transaction<'_>) -> Result<T, StoreError> + Clone + Send + 'static,
+    {
+        match self.db.write_within(limit, work.clone()).await {
+            Err(error) if error.is_full() => {
+                self.ballast.give().await;
+                self.db.write_within(limit, work).await
             }
             result => result,
         }

@@ -53,6 +53,19 @@ async fn the_process_that_dies() {
             let row = store.begin_trigger(&trigger).await.unwrap();
             store.record(picture(&trigger, row, id(), 0)).await.unwrap();
         }
+        "make up" => {
+            // The database takes nothing, and then it does.
+            let refusing = rusqlite::Connection::open(place.join("x.db")).unwrap();
+            let refuse =
+                "create trigger refuse before insert on triggers begin select raise(abort, 'no'); end";
+            refusing.execute_batch(refuse).unwrap();
+            let trigger = trigger("r1", T0);
+            assert!(store.begin_trigger(&trigger).await.is_err());
+            let new = NewImage { trigger: None, ..picture(&trigger, TriggerId(0), id(), 0) };
+            assert!(matches!(store.record(new).await, Err(StoreError::Kept { .. })));
+            refusing.execute_batch("drop trigger refuse").unwrap();
+            store.catch_up().await.unwrap();
+        }
         "record clip" => {
             // The trigger and its picture were there before; see the test.
             store.record(clip(&trigger("r1", T0), TriggerId(1), id(), -3000)).await.unwrap();
@@ -112,6 +125,7 @@ async fn the_points_at_which_the_process_dies_are_all_that_the_deeds_pass() {
         passed.extend(found);
     };
     check(passes(&Place::new(), "record"), RECORDING);
+    check(passes(&Place::new(), "make up"), RECORDING);
     let place = Place::new();
     a_picture(&place).await;
     check(passes(&place, "record clip"), RECORDING);
@@ -190,6 +204,17 @@ async fn a_crash_at_any_step_after_the_file_is_synced_costs_nothing() {
     for point in ONCE_SYNCED {
         let place = Place::new();
         die(place.path(), "record", point);
+        assert_recorded_once(&place, point).await;
+    }
+}
+
+#[tokio::test]
+async fn a_crash_while_a_kept_picture_gets_its_row_costs_nothing() {
+    for point in ONCE_SYNCED {
+        let place = Place::new();
+        die(place.path(), "make up", point);
+        // Before it was told so, the database refused; nobody else is there to change that.
+        place.sql().execute_batch("drop trigger if exists refuse").unwrap();
         assert_recorded_once(&place, point).await;
     }
 }

@@ -7,6 +7,7 @@ use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, named_params};
 use tokio::sync::watch;
@@ -14,7 +15,7 @@ use tracing::{error, info, warn};
 
 use super::backup::{self, beside};
 use super::db::{self, blocking};
-use super::files::Files;
+use super::files::{self, Files};
 use super::mounts::{Mounts, resolved};
 use super::tree::{Folder, is_absent};
 use super::{Reconciled, Store, StoreError};
@@ -35,6 +36,9 @@ const POINT_KEY: &str = "pictures.mount";
 
 /// Newest pictures by which a folder without an identity is known: some of them may have been removed.
 const KNOWN_BY: i64 = 20;
+
+/// How long this waits for a database that another process holds: what it says is told by the folder, too, as a rule.
+const KNOWN_PATIENCE: Duration = Duration::from_secs(1);
 
 /// In the working directory: where the disk with the database is mounted, when it is another one.
 const WITNESS: &str = ".camera-capture-disk";
@@ -331,7 +335,7 @@ fn write(images: &Path, identity: &str) -> io::Result<()> {
 fn known(database: &Path) -> rusqlite::Result<Known> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let c = Connection::open_with_flags(database, flags)?;
-    c.busy_timeout(db::BUSY_TIMEOUT)?;
+    c.busy_timeout(KNOWN_PATIENCE)?;
     let setting = |key: &str| {
         c.query_row("select value from settings where key = :key", named_params! {":key": key}, |row| {
             row.get::<_, String>(0)
@@ -395,11 +399,11 @@ pub(super) fn own_database(database: &Path) -> Result<Option<File>, StoreError> 
     let Ok(file) = made.inspect_err(|error| warn!(%error, "the database cannot be locked")) else {
         return Ok(None);
     };
-    match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(Some(file)),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(StoreError::Owned { path: database.to_owned() }),
+    match files::hold(&file, database) {
+        Ok(true) => Ok(Some(file)),
+        Ok(false) => Err(StoreError::Owned { path: database.to_owned() }),
         Err(error) => {
-            warn!(error = %io::Error::from(error), "the database cannot be locked");
+            warn!(%error, "the database cannot be locked");
             Ok(None)
         }
     }

@@ -6,9 +6,12 @@ use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::FlockOperation;
+use rustix::io::Errno;
+use tracing::warn;
 
 use super::crash;
 use super::disk::Place;
+use super::mounts::{Mounts, resolved};
 use super::strange::Strange;
 use super::tree::{self, Folder, Kind, is_absent, is_in_the_way};
 use crate::folder;
@@ -53,8 +56,23 @@ pub(super) struct Files {
 pub(super) struct Incoming {
     folder: Folder,
     name: Option<OsString>,
+    /// Where it lies now, relative to the picture directory.
+    place: PathBuf,
     /// A file that an earlier run left is the only copy of its picture and outlives every failure.
     is_kept: bool,
+}
+
+impl Incoming {
+    /// Lets the file outlive this value, whatever becomes of it. Returns where it lies.
+    pub(super) fn keep(mut self) -> PathBuf {
+        self.is_kept = true;
+        std::mem::take(&mut self.place)
+    }
+
+    /// Where it lies now, relative to the picture directory.
+    pub(super) fn place(&self) -> &Path {
+        &self.place
+    }
 }
 
 /// Looks at many files, those of one folder together.
@@ -145,11 +163,14 @@ impl Files {
             self.move_aside(&top, name)?;
         }
         let file = top.hold(name)?;
-        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Some(file)),
-            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
-            Err(error) => Err(error.into()),
+        if !top.can_sync()? {
+            let kind = kind_of(&self.root);
+            warn!(
+                kind,
+                "the file system of the pictures does not sync folders; a power cut may take the newest names"
+            );
         }
+        Ok(hold(&file, &self.root)?.then_some(file))
     }
 
     /// Writes and syncs `bytes` under a temporary name. An error leaves nothing behind.
@@ -160,7 +181,8 @@ impl Files {
         let folder = self.top()?.folder(INCOMING.as_ref())?;
         let name = OsString::from(format!("{id}{PART}"));
         let mut file = folder.create(&name, FILE_MODE)?;
-        let incoming = Incoming { folder, name: Some(name), is_kept: false };
+        let place = Path::new(INCOMING).join(&name);
+        let incoming = Incoming { folder, name: Some(name), place, is_kept: false };
         crash::point("created");
         file.write_all(bytes)?;
         file.sync_all()?;
@@ -188,6 +210,7 @@ impl Files {
             }
         };
         incoming.name = None;
+        relative.clone_into(&mut incoming.place);
         crash::point("renamed");
         folder.sync()?;
         Ok(true)
@@ -196,7 +219,48 @@ impl Files {
     /// Takes over a file that a crash left in the incoming folder. It stays there when it cannot be published.
     pub(super) fn adopt_incoming(&self, name: &OsStr) -> io::Result<Incoming> {
         let folder = self.top()?.folder(INCOMING.as_ref())?;
-        Ok(Incoming { folder, name: Some(name.to_owned()), is_kept: true })
+        let place = Path::new(INCOMING).join(name);
+        Ok(Incoming { folder, name: Some(name.to_owned()), place, is_kept: true })
+    }
+
+    /// Writes and syncs a small file into the incoming folder; one of that name says the same already.
+    pub(super) fn write_note(&self, name: &OsStr, text: &[u8]) -> io::Result<()> {
+        let folder = self.top()?.folder(INCOMING.as_ref())?;
+        let mut file = match folder.create(name, FILE_MODE) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+            created => created?,
+        };
+        let written = file.write_all(text).and_then(|()| file.sync_all()).and_then(|()| folder.sync());
+        if written.is_err() {
+            // A torn one is set aside by the next start.
+            let _ = folder.unlink(name);
+        }
+        written
+    }
+
+    /// Removes such a file, if it is there.
+    pub(super) fn forget_note(&self, name: &OsStr) {
+        self.remove_incoming(&Path::new(INCOMING).join(name));
+    }
+
+    /// Removes a file of the incoming folder. Best effort: the next start looks through the folder anyway.
+    pub(super) fn remove_incoming(&self, place: &Path) {
+        if let Some((_, name)) = tree::split(place) {
+            let removed = self.top().and_then(|top| top.folder(INCOMING.as_ref())?.unlink(name));
+            if let Err(error) = removed
+                && !is_absent(&error)
+            {
+                warn!(file = %place.display(), %error, "cannot be removed");
+            }
+        }
+    }
+
+    /// Makes the name of a file durable that may have got it without that; an error when it has not.
+    pub(super) fn sync_name(&self, relative: &Path) -> io::Result<()> {
+        let (day, name) = tree::split(relative).ok_or(io::ErrorKind::InvalidInput)?;
+        let folder = self.top()?.folder(day)?;
+        folder.open(name)?;
+        folder.sync()
     }
 
     /// Whether the directory is what [`Files::open`] prepared; a file system that has been unmounted leaves a bare one.
@@ -365,6 +429,31 @@ impl Drop for Incoming {
             let _ = self.folder.unlink(name);
         }
     }
+}
+
+/// Locks a file until it is closed; false when another process has it. Where the file system refuses locks, as network
+/// drives without a lock service do (`ENOLCK`), it goes on without one, and says so. `of` is what the file stands for.
+pub(super) fn hold(file: &File, of: &Path) -> io::Result<bool> {
+    match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(true),
+        Err(Errno::WOULDBLOCK) => Ok(false),
+        Err(error @ (Errno::NOLCK | Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL)) => {
+            warn!(
+                path = %of.display(),
+                kind = kind_of(of),
+                error = %io::Error::from(error),
+                "the file system refuses locks, so a second camera-capture on it would not be noticed: see that there is \
+                 one only, and set DATABASE_PATH to a place on a disk of this machine"
+            );
+            Ok(true)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The type of the file system that holds a path, for people.
+pub(super) fn kind_of(path: &Path) -> String {
+    Mounts::now().kind_of(&resolved(path)).unwrap_or("unknown").to_owned()
 }
 
 /// Where a picture lies below the picture directory: a folder for each UTC day, so that no folder grows for ever.

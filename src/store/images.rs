@@ -3,19 +3,15 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, named_params};
-use sha2::{Digest, Sha256};
 
-use super::crash;
-use super::files::{Incoming, relative_path};
-use super::ledger::{TriggerId, edge_of, mark_captured};
-use super::list::{bit, list};
+use super::ledger::TriggerId;
+use super::list::list;
 use super::page::{Cursor, Page, list_of};
-use super::{Store, StoreError, kept, parsed, said, tree};
-use crate::clock;
+use super::{Store, StoreError, parsed, said, tree};
 use crate::model::{
     CameraKey, Cause, ClockState, FileName, ImageId, ImageKind, Medium, TargetKind, UnixMs, UploadState,
 };
@@ -25,8 +21,9 @@ use crate::model::{
 pub struct NewImage {
     /// Its identity, the same as inside the file.
     pub id: ImageId,
-    /// The ledger row it answers; a picture ends it as captured in the same transaction.
-    pub trigger: TriggerId,
+    /// The ledger row it answers; a picture ends it as captured in the same transaction. `None` when that row could not
+    /// be written: it is written together with the picture.
+    pub trigger: Option<TriggerId>,
     /// The camera.
     pub camera: CameraKey,
     /// What asked for it.
@@ -129,13 +126,8 @@ pub(super) const COLUMNS: &str =
     sha256, protected, kind, note, duration_ms,
     (select clock from triggers where triggers.id = trigger_id) as clock";
 
-const INSERT_SQL: &str = "
-    insert into images (uid, trigger_id, camera, file_name, path, cause, taken_at, frame_offset_ms, width, height,
-                        bytes, sha256, kind, note, duration_ms, deliveries)
-    values (:uid, :trigger_id, :camera, :file_name, :path, :cause, :taken_at, :frame_offset_ms, :width, :height,
-            :bytes, :sha256, :kind, :note, :duration_ms, :deliveries)";
-
-/// A file that is to become a row; what [`insert`] needs beside the name.
+/// A file that is to become a row; what [`Store::insert`] needs beside the name.
+#[derive(Clone, Debug)]
 pub(super) struct Facts {
     pub(super) id: ImageId,
     pub(super) trigger: Option<TriggerId>,
@@ -152,128 +144,6 @@ pub(super) struct Facts {
 }
 
 impl Store {
-    /// Keeps a picture or clip: file synced, named, folder synced, then one transaction with its row, its uploads and the
-    /// outcome of its trigger. When this returns, no power cut can undo it.
-    ///
-    /// Dropping the future may leave a synced file without a row, which start-up adopts.
-    pub async fn record(&self, new: NewImage) -> Result<Image, StoreError> {
-        let (files, database) = (self.files.clone(), self.database.clone());
-        let id = new.id;
-        // The slow part, outside the writer's lock.
-        let (incoming, facts, first, edge) = super::db::blocking(move || {
-            files.ready(&database)?;
-            let incoming = files.write_incoming(new.id, &new.file).map_err(|source| StoreError::File {
-                action: "write a picture below",
-                path: files.root().to_owned(),
-                source,
-            })?;
-            crash::point("written");
-            let facts = Facts {
-                id: new.id,
-                trigger: Some(new.trigger),
-                cause: new.cause,
-                taken_at: new.edge_at.plus_ms(new.frame_offset_ms.unwrap_or(0)),
-                frame_offset_ms: new.frame_offset_ms,
-                width: new.width,
-                height: new.height,
-                bytes: new.file.len() as u64,
-                sha256: Sha256::digest(&new.file).into(),
-                kind: new.kind,
-                note: new.note,
-                duration_ms: new.duration_ms,
-            };
-            let first = FileName::new(new.camera, new.edge_at.epoch_s(), 1).of(new.kind.medium());
-            Ok((incoming, facts, first, new.edge))
-        })
-        .await?;
-        let store = self.clone();
-        let image = self
-            .db
-            .write(move |tx| {
-                let mut facts = facts;
-                if let Some(trigger) = facts.trigger {
-                    // The clock may have been set, and the trigger corrected, while the picture was made.
-                    facts.taken_at = edge_of(tx, trigger)?.plus_ms(facts.frame_offset_ms.unwrap_or(0));
-                }
-                store.publish_and_insert(tx, incoming, first, &facts)?;
-                if let Some(trigger) = facts.trigger.filter(|_| facts.kind.medium() == Medium::Jpeg) {
-                    mark_captured(tx, trigger, Some(clock::signed_ms(Instant::now(), edge)))?;
-                }
-                crash::point("before commit");
-                by_id(tx, id)?.ok_or(StoreError::Interrupted)
-            })
-            .await?;
-        crash::point("committed");
-        self.due.send_modify(|count| *count = count.wrapping_add(1));
-        Ok(image)
-    }
-
-    /// Gives an incoming file the first free name of its second, and its row.
-    pub(super) fn publish_and_insert(
-        &self,
-        tx: &Transaction<'_>,
-        mut incoming: Incoming,
-        mut name: FileName,
-        facts: &Facts,
-    ) -> Result<(), StoreError> {
-        loop {
-            // A deleted picture keeps its row, and so its name; the file system speaks for files without a row.
-            if !name_is_known(tx, &name)? {
-                let path = relative_path(&name);
-                let published =
-                    self.files.publish(&mut incoming, &path).map_err(|source| StoreError::File {
-                        action: "name the picture",
-                        path: self.files.root().join(&path),
-                        source,
-                    })?;
-                if published {
-                    return self.insert(tx, &name, &path, facts);
-                }
-            }
-            name = name.next().ok_or(StoreError::NoName)?;
-        }
-    }
-
-    /// Inserts the row of a file that lies at `path`, and what is owed of it.
-    pub(super) fn insert(
-        &self,
-        tx: &Transaction<'_>,
-        name: &FileName,
-        path: &Path,
-        facts: &Facts,
-    ) -> Result<(), StoreError> {
-        tx.prepare_cached(INSERT_SQL)?.execute(named_params! {
-            ":uid": facts.id.as_bytes(),
-            ":trigger_id": facts.trigger.map(|id| id.0),
-            ":camera": name.camera().as_str(),
-            ":file_name": name.to_string(),
-            ":path": path.to_string_lossy(),
-            ":cause": facts.cause.as_str(),
-            ":taken_at": facts.taken_at.0,
-            ":frame_offset_ms": facts.frame_offset_ms,
-            ":width": facts.width,
-            ":height": facts.height,
-            ":bytes": i64::try_from(facts.bytes).unwrap_or(i64::MAX),
-            ":sha256": facts.sha256,
-            ":kind": facts.kind.as_str(),
-            ":note": facts.note.as_deref().map(kept),
-            ":duration_ms": facts.duration_ms.and_then(|ms| i64::try_from(ms).ok()),
-            ":deliveries": self.targets.iter().fold(0, |sum, (_, state)| sum | bit(*state)),
-        })?;
-        let image = tx.last_insert_rowid();
-        for (target, state) in self.targets.iter() {
-            tx.prepare_cached(
-                "insert into uploads (image_id, target, state, camera, taken_at)
-                 values (:image, :target, :state, :camera, :taken_at)",
-            )?
-            .execute(named_params! {
-                ":image": image, ":target": target.as_str(), ":state": state.as_str(),
-                ":camera": name.camera().as_str(), ":taken_at": facts.taken_at.0,
-            })?;
-        }
-        Ok(())
-    }
-
     /// Pictures, newest first.
     pub async fn images(&self, query: ImageQuery) -> Result<Page<Image>, StoreError> {
         self.db.read(move |c| list(c, &query)).await
@@ -320,7 +190,7 @@ pub(super) fn by_name(c: &Connection, name: &FileName) -> Result<Option<Image>, 
     one(c, &sql, named_params! {":name": name.to_string()})
 }
 
-fn by_id(c: &Connection, id: ImageId) -> Result<Option<Image>, StoreError> {
+pub(super) fn by_id(c: &Connection, id: ImageId) -> Result<Option<Image>, StoreError> {
     let sql = format!("select {COLUMNS} from images where uid = :uid and state = 'present'");
     one(c, &sql, named_params! {":uid": id.as_bytes()})
 }

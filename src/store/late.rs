@@ -1,47 +1,96 @@
-//! What the ledger is owed: edges and ends of triggers that could not be written, mostly because a full disk took nothing,
-//! not even with the ballast gone. They are kept in memory, oldest first, and written in one transaction as soon as that
-//! works. Only a power cut loses them.
+//! What the ledger is owed: edges, ends of triggers and rows of pictures that could not be written, because another process
+//! holds the database, its disk took nothing, or it is gone. They are kept in memory, oldest first, and written as soon as
+//! that works. The pictures themselves are files by then, and edges are noted beside them (`unwritten`), so the next start
+//! finds both.
 
 use std::collections::VecDeque;
+use std::io;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::Transaction;
+use tracing::error;
 
+use super::db::{EDGE_PATIENCE, blocking};
 use super::ledger::{self, TriggerId};
-use super::{Store, StoreError};
-use crate::model::{Outcome, Trigger};
+use super::record::Saved;
+use super::{Image, Store, StoreError};
+use crate::model::{CameraKey, Outcome, Trigger, UnixMs};
 
 /// The alarm about it.
 pub const LATE_ALARM: &str = "ledger";
 
-/// Most entries; about 300 bytes each. Of any more only the number is known.
+/// Most entries; about 500 bytes each. Of any more only the number is known, and the next start finds their files.
 const ENTRIES_MAX: usize = 10_000;
 
 /// Longest reason that is kept, characters.
 const REASON_MAX: usize = 500;
 
+/// Triggers without a picture that are written in one transaction.
+const BATCH: usize = 100;
+
+/// Why a picture that was kept is none any more.
+const GONE: &str = "the file of its picture was removed before the database took it";
+
 #[derive(Clone, Debug)]
 pub(super) enum Entry {
     /// A trigger that is not in the ledger at all.
-    Whole { trigger: Trigger, outcome: Outcome, reason: String },
+    Whole {
+        trigger: Trigger,
+        outcome: Outcome,
+        reason: String,
+        /// Whether the next start would find it.
+        is_noted: bool,
+    },
     /// The end of one that is.
     End { id: TriggerId, reason: String },
+    /// A picture or clip whose file is there; `row` is its trigger's, where that is in the ledger.
+    Picture { saved: Saved, row: Option<TriggerId> },
+}
+
+impl Entry {
+    fn is_picture(&self) -> bool {
+        matches!(self, Self::Picture { .. })
+    }
 }
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Late(Arc<Mutex<Kept>>);
 
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Count {
+    pictures: usize,
+    triggers: usize,
+}
+
+impl Count {
+    fn of(&mut self, entry: &Entry) -> &mut usize {
+        if entry.is_picture() { &mut self.pictures } else { &mut self.triggers }
+    }
+}
+
 #[derive(Debug, Default)]
 struct Kept {
     entries: VecDeque<Entry>,
-    /// Entries that are being written.
-    writing: usize,
+    /// Entries, also those that are being written.
+    owed: Count,
     /// Entries for which there was no room here either.
-    beyond: usize,
+    beyond: Count,
+    /// Whether the power would take some of them.
+    is_unnoted: bool,
     /// What the newest one is, for people.
     newest: String,
     /// Why it could not be written.
-    error: String,
+    error: Option<Arc<StoreError>>,
+}
+
+/// What has been made up for.
+#[derive(Clone, Debug, Default)]
+pub struct CaughtUp {
+    /// Rows of the ledger that are new or have ended.
+    pub triggers: Vec<TriggerId>,
+    /// Pictures and clips that are listed now.
+    pub images: Vec<Image>,
 }
 
 impl Late {
@@ -50,102 +99,286 @@ impl Late {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps an entry that could not be written.
-    pub(super) fn keep(&self, mut entry: Entry, error: &StoreError) {
+    /// Keeps an entry that could not be written. Returns why that was, to be told.
+    pub(super) fn keep(&self, mut entry: Entry, error: StoreError) -> StoreError {
+        let why = shared(error);
         let mut kept = self.kept();
-        kept.error = error.to_string();
-        let (Entry::Whole { reason, .. } | Entry::End { reason, .. }) = &mut entry;
-        if let Some((end, _)) = reason.char_indices().nth(REASON_MAX) {
+        kept.error = Some(Arc::clone(&why));
+        if let Entry::Whole { reason, .. } | Entry::End { reason, .. } = &mut entry
+            && let Some((end, _)) = reason.char_indices().nth(REASON_MAX)
+        {
             reason.truncate(end);
         }
+        let at = |trigger: &Trigger| format!("{} at {}", trigger.camera, trigger.edge_at.rfc3339());
         kept.newest = match &entry {
-            Entry::Whole { trigger, .. } => format!("{} at {}", trigger.camera, trigger.edge_at.rfc3339()),
+            Entry::Whole { trigger, .. } => at(trigger),
             Entry::End { id, .. } => format!("event {}", id.get()),
+            Entry::Picture { saved, .. } => at(saved.trigger()),
         };
-        if kept.entries.len() + kept.writing < ENTRIES_MAX {
+        kept.is_unnoted |= matches!(entry, Entry::Whole { is_noted: false, .. });
+        if kept.owed.pictures + kept.owed.triggers < ENTRIES_MAX {
+            *kept.owed.of(&entry) += 1;
             kept.entries.push_back(entry);
         } else {
-            kept.beyond += 1;
+            *kept.beyond.of(&entry) += 1;
         }
+        StoreError::Behind { why }
     }
 
-    fn take(&self) -> Vec<Entry> {
-        let mut kept = self.kept();
-        let entries: Vec<_> = kept.entries.drain(..).collect();
-        kept.writing += entries.len();
-        entries
-    }
-
-    /// What was taken is written, or comes back before what has come since.
-    fn give_back(&self, entries: Vec<Entry>, is_written: bool) {
-        let mut kept = self.kept();
-        kept.writing -= entries.len();
-        if is_written {
-            kept.beyond = 0;
-        } else {
-            entries.into_iter().rev().for_each(|entry| kept.entries.push_front(entry));
-        }
-    }
-
-    fn words(&self) -> Option<String> {
+    /// Why nothing more is tried before what is owed is written; `None` while the database takes what it is given.
+    pub(super) fn stuck(&self) -> Option<StoreError> {
         let kept = self.kept();
-        let count = kept.entries.len() + kept.writing + kept.beyond;
-        (count > 0).then(|| {
-            let beyond = match kept.beyond {
-                0 => String::new(),
-                n => format!(", of which {n} are only counted"),
-            };
-            format!(
-                "triggers without a picture that are not in the ledger yet: {count}{beyond}, the newest {}: {}; they are \
-                 written as soon as that works, and are lost if the power goes before",
-                kept.newest, kept.error
-            )
+        let why = kept.error.as_ref().filter(|why| kept.owed != Count::default() && why.is_of_database())?;
+        Some(StoreError::Behind { why: Arc::clone(why) })
+    }
+
+    /// Whether an edge is remembered here.
+    pub(super) fn holds(&self, camera: &CameraKey, edge_at: UnixMs) -> bool {
+        let is_it = |trigger: &Trigger| trigger.camera == *camera && trigger.edge_at == edge_at;
+        self.kept().entries.iter().any(|entry| match entry {
+            Entry::Whole { trigger, .. } => is_it(trigger),
+            Entry::Picture { saved, .. } => is_it(saved.trigger()),
+            Entry::End { .. } => false,
         })
+    }
+
+    /// The database has taken something.
+    fn works(&self) {
+        self.kept().error = None;
+    }
+
+    fn words(&self, database: &Path) -> Option<String> {
+        let kept = self.kept();
+        let (pictures, triggers) =
+            (kept.owed.pictures + kept.beyond.pictures, kept.owed.triggers + kept.beyond.triggers);
+        let beyond = |count: usize, what: &str| match count {
+            0 => String::new(),
+            n => format!(", of which {n} {what}"),
+        };
+        let mut parts = Vec::new();
+        if pictures > 0 {
+            let beyond = beyond(kept.beyond.pictures, "are found at the next start only");
+            parts.push(format!(
+                "pictures that are kept as files and are not listed or delivered yet: {pictures}{beyond}; that is made up \
+                 for as soon as the database takes them"
+            ));
+        }
+        if triggers > 0 {
+            let beyond = beyond(kept.beyond.triggers, "are only counted");
+            let power = if kept.is_unnoted { ", and are lost if the power goes before" } else { "" };
+            parts.push(format!(
+                "triggers without a picture that are not in the ledger yet: {triggers}{beyond}, the newest {}; they are \
+                 written as soon as that works{power}",
+                kept.newest
+            ));
+        }
+        if parts.is_empty() {
+            return None;
+        }
+        let why = kept
+            .error
+            .as_ref()
+            .map_or_else(String::new, |error| format!(" ({error}{})", step(error, database)));
+        Some(format!("{}{why}", parts.join(". ")))
     }
 }
 
-/// Entries on their way into the ledger. Dropped before they are written, they are owed as before.
+/// What to do about it.
+fn step(error: &StoreError, database: &Path) -> String {
+    let database = database.display();
+    if error.is_locked() {
+        format!(
+            "; another program holds {database}: close what shows or copies it (sudo fuser -v {database} names it)"
+        )
+    } else if error.is_full() {
+        format!("; make room on the disk of {database}")
+    } else {
+        String::new()
+    }
+}
+
+fn shared(error: StoreError) -> Arc<StoreError> {
+    match error {
+        StoreError::Behind { why } => why,
+        error => Arc::new(error),
+    }
+}
+
+/// Entries on their way into the ledger. Dropped before they are written, they are owed as before, ahead of what has come
+/// since.
 struct Turn<'a> {
     late: &'a Late,
-    entries: Vec<Entry>,
-    is_written: bool,
+    entries: VecDeque<Entry>,
+    /// Those that could not be written for a reason of their own.
+    set_back: Vec<Entry>,
+}
+
+impl<'a> Turn<'a> {
+    fn of(late: &'a Late) -> Self {
+        let entries = std::mem::take(&mut late.kept().entries);
+        Self { late, entries, set_back: Vec::new() }
+    }
+
+    /// The first so many are written.
+    fn written(&mut self, count: usize) {
+        let mut kept = self.late.kept();
+        for entry in self.entries.drain(..count.min(self.entries.len())) {
+            let owed = kept.owed.of(&entry);
+            *owed = owed.saturating_sub(1);
+        }
+    }
+
+    /// The first one is tried again later.
+    fn set_back(&mut self, error: StoreError) {
+        self.set_back.extend(self.entries.pop_front());
+        self.late.kept().error = Some(shared(error));
+    }
+
+    /// The first one became this.
+    fn becomes(&mut self, entry: Entry) {
+        if let Some(first) = self.entries.front_mut() {
+            let mut kept = self.late.kept();
+            *kept.owed.of(&entry) += 1;
+            let owed = kept.owed.of(first);
+            *owed = owed.saturating_sub(1);
+            *first = entry;
+        }
+    }
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        self.late.give_back(std::mem::take(&mut self.entries), self.is_written);
+        let mut kept = self.late.kept();
+        let left: Vec<_> = self.set_back.drain(..).chain(self.entries.drain(..)).collect();
+        left.into_iter().rev().for_each(|entry| kept.entries.push_front(entry));
+        if kept.owed == Count::default() {
+            // Of triggers beyond nothing is known but their number, and the files of pictures wait for the next start.
+            kept.beyond.triggers = 0;
+            kept.is_unnoted = false;
+        }
     }
 }
 
 impl Store {
     /// What the ledger is owed, and why, for people; `None` when it is owed nothing.
     pub fn late(&self) -> Option<String> {
-        self.late.words()
+        self.late.words(&self.database)
     }
 
-    /// Writes down what the ledger is owed, if that works now. Returns what has become visible by it.
+    /// Writes down what the ledger is owed, if that works now. Returns what has become visible by it; an error says that
+    /// the database still takes nothing.
     ///
-    /// Dropping the future loses nothing; what had been handed to the database may then be written twice.
-    pub async fn catch_up(&self) -> Result<Vec<TriggerId>, StoreError> {
-        let entries = self.late.take();
-        if entries.is_empty() {
-            return Ok(Vec::new());
+    /// Dropping the future loses nothing.
+    pub async fn catch_up(&self) -> Result<CaughtUp, StoreError> {
+        let (mut turn, mut done) = (Turn::of(&self.late), CaughtUp::default());
+        while let Some(first) = turn.entries.front().cloned() {
+            let written = match first {
+                Entry::Picture { saved, row } => self.late_picture(&mut turn, &mut done, &saved, row).await,
+                Entry::Whole { .. } | Entry::End { .. } => self.late_triggers(&mut turn, &mut done).await,
+            };
+            match written {
+                Ok(()) => {}
+                Err(error) if done.triggers.is_empty() && done.images.is_empty() => {
+                    let why = shared(error);
+                    self.late.kept().error = Some(Arc::clone(&why));
+                    return Err(StoreError::Behind { why });
+                }
+                // The rest is tried at the next turn; what has become visible is to be told.
+                Err(error) => {
+                    self.late.kept().error = Some(shared(error));
+                    break;
+                }
+            }
         }
-        let mut turn = Turn { late: &self.late, entries, is_written: false };
-        let rows: Vec<_> = turn.entries.iter().map(|entry| self.row(entry)).collect();
-        let written = self.db.insist(move |tx| rows.iter().map(|row| row.write(tx)).collect()).await?;
-        turn.is_written = true;
-        Ok(written)
+        drop(turn);
+        done.triggers.sort_unstable();
+        done.triggers.dedup();
+        Ok(done)
     }
 
-    fn row(&self, entry: &Entry) -> Row {
-        match entry {
-            Entry::Whole { trigger, outcome, reason } => {
-                Row::Whole(ledger::Values::of(self, trigger, Some((*outcome, reason.clone()))))
+    /// Writes the row of the first entry, a picture. The error is that of the database.
+    async fn late_picture(
+        &self,
+        turn: &mut Turn<'_>,
+        done: &mut CaughtUp,
+        saved: &Saved,
+        row: Option<TriggerId>,
+    ) -> Result<(), StoreError> {
+        let give_up = |reason: String| match row {
+            Some(id) => Entry::End { id, reason },
+            None => Entry::Whole {
+                trigger: saved.trigger().clone(),
+                outcome: Outcome::Failed,
+                reason,
+                is_noted: true,
+            },
+        };
+        match self.try_enter(saved, row).await {
+            Ok(entered) => {
+                if let Some(entered) = entered {
+                    done.triggers.push(entered.trigger);
+                    done.images.push(entered.image);
+                }
+                turn.written(1);
+                self.late.works();
             }
-            Entry::End { id, reason } => Row::End(*id, reason.clone()),
+            Err(error) if error.is_of_database() => return Err(error),
+            Err(error @ StoreError::NoName) => {
+                self.drop_saved(saved).await;
+                turn.becomes(give_up(error.to_string()));
+            }
+            Err(error) if is_absent(&error) && self.is_gone(saved).await => {
+                error!(file = %saved.place().display(), "a picture that was kept is gone before it had its row");
+                turn.becomes(give_up(GONE.to_owned()));
+            }
+            Err(error) => turn.set_back(error),
+        }
+        Ok(())
+    }
+
+    /// Whether the file is gone, and not its disk.
+    async fn is_gone(&self, saved: &Saved) -> bool {
+        let (files, place) = (self.files.clone(), saved.place());
+        let look = blocking(move || {
+            let found = files.look().and_then(|mut look| look.length(&place));
+            Ok(files.is_there() && found.is_ok_and(|length| length.is_none()))
+        });
+        look.await.unwrap_or(false)
+    }
+
+    /// Writes the rows of the first entries, triggers without a picture.
+    async fn late_triggers(&self, turn: &mut Turn<'_>, done: &mut CaughtUp) -> Result<(), StoreError> {
+        let some: Vec<Entry> =
+            turn.entries.iter().take(BATCH).take_while(|entry| !entry.is_picture()).cloned().collect();
+        let rows: Vec<Row> = some.iter().filter_map(|entry| self.row(entry)).collect();
+        let written: Vec<TriggerId> = self
+            .db
+            .insist_within(EDGE_PATIENCE, move |tx| rows.iter().map(|row| row.write(tx)).collect())
+            .await?;
+        done.triggers.extend(written);
+        turn.written(some.len());
+        self.late.works();
+        for entry in &some {
+            if let Entry::Whole { trigger, .. } = entry {
+                self.forget_edge(trigger).await;
+            }
+        }
+        Ok(())
+    }
+
+    fn row(&self, entry: &Entry) -> Option<Row> {
+        match entry {
+            Entry::Whole { trigger, outcome, reason, .. } => {
+                Some(Row::Whole(ledger::Values::of(self, trigger, Some((*outcome, reason.clone())))))
+            }
+            Entry::End { id, reason } => Some(Row::End(*id, reason.clone())),
+            Entry::Picture { .. } => None,
         }
     }
+}
+
+fn is_absent(error: &StoreError) -> bool {
+    matches!(error, StoreError::File { source, .. } if source.kind() == io::ErrorKind::NotFound)
 }
 
 #[derive(Clone)]
@@ -157,7 +390,7 @@ enum Row {
 impl Row {
     fn write(&self, tx: &Transaction<'_>) -> Result<TriggerId, StoreError> {
         match self {
-            Self::Whole(values) => values.insert(tx),
+            Self::Whole(values) => values.insert_once(tx),
             Self::End(id, reason) => ledger::fail(tx, *id, reason).map(|()| *id),
         }
     }
@@ -170,22 +403,36 @@ mod tests {
 
     fn keep(late: &Late, n: usize) {
         let trigger = trigger("r1", T0 + i64::try_from(n).unwrap());
-        let entry = Entry::Whole { trigger, outcome: Outcome::Failed, reason: "é".repeat(600) };
-        late.keep(entry, &StoreError::Interrupted);
+        let (outcome, reason) = (Outcome::Failed, "é".repeat(600));
+        late.keep(Entry::Whole { trigger, outcome, reason, is_noted: false }, StoreError::Interrupted);
+    }
+
+    fn words(late: &Late) -> Option<String> {
+        late.words(Path::new("/x.db"))
     }
 
     #[test]
     fn what_could_not_be_written_comes_back_before_what_came_since() {
         let late = Late::default();
-        assert_eq!(late.words(), None);
-        keep(&late, 0);
-        keep(&late, 1);
-        let taken = late.take();
-        keep(&late, 2);
-        assert!(late.words().unwrap().contains("yet: 3, the newest r1 at"), "what is being written is owed");
-        late.give_back(taken, false);
-        let order: Vec<_> = late.take().iter().map(instant).collect();
-        assert_eq!(order, [T0, T0 + 1, T0 + 2]);
+        assert_eq!(words(&late), None);
+        assert!(late.stuck().is_none());
+        for n in 0..3 {
+            keep(&late, n);
+        }
+        let mut turn = Turn::of(&late);
+        keep(&late, 3);
+        turn.written(1);
+        turn.set_back(StoreError::Interrupted);
+        assert!(words(&late).unwrap().contains("yet: 3, the newest r1 at"), "what is being written is owed");
+        assert!(late.stuck().is_some());
+        drop(turn);
+        let mut turn = Turn::of(&late);
+        let order: Vec<_> = turn.entries.iter().map(instant).collect();
+        assert_eq!(order, [T0 + 1, T0 + 2, T0 + 3]);
+        turn.written(3);
+        drop(turn);
+        assert_eq!(words(&late), None);
+        assert!(late.stuck().is_none(), "what owes nothing keeps nothing back");
     }
 
     #[test]
@@ -194,23 +441,24 @@ mod tests {
         for n in 0..ENTRIES_MAX + 5 {
             keep(&late, n);
         }
-        let words = late.words().unwrap();
-        assert!(words.contains("yet: 10005, of which 5 are only counted"), "{words}");
-        let taken = late.take();
-        assert_eq!(taken.len(), ENTRIES_MAX);
+        let said = words(&late).unwrap();
+        assert!(said.contains("yet: 10005, of which 5 are only counted"), "{said}");
+        let mut turn = Turn::of(&late);
+        assert_eq!(turn.entries.len(), ENTRIES_MAX);
         let length = |entry: &Entry| match entry {
             Entry::Whole { reason, .. } | Entry::End { reason, .. } => reason.chars().count(),
+            Entry::Picture { .. } => 0,
         };
-        let longest = taken.iter().map(length).max();
-        assert_eq!(longest, Some(REASON_MAX));
-        late.give_back(taken, true);
-        assert_eq!(late.words(), None);
+        assert_eq!(turn.entries.iter().map(length).max(), Some(REASON_MAX));
+        turn.written(ENTRIES_MAX);
+        drop(turn);
+        assert_eq!(words(&late), None);
     }
 
     fn instant(entry: &Entry) -> i64 {
         match entry {
             Entry::Whole { trigger, .. } => trigger.edge_at.0,
-            Entry::End { .. } => 0,
+            Entry::End { .. } | Entry::Picture { .. } => 0,
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, named_params};
 
+use super::db::EDGE_PATIENCE;
 use super::images::images_of_triggers;
 use super::page::{Bounds, Cursor, Page, list_of, newest};
 use super::{Image, Store, StoreError, kept, late, parsed, said, time};
@@ -97,9 +98,15 @@ pub(super) const NEXT_CAMERA_SQL: &str = "
     limit 1";
 
 impl Store {
-    /// Writes a trigger down before its picture is stored. Durable when it returns.
+    /// Writes a trigger down before its picture is stored. Durable when it returns. What the database does not take is an
+    /// error within seconds; it is noted beside the pictures then, and written together with its picture
+    /// ([`Self::enter`]) or its failure ([`Self::end_trigger`]).
     pub async fn begin_trigger(&self, trigger: &Trigger) -> Result<TriggerId, StoreError> {
-        self.insert_trigger(trigger, None).await
+        let begun = self.insert_trigger(trigger, None).await;
+        if begun.is_err() {
+            self.note_edge(trigger, None).await;
+        }
+        begun
     }
 
     /// Writes down a trigger that has no picture of its own, together with its end. What could not be
@@ -110,19 +117,29 @@ impl Store {
         outcome: Outcome,
         reason: &str,
     ) -> Result<TriggerId, StoreError> {
-        let written = self.insert_trigger(trigger, Some((outcome, reason.to_owned()))).await;
-        written.inspect_err(|error| {
-            let (trigger, reason) = (trigger.clone(), reason.to_owned());
-            self.late.keep(late::Entry::Whole { trigger, outcome, reason }, error);
-        })
+        let end = Some((outcome, reason.to_owned()));
+        match self.insert_trigger(trigger, end.clone()).await {
+            Ok(id) => {
+                self.forget_edge(trigger).await;
+                Ok(id)
+            }
+            Err(error) => {
+                let is_noted = self.note_edge(trigger, end).await;
+                let (trigger, reason) = (trigger.clone(), reason.to_owned());
+                Err(self.late.keep(late::Entry::Whole { trigger, outcome, reason, is_noted }, error))
+            }
+        }
     }
 
     /// Ends an open trigger without a picture. A trigger that has ended already keeps its outcome. What could
     /// not be written is an error; it is kept then and written by [`Self::catch_up`].
     pub async fn fail_trigger(&self, id: TriggerId, reason: &str) -> Result<(), StoreError> {
         let words = reason.to_owned();
-        let written = self.db.insist(move |tx| fail(tx, id, &words)).await;
-        written.inspect_err(|error| self.late.keep(late::Entry::End { id, reason: reason.to_owned() }, error))
+        let written = match self.late.stuck() {
+            Some(error) => Err(error),
+            None => self.db.insist_within(EDGE_PATIENCE, move |tx| fail(tx, id, &words)).await,
+        };
+        written.map_err(|error| self.late.keep(late::Entry::End { id, reason: reason.to_owned() }, error))
     }
 
     /// Writes down what was wished beside the picture and could not be had; the outcome stays as it is.
@@ -143,8 +160,11 @@ impl Store {
         trigger: &Trigger,
         end: Option<(Outcome, String)>,
     ) -> Result<TriggerId, StoreError> {
+        if let Some(error) = self.late.stuck() {
+            return Err(error);
+        }
         let values = Values::of(self, trigger, end);
-        self.db.insist(move |tx| values.insert(tx)).await
+        self.db.insist_within(EDGE_PATIENCE, move |tx| values.insert(tx)).await
     }
 
     /// The ledger, newest first.
@@ -175,13 +195,15 @@ impl Store {
 }
 
 /// The row of a trigger.
-#[derive(Clone)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Values {
-    trigger: Trigger,
-    boot_id: Arc<str>,
-    boot_ms: i64,
-    clock: ClockState,
-    end: Option<(Outcome, String)>,
+    pub(super) camera: CameraKey,
+    pub(super) cause: Cause,
+    pub(super) edge_at: UnixMs,
+    pub(super) boot_id: Arc<str>,
+    pub(super) boot_ms: i64,
+    pub(super) clock: ClockState,
+    pub(super) end: Option<(Outcome, String)>,
 }
 
 impl Values {
@@ -192,15 +214,16 @@ impl Values {
         let is_stale = trigger.edge_at.plus_ms(-clock::offset_ms()).0.abs_diff(boot_ms) > time::STEP_MS;
         let is_right = clock::is_synchronised() && !is_stale;
         let clock = if is_right { ClockState::Synced } else { ClockState::Unsynced };
-        Self { trigger: trigger.clone(), boot_id: Arc::clone(&store.boot_id), boot_ms, clock, end }
+        let (camera, boot_id) = (trigger.camera.clone(), Arc::clone(&store.boot_id));
+        Self { camera, cause: trigger.cause, edge_at: trigger.edge_at, boot_id, boot_ms, clock, end }
     }
 
     pub(super) fn insert(&self, tx: &Transaction<'_>) -> Result<TriggerId, StoreError> {
         let (outcome, reason) = self.end.as_ref().map(|(outcome, reason)| (outcome.as_str(), reason)).unzip();
         tx.prepare_cached(BEGIN_SQL)?.execute(named_params! {
-            ":camera": self.trigger.camera.as_str(),
-            ":cause": self.trigger.cause.as_str(),
-            ":edge_at": self.trigger.edge_at.0,
+            ":camera": self.camera.as_str(),
+            ":cause": self.cause.as_str(),
+            ":edge_at": self.edge_at.0,
             ":boot_id": &*self.boot_id,
             ":boot_ms": self.boot_ms,
             ":clock": self.clock.as_str(),
@@ -208,6 +231,29 @@ impl Values {
             ":reason": reason.map(|reason| kept(reason)),
         })?;
         Ok(TriggerId(tx.last_insert_rowid()))
+    }
+}
+
+impl Values {
+    /// As [`Self::insert`], unless there is a row of this camera and instant: an open one gets the end.
+    pub(super) fn insert_once(&self, tx: &Transaction<'_>) -> Result<TriggerId, StoreError> {
+        const COALESCED_SQL: &str = "
+            select id from triggers where camera = :camera and edge_at = :edge_at and outcome = 'coalesced' limit 1";
+        let known = match trigger_of_orphan(tx, &self.camera, self.edge_at)? {
+            Some((id, _)) => Some(id),
+            None => tx
+                .prepare_cached(COALESCED_SQL)?
+                .query_row(
+                    named_params! {":camera": self.camera.as_str(), ":edge_at": self.edge_at.0},
+                    |row| Ok(TriggerId(row.get(0)?)),
+                )
+                .optional()?,
+        };
+        let Some(id) = known else { return self.insert(tx) };
+        if let Some((_, reason)) = &self.end {
+            fail(tx, id, reason)?;
+        }
+        Ok(id)
     }
 }
 
@@ -232,11 +278,12 @@ pub(super) fn mark_captured(
     Ok(())
 }
 
-/// The instant of a trigger as it stands now; it may have been corrected since the picture was asked for.
-pub(super) fn edge_of(tx: &Transaction<'_>, id: TriggerId) -> Result<UnixMs, StoreError> {
+/// The instant of a trigger as it stands now; it may have been corrected since the picture was asked for. `None` where
+/// there is no such row: the database is another one by now.
+pub(super) fn edge_of(tx: &Transaction<'_>, id: TriggerId) -> Result<Option<UnixMs>, StoreError> {
     let sql = "select edge_at from triggers where id = :id";
-    let edge_at = tx.prepare_cached(sql)?.query_row(named_params! {":id": id.0}, |row| row.get(0))?;
-    Ok(UnixMs(edge_at))
+    let edge_at = tx.prepare_cached(sql)?.query_row(named_params! {":id": id.0}, |row| row.get(0));
+    Ok(edge_at.optional()?.map(UnixMs))
 }
 
 /// Every outcome but 'coalesced', each of which is a run.

@@ -22,9 +22,11 @@ mod list;
 mod migrate;
 mod mounts;
 mod order;
+mod origin;
 mod page;
 mod queue;
 mod reconcile;
+mod record;
 mod recover;
 mod seen;
 mod space;
@@ -33,10 +35,13 @@ mod strange;
 mod time;
 mod tokens;
 mod tree;
+mod unwritten;
 mod words;
 
 #[cfg(test)]
 mod crash_tests;
+#[cfg(test)]
+mod late_tests;
 #[cfg(test)]
 mod model_tests;
 #[cfg(test)]
@@ -79,11 +84,12 @@ pub use deletion::Deletion;
 pub use disk::{AWAY_ALARM, Disk, database_away, remember_database};
 pub use files::save_apart;
 pub use images::{Image, ImageQuery, NewImage, UploadInfo};
-pub use late::LATE_ALARM;
+pub use late::{CaughtUp, LATE_ALARM};
 pub use ledger::{LedgerEntry, LedgerQuery, TriggerId};
 pub use page::{Cursor, Page};
 pub use queue::{Claim, DueUpload, Settlement, Turn};
 pub use reconcile::Reconciled;
+pub use record::{Entered, Saved};
 pub use recover::{Carried, Opened, Rebuilt};
 pub use seen::{UNSEEN_MAX, Unseen};
 pub use space::{Heap, Held, Room};
@@ -107,6 +113,20 @@ pub enum StoreError {
     Database {
         /// The file.
         path: PathBuf,
+        /// What SQLite said.
+        source: rusqlite::Error,
+    },
+    /// The database file cannot be locked.
+    #[error(
+        "cannot use the database {path}: {source}. Either another program holds it (sudo fuser -v {path} names it), or its \
+         file system ({kind}) does not lock files or share memory as a database needs it, as some network drives: then set \
+         DATABASE_PATH to a place on a disk of this machine"
+    )]
+    Held {
+        /// The file.
+        path: PathBuf,
+        /// The type of its file system.
+        kind: String,
         /// What SQLite said.
         source: rusqlite::Error,
     },
@@ -163,6 +183,20 @@ pub enum StoreError {
         /// What SQLite found.
         found: String,
     },
+    /// A picture whose file is whole and synced, and whose row could not be written yet.
+    #[error(
+        "the picture is kept as a file, and is listed and delivered as soon as the database takes it: {why}"
+    )]
+    Kept {
+        /// Why its row could not be written.
+        why: Box<Self>,
+    },
+    /// Nothing was tried, because what came before could not be written either.
+    #[error("{why}")]
+    Behind {
+        /// Why that could not be written.
+        why: Arc<Self>,
+    },
     /// More pictures within one second than names.
     #[error("no free name left for this second")]
     NoName,
@@ -178,14 +212,58 @@ impl StoreError {
             Self::File { source, .. } => {
                 matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
             }
-            Self::Statement(error) | Self::Database { source: error, .. } => {
+            Self::Statement(error)
+            | Self::Database { source: error, .. }
+            | Self::Held { source: error, .. } => {
                 // The second one: the index of the write-ahead log could not grow.
                 let grown = error.sqlite_error().map(|error| error.extended_code);
                 error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
                     || grown == Some(rusqlite::ffi::SQLITE_IOERR_SHMSIZE)
             }
+            Self::Kept { why } => why.is_full(),
+            Self::Behind { why } => why.is_full(),
             Self::Foreign { .. }
             | Self::Newer { .. }
+            | Self::Damaged { .. }
+            | Self::Away { .. }
+            | Self::Owned { .. }
+            | Self::NoName
+            | Self::Interrupted => false,
+        }
+    }
+
+    /// Whether the database took nothing, so that nothing else can be written now either.
+    pub fn is_of_database(&self) -> bool {
+        match self {
+            Self::Statement(_)
+            | Self::Database { .. }
+            | Self::Held { .. }
+            | Self::Damaged { .. }
+            | Self::Interrupted => true,
+            Self::Kept { why } => why.is_of_database(),
+            Self::Behind { why } => why.is_of_database(),
+            Self::Foreign { .. }
+            | Self::Newer { .. }
+            | Self::File { .. }
+            | Self::Away { .. }
+            | Self::Owned { .. }
+            | Self::NoName => false,
+        }
+    }
+
+    /// Whether another process holds the database.
+    fn is_locked(&self) -> bool {
+        match self {
+            Self::Held { .. } => true,
+            Self::Statement(error) | Self::Database { source: error, .. } => matches!(
+                error.sqlite_error_code(),
+                Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked)
+            ),
+            Self::Kept { why } => why.is_locked(),
+            Self::Behind { why } => why.is_locked(),
+            Self::Foreign { .. }
+            | Self::Newer { .. }
+            | Self::File { .. }
             | Self::Damaged { .. }
             | Self::Away { .. }
             | Self::Owned { .. }
@@ -202,7 +280,10 @@ impl StoreError {
                 error.sqlite_error_code(),
                 Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase)
             ),
-            Self::Foreign { .. }
+            Self::Kept { why } => why.is_damage(),
+            Self::Behind { why } => why.is_damage(),
+            Self::Held { .. }
+            | Self::Foreign { .. }
             | Self::Newer { .. }
             | Self::File { .. }
             | Self::Away { .. }
@@ -318,6 +399,16 @@ impl Store {
     /// What is wrong with the database, once a statement or [`Store::report_damage`] has said so.
     pub fn damage(&self) -> watch::Receiver<Option<String>> {
         self.db.damage()
+    }
+
+    /// What happened to the file of the database while it was open, for people.
+    pub fn said_of_database(&self) -> watch::Receiver<Option<String>> {
+        self.db.said()
+    }
+
+    /// Looks whether the file of the database is in its place, and puts it there; whether it is there now.
+    pub async fn look_for_database(&self) -> Result<bool, StoreError> {
+        self.db.look().await
     }
 
     /// Says that the database is damaged.

@@ -20,6 +20,8 @@ struct Mount {
     /// What of the disk is mounted there; not `/` for a folder that is bound to another place.
     root: PathBuf,
     device: String,
+    /// The type of its file system.
+    kind: String,
 }
 
 /// What is mounted, and what should be.
@@ -51,6 +53,13 @@ impl Mounts {
         point.to_owned()
     }
 
+    /// The type of the file system that holds `path`, such as `nfs4`, `cifs`, `exfat` or `fuse.sshfs`.
+    pub(super) fn kind_of(&self, path: &Path) -> Option<&str> {
+        let above = self.mounted.iter().filter(|mount| path.starts_with(&mount.point));
+        // Of two mounts on one point the later one is on top.
+        above.max_by_key(|mount| mount.point.components().count()).map(|mount| mount.kind.as_str())
+    }
+
     fn is_bound_to_itself(&self, at: usize) -> bool {
         let Some((before, mount)) = self.mounted.get(..at).zip(self.mounted.get(at)) else { return false };
         let below = before
@@ -79,12 +88,18 @@ fn mounted(text: &str) -> Vec<Mount> {
     let one = |line: &str| {
         let (head, tail) = line.split_once(" - ")?;
         // A disk that is mounted when somebody looks is not there before.
-        if tail.split(' ').next() == Some("autofs") {
+        let kind = tail.split(' ').next()?;
+        if kind == "autofs" {
             return None;
         }
         let mut fields = head.split(' ').skip(2);
         let (device, root, point) = (fields.next()?, fields.next()?, fields.next()?);
-        Some(Mount { point: unescaped(point), root: unescaped(root), device: device.to_owned() })
+        Some(Mount {
+            point: unescaped(point),
+            root: unescaped(root),
+            device: device.to_owned(),
+            kind: kind.to_owned(),
+        })
     };
     text.lines().filter_map(one).collect()
 }
@@ -171,6 +186,21 @@ mod tests {
             let found = mounts(fstab).unmounted(Path::new(path), remembered.map(Path::new));
             assert_eq!(found.as_deref(), missed.map(Path::new), "{path} {remembered:?}");
         }
+    }
+
+    #[test]
+    fn the_type_of_a_file_system_is_that_of_the_mount_nearest_above() {
+        let lines = "\
+            27 1 179:2 / / rw - ext4 /dev/mmcblk0p2 rw\n\
+            28 27 0:50 / /mnt rw - nfs4 nas:/share rw\n\
+            29 28 0:51 / /mnt/deep rw - fuse.sshfs pi@nas: rw\n\
+            30 28 8:1 / /mnt rw - exfat /dev/sda1 rw\n";
+        let mounts = Mounts { mounted: mounted(lines), listed: Vec::new() };
+        for (path, kind) in [("/var/x.db", "ext4"), ("/mnt/x.db", "exfat"), ("/mnt/deep/x.db", "fuse.sshfs")]
+        {
+            assert_eq!(mounts.kind_of(Path::new(path)), Some(kind), "{path}");
+        }
+        assert_eq!(Mounts::default().kind_of(Path::new("/x")), None);
     }
 
     #[test]

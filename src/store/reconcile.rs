@@ -5,7 +5,7 @@
 //! * A row without its file is marked missing, and what was owed of it is lost, loudly; when the file is back, it is
 //!   owed again.
 //! * A deletion that had begun is finished.
-//! * A trigger without an outcome ends as failed.
+//! * A trigger without an outcome ends as failed, and an edge that the ledger did not take is written into it.
 //!
 //! One file that cannot be dealt with (full disk, bad sector) does not keep the program from starting: it stays where it
 //! is, and the next start tries again. Files and rows are held against each other in `compare`.
@@ -19,12 +19,12 @@ use tracing::{error, info, warn};
 use super::crash;
 use super::files::{Files, is_part};
 use super::images::Facts;
-use super::ledger::{mark_captured, trigger_of_orphan};
+use super::ledger::{Values, mark_captured, trigger_of_orphan};
 use super::tree::Kind;
 use super::{Store, StoreError};
 use crate::chain::chain;
 use crate::media::{exif, jpeg, mp4};
-use crate::model::{Cause, FileName, ImageId, ImageKind, Medium, UnixMs, foreign};
+use crate::model::{Cause, ClockState, FileName, ImageId, ImageKind, Medium, UnixMs, foreign};
 
 /// Longest name in the log, characters.
 const NAME_MAX: usize = 200;
@@ -33,7 +33,8 @@ const NAME_MAX: usize = 200;
 const NOTE_MAX: usize = 500;
 
 /// Why a trigger that was open at the end of the last run has no picture.
-const INTERRUPTED: &str = "the program ended before the picture was stored (power cut, crash or restart)";
+pub(super) const INTERRUPTED: &str =
+    "the program ended before the picture was stored (power cut, crash or restart)";
 
 /// Farthest that a picture lies from its edge; a larger number in a file was not written by this program.
 const OFFSET_MAX_MS: u64 = 24 * 60 * 60 * 1000;
@@ -49,7 +50,7 @@ pub struct Reconciled {
     pub missing: usize,
     /// Deletions that were finished.
     pub deletions: usize,
-    /// Triggers that were still open.
+    /// Triggers that were still open, or not in the ledger yet.
     pub interrupted: usize,
     /// Files and folders that could not be dealt with; the next start tries again.
     pub unfinished: usize,
@@ -96,7 +97,7 @@ impl Store {
         };
         // Last, because it also judges what is owed again.
         self.align_targets().await?;
-        done.interrupted = self.close_open_triggers(INTERRUPTED).await?;
+        done.interrupted += self.close_open_triggers(INTERRUPTED).await?;
         if done != Reconciled::default() {
             info!(
                 adopted = done.adopted,
@@ -120,6 +121,8 @@ impl Store {
         }
         let left_over = self.files.left_over().map_err(|e| self.failed("read the incoming folder of", e))?;
         let (of, mut unfit) = (left_over.len(), Vec::new());
+        // Before the pictures, which find their triggers by that.
+        let left_over = self.take_notes(left_over, &mut done).await?;
         for path in left_over {
             match self.adopt_left_over(path.clone(), &mut done).await {
                 Ok(true) => {}
@@ -171,6 +174,7 @@ impl Store {
                     return Ok(false);
                 }
                 found.find_trigger(tx)?;
+                found.make_trigger(tx)?;
                 let name = path.file_name().unwrap_or_default();
                 let incoming = store.files.adopt_incoming(name).map_err(|source| StoreError::File {
                     action: "take over",
@@ -234,6 +238,25 @@ impl Found {
         };
         self.facts.trigger = Some(id);
         self.facts.taken_at = self.facts.taken_at.plus_ms(edge_at.0 - self.edge_at.0);
+        Ok(())
+    }
+
+    /// Writes its trigger down where that is not known: the file of a picture does not wait for the database. Nobody
+    /// vouches for its clock, and nothing corrects it, because its boot is not known either.
+    fn make_trigger(&mut self, tx: &rusqlite::Transaction<'_>) -> Result<(), StoreError> {
+        if self.facts.trigger.is_some() || self.facts.kind.medium() != Medium::Jpeg {
+            return Ok(());
+        }
+        let values = Values {
+            camera: self.name.camera().clone(),
+            cause: self.facts.cause,
+            edge_at: self.edge_at,
+            boot_id: "".into(),
+            boot_ms: 0,
+            clock: ClockState::Unsynced,
+            end: None,
+        };
+        self.facts.trigger = Some(values.insert(tx)?);
         Ok(())
     }
 

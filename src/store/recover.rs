@@ -453,7 +453,7 @@ fn finish_replacement(database: &Path) -> Result<(), StoreError> {
 }
 
 /// Renames the old database with its log, then gives the new one its name. Returns where the old one is.
-fn put_in_place(database: &Path, why: &str) -> Result<Option<PathBuf>, StoreError> {
+pub(super) fn put_in_place(database: &Path, why: &str) -> Result<Option<PathBuf>, StoreError> {
     let aside = set_aside(database, why)?;
     fs::rename(beside(database, ".rebuilt"), database)
         .and_then(|()| sync_folder(database))

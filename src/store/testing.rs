@@ -204,7 +204,7 @@ fn facts_of(trigger: &Trigger, id: ImageId, frame_offset_ms: i64) -> exif::Facts
 pub(crate) fn picture(trigger: &Trigger, row: TriggerId, id: ImageId, frame_offset_ms: i64) -> NewImage {
     NewImage {
         id,
-        trigger: row,
+        trigger: Some(row),
         camera: trigger.camera.clone(),
         cause: trigger.cause,
         edge_at: trigger.edge_at,

@@ -105,7 +105,7 @@ async fn a_picture_of_an_impossible_time_lies_in_a_day_folder_all_the_same() {
 }
 
 #[tokio::test]
-async fn a_record_that_fails_leaves_no_file_and_the_trigger_open() {
+async fn a_record_that_fails_keeps_its_file_and_the_trigger_open() {
     let place = Place::new();
     let store = place.open();
     // The folder of the day cannot be made, and what is in its way cannot be renamed: every name is taken.
@@ -113,13 +113,14 @@ async fn a_record_that_fails_leaves_no_file_and_the_trigger_open() {
     let trigger = trigger("r1", T0);
     let row = store.begin_trigger(&trigger).await.unwrap();
     let failed = store.record(picture(&trigger, row, ImageId::random(), 0)).await;
-    assert!(matches!(failed, Err(StoreError::File { .. })), "{failed:?}");
-    assert_eq!(place.hidden(".incoming"), Vec::<String>::new());
+    assert!(matches!(failed, Err(StoreError::Kept { .. })), "{failed:?}");
+    assert_eq!(place.hidden(".incoming").len(), 1);
     assert_eq!(store.ledger_entry(row).await.unwrap().unwrap().outcome, None);
     for path in in_the_way {
         fs::remove_file(path).unwrap();
     }
     store.record(picture(&trigger, row, ImageId::random(), 0)).await.unwrap();
+    assert_eq!(store.catch_up().await.unwrap().images.len(), 1);
     assert_in_order(&place);
 }
 

@@ -20,6 +20,9 @@ use crate::folder;
 
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
+/// Rights of a file that only takes a name.
+const PLACE_MODE: u16 = 0o600;
+
 /// What lies under a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
@@ -130,13 +133,51 @@ impl Folder {
     pub(super) fn rename(&self, from: &OsStr, folder: &Self, to: &OsStr) -> io::Result<()> {
         let (from, to) = (single(from)?, single(to)?);
         match rustix::fs::renameat_with(&self.0, from, &folder.0, to, RenameFlags::NOREPLACE) {
-            // Some file systems (FAT, some network ones) lack RENAME_NOREPLACE; a hard link refuses to replace too.
-            Err(Errno::INVAL | Errno::NOSYS) => {
-                rustix::fs::linkat(&self.0, from, &folder.0, to, AtFlags::empty())?;
-                self.unlink(from)
-            }
+            Err(error) if is_lacking(error) => self.rename_by_link(from, folder, to),
             renamed => Ok(renamed?),
         }
+    }
+
+    /// Where the file system lacks `RENAME_NOREPLACE` (FUSE, NFS and SMB do, says rename(2)): a hard link refuses to
+    /// replace, too.
+    fn rename_by_link(&self, from: &OsStr, folder: &Self, to: &OsStr) -> io::Result<()> {
+        match rustix::fs::linkat(&self.0, from, &folder.0, to, AtFlags::empty()) {
+            Ok(()) => self.unlink(from),
+            // FAT and exFAT know no links, SMB and many on FUSE refuse them, and none has links to folders.
+            Err(error) if is_lacking(error) || error == Errno::MLINK => {
+                self.rename_by_place(from, folder, to)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Where there are no links either: the name is taken first, by an empty file or folder that must not have been
+    /// there, and only that is replaced. A crash in between leaves it beside what it was taken for.
+    fn rename_by_place(&self, from: &OsStr, folder: &Self, to: &OsStr) -> io::Result<()> {
+        let is_folder = match self.look(from)? {
+            None => return Err(io::ErrorKind::NotFound.into()),
+            Some((kind, _)) => kind == Kind::Folder,
+        };
+        if is_folder {
+            folder.make_folder(to)?;
+        } else {
+            drop(folder.create(to, PLACE_MODE)?);
+        }
+        // A folder is replaced only while it is empty, and so is a file, if nobody has written into it meanwhile. Numbers
+        // of files say nothing here: not every file system on FUSE keeps them.
+        if !is_folder && folder.look(to)? != Some((Kind::File, 0)) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        rustix::fs::renameat(&self.0, from, &folder.0, to).map_err(|error| {
+            // The name is free again, and another try may do; it is not taken by somebody else.
+            let given_back = if is_folder { folder.remove_folder(to) } else { folder.unlink(to) };
+            match given_back {
+                Ok(()) if matches!(error, Errno::EXIST | Errno::NOTEMPTY) => {
+                    io::Error::other("the file system replaces nothing by a rename")
+                }
+                _ => error.into(),
+            }
+        })
     }
 
     /// Gives a file another name in this folder, in place of whatever has it, folders excepted.
@@ -159,9 +200,34 @@ impl Folder {
         Ok(rustix::fs::fstat(&self.0)?.st_mtime)
     }
 
-    /// Makes the names in it durable.
+    /// Makes the names in it durable, where the file system can ([`Self::can_sync`]).
     pub(super) fn sync(&self) -> io::Result<()> {
-        Ok(rustix::fs::fsync(&self.0)?)
+        self.can_sync().map(drop)
+    }
+
+    /// The same; false where the file system does not sync folders, as some on FUSE, SMB and NFS. There it is the
+    /// server's part, or nobody's.
+    pub(super) fn can_sync(&self) -> io::Result<bool> {
+        synced(rustix::fs::fsync(&self.0).map_err(io::Error::from))
+    }
+}
+
+/// Whether an error says that a file system does not know what was asked, rather than that it failed.
+fn is_lacking(error: Errno) -> bool {
+    matches!(error, Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP | Errno::PERM)
+}
+
+/// What it means that a folder was synced with this result: false where the file system does not sync folders, which
+/// fsync(2) says with `EINVAL`, and file systems on FUSE with others.
+pub(super) fn synced(result: io::Result<()>) -> io::Result<bool> {
+    const LACKING: [Errno; 6] =
+        [Errno::INVAL, Errno::NOSYS, Errno::OPNOTSUPP, Errno::BADF, Errno::ISDIR, Errno::PERM];
+    match result {
+        Ok(()) => Ok(true),
+        Err(error) if LACKING.iter().any(|lacking| error.raw_os_error() == Some(lacking.raw_os_error())) => {
+            Ok(false)
+        }
+        Err(error) => Err(error),
     }
 }
 
@@ -300,6 +366,104 @@ mod tests {
         assert_eq!(fs::read_to_string(outside.path().join("a")).unwrap(), "theirs");
         assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 1);
         assert!(root.path().join("moved/c").is_file());
+    }
+
+    /// Every way in which a name is given without taking one from another; a file system may know only the last.
+    type Way = fn(&Folder, &OsStr, &Folder, &OsStr) -> io::Result<()>;
+    const WAYS: [(&str, Way); 3] =
+        [("rename", Folder::rename), ("link", Folder::rename_by_link), ("place", Folder::rename_by_place)];
+
+    #[test]
+    fn whatever_the_file_system_knows_no_name_is_taken_from_another() {
+        for (way, rename) in WAYS {
+            let root = tempfile::tempdir().unwrap();
+            let at = |path: &str| root.path().join(path);
+            fs::create_dir(at("day")).unwrap();
+            let top = Folder::top(root.path()).unwrap();
+            let day = top.folder(name("day")).unwrap();
+            let taken = || {
+                fs::write(at("from"), "new").unwrap();
+                let kept = rename(&top, name("from"), &day, name("to")).unwrap_err();
+                assert_eq!(kept.kind(), io::ErrorKind::AlreadyExists, "{way}");
+                assert_eq!(fs::read_to_string(at("from")).unwrap(), "new", "{way}");
+            };
+            fs::write(at("from"), "first").unwrap();
+            rename(&top, name("from"), &day, name("to")).unwrap();
+            assert_eq!(fs::read_to_string(at("day/to")).unwrap(), "first", "{way}");
+            assert!(!at("from").exists(), "{way}");
+            taken();
+            assert_eq!(fs::read_to_string(at("day/to")).unwrap(), "first", "{way}");
+            // An empty file, a folder and a link that leads nowhere have their names, too.
+            fs::write(at("day/to"), "").unwrap();
+            taken();
+            fs::remove_file(at("day/to")).unwrap();
+            fs::create_dir(at("day/to")).unwrap();
+            taken();
+            fs::remove_dir(at("day/to")).unwrap();
+            symlink("nowhere", at("day/to")).unwrap();
+            taken();
+            assert!(!at("day/nowhere").exists(), "{way}");
+            let missing = rename(&top, name("gone"), &day, name("other")).unwrap_err();
+            assert_eq!(missing.kind(), io::ErrorKind::NotFound, "{way}");
+            assert!(!at("day/other").exists(), "{way}");
+        }
+    }
+
+    #[test]
+    fn whatever_the_file_system_knows_a_folder_and_a_link_are_renamed_as_they_are() {
+        for (way, rename) in WAYS {
+            let root = tempfile::tempdir().unwrap();
+            let at = |path: &str| root.path().join(path);
+            let top = Folder::top(root.path()).unwrap();
+            fs::create_dir(at("folder")).unwrap();
+            fs::write(at("folder/in"), "x").unwrap();
+            symlink("nowhere", at("link")).unwrap();
+            rename(&top, name("folder"), &top, name("moved")).unwrap();
+            rename(&top, name("link"), &top, name("renamed")).unwrap();
+            assert!(at("moved/in").is_file() && !at("folder").exists(), "{way}");
+            assert_eq!(fs::read_link(at("renamed")).unwrap(), Path::new("nowhere"), "{way}");
+            // Over an empty folder neither.
+            fs::create_dir(at("empty")).unwrap();
+            let kept = rename(&top, name("moved"), &top, name("empty")).unwrap_err();
+            assert_eq!(kept.kind(), io::ErrorKind::AlreadyExists, "{way}");
+            assert!(at("moved/in").is_file(), "{way}");
+        }
+    }
+
+    #[test]
+    fn of_many_that_want_one_name_at_once_one_gets_it_and_all_are_still_there() {
+        for (way, rename) in WAYS {
+            let root = tempfile::tempdir().unwrap();
+            let files: Vec<String> = (0..16).map(|n| format!("file-{n}")).collect();
+            files.iter().for_each(|file| fs::write(root.path().join(file), file).unwrap());
+            let got = std::thread::scope(|scope| {
+                let tries: Vec<_> = files
+                    .iter()
+                    .map(|file| {
+                        let top = Folder::top(root.path()).unwrap();
+                        scope.spawn(move || rename(&top, name(file), &top, name("wanted")).is_ok())
+                    })
+                    .collect();
+                tries.into_iter().map(|one| one.join().unwrap()).filter(|got| *got).count()
+            });
+            assert_eq!(got, 1, "{way}");
+            let winner = fs::read_to_string(root.path().join("wanted")).unwrap();
+            let left = files.iter().filter(|file| root.path().join(file).is_file()).count();
+            assert!(files.contains(&winner), "{way}: {winner:?}");
+            assert_eq!(left, files.len() - 1, "{way}");
+        }
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_synced_is_no_failure_and_a_broken_one_is() {
+        let of = |errno: Errno| synced(Err(errno.into()));
+        assert!(synced(Ok(())).unwrap());
+        for errno in [Errno::INVAL, Errno::NOSYS, Errno::OPNOTSUPP, Errno::BADF] {
+            assert!(!of(errno).unwrap(), "{errno}");
+        }
+        for errno in [Errno::IO, Errno::NOSPC, Errno::ROFS] {
+            assert!(of(errno).is_err(), "{errno}");
+        }
     }
 
     #[test]

@@ -211,6 +211,7 @@ impl Triggers {
             | CaptureError::Disabled(_)
             | CaptureError::NoFrame(_)
             | CaptureError::Store(_)
+            | CaptureError::Kept(_)
             | CaptureError::Full(_)
             | CaptureError::Stopping => Outcome::Failed,
         };

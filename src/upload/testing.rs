@@ -26,7 +26,7 @@ use crate::storage::{Guard, Refusal, Weight};
 use crate::store::testing::{
     Delivery, OWED, Place, SKIPPED, T0, assert_in_order, disk::SmallDisk, picture, trigger,
 };
-use crate::store::{DueUpload, Reconciled, Store, StoreError, TriggerId};
+use crate::store::{DueUpload, NewImage, Reconciled, Store, StoreError, TriggerId};
 use crate::target::Target;
 
 pub(super) const CAMERAS: [&str; 3] = ["r1", "r2", "r3"];
@@ -44,10 +44,13 @@ pub(super) struct Promise {
     is_bad: bool,
 }
 
-/// An edge without a picture.
+/// An edge without a picture, or with one that is listed later.
 struct Failure {
-    row: TriggerId,
+    /// `None` when the ledger did not take it at first.
+    row: Option<TriggerId>,
     id: ImageId,
+    /// Its file is there.
+    is_kept: bool,
 }
 
 /// A lane that is kept going, and what ends it.
@@ -247,11 +250,7 @@ impl<'a> World<'a> {
         if !is_crash && let Err(error) = self.store().close().await {
             self.excuse(&error);
         }
-        // What the ledger is still owed goes with the process.
-        if self.store().late().is_some() {
-            let written = self.place.explained();
-            self.unwritten.retain(|edge_at| written.contains(edge_at));
-        }
+        let is_late = self.store().late().is_some();
         (self.store, self.guard) = (None, None);
         // On a full disk a start may fail; then it is tried again, and in the end a person comes and makes room.
         let mut tries = 0;
@@ -267,6 +266,11 @@ impl<'a> World<'a> {
             sleep(Duration::from_secs(60)).await;
         };
         assert_eq!(done.missing, 0);
+        // What the ledger is still owed goes with the process, unless there was room for a note of it.
+        if is_late {
+            let written = self.place.explained();
+            self.unwritten.retain(|edge_at| written.contains(edge_at));
+        }
         if !self.was_tight {
             assert_eq!(done, Reconciled { interrupted: done.interrupted, ..Reconciled::default() });
         }
@@ -297,53 +301,62 @@ impl<'a> World<'a> {
         if is_bad {
             self.server.lock().unwrap().bad.insert(id);
         }
-        let row = match store.begin_trigger(&trigger).await {
-            Ok(row) => row,
-            Err(error) => {
-                self.excuse(&error);
-                assert!(!had_ballast, "the ballast is there for the ledger: {error}");
-                self.tally.unwritten += 1;
-                self.tally.failed += 1;
-                // It is kept for the ledger, or finds room by now.
-                if let Err(error) = store.end_trigger(&trigger, Outcome::Failed, "the disk is full").await {
-                    self.excuse(&error);
-                    assert!(store.late().is_some());
-                }
-                self.unwritten.push(trigger.edge_at);
-                return "not even written down";
-            }
-        };
-        let new = picture(&trigger, row, id, 0);
+        let is_behind = store.late().is_some();
+        let row = store.begin_trigger(&trigger).await.inspect_err(|error| {
+            self.excuse(error);
+            assert!(!had_ballast || is_behind, "the ballast is there for the ledger: {error}");
+        });
+        let row = row.ok();
+        let new = NewImage { trigger: row, ..picture(&trigger, TriggerId::of(0), id, 0) };
         let result = match surge {
             None => guard.record(new, Weight::Picture).await,
             Some(leave) => {
                 // The guard has found room for it, and this very moment somebody else takes it.
                 self.fill(leave);
-                store.record(new).await.map_err(Refusal::Failed)
+                store.record(new).await.map_err(|error| match error {
+                    StoreError::Kept { .. } => Refusal::Kept(error.to_string()),
+                    error => Refusal::Failed(error),
+                })
             }
         };
-        match result {
+        let words = match result {
             Ok(image) => {
                 self.known.insert(id);
                 self.promises.push(Promise { id, name: image.filename, is_bad });
                 self.tally.accepted += 1;
-                "stored"
+                return "stored";
             }
             Err(refusal) => {
                 let words = refusal.to_string();
                 assert!(self.is_tight(), "{words}");
                 assert!(["full", "free", "space"].iter().any(|word| words.contains(word)), "{words}");
-                self.failures.push(Failure { row, id });
                 self.tally.failed += 1;
-                if let Err(error) = store.fail_trigger(row, &words).await {
-                    // It stays open, and the next start ends it.
-                    self.excuse(&error);
-                    assert!(!had_ballast || surge.is_some(), "the ballast is there for the ledger: {error}");
-                    return "failed, and the words are for the next start";
+                if matches!(refusal, Refusal::Kept(_)) {
+                    self.failures.push(Failure { row, id, is_kept: true });
+                    return "kept as a file";
                 }
-                "failed in words"
+                words
             }
+        };
+        let Some(row) = row else {
+            self.tally.unwritten += 1;
+            self.unwritten.push(trigger.edge_at);
+            // It is kept for the ledger, or finds room by now.
+            if let Err(error) = store.end_trigger(&trigger, Outcome::Failed, &words).await {
+                self.excuse(&error);
+                assert!(store.late().is_some());
+            }
+            return "not even written down";
+        };
+        self.failures.push(Failure { row: Some(row), id, is_kept: false });
+        if let Err(error) = store.fail_trigger(row, &words).await {
+            // It stays open, and the next start ends it.
+            self.excuse(&error);
+            let is_fine = !had_ballast || surge.is_some() || is_behind;
+            assert!(is_fine, "the ballast is there for the ledger: {error}");
+            return "failed, and the words are for the next start";
         }
+        "failed in words"
     }
 
     /// Deletes what was taken before an instant and may go, as retention does.
@@ -516,14 +529,22 @@ impl<'a> World<'a> {
             u64::try_from(count).unwrap()
         };
         assert_eq!(count("outcome is null"), 0);
-        assert_eq!(count("outcome = 'captured'"), self.promises.len() as u64);
+        // Pictures whose edge was not written, and was not noted for want of room.
+        let alone =
+            self.place.sql().query_row("select count(*) from images where trigger_id is null", [], |row| {
+                row.get::<_, i64>(0)
+            });
+        let alone = u64::try_from(alone.unwrap()).unwrap();
+        assert_eq!(count("outcome = 'captured'"), self.promises.len() as u64 - alone);
         let edges = self.promises.len() + self.failures.len() + self.unwritten.len();
-        assert_eq!(count("true"), edges as u64 - self.tally.adopted);
+        assert_eq!(count("true"), edges as u64 - self.tally.adopted - alone);
         let explained = self.place.explained();
         for edge_at in &self.unwritten {
             assert!(explained.contains(edge_at), "{edge_at:?} ended as nothing");
         }
-        for Failure { row, id } in &self.failures {
+        for Failure { row, id, is_kept } in &self.failures {
+            assert!(!is_kept || self.known.contains(id), "a picture that was kept is lost: {id}");
+            let Some(row) = row else { continue };
             let entry = self.store().ledger_entry(*row).await.unwrap().unwrap();
             if self.known.contains(id) {
                 assert_eq!(entry.outcome, Some(Outcome::Captured), "{row:?}");

@@ -114,6 +114,7 @@ impl From<CaptureError> for ApiError {
             CaptureError::Busy => Self::unavailable("busy", message),
             CaptureError::NoFrame(_) => Self::new(StatusCode::GATEWAY_TIMEOUT, "no_frame", message),
             CaptureError::Store(_) => Self::new(StatusCode::INSUFFICIENT_STORAGE, "store", message),
+            CaptureError::Kept(_) => Self::unavailable("kept", message),
             CaptureError::Full(_) => Self::new(StatusCode::INSUFFICIENT_STORAGE, "full", message),
             CaptureError::Stopping => Self::unavailable("stopping", message),
         }

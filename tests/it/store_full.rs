@@ -36,6 +36,7 @@ async fn capture(store: &Store, guard: &Guard, edge_at: UnixMs, bytes: usize) ->
             Err(words)
         }
         Err(Refusal::Failed(error)) => panic!("{error}"),
+        Err(Refusal::Kept(words)) => panic!("{words}"),
     }
 }
 

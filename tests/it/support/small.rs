@@ -21,7 +21,7 @@ pub(crate) fn trigger(camera: &str, edge_at: UnixMs) -> Trigger {
 pub(crate) fn new_image(trigger: &Trigger, row: TriggerId, id: ImageId, file: Vec<u8>) -> NewImage {
     NewImage {
         id,
-        trigger: row,
+        trigger: Some(row),
         camera: trigger.camera.clone(),
         cause: trigger.cause,
         edge_at: trigger.edge_at,

@@ -338,7 +338,7 @@ fn new_image(
 ) -> NewImage {
     NewImage {
         id: facts.id,
-        trigger,
+        trigger: Some(trigger),
         camera: facts.camera,
         cause: facts.cause,
         edge_at: facts.edge_at,

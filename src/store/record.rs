@@ -1,0 +1,339 @@
+//! A picture or clip on its way into the store: first its file, whole and synced, then its row.
+//!
+//! Once the file is synced nothing but a person removes it. Where its row cannot be written (the database is locked, gone
+//! or full), the file stays where it is and `late` has its row written as soon as that works; after a crash the next start
+//! does.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use rusqlite::{OptionalExtension, Transaction, named_params};
+use sha2::{Digest, Sha256};
+
+use super::crash;
+use super::db::{EDGE_PATIENCE, blocking};
+use super::files::{Files, Incoming, relative_path};
+use super::images::{self, Facts, NewImage, name_is_known};
+use super::ledger::{TriggerId, edge_of, mark_captured, trigger_of_orphan};
+use super::list::bit;
+use super::{Image, Store, StoreError, kept, late, ledger};
+use crate::clock;
+use crate::model::{FileName, ImageId, Medium, Trigger, UnixMs};
+
+const INSERT_SQL: &str = "
+    insert into images (uid, trigger_id, camera, file_name, path, cause, taken_at, frame_offset_ms, width, height,
+                        bytes, sha256, kind, note, duration_ms, deliveries)
+    values (:uid, :trigger_id, :camera, :file_name, :path, :cause, :taken_at, :frame_offset_ms, :width, :height,
+            :bytes, :sha256, :kind, :note, :duration_ms, :deliveries)";
+
+/// A picture or clip whose file is whole and synced, and that has no row yet. The file stays when this is dropped.
+#[derive(Clone, Debug)]
+pub struct Saved(Arc<File>);
+
+#[derive(Debug)]
+struct File {
+    /// Where it lies, relative to the picture directory.
+    place: Mutex<PathBuf>,
+    /// The first name of its second; the one it gets may be a later one.
+    first: FileName,
+    facts: Facts,
+    trigger: Trigger,
+}
+
+/// A picture or clip that has its row.
+#[derive(Clone, Debug)]
+pub struct Entered {
+    /// The picture.
+    pub image: Image,
+    /// The row in the ledger that it answers.
+    pub trigger: TriggerId,
+}
+
+impl Saved {
+    /// Its identity, the same as inside the file.
+    pub fn id(&self) -> ImageId {
+        self.0.facts.id
+    }
+
+    /// Length of the file.
+    pub fn bytes(&self) -> u64 {
+        self.0.facts.bytes
+    }
+
+    pub(super) fn trigger(&self) -> &Trigger {
+        &self.0.trigger
+    }
+
+    pub(super) fn place(&self) -> PathBuf {
+        self.0.place.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn moved_to(&self, place: &Path) {
+        place.clone_into(&mut self.0.place.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+impl Store {
+    /// Keeps a picture or clip: file synced, named, folder synced, then one transaction with its row, its uploads and the
+    /// outcome of its trigger. When this returns, no power cut can undo it. [`StoreError::Kept`] says that the file is
+    /// there and its row comes later.
+    ///
+    /// Dropping the future may leave a synced file without a row, which start-up adopts.
+    pub async fn record(&self, new: NewImage) -> Result<Image, StoreError> {
+        let row = new.trigger;
+        let saved = self.save(new).await?;
+        Ok(self.enter(&saved, row).await?.image)
+    }
+
+    /// The first half of [`Self::record`]: the file, whole and synced. It needs no database.
+    ///
+    /// Dropping the future may leave a synced file without a row, which start-up adopts.
+    pub async fn save(&self, new: NewImage) -> Result<Saved, StoreError> {
+        let (files, database) = (self.files.clone(), self.database.clone());
+        blocking(move || {
+            files.ready(&database)?;
+            let incoming = files.write_incoming(new.id, &new.file).map_err(|source| StoreError::File {
+                action: "write a picture below",
+                path: files.root().to_owned(),
+                source,
+            })?;
+            crash::point("written");
+            let place = incoming.keep();
+            let facts = Facts {
+                id: new.id,
+                trigger: None,
+                cause: new.cause,
+                taken_at: new.edge_at.plus_ms(new.frame_offset_ms.unwrap_or(0)),
+                frame_offset_ms: new.frame_offset_ms,
+                width: new.width,
+                height: new.height,
+                bytes: new.file.len() as u64,
+                sha256: Sha256::digest(&new.file).into(),
+                kind: new.kind,
+                note: new.note,
+                duration_ms: new.duration_ms,
+            };
+            let first = FileName::new(new.camera.clone(), new.edge_at.epoch_s(), 1).of(new.kind.medium());
+            let trigger =
+                Trigger { camera: new.camera, cause: new.cause, at: new.edge, edge_at: new.edge_at };
+            Ok(Saved(Arc::new(File { place: Mutex::new(place), first, facts, trigger })))
+        })
+        .await
+    }
+
+    /// The second half of [`Self::record`]: its name and its row, the answer to the trigger in `row`; without one that
+    /// trigger's row is written, too. [`StoreError::Kept`] says that the row comes later.
+    ///
+    /// Dropping the future may leave a synced file without a row, which start-up adopts.
+    pub async fn enter(&self, saved: &Saved, row: Option<TriggerId>) -> Result<Entered, StoreError> {
+        let entered = match self.late.stuck() {
+            Some(error) => Err(error),
+            None => self.try_enter(saved, row).await,
+        };
+        match entered {
+            Ok(Some(entered)) => Ok(entered),
+            // Adopted and deleted again in this very moment.
+            Ok(None) => Err(StoreError::Interrupted),
+            Err(StoreError::NoName) => {
+                self.drop_saved(saved).await;
+                Err(StoreError::NoName)
+            }
+            Err(error) => {
+                let entry = late::Entry::Picture { saved: saved.clone(), row };
+                Err(StoreError::Kept { why: Box::new(self.late.keep(entry, error)) })
+            }
+        }
+    }
+
+    /// The picture or clip of this identity with its trigger, if it has its row by now.
+    pub async fn entered(&self, id: ImageId) -> Result<Option<Entered>, StoreError> {
+        const TRIGGER_SQL: &str = "select trigger_id from images where uid = :uid and trigger_id is not null";
+        self.db
+            .read(move |c| {
+                let trigger = c
+                    .prepare_cached(TRIGGER_SQL)?
+                    .query_row(named_params! {":uid": id.as_bytes()}, |row| Ok(TriggerId(row.get(0)?)))
+                    .optional()?;
+                let Some(trigger) = trigger else { return Ok(None) };
+                Ok(images::by_id(c, id)?.map(|image| Entered { image, trigger }))
+            })
+            .await
+    }
+
+    /// Gives up a saved file for which there is no name.
+    pub(super) async fn drop_saved(&self, saved: &Saved) {
+        let (files, place) = (self.files.clone(), saved.place());
+        // Only a panic can fail, and the next start looks through the folder anyway.
+        let _ = blocking(move || {
+            files.remove_incoming(&place);
+            Ok(())
+        })
+        .await;
+    }
+
+    /// Writes the row of a saved file, once, however often it is tried. `None` when it has one already and is deleted.
+    pub(super) async fn try_enter(
+        &self,
+        saved: &Saved,
+        row: Option<TriggerId>,
+    ) -> Result<Option<Entered>, StoreError> {
+        let (store, work) = (self.clone(), saved.clone());
+        let entered =
+            self.db.insist_within(EDGE_PATIENCE, move |tx| store.enter_within(tx, &work, row)).await?;
+        crash::point("committed");
+        if row.is_none() {
+            self.forget_edge(saved.trigger()).await;
+        }
+        self.due.send_modify(|count| *count = count.wrapping_add(1));
+        Ok(entered)
+    }
+
+    fn enter_within(
+        &self,
+        tx: &Transaction<'_>,
+        saved: &Saved,
+        row: Option<TriggerId>,
+    ) -> Result<Option<Entered>, StoreError> {
+        let (trigger, edge_at) = self.row_of(tx, saved.trigger(), row)?;
+        let mut facts = saved.0.facts.clone();
+        facts.trigger = Some(trigger);
+        // The clock may have been set, and the trigger corrected, while the picture was made.
+        facts.taken_at = edge_at.plus_ms(facts.frame_offset_ms.unwrap_or(0));
+        if !self.joins(tx, &facts)? {
+            self.name_and_insert(tx, saved, &facts)?;
+        }
+        if facts.kind.medium() == Medium::Jpeg {
+            mark_captured(tx, trigger, Some(clock::signed_ms(Instant::now(), saved.trigger().at)))?;
+        }
+        crash::point("before commit");
+        Ok(images::by_id(tx, facts.id)?.map(|image| Entered { image, trigger }))
+    }
+
+    /// The ledger's row of a trigger, and its instant, which may have been corrected; written now where there is none.
+    fn row_of(
+        &self,
+        tx: &Transaction<'_>,
+        trigger: &Trigger,
+        row: Option<TriggerId>,
+    ) -> Result<(TriggerId, UnixMs), StoreError> {
+        if let Some(row) = row
+            && let Some(edge_at) = edge_of(tx, row)?
+        {
+            return Ok((row, edge_at));
+        }
+        match trigger_of_orphan(tx, &trigger.camera, trigger.edge_at)? {
+            Some(found) => Ok(found),
+            None => Ok((ledger::Values::of(self, trigger, None).insert(tx)?, trigger.edge_at)),
+        }
+    }
+
+    /// Whether it has a row already, because a commit took place that was said to have failed, or a comparison adopted
+    /// the file; then that row answers the trigger.
+    fn joins(&self, tx: &Transaction<'_>, facts: &Facts) -> Result<bool, StoreError> {
+        const JOIN_SQL: &str = "
+            update images set trigger_id = coalesce(trigger_id, :trigger) where uid = :uid";
+        let trigger = facts.trigger.map(|id| id.0);
+        let joined = tx
+            .prepare_cached(JOIN_SQL)?
+            .execute(named_params! {":trigger": trigger, ":uid": facts.id.as_bytes()})?;
+        Ok(joined > 0)
+    }
+
+    fn name_and_insert(&self, tx: &Transaction<'_>, saved: &Saved, facts: &Facts) -> Result<(), StoreError> {
+        let place = saved.place();
+        let file_name = place.file_name().unwrap_or_default();
+        let failed = |source| StoreError::File {
+            action: "name the picture",
+            path: self.files.root().join(&place),
+            source,
+        };
+        // An earlier try gave it its name, and then failed.
+        if let Some(name) = file_name.to_str().and_then(FileName::parse) {
+            self.files.sync_name(&place).map_err(failed)?;
+            return self.insert(tx, &name, &place, facts);
+        }
+        let mut incoming = self.files.adopt_incoming(file_name).map_err(failed)?;
+        let published = publish(&self.files, tx, &mut incoming, saved.0.first.clone());
+        // It may have got its name before something failed.
+        saved.moved_to(incoming.place());
+        let (name, path) = published?;
+        self.insert(tx, &name, &path, facts)
+    }
+
+    /// Gives an incoming file the first free name of its second, and its row.
+    pub(super) fn publish_and_insert(
+        &self,
+        tx: &Transaction<'_>,
+        mut incoming: Incoming,
+        first: FileName,
+        facts: &Facts,
+    ) -> Result<(), StoreError> {
+        let (name, path) = publish(&self.files, tx, &mut incoming, first)?;
+        self.insert(tx, &name, &path, facts)
+    }
+
+    /// Inserts the row of a file that lies at `path`, and what is owed of it.
+    pub(super) fn insert(
+        &self,
+        tx: &Transaction<'_>,
+        name: &FileName,
+        path: &Path,
+        facts: &Facts,
+    ) -> Result<(), StoreError> {
+        tx.prepare_cached(INSERT_SQL)?.execute(named_params! {
+            ":uid": facts.id.as_bytes(),
+            ":trigger_id": facts.trigger.map(|id| id.0),
+            ":camera": name.camera().as_str(),
+            ":file_name": name.to_string(),
+            ":path": path.to_string_lossy(),
+            ":cause": facts.cause.as_str(),
+            ":taken_at": facts.taken_at.0,
+            ":frame_offset_ms": facts.frame_offset_ms,
+            ":width": facts.width,
+            ":height": facts.height,
+            ":bytes": i64::try_from(facts.bytes).unwrap_or(i64::MAX),
+            ":sha256": facts.sha256,
+            ":kind": facts.kind.as_str(),
+            ":note": facts.note.as_deref().map(kept),
+            ":duration_ms": facts.duration_ms.and_then(|ms| i64::try_from(ms).ok()),
+            ":deliveries": self.targets.iter().fold(0, |sum, (_, state)| sum | bit(*state)),
+        })?;
+        let image = tx.last_insert_rowid();
+        for (target, state) in self.targets.iter() {
+            tx.prepare_cached(
+                "insert into uploads (image_id, target, state, camera, taken_at)
+                 values (:image, :target, :state, :camera, :taken_at)",
+            )?
+            .execute(named_params! {
+                ":image": image, ":target": target.as_str(), ":state": state.as_str(),
+                ":camera": name.camera().as_str(), ":taken_at": facts.taken_at.0,
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// Gives an incoming file the first free name from `name` on.
+fn publish(
+    files: &Files,
+    tx: &Transaction<'_>,
+    incoming: &mut Incoming,
+    mut name: FileName,
+) -> Result<(FileName, PathBuf), StoreError> {
+    loop {
+        // A deleted picture keeps its row, and so its name; the file system speaks for files without a row.
+        if !name_is_known(tx, &name)? {
+            let path = relative_path(&name);
+            let published = files.publish(incoming, &path).map_err(|source| StoreError::File {
+                action: "name the picture",
+                path: files.root().join(&path),
+                source,
+            })?;
+            if published {
+                return Ok((name, path));
+            }
+        }
+        name = name.next().ok_or(StoreError::NoName)?;
+    }
+}
