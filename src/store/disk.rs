@@ -18,6 +18,7 @@ use super::files::Files;
 use super::mounts::{Mounts, resolved};
 use super::tree::{Folder, is_absent};
 use super::{Reconciled, Store, StoreError};
+use crate::folder;
 use crate::model::ImageId;
 
 /// The alarm of a picture directory that is not there.
@@ -322,6 +323,7 @@ fn write(images: &Path, identity: &str) -> io::Result<()> {
         _ => {}
     }
     let mut file = top.create(part.as_ref(), 0o640)?;
+    folder::give(&images.join(&part), images);
     writeln!(file, "{identity}")?;
     file.sync_all()?;
     top.replace(part.as_ref(), IDENTITY.as_ref())?;
@@ -391,10 +393,11 @@ pub(super) fn own(
 /// file system knows no such locks.
 pub(super) fn own_database(database: &Path) -> Result<Option<File>, StoreError> {
     let path = beside(database, "-lock");
-    let made = fs::OpenOptions::new().create(true).truncate(false).write(true).open(path);
+    let made = fs::OpenOptions::new().create(true).truncate(false).write(true).open(&path);
     let Ok(file) = made.inspect_err(|error| warn!(%error, "the database cannot be locked")) else {
         return Ok(None);
     };
+    folder::give_to_parents(&path);
     match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(Some(file)),
         Err(rustix::io::Errno::WOULDBLOCK) => Err(StoreError::Owned { path: database.to_owned() }),
@@ -431,7 +434,7 @@ pub fn remember_database(database: &Path, working: &Path) {
     let found = fs::read_to_string(&file).ok();
     let kept = match (&wanted, found) {
         (wanted, found) if *wanted == found => Ok(()),
-        (Some(text), _) => fs::write(&file, text),
+        (Some(text), _) => fs::write(&file, text).inspect(|()| folder::give_to_parents(&file)),
         (None, _) => fs::remove_file(&file),
     };
     if let Err(error) = kept {

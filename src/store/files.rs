@@ -80,8 +80,10 @@ impl Files {
     pub(super) fn prepare(&self) -> io::Result<()> {
         folder::create(&self.root)?;
         let top = self.top()?;
-        self.own_folder(&top, INCOMING.as_ref())?;
-        self.own_folder(&top, QUARANTINE.as_ref())?;
+        for name in [INCOMING, QUARANTINE] {
+            self.own_folder(&top, name.as_ref())?;
+            self.give(name);
+        }
         top.sync()
     }
 
@@ -109,12 +111,20 @@ impl Files {
                 Err(error) if tries > FOLDER_TRIES => return Err(error),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => match top.make_folder(name) {
                     Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-                    _ => top.sync()?,
+                    _ => {
+                        self.give(name);
+                        top.sync()?;
+                    }
                 },
                 Err(error) if is_in_the_way(&error) => self.move_aside(top, name)?,
                 opened => return opened,
             }
         }
+    }
+
+    /// What root makes belongs to the owner of the picture directory.
+    fn give(&self, below: impl AsRef<Path>) {
+        folder::give(&self.root.join(below), &self.root);
     }
 
     /// Renames what is in the way, which touches nothing but its name.
@@ -145,6 +155,7 @@ impl Files {
             self.move_aside(&top, name)?;
         }
         let file = top.hold(name)?;
+        self.give(LOCK);
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Some(file)),
             Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
@@ -160,6 +171,7 @@ impl Files {
         let folder = self.top()?.folder(INCOMING.as_ref())?;
         let name = OsString::from(format!("{id}{PART}"));
         let mut file = folder.create(&name, FILE_MODE)?;
+        self.give(Path::new(INCOMING).join(&name));
         let incoming = Incoming { folder, name: Some(name), is_kept: false };
         crash::point("created");
         file.write_all(bytes)?;
@@ -354,6 +366,7 @@ pub fn save_apart(images: &Path, folder: &str, name: &FileName, bytes: &[u8]) ->
         _ => {}
     }
     opened.create(&part, FILE_MODE)?.write_all(bytes)?;
+    files.give(Path::new(folder).join(&part));
     opened.replace(&part, name.as_ref())?;
     Ok(images.join(folder).join(name))
 }

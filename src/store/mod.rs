@@ -21,6 +21,7 @@ mod ledger;
 mod migrate;
 mod mounts;
 mod order;
+mod owner;
 mod page;
 mod queue;
 mod reconcile;
@@ -78,6 +79,7 @@ pub use files::save_apart;
 pub use images::{Image, ImageQuery, NewImage, UploadInfo};
 pub use late::LATE_ALARM;
 pub use ledger::{LedgerEntry, LedgerQuery, TriggerId};
+pub use owner::denial;
 pub use page::{Cursor, Page};
 pub use queue::{Claim, DueUpload, Settlement, Turn};
 pub use reconcile::Reconciled;
@@ -98,9 +100,7 @@ use files::Files;
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The database file cannot be used.
-    #[error(
-        "cannot use the database {path}: {source}; check that the directory exists, is writable and has space"
-    )]
+    #[error("cannot use the database {path}: {source}{}", words::database(path))]
     Database {
         /// The file.
         path: PathBuf,
@@ -129,7 +129,7 @@ pub enum StoreError {
     #[error("database statement failed: {0}")]
     Statement(#[from] rusqlite::Error),
     /// A file or directory failed.
-    #[error("cannot {action} {path}: {source}{}", words::step(source))]
+    #[error("cannot {action} {path}: {source}{}", words::step(path, source))]
     File {
         /// What was attempted.
         action: &'static str,
@@ -266,6 +266,7 @@ impl Store {
             })?;
         }
         space::make_way(database);
+        ready(database)?;
         let db = Db::open(database)?;
         match standing {
             Standing::Ours(identity) => files.take(&identity, database)?,
@@ -334,6 +335,23 @@ impl Store {
     pub async fn ping(&self) -> Result<(), StoreError> {
         self.db.read(|c| Ok(c.query_row("select 1", [], |_| Ok(()))?)).await
     }
+}
+
+/// Makes sure that the database, if there is one, can be written: SQLite would open one that cannot, and fail at the first
+/// statement without a word on why. What root once made is given back where root runs.
+fn ready(database: &Path) -> Result<(), StoreError> {
+    for end in ["", "-wal", "-shm"] {
+        let path = backup::beside(database, end);
+        crate::folder::give_to_parents(&path);
+        // It is not opened for that: closing it would end the locks that this process has on it.
+        match rustix::fs::access(&path, rustix::fs::Access::WRITE_OK) {
+            Ok(()) | Err(rustix::io::Errno::NOENT) => {}
+            Err(error) => {
+                return Err(StoreError::File { action: "write to the database", path, source: error.into() });
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Longest words of others that are kept, characters.
