@@ -192,6 +192,8 @@ pub struct TargetStatus {
     pub paused_by: Option<Pause>,
     /// How fast it takes pictures.
     pub pace: Pace,
+    /// Pictures owed to it whose files cannot be read, and why the one that was tried last cannot.
+    pub denied: Option<(u64, String)>,
 }
 
 /// A change, as it is pushed to dashboards.
@@ -285,6 +287,7 @@ impl Status {
                 paused_until: None,
                 paused_by: None,
                 pace: Pace::default(),
+                denied: None,
             };
             (kind, status)
         });

@@ -192,6 +192,11 @@ pub(super) fn is_absent(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::NotFound || is_in_the_way(error)
 }
 
+/// The same error; `NotFound` where something else is in the place.
+pub(super) fn or_absent(error: io::Error) -> io::Error {
+    if is_absent(&error) { io::Error::new(io::ErrorKind::NotFound, error) } else { error }
+}
+
 /// One component, so that no name leads anywhere.
 fn single(name: &OsStr) -> io::Result<&OsStr> {
     let mut components = Path::new(name).components();

@@ -35,6 +35,7 @@ mod e2e_many;
 mod e2e_memory;
 mod e2e_modes;
 mod e2e_offline;
+mod e2e_owner;
 mod e2e_robust;
 mod e2e_s3;
 mod e2e_secured;
