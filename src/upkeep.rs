@@ -210,9 +210,14 @@ impl Upkeep {
 
 /// Says that the disk with the pictures is away, and sees to it that all goes on when it is back.
 async fn watch_disk(store: Store, status: Status, wake_uploads: Wake) {
+    let mut is_unsure = false;
     loop {
         match store.look_for_disk().await {
-            Ok(Disk::Here) => {}
+            Ok(Disk::Here) => {
+                if std::mem::take(&mut is_unsure) {
+                    status.clear(AWAY_ALARM);
+                }
+            }
             Ok(Disk::Away(why)) => status.raise(AWAY_ALARM, why),
             Ok(Disk::Back(found)) => {
                 info!(adopted = found.adopted, missing = found.missing, "its newest pictures were looked at");
@@ -220,8 +225,8 @@ async fn watch_disk(store: Store, status: Status, wake_uploads: Wake) {
                 wake_uploads();
             }
             Err(error) => {
-                let words = format!("the disk with the pictures is back and cannot be used: {error}");
-                status.raise(AWAY_ALARM, words);
+                is_unsure = true;
+                status.raise(AWAY_ALARM, format!("the picture directory cannot be used: {error}"));
             }
         }
         tokio::time::sleep(LOOK).await;

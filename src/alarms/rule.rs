@@ -38,7 +38,7 @@ pub(super) struct Facts<'a> {
     pub(super) failures: &'a Failures,
 }
 
-/// Failed triggers that nobody has seen.
+/// Failed triggers that nobody has seen and that are not over.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Failures {
     pub(super) unseen: u64,

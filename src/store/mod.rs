@@ -84,7 +84,7 @@ pub use page::{Cursor, Page};
 pub use queue::{Claim, DueUpload, Settlement, Turn};
 pub use reconcile::Reconciled;
 pub use recover::{Carried, Opened, Rebuilt};
-pub use seen::{UNSEEN_MAX, Unseen};
+pub use seen::{UNSEEN_MAX, UNSTORED, Unseen};
 pub use space::{Heap, Held, Room};
 pub use stats::{CameraTally, Deletable, Kept, Newest, Stats, Witness};
 pub use strange::Strangers;

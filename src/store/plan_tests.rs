@@ -63,6 +63,7 @@ fn statements() -> Vec<(&'static str, String)> {
         ("ledger without pictures", ledger::LIST_WITHOUT_PICTURE_SQL.to_owned()),
         ("failures nobody has seen, counted", seen::COUNT_SQL.to_owned()),
         ("failures nobody has seen", seen::NEWEST_SQL.to_owned()),
+        ("failures that stand", seen::STANDING_SQL.to_owned()),
         ("failures that were seen", seen::SEE_SQL.to_owned()),
         ("clips", images::list_sql(&ImageQuery { medium: Some(Medium::Mp4), ..query(None) })),
         (
