@@ -408,6 +408,14 @@ pub(super) fn own_database(database: &Path) -> Result<Option<File>, StoreError> 
     }
 }
 
+/// Why the disk with the pictures is away, before anything is opened. Blocking.
+pub fn pictures_away(images: &Path, database: &Path) -> Option<String> {
+    match stand(images, database) {
+        Standing::Away(why) => Some(why),
+        Standing::Ours(_) => None,
+    }
+}
+
 /// Why the disk with the database is away, as far as that can be known: the file is not there, and a disk that should be
 /// mounted above it is not. The folder `working` remembers where that was. Blocking.
 pub fn database_away(database: &Path, working: &Path) -> Option<String> {

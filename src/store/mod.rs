@@ -74,7 +74,7 @@ pub use backup::Stop;
 pub use compare::Comparison;
 pub use dead::{DeadCursor, DeadLetter, DeadQuery};
 pub use deletion::Deletion;
-pub use disk::{AWAY_ALARM, Disk, database_away, remember_database};
+pub use disk::{AWAY_ALARM, Disk, database_away, pictures_away, remember_database};
 pub use files::save_apart;
 pub use images::{Image, ImageQuery, NewImage, UploadInfo};
 pub use late::LATE_ALARM;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use super::support::daemon::Daemon;
+use super::support::daemon::{Daemon, run};
 use super::support::receiver::Receiver;
 use super::support::setup::Setup;
 use super::support::snapshot::{PLAIN, SnapshotPeer};
@@ -90,6 +90,12 @@ async fn while_its_disk_is_away_all_waits_and_when_it_comes_all_is_delivered_onc
 
     // It is not there at the start; nor does a command make anything in its place.
     disk.unmount();
+    let output = run(&setup, &["--test-capture"], "").await;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(!output.status.success() && said.contains("nothing is mounted on"), "{said}");
+    let output = run(&setup, &["--check-config"], "").await;
+    assert!(String::from_utf8_lossy(&output.stderr).contains("warning: the disk with the pictures is away"));
+    assert!(is_bare(&disk.point), "a command made something in its place");
     receiver.up();
     let daemon = Daemon::start_connected(&setup, &["r1"]).await;
     let words = away(&daemon).await;
