@@ -99,6 +99,7 @@ fn known(part: &str) -> (String, Severity, Action) {
         "strangers" => ("folder_not_followed", Warning, "see_storage", "See the storage", "#storage-title"),
         "database" => ("database_damaged", Critical, "check_disk", "Check the disk", "#storage-title"),
         "retention" => ("retention_failed", Warning, "see_storage", "See the storage", "#storage-title"),
+        "takeover" => ("takeover_incomplete", Warning, "read_log", "Read the log", ""),
         "backup" => ("backup_failed", Warning, "see_storage", "See the storage", "#storage-title"),
         "api" | "s3" | "discord" | "relay" => {
             ("upload_stuck", Warning, "see_delivery", "See the delivery", "#delivery-title")

@@ -266,6 +266,18 @@ impl Files {
         Ok(files)
     }
 
+    /// The names of regular files in the directory itself: programs before this one put their pictures there.
+    pub(super) fn flat(&self) -> io::Result<Vec<String>> {
+        let top = self.top()?;
+        let mut files = Vec::new();
+        for name in top.names()?.into_iter().filter_map(|name| name.into_string().ok()) {
+            if !name.starts_with('.') && matches!(top.look(name.as_ref())?, Some((Kind::File, _))) {
+                files.push(name);
+            }
+        }
+        Ok(files)
+    }
+
     /// The whole content of a regular file; `None` when there is none of that name, or one that is too large to be ours.
     pub(super) fn read(&self, relative: &Path) -> io::Result<Option<Vec<u8>>> {
         let file = match tree::open_beneath(&self.root, relative) {
@@ -301,7 +313,7 @@ impl Files {
         // Nothing of ours ever lay elsewhere.
         let Some((day, name)) = tree::split(relative) else { return Ok(()) };
         let top = self.top()?;
-        let folder = match top.folder(day) {
+        let folder = match top.beneath(day) {
             Err(error) if is_absent(&error) => return Ok(()),
             opened => opened?,
         };
@@ -316,7 +328,7 @@ impl Files {
         }
         crash::point("unlinked");
         folder.sync()?;
-        if top.remove_folder(day).is_ok() {
+        if !day.is_empty() && top.remove_folder(day).is_ok() {
             top.sync()?;
         }
         Ok(())
@@ -339,7 +351,7 @@ impl Look {
     pub(super) fn length(&mut self, relative: &Path) -> io::Result<Option<u64>> {
         let Some((folder, name)) = tree::split(relative) else { return Ok(None) };
         if self.last.as_ref().is_none_or(|(last, _)| last != folder) {
-            let opened = match self.top.folder(folder) {
+            let opened = match self.top.beneath(folder) {
                 Err(error) if is_absent(&error) => None,
                 opened => Some(opened?),
             };

@@ -4,7 +4,7 @@ use rusqlite::{Connection, StatementStatus};
 
 use super::testing::{OWED, Place, T0, camera};
 use super::*;
-use super::{dead, images, ledger, queue, seen, space, stats};
+use super::{dead, images, ledger, queue, seen, space, stats, takeover};
 use crate::model::{Medium, UnixMs};
 
 /// Enough that a scan shows.
@@ -86,6 +86,7 @@ fn statements() -> Vec<(&'static str, String)> {
         ("deletable", stats::DELETABLE_SQL.to_owned()),
         ("kept", stats::KEPT_SQL.to_owned()),
         ("expired", stats::EXPIRED_SQL.to_owned()),
+        ("expired, of a program before this one", takeover::EXPIRED_SQL.to_owned()),
         ("name is known", "select 1 from images where file_name = :name".to_owned()),
     ]
 }

@@ -25,6 +25,7 @@ mod e2e_crash;
 mod e2e_disk;
 mod e2e_engine;
 mod e2e_faults;
+mod e2e_former;
 mod e2e_hostile;
 mod e2e_idle;
 mod e2e_lanes;
