@@ -129,7 +129,7 @@ pub enum StoreError {
         known: usize,
     },
     /// A statement failed.
-    #[error("database statement failed: {0}")]
+    #[error("database statement failed: {source}{step}", source = .0, step = words::statement(.0))]
     Statement(#[from] rusqlite::Error),
     /// A file or directory failed.
     #[error("cannot {action} {path}: {source}{}", words::step(path, source))]

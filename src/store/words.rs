@@ -36,6 +36,20 @@ pub(super) fn database(path: &Path) -> String {
         .unwrap_or_else(|| "; check that the directory exists, is writable and has space".to_owned())
 }
 
+/// The next step where a statement failed; empty where the error says enough.
+pub(super) fn statement(error: &rusqlite::Error) -> &'static str {
+    use rusqlite::ErrorCode::{CannotOpen, ReadOnly, SystemIoFailure};
+    // The index of the log that could not grow: the disk is full, which is said elsewhere.
+    let is_full =
+        error.sqlite_error().is_some_and(|error| error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE);
+    match error.sqlite_error_code() {
+        Some(CannotOpen | ReadOnly | SystemIoFailure) if !is_full => {
+            "; the disk or card with the database may be failing, or has become read-only: look at dmesg, and run fsck"
+        }
+        _ => "",
+    }
+}
+
 fn denied(path: &Path) -> Option<String> {
     owner::denial(path).map(|words| format!("; {words}"))
 }
@@ -44,6 +58,24 @@ fn denied(path: &Path) -> Option<String> {
 mod tests {
     use super::*;
     use crate::store::StoreError;
+
+    #[test]
+    fn a_statement_that_the_disk_refuses_is_said_with_what_to_look_at() {
+        let failed = |code| {
+            StoreError::Statement(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None))
+                .to_string()
+        };
+        for code in
+            [rusqlite::ffi::SQLITE_IOERR, rusqlite::ffi::SQLITE_READONLY, rusqlite::ffi::SQLITE_CANTOPEN]
+        {
+            assert!(failed(code).contains("dmesg"), "{}", failed(code));
+        }
+        for code in
+            [rusqlite::ffi::SQLITE_FULL, rusqlite::ffi::SQLITE_BUSY, rusqlite::ffi::SQLITE_IOERR_SHMSIZE]
+        {
+            assert!(!failed(code).contains("dmesg"), "{}", failed(code));
+        }
+    }
 
     #[test]
     fn a_place_that_the_unit_forbids_is_said_with_the_drop_in() {

@@ -189,3 +189,21 @@ async fn a_card_that_can_only_be_read_is_said_and_all_is_well_once_it_can_be_wri
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!output.status.success() && said.contains("dmesg") && said.contains("fsck"), "{said}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_that_cannot_be_written_stops_nothing() {
+    let _machine = machine_shared().await;
+    let camera = SnapshotPeer::start(PLAIN, "x").await;
+    // As a file on a card that is full or can only be read.
+    let setup = Setup::new().with_snapshots(1, &camera.url()).with_prelude("exec 2>/dev/full");
+    let daemon = Daemon::start_connected(&setup, &["r1"]).await;
+    until_stored(&daemon).await;
+    daemon.pulse("r1").await.unwrap();
+    wait_until("the contact has its picture", NOTICED, async || {
+        let images = daemon.images().await.len();
+        if images == 2 { Ok(()) } else { Err(images.to_string()) }
+    })
+    .await;
+    let (status, _) = daemon.terminate().await;
+    assert!(status.success(), "{status}");
+}
