@@ -65,17 +65,19 @@ pub fn denial(path: &Path) -> Option<String> {
         Wanted::Make if !is_common(&culprit.place) => {
             format!("give it the folder: {} {}", give.replace(" -R", ""), typed(&culprit.place))
         }
-        // A whole disk, or a folder of the system, is not for one program.
-        Wanted::Make => format!(
+        // A whole disk is not for one program, and neither is a folder of the system.
+        Wanted::Make if is_disk(&culprit.place) => format!(
             "make a folder for it: sudo install -d -o {} -g {group} {}, and choose it with IMAGE_STORAGE_PATH and DATABASE_PATH",
             us.name,
             typed(&culprit.place.join("camera-capture"))
         ),
+        Wanted::Make => "choose another place with IMAGE_STORAGE_PATH and DATABASE_PATH".to_owned(),
         Wanted::Pass => {
             format!("let it pass: sudo chmod o+x {}, or choose another place", typed(&culprit.place))
         }
     };
-    let sudo = if owner.id == 0 { " (was it once started with sudo?)" } else { "" };
+    let sudo =
+        if owner.id == 0 && culprit.wanted == Wanted::Use { " (was it once started with sudo?)" } else { "" };
     Some(format!("{whose}, and this program runs as {us}{sudo}; {next}"))
 }
 
@@ -136,6 +138,11 @@ fn is_common(folder: &Path) -> bool {
     let system = ["bin", "boot", "dev", "etc", "lib", "proc", "run", "sbin", "sys", "usr"];
     let names: Vec<_> = folder.components().skip(1).filter_map(|part| part.as_os_str().to_str()).collect();
     names.len() < 2 || names == ["var", "lib"] || names.first().is_some_and(|first| system.contains(first))
+}
+
+/// Whether disks are mounted there, or in it.
+fn is_disk(folder: &Path) -> bool {
+    ["/mnt", "/media", "/srv", "/opt", "/var/lib"].iter().any(|disks| folder == Path::new(disks))
 }
 
 /// What to give back where one place is somebody else's: the picture directory, or the database with what lies beside it,
