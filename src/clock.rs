@@ -111,6 +111,17 @@ pub fn utc_offset_s(at: UnixMs) -> i32 {
     jiff::Timestamp::from_millisecond(at.0).map_or(0, |stamp| zone.to_offset(stamp).seconds())
 }
 
+/// The instant at which a clock on the wall of this site shows this date and time (year, month, day, hour, minute,
+/// second); `None` for one that cannot be. Of an hour that comes twice, the first.
+pub fn of_local([year, month, day, hour, minute, second]: [i16; 6]) -> Option<UnixMs> {
+    let small = |number: i16| i8::try_from(number).ok();
+    let (month, day) = (small(month)?, small(day)?);
+    let (hour, minute, second) = (small(hour)?, small(minute)?, small(second)?);
+    let shown = jiff::civil::DateTime::new(year, month, day, hour, minute, second, 0).ok()?;
+    let zoned = shown.to_zoned(jiff::tz::TimeZone::system()).ok()?;
+    Some(UnixMs(zoned.timestamp().as_millisecond()))
+}
+
 /// Wall time minus time since boot, in milliseconds. Only setting the wall clock changes it by more than a few; adjusting
 /// its speed moves both.
 pub fn offset_ms() -> i64 {

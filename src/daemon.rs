@@ -5,7 +5,7 @@
 
 use std::io::Write;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,12 +19,12 @@ use crate::chain::chain;
 use crate::clock_watch::ClockWatch;
 use crate::config::{Config, GpioBackend};
 use crate::descriptors::DescriptorWatch;
-use crate::model::{TargetKind, UploadState};
+use crate::model::{CameraKey, TargetKind, UploadState};
 use crate::retention::{Retention, RetentionTask};
 use crate::signals::Signals;
 use crate::status::Status;
 use crate::storage::Guard;
-use crate::store::{self, Opened, Store};
+use crate::store::{self, Former, Opened, Store};
 use crate::supervise::{Supervisor, Task};
 use crate::systemd;
 use crate::target::Target;
@@ -231,6 +231,22 @@ pub fn owed_to(config: &Config) -> Vec<(TargetKind, UploadState)> {
     config.upload.in_use().map(|target| (target, state)).collect()
 }
 
+/// What a program before this one may have left: its list of pictures to be sent lies beside the pictures or among them, or
+/// beside the database; its cameras were those of this site, by key, by label or by number.
+fn former(config: &Config) -> Former {
+    let beside = |path: &Path| match path.parent() {
+        Some(parent) if parent != Path::new("") => parent.to_owned(),
+        _ => PathBuf::from("."),
+    };
+    let storage = &config.storage;
+    let folders = vec![beside(&storage.images), storage.images.clone(), beside(&storage.database)];
+    let labels = config.cameras.iter().map(|camera| camera.label.to_ascii_lowercase());
+    let numbers = config.cameras.iter().map(|camera| format!("r{}", camera.number));
+    let others = labels.chain(numbers).filter_map(|text| CameraKey::parse(&text).ok());
+    let cameras = config.cameras.iter().map(|camera| camera.key.clone()).chain(others).collect();
+    Former { folders, cameras }
+}
+
 /// Opens what is kept, as configured. Blocking.
 pub fn open_store(config: &Config) -> anyhow::Result<Store> {
     Ok(Store::open(&config.storage.images, &config.storage.database, &owed_to(config))?)
@@ -341,7 +357,8 @@ async fn serve(
     work_tasks.spawn(DescriptorWatch::new(&status), &work);
     let to_wake = Arc::clone(&pokes);
     let wake_uploads = Arc::new(move || to_wake.iter().for_each(Poke::poke));
-    work_tasks.spawn(Upkeep::new(&store, &status, config.storage.backup_every, wake_uploads), &work);
+    let upkeep = Upkeep::new(&store, &status, config.storage.backup_every, wake_uploads);
+    work_tasks.spawn(upkeep.taking_over(former(&config)), &work);
     work_tasks.spawn(Alarms::new(&store, &status), &work);
     let mut damage = store.damage();
     let web = Web {

@@ -2,7 +2,7 @@
 //! never one that is still owed, put aside or protected. How full the disk may get is `storage`'s part, and done here too.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -24,6 +24,9 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(60);
 /// The same while there is too little room, or the ledger is owed something: what frees some, or gives the database back,
 /// shall heal everything soon.
 const TIGHT_INTERVAL: Duration = Duration::from_secs(5);
+
+/// A run that is refused is tried each minute; so often it is said.
+const TELL_INTERVAL: Duration = Duration::from_secs(60 * 60);
 
 /// Pictures deleted in one transaction; short enough that a capture never waits long for the database.
 const BATCH: u32 = 64;
@@ -152,9 +155,15 @@ async fn run_in(
     }
     // Bytes are counted without a clock.
     if !is_obvious {
-        let over = storage
+        let mut over = storage
             .max_bytes
             .map_or(0, |max| used.saturating_sub(run.report.freed_bytes).saturating_sub(max));
+        if over > 0
+            && situation.asker == Asker::Timer
+            && let Some(reason) = grace(store, situation, UnixMs(i64::MAX)).await?
+        {
+            (over, run.report.refused) = (0, Some(reason));
+        }
         run.delete(UnixMs(i64::MAX), Amount { bytes: over, inodes: 0 }, Reason::Limit).await?;
     }
     let gone = Amount { bytes: run.report.freed_bytes, inodes: run.report.deleted };
@@ -171,12 +180,30 @@ async fn refusal(store: &Store, situation: Situation, before: UnixMs) -> Result<
     if expired == 0 {
         return Ok(None);
     }
+    if let Some(reason) = grace(store, situation, before).await? {
+        return Ok(Some(reason));
+    }
     if !situation.is_synchronised
         && let Some(reason) = unsynchronised(situation, store.witness().await?)
     {
         return Ok(Some(reason));
     }
     Ok(mass(expired, store.stats().await?.images()))
+}
+
+/// Why pictures of a program before this one are not deleted yet: nobody has seen yet that they would be.
+async fn grace(store: &Store, situation: Situation, before: UnixMs) -> Result<Option<String>, StoreError> {
+    let Some(until) = store.grace(situation.now).await? else { return Ok(None) };
+    let expired = store.expired_former(before).await?;
+    Ok((expired > 0).then(|| {
+        format!(
+            "{expired} pictures that were taken over from the program before this one are past their time \
+             (IMAGE_RETENTION_DAYS) or above STORAGE_MAX_BYTES; nothing is deleted for that before {}, so that there is \
+             time to look; to keep them, change these settings or protect them; to delete them now, start the run by hand \
+             (the button on the dashboard, or --cleanup-now)",
+            until.rfc3339()
+        )
+    }))
 }
 
 /// Why the clock cannot be trusted to tell what is old; `None` when it looks right.
@@ -339,6 +366,8 @@ pub struct RetentionTask {
     guard: Guard,
     status: Status,
     orders: mpsc::Receiver<Order>,
+    /// When it was said last that a run was refused.
+    told: Option<Instant>,
 }
 
 impl RetentionTask {
@@ -351,6 +380,7 @@ impl RetentionTask {
             guard: guard.clone(),
             status: status.clone(),
             orders,
+            told: None,
         };
         (task, Retention { orders: sender })
     }
@@ -387,14 +417,14 @@ impl RetentionTask {
     }
 
     /// Whether it was refused.
-    async fn by_timer(&self) -> bool {
+    async fn by_timer(&mut self) -> bool {
         let report = run_for(&self.store, &self.storage, Asker::Timer, false).await;
         self.show(&report);
         report.is_ok_and(|report| report.refused.is_some())
     }
 
     /// Whether it was refused, or nothing was to be done.
-    async fn by_order(&self, order: Order) -> bool {
+    async fn by_order(&mut self, order: Order) -> bool {
         let report = run_for(&self.store, &self.storage, Asker::Person, order.is_dry_run).await;
         if !order.is_dry_run {
             self.show(&report);
@@ -405,7 +435,7 @@ impl RetentionTask {
         is_refused
     }
 
-    fn show(&self, report: &Result<Report, StoreError>) {
+    fn show(&mut self, report: &Result<Report, StoreError>) {
         let report = match report {
             Ok(report) => report,
             Err(error) => {
@@ -415,10 +445,16 @@ impl RetentionTask {
         };
         match &report.refused {
             Some(reason) => {
-                warn!(reason, "the retention run was refused");
+                if self.told.is_none_or(|at| at.elapsed() >= TELL_INTERVAL) {
+                    warn!(reason, "the retention run was refused");
+                    self.told = Some(Instant::now());
+                }
                 self.status.raise("retention", format!("old pictures are not deleted: {reason}"));
             }
-            None => self.status.clear("retention"),
+            None => {
+                self.told = None;
+                self.status.clear("retention");
+            }
         }
         if report.deleted > 0 {
             let (by_age, by_limit, by_space) =

@@ -396,3 +396,40 @@ async fn a_day_in_which_nothing_happens_writes_nothing() {
     stop.cancel();
     running.await.unwrap();
 }
+
+#[tokio::test]
+async fn what_was_taken_over_from_another_program_is_not_deleted_by_surprise() {
+    let place = Place::new();
+    std::fs::create_dir_all(place.images()).unwrap();
+    let now = clock::now();
+    let file = |days: i64| format!("r1_{}.jpg", now.plus_ms(-days * DAY_MS).epoch_s());
+    for days in [200, 3, 2, 1] {
+        let trigger = crate::store::testing::trigger("other", days);
+        let bytes = crate::store::testing::jpeg_of(&trigger, crate::model::ImageId::random(), 0);
+        std::fs::write(place.images().join(file(days)), bytes).unwrap();
+    }
+    let store = place.open();
+    let former =
+        crate::store::Former { cameras: vec![crate::store::testing::camera("r1")], ..Default::default() };
+    let mut takeover = store.takeover(&former).await.unwrap().unwrap();
+    while store.take_over_some(&mut takeover).await.unwrap() {}
+    assert_eq!(store.finish_takeover(takeover).await.unwrap().adopted, 4);
+
+    let by_timer = |now: UnixMs| Situation { asker: Asker::Timer, ..plenty(now) };
+    let small = StorageConfig { max_bytes: Some(1), ..storage(120) };
+    for storage in [storage(120), small] {
+        let report = run_in(&store, &storage, by_timer(now), false).await.unwrap();
+        let reason = report.refused.unwrap();
+        assert!(
+            report.deleted == 0 && reason.contains("taken over") && reason.contains("--cleanup-now"),
+            "{reason}"
+        );
+    }
+    // Where the disk has no room, a new picture counts more.
+    let full = Situation { missing: Amount { bytes: 1, inodes: 0 }, ..by_timer(now) };
+    assert_eq!(run_in(&store, &storage(120), full, true).await.unwrap().names, [file(200)]);
+    // A person may at once, and after a week it goes by itself.
+    assert_eq!(run_in(&store, &storage(120), plenty(now), true).await.unwrap().names, [file(200)]);
+    let later = now.plus_ms(8 * DAY_MS);
+    assert_eq!(run_in(&store, &storage(120), by_timer(later), false).await.unwrap().names, [file(200)]);
+}

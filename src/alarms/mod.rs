@@ -75,7 +75,7 @@ impl Alarms {
     }
 
     async fn ask(&self) -> Result<Counts, crate::store::StoreError> {
-        let (unseen, stats) = (self.store.unseen(1).await?, self.store.stats().await?);
+        let (unseen, stats) = (self.store.standing().await?, self.store.stats().await?);
         let dead = |states: &[(UploadState, u64)]| {
             states.iter().filter(|(state, _)| *state == UploadState::Dead).map(|(_, count)| count).sum()
         };

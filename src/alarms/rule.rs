@@ -38,7 +38,7 @@ pub(super) struct Facts<'a> {
     pub(super) failures: &'a Failures,
 }
 
-/// Failed triggers that nobody has seen.
+/// Failed triggers that nobody has seen and that are not over.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Failures {
     pub(super) unseen: u64,
@@ -86,6 +86,7 @@ impl Rule {
         conditions.extend(facts.cameras.iter().filter_map(camera));
         conditions.extend(facts.targets.iter().filter_map(target));
         conditions.extend(facts.refused.iter().filter_map(|(target, count)| refused(*target, *count)));
+        conditions.extend(facts.targets.iter().filter_map(denied));
         conditions.extend(facts.lines.iter().filter_map(|line| stuck(line, facts.cameras)));
         for line in facts.lines {
             if self.is_noisy(now, line) {
@@ -197,6 +198,31 @@ fn refused(target: TargetKind, count: u64) -> Option<Condition> {
             code: "see_refused",
             text: "See why, then send them again".to_owned(),
             link: Some("#delivery-title".to_owned()),
+        },
+    })
+}
+
+fn denied(target: &TargetStatus) -> Option<Condition> {
+    let (count, reason) = target.denied.as_ref()?;
+    let others = match count {
+        0 => return None,
+        1 => String::new(),
+        many => format!(" (and {} more)", many - 1),
+    };
+    Some(Condition {
+        code: "pictures_unreadable",
+        about: target.kind.as_str().to_owned(),
+        patience: Duration::ZERO,
+        severity: Severity::Critical,
+        message: format!(
+            "a picture that is owed to {} waits because its file cannot be read{others}: {reason}",
+            name(target.kind)
+        ),
+        args: json!({"target": target.kind, "count": count, "reason": reason}),
+        action: Action {
+            code: "check_owner",
+            text: "Give the files back to the user of the program, or look at the disk".to_owned(),
+            link: Some("#storage-title".to_owned()),
         },
     })
 }

@@ -91,6 +91,8 @@ fn each_condition_is_an_alarm_after_its_patience_with_a_next_step() {
         let camera = site.cameras[0].key.clone();
         site.failures = Failures { unseen: 1, newest: Some((7, camera, WALL, Some("no frame".to_owned()))) };
     });
+    let denied = Site::new()
+        .with(|site| site.targets[0].denied = Some((2, "a.jpg belongs to root (user 0)".to_owned())));
     let connecting = Site::new().with(|site| site.cameras[0].state = CameraState::Connecting);
     for (site, code, after) in [
         (away(), "camera_away", 60),
@@ -100,6 +102,7 @@ fn each_condition_is_an_alarm_after_its_patience_with_a_next_step() {
         (refused, "pictures_refused", 0),
         (stuck, "contact_stuck", 600),
         (failed, "trigger_failed", 0),
+        (denied, "pictures_unreadable", 0),
     ] {
         assert_eq!(first(&[(after as u64 + 1, site.clone())], code), Some(after), "{code}");
         let mut rule = Rule::default();

@@ -33,7 +33,7 @@ use crate::model::{CameraKey, Cause, Trigger};
 use crate::source::{Latency, Request, Requests, Source, Watch};
 use crate::status::Status;
 use crate::storage::Guard;
-use crate::store::{Image, Store};
+use crate::store::{Image, Store, UNSTORED};
 use crate::workers::Workers;
 
 use budget::Budget;
@@ -77,13 +77,13 @@ pub enum CaptureError {
     #[error("{0}")]
     NoFrame(String),
     /// The picture could not be kept.
-    #[error("the picture could not be stored: {0}")]
+    #[error("{UNSTORED}: {0}")]
     Store(String),
     /// It is kept as a file; its row comes as soon as the database takes it.
     #[error("{0}")]
     Kept(String),
     /// There is no room for it, and nothing may go.
-    #[error("the picture could not be stored: {0}")]
+    #[error("{UNSTORED}: {0}")]
     Full(String),
     /// The program is ending.
     #[error("the program is shutting down")]

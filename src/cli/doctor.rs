@@ -1,6 +1,5 @@
 //! `--test-capture`: one frame from every camera, and a verdict in words or as a document.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,7 +14,9 @@ use super::{doctor_probe, doctor_snapshot, runtime};
 use crate::advice;
 use crate::capture::examine;
 use crate::clock;
-use crate::config::{CameraConfig, Config, DecoderChoice, RtspConfig, SourceConfig, Transport};
+use crate::config::{
+    CameraConfig, Config, DecoderChoice, RtspConfig, SourceConfig, StorageConfig, Transport,
+};
 use crate::media::gop::Excerpt;
 use crate::media::shelf::Shelf;
 use crate::media::{decode, jpeg};
@@ -142,7 +143,7 @@ impl Doctor<'_> {
         verdict.stream = status.camera(&camera.key).and_then(|known| known.stream);
         seen.tell(camera.number, verdict);
         let picture = seen.excerpt.units.last().context("a picture without bytes")?;
-        verdict.picture = Some(save(camera, &self.config.storage.images, &picture.data)?);
+        verdict.picture = Some(save(camera, &self.config.storage, &picture.data)?);
         Ok(())
     }
 
@@ -169,7 +170,7 @@ impl Doctor<'_> {
             verdict.facts.push(format!("it offers {}", offers.join(", ")));
         }
         let picture = self.decode(camera, look, verdict).await?;
-        verdict.picture = Some(save(camera, &self.config.storage.images, &picture)?);
+        verdict.picture = Some(save(camera, &self.config.storage, &picture)?);
         let about = advice::about(verdict.stream.as_ref(), verdict.decoding.as_ref());
         verdict.facts.extend(about.facts);
         verdict.changes.extend(about.changes.iter().map(|text| Change::of(text, camera.number)));
@@ -286,11 +287,10 @@ impl Doctor<'_> {
 }
 
 /// Writes a picture.
-fn save(camera: &CameraConfig, images: &Path, picture: &[u8]) -> anyhow::Result<Saved> {
+fn save(camera: &CameraConfig, storage: &StorageConfig, picture: &[u8]) -> anyhow::Result<Saved> {
     let size = jpeg::inspect(picture)?;
     let name = FileName::new(camera.key.clone(), clock::now().epoch_s(), 1);
-    let path = store::save_apart(images, FOLDER, &name, picture)
-        .with_context(|| format!("write a picture below {}", images.display()))?;
+    let path = store::save_apart(&storage.images, &storage.database, FOLDER, &name, picture)?;
     Ok(Saved { path: path.display().to_string(), size, bytes: picture.len() })
 }
 

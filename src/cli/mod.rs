@@ -151,6 +151,8 @@ fn start_log(config: &LogConfig) {
     let quiet = format!("actix_server=warn,{}", config.filter);
     let filter = EnvFilter::try_new(quiet).unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| Log(std::io::stderr()));
+    // A log on a disk that is full or can only be read has nobody to tell it to: saying so on standard error would panic.
+    let builder = builder.log_internal_errors(false);
     let result = match config.format {
         // Without colours: their escapes could not be told from those of others.
         LogFormat::Text => builder.with_ansi(false).with_target(false).try_init(),

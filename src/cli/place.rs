@@ -1,9 +1,11 @@
-//! Whether pictures and database lie where the service may write: its unit closes everything but its own folder.
+//! Whether pictures and database lie where the service may write: their disks are mounted, and its unit, which closes
+//! everything but its own folder, lets it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::config::Config;
+use crate::store;
 
 /// Where units lie, the one that counts first; systemd.unit(5).
 const FOLDERS: [&str; 5] = [
@@ -19,8 +21,16 @@ const UNIT: &str = "camera-capture.service";
 /// Homes, which `ProtectHome=` closes; systemd.exec(5).
 const HOMES: [&str; 3] = ["/home", "/root", "/run/user"];
 
-/// What the installed unit forbids of the configuration, in words; nothing where none is installed. Blocking.
+/// Which disks are away, and what the installed unit forbids of the configuration, in words. Blocking.
 pub(super) fn warnings(config: &Config) -> Vec<String> {
+    let storage = &config.storage;
+    let away = store::database_away(&storage.database, Path::new("."))
+        .or_else(|| store::pictures_away(&storage.images, &storage.database));
+    away.into_iter().chain(forbidden(config)).collect()
+}
+
+/// What the installed unit forbids; nothing where none is installed.
+fn forbidden(config: &Config) -> Vec<String> {
     let Some(unit) = installed() else { return Vec::new() };
     let storage = &config.storage;
     let database = storage.database.parent().unwrap_or(Path::new("/"));

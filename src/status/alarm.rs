@@ -102,6 +102,7 @@ fn known(part: &str) -> (String, Severity, Action) {
             ("database_replaced", Critical, "check_disk", "Find what did it", "#storage-title")
         }
         "retention" => ("retention_failed", Warning, "see_storage", "See the storage", "#storage-title"),
+        "takeover" => ("takeover_incomplete", Warning, "read_log", "Read the log", ""),
         "backup" => ("backup_failed", Warning, "see_storage", "See the storage", "#storage-title"),
         "api" | "s3" | "discord" | "relay" => {
             ("upload_stuck", Warning, "see_delivery", "See the delivery", "#delivery-title")

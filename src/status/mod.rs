@@ -171,8 +171,7 @@ impl Pause {
 pub struct TargetStatus {
     /// Which.
     pub kind: TargetKind,
-    /// How deliveries go: whether it can be reached and has not refused or failed the last one; `None` before the first
-    /// contact.
+    /// How deliveries go: whether it can be reached and took the last one; `None` before the first contact.
     pub online: Option<bool>,
     /// Whether it can be reached; `None` before the first contact.
     pub is_reachable: Option<bool>,
@@ -192,6 +191,8 @@ pub struct TargetStatus {
     pub paused_by: Option<Pause>,
     /// How fast it takes pictures.
     pub pace: Pace,
+    /// Pictures owed to it whose files cannot be read, and why the one that was tried last cannot.
+    pub denied: Option<(u64, String)>,
 }
 
 /// A change, as it is pushed to dashboards.
@@ -285,6 +286,7 @@ impl Status {
                 paused_until: None,
                 paused_by: None,
                 pace: Pace::default(),
+                denied: None,
             };
             (kind, status)
         });
@@ -477,11 +479,9 @@ impl Status {
 impl TargetStatus {
     /// Whether both are shown in the same way.
     fn looks_like(&self, other: &Self) -> bool {
-        let shown = |of: &Self| {
-            let reach = (of.online, of.is_reachable, of.is_failing, of.since);
-            (reach, of.last_error.clone(), of.last_delivered, of.paused_until, of.paused_by)
-        };
-        shown(self) == shown(other)
+        let reach = |of: &Self| (of.online, of.is_reachable, of.is_failing, of.since);
+        let rest = |of: &Self| (of.last_error.clone(), of.last_delivered, of.paused_until, of.paused_by);
+        reach(self) == reach(other) && rest(self) == rest(other)
     }
 }
 

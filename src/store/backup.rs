@@ -187,7 +187,9 @@ pub(super) fn create(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map(drop)
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    crate::folder::give_to_parents(path);
+    Ok(())
 }
 
 /// Makes a name durable.

@@ -19,6 +19,7 @@ use super::files::{self, Files};
 use super::mounts::{Mounts, resolved};
 use super::tree::{Folder, is_absent};
 use super::{Reconciled, Store, StoreError};
+use crate::folder;
 use crate::model::ImageId;
 
 /// The alarm of a picture directory that is not there.
@@ -326,6 +327,7 @@ fn write(images: &Path, identity: &str) -> io::Result<()> {
         _ => {}
     }
     let mut file = top.create(part.as_ref(), 0o640)?;
+    folder::give(&images.join(&part), images);
     writeln!(file, "{identity}")?;
     file.sync_all()?;
     top.replace(part.as_ref(), IDENTITY.as_ref())?;
@@ -395,10 +397,11 @@ pub(super) fn own(
 /// file system knows no such locks.
 pub(super) fn own_database(database: &Path) -> Result<Option<File>, StoreError> {
     let path = beside(database, "-lock");
-    let made = fs::OpenOptions::new().create(true).truncate(false).write(true).open(path);
+    let made = fs::OpenOptions::new().create(true).truncate(false).write(true).open(&path);
     let Ok(file) = made.inspect_err(|error| warn!(%error, "the database cannot be locked")) else {
         return Ok(None);
     };
+    folder::give_to_parents(&path);
     match files::hold(&file, database) {
         Ok(true) => Ok(Some(file)),
         Ok(false) => Err(StoreError::Owned { path: database.to_owned() }),
@@ -406,6 +409,14 @@ pub(super) fn own_database(database: &Path) -> Result<Option<File>, StoreError> 
             warn!(%error, "the database cannot be locked");
             Ok(None)
         }
+    }
+}
+
+/// Why the disk with the pictures is away, before anything is opened. Blocking.
+pub fn pictures_away(images: &Path, database: &Path) -> Option<String> {
+    match stand(images, database) {
+        Standing::Away(why) => Some(why),
+        Standing::Ours(_) => None,
     }
 }
 
@@ -435,7 +446,7 @@ pub fn remember_database(database: &Path, working: &Path) {
     let found = fs::read_to_string(&file).ok();
     let kept = match (&wanted, found) {
         (wanted, found) if *wanted == found => Ok(()),
-        (Some(text), _) => fs::write(&file, text),
+        (Some(text), _) => fs::write(&file, text).inspect(|()| folder::give_to_parents(&file)),
         (None, _) => fs::remove_file(&file),
     };
     if let Err(error) = kept {

@@ -9,11 +9,11 @@ use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 use tracing::warn;
 
-use super::crash;
-use super::disk::Place;
+use super::disk::{self, Place};
 use super::mounts::{Mounts, resolved};
 use super::strange::Strange;
 use super::tree::{self, Folder, Kind, is_absent, is_in_the_way};
+use super::{StoreError, crash};
 use crate::folder;
 use crate::model::{FileName, ImageId};
 
@@ -98,8 +98,10 @@ impl Files {
     pub(super) fn prepare(&self) -> io::Result<()> {
         folder::create(&self.root)?;
         let top = self.top()?;
-        self.own_folder(&top, INCOMING.as_ref())?;
-        self.own_folder(&top, QUARANTINE.as_ref())?;
+        for name in [INCOMING, QUARANTINE] {
+            self.own_folder(&top, name.as_ref())?;
+            self.give(name);
+        }
         top.sync()
     }
 
@@ -127,12 +129,20 @@ impl Files {
                 Err(error) if tries > FOLDER_TRIES => return Err(error),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => match top.make_folder(name) {
                     Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-                    _ => top.sync()?,
+                    _ => {
+                        self.give(name);
+                        top.sync()?;
+                    }
                 },
                 Err(error) if is_in_the_way(&error) => self.move_aside(top, name)?,
                 opened => return opened,
             }
         }
+    }
+
+    /// What root makes belongs to the owner of the picture directory.
+    fn give(&self, below: impl AsRef<Path>) {
+        folder::give(&self.root.join(below), &self.root);
     }
 
     /// Renames what is in the way, which touches nothing but its name.
@@ -163,6 +173,7 @@ impl Files {
             self.move_aside(&top, name)?;
         }
         let file = top.hold(name)?;
+        self.give(LOCK);
         if !top.can_sync()? {
             let kind = kind_of(&self.root);
             warn!(
@@ -182,6 +193,7 @@ impl Files {
         let name = OsString::from(format!("{id}{PART}"));
         let mut file = folder.create(&name, FILE_MODE)?;
         let place = Path::new(INCOMING).join(&name);
+        self.give(&place);
         let incoming = Incoming { folder, name: Some(name), place, is_kept: false };
         crash::point("created");
         file.write_all(bytes)?;
@@ -318,6 +330,18 @@ impl Files {
         Ok(files)
     }
 
+    /// The names of regular files in the directory itself: programs before this one put their pictures there.
+    pub(super) fn flat(&self) -> io::Result<Vec<String>> {
+        let top = self.top()?;
+        let mut files = Vec::new();
+        for name in top.names()?.into_iter().filter_map(|name| name.into_string().ok()) {
+            if !name.starts_with('.') && matches!(top.look(name.as_ref())?, Some((Kind::File, _))) {
+                files.push(name);
+            }
+        }
+        Ok(files)
+    }
+
     /// The whole content of a regular file; `None` when there is none of that name, or one that is too large to be ours.
     pub(super) fn read(&self, relative: &Path) -> io::Result<Option<Vec<u8>>> {
         let file = match tree::open_beneath(&self.root, relative) {
@@ -353,7 +377,7 @@ impl Files {
         // Nothing of ours ever lay elsewhere.
         let Some((day, name)) = tree::split(relative) else { return Ok(()) };
         let top = self.top()?;
-        let folder = match top.folder(day) {
+        let folder = match top.beneath(day) {
             Err(error) if is_absent(&error) => return Ok(()),
             opened => opened?,
         };
@@ -368,7 +392,7 @@ impl Files {
         }
         crash::point("unlinked");
         folder.sync()?;
-        if top.remove_folder(day).is_ok() {
+        if !day.is_empty() && top.remove_folder(day).is_ok() {
             top.sync()?;
         }
         Ok(())
@@ -391,7 +415,7 @@ impl Look {
     pub(super) fn length(&mut self, relative: &Path) -> io::Result<Option<u64>> {
         let Some((folder, name)) = tree::split(relative) else { return Ok(None) };
         if self.last.as_ref().is_none_or(|(last, _)| last != folder) {
-            let opened = match self.top.folder(folder) {
+            let opened = match self.top.beneath(folder) {
                 Err(error) if is_absent(&error) => None,
                 opened => Some(opened?),
             };
@@ -407,8 +431,25 @@ impl Look {
 }
 
 /// Writes a picture that is no image into a folder of its own below the picture directory, in place of any of that name.
-/// Returns where it is. Blocking.
-pub fn save_apart(images: &Path, folder: &str, name: &FileName, bytes: &[u8]) -> io::Result<PathBuf> {
+/// Returns where it is. Nothing is made in the place of a disk that is not mounted. Blocking.
+pub fn save_apart(
+    images: &Path,
+    database: &Path,
+    folder: &str,
+    name: &FileName,
+    bytes: &[u8],
+) -> Result<PathBuf, StoreError> {
+    if let Some(why) = disk::pictures_away(images, database) {
+        return Err(StoreError::Away { why });
+    }
+    save_below(images, folder, name, bytes).map_err(|source| StoreError::File {
+        action: "write a picture below",
+        path: images.join(folder),
+        source,
+    })
+}
+
+fn save_below(images: &Path, folder: &str, name: &FileName, bytes: &[u8]) -> io::Result<PathBuf> {
     folder::create(images)?;
     let files = Files::at(images);
     let opened = files.own_folder(&files.top()?, folder.as_ref())?;
@@ -418,6 +459,7 @@ pub fn save_apart(images: &Path, folder: &str, name: &FileName, bytes: &[u8]) ->
         _ => {}
     }
     opened.create(&part, FILE_MODE)?.write_all(bytes)?;
+    files.give(Path::new(folder).join(&part));
     opened.replace(&part, name.as_ref())?;
     Ok(images.join(folder).join(name))
 }

@@ -155,9 +155,9 @@ impl Store {
         self.db.read(move |c| by_name(c, &name)).await
     }
 
-    /// Opens the file of a picture, whatever else may lie in its place. Blocking.
+    /// Opens the file of a picture; whatever else may lie in its place is `NotFound`. Blocking.
     pub fn open_image(&self, image: &Image) -> io::Result<File> {
-        tree::open_beneath(self.files.root(), &image.path)
+        tree::open_beneath(self.files.root(), &image.path).map_err(tree::or_absent)
     }
 
     /// The whole path of a picture; to be shown. It is opened by [`Store::open_image`].

@@ -14,6 +14,7 @@ mod dead;
 mod deletion;
 mod disk;
 mod files;
+mod former;
 mod images;
 mod late;
 mod latency;
@@ -23,6 +24,7 @@ mod migrate;
 mod mounts;
 mod order;
 mod origin;
+mod owner;
 mod page;
 mod queue;
 mod reconcile;
@@ -32,6 +34,7 @@ mod seen;
 mod space;
 mod stats;
 mod strange;
+mod takeover;
 mod time;
 mod tokens;
 mod tree;
@@ -81,20 +84,22 @@ pub use backup::Stop;
 pub use compare::Comparison;
 pub use dead::{DeadCursor, DeadLetter, DeadQuery};
 pub use deletion::Deletion;
-pub use disk::{AWAY_ALARM, Disk, database_away, remember_database};
+pub use disk::{AWAY_ALARM, Disk, database_away, pictures_away, remember_database};
 pub use files::save_apart;
 pub use images::{Image, ImageQuery, NewImage, UploadInfo};
 pub use late::{CaughtUp, LATE_ALARM};
 pub use ledger::{LedgerEntry, LedgerQuery, TriggerId};
+pub use owner::denial;
 pub use page::{Cursor, Page};
 pub use queue::{Claim, DueUpload, Settlement, Turn};
 pub use reconcile::Reconciled;
 pub use record::{Entered, Saved};
 pub use recover::{Carried, Opened, Rebuilt};
-pub use seen::{UNSEEN_MAX, Unseen};
+pub use seen::{UNSEEN_MAX, UNSTORED, Unseen};
 pub use space::{Heap, Held, Room};
 pub use stats::{CameraTally, Deletable, Kept, Newest, Stats, Witness};
 pub use strange::Strangers;
+pub use takeover::{Former, TakenOver, Takeover};
 pub use time::{Doubtful, STEP_MS};
 pub use tokens::{NewToken, Scope, Token};
 
@@ -107,9 +112,7 @@ use files::Files;
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The database file cannot be used.
-    #[error(
-        "cannot use the database {path}: {source}; check that the directory exists, is writable and has space"
-    )]
+    #[error("cannot use the database {path}: {source}{}", words::database(path))]
     Database {
         /// The file.
         path: PathBuf,
@@ -149,10 +152,10 @@ pub enum StoreError {
         known: usize,
     },
     /// A statement failed.
-    #[error("database statement failed: {0}")]
+    #[error("database statement failed: {source}{step}", source = .0, step = words::statement(.0))]
     Statement(#[from] rusqlite::Error),
     /// A file or directory failed.
-    #[error("cannot {action} {path}: {source}{}", words::step(source))]
+    #[error("cannot {action} {path}: {source}{}", words::step(path, source))]
     File {
         /// What was attempted.
         action: &'static str,
@@ -350,6 +353,7 @@ impl Store {
             })?;
         }
         space::make_way(database);
+        ready(database)?;
         let db = Db::open(database)?;
         match standing {
             Standing::Ours(identity) => files.take(&identity, database)?,
@@ -428,6 +432,23 @@ impl Store {
     pub async fn ping(&self) -> Result<(), StoreError> {
         self.db.read(|c| Ok(c.query_row("select 1", [], |_| Ok(()))?)).await
     }
+}
+
+/// Makes sure that the database, if there is one, can be written: SQLite would open one that cannot, and fail at the first
+/// statement without a word on why. What root once made is given back where root runs.
+fn ready(database: &Path) -> Result<(), StoreError> {
+    for end in ["", "-wal", "-shm"] {
+        let path = backup::beside(database, end);
+        crate::folder::give_to_parents(&path);
+        // It is not opened for that: closing it would end the locks that this process has on it.
+        match rustix::fs::access(&path, rustix::fs::Access::WRITE_OK) {
+            Ok(()) | Err(rustix::io::Errno::NOENT) => {}
+            Err(error) => {
+                return Err(StoreError::File { action: "write to the database", path, source: error.into() });
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Longest words of others that are kept, characters.

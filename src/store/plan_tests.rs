@@ -5,7 +5,7 @@ use rusqlite::{Connection, StatementStatus};
 use super::page::Bounds;
 use super::testing::{OWED, Place, T0};
 use super::*;
-use super::{dead, ledger, list, queue, seen, space, stats};
+use super::{dead, ledger, list, queue, seen, space, stats, takeover};
 use crate::model::UnixMs;
 
 /// Enough that a scan shows.
@@ -59,6 +59,7 @@ fn statements() -> Vec<(&'static str, String)> {
         ("cameras in the ledger", ledger::NEXT_CAMERA_SQL.to_owned()),
         ("failures nobody has seen, counted", seen::COUNT_SQL.to_owned()),
         ("failures nobody has seen", seen::NEWEST_SQL.to_owned()),
+        ("failures that stand", seen::STANDING_SQL.to_owned()),
         ("failures that were seen", seen::SEE_SQL.to_owned()),
         ("lost uploads", compare::LOST_SQL.to_owned()),
         ("rows of a folder", compare::FOLDER_SQL.to_owned()),
@@ -76,6 +77,7 @@ fn statements() -> Vec<(&'static str, String)> {
         ("deletable", stats::DELETABLE_SQL.to_owned()),
         ("kept", stats::KEPT_SQL.to_owned()),
         ("expired", stats::EXPIRED_SQL.to_owned()),
+        ("expired, of a program before this one", takeover::EXPIRED_SQL.to_owned()),
         ("name is known", "select 1 from images where file_name = :name".to_owned()),
     ]
 }

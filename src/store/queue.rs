@@ -11,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, named_params};
 
 use super::images::{COLUMNS, image};
 use super::order::{LIVE_MS, Line, Waiting, choose};
-use super::{Image, Store, StoreError, crash, kept, tree};
+use super::{Image, Store, StoreError, crash, denial, kept, tree};
 use crate::clock;
 use crate::model::{CameraKey, Cause, FileName, ImageId, ImageKind, TargetKind, UnixMs, UploadState};
 
@@ -59,9 +59,13 @@ impl DueUpload {
     /// Opens its file; what is not there, or is no file in the picture directory, is `NotFound`. Blocking.
     pub fn open(&self) -> io::Result<File> {
         let relative = self.path.strip_prefix(&self.root).unwrap_or(&self.path);
-        tree::open_beneath(&self.root, relative).map_err(|error| {
-            if tree::is_absent(&error) { io::Error::new(io::ErrorKind::NotFound, error) } else { error }
-        })
+        tree::open_beneath(&self.root, relative).map_err(tree::or_absent)
+    }
+
+    /// Why this program may not read its file: whose it is, and what to type; `None` where that is not the reason.
+    /// Blocking.
+    pub fn denial(&self) -> Option<String> {
+        denial(&self.path)
     }
 }
 

@@ -19,7 +19,7 @@ use super::ledger::{TriggerId, edge_of, mark_captured, trigger_of_orphan};
 use super::list::bit;
 use super::{Image, Store, StoreError, kept, late, ledger};
 use crate::clock;
-use crate::model::{FileName, ImageId, Medium, Trigger, UnixMs};
+use crate::model::{FileName, ImageId, Medium, TargetKind, Trigger, UnixMs, UploadState};
 
 const INSERT_SQL: &str = "
     insert into images (uid, trigger_id, camera, file_name, path, cause, taken_at, frame_offset_ms, width, height,
@@ -281,37 +281,56 @@ impl Store {
         path: &Path,
         facts: &Facts,
     ) -> Result<(), StoreError> {
-        tx.prepare_cached(INSERT_SQL)?.execute(named_params! {
-            ":uid": facts.id.as_bytes(),
-            ":trigger_id": facts.trigger.map(|id| id.0),
-            ":camera": name.camera().as_str(),
-            ":file_name": name.to_string(),
-            ":path": path.to_string_lossy(),
-            ":cause": facts.cause.as_str(),
-            ":taken_at": facts.taken_at.0,
-            ":frame_offset_ms": facts.frame_offset_ms,
-            ":width": facts.width,
-            ":height": facts.height,
-            ":bytes": i64::try_from(facts.bytes).unwrap_or(i64::MAX),
-            ":sha256": facts.sha256,
-            ":kind": facts.kind.as_str(),
-            ":note": facts.note.as_deref().map(kept),
-            ":duration_ms": facts.duration_ms.and_then(|ms| i64::try_from(ms).ok()),
-            ":deliveries": self.targets.iter().fold(0, |sum, (_, state)| sum | bit(*state)),
-        })?;
-        let image = tx.last_insert_rowid();
-        for (target, state) in self.targets.iter() {
-            tx.prepare_cached(
-                "insert into uploads (image_id, target, state, camera, taken_at)
-                 values (:image, :target, :state, :camera, :taken_at)",
-            )?
-            .execute(named_params! {
-                ":image": image, ":target": target.as_str(), ":state": state.as_str(),
-                ":camera": name.camera().as_str(), ":taken_at": facts.taken_at.0,
-            })?;
-        }
-        Ok(())
+        insert(tx, name, path, facts, &self.targets)
     }
+}
+
+/// Inserts the row of a file that lies at `path`, and what is `owed` of it.
+pub(super) fn insert(
+    tx: &Transaction<'_>,
+    name: &FileName,
+    path: &Path,
+    facts: &Facts,
+    owed: &[(TargetKind, UploadState)],
+) -> Result<(), StoreError> {
+    tx.prepare_cached(INSERT_SQL)?.execute(named_params! {
+        ":uid": facts.id.as_bytes(),
+        ":trigger_id": facts.trigger.map(|id| id.0),
+        ":camera": name.camera().as_str(),
+        ":file_name": name.to_string(),
+        ":path": path.to_string_lossy(),
+        ":cause": facts.cause.as_str(),
+        ":taken_at": facts.taken_at.0,
+        ":frame_offset_ms": facts.frame_offset_ms,
+        ":width": facts.width,
+        ":height": facts.height,
+        ":bytes": i64::try_from(facts.bytes).unwrap_or(i64::MAX),
+        ":sha256": facts.sha256,
+        ":kind": facts.kind.as_str(),
+        ":note": facts.note.as_deref().map(kept),
+        ":duration_ms": facts.duration_ms.and_then(|ms| i64::try_from(ms).ok()),
+        ":deliveries": owed.iter().fold(0, |sum, (_, state)| sum | bit(*state)),
+    })?;
+    let image = tx.last_insert_rowid();
+    for (target, state) in owed {
+        owe(tx, image, *target, *state)?;
+    }
+    Ok(())
+}
+
+/// From now on the picture of this row is owed to `target`; nothing changes where it is or was already.
+pub(super) fn owe(
+    tx: &Transaction<'_>,
+    image: i64,
+    target: TargetKind,
+    state: UploadState,
+) -> Result<bool, StoreError> {
+    const OWE_SQL: &str = "
+        insert into uploads (image_id, target, state, camera, taken_at)
+        select id, :target, :state, camera, taken_at from images where id = :image
+        on conflict do nothing";
+    let params = named_params! {":image": image, ":target": target.as_str(), ":state": state.as_str()};
+    Ok(tx.prepare_cached(OWE_SQL)?.execute(params)? > 0)
 }
 
 /// Gives an incoming file the first free name from `name` on.

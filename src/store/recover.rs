@@ -17,7 +17,7 @@ use tracing::{debug, error, info, warn};
 use super::backup::{self, beside, sync_folder};
 use super::disk;
 use super::files::{Files, is_day};
-use super::{Ownership, Reconciled, Store, StoreError, db, migrate};
+use super::{Ownership, Reconciled, Store, StoreError, db, migrate, takeover};
 use crate::clock;
 use crate::model::{FileName, TargetKind, UploadState};
 
@@ -413,10 +413,11 @@ impl ImageRow {
     }
 }
 
-/// Whether a row names a place where this program puts pictures.
+/// Whether a row names a place where this program, or one before it, puts pictures.
 fn is_ours(row: &ImageRow) -> bool {
-    FileName::parse(&row.file_name).is_some()
-        && row.path.split_once('/').is_some_and(|(day, name)| is_day(day) && name == row.file_name)
+    let is_of_a_day = |(day, name): (&str, &str)| is_day(day) && name == row.file_name;
+    FileName::parse(&row.file_name).is_some() && row.path.split_once('/').is_some_and(is_of_a_day)
+        || takeover::is_place(&row.path, &row.file_name)
 }
 
 /// Whether the file is there and is the one the row describes, byte by byte. A row of a deleted or missing picture is

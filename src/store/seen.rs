@@ -1,7 +1,7 @@
 //! Failed triggers that nobody has seen yet. What is seen is said of single triggers, not up to a number: one that is
 //! still under way when a person looks may fail afterwards.
 
-use rusqlite::named_params;
+use rusqlite::{OptionalExtension, named_params};
 
 use super::ledger::{self, LedgerEntry, TriggerId};
 use super::{Store, StoreError};
@@ -31,6 +31,24 @@ pub(super) const NEWEST_SQL: &str = "
     order by id desc
     limit :limit";
 
+/// The last trigger whose picture was stored, among the newest, because more than these are no news.
+pub(super) const STORED_SQL: &str = "
+    select id, edge_at from (select id, edge_at, outcome from triggers order by id desc limit 1000)
+    where outcome = 'captured'
+    order by id desc limit 1";
+
+/// What was written late has a number that says nothing of when it was.
+pub(super) const STANDING_SQL: &str = "
+    select id, camera, cause, edge_at, clock, stamped_at, outcome, reason, remark, latency_ms, seen_at
+    from triggers indexed by triggers_unseen
+    where outcome = 'failed' and seen_at is null
+      and not ((id < :stored or edge_at < :stored_at) and reason is not null and substr(reason, 1, length(:unstored)) = :unstored)
+    order by id desc
+    limit :limit";
+
+/// How the reason of a trigger begins whose picture was there and could not be stored.
+pub const UNSTORED: &str = "the picture could not be stored";
+
 pub(super) const SEE_SQL: &str = "
     update triggers indexed by triggers_unseen set seen_at = :now
     where outcome = 'failed' and seen_at is null and id <= :up_to";
@@ -52,6 +70,34 @@ impl Store {
                     .query_map(named_params! {":limit": limit}, ledger::entry)?
                     .collect::<Result<_, _>>()?;
                 Ok(Unseen { count, newest })
+            })
+            .await
+    }
+
+    /// The same without those that are over: a picture could not be stored, and one that came later could. They are shown
+    /// until somebody has seen them, but nothing is wrong any more.
+    pub async fn standing(&self) -> Result<Unseen, StoreError> {
+        self.db
+            .read(move |c| {
+                let stored = c
+                    .prepare_cached(STORED_SQL)?
+                    .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
+                    .optional()?;
+                let (stored, stored_at): (i64, i64) = stored.unwrap_or((0, 0));
+                let limit = i64::try_from(UNSEEN_MAX).unwrap_or(i64::MAX);
+                let mut statement = c.prepare_cached(STANDING_SQL)?;
+                let params = named_params! {
+                    ":stored": stored, ":stored_at": stored_at, ":unstored": UNSTORED, ":limit": limit,
+                };
+                let mut rows = statement.query(params)?;
+                let mut unseen = Unseen::default();
+                while let Some(row) = rows.next()? {
+                    unseen.count += 1;
+                    if unseen.newest.is_empty() {
+                        unseen.newest.push(ledger::entry(row)?);
+                    }
+                }
+                Ok(unseen)
             })
             .await
     }

@@ -1,6 +1,6 @@
 use std::time::Instant;
 
-use super::super::testing::{Place, camera};
+use super::super::testing::{Place, camera, take};
 use super::*;
 use crate::model::{Cause, Outcome, Trigger};
 
@@ -45,4 +45,29 @@ async fn what_came_after_the_look_stays_news() {
     store.see_failures(first, UnixMs(3_000)).await.unwrap();
     let unseen = store.unseen(3).await.unwrap();
     assert_eq!((unseen.count, unseen.newest[0].id), (1, second));
+}
+
+#[tokio::test]
+async fn a_picture_that_is_stored_ends_the_alarm_of_those_that_could_not_be_and_of_no_others() {
+    let place = Place::new();
+    let store = place.open();
+    let failed = async |at, reason: &str| {
+        store.end_trigger(&trigger("r1", at), Outcome::Failed, reason).await.unwrap()
+    };
+    failed(1_000, &format!("{UNSTORED}: read-only file system")).await;
+    assert_eq!(store.standing().await.unwrap().count, 1, "nothing was stored since");
+    take(&store, "r2", 2_000).await;
+    assert_eq!((store.standing().await.unwrap().count, store.unseen(3).await.unwrap().count), (0, 1));
+    // Written down late, of an edge before.
+    failed(1_500, &format!("{UNSTORED}, and at first not even this: read-only")).await;
+    assert_eq!(store.standing().await.unwrap().count, 0);
+    // It fails again; and a camera that was away has nothing to do with the disk.
+    let again = failed(3_000, &format!("{UNSTORED}: read-only file system")).await;
+    let standing = store.standing().await.unwrap();
+    assert_eq!((standing.count, standing.newest[0].id), (1, again));
+    let away = failed(3_001, "nothing listens").await;
+    take(&store, "r2", 4_000).await;
+    let standing = store.standing().await.unwrap();
+    assert_eq!((standing.count, standing.newest[0].id, standing.newest.len()), (1, away, 1));
+    assert_eq!(store.unseen(3).await.unwrap().count, 4, "all are shown until they were seen");
 }

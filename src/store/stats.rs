@@ -152,7 +152,7 @@ pub(super) const WITNESS_SQL: &str = "
     where clock = 'synced' order by id desc limit 1";
 
 /// 2000-01-01. A machine without a clock begins in 1970, and runs for less than thirty years.
-const UNSET: UnixMs = UnixMs(946_684_800_000);
+pub(super) const UNSET: UnixMs = UnixMs(946_684_800_000);
 
 impl Store {
     /// The running counts.

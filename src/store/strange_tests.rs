@@ -317,7 +317,13 @@ fn a_test_picture_replaces_a_link_and_writes_through_none() {
             let victim = Victim::new(&place);
             let path = place.images().join(at);
             victim.put(thing, &path);
-            let saved = save_apart(&place.images(), "test", &name("r1_1800000000.jpg"), b"picture");
+            let saved = save_apart(
+                &place.images(),
+                &place.database(),
+                "test",
+                &name("r1_1800000000.jpg"),
+                b"picture",
+            );
             victim.assert_untouched(&format!("{thing:?} at {at}"));
             match saved {
                 Ok(saved) => assert_eq!(fs::read(saved).unwrap(), b"picture"),

@@ -75,6 +75,11 @@ impl Folder {
         Ok(Self(rustix::fs::openat(&self.0, single(name)?, FOLDER | OFlags::NOFOLLOW, Mode::empty())?))
     }
 
+    /// The folder of a path as [`split`] gives it: one in it, or itself where that is empty.
+    pub(super) fn beneath(&self, folder: &OsStr) -> io::Result<Self> {
+        if folder.is_empty() { Ok(Self(self.0.try_clone()?)) } else { self.folder(folder) }
+    }
+
     /// Makes a folder.
     pub(super) fn make_folder(&self, name: &OsStr) -> io::Result<()> {
         Ok(rustix::fs::mkdirat(&self.0, single(name)?, Mode::from_raw_mode(folder::MODE))?)
@@ -231,17 +236,19 @@ pub(super) fn synced(result: io::Result<()>) -> io::Result<bool> {
     }
 }
 
-/// Opens a regular file in a folder below `root`; no link, no `..` and no other kind of file leads anywhere. Blocking.
+/// Opens a regular file in `root` or in a folder of it; no link, no `..` and no other kind of file leads anywhere. Blocking.
 pub(super) fn open_beneath(root: &Path, relative: &Path) -> io::Result<File> {
     let (folder, name) = split(relative).ok_or_else(no_name)?;
-    Folder::top(root)?.folder(folder)?.open(name)
+    Folder::top(root)?.beneath(folder)?.open(name)
 }
 
-/// The two components of a path such as `2026-11-20/r1_1795132800.jpg`; `None` for any other shape.
+/// Folder and name of a path such as `2026-11-20/r1_1795132800.jpg`, or an empty folder and the name of one such as
+/// `r1_1795132800.jpg`, which programs before this one wrote; `None` for any other shape.
 pub(super) fn split(relative: &Path) -> Option<(&OsStr, &OsStr)> {
     let mut components = relative.components();
     match (components.next(), components.next(), components.next()) {
         (Some(Component::Normal(folder)), Some(Component::Normal(name)), None) => Some((folder, name)),
+        (Some(Component::Normal(name)), None, None) => Some((OsStr::new(""), name)),
         _ => None,
     }
 }
@@ -256,6 +263,11 @@ pub(super) fn is_in_the_way(error: &io::Error) -> bool {
 /// Whether an error says that what was looked for is not there, whatever is in its place.
 pub(super) fn is_absent(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::NotFound || is_in_the_way(error)
+}
+
+/// The same error; `NotFound` where something else is in the place.
+pub(super) fn or_absent(error: io::Error) -> io::Error {
+    if is_absent(&error) { io::Error::new(io::ErrorKind::NotFound, error) } else { error }
 }
 
 /// One component, so that no name leads anywhere.
@@ -295,7 +307,8 @@ mod tests {
         fs::write(outside.path().join("secret"), "secret").unwrap();
         fs::create_dir(root.path().join("day")).unwrap();
         fs::write(root.path().join("day/a.jpg"), "fine").unwrap();
-        fs::write(root.path().join("top.jpg"), "not in a folder").unwrap();
+        fs::write(root.path().join("top.jpg"), "of a program before this one").unwrap();
+        symlink(outside.path().join("secret"), root.path().join("top-link.jpg")).unwrap();
         fs::create_dir(root.path().join("day/folder.jpg")).unwrap();
         symlink(outside.path().join("secret"), root.path().join("day/link.jpg")).unwrap();
         symlink("a.jpg", root.path().join("day/inside.jpg")).unwrap();
@@ -312,7 +325,9 @@ mod tests {
         )
         .unwrap();
         let _socket = std::os::unix::net::UnixListener::bind(root.path().join("day/socket.jpg")).unwrap();
-        assert!(open_beneath(root.path(), Path::new("day/a.jpg")).is_ok());
+        for path in ["day/a.jpg", "top.jpg"] {
+            assert!(open_beneath(root.path(), Path::new(path)).is_ok(), "{path}");
+        }
         for path in [
             "day/link.jpg",
             "day/inside.jpg",
@@ -327,7 +342,8 @@ mod tests {
             "day/../day/a.jpg",
             "/etc/passwd",
             "day",
-            "top.jpg",
+            "top-link.jpg",
+            "linked",
             "a.jpg/x",
             "",
             ".",

@@ -56,8 +56,8 @@ pub enum TargetError {
         /// What was attempted and what was seen.
         message: String,
     },
-    /// The target asked for patience (408, 425, 429) or failed by itself (5xx), or the disk did not give the file just
-    /// now.
+    /// The target asked for patience (408, 425, 429) or failed by itself (5xx), or this machine had no room for the file
+    /// just now.
     #[error("{message}")]
     Busy {
         /// What it said.
@@ -85,6 +85,13 @@ pub enum TargetError {
         /// Whether that is its last word (413, 415, 422), or it may think better of it (400).
         is_final: bool,
     },
+    /// The image's file is there, but this program may not read it, or the disk does not give it. Others are not
+    /// concerned, and neither is the target.
+    #[error("{message}")]
+    Denied {
+        /// What was found, and what to do.
+        message: String,
+    },
     /// The image's file is gone or is not what was stored.
     #[error("{message}")]
     Unreadable {
@@ -103,6 +110,7 @@ impl TargetError {
             | Self::Misconfigured { message }
             | Self::Doubtful { message }
             | Self::Rejected { message, .. }
+            | Self::Denied { message }
             | Self::Unreadable { message } => *message = change(std::mem::take(message)),
         }
         self
@@ -230,21 +238,36 @@ impl Target {
 }
 
 /// Reads the file of an upload and makes sure that it is what was stored. Only a file that is gone or different is given
-/// up; any other error (bad sector, too many open files) may pass.
+/// up; any other error may pass: too many open files as soon as others are closed, a bad sector or a file of another user
+/// perhaps when somebody has looked at it.
 ///
 /// In one go on a thread that may wait: a picture of some 100 kB in small pieces costs more than its check.
 async fn read(upload: &DueUpload) -> Result<Vec<u8>, TargetError> {
     let due = upload.clone();
     let read = tokio::task::spawn_blocking(move || read_intact(&due)).await;
-    let failed = |error: std::io::Error| match error.kind() {
-        std::io::ErrorKind::NotFound => unreadable(upload, &error.to_string()),
-        _ => TargetError::Busy {
-            message: format!("{} cannot be read: {error}", shown(upload)),
-            retry_after: None,
-        },
+    let failed = |error: std::io::Error| {
+        let message = format!("{} cannot be read: {error}", shown(upload));
+        match error.kind() {
+            std::io::ErrorKind::NotFound => unreadable(upload, &error.to_string()),
+            std::io::ErrorKind::PermissionDenied => TargetError::Denied {
+                message: upload.denial().map_or_else(|| message.clone(), |why| format!("{message}; {why}")),
+            },
+            _ if is_of_the_disk(&error) => {
+                TargetError::Denied { message: format!("{message}; look at the disk or card (dmesg, fsck)") }
+            }
+            _ => TargetError::Busy { message, retry_after: None },
+        }
     };
     let bytes = read.map_err(std::io::Error::other).flatten().map_err(failed)?;
     bytes.ok_or_else(|| unreadable(upload, "the file is not what was stored (length or SHA-256)"))
+}
+
+/// Whether a disk says that it cannot read a file (EIO, EUCLEAN, EBADMSG), which says nothing of other files.
+fn is_of_the_disk(error: &std::io::Error) -> bool {
+    const EIO: i32 = 5;
+    const EBADMSG: i32 = 74;
+    const EUCLEAN: i32 = 117;
+    error.raw_os_error().is_some_and(|code| [EIO, EBADMSG, EUCLEAN].contains(&code))
 }
 
 fn unreadable(upload: &DueUpload, what: &str) -> TargetError {

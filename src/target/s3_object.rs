@@ -121,7 +121,12 @@ mod tests {
         for (name, value) in headers {
             put(&mut map, name, value).unwrap();
         }
-        sum.seen_in(&Reply { answer: Answer { status, ..Answer::default() }, headers: map, is_cut: false, early: None })
+        sum.seen_in(&Reply {
+            answer: Answer { status, ..Answer::default() },
+            headers: map,
+            is_cut: false,
+            early: None,
+        })
     }
 
     #[test]

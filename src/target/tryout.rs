@@ -148,6 +148,7 @@ fn consequence(error: &TargetError) -> &'static str {
             "such a picture is sent again, and put aside if that does not help"
         }
         TargetError::Rejected { is_final: true, .. } => "such a picture is put aside",
+        TargetError::Denied { .. } => "such a picture waits until it can be read",
         TargetError::Unreadable { .. } => "such a picture is lost",
     }
 }

@@ -19,7 +19,7 @@ const PAUSE_BASE: Duration = Duration::from_secs(1);
 /// First pause after a target refused us altogether; someone has to change something first.
 const MISCONFIGURED_BASE: Duration = Duration::from_secs(15);
 
-/// First wait of an image whose refusal may not be the last word.
+/// First wait of an image whose refusal may not be the last word, or whose file could not be read.
 const REFUSED_BASE: Duration = Duration::from_secs(5);
 
 /// So often an image is sent that the target does not understand (400), before it is put aside.
@@ -151,6 +151,13 @@ impl Health {
                 self.refusal(tried, message, if is_final { Refusal::Final } else { Refusal::Open }, at)
             }
             Err(TargetError::Doubtful { message }) => self.refusal(tried, message, Refusal::Doubtful, at),
+            // It is tried again now and then; neither the target nor other images wait for it.
+            Err(TargetError::Denied { message }) => {
+                let again = wait(REFUSED_BASE, tried.attempts.saturating_add(1), at);
+                let settlement =
+                    Settlement::Retry { not_before: after(at.now, again), error: message.clone() };
+                Decision { is_online: None, ..answered(settlement, message) }
+            }
             Err(TargetError::Unreadable { message }) => {
                 Decision { is_online: None, ..answered(Settlement::Lost { error: message.clone() }, message) }
             }

@@ -320,3 +320,19 @@ proptest! {
         prop_assert!(decision.pause.unwrap() >= Duration::from_millis(500));
     }
 }
+
+#[test]
+fn a_picture_that_cannot_be_read_waits_for_itself_alone_and_is_never_given_up() {
+    let mut health = Health::default();
+    health.judge(tried(2), Ok(()), at(0));
+    for attempts in [0, 1, 5, 1_000, u32::MAX] {
+        let denied = Err(TargetError::Denied { message: text() });
+        let decision = health.judge(Tried { attempts, refusals: 0, ..tried(1) }, denied, at(0));
+        let Settlement::Retry { not_before, .. } = decision.settlement else { panic!("{decision:?}") };
+        assert!(
+            not_before > UnixMs(0) && not_before.0 <= i64::try_from(CAP.as_millis()).unwrap(),
+            "{not_before:?}"
+        );
+        assert_eq!((decision.pause, decision.is_online, health.is_failing()), (None, None, false));
+    }
+}

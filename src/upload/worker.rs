@@ -1,5 +1,6 @@
 //! One target's lane: asks who goes next, delivers, writes down what became of it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,6 +43,9 @@ const WRITTEN_AT_ONCE: usize = 32;
 /// Names of refused pictures that are kept for the case that they are excused; more than a row of them has.
 const BLAMED_MAX: usize = 16;
 
+/// Unreadable pictures that are counted.
+const DENIED_MAX: usize = 1000;
+
 /// The lane of one target.
 pub struct Lane {
     target: Arc<Target>,
@@ -65,6 +69,8 @@ pub struct Lane {
     after: Option<String>,
     /// Pictures that were refused lately.
     blamed: Vec<(i64, FileName)>,
+    /// Rows of pictures whose files could not be read: when they were tried last, and why.
+    denied: BTreeMap<i64, (Instant, String)>,
     /// What became of attempts and is not durable yet; it outlives a run that ended because the disk is full.
     desk: Desk,
 }
@@ -98,6 +104,7 @@ impl Lane {
             told: None,
             after: None,
             blamed: Vec::new(),
+            denied: BTreeMap::new(),
             desk: Desk::new(store, kind),
         }
     }
@@ -127,6 +134,7 @@ impl Lane {
             let closed_until = self.closed_until(now);
             self.pause = self.pause.filter(|pause| pause.end > Instant::now());
             self.tell(closed_until);
+            self.forget_denied();
             let room = match (closed_until, &self.pause) {
                 (None, None) if self.store.away().is_none() => self.room(flight.len(), self.desk.len()),
                 _ => 0,
@@ -242,6 +250,7 @@ impl Lane {
                 (upload, Err(TargetError::Broken { message }))
             }
         };
+        self.note_denied(upload.row(), &result);
         let tried = Tried { row: upload.row(), attempts: upload.attempts, refusals: upload.refusals };
         let situation = Situation {
             now: clock::now(),
@@ -262,6 +271,40 @@ impl Lane {
         }
         let excused = self.excused(&decision);
         self.desk.put(std::iter::once(outcome(upload, decision.settlement)).chain(excused));
+    }
+
+    /// Remembers which files cannot be read, for the alarm that says so until they can.
+    fn note_denied(&mut self, row: i64, result: &Result<(), TargetError>) {
+        let before = self.denied.remove(&row);
+        if let Err(TargetError::Denied { message }) = result {
+            if before.is_none() {
+                error!(target = %self.kind, error = message, "a picture that is owed cannot be read");
+            }
+            if self.denied.len() < DENIED_MAX {
+                self.denied.insert(row, (Instant::now(), message.clone()));
+            }
+        } else if before.is_some() {
+            info!(target = %self.kind, row, "a picture that could not be read can be read again, or is gone");
+        } else {
+            return;
+        }
+        self.show_denied();
+    }
+
+    /// One that has not been tried for longer than it waits was deleted or settled by somebody else.
+    fn forget_denied(&mut self) {
+        let longest = self.cap.saturating_mul(2).saturating_add(LOOK_AGAIN.saturating_mul(2));
+        let before = self.denied.len();
+        self.denied.retain(|_, (at, _)| at.elapsed() < longest);
+        if self.denied.len() != before {
+            self.show_denied();
+        }
+    }
+
+    fn show_denied(&self) {
+        let newest = self.denied.values().max_by_key(|(at, _)| *at).map(|(_, why)| why.clone());
+        let denied = newest.map(|why| (self.denied.len() as u64, why));
+        self.status.update_target(self.kind, |target| target.denied = denied);
     }
 
     /// What was blamed and is not to blame.
@@ -289,6 +332,9 @@ impl Lane {
     /// While the disk with the pictures is not mounted, no picture is given up because its file is not there.
     fn unless_disk_is_away(&self, result: Result<(), TargetError>) -> Result<(), TargetError> {
         match result {
+            Err(TargetError::Denied { message }) if self.store.away().is_some() => {
+                Err(TargetError::Busy { message, retry_after: None })
+            }
             Err(TargetError::Unreadable { .. }) if !self.store.is_there() => Err(TargetError::Busy {
                 message: format!("{} is away; is the disk mounted?", self.store.root().display()),
                 retry_after: None,

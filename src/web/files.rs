@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::sync::Arc;
 
 use actix_web::body::SizedStream;
@@ -13,6 +14,7 @@ use bytes::Bytes;
 use super::error::ApiError;
 use super::query::no_image;
 use crate::model::Medium;
+use crate::store;
 
 /// Bytes read at a time; a picture is one to four of them, a clip some dozens.
 const CHUNK: u64 = 256 * 1024;
@@ -133,10 +135,16 @@ fn chunks(file: File, start: u64, count: u64) -> impl futures_util::Stream<Item 
     })
 }
 
-/// A picture that has a row but cannot be opened: gone behind our back.
-pub(super) fn gone(error: &io::Error, filename: &str) -> ApiError {
-    tracing::error!(%error, file = filename, "a picture cannot be opened");
-    no_image()
+/// A picture that has a row but cannot be opened: gone behind our back, or there and not to be read.
+pub(super) fn gone(error: &io::Error, path: &Path) -> ApiError {
+    tracing::error!(%error, file = %path.display(), "a picture cannot be opened");
+    if error.kind() == io::ErrorKind::NotFound {
+        return no_image();
+    }
+    let why = if error.kind() == io::ErrorKind::PermissionDenied { store::denial(path) } else { None };
+    let why = why.map_or_else(String::new, |why| format!("; {why}"));
+    let message = format!("the picture cannot be read from the disk: {error}{why}");
+    ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "unreadable", message)
 }
 
 #[cfg(test)]

@@ -90,13 +90,13 @@ pub(super) async fn file(request: HttpRequest, state: web::Data<State>) -> Resul
         let thumbnail = thumbnail(&state, &image).await?;
         return Ok(files::headed(StatusCode::OK, &etag).content_type("image/jpeg").body(thumbnail));
     }
-    let store = state.store.clone();
+    let (store, path) = (state.store.clone(), state.store.path_of(&image));
     let opened = web::block(move || {
         let file = store.open_image(&image)?;
         let length = file.metadata()?.len();
         Ok((file, length))
     });
-    let (file, length) = flat(opened.await).map_err(|error| files::gone(&error, &name.to_string()))?;
+    let (file, length) = flat(opened.await).map_err(|error| files::gone(&error, &path))?;
     Ok(files::send(&request, file, length, &etag, name.medium()))
 }
 
@@ -113,8 +113,8 @@ async fn thumbnail(state: &State, image: &Image) -> Result<Vec<u8>, ApiError> {
         };
         Ok((inside.map(<[u8]>::to_vec), file, bytes))
     });
-    let name = image.filename.to_string();
-    let (inside, file, mut bytes) = flat(read.await).map_err(|error| files::gone(&error, &name))?;
+    let path = state.store.path_of(image);
+    let (inside, file, mut bytes) = flat(read.await).map_err(|error| files::gone(&error, &path))?;
     if let Some(thumbnail) = inside {
         return Ok(thumbnail);
     }
@@ -129,7 +129,7 @@ async fn thumbnail(state: &State, image: &Image) -> Result<Vec<u8>, ApiError> {
         jpeg::thumbnail(&bytes).ok_or_else(|| std::io::Error::from(std::io::ErrorKind::InvalidData))
     });
     flat(made.await).map_err(|error| {
-        tracing::warn!(%error, file = name, "no thumbnail could be made");
+        tracing::warn!(%error, file = %image.filename, "no thumbnail could be made");
         no_thumbnail()
     })
 }

@@ -11,7 +11,7 @@ use super::uploads::Backlog;
 use super::{State, json as shape, latency};
 use crate::config::WebAccess;
 use crate::model::{CameraKey, Level, Medium, UploadState};
-use crate::store::{CameraTally, ImageQuery, Stats};
+use crate::store::{AWAY_ALARM, CameraTally, ImageQuery, LATE_ALARM, Stats};
 
 /// A database that has not answered by then is not well.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
@@ -116,12 +116,15 @@ fn count(states: &[(UploadState, u64)], wanted: UploadState) -> u64 {
 
 /// For monitors: whether the program can do its work, and no more than the names of the parts that cannot.
 pub(super) async fn health(state: web::Data<State>) -> HttpResponse {
+    let alarms = state.status.alarms();
+    let is_raised = |part: &str| alarms.iter().any(|alarm| alarm.part == part);
     let mut failing = Vec::new();
-    if !matches!(tokio::time::timeout(PING_TIMEOUT, state.store.ping()).await, Ok(Ok(()))) {
+    let answers = matches!(tokio::time::timeout(PING_TIMEOUT, state.store.ping()).await, Ok(Ok(())));
+    if !answers || is_raised(LATE_ALARM) {
         failing.push("database");
     }
     let is_full = state.status.storage().level == Level::Full;
-    if is_full || state.status.alarms().iter().any(|alarm| alarm.part == "storage") {
+    if is_full || is_raised("storage") || is_raised(AWAY_ALARM) {
         failing.push("storage");
     }
     if failing.is_empty() {

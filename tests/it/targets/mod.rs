@@ -170,6 +170,7 @@ fn kind(result: &Result<(), TargetError>) -> &'static str {
         Err(TargetError::Misconfigured { .. }) => "misconfigured",
         Err(TargetError::Doubtful { .. }) => "doubtful",
         Err(TargetError::Rejected { .. }) => "rejected",
+        Err(TargetError::Denied { .. }) => "denied",
         Err(TargetError::Unreadable { .. }) => "unreadable",
     }
 }

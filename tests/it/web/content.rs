@@ -396,6 +396,14 @@ async fn health_names_failing_parts_and_nothing_else() {
     assert_eq!(health().await, (200, json!({"status": "ok"})));
     dashboard.status.raise("storage", "secret path /mnt/card is full".to_owned());
     assert_eq!(health().await, (503, json!({"status": "failing", "failing": ["storage"]})));
+    dashboard.status.clear("storage");
+    assert_eq!(health().await, (200, json!({"status": "ok"})));
+    // Neither on a disk that is away nor in a ledger that cannot be written are pictures kept.
+    for (part, failing) in [("away", "storage"), ("ledger", "database")] {
+        dashboard.status.raise(part, "a secret path".to_owned());
+        assert_eq!(health().await, (503, json!({"status": "failing", "failing": [failing]})));
+        dashboard.status.clear(part);
+    }
 }
 
 #[tokio::test]
