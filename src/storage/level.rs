@@ -4,7 +4,7 @@
 //! half of it an operator is called, and the *reserve* is for the ledger alone.
 
 use crate::model::{Amount, Level, Space};
-use crate::store::Room;
+use crate::store::{Deletable, Room};
 
 /// The floor is this part of the disk, 5 %, ...
 const FLOOR_PART: u64 = 20;
@@ -168,6 +168,25 @@ impl Quantity {
     fn missing(&self, mark: fn(&Marks) -> u64) -> u64 {
         mark(&self.marks).saturating_add(self.taken).saturating_sub(self.free)
     }
+}
+
+/// The first of the candidates that together are at least `need`, or all of them; `cost` is what a file of so many bytes
+/// counts.
+pub fn enough(
+    candidates: impl IntoIterator<Item = Deletable>,
+    need: Amount,
+    cost: impl Fn(u64) -> Amount,
+) -> Vec<Deletable> {
+    let mut left = need;
+    let mut chosen = Vec::new();
+    for candidate in candidates {
+        if left.is_none() {
+            break;
+        }
+        left = left.less(cost(candidate.bytes));
+        chosen.push(candidate);
+    }
+    chosen
 }
 
 #[cfg(test)]

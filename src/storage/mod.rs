@@ -23,7 +23,7 @@ use crate::store::{
     TriggerId,
 };
 
-pub use level::{Marks, Outlook, outlook};
+pub use level::{Marks, Outlook, enough, outlook};
 pub use wear::Wear;
 pub use words::size;
 
@@ -483,25 +483,6 @@ impl Guard {
         // Each change is whole, so a panic elsewhere does not spoil it.
         change(&mut self.0.memory.lock().unwrap_or_else(PoisonError::into_inner))
     }
-}
-
-/// The first of the candidates that together are at least `need`, or all of them; `cost` is what a file of so many bytes
-/// counts.
-pub fn enough(
-    candidates: impl IntoIterator<Item = Deletable>,
-    need: Amount,
-    cost: impl Fn(u64) -> Amount,
-) -> Vec<Deletable> {
-    let mut left = need;
-    let mut chosen = Vec::new();
-    for candidate in candidates {
-        if left.is_none() {
-            break;
-        }
-        left = left.less(cost(candidate.bytes));
-        chosen.push(candidate);
-    }
-    chosen
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use tokio::sync::{Mutex, watch};
 use tracing::{error, info, warn};
 
 use super::StoreError;
-use super::files::kind_of;
+use super::lock::kind_of;
 use super::origin::{Found, Origin};
 
 /// How long a statement waits for another process (`--cleanup-now` beside the daemon) before it fails.

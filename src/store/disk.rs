@@ -15,7 +15,8 @@ use tracing::{error, info, warn};
 
 use super::backup::{self, beside};
 use super::db::{self, blocking};
-use super::files::{self, Files};
+use super::files::Files;
+use super::lock;
 use super::mounts::{Mounts, resolved};
 use super::tree::{Folder, is_absent};
 use super::{Reconciled, Store, StoreError};
@@ -402,7 +403,7 @@ pub(super) fn own_database(database: &Path) -> Result<Option<File>, StoreError> 
         return Ok(None);
     };
     folder::give_to_parents(&path);
-    match files::hold(&file, database) {
+    match lock::hold(&file, database) {
         Ok(true) => Ok(Some(file)),
         Ok(false) => Err(StoreError::Owned { path: database.to_owned() }),
         Err(error) => {

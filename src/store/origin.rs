@@ -13,7 +13,7 @@ use rusqlite::backup::Backup;
 
 use super::backup::{self, beside, sync_folder};
 use super::mounts::{Mounts, resolved};
-use super::{StoreError, recover};
+use super::{StoreError, replace};
 
 /// An attempt that failed is made again after this; each may copy all of it.
 const AGAIN: Duration = Duration::from_secs(10);
@@ -213,7 +213,7 @@ fn put_back(path: &Path, log: Option<Number>, open: &Connection) -> Result<Optio
             }
         }
     }
-    recover::put_in_place(path, "replaced")
+    replace::put_in_place(path, "replaced")
 }
 
 #[cfg(test)]
