@@ -12,14 +12,23 @@ const READ_ONLY: &str = "; a service may write to its own folder only: allow thi
 
 /// Rights that are missing, where owners and modes do not tell why.
 const DENIED: &str = "; the user of this program may not write there: look with ls -ld who owns it, and change that with \
-     chown. A service sees nothing of /home, and may write to its own folder only: allow others in a drop-in (sudo systemctl \
-     edit camera-capture) with ReadWritePaths=, in /home with ProtectHome=tmpfs and BindPaths=";
+     chown";
+
+/// What else may be the reason, in a place that was set.
+const SERVICE: &str = ". A service sees nothing of /home, and may write to its own folder only: allow others in a drop-in \
+     (sudo systemctl edit camera-capture) with ReadWritePaths=, in /home with ProtectHome=tmpfs and BindPaths=";
+
+/// Where the service lives.
+const OWN_FOLDER: &str = "/var/lib/camera-capture";
 
 /// The next step after an error of the system on `path`, to be put behind it; empty where the error says enough. Blocking.
 pub(super) fn step(path: &Path, error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::ReadOnlyFilesystem => READ_ONLY.to_owned(),
-        io::ErrorKind::PermissionDenied => denied(path).unwrap_or_else(|| DENIED.to_owned()),
+        io::ErrorKind::PermissionDenied => {
+            let is_own = path.is_relative() || path.starts_with(OWN_FOLDER);
+            denied(path).unwrap_or_else(|| DENIED.to_owned()) + if is_own { "" } else { SERVICE }
+        }
         _ => String::new(),
     }
 }
@@ -84,13 +93,13 @@ mod tests {
             (13, &["ReadWritePaths=", "ProtectHome=", "chown"][..]),
             (2, &[][..]),
         ] {
-            let source = io::Error::from_raw_os_error(code);
-            let error =
-                StoreError::File { action: "create", path: "/mnt/usb/images".into(), source }.to_string();
             // Root may write anywhere, so here nobody's mode is the reason.
             if code == 13 && !rustix::process::geteuid().is_root() {
                 continue;
             }
+            let source = io::Error::from_raw_os_error(code);
+            let error =
+                StoreError::File { action: "create", path: "/mnt/usb/images".into(), source }.to_string();
             assert!(words.iter().all(|word| error.contains(word)), "{error}");
             assert!(error.starts_with("cannot create /mnt/usb/images: "), "{error}");
         }

@@ -176,7 +176,11 @@ impl Attack {
             match self.throttle.look(&self.tickets[place], self.now) {
                 Turn::Now => return Some(place),
                 Turn::Later(_) => place += 1,
-                Turn::Never(_) => drop(self.tickets.swap_remove(place)),
+                Turn::Never(_) => {
+                    // Another one may be the first now: everybody asks again.
+                    drop(self.tickets.swap_remove(place));
+                    place = 0;
+                }
             }
         }
         None
