@@ -25,7 +25,7 @@ fuzz_target!(|bytes: &[u8]| {
         let rtp_ns = i64::from_le_bytes(chunk[..8].try_into().unwrap_or_default());
         arrival += Duration::from_millis(u64::from(chunk[8]).pow(2));
         timeline.push(rtp_ns, arrival);
-        let _ = (cadence.missing(rtp_ns), timeline.instant_of(rtp_ns), timeline.jitter());
+        let _ = (cadence.missing(rtp_ns), timeline.stamps(), timeline.jitter());
     }
     let Some((_, units)) = input::units(rest) else { return };
     let mut gops = Gops::new(Codec::H264, LIMITS, Duration::from_millis(200));

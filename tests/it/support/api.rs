@@ -11,6 +11,9 @@ use super::viewer::Viewer;
 /// Longest wait for an answer; a capture may wait five seconds for its frame and then decode two seconds of video.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 
+/// The server closes a connection that is idle for longer; a test that was held up must not ask over one that is closing.
+const IDLE_LIMIT: Duration = Duration::from_secs(1);
+
 /// Longest that a test reads from a stream.
 const STREAM_LIMIT: Duration = Duration::from_secs(300);
 
@@ -159,5 +162,6 @@ impl Api {
 }
 
 fn client(headers: HeaderMap) -> Client {
-    Client::builder().default_headers(headers).timeout(ANSWER_LIMIT).build().unwrap()
+    let client = Client::builder().default_headers(headers).timeout(ANSWER_LIMIT);
+    client.pool_idle_timeout(IDLE_LIMIT).build().unwrap()
 }
