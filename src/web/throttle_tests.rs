@@ -178,7 +178,7 @@ impl Attack {
                 Turn::Later(_) => place += 1,
                 Turn::Never(_) => {
                     // Another one may be the first now: everybody asks again.
-                    drop(self.tickets.swap_remove(place));
+                    self.tickets.swap_remove(place);
                     place = 0;
                 }
             }
