@@ -183,7 +183,8 @@ impl Assembly {
 
     fn end_if_marked(&mut self, packet: Packet<'_>, out: &mut impl FnMut(Assembled)) {
         let Some(open) = self.open.as_mut().filter(|open| open.unit.time == packet.time) else { return };
-        open.is_marked |= packet.mark;
+        // Parameter sets and messages may have markers of their own (rtph264pay of GStreamer, when a client joins).
+        open.is_marked |= packet.mark && open.has_picture;
         if open.is_marked && open.has_picture && self.markers.are_believed() {
             self.end(out);
         }
@@ -379,6 +380,24 @@ mod tests {
         assert_eq!(give(&mut assembly, &packets[1..4], Instant::now()).len(), 4, "the last one at once");
         let mut assembly = fresh(assembly.markers());
         assert_eq!(give(&mut assembly, &packets[4..], Instant::now()).len(), 1);
+    }
+
+    #[test]
+    fn a_marker_on_parameter_sets_says_nothing_of_those_on_pictures() {
+        // As rtph264pay of GStreamer sends them to a client that joins, and some cameras before every keyframe.
+        let sets = sent(0, true, &[0x67, 66, 0, 30, 0x81]);
+        let parts = fragments(&[&[0x41, 0x9a][..], &[7; 20]].concat(), 10);
+        let last = parts.len() - 1;
+        let picture = |time| parts.iter().enumerate().map(move |(i, part)| sent(time, i == last, part));
+        let packets: Vec<Sent> =
+            std::iter::once(sets.clone()).chain((0..4).flat_map(|i| picture(i * 3600))).collect();
+        let mut assembly = fresh(Markers::default());
+        let given = give(&mut assembly, &packets, Instant::now());
+        assert_eq!(given.len(), 4, "the last one at once: {:?}", assembly.markers());
+        assert!(given.iter().all(|unit| !unit.is_damaged));
+        // Also once they are believed, and with a time of their own.
+        let later = [vec![sent(14_399, true, &sets.2)], picture(14_400).collect()].concat();
+        assert_eq!(give(&mut assembly, &later, Instant::now()).len(), 1);
     }
 
     #[test]
