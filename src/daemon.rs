@@ -22,7 +22,7 @@ use crate::descriptors::DescriptorWatch;
 use crate::model::{CameraKey, TargetKind, UploadState};
 use crate::retention::{Retention, RetentionTask};
 use crate::signals::Signals;
-use crate::status::Status;
+use crate::status::{AlarmKind, Status};
 use crate::storage::Guard;
 use crate::store::{self, Former, Opened, Store};
 use crate::supervise::{Supervisor, Task};
@@ -310,18 +310,10 @@ async fn serve(
 ) -> anyhow::Result<End> {
     let Opened { store, ownership: _ownership, alarm } = opened;
     let found = store.reconcile_first().await;
-    let found = found.context("put the picture directory and the database in order")?;
+    found.context("put the picture directory and the database in order")?;
     let status = Status::new(&config);
-    if let Some(alarm) = alarm {
-        status.raise("database", alarm);
-    }
-    if let Some(why) = store.away() {
-        status.raise(store::AWAY_ALARM, why);
-    }
-    if found.missing > 0 {
-        let message = "stored pictures are gone from the disk or changed their size; the log names them; is the disk mounted?";
-        status.raise("pictures", format!("{} {message}", found.missing));
-    }
+    let damaged = status.alarm(AlarmKind::DatabaseDamaged);
+    damaged.set(alarm);
 
     let (intake, sessions, work) =
         (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
@@ -388,7 +380,7 @@ async fn serve(
             if may_replace {
                 End::Damaged(found)
             } else {
-                status.raise("database", format!(
+                damaged.raise(format!(
                     "the database is damaged again ({found}); check the disk or card, then stop the program and run it \
                      with --rebuild"
                 ));

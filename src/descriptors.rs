@@ -11,7 +11,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::status::Status;
+use crate::status::{AlarmHandle, AlarmKind, Status};
 
 /// The limit the program gives itself where it may. Sixteen times what a large site uses; more would only make counting
 /// them slower.
@@ -101,14 +101,14 @@ fn is_low(in_use: u64, limit: u64, was_low: bool) -> bool {
 
 /// Counts descriptors now and then, and says so before none is left.
 pub struct DescriptorWatch {
-    status: Status,
+    alarm: AlarmHandle,
     is_low: bool,
 }
 
 impl DescriptorWatch {
     /// Has looked at nothing yet.
     pub fn new(status: &Status) -> Self {
-        Self { status: status.clone(), is_low: false }
+        Self { alarm: status.alarm(AlarmKind::DescriptorsShort), is_low: false }
     }
 
     /// Looks every five seconds until cancelled.
@@ -134,7 +134,7 @@ impl DescriptorWatch {
         if self.is_low {
             // In steps, so that the alarm is not a new one each time.
             let about = in_use.next_multiple_of(32).min(limit);
-            self.status.raise("descriptors", format!(
+            self.alarm.raise(format!(
                 "about {about} of {limit} open files are in use; with none left pictures fail; restart the program, set \
                  LimitNOFILE=8192 in its unit, and report it if it comes back"
             ));
@@ -142,7 +142,7 @@ impl DescriptorWatch {
         match (was_low, self.is_low) {
             (false, true) => warn!(in_use, limit, "open files run short"),
             (true, false) => {
-                self.status.clear("descriptors");
+                self.alarm.clear();
                 info!(in_use, limit, "there are enough open files again");
             }
             (false, false) | (true, true) => {}
@@ -195,7 +195,7 @@ mod tests {
         let mut watch = DescriptorWatch::new(&status);
         let mut raised = |counted: io::Result<u64>| {
             watch.look(counted, 1024);
-            status.alarms().iter().any(|alarm| alarm.part == "descriptors")
+            status.alarms().iter().any(|alarm| alarm.kind == AlarmKind::DescriptorsShort)
         };
         assert!(!raised(Ok(890)));
         assert!(raised(Ok(900)));

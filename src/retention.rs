@@ -11,7 +11,7 @@ use tracing::{error, info, warn};
 use crate::clock;
 use crate::config::StorageConfig;
 use crate::model::{Amount, Level, UnixMs};
-use crate::status::{Event, Status};
+use crate::status::{AlarmHandle, AlarmKind, Event, Status};
 use crate::storage::{Guard, enough, outlook};
 use crate::store::{Deletable, Heap, Held, Kept, Newest, Store, StoreError, Witness};
 
@@ -365,6 +365,7 @@ pub struct RetentionTask {
     storage: StorageConfig,
     guard: Guard,
     status: Status,
+    alarm: AlarmHandle,
     orders: mpsc::Receiver<Order>,
     /// When it was said last that a run was refused.
     told: Option<Instant>,
@@ -379,6 +380,7 @@ impl RetentionTask {
             storage: storage.clone(),
             guard: guard.clone(),
             status: status.clone(),
+            alarm: status.alarm(AlarmKind::RetentionFailed),
             orders,
             told: None,
         };
@@ -440,7 +442,7 @@ impl RetentionTask {
             Ok(report) => report,
             Err(error) => {
                 error!(%error, "the retention run failed");
-                return self.status.raise("retention", format!("old pictures could not be deleted: {error}"));
+                return self.alarm.raise(format!("old pictures could not be deleted: {error}"));
             }
         };
         match &report.refused {
@@ -449,11 +451,11 @@ impl RetentionTask {
                     warn!(reason, "the retention run was refused");
                     self.told = Some(Instant::now());
                 }
-                self.status.raise("retention", format!("old pictures are not deleted: {reason}"));
+                self.alarm.raise(format!("old pictures are not deleted: {reason}"));
             }
             None => {
                 self.told = None;
-                self.status.clear("retention");
+                self.alarm.clear();
             }
         }
         if report.deleted > 0 {

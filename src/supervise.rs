@@ -11,7 +11,7 @@ use tracing::{Instrument, error, info_span};
 
 use crate::backoff::Backoff;
 use crate::model::foreign;
-use crate::status::Status;
+use crate::status::{AlarmKind, Status};
 
 /// Longest words of a defect, characters.
 const WORDS_MAX: usize = 300;
@@ -24,10 +24,10 @@ const HEALTHY_AFTER: Duration = Duration::from_secs(20);
 
 /// Something that runs for as long as the program does.
 pub trait Task: Send + 'static {
-    /// What it is, for alarms and metrics: `camera`, `upload`, …
+    /// What it does, for programs that read alarms: `camera`, `upload`, …
     fn kind(&self) -> &'static str;
 
-    /// Which one it is, for the log.
+    /// Which one it is, for the log and its alarm; no other task has the same.
     fn label(&self) -> String;
 
     /// Runs until cancelled. May be called again after an error or a panic, on the same value.
@@ -63,10 +63,10 @@ impl Supervisor {
 }
 
 async fn keep(mut task: impl Task, status: Status, cancel: CancellationToken) {
+    let alarm = status.alarm(AlarmKind::TaskRestarted { task: task.kind(), name: task.label() });
     let mut failures = 0;
     while !cancel.is_cancelled() {
         let began = tokio::time::Instant::now();
-        let kind = task.kind();
         let outcome = {
             let run = AssertUnwindSafe(task.run(&cancel)).catch_unwind();
             tokio::pin!(run);
@@ -74,7 +74,7 @@ async fn keep(mut task: impl Task, status: Status, cancel: CancellationToken) {
                 Ok(outcome) => outcome,
                 Err(_) => {
                     if failures > 0 {
-                        status.clear(kind);
+                        alarm.clear();
                     }
                     run.await
                 }
@@ -94,7 +94,7 @@ async fn keep(mut task: impl Task, status: Status, cancel: CancellationToken) {
         failures = if began.elapsed() >= HEALTHY_AFTER { 1 } else { failures + 1 };
         let pause = RESTART.jittered(failures);
         error!(reason, failures, restart_in = ?pause, "task failed");
-        status.raise(kind, format!("{} stopped and is started again: {reason}", task.label()));
+        alarm.raise(format!("{} stopped and is started again: {reason}", task.label()));
         tokio::select! {
             () = cancel.cancelled() => return,
             () = tokio::time::sleep(pause) => {}
@@ -162,5 +162,83 @@ mod tests {
         assert_eq!(runs.load(Ordering::Relaxed), 3);
         cancel.cancel();
         assert_eq!(supervisor.drain(Duration::from_secs(1)).await, 0);
+    }
+
+    /// Fails at the first runs, then stays up.
+    struct Shaky {
+        kind: &'static str,
+        label: &'static str,
+        failures: u32,
+    }
+
+    impl Task for Shaky {
+        fn kind(&self) -> &'static str {
+            self.kind
+        }
+
+        fn label(&self) -> String {
+            self.label.to_owned()
+        }
+
+        async fn run(&mut self, cancel: &CancellationToken) -> Result<(), String> {
+            if let Some(left) = self.failures.checked_sub(1) {
+                self.failures = left;
+                return Err("no luck".to_owned());
+            }
+            cancel.cancelled().await;
+            Ok(())
+        }
+    }
+
+    fn messages(status: &Status) -> Vec<String> {
+        status.alarms().into_iter().map(|alarm| alarm.message).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_that_is_well_again_leaves_the_alarm_of_its_part_alone() {
+        let (config, _) = Config::parse(&Env::from_pairs::<&str, &str>([])).unwrap();
+        let status = Status::new(&config);
+        let (mut supervisor, cancel) = (Supervisor::new(&status), CancellationToken::new());
+        let domain = status.alarm(AlarmKind::RetentionFailed);
+        domain.raise("old pictures are not deleted".to_owned());
+        let task = Shaky { kind: "retention", label: "retention", failures: 1 };
+        supervisor.spawn(task, &cancel);
+        tokio::time::sleep(HEALTHY_AFTER * 3).await;
+        assert_eq!(messages(&status), ["old pictures are not deleted"]);
+        cancel.cancel();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_that_is_well_again_leaves_the_alarm_of_another_of_its_kind_alone() {
+        let (config, _) = Config::parse(&Env::from_pairs::<&str, &str>([])).unwrap();
+        let status = Status::new(&config);
+        let (mut supervisor, cancel) = (Supervisor::new(&status), CancellationToken::new());
+        for (kind, bad, good) in [("camera", "camera:r1", "camera:r2"), ("upload", "upload:api", "upload:s3")]
+        {
+            supervisor.spawn(Shaky { kind, label: bad, failures: u32::MAX }, &cancel);
+            supervisor.spawn(Shaky { kind, label: good, failures: 1 }, &cancel);
+        }
+        let mut events = status.subscribe();
+        tokio::time::sleep(HEALTHY_AFTER * 3).await;
+        let told: Vec<Vec<String>> = std::iter::from_fn(|| events.try_recv().ok())
+            .filter_map(|event| match event {
+                crate::status::Event::Alarms(alarms) => {
+                    Some(alarms.into_iter().map(|alarm| alarm.message).collect())
+                }
+                _ => None,
+            })
+            .collect();
+        for (label, ends) in
+            [("camera:r1", false), ("upload:api", false), ("camera:r2", true), ("upload:s3", true)]
+        {
+            let is_said = |said: &Vec<String>| said.iter().any(|words| words.starts_with(label));
+            let since = told.iter().skip_while(|said| !is_said(said));
+            assert_eq!(
+                (told.iter().any(is_said), !since.clone().all(is_said)),
+                (true, ends),
+                "{label}: {told:#?}"
+            );
+        }
+        cancel.cancel();
     }
 }

@@ -9,8 +9,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::clock;
-use crate::status::Status;
-use crate::store::{AWAY_ALARM, Disk, Former, Reconciled, Stop, Store, StoreError};
+use crate::status::{AlarmHandle, AlarmKind, Status};
+use crate::store::{Disk, Former, Reconciled, Stop, Store, StoreError};
 
 /// Ends the waits of the deliveries.
 pub type Wake = Arc<dyn Fn() + Send + Sync>;
@@ -34,10 +34,13 @@ const RETRY: Duration = Duration::from_secs(3600);
 /// How often it is looked whether the disk with the pictures is here, and the file of the database in its place.
 const LOOK: Duration = Duration::from_secs(2);
 
+/// How often it is looked whether pictures that were gone are back.
+const LOOK_FOR_GONE: Duration = Duration::from_secs(60);
+
 /// The task that looks after folder and database.
 pub struct Upkeep {
     store: Store,
-    status: Status,
+    alarms: Arc<Owned>,
     /// From one copy of the database to the next; `None` for no copies.
     backup_every: Option<Duration>,
     /// What a program before this one may have left.
@@ -51,12 +54,32 @@ pub struct Upkeep {
     wake_uploads: Wake,
 }
 
+/// The alarms of this task.
+struct Owned {
+    away: AlarmHandle,
+    gone: AlarmHandle,
+    folder: AlarmHandle,
+    replaced: AlarmHandle,
+    takeover: AlarmHandle,
+    backup: AlarmHandle,
+}
+
 impl Upkeep {
     /// The task. `backup_every` is the time from one copy of the database to the next; `None` for no copies.
     pub fn new(store: &Store, status: &Status, backup_every: Option<Duration>, wake_uploads: Wake) -> Self {
+        let alarms = Arc::new(Owned {
+            away: status.alarm(AlarmKind::PicturesAway),
+            gone: status.alarm(AlarmKind::PicturesGone),
+            folder: status.alarm(AlarmKind::FolderNotFollowed),
+            replaced: status.alarm(AlarmKind::DatabaseReplaced),
+            takeover: status.alarm(AlarmKind::TakeoverIncomplete),
+            backup: status.alarm(AlarmKind::BackupFailed),
+        });
+        alarms.away.set(store.away());
+        alarms.gone.set(words_of_gone(store.gone().now()));
         Self {
             store: store.clone(),
-            status: status.clone(),
+            alarms,
             backup_every,
             former: Former::default(),
             has_taken_over: false,
@@ -74,17 +97,19 @@ impl Upkeep {
 
     /// Runs until cancelled. What an error interrupted is begun anew at the next run.
     pub async fn run(&mut self, cancel: &CancellationToken) -> Result<(), StoreError> {
-        let (mut strangers, status) = (self.store.strange(), self.status.clone());
-        let tell = async {
+        let (store, alarms) = (self.store.clone(), Arc::clone(&self.alarms));
+        let (mut strangers, mut gone) = (store.strange(), store.gone());
+        let mut said = store.said_of_database();
+        let folder = async {
             loop {
-                match strangers.next().await {
-                    Some(message) => status.raise("strangers", message),
-                    None => status.clear("strangers"),
-                }
+                alarms.folder.set(strangers.next().await);
             }
         };
-        let (mut said, store, status) =
-            (self.store.said_of_database(), self.store.clone(), self.status.clone());
+        let missing = async {
+            loop {
+                alarms.gone.set(words_of_gone(gone.next().await));
+            }
+        };
         let file = async {
             loop {
                 if let Err(error) = store.look_for_database().await {
@@ -93,16 +118,18 @@ impl Upkeep {
                 if said.has_changed().unwrap_or(false)
                     && let Some(words) = said.borrow_and_update().clone()
                 {
-                    status.raise("database file", words);
+                    alarms.replaced.raise(words);
                 }
                 tokio::time::sleep(LOOK).await;
             }
         };
-        let watch = watch_disk(self.store.clone(), self.status.clone(), Arc::clone(&self.wake_uploads));
+        let disk = watch_disk(&store, &alarms.away, Arc::clone(&self.wake_uploads));
         tokio::select! {
             done = self.look_after(cancel) => done,
-            () = tell => Ok(()),
-            () = watch => Ok(()),
+            () = folder => Ok(()),
+            () = missing => Ok(()),
+            () = disk => Ok(()),
+            () = look_for_gone(&store) => Ok(()),
             () = file => Ok(()),
         }
     }
@@ -156,10 +183,8 @@ impl Upkeep {
             // What does not concern other work; the next start tries again.
             Err(error @ StoreError::File { .. }) => {
                 warn!(%error, "what a program before this one left cannot be looked at");
-                self.status.raise(
-                    "takeover",
-                    format!("what a program before this one left cannot be looked at: {error}"),
-                );
+                let words = format!("what a program before this one left cannot be looked at: {error}");
+                self.alarms.takeover.raise(words);
                 None
             }
             begun => begun?,
@@ -171,10 +196,7 @@ impl Upkeep {
                     () = tokio::time::sleep(TAKEOVER_PAUSE) => {}
                 }
             }
-            match self.store.finish_takeover(takeover).await?.alarm() {
-                Some(message) => self.status.raise("takeover", message),
-                None => self.status.clear("takeover"),
-            }
+            self.alarms.takeover.set(self.store.finish_takeover(takeover).await?.alarm());
             (self.wake_uploads)();
         }
         self.has_taken_over = true;
@@ -226,16 +248,6 @@ impl Upkeep {
             unfinished = done.unfinished,
             "the picture directory and the database agree"
         );
-        if done.missing > 0 {
-            self.status.raise(
-                "pictures",
-                format!(
-                    "{} stored pictures are gone from the disk or changed their size; the log names them; is the disk \
-                     mounted?",
-                    done.missing
-                ),
-            );
-        }
         Ok(())
     }
 
@@ -261,13 +273,13 @@ impl Upkeep {
         };
         let made: Result<(), StoreError> = made.await;
         match made {
-            Ok(()) => self.status.clear("backup"),
+            Ok(()) => self.alarms.backup.clear(),
             Err(error) => {
                 warn!(%error, "the database could not be copied");
                 if error.is_damage() {
                     self.store.report_damage(error.to_string());
                 }
-                self.status.raise("backup", format!("no copy of the database could be made: {error}"));
+                self.alarms.backup.raise(format!("no copy of the database could be made: {error}"));
                 return false;
             }
         }
@@ -276,28 +288,36 @@ impl Upkeep {
 }
 
 /// Says that the disk with the pictures is away, and sees to it that all goes on when it is back.
-async fn watch_disk(store: Store, status: Status, wake_uploads: Wake) {
-    let mut is_unsure = false;
+async fn watch_disk(store: &Store, alarm: &AlarmHandle, wake_uploads: Wake) {
     loop {
         match store.look_for_disk().await {
-            Ok(Disk::Here) => {
-                if std::mem::take(&mut is_unsure) {
-                    status.clear(AWAY_ALARM);
-                }
-            }
-            Ok(Disk::Away(why)) => status.raise(AWAY_ALARM, why),
+            Ok(Disk::Here) => alarm.clear(),
+            Ok(Disk::Away(why)) => alarm.raise(why),
             Ok(Disk::Back(found)) => {
                 info!(adopted = found.adopted, missing = found.missing, "its newest pictures were looked at");
-                status.clear(AWAY_ALARM);
+                alarm.clear();
                 wake_uploads();
             }
-            Err(error) => {
-                is_unsure = true;
-                status.raise(AWAY_ALARM, format!("the picture directory cannot be used: {error}"));
-            }
+            Err(error) => alarm.raise(format!("the picture directory cannot be used: {error}")),
         }
         tokio::time::sleep(LOOK).await;
     }
+}
+
+/// Sees to it that what was said to be gone is not said any more when it is back.
+async fn look_for_gone(store: &Store) {
+    loop {
+        tokio::time::sleep(LOOK_FOR_GONE).await;
+        if let Err(error) = store.look_for_gone().await {
+            warn!(%error, "it cannot be told whether pictures that were gone are back");
+        }
+    }
+}
+
+/// What is said of so many pictures.
+fn words_of_gone(count: usize) -> Option<String> {
+    let words = "stored pictures are gone from the disk or changed their size; the log names them; is the disk mounted?";
+    (count > 0).then(|| format!("{count} {words}"))
 }
 
 /// How long the first copy of a run waits, given the age of the one there is.
@@ -395,6 +415,37 @@ mod tests {
             tokio::time::sleep(Duration::from_secs(60)).await;
         }
         assert!(copy(&place).is_some());
+        cancel.cancel();
+        running.await.unwrap().unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pictures_that_are_gone_are_an_alarm_until_they_are_back() {
+        let place = Place::new();
+        let store = place.open();
+        let image = take(&store, "r1", T0).await;
+        let (path, aside) = (store.path_of(&image), place.path().join("aside.jpg"));
+        std::fs::rename(&path, &aside).unwrap();
+        let (config, _) = Config::parse(&Env::from_pairs([("GPIO_ENABLED", "false")])).unwrap();
+        let status = Status::new(&config);
+        let cancel = CancellationToken::new();
+        let mut upkeep = Upkeep::new(&store, &status, None, Arc::new(|| {}));
+        let stop = cancel.clone();
+        let running = tokio::spawn(async move { upkeep.run(&stop).await });
+        let said =
+            |status: &Status| -> String { status.alarms().into_iter().map(|alarm| alarm.message).collect() };
+        while said(&status).is_empty() {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        assert!(said(&status).starts_with("1 stored pictures are gone"), "{}", said(&status));
+        tokio::time::sleep(Duration::from_secs(600)).await;
+        assert!(!said(&status).is_empty(), "it is still gone");
+        std::fs::rename(&aside, &path).unwrap();
+        for _ in 0..300 {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        assert_eq!(said(&status), "");
+        assert!(store.image(&image.filename).await.unwrap().is_some(), "it is listed again");
         cancel.cancel();
         running.await.unwrap().unwrap();
     }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::model::{CameraKey, TargetKind, UnixMs};
-use crate::status::{Action, Alarm, CameraState, CameraStatus, LineState, Severity, TargetStatus};
+use crate::status::{Alarm, AlarmKind, CameraState, CameraStatus, LineState, TargetStatus};
 
 /// A camera or target may be away for so long: it restarts, or the network does.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -49,7 +49,7 @@ pub(super) struct Failures {
 /// What is remembered from one look to the next.
 #[derive(Debug, Default)]
 pub(super) struct Rule {
-    spells: BTreeMap<(&'static str, String), Spell>,
+    spells: BTreeMap<AlarmKind, Spell>,
     noise: BTreeMap<u8, Noise>,
 }
 
@@ -70,13 +70,11 @@ struct Noise {
 
 /// A condition that holds.
 struct Condition {
-    code: &'static str,
-    about: String,
+    kind: AlarmKind,
     patience: Duration,
-    severity: Severity,
+    /// What programs are told beside the kind.
     args: Value,
     message: String,
-    action: Action,
 }
 
 impl Rule {
@@ -101,20 +99,12 @@ impl Rule {
 
     /// The alarm of a condition that has lasted.
     fn alarm(&mut self, now: Instant, wall: UnixMs, condition: Condition) -> Option<Alarm> {
-        let Condition { code, about, patience, severity, args, message, action } = condition;
-        let spell = self.spells.entry((code, about.clone())).or_insert(Spell { began: now, last: now });
+        let Condition { kind, patience, args, message } = condition;
+        let spell = self.spells.entry(kind.clone()).or_insert(Spell { began: now, last: now });
         spell.last = now;
         let lasted = now.saturating_duration_since(spell.began);
-        (lasted >= patience).then(|| Alarm {
-            part: code,
-            about: (!about.is_empty()).then_some(about),
-            code: code.to_owned(),
-            args: args.as_object().cloned().unwrap_or_default(),
-            severity,
-            message,
-            since: wall.plus_ms(-i64::try_from(lasted.as_millis()).unwrap_or(0)),
-            action,
-        })
+        let since = wall.plus_ms(-i64::try_from(lasted.as_millis()).unwrap_or(0));
+        (lasted >= patience).then(|| Alarm::new(kind, message, since).with_args(args))
     }
 
     /// Whether the line bounced more than a contact can, in the last whole span or already in this one.
@@ -140,17 +130,10 @@ fn camera(camera: &CameraStatus) -> Option<Condition> {
     }
     let reason = camera.last_error.clone().unwrap_or_else(|| "it has not answered yet".to_owned());
     Some(Condition {
-        code: "camera_away",
-        about: camera.key.to_string(),
+        kind: AlarmKind::CameraAway(camera.key.clone()),
         patience: PATIENCE,
-        severity: Severity::Critical,
         message: format!("{} gives no pictures: {reason}", camera.label),
-        args: json!({"camera": camera.key, "label": camera.label, "reason": reason}),
-        action: Action {
-            code: "check_camera",
-            text: "Check its power, cable and address".to_owned(),
-            link: Some(format!("#camera-{}", camera.key)),
-        },
+        args: json!({"label": camera.label, "reason": reason}),
     })
 }
 
@@ -161,23 +144,16 @@ fn target(target: &TargetStatus) -> Option<Condition> {
     let name = name(target.kind);
     let reason = target.last_error.clone().unwrap_or_else(|| "it has said nothing".to_owned());
     let is_away = target.is_reachable == Some(false);
-    let (code, what, next) = if is_away {
-        ("target_away", "cannot be reached, pictures wait", "Check the network and the address")
+    let (kind, what) = if is_away {
+        (AlarmKind::TargetAway(target.kind), "cannot be reached, pictures wait")
     } else {
-        ("target_refusing", "takes no pictures, they wait", "Check its address and password in the settings")
+        (AlarmKind::TargetRefusing(target.kind), "takes no pictures, they wait")
     };
     Some(Condition {
-        code,
-        about: target.kind.as_str().to_owned(),
+        kind,
         patience: PATIENCE,
-        severity: Severity::Critical,
         message: format!("{name} {what}: {reason}"),
-        args: json!({"target": target.kind, "reason": reason}),
-        action: Action {
-            code: "check_target",
-            text: next.to_owned(),
-            link: Some("#delivery-title".to_owned()),
-        },
+        args: json!({"reason": reason}),
     })
 }
 
@@ -188,17 +164,10 @@ fn refused(target: TargetKind, count: u64) -> Option<Condition> {
         many => format!("{many} pictures were refused by"),
     };
     Some(Condition {
-        code: "pictures_refused",
-        about: target.as_str().to_owned(),
+        kind: AlarmKind::PicturesRefused(target),
         patience: Duration::ZERO,
-        severity: Severity::Warning,
         message: format!("{words} {} and put aside; nothing sends them again by itself", name(target)),
-        args: json!({"target": target, "count": count}),
-        action: Action {
-            code: "see_refused",
-            text: "See why, then send them again".to_owned(),
-            link: Some("#delivery-title".to_owned()),
-        },
+        args: json!({"count": count}),
     })
 }
 
@@ -210,62 +179,38 @@ fn denied(target: &TargetStatus) -> Option<Condition> {
         many => format!(" (and {} more)", many - 1),
     };
     Some(Condition {
-        code: "pictures_unreadable",
-        about: target.kind.as_str().to_owned(),
+        kind: AlarmKind::PicturesUnreadable(target.kind),
         patience: Duration::ZERO,
-        severity: Severity::Critical,
         message: format!(
             "a picture that is owed to {} waits because its file cannot be read{others}: {reason}",
             name(target.kind)
         ),
-        args: json!({"target": target.kind, "count": count, "reason": reason}),
-        action: Action {
-            code: "check_owner",
-            text: "Give the files back to the user of the program, or look at the disk".to_owned(),
-            link: Some("#storage-title".to_owned()),
-        },
+        args: json!({"count": count, "reason": reason}),
     })
 }
 
 fn stuck(line: &LineState, cameras: &[CameraStatus]) -> Option<Condition> {
     line.active.then(|| Condition {
-        code: "contact_stuck",
+        kind: AlarmKind::ContactStuck(line.camera.clone()),
         patience: STUCK,
         message: format!(
             "the contact of {} has been closed for more than {} minutes; while it is, no picture is taken",
             label(&line.camera, cameras),
             STUCK.as_secs() / 60
         ),
-        ..of_line(line)
+        args: json!({"pin": line.pin}),
     })
 }
 
 fn noisy(line: &LineState, cameras: &[CameraStatus]) -> Condition {
     Condition {
-        code: "contact_noisy",
+        kind: AlarmKind::ContactNoisy(line.camera.clone()),
         patience: Duration::ZERO,
         message: format!(
             "the contact of {} bounces without end, more than {NOISE} times in a minute",
             label(&line.camera, cameras)
         ),
-        ..of_line(line)
-    }
-}
-
-/// What all conditions of a contact have in common.
-fn of_line(line: &LineState) -> Condition {
-    Condition {
-        code: "",
-        about: line.camera.to_string(),
-        patience: Duration::ZERO,
-        severity: Severity::Warning,
-        message: String::new(),
-        args: json!({"camera": line.camera, "pin": line.pin}),
-        action: Action {
-            code: "check_wiring",
-            text: "Check its wiring, and GPIO_ACTIVE in the settings".to_owned(),
-            link: Some("#contacts-title".to_owned()),
-        },
+        args: json!({"pin": line.pin}),
     }
 }
 
@@ -278,19 +223,12 @@ fn failed(failures: &Failures, cameras: &[CameraStatus]) -> Option<Condition> {
         many => format!("{many} triggers have no picture; the newest is of {label}: {reason}"),
     };
     Some(Condition {
-        code: "trigger_failed",
-        about: String::new(),
+        kind: AlarmKind::TriggerFailed,
         patience: Duration::ZERO,
-        severity: Severity::Critical,
         message,
         args: json!({
             "count": failures.unseen, "id": id, "camera": camera, "edge_at": edge_at.rfc3339(), "reason": reason,
         }),
-        action: Action {
-            code: "see_failures",
-            text: "Look at it and mark it as seen".to_owned(),
-            link: Some("#failures".to_owned()),
-        },
     })
 }
 

@@ -33,7 +33,7 @@ use crate::model::{CameraKey, Cause, Trigger};
 use crate::source::{Latency, Request, Requests, Source, Watch};
 use crate::status::Status;
 use crate::storage::Guard;
-use crate::store::{Image, Store, UNSTORED};
+use crate::store::{Image, Store, StoreError, UNSTORED};
 use crate::workers::Workers;
 
 use budget::Budget;
@@ -96,6 +96,7 @@ pub struct Captures {
     cameras: Arc<HashMap<CameraKey, Option<Mailbox>>>,
     workers: Workers,
     arm: Duration,
+    guard: Guard,
 }
 
 #[derive(Clone)]
@@ -171,7 +172,7 @@ impl Captures {
             });
             cameras.insert(camera.key.clone(), mailbox);
         }
-        (Self { cameras: Arc::new(cameras), workers, arm: config.engine.arm }, tasks)
+        (Self { cameras: Arc::new(cameras), workers, arm: config.engine.arm, guard: guard.clone() }, tasks)
     }
 
     /// Hands a trigger to its camera without waiting. The error gives it back with the reason.
@@ -183,6 +184,11 @@ impl Captures {
             }
         }
         mailbox.orders.try_send(Order { trigger, reply: None }).map_err(refused)
+    }
+
+    /// The ledger did not take a trigger that no camera took; says so until it does.
+    pub fn ledger_refused(&self, error: &StoreError) {
+        self.guard.ledger_refused(error);
     }
 
     /// Takes a picture of this instant and waits until it is stored.

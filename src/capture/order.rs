@@ -20,7 +20,7 @@ use crate::media::{decode, exif, jpeg};
 use crate::model::{CameraKey, ImageId, ImageKind, Outcome, Trigger};
 use crate::status::{Event, Status};
 use crate::storage::{Guard, Refusal, Weight};
-use crate::store::{Image, LATE_ALARM, NewImage, Saved, Store, TriggerId};
+use crate::store::{Image, NewImage, Saved, Store, TriggerId};
 use crate::workers::Workers;
 
 /// A decoder that was not needed for so long gives its memory back.
@@ -271,7 +271,7 @@ impl Worker {
             Ok(id) => Some(id),
             Err(error) => {
                 error!(%error, "the failure could not be written into the ledger");
-                self.status.raise(LATE_ALARM, self.store.late().unwrap_or_else(|| error.to_string()));
+                self.guard.ledger_refused(&error);
                 row
             }
         }

@@ -20,7 +20,7 @@ use crate::model::{CameraKey, Stamps, StorageState, TargetKind, UnixMs, UploadSt
 use crate::pace::Pace;
 use crate::store::{Image, LedgerEntry};
 
-pub use alarm::{Action, Alarm, Severity};
+pub use alarm::{Action, Alarm, AlarmHandle, AlarmKind, Severity};
 pub use wall::{ClockStatus, Step};
 
 /// Events a slow reader may lag behind before it misses some; a burst of three cameras fills a few dozen.
@@ -251,8 +251,8 @@ struct Inner {
     gpio: GpioStatus,
     targets: BTreeMap<TargetKind, TargetStatus>,
     storage: StorageState,
-    /// Those that a part raised itself.
-    alarms: Vec<Alarm>,
+    /// Those that are raised by the part that owns them.
+    alarms: BTreeMap<AlarmKind, Alarm>,
     /// Those that follow from everything else, as last found.
     found: Vec<Alarm>,
     clock: ClockStatus,
@@ -261,7 +261,7 @@ struct Inner {
 impl Inner {
     /// The worst first.
     fn all_alarms(&self) -> Vec<Alarm> {
-        let mut all: Vec<Alarm> = self.alarms.iter().chain(&self.found).cloned().collect();
+        let mut all: Vec<Alarm> = self.alarms.values().chain(&self.found).cloned().collect();
         all.sort_by_key(Alarm::rank);
         all
     }
@@ -296,7 +296,7 @@ impl Status {
                 gpio,
                 targets: targets.collect(),
                 storage: StorageState { since: clock::now(), ..StorageState::default() },
-                alarms: Vec::new(),
+                alarms: BTreeMap::new(),
                 found: Vec::new(),
                 clock: ClockStatus::default(),
             })),
@@ -420,23 +420,23 @@ impl Status {
         self.lock().all_alarms()
     }
 
-    /// Raises the alarm of a part, or changes its words.
-    pub fn raise(&self, part: &'static str, message: String) {
+    /// For its owner only, see [`AlarmHandle`].
+    fn raise(&self, kind: &AlarmKind, message: String) {
         let mut inner = self.lock();
-        match inner.alarms.iter_mut().find(|alarm| alarm.part == part) {
+        match inner.alarms.get_mut(kind) {
             Some(alarm) if alarm.message == message => return,
             Some(alarm) => alarm.message = message,
-            None => inner.alarms.push(Alarm::of_part(part, message, clock::now())),
+            None => {
+                inner.alarms.insert(kind.clone(), Alarm::new(kind.clone(), message, clock::now()));
+            }
         }
         self.publish(Event::Alarms(inner.all_alarms()));
     }
 
-    /// Ends the alarm of a part, if there is one.
-    pub fn clear(&self, part: &'static str) {
+    /// For its owner only, see [`AlarmHandle`].
+    fn clear(&self, kind: &AlarmKind) {
         let mut inner = self.lock();
-        let before = inner.alarms.len();
-        inner.alarms.retain(|alarm| alarm.part != part);
-        if inner.alarms.len() != before {
+        if inner.alarms.remove(kind).is_some() {
             self.publish(Event::Alarms(inner.all_alarms()));
         }
     }
@@ -445,7 +445,7 @@ impl Status {
     pub fn show_found(&self, mut found: Vec<Alarm>) {
         let mut inner = self.lock();
         for alarm in &mut found {
-            if let Some(known) = inner.found.iter().find(|known| known.is_about(alarm)) {
+            if let Some(known) = inner.found.iter().find(|known| known.kind == alarm.kind) {
                 alarm.since = known.since;
             }
         }

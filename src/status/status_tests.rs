@@ -111,22 +111,45 @@ fn a_target_that_fails_is_not_online_whatever_its_port_says() {
 fn an_alarm_that_stays_keeps_its_beginning_and_is_told_once() {
     let status = status();
     let mut events = status.subscribe();
-    let found = |message: &str, since| Alarm {
-        part: "camera_away",
-        about: Some("r1".to_owned()),
-        code: "camera_away".to_owned(),
-        ..Alarm::of_part("camera_away", message.to_owned(), UnixMs(since))
-    };
+    let kind = AlarmKind::CameraAway(CameraKey::parse("r1").unwrap());
+    let found = |message: &str, since| Alarm::new(kind.clone(), message.to_owned(), UnixMs(since));
     status.show_found(vec![found("away", 10)]);
     status.show_found(vec![found("away", 11)]);
     assert_eq!(told(&mut events).len(), 1);
     status.show_found(vec![found("away, and more", 12)]);
     assert_eq!(told(&mut events).len(), 1);
     assert_eq!(status.alarms()[0].since, UnixMs(10));
-    // What a part raises itself is left alone, and the other way round.
-    status.raise("disk", "full".to_owned());
+    // What its owner raises is left alone, and the other way round.
+    let disk = status.alarm(AlarmKind::DiskShort);
+    disk.raise("full".to_owned());
     status.show_found(Vec::new());
-    assert_eq!(status.alarms().iter().map(|alarm| alarm.part).collect::<Vec<_>>(), ["disk"]);
-    status.clear("disk");
+    assert_eq!(kinds(&status), [AlarmKind::DiskShort]);
+    disk.clear();
     assert_eq!(status.alarms(), []);
+}
+
+#[test]
+fn an_alarm_ends_with_its_owner_and_each_target_and_task_has_its_own() {
+    let status = status();
+    let task = |name: &str| AlarmKind::TaskRestarted { task: "upload", name: name.to_owned() };
+    let all = [
+        task("upload:api"),
+        task("upload:s3"),
+        AlarmKind::UploadStuck(TargetKind::Api),
+        AlarmKind::UploadStuck(TargetKind::S3),
+    ];
+    let handles = all.clone().map(|kind| status.alarm(kind));
+    handles.iter().for_each(|handle| handle.raise("broken".to_owned()));
+    assert_eq!(kinds(&status).len(), 4);
+    let [first, ..] = &handles;
+    first.clear();
+    assert_eq!(kinds(&status), all[1..]);
+    drop(handles);
+    assert_eq!(status.alarms(), []);
+}
+
+fn kinds(status: &Status) -> Vec<AlarmKind> {
+    let mut kinds: Vec<_> = status.alarms().into_iter().map(|alarm| alarm.kind).collect();
+    kinds.sort();
+    kinds
 }

@@ -82,7 +82,7 @@ async fn on_a_critical_disk_pictures_are_stored_clips_are_not_and_an_operator_is
     assert!(matches!(&refused, Refusal::Full(words) if words.contains("clips are not")), "{refused}");
     assert_eq!(critical.tend().await.unwrap(), Level::Critical);
     let alarms = status.alarms();
-    assert_eq!(alarms.iter().map(|alarm| alarm.part).collect::<Vec<_>>(), ["disk"]);
+    assert_eq!(alarms.iter().map(|alarm| &alarm.kind).collect::<Vec<_>>(), [&AlarmKind::DiskShort]);
     assert!(alarms[0].message.contains("1 picture") && alarms[0].message.contains("bring api back"));
 
     // The same status, and a floor as if room had been made.

@@ -17,10 +17,9 @@ use tracing::{error, info, warn};
 use crate::clock;
 use crate::config::StorageConfig;
 use crate::model::{Amount, Level, UnixMs, UploadState};
-use crate::status::{Event, Status};
+use crate::status::{AlarmHandle, AlarmKind, Event, Status};
 use crate::store::{
-    AWAY_ALARM, Deletable, Entered, Heap, Held, Image, LATE_ALARM, NewImage, Room, Saved, Store, StoreError,
-    TriggerId,
+    Deletable, Entered, Heap, Held, Image, NewImage, Room, Saved, Store, StoreError, TriggerId,
 };
 
 pub use level::{Marks, Outlook, enough, outlook};
@@ -47,12 +46,6 @@ const HELD_AGE_MAX: Duration = Duration::from_secs(30);
 
 /// The file and, for the first one of a day, its folder.
 const INODES: u64 = 2;
-
-/// The alarm of a disk that is critical or full.
-const ALARM: &str = "disk";
-
-/// The alarm of a picture that could not be stored; over with the next one that is.
-const FAILED: &str = "storage";
 
 /// What is to be stored, to its trigger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,6 +87,15 @@ struct Inner {
     captures: AtomicU64,
     memory: Mutex<Memory>,
     beginning: Beginning,
+    alarms: Owned,
+}
+
+/// The alarms of the guard.
+struct Owned {
+    disk: AlarmHandle,
+    unstored: AlarmHandle,
+    late: AlarmHandle,
+    no_room: AlarmHandle,
 }
 
 /// Pictures that are there, and uploads of them that are waiting or put aside.
@@ -120,6 +122,12 @@ impl Guard {
             captures: AtomicU64::new(0),
             memory: Mutex::default(),
             beginning: Beginning::now(),
+            alarms: Owned {
+                disk: status.alarm(AlarmKind::DiskShort),
+                unstored: status.alarm(AlarmKind::PicturesUnstored),
+                late: status.alarm(AlarmKind::LedgerLate),
+                no_room: status.alarm(AlarmKind::RoomNotMade),
+            },
         }))
     }
 
@@ -175,7 +183,7 @@ impl Guard {
     ) -> Result<Entered, Refusal> {
         let error = match self.0.store.enter(saved, row).await {
             Ok(entered) => {
-                self.0.status.clear(FAILED);
+                self.0.alarms.unstored.clear();
                 if self.0.store.late().is_some() {
                     self.0.wake.notify_one();
                 }
@@ -244,10 +252,12 @@ impl Guard {
     }
 
     fn say_late(&self) {
-        match self.0.store.late() {
-            Some(words) => self.0.status.raise(LATE_ALARM, words),
-            None => self.0.status.clear(LATE_ALARM),
-        }
+        self.0.alarms.late.set(self.0.store.late());
+    }
+
+    /// The ledger did not take something; says so until it does.
+    pub fn ledger_refused(&self, error: &StoreError) {
+        self.0.alarms.late.raise(self.0.store.late().unwrap_or_else(|| error.to_string()));
     }
 
     async fn make_order(&self) -> Result<Level, StoreError> {
@@ -262,7 +272,11 @@ impl Guard {
         }
         for _ in 0..BATCHES_MAX {
             let (_, outlook) = self.look(self.usual()).await?;
-            if outlook.below_floor.is_none() || self.is_nothing_new().await {
+            if outlook.below_floor.is_none() {
+                self.0.alarms.no_room.clear();
+                break;
+            }
+            if self.is_nothing_new().await {
                 break;
             }
             if self.evict(outlook.below_floor, BATCH).await.pictures == 0 {
@@ -334,7 +348,11 @@ impl Guard {
 
     /// Deletes the oldest delivered pictures until `need` is met, at most so many. What cannot be deleted is an alarm.
     async fn evict_in_turn(&self, need: Amount, most: u32) -> Heap {
-        match self.delete_oldest(need, most).await {
+        let deleted = self.delete_oldest(need, most).await;
+        if deleted.is_ok() {
+            self.0.alarms.no_room.clear();
+        }
+        match deleted {
             Ok(gone) if gone.is_empty() => {
                 let counts = self.counts().await.unwrap_or_default();
                 self.remember(|memory| memory.nothing = Some((Instant::now(), counts)));
@@ -343,7 +361,7 @@ impl Guard {
             Ok(gone) => self.report(&gone),
             Err(error) => {
                 error!(%error, "no room could be made");
-                self.0.status.raise("retention", format!("old pictures could not be deleted: {error}"));
+                self.0.alarms.no_room.raise(format!("old pictures could not be deleted: {error}"));
                 Heap::default()
             }
         }
@@ -374,13 +392,13 @@ impl Guard {
 
     /// Why it could not be stored; an alarm until something is.
     async fn failed(&self, error: StoreError) -> Refusal {
-        if let StoreError::Away { why } = &error {
-            self.0.status.raise(AWAY_ALARM, why.clone());
+        if matches!(error, StoreError::Away { .. }) {
+            // Whoever looks after the disk says so.
             return Refusal::Failed(error);
         }
         self.0.wake.notify_one();
         if !error.is_full() {
-            self.0.status.raise(FAILED, format!("pictures cannot be stored: {error}"));
+            self.0.alarms.unstored.raise(format!("pictures cannot be stored: {error}"));
             return Refusal::Failed(error);
         }
         // It may be more than this program can see, such as a quota; then the words of the system must do.
@@ -393,7 +411,7 @@ impl Guard {
             return Refusal::Full(self.words(room, outlook).await);
         }
         let words = format!("the disk is full ({error}); make room on it");
-        self.0.status.raise(FAILED, words.clone());
+        self.0.alarms.unstored.raise(words.clone());
         Refusal::Full(words)
     }
 
@@ -450,10 +468,7 @@ impl Guard {
                 Level::Critical | Level::Full => error!(level, message, "room on the disk"),
             }
         }
-        match &message {
-            Some(message) if outlook.level >= Level::Critical => self.0.status.raise(ALARM, message.clone()),
-            _ => self.0.status.clear(ALARM),
-        }
+        self.0.alarms.disk.set(message.clone().filter(|_| outlook.level >= Level::Critical));
         self.0.status.update_storage(|storage| {
             if storage.level != outlook.level {
                 storage.since = clock::now();

@@ -52,11 +52,11 @@ impl Comparison {
 }
 
 /// A row, as far as it can be held against its file.
-struct Row {
-    image: i64,
+pub(super) struct Row {
+    pub(super) image: i64,
     path: String,
     bytes: i64,
-    was_there: bool,
+    pub(super) was_there: bool,
 }
 
 /// A row that says one thing while the disk says another.
@@ -165,7 +165,7 @@ impl Store {
     }
 
     /// Looks for the files of some rows and writes down what differs. Returns how many are newly gone.
-    async fn compare_rows(&self, rows: Vec<Row>) -> Result<usize, StoreError> {
+    pub(super) async fn compare_rows(&self, rows: Vec<Row>) -> Result<usize, StoreError> {
         let files = self.files.clone();
         let changes = super::db::blocking(move || {
             let mut look = files.look().map_err(|e| failed(files.root(), e))?;
@@ -204,10 +204,10 @@ impl Store {
         const LOST_SQL: &str = "
             update uploads set state = 'lost', last_error = :error
             where image_id = :image and state in ('pending', 'dead', 'skipped')";
-        let missing = self
+        let (gone, back) = self
             .db
             .write(move |tx| {
-                let mut missing = 0;
+                let (mut gone, mut back) = (Vec::new(), Vec::new());
                 for Change { image, path, is_there } in changes {
                     let (was, state) = if is_there { ("missing", "present") } else { ("present", "missing") };
                     let changed = tx
@@ -218,10 +218,11 @@ impl Store {
                     }
                     if is_there {
                         info!(file = path, "a picture that was missing is back");
+                        back.push(image);
                         continue;
                     }
-                    missing += 1;
-                    if missing <= NAMED_MAX {
+                    gone.push(image);
+                    if gone.len() <= NAMED_MAX {
                         error!(
                             file = path,
                             "a stored picture is gone or changed its size; is the disk mounted?"
@@ -230,9 +231,11 @@ impl Store {
                     tx.prepare_cached(LOST_SQL)?
                         .execute(named_params! {":error": FILE_GONE, ":image": image})?;
                 }
-                Ok(missing)
+                Ok((gone, back))
             })
             .await?;
+        self.gone.note(&gone, &back);
+        let missing = gone.len();
         if missing > NAMED_MAX {
             error!(more = missing - NAMED_MAX, "stored pictures are gone or changed their size");
         }
@@ -241,7 +244,7 @@ impl Store {
 
     /// What was lost of pictures that are there is owed again, also what was given up while the program ran. A file that
     /// is damaged is found out again at its delivery.
-    async fn owe_again(&self) -> Result<(), StoreError> {
+    pub(super) async fn owe_again(&self) -> Result<(), StoreError> {
         const OWED_AGAIN_SQL: &str = "
             update uploads indexed by uploads_lost set state = :state, not_before = 0
             where state = 'lost' and target = :target
@@ -351,7 +354,7 @@ impl Store {
 }
 
 impl Row {
-    fn of(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
+    pub(super) fn of(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self { image: row.get(0)?, path: row.get(1)?, bytes: row.get(2)?, was_there: row.get(3)? })
     }
 }

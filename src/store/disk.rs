@@ -23,9 +23,6 @@ use super::{Reconciled, Store, StoreError};
 use crate::folder;
 use crate::model::ImageId;
 
-/// The alarm of a picture directory that is not there.
-pub const AWAY_ALARM: &str = "away";
-
 /// The folder's identity; an empty file is a person's word that this folder is to be used.
 const IDENTITY: &str = ".identity";
 

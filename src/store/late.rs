@@ -17,9 +17,6 @@ use super::record::Saved;
 use super::{Image, Store, StoreError};
 use crate::model::{CameraKey, Outcome, Trigger, UnixMs};
 
-/// The alarm about it.
-pub const LATE_ALARM: &str = "ledger";
-
 /// Most entries; about 500 bytes each. Of any more only the number is known, and the next start finds their files.
 const ENTRIES_MAX: usize = 10_000;
 

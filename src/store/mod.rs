@@ -15,6 +15,7 @@ mod deletion;
 mod disk;
 mod files;
 mod former;
+mod gone;
 mod images;
 mod late;
 mod latency;
@@ -86,10 +87,11 @@ pub use backup::Stop;
 pub use compare::Comparison;
 pub use dead::{DeadCursor, DeadLetter, DeadQuery};
 pub use deletion::Deletion;
-pub use disk::{AWAY_ALARM, Disk, database_away, pictures_away, remember_database};
+pub use disk::{Disk, database_away, pictures_away, remember_database};
 pub use files::save_apart;
+pub use gone::GoneCount;
 pub use images::{Image, ImageQuery, NewImage, UploadInfo};
-pub use late::{CaughtUp, LATE_ALARM};
+pub use late::CaughtUp;
 pub use ledger::{LedgerEntry, LedgerQuery, TriggerId};
 pub use owner::denial;
 pub use page::{Cursor, Page};
@@ -310,6 +312,8 @@ pub struct Store {
     due: watch::Sender<u64>,
     /// What the ledger is owed.
     late: late::Late,
+    /// Pictures found gone.
+    gone: gone::Gone,
     /// Targets that get a row for each new image, and the state it starts in.
     targets: Arc<[(TargetKind, crate::model::UploadState)]>,
 }
@@ -368,6 +372,7 @@ impl Store {
             boot_id: crate::clock::boot_id().into(),
             due: watch::Sender::new(0),
             late: late::Late::default(),
+            gone: gone::Gone::default(),
             targets: targets.into(),
         })
     }

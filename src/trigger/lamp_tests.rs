@@ -92,7 +92,7 @@ async fn contacts_that_cannot_be_watched_are_told_with_the_reason() {
     };
     let gpio = tokio::time::timeout(LIMIT, told).await.expect("the dashboard is told");
     assert!(gpio.error.is_some() && gpio.lines.iter().all(|line| line.level.is_none()), "{gpio:?}");
-    assert_eq!(status.alarms()[0].code, "contacts_unwatched");
+    assert_eq!(status.alarms()[0].kind, AlarmKind::ContactsUnwatched);
     cancel.cancel();
     task.await.unwrap();
 }

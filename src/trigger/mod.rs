@@ -18,8 +18,8 @@ use crate::clock;
 use crate::config::{Config, GpioConfig};
 use crate::gpio::{self, GpioError, Level, Pin, SimHandle};
 use crate::model::{CameraKey, Cause, Outcome, Trigger};
-use crate::status::{Event, LineState, Status};
-use crate::store::{LATE_ALARM, LedgerEntry, Store};
+use crate::status::{AlarmHandle, AlarmKind, Event, LineState, Status};
+use crate::store::{LedgerEntry, Store};
 use watcher::{Contacts, LineEvent, LineStatus, Watcher};
 
 /// Pause before lines that could not be used are tried again; someone may plug or free them.
@@ -27,9 +27,6 @@ const REOPEN: Backoff = Backoff { base: Duration::from_secs(2), cap: Duration::f
 
 /// Triggers that no capture took, waiting to be written into the ledger. Past this many they are counted in the log.
 const REFUSED_KEPT: usize = 256;
-
-/// The alarm of a contact that closes faster than the ledger can be written; over with the next trigger written.
-const FLICKER: &str = "flickering contact";
 
 /// A trigger that leads to no capture, and why.
 type Refused = (Trigger, CaptureError);
@@ -54,6 +51,9 @@ pub struct Triggers {
     captures: Captures,
     store: Store,
     status: Status,
+    unwatched: AlarmHandle,
+    /// Raised by the edge thread, for this task.
+    flickers: Arc<AlarmHandle>,
     refused: (mpsc::Sender<Refused>, mpsc::Receiver<Refused>),
 }
 
@@ -68,6 +68,8 @@ impl Triggers {
             captures: captures.clone(),
             store: store.clone(),
             status: status.clone(),
+            unwatched: status.alarm(AlarmKind::ContactsUnwatched),
+            flickers: Arc::new(status.alarm(AlarmKind::ContactFlickers)),
             refused: mpsc::channel(REFUSED_KEPT),
         }
     }
@@ -102,7 +104,7 @@ impl Triggers {
                 gpio.backend = "";
                 gpio.error = Some(error.clone());
             });
-            self.status.raise("contacts", format!("the contacts cannot be watched: {error}"));
+            self.unwatched.raise(format!("the contacts cannot be watched: {error}"));
             tokio::select! {
                 () = cancel.cancelled() => return,
                 () = tokio::time::sleep(REOPEN.jittered(failures)) => {}
@@ -162,7 +164,7 @@ impl Triggers {
     fn sink(&self) -> impl FnMut(LineEvent) + Send + 'static {
         let (captures, status, contacts) =
             (self.captures.clone(), self.status.clone(), self.contacts.clone());
-        let refused = self.refused.0.clone();
+        let (refused, flickers) = (self.refused.0.clone(), Arc::clone(&self.flickers));
         let takes_pictures = self.config.trigger_enabled;
         move |event| match event {
             LineEvent::Fired { camera, at, .. } if takes_pictures => {
@@ -171,8 +173,7 @@ impl Triggers {
                     && refused.try_send((trigger, reason)).is_err()
                 {
                     error!("more triggers than can be written down; is a contact flickering?");
-                    status.raise(
-                        FLICKER,
+                    flickers.raise(
                         "a contact closes faster than it can be written down; check its wiring".to_owned(),
                     );
                 }
@@ -194,7 +195,7 @@ impl Triggers {
             gpio.backend = backend;
             gpio.error = None;
         });
-        self.status.clear("contacts");
+        self.unwatched.clear();
         self.show_all();
     }
 
@@ -218,14 +219,14 @@ impl Triggers {
         let written = self.store.end_trigger(trigger, outcome, &reason.to_string()).await;
         match written {
             Ok(id) => {
-                self.status.clear(FLICKER);
+                self.flickers.clear();
                 if let Ok(Some(entry)) = self.store.ledger_entry(id).await {
                     self.status.publish(Event::Trigger(Box::<LedgerEntry>::new(entry)));
                 }
             }
             Err(error) => {
                 error!(%error, "a trigger could not be written into the ledger");
-                self.status.raise(LATE_ALARM, self.store.late().unwrap_or_else(|| error.to_string()));
+                self.captures.ledger_refused(&error);
             }
         }
     }

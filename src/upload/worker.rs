@@ -18,7 +18,7 @@ use crate::config::{Config, LaneConfig};
 use crate::crash;
 use crate::daily::{Daily, daily};
 use crate::model::{FileName, TargetKind, UnixMs};
-use crate::status::{Event, Pause, Status};
+use crate::status::{AlarmHandle, AlarmKind, Event, Pause, Status};
 use crate::store::{DueUpload, Settlement, Store, StoreError, Turn};
 use crate::target::{SLOWEST, Target, TargetError, longest};
 
@@ -46,6 +46,9 @@ const BLAMED_MAX: usize = 16;
 /// Unreadable pictures that are counted.
 const DENIED_MAX: usize = 1000;
 
+/// Lost pictures that are asked after, so that their alarm ends.
+const LOST_MAX: usize = 100;
+
 /// The lane of one target.
 pub struct Lane {
     target: Arc<Target>,
@@ -71,6 +74,12 @@ pub struct Lane {
     blamed: Vec<(i64, FileName)>,
     /// Rows of pictures whose files could not be read: when they were tried last, and why.
     denied: BTreeMap<i64, (Instant, String)>,
+    /// Rows of pictures that were gone when they were to be sent, and their words.
+    lost: BTreeMap<i64, String>,
+    /// When it was asked last which of them still are.
+    lost_asked: Instant,
+    stuck_alarm: AlarmHandle,
+    lost_alarm: AlarmHandle,
     /// What became of attempts and is not durable yet; it outlives a run that ended because the disk is full.
     desk: Desk,
 }
@@ -105,6 +114,10 @@ impl Lane {
             after: None,
             blamed: Vec::new(),
             denied: BTreeMap::new(),
+            lost: BTreeMap::new(),
+            lost_asked: Instant::now(),
+            stuck_alarm: status.alarm(AlarmKind::UploadStuck(kind)),
+            lost_alarm: status.alarm(AlarmKind::PicturesLost(kind)),
             desk: Desk::new(store, kind),
         }
     }
@@ -129,6 +142,7 @@ impl Lane {
         self.store.end_waits(self.kind, self.latest()).await?;
         let mut flight = Flight::default();
         loop {
+            self.forget_lost().await?;
             self.due.mark_unchanged();
             let now = clock::now();
             let closed_until = self.closed_until(now);
@@ -246,7 +260,7 @@ impl Lane {
                     "the upload of {} to {} did not end within {seconds} s and was dropped; it is sent again by itself",
                     upload.filename, self.kind
                 );
-                self.status.raise(self.kind.as_str(), message.clone());
+                self.stuck_alarm.raise(message.clone());
                 (upload, Err(TargetError::Broken { message }))
             }
         };
@@ -301,6 +315,30 @@ impl Lane {
         }
     }
 
+    /// Remembers which pictures are gone, for the alarm that says so.
+    fn note_lost(&mut self, row: i64, error: &str) {
+        if self.lost.len() < LOST_MAX {
+            self.lost.insert(row, error.to_owned());
+        }
+        self.lost_alarm.raise(format!("a picture that was owed is gone: {error}"));
+    }
+
+    /// A picture that came back is owed again, and nobody waits for one that was deleted. Asked when something became
+    /// due, and now and then.
+    async fn forget_lost(&mut self) -> Result<(), StoreError> {
+        let is_told = self.due.has_changed().unwrap_or(false);
+        if self.lost.is_empty() || !(is_told || self.lost_asked.elapsed() >= LOOK_AGAIN) {
+            return Ok(());
+        }
+        self.lost_asked = Instant::now();
+        let known = self.lost.keys().copied().collect();
+        let lost = self.store.still_lost(self.kind, known).await?;
+        self.lost.retain(|row, _| lost.contains(row));
+        let newest = self.lost.values().next_back();
+        self.lost_alarm.set(newest.map(|error| format!("a picture that was owed is gone: {error}")));
+        Ok(())
+    }
+
     fn show_denied(&self) {
         let newest = self.denied.values().max_by_key(|(at, _)| *at).map(|(_, why)| why.clone());
         let denied = newest.map(|why| (self.denied.len() as u64, why));
@@ -346,7 +384,7 @@ impl Lane {
     /// Says what has become durable.
     fn written(&mut self, written: Written) {
         for (outcome, is_changed) in written {
-            let Outcome { filename: file, bytes, attempts, settlement, .. } = outcome;
+            let Outcome { row, filename: file, bytes, attempts, settlement, .. } = outcome;
             if !is_changed {
                 debug!(%file, target = %self.kind, "deleted or settled while it was being sent");
                 continue;
@@ -355,7 +393,7 @@ impl Lane {
             let error = match settlement {
                 Settlement::Delivered { at } => {
                     info!(%file, target = %self.kind, attempts, "delivered");
-                    self.status.clear(self.kind.as_str());
+                    self.stuck_alarm.clear();
                     self.status.update_target(self.kind, |target| {
                         target.last_delivered = Some(at);
                         target.pace.add(std::time::Instant::now(), bytes);
@@ -376,7 +414,7 @@ impl Lane {
                 }
                 Settlement::Lost { error } => {
                     tracing::error!(%file, target = %self.kind, error, "a picture that was owed is gone");
-                    self.status.raise("pictures", format!("a picture that was owed is gone: {error}"));
+                    self.note_lost(row, &error);
                     Some(error)
                 }
                 Settlement::Excused { .. } => {

@@ -193,12 +193,12 @@ pub(super) fn alarms(alarms: &[Alarm]) -> Value {
     alarms
         .iter()
         .map(|alarm| {
-            let action = &alarm.action;
+            let action = alarm.kind.action();
             json!({
-                "code": alarm.code,
+                "code": alarm.kind.code(),
                 "args": alarm.args,
-                "severity": alarm.severity.as_str(),
-                "part": alarm.part,
+                "severity": alarm.kind.severity().as_str(),
+                "part": alarm.kind.part(),
                 "message": alarm.message,
                 "since": alarm.since.rfc3339(),
                 "action": {"code": action.code, "text": action.text, "link": action.link},

@@ -26,7 +26,7 @@ use tracing::{debug, info, warn};
 use super::crowd::{Arrival, Crowd, Full, Limits, Origin};
 use super::seat::{Connections, Seat, Wire};
 use crate::descriptors;
-use crate::status::Status;
+use crate::status::{AlarmHandle, AlarmKind, Status};
 
 /// A client that has not sent its headers so long after their first byte is answered 408.
 const HEADERS_TIMEOUT: Duration = Duration::from_secs(5);
@@ -257,7 +257,8 @@ struct Door<'a> {
     /// Sockets that are open; more than there are in the crowd until those that were closed have gone.
     sockets: Rc<Cell<usize>>,
     counts: &'a Counts,
-    status: &'a Status,
+    /// Said while there is no place for newcomers.
+    alarm: AlarmHandle,
     interval: tokio::time::Interval,
     /// When every place was last taken, or something of the machine had run out.
     pressed: Option<Instant>,
@@ -267,7 +268,7 @@ struct Door<'a> {
 }
 
 impl<'a> Door<'a> {
-    fn new(limits: Limits, counts: &'a Counts, status: &'a Status) -> Self {
+    fn new(limits: Limits, counts: &'a Counts, status: &Status) -> Self {
         counts.most.store(limits.all as u64, Ordering::Relaxed);
         let mut interval = tokio::time::interval(SWEEP);
         interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -275,7 +276,7 @@ impl<'a> Door<'a> {
             crowd: Rc::new(RefCell::new(Crowd::new(limits))),
             sockets: Rc::default(),
             counts,
-            status,
+            alarm: status.alarm(AlarmKind::ConnectionsTaken),
             interval,
             pressed: None,
             told: None,
@@ -358,7 +359,7 @@ impl<'a> Door<'a> {
         if self.pressed.replace(now).is_none() {
             let message = message();
             warn!("{message}");
-            self.status.raise("connections", message);
+            self.alarm.raise(message);
         }
     }
 
@@ -392,7 +393,7 @@ impl<'a> Door<'a> {
         self.counts.open.store(crowd.len() as u64, Ordering::Relaxed);
         if self.pressed.is_some_and(|pressed| now - pressed >= QUIET) {
             self.pressed = None;
-            self.status.clear("connections");
+            self.alarm.clear();
             info!("there is room for new connections to the dashboard again");
         }
     }
@@ -406,8 +407,5 @@ impl<'a> Door<'a> {
             self.interval.tick().await;
         }
         self.counts.open.store(0, Ordering::Relaxed);
-        if self.pressed.is_some() {
-            self.status.clear("connections");
-        }
     }
 }

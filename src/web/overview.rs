@@ -11,7 +11,8 @@ use super::uploads::Backlog;
 use super::{State, json as shape, latency};
 use crate::config::WebAccess;
 use crate::model::{CameraKey, Level, Medium, UploadState};
-use crate::store::{AWAY_ALARM, CameraTally, ImageQuery, LATE_ALARM, Stats};
+use crate::status::AlarmKind;
+use crate::store::{CameraTally, ImageQuery, Stats};
 
 /// A database that has not answered by then is not well.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
@@ -114,23 +115,37 @@ fn count(states: &[(UploadState, u64)], wanted: UploadState) -> u64 {
     states.iter().filter(|(state, _)| *state == wanted).map(|(_, n)| n).sum()
 }
 
-/// For monitors: whether the program can do its work, and no more than the names of the parts that cannot.
+/// For monitors: whether the program can do its work, and no more than the names of the parts that cannot and the codes
+/// of their alarms.
 pub(super) async fn health(state: web::Data<State>) -> HttpResponse {
     let alarms = state.status.alarms();
-    let is_raised = |part: &str| alarms.iter().any(|alarm| alarm.part == part);
+    let raised = |wanted: &[AlarmKind]| -> Vec<&str> {
+        alarms
+            .iter()
+            .map(|alarm| &alarm.kind)
+            .filter(|kind| wanted.contains(kind))
+            .map(AlarmKind::code)
+            .collect()
+    };
     let mut failing = Vec::new();
     let answers = matches!(tokio::time::timeout(PING_TIMEOUT, state.store.ping()).await, Ok(Ok(())));
-    if !answers || is_raised(LATE_ALARM) {
+    let late = raised(&[AlarmKind::LedgerLate]);
+    if !answers || !late.is_empty() {
         failing.push("database");
     }
     let is_full = state.status.storage().level == Level::Full;
-    if is_full || is_raised("storage") || is_raised(AWAY_ALARM) {
+    let mut unstored = raised(&[AlarmKind::PicturesUnstored, AlarmKind::PicturesAway]);
+    if is_full {
+        unstored.extend(raised(&[AlarmKind::DiskShort]));
+    }
+    if is_full || !unstored.is_empty() {
         failing.push("storage");
     }
     if failing.is_empty() {
         HttpResponse::Ok().json(json!({"status": "ok"}))
     } else {
+        let alarms = [late, unstored].concat();
         HttpResponse::build(StatusCode::SERVICE_UNAVAILABLE)
-            .json(json!({"status": "failing", "failing": failing}))
+            .json(json!({"status": "failing", "failing": failing, "alarms": alarms}))
     }
 }

@@ -229,6 +229,33 @@ fn the_code_keeps_to_the_tables() {
 }
 
 #[test]
+fn every_alarm_has_one_owner() {
+    let sources = sources();
+    let kinds = read("src/status/alarm.rs");
+    let set =
+        kinds.split_once("pub enum AlarmKind {").and_then(|(_, rest)| rest.split_once("\n}\n")).unwrap().0;
+    let names = set
+        .lines()
+        .filter_map(|line| line.strip_prefix("    ").filter(|line| line.starts_with(char::is_uppercase)));
+    let mut owners = std::collections::BTreeMap::new();
+    for name in names.map(|line| line.split(|c: char| !c.is_alphanumeric()).next().unwrap()) {
+        let given = format!("alarm(AlarmKind::{name}");
+        let made = format!("AlarmKind::{name}");
+        let ends =
+            |at: usize, code: &str, what: &str| !code[at + what.len()..].starts_with(char::is_alphanumeric);
+        let count =
+            |code: &str, what: &str| code.match_indices(what).filter(|(at, _)| ends(*at, code, what)).count();
+        let owned = sources.iter().map(|source| count(&source.code, &given));
+        let found = sources.iter().filter(|source| source.path == "alarms/rule.rs");
+        let found = found.map(|source| count(&source.code, &made).min(1));
+        owners.insert(name.to_owned(), owned.chain(found).sum::<usize>());
+    }
+    owners.retain(|_, count| *count != 1);
+    assert!(owners.is_empty(), "alarms with more or fewer owners than one: {owners:?}");
+    assert!(set.contains("DiskShort"), "the set was found");
+}
+
+#[test]
 fn the_table_of_modules_has_no_way_up_and_no_arrow_that_nobody_uses() {
     let (rules, sources) = (rules(&read("ARCHITECTURE.md")), sources());
     let mut wrong = Vec::new();

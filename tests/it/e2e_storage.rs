@@ -119,7 +119,10 @@ async fn a_disk_full_of_owed_pictures_refuses_in_words_and_heals_when_they_are_d
     let failed = edge(&daemon).await;
     assert_eq!(failed["outcome"], "failed");
     assert!(failed["reason"].as_str().unwrap().contains("wait for delivery to api"), "{failed}");
-    assert_eq!(health(&daemon).await, (503, json!({"status": "failing", "failing": ["storage"]})));
+    assert_eq!(
+        health(&daemon).await,
+        (503, json!({"status": "failing", "failing": ["storage"], "alarms": ["disk_short"]}))
+    );
     assert!(alarm(&daemon).await.unwrap().contains("the disk is full"));
     assert_eq!(daemon.status().await["storage"]["level"], "full");
     assert_eq!(names(&daemon).await, owed, "an owed picture went");

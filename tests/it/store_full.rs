@@ -7,9 +7,9 @@ use camera_capture::clock;
 use camera_capture::config::{Config, Env};
 use camera_capture::model::{ImageId, Level, Outcome, TargetKind, UnixMs, UploadState};
 use camera_capture::retention;
-use camera_capture::status::{Event, Status};
+use camera_capture::status::{AlarmKind, Event, Status};
 use camera_capture::storage::{Guard, Refusal, Weight};
-use camera_capture::store::{Deletion, DueUpload, Image, LATE_ALARM, LedgerQuery, Settlement, Store, Turn};
+use camera_capture::store::{Deletion, DueUpload, Image, LedgerQuery, Settlement, Store, Turn};
 use rusqlite::Connection;
 
 use super::store_crash::{DAY_MS, OWED, assert_in_order, list, open, storage, take};
@@ -53,6 +53,10 @@ async fn deliver(store: &Store, most: usize) {
 
 fn ballast(place: &Path) -> u64 {
     std::fs::metadata(place.join("x.db-ballast")).map_or(0, |file| file.len())
+}
+
+fn kinds(status: &Status) -> Vec<AlarmKind> {
+    status.alarms().into_iter().map(|alarm| alarm.kind).collect()
 }
 
 #[tokio::test]
@@ -125,7 +129,7 @@ async fn the_ballast_lets_a_full_disk_write_failures_and_deletions_and_checkpoin
     }
     assert_eq!(guard.tend().await.unwrap(), Level::Full);
     assert_eq!(status.storage().level, Level::Full);
-    assert_eq!(status.alarms().iter().map(|alarm| alarm.part).collect::<Vec<_>>(), ["disk"], "said once");
+    assert_eq!(kinds(&status), [AlarmKind::DiskShort], "said once");
     store.close().await.unwrap();
     assert_eq!(store.delete_image(&stored[0].filename, true).await.unwrap(), Deletion::Deleted);
     assert_eq!(
@@ -260,7 +264,7 @@ async fn when_files_run_out_the_oldest_delivered_go_and_then_captures_fail_with_
         }
     };
     assert!(words.contains("of 100 files can still be created"), "{words}");
-    assert_eq!(status.alarms()[0].part, "disk");
+    assert_eq!(status.alarms()[0].kind, AlarmKind::DiskShort);
     let states: Vec<_> = list(&store).await.into_iter().map(|image| image.uploads[0].state).collect();
     assert!(states.len() > 60 && states.iter().all(|state| *state == UploadState::Pending), "{states:?}");
     let failed = LedgerQuery { limit: 1, ..LedgerQuery::default() };
@@ -290,8 +294,13 @@ async fn edges_that_not_even_the_ledger_took_are_in_it_as_soon_as_there_is_room(
         assert!(written.unwrap_err().is_full());
     }
     guard.tend().await.unwrap();
-    let alarm =
-        || status.alarms().into_iter().find(|alarm| alarm.part == LATE_ALARM).map(|alarm| alarm.message);
+    let alarm = || {
+        status
+            .alarms()
+            .into_iter()
+            .find(|alarm| alarm.kind == AlarmKind::LedgerLate)
+            .map(|alarm| alarm.message)
+    };
     let words = alarm().unwrap();
     assert!(words.contains("not in the ledger yet: 6, the newest r1 at"), "{words}");
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use camera_capture::clock;
 use camera_capture::model::{FileName, ImageKind, UploadState};
-use camera_capture::status::{Event, Pause, Status};
+use camera_capture::status::{AlarmKind, Event, Pause, Status};
 use camera_capture::store::{Deletion, UploadInfo};
 use camera_capture::upload::{Lane, Poke};
 use rusqlite::Connection;
@@ -284,6 +284,23 @@ async fn a_picture_that_is_gone_is_lost_with_an_alarm_and_the_others_go_on() {
     assert_eq!(lane.next().await, (name(0), UploadState::Lost));
     assert_eq!(lane.next().await, (name(1), UploadState::Delivered));
     assert!(lane.status.alarms()[0].message.contains(&name(0)));
+    lane.stop().await;
+}
+
+#[tokio::test]
+async fn a_lost_picture_is_an_alarm_until_it_is_sent_after_all() {
+    let server = Server::start(ok).await;
+    let rig = Rig::new(&server.url());
+    let gone = rig.take(0, vec![1; 10]).await;
+    let (path, aside) = (rig.store.path_of(&gone), rig.dir.path().join("aside.jpg"));
+    std::fs::rename(&path, &aside).unwrap();
+    let mut lane = Running::start(&rig);
+    assert_eq!(lane.next().await, (name(0), UploadState::Lost));
+    assert_eq!(lane.status.alarms().len(), 1);
+    std::fs::rename(&aside, &path).unwrap();
+    rig.store.retry(&gone.filename).await.unwrap();
+    assert_eq!(lane.next().await, (name(0), UploadState::Delivered));
+    assert_eq!(lane.status.alarms(), [], "nothing is lost any more");
     lane.stop().await;
 }
 
@@ -577,7 +594,10 @@ async fn an_attempt_that_never_ends_is_dropped_with_an_alarm_and_the_lane_goes_o
     let mut lane = Running::start_with(&rig, Some(Duration::from_millis(200)));
     assert_eq!(lane.next().await, (name(0), UploadState::Pending));
     let alarm = lane.status.alarms().remove(0);
-    assert!(alarm.part == "api" && alarm.message.contains("was dropped"), "{alarm:?}");
+    assert!(
+        alarm.kind == AlarmKind::UploadStuck(TargetKind::Api) && alarm.message.contains("was dropped"),
+        "{alarm:?}"
+    );
     assert!(upload(&rig, 0).await.last_error.unwrap().contains(&name(0)));
     lane.poke.poke();
     assert_eq!(lane.delivered(2).await, [name(0), name(1)]);

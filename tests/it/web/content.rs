@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use camera_capture::model::{Cause, Level, Trigger, UnixMs};
+use camera_capture::status::AlarmKind;
 use camera_capture::store::{Settlement, Turn};
 use camera_capture::web::routes::ROUTES;
 use reqwest::Method;
@@ -366,7 +367,8 @@ async fn what_was_put_aside_is_owed_again_at_a_wish() {
 async fn the_status_shows_each_part_and_the_last_picture_after_a_restart() {
     let dashboard = dashboard().await;
     dashboard.record("r1", AT).await;
-    dashboard.status.raise("storage", "the disk is full; free some space".to_owned());
+    let full = dashboard.status.alarm(AlarmKind::PicturesUnstored);
+    full.raise("the disk is full; free some space".to_owned());
     let browser = dashboard.browser().await;
     let status = browser.get("/api/status").await.json();
     assert_eq!(status["cameras"][0]["key"], "r1");
@@ -394,16 +396,22 @@ async fn health_names_failing_parts_and_nothing_else() {
         (answer.status, answer.json())
     };
     assert_eq!(health().await, (200, json!({"status": "ok"})));
-    dashboard.status.raise("storage", "secret path /mnt/card is full".to_owned());
-    assert_eq!(health().await, (503, json!({"status": "failing", "failing": ["storage"]})));
-    dashboard.status.clear("storage");
-    assert_eq!(health().await, (200, json!({"status": "ok"})));
     // Neither on a disk that is away nor in a ledger that cannot be written are pictures kept.
-    for (part, failing) in [("away", "storage"), ("ledger", "database")] {
-        dashboard.status.raise(part, "a secret path".to_owned());
-        assert_eq!(health().await, (503, json!({"status": "failing", "failing": [failing]})));
-        dashboard.status.clear(part);
+    for (kind, failing, code) in [
+        (AlarmKind::PicturesUnstored, "storage", "pictures_unstored"),
+        (AlarmKind::PicturesAway, "storage", "away"),
+        (AlarmKind::LedgerLate, "database", "ledger_late"),
+    ] {
+        let alarm = dashboard.status.alarm(kind);
+        alarm.raise("secret path /mnt/card is full".to_owned());
+        let said = json!({"status": "failing", "failing": [failing], "alarms": [code]});
+        assert_eq!(health().await, (503, said));
+        alarm.clear();
+        assert_eq!(health().await, (200, json!({"status": "ok"})));
     }
+    let other = dashboard.status.alarm(AlarmKind::BackupFailed);
+    other.raise("no copy".to_owned());
+    assert_eq!(health().await.0, 200, "pictures are taken and kept");
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use camera_capture::config::WebAccess;
 use camera_capture::gpio::Level;
 use camera_capture::model::{Cause, Outcome, Trigger, UnixMs};
 use camera_capture::retention::RetentionTask;
-use camera_capture::status::{Event, Status};
+use camera_capture::status::{AlarmKind, Event, Status};
 use camera_capture::storage::Guard;
 use camera_capture::store::Store;
 use camera_capture::web::{Parts, bind};
@@ -56,7 +56,8 @@ async fn changes_arrive_as_server_sent_events() {
     };
     read_until("retry: ").await;
     dashboard.status.publish(Event::Image(Box::new(image)));
-    dashboard.status.raise("storage", "full".to_owned());
+    let alarm = dashboard.status.alarm(AlarmKind::PicturesUnstored);
+    alarm.raise("full".to_owned());
     dashboard.status.publish(Event::Deleted(vec!["r1_1698765432.jpg".to_owned()]));
     let text = read_until("event: deleted\ndata: {\"filenames\":[\"r1_1698765432.jpg\"]}\n\n").await;
     assert!(text.contains("event: image\ndata: {"), "{text}");
@@ -80,7 +81,8 @@ async fn a_stream_beats_at_once_and_every_ten_seconds() {
 async fn an_alarm_says_what_it_is_for_people_and_for_programs() {
     let dashboard = dashboard().await;
     let browser = dashboard.browser().await;
-    dashboard.status.raise("disk", "the disk is full; make room".to_owned());
+    let full = dashboard.status.alarm(AlarmKind::DiskShort);
+    full.raise("the disk is full; make room".to_owned());
     let status = browser.get("/api/status").await.json();
     let alarm = &status["alarms"][0];
     assert_eq!(alarm["code"], "disk_short");
