@@ -109,6 +109,7 @@ do_uninstall() {
             say "removed $destdir$file"
         fi
     done
+    rm -rf -- "$destdir$notices/docs"
     if live && systemd_runs; then
         systemctl daemon-reload
         if has udevadm; then udevadm control --reload || true; fi
@@ -120,7 +121,7 @@ do_install() {
     [ -n "$binary" ] || binary=$source_dir/target/release/camera-capture
     [ -f "$binary" ] || fail "$binary not found: build it with cargo build --release, or name a binary"
     for file in camera-capture.service env.example deploy/60-camera-capture.rules deploy/sysusers.conf \
-        deploy/tmpfiles.conf THIRD-PARTY-LICENSES LICENSE-APACHE LICENSE-MIT README.md; do
+        deploy/tmpfiles.conf THIRD-PARTY-LICENSES LICENSE-APACHE LICENSE-MIT README.md docs/README.md; do
         [ -f "$source_dir/$file" ] || fail "$source_dir/$file not found: run this script from a complete copy"
     done
     if live; then
@@ -132,13 +133,18 @@ do_install() {
     for file in THIRD-PARTY-LICENSES LICENSE-APACHE LICENSE-MIT README.md; do
         put 644 "$source_dir/$file" "$notices/$file"
     done
+    # Whole, so that no page of an older version stays.
+    rm -rf -- "$destdir$notices/docs"
+    (cd -- "$source_dir" && find docs -type f) | LC_ALL=C sort | while IFS= read -r file; do
+        put 644 "$source_dir/$file" "$notices/$file"
+    done
     put 644 "$source_dir/deploy/60-camera-capture.rules" "$rules"
     put 644 "$source_dir/deploy/sysusers.conf" "$sysusers"
     put 644 "$source_dir/deploy/tmpfiles.conf" "$tmpfiles"
 
     scratch=$(mktemp)
     trap 'rm -f -- "$scratch"' EXIT
-    sed "s|/usr/local/bin/camera-capture|$program|; s|/usr/local/share/doc/camera-capture|$notices|" "$source_dir/camera-capture.service" >"$scratch"
+    sed "s|/usr/local/bin/camera-capture|$program|; s|/usr/local/share/doc/camera-capture|$notices|g" "$source_dir/camera-capture.service" >"$scratch"
     put 644 "$scratch" "$unit"
 
     if live; then

@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot read the sources fails")]
 
+mod docs;
 mod rules;
 
 use std::collections::BTreeSet;
@@ -94,6 +95,9 @@ const TOP_LEVEL: &[&str] = &[
     "README.md",
     "ARCHITECTURE.md",
     "STYLE.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "docs/README.md",
     "CHANGELOG.md",
     "LICENSE-MIT",
     "LICENSE-APACHE",

@@ -79,8 +79,15 @@ fn installing_twice_leaves_the_same_tree_as_installing_once() {
     assert_eq!(mode("var/lib/camera-capture"), 0o700);
     let files: Vec<_> =
         once.iter().filter(|(_, (_, content))| content.is_some()).map(|(path, _)| path).collect();
-    assert_eq!(files.len(), 10, "{files:?}");
+    let doc = Path::new("usr/local/share/doc/camera-capture");
+    let pages = files.iter().filter(|path| path.starts_with(doc.join("docs"))).count();
+    assert_eq!(
+        pages,
+        tree(&project().join("docs")).values().filter(|(_, content)| content.is_some()).count()
+    );
+    assert_eq!(files.len() - pages, 10, "{files:?}");
     assert_eq!(mode("usr/local/share/doc/camera-capture/THIRD-PARTY-LICENSES"), 0o644);
+    assert_eq!(mode("usr/local/share/doc/camera-capture/docs/operation.md"), 0o644);
 }
 
 #[test]
@@ -89,9 +96,12 @@ fn an_update_replaces_the_program_and_keeps_the_settings() {
     install_well(&root, &[&binary]);
     fs::write(root.join(SETTINGS), "BIND_PORT=9001\n").unwrap();
     fs::write(&binary, "#!/bin/sh\n# newer\n").unwrap();
+    let stale = root.join("usr/local/share/doc/camera-capture/docs/stale.md");
+    fs::write(&stale, "of the version before").unwrap();
     install_well(&root, &[&binary]);
     assert_eq!(fs::read_to_string(root.join(SETTINGS)).unwrap(), "BIND_PORT=9001\n");
     assert_eq!(fs::read_to_string(root.join(PROGRAM)).unwrap(), "#!/bin/sh\n# newer\n");
+    assert!(!stale.exists(), "a page that is no more");
 }
 
 #[test]
