@@ -37,7 +37,9 @@ pub fn now() -> UnixMs {
     if let Some(simulated) = simulated::now() {
         return simulated;
     }
-    let ms = match SystemTime::now().duration_since(UNIX_EPOCH) {
+    #[expect(clippy::disallowed_methods, reason = "this is the only wall clock")]
+    let now = SystemTime::now();
+    let ms = match now.duration_since(UNIX_EPOCH) {
         Ok(since) => i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
         Err(before) => -i64::try_from(before.duration().as_millis()).unwrap_or(i64::MAX),
     };

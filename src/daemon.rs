@@ -428,6 +428,7 @@ pub fn announce(address: SocketAddr) {
 }
 
 /// Waits until a signal asks it to stop; a further one ends the process at once.
+#[expect(clippy::disallowed_methods, reason = "a signal must be heard while everything else is stopping")]
 async fn asked(signals: &mut Signals) {
     let asked = signals.asked().await;
     tokio::spawn(async move {

@@ -9,6 +9,11 @@
 //!
 //! Start reading at [`daemon`]; `ARCHITECTURE.md` is the map.
 
+#![cfg_attr(
+    test,
+    allow(clippy::disallowed_methods, reason = "tests may do what only one place of the program may")
+)]
+
 pub mod advice;
 pub mod alarms;
 pub mod backoff;

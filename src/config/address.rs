@@ -9,6 +9,7 @@ use url::Url;
 
 use super::Secret;
 use super::problem::Wrong;
+use crate::model::foreign;
 
 /// Port of RTSP when none is given (RFC 2326 section 3.2).
 const RTSP_PORT: u16 = 554;
@@ -252,7 +253,7 @@ fn decode(text: &str) -> Option<String> {
         decoded.push(byte.unwrap_or(bytes[at]));
         at += if byte.is_some() { 3 } else { 1 };
     }
-    String::from_utf8(decoded).ok().filter(|text| !text.chars().any(char::is_control))
+    String::from_utf8(decoded).ok().filter(|text| !foreign::has_control(text))
 }
 
 #[cfg(test)]

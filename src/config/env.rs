@@ -61,7 +61,9 @@ impl Env {
                 return Err(Problems { problems, warnings: Vec::new() });
             }
         };
-        for (name, value) in std::env::vars_os() {
+        #[expect(clippy::disallowed_methods, reason = "the one place that reads all of it")]
+        let variables = std::env::vars_os();
+        for (name, value) in variables {
             let Ok(name) = name.into_string() else { continue };
             match value.into_string() {
                 Ok(value) => {

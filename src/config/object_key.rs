@@ -1,7 +1,7 @@
 //! `S3_PREFIX` and `S3_KEY`: what an object is called. Pure.
 
 use super::problem::Wrong;
-use crate::model::{CameraKey, FileName, ImageId};
+use crate::model::{CameraKey, FileName, ImageId, foreign};
 
 /// Longest key of an S3 store, bytes of UTF-8.
 const KEY_BYTES_MAX: usize = 1024;
@@ -76,7 +76,7 @@ impl KeyTemplate {
         if key.len() > KEY_BYTES_MAX {
             return Err(wrong("makes keys of more than 1024 bytes"));
         }
-        if key.chars().any(char::is_control) || key.contains('\\') {
+        if foreign::has_control(&key) || key.contains('\\') {
             return Err(wrong("has a character that stores do not take"));
         }
         if key.split('/').any(|part| matches!(part, "" | "." | "..")) {

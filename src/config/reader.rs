@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use super::env::Env;
 use super::problem::{Problem, Seen, Warning, Wrong};
 use super::variables::{self, Variable};
+use crate::model::foreign;
 
 /// The problem is in the list already; there is nothing left to say.
 #[derive(Clone, Copy, Debug)]
@@ -48,7 +49,7 @@ impl<'a> Reader<'a> {
         if text.is_empty() {
             return Ok(None);
         }
-        if text.chars().any(char::is_control) {
+        if foreign::has_control(text) {
             let wrong = Wrong::new("contains a control character", "printable characters on one line");
             return Err(self.refuse(name, &wrong));
         }

@@ -47,7 +47,14 @@ pub fn lines(text: &str) -> String {
     text.chars().filter(|c| matches!(c, '\n' | ' ') || !is_left_out(*c)).collect()
 }
 
+/// Whether a text has a control character, for those who refuse such a text instead of cleaning it.
+#[expect(clippy::disallowed_methods, reason = "this file knows them")]
+pub fn has_control(text: &str) -> bool {
+    text.chars().any(char::is_control)
+}
+
 /// Whether nothing is seen of a character: white space, control characters, and those that show nothing.
+#[expect(clippy::disallowed_methods, reason = "this file knows them")]
 pub(super) fn is_left_out(c: char) -> bool {
     c.is_whitespace() || c.is_control() || is_invisible(c)
 }

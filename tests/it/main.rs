@@ -1,6 +1,7 @@
 //! Stories of the whole program and of its parts against real peers.
 
 #![allow(clippy::unwrap_used, reason = "clippy.toml allows it in test functions, not in their helpers")]
+#![allow(clippy::disallowed_methods, reason = "tests may do what only one place of the program may")]
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
