@@ -10,7 +10,7 @@ use tracing::{debug, error};
 
 use super::room::{AtWork, NoRoom, Room, Seat};
 use crate::config::DecoderChoice;
-use crate::media::decode::DecodeError;
+use crate::media::decode_error::DecodeError;
 use crate::media::decoder::{DecoderKind, DecoderPolicy};
 use crate::media::footprint::{self, Footprint};
 use crate::media::frame::Frame;

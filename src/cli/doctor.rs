@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use futures_util::StreamExt;
 use futures_util::stream;
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc};
 
+use super::doctor_ask::{FRAME_LIMIT, ask};
 use super::doctor_report::{Change, Saved, Verdict, document};
 use super::output::say;
 use super::{doctor_probe, doctor_snapshot, runtime};
@@ -21,12 +22,9 @@ use crate::media::gop::Excerpt;
 use crate::media::shelf::Shelf;
 use crate::media::{decode, jpeg};
 use crate::model::{CameraKey, FileName};
-use crate::source::{FrameRequest, Request, Requests, Source, SourceError};
+use crate::source::{Requests, Source, SourceError};
 use crate::status::{Status, StreamInfo};
 use crate::store;
-
-/// How long a camera may take until its first picture, a keyframe every eight seconds included.
-pub(super) const FRAME_LIMIT: Duration = Duration::from_secs(18);
 
 /// How long two keyframes are waited for, to learn their distance.
 const GOP_LIMIT: Duration = Duration::from_secs(12);
@@ -36,9 +34,6 @@ const STAMPS_LOOK: Duration = Duration::from_secs(6);
 
 /// Where the pictures go, below the picture directory.
 const FOLDER: &str = "test";
-
-/// A trigger-to-file time that a gate does not notice.
-pub(super) const FINE: Duration = Duration::from_millis(1500);
 
 /// Cameras that are tested at the same time. Each waits for keyframes most of its time.
 const AT_ONCE: usize = 4;
@@ -292,18 +287,4 @@ fn save(camera: &CameraConfig, storage: &StorageConfig, picture: &[u8]) -> anyho
     let name = FileName::new(camera.key.clone(), clock::now().epoch_s(), 1);
     let path = store::save_apart(&storage.images, &storage.database, FOLDER, &name, picture)?;
     Ok(Saved { path: path.display().to_string(), size, bytes: picture.len() })
-}
-
-/// Asks for the frame of an instant and waits for it.
-pub(super) async fn ask(
-    sender: &mpsc::Sender<Request>,
-    at: Instant,
-    limit: Duration,
-) -> anyhow::Result<Excerpt> {
-    let (reply, answer) = oneshot::channel();
-    sender
-        .send(Request::Frame(FrameRequest { at, deadline: at + limit, reply }))
-        .await
-        .context("ask for a frame")?;
-    Ok(answer.await.context("the session ended")??)
 }

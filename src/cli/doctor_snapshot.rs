@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use tokio::sync::mpsc;
 
-use super::doctor::{FINE, FRAME_LIMIT, ask};
+use super::doctor_ask::{FINE, FRAME_LIMIT, ask};
 use super::doctor_report::{Change, Verdict};
 use crate::media::gop::Excerpt;
 use crate::source::Requests;

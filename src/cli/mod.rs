@@ -4,6 +4,7 @@ pub mod args;
 mod cleanup;
 mod demo;
 mod doctor;
+mod doctor_ask;
 mod doctor_probe;
 mod doctor_report;
 mod doctor_snapshot;

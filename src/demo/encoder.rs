@@ -14,8 +14,8 @@ use tokio::sync::broadcast;
 use tracing::warn;
 
 use crate::clock;
+use crate::demo::annexb::nal_units;
 use crate::demo::picture::{Picture, Scene};
-use crate::demo::rtp::nal_units;
 use crate::demo::stream::{Join, StreamConfig};
 use crate::model::UnixMs;
 

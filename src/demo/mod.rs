@@ -9,17 +9,20 @@
 //! Nothing here is a mock: the bytes go through the kernel's sockets, and other programs (ffmpeg, ffprobe) can play the
 //! cameras too. Everything is bounded and ends with its cancellation token.
 
+mod annexb;
 pub mod encoder;
 pub mod framecode;
 mod http;
 mod multipart;
 pub mod picture;
+mod received;
 pub mod receiver;
 mod receiver_connection;
 mod rtp;
 mod rtsp_auth;
 mod rtsp_connection;
 pub mod rtsp_server;
+mod rtsp_state;
 mod sdp;
 mod stream;
 

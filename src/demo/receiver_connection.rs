@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::demo::http::{Answer, BodyLength, Head};
-use crate::demo::receiver::{ReceiverFault, Shared, UPLOAD_PATH};
+use crate::demo::received::{ReceiverFault, Shared, UPLOAD_PATH};
 
 /// Most bytes of a body; the largest picture of a camera is a quarter of it.
 const BODY_MAX: usize = 32 * 1024 * 1024;

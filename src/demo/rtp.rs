@@ -5,6 +5,7 @@
 
 use rtp_types::RtpPacketBuilder;
 
+use crate::demo::annexb::nal_units;
 use crate::demo::encoder::AccessUnit;
 use crate::model::UnixMs;
 
@@ -19,27 +20,6 @@ const FU_A: u8 = 28;
 
 /// Seconds from 1900, the epoch of NTP, to 1970.
 const NTP_OFFSET_S: u64 = 2_208_988_800;
-
-/// The NAL units of an Annex B byte stream, without start codes; none is empty.
-pub(super) fn nal_units(annex_b: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut rest = after_start_code(annex_b);
-    std::iter::from_fn(move || {
-        while let Some(current) = rest {
-            rest = after_start_code(current);
-            let end = rest.map_or(current.len(), |next| current.len() - next.len() - 3);
-            // Zeros before a start code belong to it (its long form), never to the unit.
-            let zeros = current[..end].iter().rev().take_while(|&&byte| byte == 0).count();
-            if end > zeros {
-                return Some(&current[..end - zeros]);
-            }
-        }
-        None
-    })
-}
-
-fn after_start_code(bytes: &[u8]) -> Option<&[u8]> {
-    bytes.windows(3).position(|window| window == [0, 0, 1]).map(|at| &bytes[at + 3..])
-}
 
 /// The RTP side of one client: its numbering and its counters.
 #[derive(Debug)]

@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::demo::encoder::{AccessUnit, Camera, Playing};
 use crate::demo::rtp::Packetizer;
-use crate::demo::rtsp_server::{Condition, RtspFault, Shared};
+use crate::demo::rtsp_state::{Condition, RtspFault, Shared};
 use crate::demo::sdp::{self, TRACK};
 
 /// Most bytes of unfinished requests; a DESCRIBE with every header known is below one kilobyte.

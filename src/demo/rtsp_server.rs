@@ -18,7 +18,10 @@ use tracing::{debug, warn};
 use crate::demo::encoder::{Camera, EncoderError, EncoderLoop};
 use crate::demo::rtsp_auth::Auth;
 use crate::demo::rtsp_connection::Connection;
+use crate::demo::rtsp_state::Shared;
 use crate::demo::stream::StreamConfig;
+
+pub use crate::demo::rtsp_state::RtspFault;
 
 /// Connections at a time; one more is closed as soon as it is accepted.
 const CLIENTS_MAX: usize = 64;
@@ -43,39 +46,6 @@ pub enum StartError {
     /// The runtime is going down.
     #[error("opening the synthetic cameras: the runtime ended")]
     Runtime(#[from] tokio::task::JoinError),
-}
-
-/// What can be wrong with a camera that is on the network all the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RtspFault {
-    /// Requests are answered, no frames come: a hung encoder.
-    Stall,
-    /// Nothing is accepted, answered or sent, and no connection closed: a hung firmware.
-    Freeze,
-    /// Every password is wrong: somebody changed it.
-    RefuseAuth,
-}
-
-/// What all connections look at.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Condition {
-    pub(super) fault: Option<RtspFault>,
-    /// Connections of an earlier generation are dropped.
-    pub(super) generation: u64,
-}
-
-#[derive(Debug)]
-pub(super) struct Shared {
-    cameras: Vec<Arc<Camera>>,
-    pub(super) auth: Option<Auth>,
-    pub(super) condition: watch::Sender<Condition>,
-}
-
-impl Shared {
-    /// The camera of a path without trailing slash.
-    pub(super) fn camera(&self, path: &str) -> Option<&Arc<Camera>> {
-        self.cameras.iter().find(|camera| camera.config.path == path)
-    }
 }
 
 /// A bound server; connections wait in the kernel until [`Self::run`].

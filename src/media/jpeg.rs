@@ -3,9 +3,9 @@
 use jpeg_encoder::{Encoder, ImageBuffer, JpegColorType, SamplingFactor};
 
 use super::exif;
-use super::footprint;
 use super::frame::{Colours, Frame, in_colours_of_jpeg};
 use super::halves::{self, Planes};
+use super::limits::check_jpeg;
 use super::native::turbojpeg;
 
 /// Quality of stored pictures: plates stay readable, a 1080p picture takes 300–400 kB.
@@ -268,7 +268,7 @@ fn decode(jpeg: &[u8]) -> Option<image::DynamicImage> {
     let is_sequential = matches!(kind, 0xc0 | 0xc1);
     // Coefficients take twice the bytes of samples.
     let weighed = if is_sequential { size } else { (size.0.checked_mul(2)?, size.1) };
-    footprint::check_jpeg(size).and_then(|()| footprint::check_jpeg(weighed)).ok()?;
+    check_jpeg(size).and_then(|()| check_jpeg(weighed)).ok()?;
     let mut reader = image::ImageReader::with_format(std::io::Cursor::new(jpeg), image::ImageFormat::Jpeg);
     let mut limits = image::Limits::default();
     (limits.max_image_width, limits.max_image_height) = (Some(size.0), Some(size.1));

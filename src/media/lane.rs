@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use super::continuity::Continuity;
-use super::decode::DecodeError;
+use super::decode_error::DecodeError;
 use super::decoder::{Decoder, DecoderKind};
 use super::footprint::KEPT_BYTES_MAX;
 use super::frame::{Colours, Frame};

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use super::continuity::Continuity;
-use super::decode::DecodeError;
+use super::decode_error::DecodeError;
 use super::decoder::{DecoderKind, Shown};
 use super::frame::{Colours, Frame};
 use super::gop::{self, AccessUnit, Codec, Stretch};

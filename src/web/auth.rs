@@ -11,7 +11,8 @@ use tokio::sync::watch;
 
 use super::error::ApiError;
 use super::guess::{Guess, Guesses};
-use super::password::{BUSY_RETRY, Busy, Hasher};
+use super::hasher::{Busy, Hasher};
+use super::password::BUSY_RETRY;
 use super::password_strength;
 use super::secrets::{digest, plain_code, random_code, random_secret, same};
 use super::security_log::{Refusal, SecurityLog};

@@ -9,11 +9,11 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
-use argon2::Block;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tracing::error;
 
-use super::password::{self, MEMORY_KIB, PasswordError};
+use super::password::{self, Blocks};
+use super::password_strength::PasswordError;
 
 /// Hashes that may wait for the one that is being computed; each costs a third of a second on a small Pi.
 const WAITING_MAX: usize = 4;
@@ -101,38 +101,9 @@ fn work(queue: &Receiver<Job>) {
     }
 }
 
-/// The memory of one hash after the other.
-#[derive(Default)]
-pub(super) struct Blocks(Vec<Block>);
-
-impl Blocks {
-    /// Does `work` with so many KiB; `None` when the machine has not so much. What is more than a hash of ours takes is
-    /// given back at once.
-    pub(super) fn with<T>(&mut self, kib: usize, work: impl FnOnce(&mut [Block]) -> T) -> Option<T> {
-        let usual = usize::try_from(MEMORY_KIB).unwrap_or(usize::MAX);
-        if kib > usual {
-            let mut once = Vec::new();
-            self.0 = Vec::new();
-            return grown(&mut once, kib).map(work);
-        }
-        grown(&mut self.0, kib).map(work)
-    }
-
-    fn is_empty(&self) -> bool {
-        self.0.capacity() == 0
-    }
-}
-
-fn grown(blocks: &mut Vec<Block>, count: usize) -> Option<&mut [Block]> {
-    if blocks.len() < count {
-        blocks.try_reserve_exact(count - blocks.len()).ok()?;
-        blocks.resize(count, Block::new());
-    }
-    Some(&mut blocks[..count])
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::password::MEMORY_KIB;
     use super::*;
     use std::cell::Cell;
 

@@ -3,14 +3,12 @@
 use std::time::Duration;
 
 use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
-use argon2::{Algorithm, Argon2, Params, Version};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 use subtle::ConstantTimeEq;
 
-pub(super) use super::hasher::{Busy, Hasher};
+use super::password_strength::{self, LENGTH_MAX};
 
-use super::hasher::Blocks;
-
-use super::password_strength::{self, LENGTH_MAX, LENGTH_MIN};
+pub use super::password_strength::PasswordError;
 
 /// The setting under which the password's hash is stored.
 pub const PASSWORD_KEY: &str = "web.password_hash";
@@ -32,38 +30,6 @@ const LANES_MAX: u32 = 8;
 
 /// What to tell those who come while as many hashes as may wait are waiting.
 pub(super) const BUSY_RETRY: Duration = Duration::from_secs(2);
-
-/// What to do about a password that is guessed soon.
-const ADVICE: &str = "choose three or four words that have nothing to do with one another, or let a password manager \
-                      make one";
-
-/// Why a password is refused; the text is for people.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PasswordError {
-    /// Fewer characters than that.
-    #[error("the password has fewer than {LENGTH_MIN} characters; choose a longer one")]
-    TooShort,
-    /// More characters than that.
-    #[error("the password has more than {LENGTH_MAX} characters; choose a shorter one")]
-    TooLong,
-    /// On every list of guesses.
-    #[error("this password is among the first that anyone would guess; {ADVICE}")]
-    Common,
-    /// One of those with digits and signs added or put for letters.
-    #[error(
-        "this is a common password with a few characters changed or added, and guessed soon, too; {ADVICE}"
-    )]
-    Variation,
-    /// A row of the alphabet or of digits, or the same piece again and again.
-    #[error("this password is a row or a repetition, and guessed soon; {ADVICE}")]
-    Pattern,
-    /// Little more than what the product, the machine or the site is called.
-    #[error("this password is little more than the name of this program, machine or site; {ADVICE}")]
-    Name,
-    /// Argon2 itself failed: no memory or no random numbers.
-    #[error("the password could not be hashed; the machine is out of memory or has no random numbers")]
-    Hashing,
-}
 
 /// Checks a new password, apart from names it may be made of, and hashes it with Argon2id (m=19456, t=2, p=1) into a PHC string.
 ///
@@ -152,6 +118,37 @@ fn is_hash_of(password: &str, expected: &PasswordHash, blocks: &mut Blocks) -> O
     let (salt, hash) = (expected.salt.as_ref()?, expected.hash.as_ref()?);
     let computed = compute(password, &argon2, salt, blocks).ok()?;
     Some(computed.as_bytes().ct_eq(hash.as_bytes()).into())
+}
+
+/// The memory of one hash after the other.
+#[derive(Default)]
+pub(super) struct Blocks(Vec<Block>);
+
+impl Blocks {
+    /// Does `work` with so many KiB; `None` when the machine has not so much. What is more than a hash of ours takes is
+    /// given back at once.
+    pub(super) fn with<T>(&mut self, kib: usize, work: impl FnOnce(&mut [Block]) -> T) -> Option<T> {
+        let usual = usize::try_from(MEMORY_KIB).unwrap_or(usize::MAX);
+        if kib > usual {
+            let mut once = Vec::new();
+            self.0 = Vec::new();
+            return grown(&mut once, kib).map(work);
+        }
+        grown(&mut self.0, kib).map(work)
+    }
+
+    /// Whether it takes no memory now.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.capacity() == 0
+    }
+}
+
+fn grown(blocks: &mut Vec<Block>, count: usize) -> Option<&mut [Block]> {
+    if blocks.len() < count {
+        blocks.try_reserve_exact(count - blocks.len()).ok()?;
+        blocks.resize(count, Block::new());
+    }
+    Some(&mut blocks[..count])
 }
 
 #[cfg(test)]

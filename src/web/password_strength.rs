@@ -6,7 +6,6 @@
 
 use sha2::{Digest, Sha256};
 
-use super::password::PasswordError;
 use crate::config::Config;
 
 /// Characters a password has at least.
@@ -14,6 +13,38 @@ pub(super) const LENGTH_MIN: usize = 8;
 
 /// Characters a password has at most; nothing is cut off.
 pub(super) const LENGTH_MAX: usize = 128;
+
+/// What to do about a password that is guessed soon.
+const ADVICE: &str = "choose three or four words that have nothing to do with one another, or let a password manager \
+                      make one";
+
+/// Why a password is refused; the text is for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PasswordError {
+    /// Fewer characters than that.
+    #[error("the password has fewer than {LENGTH_MIN} characters; choose a longer one")]
+    TooShort,
+    /// More characters than that.
+    #[error("the password has more than {LENGTH_MAX} characters; choose a shorter one")]
+    TooLong,
+    /// On every list of guesses.
+    #[error("this password is among the first that anyone would guess; {ADVICE}")]
+    Common,
+    /// One of those with digits and signs added or put for letters.
+    #[error(
+        "this is a common password with a few characters changed or added, and guessed soon, too; {ADVICE}"
+    )]
+    Variation,
+    /// A row of the alphabet or of digits, or the same piece again and again.
+    #[error("this password is a row or a repetition, and guessed soon; {ADVICE}")]
+    Pattern,
+    /// Little more than what the product, the machine or the site is called.
+    #[error("this password is little more than the name of this program, machine or site; {ADVICE}")]
+    Name,
+    /// Argon2 itself failed: no memory or no random numbers.
+    #[error("the password could not be hashed; the machine is out of memory or has no random numbers")]
+    Hashing,
+}
 
 /// The passwords people use most, as the first four bytes of their SHA-256 (big endian), in order. Made by
 /// `scripts/common-passwords`, which says from what. A word that is none of them looks like one once in 280 000.

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
-use camera_capture::media::decode::DecodeError;
+use camera_capture::media::decode_error::DecodeError;
 use camera_capture::media::decoder::DecoderKind;
 use camera_capture::media::frame::Frame;
 use camera_capture::media::gop::{AccessUnit, Codec, Excerpt};

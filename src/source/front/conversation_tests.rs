@@ -1,8 +1,8 @@
 //! Conversations as cameras hold them.
 
 use super::*;
+use crate::source::front::named::Named;
 use crate::source::front::wire::{Event, Reader};
-use crate::source::front::words::Named;
 use proptest::prelude::*;
 
 const OWN: &str = "rtsp://127.0.0.1:4000/secret";

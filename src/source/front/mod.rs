@@ -22,6 +22,7 @@ mod item;
 pub mod keepalive;
 pub mod login;
 pub mod message;
+pub mod named;
 mod peer;
 pub mod rate;
 pub mod refusal;
@@ -57,8 +58,9 @@ use side::Side;
 use wire::Event;
 
 pub use item::Item;
+pub use named::Named;
 pub use peer::{Stale, dial};
-pub use words::{Fault, Named};
+pub use words::Fault;
 
 /// How long a message may take from its first byte to its last. Slow cameras think before they answer, not within.
 const MESSAGE_LIMIT: Duration = Duration::from_secs(10);

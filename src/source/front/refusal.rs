@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use super::words::Named;
+use super::named::Named;
 use crate::config::shown_url;
 use crate::model::foreign;
 use crate::source::SourceError;

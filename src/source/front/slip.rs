@@ -2,7 +2,8 @@
 //! again after bytes that are neither: firmware that is short of memory writes a part of a packet twice, or leaves one out
 //! (moonfire-nvr 302, retina 80). Pure.
 
-use super::wire::PACKET_HEAD;
+/// Bytes in front of a packet: `$`, channel, length.
+pub const PACKET_HEAD: usize = 4;
 
 /// Bytes behind an event that are looked at to judge it. As many as the longest begin of a message has.
 pub const AHEAD: usize = 16;

@@ -6,7 +6,7 @@
 //! a bound is an error at the first byte that does, and the reader is of no use any more.
 
 use super::message::{Head, NoStart, Start};
-use super::slip::{self, Look};
+use super::slip::{self, Look, PACKET_HEAD};
 
 /// Longest line of a head. The longest honest one is a challenge or an `RTP-Info` of some hundred bytes.
 pub const LINE_MAX: usize = 8 << 10;
@@ -28,9 +28,6 @@ pub const SLIP_MAX: usize = 1 << 20;
 
 /// What is left behind a body whose length was said too small, bytes.
 const REST_MAX: usize = 16 << 10;
-
-/// Bytes in front of a packet: `$`, channel, length.
-pub const PACKET_HEAD: usize = 4;
 
 /// Longest packet, with what stands in front of it.
 const PACKET_MAX: usize = PACKET_HEAD + u16::MAX as usize;

@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use url::Url;
 
 use super::description::{self, NoVideo};
+use super::named::Named;
 use super::refusal::Refusal;
 use super::wire;
 use crate::config::shown_url;
@@ -66,16 +67,6 @@ pub enum Fault {
     Tunnel(Option<u16>),
     /// Something on this machine did not work.
     Own(std::io::Error),
-}
-
-/// What names a camera in words.
-pub struct Named<'a> {
-    /// Host and port.
-    pub address: &'a str,
-    /// Host alone.
-    pub host: &'a str,
-    /// As in `CAMERA_n_RTSP`.
-    pub number: u8,
 }
 
 /// Of an address that a camera names so many characters are shown.
