@@ -16,7 +16,7 @@ use rustix::time::{
 use tokio::sync::Notify;
 
 use crate::media::native::timex;
-use crate::model::UnixMs;
+use crate::model::{Moment, UnixMs};
 
 /// There where systemd-timesyncd runs (systemd-timesyncd.service(8)).
 const TIMESYNC: &str = "/run/systemd/timesync";
@@ -51,6 +51,16 @@ pub fn wall_at(instant: Instant) -> UnixMs {
     let current = Instant::now();
     let ms = signed_ms(instant, current);
     now().plus_ms(ms)
+}
+
+/// This instant, by both clocks.
+pub fn moment() -> Moment {
+    Moment { at: Instant::now(), wall: now() }
+}
+
+/// A monotonic instant with its wall time, by the wall clock as it stands now.
+pub fn moment_of(at: Instant) -> Moment {
+    Moment { at, wall: wall_at(at) }
 }
 
 /// Milliseconds from `origin` to `instant`, negative when it is earlier; rounded to the nearest.

@@ -29,7 +29,7 @@ pub(super) fn make(follow: &Follow, collected: &Collected, _picture: Option<&Ima
     let mut best: Option<(f64, i64, Frame)> = None;
     let decoded = sequence::each(stretch, follow.worker.shooter.engine.kind(stretch), |rtp_ns, frame| {
         // Frames before are decoded only because later ones refer to them; so is one after, where B-frames refer to it.
-        if instants.get(&rtp_ns).is_some_and(|instant| is_within(*instant, follow.trigger.at, around)) {
+        if instants.get(&rtp_ns).is_some_and(|instant| is_within(*instant, follow.trigger.edge.at, around)) {
             let score = Score::of(frame).total();
             if best.as_ref().is_none_or(|(known, ..)| score > *known) {
                 best = Some((score, rtp_ns, frame.clone()));
@@ -42,7 +42,7 @@ pub(super) fn make(follow: &Follow, collected: &Collected, _picture: Option<&Ima
         let nothing = "the camera sent no frame in that time".to_owned();
         return Err(decoded.err().map_or(nothing, |error| error.to_string()));
     };
-    let instant = instants.get(&rtp_ns).copied().unwrap_or(follow.trigger.at);
+    let instant = instants.get(&rtp_ns).copied().unwrap_or(follow.trigger.edge.at);
     let unit = stretch.units.iter().find(|unit| unit.rtp_ns == rtp_ns);
     let note = with_more(collected.shortened.clone(), unit.and_then(|unit| unit.doubt));
     let facts = follow.facts(ImageKind::Best, instant, note);

@@ -175,8 +175,8 @@ impl Follow {
             trigger: row,
             camera: self.trigger.camera.clone(),
             cause: self.trigger.cause,
-            edge_at: self.trigger.edge_at,
-            edge: self.trigger.at,
+            edge_at: self.trigger.edge.wall,
+            edge: self.trigger.edge.at,
             frame_offset_ms,
             width: made.size.0,
             height: made.size.1,
@@ -200,7 +200,10 @@ impl Follow {
     }
 
     async fn remark(&self, row: Option<TriggerId>, what: &str, reason: &str) {
-        warn!(edge_at = self.trigger.edge_at.rfc3339(), what, reason, "could not be had beside the picture");
+        warn!(
+            edge_at = self.trigger.edge.wall.rfc3339(),
+            what, reason, "could not be had beside the picture"
+        );
         let Some(row) = row else { return };
         if let Err(error) = self.worker.store.remark_trigger(row, &format!("no {what}: {reason}")).await {
             error!(%error, "the remark could not be written into the ledger");
@@ -222,11 +225,11 @@ impl Follow {
             camera: self.config.key.clone(),
             label: self.config.label.clone(),
             cause: self.trigger.cause,
-            edge_at: self.trigger.edge_at,
-            frame_offset_ms: Some(clock::signed_ms(instant, self.trigger.at)),
+            edge_at: self.trigger.edge.wall,
+            frame_offset_ms: Some(clock::signed_ms(instant, self.trigger.edge.at)),
             kind,
             note,
-            utc_offset_s: clock::utc_offset_s(self.trigger.edge_at),
+            utc_offset_s: clock::utc_offset_s(self.trigger.edge.wall),
         }
     }
 }

@@ -180,7 +180,7 @@ impl Captures {
         let mailbox = self.mailbox(&trigger.camera)?;
         for camera in &mailbox.arms {
             if let Ok(armed) = self.mailbox(camera) {
-                armed.shooter.pictures.arm(trigger.at + self.arm);
+                armed.shooter.pictures.arm(trigger.edge.at + self.arm);
             }
         }
         mailbox.orders.try_send(Order { trigger, reply: None }).map_err(refused)
@@ -195,12 +195,7 @@ impl Captures {
     pub async fn take(&self, camera: &CameraKey) -> Result<Image, CaptureError> {
         let mailbox = self.mailbox(camera)?;
         let (reply, answer) = oneshot::channel();
-        let trigger = Trigger {
-            camera: camera.clone(),
-            cause: Cause::Manual,
-            at: Instant::now(),
-            edge_at: clock::now(),
-        };
+        let trigger = Trigger { camera: camera.clone(), cause: Cause::Manual, edge: clock::moment() };
         mailbox.orders.try_send(Order { trigger, reply: Some(reply) }).map_err(refused)?;
         answer.await.unwrap_or(Err(CaptureError::Stopping))
     }

@@ -126,7 +126,7 @@ impl Worker {
     async fn serve(self, config: CameraConfig, order: Order, stored: oneshot::Sender<Stored>) {
         let trigger = order.trigger;
         // All frames are asked for at once, before the buffer moves on.
-        let instants: Vec<Instant> = config.offsets_ms.iter().map(|ms| moved(trigger.at, *ms)).collect();
+        let instants: Vec<Instant> = config.offsets_ms.iter().map(|ms| moved(trigger.edge.at, *ms)).collect();
         // Without a begin, each is waited for all the same, or fails with the reason.
         let early = self.shooter.early(&instants).await.unwrap_or_default();
         let early = early.into_iter().chain(std::iter::repeat_with(|| None));
@@ -156,7 +156,7 @@ impl Worker {
         match &outcome {
             Ok(_) | Err(CaptureError::Kept(_)) => self.guard.count_capture(),
             Err(error) => {
-                error!(edge_at = trigger.edge_at.rfc3339(), %error, "no picture of this trigger");
+                error!(edge_at = trigger.edge.wall.rfc3339(), %error, "no picture of this trigger");
                 row = self.fail(row, &trigger, &error.to_string()).await;
             }
         }
@@ -182,18 +182,18 @@ impl Worker {
         early: Option<Excerpt>,
     ) -> Result<(ImageId, Picture), CaptureError> {
         let shot = self.shooter.shot_from(at, early).await?;
-        let frame_offset_ms = clock::signed_ms(shot.instant, trigger.at);
+        let frame_offset_ms = clock::signed_ms(shot.instant, trigger.edge.at);
         let id = ImageId::random();
         let facts = exif::Facts {
             id,
             camera: config.key.clone(),
             label: config.label.clone(),
             cause: trigger.cause,
-            edge_at: trigger.edge_at,
+            edge_at: trigger.edge.wall,
             frame_offset_ms: Some(frame_offset_ms),
             kind: ImageKind::Instant,
             note: shot.note.clone(),
-            utc_offset_s: clock::utc_offset_s(trigger.edge_at),
+            utc_offset_s: clock::utc_offset_s(trigger.edge.wall),
         };
         let picture = heavy(&self.workers, move || encode(shot, &facts, frame_offset_ms)).await?;
         Ok((id, picture))
@@ -212,8 +212,8 @@ impl Worker {
             trigger: None,
             camera: trigger.camera.clone(),
             cause: trigger.cause,
-            edge_at: trigger.edge_at,
-            edge: trigger.at,
+            edge_at: trigger.edge.wall,
+            edge: trigger.edge.at,
             frame_offset_ms: Some(offset_ms),
             width: picture.width,
             height: picture.height,
@@ -223,7 +223,7 @@ impl Worker {
             file: picture.jpeg,
         };
         let saved = self.guard.save(new, Weight::Picture).await.map_err(refused)?;
-        Ok(OnDisk { saved, stages, offset_ms, edge: trigger.at, began })
+        Ok(OnDisk { saved, stages, offset_ms, edge: trigger.edge.at, began })
     }
 
     /// Gives a file its row; the trigger's is learned by that, where it could not be written before.

@@ -43,7 +43,7 @@ pub(super) async fn collect(
 ) -> Result<Collected, String> {
     let Worker { shooter, stretches, .. } = &follow.worker;
     let place = stretches.place();
-    gather(&shooter.requests, follow.trigger.at, around, &follow.stop, place, accept).await
+    gather(&shooter.requests, follow.trigger.edge.at, around, &follow.stop, place, accept).await
 }
 
 /// Collects the stream around `edge`. `accept` may refuse its coding before anything is waited for. The error says why

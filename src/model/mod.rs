@@ -6,17 +6,18 @@
 mod disguise;
 mod filename;
 pub mod foreign;
+mod moment;
 pub mod secrets;
 mod space;
 mod stamps;
 
 use std::fmt;
 use std::str::FromStr;
-use std::time::Instant;
 
 use serde::{Serialize, Serializer};
 
 pub use filename::FileName;
+pub use moment::Moment;
 pub use space::{Amount, Level, Space, StorageState};
 pub use stamps::Stamps;
 
@@ -276,10 +277,8 @@ pub struct Trigger {
     pub camera: CameraKey,
     /// What asked.
     pub cause: Cause,
-    /// The instant, on the monotonic clock: the kernel's time stamp of the edge.
-    pub at: Instant,
-    /// The same instant on the wall clock, as it stood then.
-    pub edge_at: UnixMs,
+    /// The instant asked for: the kernel's time stamp of the edge.
+    pub edge: Moment,
 }
 
 /// How a trigger ended.

@@ -106,7 +106,7 @@ impl Late {
         {
             reason.truncate(end);
         }
-        let at = |trigger: &Trigger| format!("{} at {}", trigger.camera, trigger.edge_at.rfc3339());
+        let at = |trigger: &Trigger| format!("{} at {}", trigger.camera, trigger.edge.wall.rfc3339());
         kept.newest = match &entry {
             Entry::Whole { trigger, .. } => at(trigger),
             Entry::End { id, .. } => format!("event {}", id.get()),
@@ -131,7 +131,7 @@ impl Late {
 
     /// Whether an edge is remembered here.
     pub(super) fn holds(&self, camera: &CameraKey, edge_at: UnixMs) -> bool {
-        let is_it = |trigger: &Trigger| trigger.camera == *camera && trigger.edge_at == edge_at;
+        let is_it = |trigger: &Trigger| trigger.camera == *camera && trigger.edge.wall == edge_at;
         self.kept().entries.iter().any(|entry| match entry {
             Entry::Whole { trigger, .. } => is_it(trigger),
             Entry::Picture { saved, .. } => is_it(saved.trigger()),
@@ -454,7 +454,7 @@ mod tests {
 
     fn instant(entry: &Entry) -> i64 {
         match entry {
-            Entry::Whole { trigger, .. } => trigger.edge_at.0,
+            Entry::Whole { trigger, .. } => trigger.edge.wall.0,
             Entry::End { .. } | Entry::Picture { .. } => 0,
         }
     }

@@ -209,13 +209,13 @@ pub(super) struct Values {
 impl Values {
     /// As it is to be written now.
     pub(super) fn of(store: &Store, trigger: &Trigger, end: Option<(Outcome, String)>) -> Self {
-        let boot_ms = clock::boot_ms() - clock::signed_ms(std::time::Instant::now(), trigger.at);
+        let boot_ms = clock::boot_ms() - clock::signed_ms(std::time::Instant::now(), trigger.edge.at);
         // A stamp from before the clock was set does not become right by being written after it.
-        let is_stale = trigger.edge_at.plus_ms(-clock::offset_ms()).0.abs_diff(boot_ms) > time::STEP_MS;
+        let is_stale = trigger.edge.wall.plus_ms(-clock::offset_ms()).0.abs_diff(boot_ms) > time::STEP_MS;
         let is_right = clock::is_synchronised() && !is_stale;
         let clock = if is_right { ClockState::Synced } else { ClockState::Unsynced };
         let (camera, boot_id) = (trigger.camera.clone(), Arc::clone(&store.boot_id));
-        Self { camera, cause: trigger.cause, edge_at: trigger.edge_at, boot_id, boot_ms, clock, end }
+        Self { camera, cause: trigger.cause, edge_at: trigger.edge.wall, boot_id, boot_ms, clock, end }
     }
 
     pub(super) fn insert(&self, tx: &Transaction<'_>) -> Result<TriggerId, StoreError> {

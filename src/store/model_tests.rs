@@ -241,7 +241,7 @@ impl World {
         let bytes = new.file.len() as u64;
         let image = self.store.record(new).await.unwrap();
         model.outcome = Some(Outcome::Captured);
-        let mut expected = FileName::new(model.trigger.camera.clone(), model.trigger.edge_at.epoch_s(), 1);
+        let mut expected = FileName::new(model.trigger.camera.clone(), model.trigger.edge.wall.epoch_s(), 1);
         while self.images.iter().any(|known| known.name == expected) {
             expected = expected.next().unwrap();
         }
@@ -249,7 +249,7 @@ impl World {
         let state = if self.upload_enabled { UploadState::Pending } else { UploadState::Skipped };
         self.images.push(ModelImage {
             name: expected,
-            taken_at: model.trigger.edge_at,
+            taken_at: model.trigger.edge.wall,
             bytes,
             presence: Presence::Present,
             has_file: true,

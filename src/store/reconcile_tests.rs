@@ -6,7 +6,8 @@ use std::os::unix::fs::symlink;
 use proptest::prelude::*;
 
 use super::testing::{
-    OWED, Place, SKIPPED, T0, assert_in_order, camera, claim, clip, jpeg_of, mp4_of, picture, take, trigger,
+    OWED, Place, SKIPPED, T0, assert_in_order, camera, claim, clip, jpeg_of, moment, mp4_of, picture, take,
+    trigger,
 };
 use super::*;
 use crate::model::{Cause, FileName, ImageId, ImageKind, Outcome, Trigger, UnixMs, UploadState};
@@ -302,7 +303,7 @@ async fn a_forged_time_in_a_left_over_file_leads_to_no_impossible_row() {
     for edge_ms in [i64::MIN, -1, i64::MAX] {
         let place = Place::new();
         let store = place.open();
-        let edge = Trigger { edge_at: UnixMs(edge_ms), ..trigger("r1", T0) };
+        let edge = Trigger { edge: moment(edge_ms), ..trigger("r1", T0) };
         put(&place, ".incoming/a.part", &jpeg_of(&edge, id(3), i64::MAX));
         store.reconcile().await.unwrap();
         let image = all(&store).await.remove(0);

@@ -19,7 +19,7 @@ use super::ledger::{TriggerId, edge_of, mark_captured, trigger_of_orphan};
 use super::list::bit;
 use super::{Image, Store, StoreError, kept, late, ledger};
 use crate::clock;
-use crate::model::{FileName, ImageId, Medium, TargetKind, Trigger, UnixMs, UploadState};
+use crate::model::{FileName, ImageId, Medium, Moment, TargetKind, Trigger, UnixMs, UploadState};
 
 const INSERT_SQL: &str = "
     insert into images (uid, trigger_id, camera, file_name, path, cause, taken_at, frame_offset_ms, width, height,
@@ -115,8 +115,11 @@ impl Store {
                 duration_ms: new.duration_ms,
             };
             let first = FileName::new(new.camera.clone(), new.edge_at.epoch_s(), 1).of(new.kind.medium());
-            let trigger =
-                Trigger { camera: new.camera, cause: new.cause, at: new.edge, edge_at: new.edge_at };
+            let trigger = Trigger {
+                camera: new.camera,
+                cause: new.cause,
+                edge: Moment { at: new.edge, wall: new.edge_at },
+            };
             Ok(Saved(Arc::new(File { place: Mutex::new(place), first, facts, trigger })))
         })
         .await
@@ -204,7 +207,7 @@ impl Store {
             self.name_and_insert(tx, saved, &facts)?;
         }
         if facts.kind.medium() == Medium::Jpeg {
-            mark_captured(tx, trigger, Some(clock::signed_ms(Instant::now(), saved.trigger().at)))?;
+            mark_captured(tx, trigger, Some(clock::signed_ms(Instant::now(), saved.trigger().edge.at)))?;
         }
         crash::point("before commit");
         Ok(images::by_id(tx, facts.id)?.map(|image| Entered { image, trigger }))
@@ -222,9 +225,9 @@ impl Store {
         {
             return Ok((row, edge_at));
         }
-        match trigger_of_orphan(tx, &trigger.camera, trigger.edge_at)? {
+        match trigger_of_orphan(tx, &trigger.camera, trigger.edge.wall)? {
             Some(found) => Ok(found),
-            None => Ok((ledger::Values::of(self, trigger, None).insert(tx)?, trigger.edge_at)),
+            None => Ok((ledger::Values::of(self, trigger, None).insert(tx)?, trigger.edge.wall)),
         }
     }
 

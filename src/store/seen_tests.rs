@@ -1,11 +1,9 @@
-use std::time::Instant;
-
-use super::super::testing::{Place, camera, take};
+use super::super::testing::{Place, camera, moment, take};
 use super::*;
 use crate::model::{Cause, Outcome, Trigger};
 
 fn trigger(name: &str, at: i64) -> Trigger {
-    Trigger { camera: camera(name), cause: Cause::Gpio, at: Instant::now(), edge_at: UnixMs(at) }
+    Trigger { camera: camera(name), cause: Cause::Gpio, edge: moment(at) }
 }
 
 #[tokio::test]

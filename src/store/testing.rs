@@ -14,7 +14,7 @@ use crate::media::frame::{Colours, Frame};
 use crate::media::gop::{AccessUnit, Codec, Stretch};
 use crate::media::{exif, jpeg, mp4};
 use crate::model::{
-    CameraKey, Cause, FileName, ImageId, ImageKind, TargetKind, Trigger, UnixMs, UploadState,
+    CameraKey, Cause, FileName, ImageId, ImageKind, Moment, TargetKind, Trigger, UnixMs, UploadState,
 };
 
 /// The small disk of the end-to-end tests.
@@ -170,7 +170,12 @@ pub(crate) fn camera(key: &str) -> CameraKey {
 
 /// A contact that closed at `edge_ms`.
 pub(crate) fn trigger(key: &str, edge_ms: i64) -> Trigger {
-    Trigger { camera: camera(key), cause: Cause::Gpio, at: Instant::now(), edge_at: UnixMs(edge_ms) }
+    Trigger { camera: camera(key), cause: Cause::Gpio, edge: moment(edge_ms) }
+}
+
+/// This instant, which the wall clock says is `wall_ms`.
+pub(crate) fn moment(wall_ms: i64) -> Moment {
+    Moment { at: Instant::now(), wall: UnixMs(wall_ms) }
 }
 
 /// A small JPEG that carries the facts of `trigger`.
@@ -192,7 +197,7 @@ fn facts_of(trigger: &Trigger, id: ImageId, frame_offset_ms: i64) -> exif::Facts
         camera: trigger.camera.clone(),
         label: "Entry".to_owned(),
         cause: trigger.cause,
-        edge_at: trigger.edge_at,
+        edge_at: trigger.edge.wall,
         frame_offset_ms: Some(frame_offset_ms),
         kind: ImageKind::Instant,
         note: None,
@@ -207,8 +212,8 @@ pub(crate) fn picture(trigger: &Trigger, row: TriggerId, id: ImageId, frame_offs
         trigger: Some(row),
         camera: trigger.camera.clone(),
         cause: trigger.cause,
-        edge_at: trigger.edge_at,
-        edge: trigger.at,
+        edge_at: trigger.edge.wall,
+        edge: trigger.edge.at,
         frame_offset_ms: Some(frame_offset_ms),
         width: 16,
         height: 16,
@@ -227,7 +232,7 @@ pub(crate) fn mp4_of(trigger: &Trigger, id: ImageId, frame_offset_ms: i64) -> Ve
         ..facts_of(trigger, id, frame_offset_ms)
     };
     let poster = [0xff, 0xd8, 7, 0xff, 0xd9];
-    mp4::mux(&stretch(), &exif::block(&facts, &poster), trigger.edge_at.epoch_s()).unwrap().bytes
+    mp4::mux(&stretch(), &exif::block(&facts, &poster), trigger.edge.wall.epoch_s()).unwrap().bytes
 }
 
 /// A clip that answers `trigger`.

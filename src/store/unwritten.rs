@@ -32,7 +32,7 @@ impl Store {
         if self.away().is_some() {
             return false;
         }
-        let [with_end, alone] = names(&trigger.camera, trigger.edge_at);
+        let [with_end, alone] = names(&trigger.camera, trigger.edge.wall);
         let name = if end.is_some() { with_end } else { alone };
         let (files, text) = (self.files.clone(), written(&Values::of(self, trigger, end)));
         let noted = blocking(move || {
@@ -48,7 +48,7 @@ impl Store {
     /// Removes the notes of an edge, which is in the ledger now.
     pub(super) async fn forget_edge(&self, trigger: &Trigger) {
         if self.away().is_none() {
-            self.forget(names(&trigger.camera, trigger.edge_at)).await;
+            self.forget(names(&trigger.camera, trigger.edge.wall)).await;
         }
     }
 

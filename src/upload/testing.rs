@@ -340,7 +340,7 @@ impl<'a> World<'a> {
         };
         let Some(row) = row else {
             self.tally.unwritten += 1;
-            self.unwritten.push(trigger.edge_at);
+            self.unwritten.push(trigger.edge.wall);
             // It is kept for the ledger, or finds room by now.
             if let Err(error) = store.end_trigger(&trigger, Outcome::Failed, &words).await {
                 self.excuse(&error);

@@ -288,7 +288,7 @@ async fn edges_that_not_even_the_ledger_took_are_in_it_as_soon_as_there_is_room(
     store.close().await.unwrap();
     disk.fill();
     assert!(store.fail_trigger(row, "no frame").await.unwrap_err().is_full());
-    let edges: Vec<_> = (0..5).map(|n| small::trigger("r1", begun.edge_at.plus_ms(10 + n))).collect();
+    let edges: Vec<_> = (0..5).map(|n| small::trigger("r1", begun.edge.wall.plus_ms(10 + n))).collect();
     for trigger in &edges {
         let written = store.end_trigger(trigger, Outcome::Failed, "the disk is full").await;
         assert!(written.unwrap_err().is_full());
@@ -310,8 +310,8 @@ async fn edges_that_not_even_the_ledger_took_are_in_it_as_soon_as_there_is_room(
     assert_eq!((alarm(), store.late()), (None, None));
     let ledger = store.ledger(LedgerQuery { limit: 100, ..LedgerQuery::default() }).await.unwrap().items;
     let seen: Vec<_> = ledger.iter().map(|entry| (entry.edge_at, entry.reason.as_deref())).collect();
-    let wanted = edges.iter().rev().map(|trigger| (trigger.edge_at, Some("the disk is full")));
-    assert_eq!(seen, wanted.chain([(begun.edge_at, Some("no frame"))]).collect::<Vec<_>>());
+    let wanted = edges.iter().rev().map(|trigger| (trigger.edge.wall, Some("the disk is full")));
+    assert_eq!(seen, wanted.chain([(begun.edge.wall, Some("no frame"))]).collect::<Vec<_>>());
     assert!(ledger.iter().all(|entry| entry.outcome == Some(Outcome::Failed)));
     let mut told = 0;
     while let Ok(event) = events.try_recv() {

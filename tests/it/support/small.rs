@@ -5,7 +5,7 @@ use std::time::Instant;
 use camera_capture::clock;
 use camera_capture::media::frame::{Colours, Frame};
 use camera_capture::media::{exif, jpeg};
-use camera_capture::model::{CameraKey, Cause, FileName, ImageId, ImageKind, Trigger, UnixMs};
+use camera_capture::model::{CameraKey, Cause, FileName, ImageId, ImageKind, Moment, Trigger, UnixMs};
 use camera_capture::store::{NewImage, TriggerId};
 
 use super::setup::Setup;
@@ -14,7 +14,11 @@ const HOUR_MS: i64 = 3_600_000;
 
 /// A contact of this camera that closed then.
 pub(crate) fn trigger(camera: &str, edge_at: UnixMs) -> Trigger {
-    Trigger { camera: CameraKey::parse(camera).unwrap(), cause: Cause::Gpio, at: Instant::now(), edge_at }
+    Trigger {
+        camera: CameraKey::parse(camera).unwrap(),
+        cause: Cause::Gpio,
+        edge: Moment { at: Instant::now(), wall: edge_at },
+    }
 }
 
 /// The answer to `trigger`, whose row is known.
@@ -24,8 +28,8 @@ pub(crate) fn new_image(trigger: &Trigger, row: TriggerId, id: ImageId, file: Ve
         trigger: Some(row),
         camera: trigger.camera.clone(),
         cause: trigger.cause,
-        edge_at: trigger.edge_at,
-        edge: trigger.at,
+        edge_at: trigger.edge.wall,
+        edge: trigger.edge.at,
         frame_offset_ms: Some(0),
         width: 16,
         height: 16,
@@ -52,7 +56,7 @@ pub(crate) fn jpeg_of(trigger: &Trigger, id: ImageId, bytes: usize) -> Vec<u8> {
         camera: trigger.camera.clone(),
         label: "Entry".to_owned(),
         cause: trigger.cause,
-        edge_at: trigger.edge_at,
+        edge_at: trigger.edge.wall,
         frame_offset_ms: Some(0),
         kind: ImageKind::Instant,
         note: None,
@@ -71,7 +75,7 @@ pub(crate) fn leave_pictures(setup: &Setup, camera: &str, hours_ago: i64, count:
     let first = clock::now().plus_ms(-hours_ago * HOUR_MS);
     for n in 0..count {
         let trigger = trigger(camera, first.plus_ms(n * 1000));
-        let name = FileName::new(trigger.camera.clone(), trigger.edge_at.epoch_s(), 1);
+        let name = FileName::new(trigger.camera.clone(), trigger.edge.wall.epoch_s(), 1);
         let folder = setup.images().join(name.day());
         std::fs::create_dir_all(&folder).unwrap();
         let file = jpeg_of(&trigger, ImageId::random(), bytes);

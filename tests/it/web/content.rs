@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use camera_capture::model::{Cause, Level, Trigger, UnixMs};
+use camera_capture::model::{Cause, Level, Moment, Trigger, UnixMs};
 use camera_capture::status::AlarmKind;
 use camera_capture::store::{Settlement, Turn};
 use camera_capture::web::routes::ROUTES;
@@ -153,8 +153,7 @@ async fn the_ledger_shows_failures_with_their_reason_and_open_triggers() {
     let trigger = |ms| Trigger {
         camera: key("r1"),
         cause: Cause::Gpio,
-        at: std::time::Instant::now(),
-        edge_at: AT.plus_ms(ms),
+        edge: Moment { at: std::time::Instant::now(), wall: AT.plus_ms(ms) },
     };
     dashboard.record("r1", AT).await;
     let failed = dashboard.store.begin_trigger(&trigger(1000)).await.unwrap();

@@ -15,7 +15,9 @@ use camera_capture::gpio::{Level, Pin};
 use camera_capture::media::frame::{Colours, Frame};
 use camera_capture::media::gop::{AccessUnit, Codec, Stretch};
 use camera_capture::media::{exif, jpeg, mp4};
-use camera_capture::model::{CameraKey, Cause, ImageId, ImageKind, TargetKind, Trigger, UnixMs, UploadState};
+use camera_capture::model::{
+    CameraKey, Cause, ImageId, ImageKind, Moment, TargetKind, Trigger, UnixMs, UploadState,
+};
 use camera_capture::retention::RetentionTask;
 use camera_capture::status::Status;
 use camera_capture::storage::Guard;
@@ -291,8 +293,11 @@ impl Dashboard {
 
     pub(crate) async fn record_frame(&self, camera: &str, edge_at: UnixMs, frame: Frame) -> Image {
         let facts = facts(camera, edge_at);
-        let trigger =
-            Trigger { camera: facts.camera.clone(), cause: facts.cause, at: Instant::now(), edge_at };
+        let trigger = Trigger {
+            camera: facts.camera.clone(),
+            cause: facts.cause,
+            edge: Moment { at: Instant::now(), wall: edge_at },
+        };
         let row = self.store.begin_trigger(&trigger).await.unwrap();
         let file = jpeg::encode(&frame, &facts).unwrap();
         let size = (frame.width as u32, frame.height as u32);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use camera_capture::capture::Captures;
 use camera_capture::config::WebAccess;
 use camera_capture::gpio::Level;
-use camera_capture::model::{Cause, Outcome, Trigger, UnixMs};
+use camera_capture::model::{Cause, Moment, Outcome, Trigger, UnixMs};
 use camera_capture::retention::RetentionTask;
 use camera_capture::status::{AlarmKind, Event, Status};
 use camera_capture::storage::Guard;
@@ -96,8 +96,11 @@ async fn an_alarm_says_what_it_is_for_people_and_for_programs() {
 async fn failures_are_news_for_everyone_until_a_person_has_seen_them() {
     let dashboard = dashboard().await;
     let (browser, other) = (dashboard.browser().await, dashboard.browser().await);
-    let trigger =
-        Trigger { camera: key("r1"), cause: Cause::Gpio, at: std::time::Instant::now(), edge_at: AT };
+    let trigger = Trigger {
+        camera: key("r1"),
+        cause: Cause::Gpio,
+        edge: Moment { at: std::time::Instant::now(), wall: AT },
+    };
     let id = dashboard.store.end_trigger(&trigger, Outcome::Failed, "nothing listens").await.unwrap();
     let failures = browser.get("/api/status").await.json()["failures"].clone();
     assert_eq!((&failures["unseen"], &failures["newest"][0]["id"]), (&1.into(), &id.get().into()));
