@@ -306,11 +306,13 @@ fn scripts_name_the_target_directory_in_one_place() {
 #[test]
 fn the_unit_points_to_documentation_that_the_installer_puts_there() {
     let (_scratch, root, binary) = destination();
-    install_well(&root, &[&binary]);
+    install_well(&root, &["--prefix", "/opt/gate", &binary]);
     let unit = fs::read_to_string(root.join(UNIT)).unwrap();
-    let place =
-        unit.lines().find_map(|line| line.strip_prefix("Documentation=file:///")).expect("no need of man");
-    assert!(root.join(place).is_file(), "{place}");
+    let pages = unit.lines().find_map(|line| line.strip_prefix("Documentation=")).expect("no need of man");
+    for page in pages.split(' ') {
+        let place = page.strip_prefix("file:///opt/gate/").unwrap();
+        assert!(root.join("opt/gate").join(place).is_file(), "{page}");
+    }
 }
 
 /// Name and version of every package of `Cargo.lock` that comes from a registry.
