@@ -11,7 +11,7 @@ use tracing::{debug, info, warn};
 use crate::clock::{self, SetAlarm};
 use crate::model::UnixMs;
 use crate::status::{ClockStatus, Status, Step};
-use crate::store::{Doubtful, STEP_MS, Store, StoreError};
+use crate::store::{Doubtful, STEP_MS, Store, StoreError, Wake};
 
 /// A time service tells the kernel that the clock is right, and nobody else; so the kernel is asked. Setting the clock is
 /// noticed at once, except where the kernel cannot tell.
@@ -21,8 +21,6 @@ const LOOK_AGAIN: Duration = Duration::from_secs(10);
 pub struct ClockWatch {
     store: Store,
     status: Status,
-    /// Ends the pauses of deliveries: what waits for an instant may wait for the wrong one.
-    wake_uploads: Box<dyn Fn() + Send + Sync>,
     alarm: Option<SetAlarm>,
     /// What was seen last: wall time minus time since boot, and whether a time service vouches for it.
     seen: Option<(i64, bool)>,
@@ -54,12 +52,12 @@ fn judge(before: Option<(i64, bool)>, offset_ms: i64, is_synced: bool) -> Verdic
 }
 
 impl ClockWatch {
-    /// The task. `wake_uploads` is called whenever the clock was set.
-    pub fn new(store: &Store, status: &Status, wake_uploads: Box<dyn Fn() + Send + Sync>) -> Self {
+    /// The task.
+    pub fn new(store: &Store, status: &Status) -> Self {
         let alarm = SetAlarm::new()
             .inspect_err(|error| debug!(%error, "this kernel does not tell when the clock is set"))
             .ok();
-        Self { store: store.clone(), status: status.clone(), wake_uploads, alarm, seen: None }
+        Self { store: store.clone(), status: status.clone(), alarm, seen: None }
     }
 
     /// Runs until cancelled. What could not be corrected is corrected at the next run.
@@ -92,7 +90,7 @@ impl ClockWatch {
         self.seen = Some((offset_ms, is_synced));
         if let Some(moved_ms) = verdict.stepped_ms {
             warn!(now = now.rfc3339(), moved_ms, synced = is_synced, "the clock was set");
-            (self.wake_uploads)();
+            self.store.wakes().raise(Wake::Clock);
         }
         if corrected > 0 {
             info!(triggers = corrected, "times were corrected from the time since boot");

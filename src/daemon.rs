@@ -31,7 +31,7 @@ use crate::target::Target;
 use crate::trigger::watcher::Contacts;
 use crate::trigger::{SimContacts, Triggers};
 use crate::upkeep::Upkeep;
-use crate::upload::{Connectivity, Lane, Poke};
+use crate::upload::{Connectivity, Lane};
 use crate::web;
 
 /// Captures under way get this long to finish.
@@ -144,7 +144,6 @@ struct Web {
     retention: Retention,
     guard: Guard,
     sim: SimContacts,
-    pokes: Arc<[Poke]>,
     on_ready: OnReady,
 }
 
@@ -159,7 +158,7 @@ impl Task for Web {
 
     async fn run(&mut self, cancel: &CancellationToken) -> Result<(), String> {
         let is_simulated = self.config.gpio.enabled && self.config.gpio.backend == GpioBackend::Sim;
-        let (sim, pokes) = (self.sim.clone(), Arc::clone(&self.pokes));
+        let sim = self.sim.clone();
         let simulate: web::Simulate = Arc::new(move |pin, level| {
             // A line that is not open yet has no level to change.
             sim.set(pin, level);
@@ -172,7 +171,6 @@ impl Task for Web {
             retention: self.retention.clone(),
             guard: self.guard.clone(),
             sim: is_simulated.then_some(simulate),
-            wake_uploads: Arc::new(move || pokes.iter().for_each(Poke::poke)),
             cancel: cancel.clone(),
         })
         .map_err(|error| chain(&error))?;
@@ -333,23 +331,15 @@ async fn serve(
     if config.gpio.enabled {
         intake_tasks.spawn(triggers, &intake);
     }
-    let mut pokes = Vec::new();
     for target in Target::all(&config.upload).into_iter().map(Arc::new) {
-        let poke = Poke::default();
-        work_tasks.spawn(Lane::new(target.clone(), &config, &store, &status, poke.clone()), &work);
-        work_tasks.spawn(Connectivity::new(target, &config.upload, &status, poke.clone()), &work);
-        pokes.push(poke);
+        work_tasks.spawn(Lane::new(target.clone(), &config, &store, &status), &work);
+        work_tasks.spawn(Connectivity::new(target, &config.upload, &status, store.wakes()), &work);
     }
-    let pokes: Arc<[Poke]> = pokes.into();
-    let to_wake = Arc::clone(&pokes);
-    let wake_uploads = Box::new(move || to_wake.iter().for_each(Poke::poke));
-    work_tasks.spawn(ClockWatch::new(&store, &status, wake_uploads), &work);
+    work_tasks.spawn(ClockWatch::new(&store, &status), &work);
     let (retention_task, retention) = RetentionTask::new(&store, &config.storage, &guard, &status);
     work_tasks.spawn(retention_task, &work);
     work_tasks.spawn(DescriptorWatch::new(&status), &work);
-    let to_wake = Arc::clone(&pokes);
-    let wake_uploads = Arc::new(move || to_wake.iter().for_each(Poke::poke));
-    let upkeep = Upkeep::new(&store, &status, config.storage.backup_every, wake_uploads);
+    let upkeep = Upkeep::new(&store, &status, config.storage.backup_every);
     work_tasks.spawn(upkeep.taking_over(former(&config)), &work);
     work_tasks.spawn(Alarms::new(&store, &status), &work);
     let mut damage = store.damage();
@@ -361,7 +351,6 @@ async fn serve(
         retention,
         guard,
         sim,
-        pokes,
         on_ready,
     };
     work_tasks.spawn(web, &work);

@@ -11,7 +11,7 @@ use tracing::{error, info, warn};
 use crate::clock;
 use crate::config::StorageConfig;
 use crate::model::{Amount, Level, UnixMs};
-use crate::status::{AlarmHandle, AlarmKind, Event, Status};
+use crate::status::{AlarmHandle, AlarmKind, Status};
 use crate::storage::{Guard, enough, outlook};
 use crate::store::{Deletable, Heap, Held, Kept, Newest, Store, StoreError, Witness};
 
@@ -364,7 +364,6 @@ pub struct RetentionTask {
     store: Store,
     storage: StorageConfig,
     guard: Guard,
-    status: Status,
     alarm: AlarmHandle,
     orders: mpsc::Receiver<Order>,
     /// When it was said last that a run was refused.
@@ -379,7 +378,6 @@ impl RetentionTask {
             store: store.clone(),
             storage: storage.clone(),
             guard: guard.clone(),
-            status: status.clone(),
             alarm: status.alarm(AlarmKind::RetentionFailed),
             orders,
             told: None,
@@ -469,7 +467,6 @@ impl RetentionTask {
                 by_space,
                 "old pictures deleted"
             );
-            self.status.publish(Event::Deleted(report.names.clone()));
         }
     }
 }

@@ -10,10 +10,7 @@ use tracing::{error, info, warn};
 
 use crate::clock;
 use crate::status::{AlarmHandle, AlarmKind, Status};
-use crate::store::{Disk, Former, Reconciled, Stop, Store, StoreError};
-
-/// Ends the waits of the deliveries.
-pub type Wake = Arc<dyn Fn() + Send + Sync>;
+use crate::store::{Disk, Former, Reconciled, Stop, Store, StoreError, Wake};
 
 /// Pause between two steps of the comparison: a million pictures take a quarter of an hour, and the disk is free most of
 /// the time.
@@ -50,8 +47,6 @@ pub struct Upkeep {
     has_checked: bool,
     /// What the database was like at the newest copy of this run.
     copied_at: Option<i64>,
-    /// Deliveries go on when the disk is back.
-    wake_uploads: Wake,
 }
 
 /// The alarms of this task.
@@ -66,7 +61,7 @@ struct Owned {
 
 impl Upkeep {
     /// The task. `backup_every` is the time from one copy of the database to the next; `None` for no copies.
-    pub fn new(store: &Store, status: &Status, backup_every: Option<Duration>, wake_uploads: Wake) -> Self {
+    pub fn new(store: &Store, status: &Status, backup_every: Option<Duration>) -> Self {
         let alarms = Arc::new(Owned {
             away: status.alarm(AlarmKind::PicturesAway),
             gone: status.alarm(AlarmKind::PicturesGone),
@@ -86,7 +81,6 @@ impl Upkeep {
             has_compared: false,
             has_checked: false,
             copied_at: None,
-            wake_uploads,
         }
     }
 
@@ -123,7 +117,7 @@ impl Upkeep {
                 tokio::time::sleep(LOOK).await;
             }
         };
-        let disk = watch_disk(&store, &alarms.away, Arc::clone(&self.wake_uploads));
+        let disk = watch_disk(&store, &alarms.away);
         tokio::select! {
             done = self.look_after(cancel) => done,
             () = folder => Ok(()),
@@ -197,7 +191,7 @@ impl Upkeep {
                 }
             }
             self.alarms.takeover.set(self.store.finish_takeover(takeover).await?.alarm());
-            (self.wake_uploads)();
+            self.store.wakes().raise(Wake::Disk);
         }
         self.has_taken_over = true;
         Ok(())
@@ -288,7 +282,7 @@ impl Upkeep {
 }
 
 /// Says that the disk with the pictures is away, and sees to it that all goes on when it is back.
-async fn watch_disk(store: &Store, alarm: &AlarmHandle, wake_uploads: Wake) {
+async fn watch_disk(store: &Store, alarm: &AlarmHandle) {
     loop {
         match store.look_for_disk().await {
             Ok(Disk::Here) => alarm.clear(),
@@ -296,7 +290,6 @@ async fn watch_disk(store: &Store, alarm: &AlarmHandle, wake_uploads: Wake) {
             Ok(Disk::Back(found)) => {
                 info!(adopted = found.adopted, missing = found.missing, "its newest pictures were looked at");
                 alarm.clear();
-                wake_uploads();
             }
             Err(error) => alarm.raise(format!("the picture directory cannot be used: {error}")),
         }
@@ -370,8 +363,8 @@ mod tests {
         let (config, _) = Config::parse(&Env::from_pairs([("GPIO_ENABLED", "false")])).unwrap();
         let status = Status::new(&config);
         let (cancel, day) = (CancellationToken::new(), Duration::from_secs(86_400));
-        let mut upkeep = Upkeep::new(&store, &status, Some(day), Arc::new(|| {}));
-        let mut clock = crate::clock_watch::ClockWatch::new(&store, &status, Box::new(|| {}));
+        let mut upkeep = Upkeep::new(&store, &status, Some(day));
+        let mut clock = crate::clock_watch::ClockWatch::new(&store, &status);
         let stop = cancel.clone();
         let running = tokio::spawn(async move { upkeep.run(&stop).await });
         let stop = cancel.clone();
@@ -401,7 +394,7 @@ mod tests {
         let cancel = CancellationToken::new();
         let in_the_way = format!("{}.backup.part", place.database().display());
         std::fs::create_dir(&in_the_way).unwrap();
-        let mut upkeep = Upkeep::new(&store, &status, Some(Duration::from_secs(86_400)), Arc::new(|| {}));
+        let mut upkeep = Upkeep::new(&store, &status, Some(Duration::from_secs(86_400)));
         let stop = cancel.clone();
         let running = tokio::spawn(async move { upkeep.run(&stop).await });
         let mut words = String::new();
@@ -429,7 +422,7 @@ mod tests {
         let (config, _) = Config::parse(&Env::from_pairs([("GPIO_ENABLED", "false")])).unwrap();
         let status = Status::new(&config);
         let cancel = CancellationToken::new();
-        let mut upkeep = Upkeep::new(&store, &status, None, Arc::new(|| {}));
+        let mut upkeep = Upkeep::new(&store, &status, None);
         let stop = cancel.clone();
         let running = tokio::spawn(async move { upkeep.run(&stop).await });
         let said =

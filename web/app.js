@@ -706,14 +706,11 @@ function changeImage(image) {
   return true;
 }
 
-function changeUpload({ filename, target, state, error }) {
+function changeUpload({ filename, error, ...changed }) {
   const image = known.images.find((one) => one.filename === filename) ?? (shown?.filename === filename ? shown : null);
   if (!image) return;
-  const uploads = image.uploads.map((upload) => upload.target !== target ? upload : {
-    ...upload, state, last_error: error ?? upload.last_error,
-    attempts: upload.attempts + 1,
-    delivered_at: state === "delivered" ? new Date().toISOString() : upload.delivered_at,
-  });
+  const others = image.uploads.filter((upload) => upload.target !== changed.target);
+  const uploads = [...others, changed].sort((one, other) => (one.target < other.target ? -1 : 1));
   changeImage({ ...image, uploads });
 }
 
@@ -877,6 +874,9 @@ const EVENT = {
     addImage(image);
     statusSoon();
   },
+  changed(image) {
+    changeImage(image);
+  },
   upload(upload) {
     changeUpload(upload);
     statusSoon();
@@ -904,6 +904,7 @@ const EVENT = {
     removeImages(filenames);
     statusSoon();
   },
+  missing: (data) => EVENT.deleted(data),
   alarms({ alarms }) {
     known.status.alarms = alarms;
     renderAlarms();

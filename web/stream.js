@@ -17,7 +17,7 @@ const HELLO_MS = 400;
 /** Who led last, so that the first tab need not wait. */
 const KEY = "camera-capture-stream";
 
-const EVENTS = ["image", "upload", "trigger", "seen", "deleted", "alarms", "connectivity", "storage", "resync", "clock",
+const EVENTS = ["image", "changed", "upload", "trigger", "seen", "deleted", "missing", "alarms", "connectivity", "storage", "resync", "clock",
   "camera", "contact", "contacts"];
 
 /**

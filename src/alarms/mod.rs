@@ -6,13 +6,12 @@ mod rule;
 
 use std::time::{Duration, Instant};
 
-use tokio::sync::broadcast::error::TryRecvError;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::clock;
 use crate::model::{TargetKind, UploadState};
-use crate::status::{Event, Status};
+use crate::status::Status;
 use crate::store::Store;
 use rule::{Facts, Failures, Rule};
 
@@ -44,26 +43,20 @@ impl Alarms {
 
     /// Looks until cancelled.
     pub async fn run(&mut self, cancel: &CancellationToken) {
-        let mut events = self.status.subscribe();
+        let mut commits = self.store.commits();
         let mut counts = Counts::default();
         let mut asked: Option<Instant> = None;
         loop {
-            let mut is_changed = asked.is_none_or(|at| at.elapsed() >= ASK);
-            loop {
-                match events.try_recv() {
-                    Ok(Event::Trigger(_) | Event::Seen { .. } | Event::Upload { .. } | Event::Deleted(_)) => {
-                        is_changed = true;
-                    }
-                    Ok(_) => {}
-                    Err(TryRecvError::Lagged(_)) => is_changed = true,
-                    Err(TryRecvError::Empty | TryRecvError::Closed) => break,
-                }
-            }
-            if is_changed {
+            let is_changed = commits.has_changed().unwrap_or(false);
+            if is_changed || asked.is_none_or(|at| at.elapsed() >= ASK) {
+                commits.mark_unchanged();
                 match self.ask().await {
                     Ok(found) => (counts, asked) = (found, Some(Instant::now())),
                     // The next look asks again; a database that does not answer has an alarm of its own.
-                    Err(error) => warn!(%error, "the ledger cannot be asked for what failed"),
+                    Err(error) => {
+                        asked = None;
+                        warn!(%error, "the ledger cannot be asked for what failed");
+                    }
                 }
             }
             self.look(&counts);

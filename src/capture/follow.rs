@@ -17,7 +17,6 @@ use crate::clock;
 use crate::config::CameraConfig;
 use crate::media::exif;
 use crate::model::{ImageId, ImageKind, Trigger};
-use crate::status::Event;
 use crate::storage::{Refusal, Weight};
 use crate::store::{Image, NewImage, TriggerId};
 
@@ -112,16 +111,13 @@ impl Follow {
             self.end("clip", made, &stored, clip::make).await;
         };
         tokio::join!(best, clip);
-        self.tell(&stored).await;
     }
 
     async fn refuse(self, stored: oneshot::Receiver<Stored>) {
-        let stored = stored.shared();
         let reason = format!("{FOLLOWING_MAX} triggers of this camera still wait for theirs");
-        if let Ok(row) = stored.clone().await.map(|stored| stored.trigger) {
+        if let Ok(row) = stored.await.map(|stored| stored.trigger) {
             self.remark(row, "clip or best picture", &reason).await;
         }
-        self.tell(&stored).await;
     }
 
     /// Makes a file of what was collected and stores it, once the pictures are stored; or remarks why not.
@@ -195,7 +191,6 @@ impl Follow {
         };
         let duration_ms = image.duration_ms;
         info!(file = %image.filename, kind = kind.as_str(), offset_ms = frame_offset_ms, duration_ms, bytes = image.bytes, "stored");
-        self.worker.status.publish(Event::Image(Box::new(image)));
         Ok(())
     }
 
@@ -207,14 +202,6 @@ impl Follow {
         let Some(row) = row else { return };
         if let Err(error) = self.worker.store.remark_trigger(row, &format!("no {what}: {reason}")).await {
             error!(%error, "the remark could not be written into the ledger");
-        }
-    }
-
-    /// Shows the ledger's entry as it is now.
-    async fn tell(&self, stored: &Shared<oneshot::Receiver<Stored>>) {
-        let Ok(Stored { trigger: Some(row), .. }) = stored.clone().await else { return };
-        if let Ok(Some(entry)) = self.worker.store.ledger_entry(row).await {
-            self.worker.status.publish(Event::Trigger(Box::new(entry)));
         }
     }
 

@@ -148,7 +148,6 @@ impl Captures {
                     stretches: stretches.clone(),
                     store: store.clone(),
                     guard: guard.clone(),
-                    status: status.clone(),
                 };
                 tasks.push(CameraTasks {
                     camera: Camera {

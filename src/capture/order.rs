@@ -18,7 +18,6 @@ use crate::media::gop::Excerpt;
 use crate::media::shelf::Shelf;
 use crate::media::{decode, exif, jpeg};
 use crate::model::{CameraKey, ImageId, ImageKind, Outcome, Trigger};
-use crate::status::{Event, Status};
 use crate::storage::{Guard, Refusal, Weight};
 use crate::store::{Image, NewImage, Saved, Store, TriggerId};
 use crate::workers::Workers;
@@ -50,7 +49,6 @@ pub(super) struct Worker {
     pub(super) stretches: Shelf,
     pub(super) store: Store,
     pub(super) guard: Guard,
-    pub(super) status: Status,
 }
 
 /// Where the time of a capture went.
@@ -162,11 +160,6 @@ impl Worker {
         }
         // Mostly nothing follows.
         let _ = stored.send(Stored { trigger: row, picture: outcome.as_ref().ok().cloned() });
-        if let Some(id) = row
-            && let Ok(Some(entry)) = self.store.ledger_entry(id).await
-        {
-            self.status.publish(Event::Trigger(Box::new(entry)));
-        }
         if let Some(reply) = order.reply {
             // Whoever asked may have gone; the picture is kept all the same.
             let _ = reply.send(outcome);
@@ -256,7 +249,6 @@ impl Worker {
         if let Some(note) = &image.note {
             warn!(file = %image.filename, note, "not the plain picture of the instant");
         }
-        self.status.publish(Event::Image(Box::new(image.clone())));
         Ok(image)
     }
 

@@ -1,6 +1,7 @@
 //! The read model of the dashboard: last known states, and the events that change them.
 //!
-//! Whoever does something says so here; whoever shows something reads here. Nothing waits: a reader that is too slow
+//! What the database holds is not here: of that the store tells each change itself. Whoever does something else says so
+//! here; whoever shows something reads here. Nothing waits: a reader that is too slow
 //! for the events misses some and reads the states anew. Every change of what is shown is an event, told while nothing
 //! else can change, so that events come in the order of the changes.
 
@@ -16,9 +17,8 @@ use tokio::sync::broadcast;
 use crate::clock;
 use crate::config::{CameraConfig, Config};
 use crate::gpio::{Level, Pin};
-use crate::model::{CameraKey, Stamps, StorageState, TargetKind, UnixMs, UploadState};
+use crate::model::{CameraKey, Stamps, StorageState, TargetKind, UnixMs};
 use crate::pace::Pace;
-use crate::store::{Image, LedgerEntry};
 
 pub use alarm::{Action, Alarm, AlarmHandle, AlarmKind, Severity};
 pub use wall::{ClockStatus, Step};
@@ -195,41 +195,17 @@ pub struct TargetStatus {
     pub denied: Option<(u64, String)>,
 }
 
-/// A change, as it is pushed to dashboards.
+/// A change of what is shown beyond the database, as it is pushed to dashboards.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// A picture was stored.
-    Image(Box<Image>),
-    /// A trigger ended.
-    Trigger(Box<LedgerEntry>),
-    /// An upload changed its state.
-    Upload {
-        /// Name of the picture.
-        filename: String,
-        /// To whom.
-        target: TargetKind,
-        /// How it stands.
-        state: UploadState,
-        /// What was met, unless it was delivered.
-        error: Option<String>,
-    },
     /// What is known of a contact changed.
     Contact(LineState),
     /// The contacts are watched, or cannot be.
     Contacts(GpioStatus),
-    /// Failed triggers up to this one were seen by a person, and so many are not.
-    Seen {
-        /// Number in the ledger.
-        up_to: i64,
-        /// How many failed triggers nobody has seen yet, as counted by [`crate::store`].
-        unseen: u64,
-    },
     /// A camera changed its state.
     Camera(Box<CameraStatus>),
     /// What is known of a target changed.
     Target(TargetStatus),
-    /// Pictures were deleted.
-    Deleted(Vec<String>),
     /// The room on the disk changed, or pictures went to make room.
     Storage(Box<StorageState>),
     /// An alarm began or ended.
@@ -311,7 +287,7 @@ impl Status {
     }
 
     /// Tells whoever listens; nobody listening is fine.
-    pub fn publish(&self, event: Event) {
+    fn publish(&self, event: Event) {
         // An error means that there is no receiver.
         let _ = self.events.send(event);
     }

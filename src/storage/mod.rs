@@ -17,7 +17,7 @@ use tracing::{error, info, warn};
 use crate::clock;
 use crate::config::StorageConfig;
 use crate::model::{Amount, Level, UnixMs, UploadState};
-use crate::status::{AlarmHandle, AlarmKind, Event, Status};
+use crate::status::{AlarmHandle, AlarmKind, Status};
 use crate::store::{
     Deletable, Entered, Heap, Held, Image, NewImage, Room, Saved, Store, StoreError, TriggerId,
 };
@@ -238,12 +238,6 @@ impl Guard {
             Ok(caught_up) => {
                 for image in caught_up.images {
                     info!(file = %image.filename, "a picture that was kept as a file is listed now");
-                    self.0.status.publish(Event::Image(Box::new(image)));
-                }
-                for id in caught_up.triggers {
-                    if let Ok(Some(entry)) = self.0.store.ledger_entry(id).await {
-                        self.0.status.publish(Event::Trigger(Box::new(entry)));
-                    }
                 }
             }
             Err(error) => warn!(%error, "the ledger is still owed triggers"),
@@ -386,7 +380,6 @@ impl Guard {
             storage.evicted_bytes += heap.bytes;
             storage.evicted_at = Some(clock::now());
         });
-        self.0.status.publish(Event::Deleted(gone.iter().map(|one| one.filename.clone()).collect()));
         heap
     }
 

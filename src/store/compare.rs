@@ -254,25 +254,19 @@ impl Store {
             return Ok(());
         }
         let targets = self.targets.clone();
-        let changed = self
-            .db
+        self.db
             .write(move |tx| {
-                let mut changed = 0;
                 for target in TargetKind::ALL {
                     let is_on = targets.contains(&(target, UploadState::Pending));
                     let state = if is_on { UploadState::Pending } else { UploadState::Skipped };
-                    changed += tx.execute(
+                    tx.execute(
                         OWED_AGAIN_SQL,
                         named_params! {":target": target.as_str(), ":state": state.as_str()},
                     )?;
                 }
-                Ok(changed)
+                Ok(())
             })
-            .await?;
-        if changed > 0 {
-            self.due.send_modify(|count| *count = count.wrapping_add(1));
-        }
-        Ok(())
+            .await
     }
 
     /// Files of a folder that have a name but no row. Returns how many files were looked at.
@@ -347,7 +341,6 @@ impl Store {
             .await?;
         if became == Became::Adopted {
             done.adopted += 1;
-            self.due.send_modify(|count| *count = count.wrapping_add(1));
         }
         Ok(became == Became::Unfit)
     }

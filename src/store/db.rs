@@ -13,6 +13,7 @@ use tokio::sync::{Mutex, watch};
 use tracing::{error, info, warn};
 
 use super::StoreError;
+use super::changes::Changes;
 use super::lock::kind_of;
 use super::origin::{Found, Origin};
 
@@ -43,6 +44,8 @@ const PRAGMAS: &str = "
 pub(super) struct Db {
     writer: Arc<Mutex<Connection>>,
     reader: Arc<Mutex<Connection>>,
+    /// Who hears of what is committed.
+    changes: Changes,
     /// What is wrong with the file, once a statement has met it.
     damage: watch::Sender<Option<String>>,
     /// Whether the file is in its place.
@@ -63,8 +66,10 @@ impl Db {
                 source,
             })?;
         }
-        let (writer, reader) = connect(path)?;
+        let changes = Changes::new();
+        let (writer, reader) = connect(path, &changes)?;
         Ok(Self {
+            changes,
             writer: Arc::new(Mutex::new(writer)),
             reader: Arc::new(Mutex::new(reader)),
             damage: watch::Sender::new(None),
@@ -102,7 +107,7 @@ impl Db {
                 self.said.send_replace(Some(words));
             }
             Found::PutBack(words) => {
-                let (new_writer, new_reader) = connect(self.origin.path())?;
+                let (new_writer, new_reader) = connect(self.origin.path(), &self.changes)?;
                 *writer = new_writer;
                 *self.reader.blocking_lock() = new_reader;
                 self.origin.opened();
@@ -113,7 +118,8 @@ impl Db {
         Ok(())
     }
 
-    /// Runs `work` in one immediate transaction and commits it; an error rolls it back.
+    /// Runs `work` in one immediate transaction and commits it; an error rolls it back. What it changed is told to whoever
+    /// listens, in the order of the commits.
     ///
     /// Dropping the future after the first poll does not stop the transaction.
     pub(super) async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
@@ -124,7 +130,7 @@ impl Db {
         let (mut guard, db) = (Arc::clone(&self.writer).lock_owned().await, self.clone());
         blocking(move || {
             db.tend(&mut guard)?;
-            transact(&mut guard, work)
+            db.transact(&mut guard, work)
         })
         .await
         .inspect_err(|error| self.notice(error))
@@ -147,7 +153,7 @@ impl Db {
         blocking(move || {
             db.tend(&mut guard)?;
             guard.busy_timeout(end.saturating_duration_since(Instant::now()))?;
-            let done = transact(&mut guard, work);
+            let done = db.transact(&mut guard, work);
             guard.busy_timeout(BUSY_TIMEOUT)?;
             done
         })
@@ -165,6 +171,11 @@ impl Db {
         blocking(move || work(&guard)).await.inspect_err(|error| self.notice(error))
     }
 
+    /// Who hears of what is committed.
+    pub(super) fn changes(&self) -> &Changes {
+        &self.changes
+    }
+
     /// What is wrong with the file, once it is known.
     pub(super) fn damage(&self) -> watch::Receiver<Option<String>> {
         self.damage.subscribe()
@@ -179,6 +190,21 @@ impl Db {
             }
             is_new
         });
+    }
+
+    /// Blocking. The connection is held until the change is told, so that changes are told in the order of the commits.
+    fn transact<T>(
+        &self,
+        connection: &mut Connection,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        self.changes.begin();
+        let value = work(&tx)?;
+        let gathered = self.changes.gather(&tx);
+        tx.commit()?;
+        self.changes.tell(gathered);
+        Ok(value)
     }
 
     fn notice(&self, error: &StoreError) {
@@ -224,11 +250,11 @@ fn explained(path: &Path, error: StoreError) -> StoreError {
 }
 
 /// The two connections to a file that is there, brought up to this version's schema where needed. Blocking.
-fn connect(path: &Path) -> Result<(Connection, Connection), StoreError> {
-    try_connect(path).map_err(|error| explained(path, error))
+fn connect(path: &Path, changes: &Changes) -> Result<(Connection, Connection), StoreError> {
+    try_connect(path, changes).map_err(|error| explained(path, error))
 }
 
-fn try_connect(path: &Path) -> Result<(Connection, Connection), StoreError> {
+fn try_connect(path: &Path, changes: &Changes) -> Result<(Connection, Connection), StoreError> {
     let failed = |source| StoreError::Database { path: path.to_owned(), source };
     let mut writer = Connection::open(path).map_err(failed)?;
     writer.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
@@ -242,6 +268,7 @@ fn try_connect(path: &Path) -> Result<(Connection, Connection), StoreError> {
     }
     writer.execute_batch(PRAGMAS).map_err(failed)?;
     super::migrate::migrate(&mut writer, path)?;
+    changes.note_on(&writer).map_err(failed)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let reader = Connection::open_with_flags(path, flags).map_err(failed)?;
     reader.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
@@ -254,16 +281,6 @@ fn try_connect(path: &Path) -> Result<(Connection, Connection), StoreError> {
         connection.set_prepared_statement_cache_capacity(64);
     }
     Ok((writer, reader))
-}
-
-fn transact<T>(
-    connection: &mut Connection,
-    work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>,
-) -> Result<T, StoreError> {
-    let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let value = work(&tx)?;
-    tx.commit()?;
-    Ok(value)
 }
 
 /// What SQLite says, too, when somebody else is writing for too long.

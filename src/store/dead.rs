@@ -109,7 +109,6 @@ impl Store {
                 crash::point("revived");
                 count += rows;
                 after = last;
-                self.due.send_modify(|count| *count = count.wrapping_add(1));
             }
         }
         Ok(count)

@@ -19,7 +19,7 @@ use super::files::Files;
 use super::lock;
 use super::mounts::{Mounts, resolved};
 use super::tree::{Folder, is_absent};
-use super::{Reconciled, Store, StoreError};
+use super::{Reconciled, Store, StoreError, Wake};
 use crate::folder;
 use crate::model::ImageId;
 
@@ -234,7 +234,7 @@ impl Store {
                 let found = self.reconcile_folder().await?;
                 self.files.place.set_away(None);
                 info!("the disk with the pictures is here again");
-                self.due.send_modify(|count| *count = count.wrapping_add(1));
+                self.wakes().raise(Wake::Disk);
                 Ok(Disk::Back(found))
             }
         }

@@ -100,6 +100,8 @@ pub struct UploadInfo {
     pub last_error: Option<String>,
     /// When the target confirmed it.
     pub delivered_at: Option<UnixMs>,
+    /// Before when it is not tried again; `None` while it is due, or not to be tried at all.
+    pub next_attempt: Option<UnixMs>,
 }
 
 /// Which pictures to list.
@@ -195,6 +197,30 @@ pub(super) fn by_id(c: &Connection, id: ImageId) -> Result<Option<Image>, StoreE
     one(c, &sql, named_params! {":uid": id.as_bytes()})
 }
 
+/// The picture of a row, if it is there.
+pub(super) fn by_row(c: &Connection, row: i64) -> Result<Option<Image>, StoreError> {
+    let sql = format!("select {COLUMNS} from images where id = :row and state = 'present'");
+    one(c, &sql, named_params! {":row": row})
+}
+
+/// How the delivery of the picture of a row stands, and its name, if it is there.
+pub(super) fn upload_of(
+    c: &Connection,
+    row: i64,
+    target: TargetKind,
+) -> Result<Option<(FileName, UploadInfo)>, StoreError> {
+    const UPLOAD_SQL: &str = "
+        select target, uploads.state, attempts, last_error, delivered_at, not_before, file_name
+        from uploads join images on images.id = image_id
+        where image_id = :row and target = :target and images.state = 'present'";
+    let found = c
+        .prepare_cached(UPLOAD_SQL)?
+        .query_row(named_params! {":row": row, ":target": target.as_str()}, |row| {
+            Ok((parsed("file_name", FileName::parse(&row.get::<_, String>("file_name")?))?, upload(row)?))
+        });
+    Ok(found.optional()?)
+}
+
 fn one(c: &Connection, sql: &str, params: impl rusqlite::Params) -> Result<Option<Image>, StoreError> {
     let found = c.prepare_cached(sql)?.query_row(params, image).optional()?;
     Ok(with_uploads(c, found.into_iter().collect())?.pop())
@@ -225,23 +251,30 @@ pub(super) fn images_of_triggers(
 /// Some rows with their uploads, in the same order.
 pub(super) fn with_uploads(c: &Connection, rows: Vec<(i64, Image)>) -> Result<Vec<Image>, StoreError> {
     const UPLOADS_SQL: &str = "
-        select image_id, target, state, attempts, last_error, delivered_at from uploads
+        select image_id, target, state, attempts, last_error, delivered_at, not_before from uploads
         where image_id in (select value from json_each(:images))
         order by image_id, target";
     let mut uploads: HashMap<i64, Vec<UploadInfo>> = HashMap::new();
     let mut statement = c.prepare_cached(UPLOADS_SQL)?;
     let mut found = statement.query(named_params! {":images": list_of(rows.iter().map(|(id, _)| *id))})?;
     while let Some(row) = found.next()? {
-        uploads.entry(row.get("image_id")?).or_default().push(UploadInfo {
-            target: parsed("target", TargetKind::parse(&row.get::<_, String>("target")?))?,
-            state: parsed("state", UploadState::parse(&row.get::<_, String>("state")?))?,
-            attempts: row.get("attempts")?,
-            last_error: said(row, "last_error")?,
-            delivered_at: row.get::<_, Option<i64>>("delivered_at")?.map(UnixMs),
-        });
+        uploads.entry(row.get("image_id")?).or_default().push(upload(row)?);
     }
     let owned = |(id, image)| Image { uploads: uploads.remove(&id).unwrap_or_default(), ..image };
     Ok(rows.into_iter().map(owned).collect())
+}
+
+fn upload(row: &Row<'_>) -> rusqlite::Result<UploadInfo> {
+    let state = parsed("state", UploadState::parse(&row.get::<_, String>("state")?))?;
+    let not_before: i64 = row.get("not_before")?;
+    Ok(UploadInfo {
+        target: parsed("target", TargetKind::parse(&row.get::<_, String>("target")?))?,
+        state,
+        attempts: row.get("attempts")?,
+        last_error: said(row, "last_error")?,
+        delivered_at: row.get::<_, Option<i64>>("delivered_at")?.map(UnixMs),
+        next_attempt: (state == UploadState::Pending && not_before > 0).then_some(UnixMs(not_before)),
+    })
 }
 
 /// A row and its identity.

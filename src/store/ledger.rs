@@ -174,16 +174,7 @@ impl Store {
 
     /// One entry.
     pub async fn ledger_entry(&self, id: TriggerId) -> Result<Option<LedgerEntry>, StoreError> {
-        const ENTRY_SQL: &str = "
-            select id, camera, cause, edge_at, clock, stamped_at, outcome, reason, remark, latency_ms, seen_at
-            from triggers where id = :id";
-        self.db
-            .read(move |c| {
-                let entry =
-                    c.prepare_cached(ENTRY_SQL)?.query_row(named_params! {":id": id.0}, entry).optional()?;
-                Ok(with_images(c, entry.into_iter().collect())?.pop())
-            })
-            .await
+        self.db.read(move |c| by_id(c, id)).await
     }
 
     /// Ends every trigger that a crash left open. Returns how many there were.
@@ -192,6 +183,15 @@ impl Store {
             update triggers set outcome = 'failed', reason = :reason where outcome is null";
         self.db.write(move |tx| Ok(tx.execute(CLOSE_SQL, named_params! {":reason": reason})?)).await
     }
+}
+
+/// The entry of this number, if there is one.
+pub(super) fn by_id(c: &Connection, id: TriggerId) -> Result<Option<LedgerEntry>, StoreError> {
+    const ENTRY_SQL: &str = "
+        select id, camera, cause, edge_at, clock, stamped_at, outcome, reason, remark, latency_ms, seen_at
+        from triggers where id = :id";
+    let entry = c.prepare_cached(ENTRY_SQL)?.query_row(named_params! {":id": id.0}, entry).optional()?;
+    Ok(with_images(c, entry.into_iter().collect())?.pop())
 }
 
 /// The row of a trigger.

@@ -8,6 +8,7 @@ mod access;
 mod apart;
 mod backup;
 mod ballast;
+mod changes;
 mod compare;
 mod db;
 mod dead;
@@ -42,6 +43,7 @@ mod time;
 mod tokens;
 mod tree;
 mod unwritten;
+mod wake;
 mod words;
 
 #[cfg(test)]
@@ -77,13 +79,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 
 use crate::crash;
 use crate::model::{TargetKind, foreign};
 
 pub use access::{Entry, Session, Visitor};
 pub use backup::Stop;
+pub use changes::Change;
 pub use compare::Comparison;
 pub use dead::{DeadCursor, DeadLetter, DeadQuery};
 pub use deletion::Deletion;
@@ -106,6 +109,7 @@ pub use strange::Strangers;
 pub use takeover::{Former, TakenOver, Takeover};
 pub use time::{Doubtful, STEP_MS};
 pub use tokens::{NewToken, Scope, Token};
+pub use wake::{Wake, Wakes, Waking};
 
 use ballast::{Ballast, Ballasted};
 use db::Db;
@@ -308,8 +312,6 @@ pub struct Store {
     files: Files,
     database: Arc<Path>,
     boot_id: Arc<str>,
-    /// Counts what became due by itself: new pictures and wishes to try again.
-    due: watch::Sender<u64>,
     /// What the ledger is owed.
     late: late::Late,
     /// Pictures found gone.
@@ -370,7 +372,6 @@ impl Store {
             files,
             database: database.into(),
             boot_id: crate::clock::boot_id().into(),
-            due: watch::Sender::new(0),
             late: late::Late::default(),
             gone: gone::Gone::default(),
             targets: targets.into(),
@@ -402,9 +403,21 @@ impl Store {
         self.files.is_there()
     }
 
-    /// Changes whenever an upload became due by something other than the passing of time.
-    pub fn watch_due(&self) -> watch::Receiver<u64> {
-        self.due.subscribe()
+    /// Every change that is committed from now on; one of another process is not among them. A listener that is too slow
+    /// misses some, and no write waits for it.
+    pub fn changes(&self) -> broadcast::Receiver<Change> {
+        self.db.changes().subscribe()
+    }
+
+    /// Counts the commits of which [`Store::changes`] tells, for whoever only wants to look again. It costs no write
+    /// anything.
+    pub fn commits(&self) -> watch::Receiver<u64> {
+        self.db.changes().commits()
+    }
+
+    /// What ends the waits of lanes. [`Wake::Owed`] is raised by the commit that makes something due.
+    pub fn wakes(&self) -> &Wakes {
+        self.db.changes().wakes()
     }
 
     /// What is wrong with the database, once a statement or [`Store::report_damage`] has said so.

@@ -188,7 +188,6 @@ impl Store {
         if row.is_none() {
             self.forget_edge(saved.trigger()).await;
         }
-        self.due.send_modify(|count| *count = count.wrapping_add(1));
         Ok(entered)
     }
 

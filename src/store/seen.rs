@@ -1,7 +1,7 @@
 //! Failed triggers that nobody has seen yet. What is seen is said of single triggers, not up to a number: one that is
 //! still under way when a person looks may fail afterwards.
 
-use rusqlite::{OptionalExtension, named_params};
+use rusqlite::{Connection, OptionalExtension, named_params};
 
 use super::ledger::{self, LedgerEntry, TriggerId};
 use super::{Store, StoreError};
@@ -58,13 +58,7 @@ impl Store {
     pub async fn unseen(&self, limit: u32) -> Result<Unseen, StoreError> {
         self.db
             .read(move |c| {
-                let most = i64::try_from(UNSEEN_MAX).unwrap_or(i64::MAX);
-                let mut statement = c.prepare_cached(COUNT_SQL)?;
-                let mut rows = statement.query(named_params! {":limit": most})?;
-                let mut count = 0;
-                while rows.next()?.is_some() {
-                    count += 1;
-                }
+                let count = count(c)?;
                 let newest = c
                     .prepare_cached(NEWEST_SQL)?
                     .query_map(named_params! {":limit": limit}, ledger::entry)?
@@ -111,6 +105,18 @@ impl Store {
             })
             .await
     }
+}
+
+/// How many failed triggers nobody has seen, at most [`UNSEEN_MAX`].
+pub(super) fn count(c: &Connection) -> Result<u64, StoreError> {
+    let most = i64::try_from(UNSEEN_MAX).unwrap_or(i64::MAX);
+    let mut statement = c.prepare_cached(COUNT_SQL)?;
+    let mut rows = statement.query(named_params! {":limit": most})?;
+    let mut count = 0;
+    while rows.next()?.is_some() {
+        count += 1;
+    }
+    Ok(count)
 }
 
 #[cfg(test)]

@@ -175,9 +175,6 @@ impl Store {
                 Ok(Became::Adopted { is_owed }) => {
                     done.adopted += 1;
                     done.owed += u64::from(is_owed);
-                    if is_owed {
-                        self.due.send_modify(|count| *count = count.wrapping_add(1));
-                    }
                 }
                 Ok(Became::Copy) => done.copies += 1,
                 Ok(Became::Known) => {}
@@ -235,9 +232,6 @@ impl Store {
                     .collect())
             });
             done.kept = kept.await?;
-        }
-        if done.owed > 0 {
-            self.due.send_modify(|count| *count = count.wrapping_add(1));
         }
         done.say(state);
         Ok(done)

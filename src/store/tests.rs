@@ -35,8 +35,7 @@ async fn a_recorded_picture_has_its_file_its_row_its_upload_and_its_trigger_ends
     let row = store.begin_trigger(&trigger).await.unwrap();
     let new = picture(&trigger, row, ImageId::random(), -12);
     let (id, jpeg) = (new.id, new.file.clone());
-    let mut due = store.watch_due();
-    due.mark_unchanged();
+    let mut waking = store.wakes().of(TargetKind::Api);
 
     let image = store.record(new).await.unwrap();
 
@@ -50,13 +49,14 @@ async fn a_recorded_picture_has_its_file_its_row_its_upload_and_its_trigger_ends
         attempts: 0,
         last_error: None,
         delivered_at: None,
+        next_attempt: None,
     };
     assert_eq!(image.uploads, [owed]);
     let entry = store.ledger_entry(row).await.unwrap().unwrap();
     assert_eq!((entry.outcome, entry.reason), (Some(Outcome::Captured), None));
     assert!(entry.latency_ms.is_some());
     assert_eq!(entry.images.iter().map(|image| image.id).collect::<Vec<_>>(), [id]);
-    assert!(due.has_changed().unwrap());
+    assert_eq!(waking.next().await, Wake::Owed(TargetKind::Api));
     assert_in_order(&place);
 }
 

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::config::{ActiveLevel, Env};
+use crate::status::Event;
 
 /// Edges in each direction.
 const EDGES: usize = 20;

@@ -18,8 +18,8 @@ use crate::clock;
 use crate::config::{Config, GpioConfig};
 use crate::gpio::{self, GpioError, Level, Pin, SimHandle};
 use crate::model::{CameraKey, Cause, Outcome, Trigger};
-use crate::status::{AlarmHandle, AlarmKind, Event, LineState, Status};
-use crate::store::{LedgerEntry, Store};
+use crate::status::{AlarmHandle, AlarmKind, LineState, Status};
+use crate::store::Store;
 use watcher::{Contacts, LineEvent, LineStatus, Watcher};
 
 /// Pause before lines that could not be used are tried again; someone may plug or free them.
@@ -218,12 +218,7 @@ impl Triggers {
         };
         let written = self.store.end_trigger(trigger, outcome, &reason.to_string()).await;
         match written {
-            Ok(id) => {
-                self.flickers.clear();
-                if let Ok(Some(entry)) = self.store.ledger_entry(id).await {
-                    self.status.publish(Event::Trigger(Box::<LedgerEntry>::new(entry)));
-                }
-            }
+            Ok(_) => self.flickers.clear(),
             Err(error) => {
                 error!(%error, "a trigger could not be written into the ledger");
                 self.captures.ledger_refused(&error);

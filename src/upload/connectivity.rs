@@ -14,10 +14,10 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use super::Poke;
 use crate::config::UploadConfig;
 use crate::model::TargetKind;
 use crate::status::Status;
+use crate::store::{Wake, Wakes};
 use crate::target::{Hop, Target};
 
 /// A port that has not answered by then counts as away.
@@ -36,7 +36,7 @@ pub struct Connectivity {
     kind: TargetKind,
     interval: Duration,
     status: Status,
-    poke: Poke,
+    wakes: Wakes,
     /// Whether the way was open at the last look.
     was_open: bool,
 }
@@ -66,10 +66,10 @@ impl Worth {
 }
 
 impl Connectivity {
-    /// Watches `target` every `CONNECTIVITY_CHECK_INTERVAL`; `poke` wakes its lane.
-    pub fn new(target: Arc<Target>, config: &UploadConfig, status: &Status, poke: Poke) -> Self {
+    /// Watches `target` every `CONNECTIVITY_CHECK_INTERVAL`; `wakes` wakes its lane.
+    pub fn new(target: Arc<Target>, config: &UploadConfig, status: &Status, wakes: &Wakes) -> Self {
         let (kind, interval, status) = (target.kind(), config.check_interval, status.clone());
-        Self { kind, target, interval, status, poke, was_open: true }
+        Self { kind, target, interval, status, wakes: wakes.clone(), was_open: true }
     }
 
     /// The target's kind.
@@ -133,7 +133,7 @@ impl Connectivity {
         }
         if has_opened {
             info!(target = %self.kind, "the way to the target is open again");
-            self.poke.poke();
+            self.wakes.raise(Wake::Reachable(self.kind));
         }
     }
 }

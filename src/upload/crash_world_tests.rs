@@ -18,11 +18,13 @@ use crate::crash::testing::Deed;
 use crate::daemon::owed_to;
 use crate::demo::ReceiverFault;
 use crate::model::{UploadState, hex};
-use crate::status::{Event, Status};
+use crate::status::Status;
 use crate::store::testing::{Place, T0, assert_in_order, take};
-use crate::store::{DeadQuery, Image, ImageQuery, Opened, Reconciled, Settlement, Store, Turn};
+use crate::store::{
+    Change, DeadQuery, Image, ImageQuery, Opened, Reconciled, Settlement, Store, Turn, UploadInfo, Wake,
+};
 use crate::target::Target;
-use crate::upload::{Lane, Poke};
+use crate::upload::Lane;
 
 /// Tells the other process how it is configured, and how many outcomes it waits for.
 pub(super) const CONFIG: &str = "CAMERA_CAPTURE_CRASH_CONFIG";
@@ -263,13 +265,17 @@ pub(super) fn parsed(text: &str) -> Config {
     Config::parse(&Env::from_pairs(pairs)).unwrap().0
 }
 
+/// Not the end of a wait.
+fn is_outcome(upload: &UploadInfo) -> bool {
+    upload.state != UploadState::Pending || upload.next_attempt.is_some()
+}
+
 /// The part of the daemon that owns the directory and delivers.
 pub(super) struct Life {
     opened: Opened,
     pub(super) store: Store,
     lane: Option<Lane>,
-    poke: Poke,
-    events: broadcast::Receiver<Event>,
+    changes: broadcast::Receiver<Change>,
     running: Option<(CancellationToken, JoinHandle<()>)>,
 }
 
@@ -279,10 +285,10 @@ impl Life {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let opened =
             Store::open_owned(&place.join("images"), &place.join("x.db"), &owed_to(config), None).unwrap();
-        let (store, status, poke) = (opened.store.clone(), Status::new(config), Poke::default());
+        let (store, status) = (opened.store.clone(), Status::new(config));
         let target = Target::all(&config.upload).pop().map(Arc::new);
-        let lane = target.map(|target| Lane::new(target, config, &store, &status, poke.clone()));
-        Self { opened, store, lane, poke, events: status.subscribe(), running: None }
+        let lane = target.map(|target| Lane::new(target, config, &store, &status));
+        Self { opened, lane, changes: store.changes(), store, running: None }
     }
 
     pub(super) fn deliver(&mut self) {
@@ -295,14 +301,14 @@ impl Life {
 
     pub(super) async fn outcomes(&mut self, mut count: usize) {
         while count > 0 {
-            let event = timeout(LIMIT, self.events.recv()).await.expect("outcomes come").unwrap();
-            count -= usize::from(matches!(event, Event::Upload { .. }));
+            let change = timeout(LIMIT, self.changes.recv()).await.expect("outcomes come").unwrap();
+            count -= usize::from(matches!(change, Change::Upload { upload, .. } if is_outcome(&upload)));
         }
     }
 
     /// Everything is delivered or put aside; no wait that the last life may have left is kept.
     async fn until_nothing_waits(&mut self) {
-        self.poke.poke();
+        self.store.wakes().raise(Wake::Person);
         while self.store.stats().await.unwrap().pending() > 0 {
             self.outcomes(1).await;
         }

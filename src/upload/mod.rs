@@ -16,27 +16,8 @@ mod simulation_tests;
 mod testing;
 mod worker;
 
-use std::sync::Arc;
-
-use tokio::sync::Notify;
-
 pub use connectivity::Connectivity;
 pub use worker::Lane;
 
 #[cfg(test)]
 pub(crate) use crash_tests::POINTS as CRASH_POINTS;
-
-/// A handle on one lane.
-#[derive(Clone, Debug, Default)]
-pub struct Poke(Arc<Notify>);
-
-impl Poke {
-    /// Ends a pause: someone asked for a try, or the target can be reached again.
-    pub fn poke(&self) {
-        self.0.notify_one();
-    }
-
-    async fn poked(&self) {
-        self.0.notified().await;
-    }
-}

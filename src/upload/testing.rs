@@ -15,9 +15,9 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use super::Lane;
 pub(super) use super::simulated_target_tests::Mood;
 use super::simulated_target_tests::Server;
-use super::{Lane, Poke};
 use crate::clock::{self, simulated};
 use crate::config::{Config, Env};
 use crate::model::{FileName, ImageId, Outcome, UnixMs, UploadState};
@@ -26,7 +26,7 @@ use crate::storage::{Guard, Refusal, Weight};
 use crate::store::testing::{
     Delivery, OWED, Place, SKIPPED, T0, assert_in_order, disk::SmallDisk, picture, trigger,
 };
-use crate::store::{DueUpload, NewImage, Reconciled, Store, StoreError, TriggerId};
+use crate::store::{DueUpload, NewImage, Reconciled, Store, StoreError, TriggerId, Wake};
 use crate::target::Target;
 
 pub(super) const CAMERAS: [&str; 3] = ["r1", "r2", "r3"];
@@ -56,7 +56,6 @@ struct Failure {
 /// A lane that is kept going, and what ends it.
 struct Running {
     cancel: CancellationToken,
-    poke: Poke,
     task: JoinHandle<()>,
 }
 
@@ -211,9 +210,9 @@ impl<'a> World<'a> {
             };
             Box::pin(answer) as std::pin::Pin<Box<dyn Future<Output = _> + Send>>
         });
-        let (poke, cancel) = (Poke::default(), CancellationToken::new());
+        let cancel = CancellationToken::new();
         let target = Arc::new(Target::Scripted(script));
-        let mut lane = Lane::new(target, &self.config, self.store(), &self.status, poke.clone());
+        let mut lane = Lane::new(target, &self.config, self.store(), &self.status);
         let (stop, is_tight, failures) =
             (cancel.clone(), Arc::clone(&self.is_tight), Arc::clone(&self.lane_failures));
         let task = tokio::spawn(async move {
@@ -227,7 +226,7 @@ impl<'a> World<'a> {
                 }
             }
         });
-        self.lane = Some(Running { cancel, poke, task });
+        self.lane = Some(Running { cancel, task });
     }
 
     /// Ends the lane: as the daemon does, or in the midst of whatever it does.
@@ -413,9 +412,7 @@ impl<'a> World<'a> {
     /// Sets the wall clock, which the daemon notices and hurries the lane for.
     pub(super) fn set_clock(&self, by_ms: i64) {
         simulated::set(clock::now().plus_ms(by_ms));
-        if let Some(Running { poke, .. }) = &self.lane {
-            poke.poke();
-        }
+        self.store().wakes().raise(Wake::Clock);
     }
 
     pub(super) async fn switch(&mut self) -> bool {

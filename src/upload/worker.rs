@@ -4,12 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
-use super::Poke;
 use super::desk::{Desk, Outcome, Written};
 use super::flight::{Flight, Landing};
 use super::policy::{Decision, Health, Situation, Tried};
@@ -18,8 +16,8 @@ use crate::config::{Config, LaneConfig};
 use crate::crash;
 use crate::daily::{Daily, daily};
 use crate::model::{FileName, TargetKind, UnixMs};
-use crate::status::{AlarmHandle, AlarmKind, Event, Pause, Status};
-use crate::store::{DueUpload, Settlement, Store, StoreError, Turn};
+use crate::status::{AlarmHandle, AlarmKind, Pause, Status};
+use crate::store::{DueUpload, Settlement, Store, StoreError, Turn, Wake, Waking};
 use crate::target::{SLOWEST, Target, TargetError, longest};
 
 /// Longest `Retry-After` that is honoured.
@@ -62,8 +60,9 @@ pub struct Lane {
     limit: Duration,
     store: Store,
     status: Status,
-    due: watch::Receiver<u64>,
-    poke: Poke,
+    waking: Waking,
+    /// Something became due since the queue was asked.
+    was_owed: bool,
     health: Health,
     pause: Option<Rest>,
     /// What the dashboard was told of it.
@@ -93,8 +92,8 @@ struct Rest {
 }
 
 impl Lane {
-    /// The lane of `target`; `poke` ends its pauses.
-    pub fn new(target: Arc<Target>, config: &Config, store: &Store, status: &Status, poke: Poke) -> Self {
+    /// The lane of `target`.
+    pub fn new(target: Arc<Target>, config: &Config, store: &Store, status: &Status) -> Self {
         let kind = target.kind();
         Self {
             kind,
@@ -104,10 +103,10 @@ impl Lane {
             cap: config.upload.retry_interval,
             // An object in a store takes a second question.
             limit: longest(0, config.upload.timeout) * 2 + SLACK,
-            due: store.watch_due(),
+            waking: store.wakes().of(kind),
+            was_owed: false,
             store: store.clone(),
             status: status.clone(),
-            poke,
             health: Health::default(),
             pause: None,
             told: None,
@@ -142,8 +141,8 @@ impl Lane {
         self.store.end_waits(self.kind, self.latest()).await?;
         let mut flight = Flight::default();
         loop {
-            self.forget_lost().await?;
-            self.due.mark_unchanged();
+            let is_owed = self.waking.forget_owed() | std::mem::take(&mut self.was_owed);
+            self.forget_lost(is_owed).await?;
             let now = clock::now();
             let closed_until = self.closed_until(now);
             self.pause = self.pause.filter(|pause| pause.end > Instant::now());
@@ -177,16 +176,19 @@ impl Lane {
                 () = cancel.cancelled() => return self.finish().await,
                 landing = flight.landing() => self.landed(landing),
                 written = self.desk.written(more_to_come) => self.written(written?),
-                changed = self.due.changed(), if room > 0 || is_refusing => {
-                    if changed.is_err() {
-                        return self.finish().await;
+                wake = self.waking.next() => match wake {
+                    Wake::Owed(_) => {
+                        self.was_owed = true;
+                        // Otherwise it is asked for when there is room.
+                        if room > 0 || is_refusing {
+                            self.pause = None;
+                        }
                     }
-                    self.pause = None;
-                }
-                () = self.poke.poked() => {
-                    self.finish().await?;
-                    self.hurry().await?;
-                }
+                    Wake::Person | Wake::Clock | Wake::Disk | Wake::Reachable(_) => {
+                        self.finish().await?;
+                        self.hurry(wake).await?;
+                    }
+                },
                 () = tokio::time::sleep(wait) => {}
             }
         }
@@ -233,8 +235,8 @@ impl Lane {
     }
 
     /// Someone wants a try now: what waits by itself waits no longer.
-    async fn hurry(&mut self) -> Result<(), StoreError> {
-        debug!(target = %self.kind, "waiting ended early");
+    async fn hurry(&mut self, wake: Wake) -> Result<(), StoreError> {
+        debug!(target = %self.kind, ?wake, "waiting ended early");
         self.pause = None;
         self.store.end_waits(self.kind, clock::now()).await
     }
@@ -325,8 +327,7 @@ impl Lane {
 
     /// A picture that came back is owed again, and nobody waits for one that was deleted. Asked when something became
     /// due, and now and then.
-    async fn forget_lost(&mut self) -> Result<(), StoreError> {
-        let is_told = self.due.has_changed().unwrap_or(false);
+    async fn forget_lost(&mut self, is_told: bool) -> Result<(), StoreError> {
         if self.lost.is_empty() || !(is_told || self.lost_asked.elapsed() >= LOOK_AGAIN) {
             return Ok(());
         }
@@ -389,8 +390,7 @@ impl Lane {
                 debug!(%file, target = %self.kind, "deleted or settled while it was being sent");
                 continue;
             }
-            let state = settlement.state();
-            let error = match settlement {
+            match settlement {
                 Settlement::Delivered { at } => {
                     info!(%file, target = %self.kind, attempts, "delivered");
                     self.stuck_alarm.clear();
@@ -398,32 +398,24 @@ impl Lane {
                         target.last_delivered = Some(at);
                         target.pace.add(std::time::Instant::now(), bytes);
                     });
-                    None
                 }
                 Settlement::Retry { error, .. } => {
                     debug!(%file, target = %self.kind, error, "not delivered, will be tried again");
-                    Some(error)
                 }
                 Settlement::Refused { error, .. } => {
                     warn!(%file, target = %self.kind, error, "refused by the target, will be tried again");
-                    Some(error)
                 }
                 Settlement::Dead { error } => {
                     warn!(%file, target = %self.kind, error, "refused by the target, put aside");
-                    Some(error)
                 }
                 Settlement::Lost { error } => {
                     tracing::error!(%file, target = %self.kind, error, "a picture that was owed is gone");
                     self.note_lost(row, &error);
-                    Some(error)
                 }
                 Settlement::Excused { .. } => {
                     info!(%file, target = %self.kind, "the target was to blame; owed again");
-                    None
                 }
-            };
-            let filename = file.to_string();
-            self.status.publish(Event::Upload { filename, target: self.kind, state, error });
+            }
         }
     }
 

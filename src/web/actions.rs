@@ -5,30 +5,30 @@ use std::time::Duration;
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
+use tokio::sync::watch;
 
 use super::body::OptionalJson;
 use super::error::ApiError;
 use super::query::camera_of;
 use super::security_log::Deed;
 use super::{State, json as shape};
-use crate::status::Event;
 use crate::store::Image;
 
 /// With `BACKGROUND_UPLOAD=false` an answer waits this long for the first attempt at delivery.
 const FIRST_ATTEMPT: Duration = Duration::from_secs(30);
 
-/// How often the queue is asked, in case an event was missed.
+/// How often the queue is asked, whatever is committed meanwhile.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
 
 pub(super) async fn capture(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
     let camera = camera_of(&request)?;
     state.note(&request, Deed::Captured, &camera);
-    let mut events = state.status.subscribe();
+    let mut commits = state.store.commits();
     let image = state.captures.take(&camera).await?;
     let mut answer = image.clone();
     if !state.config.upload.background {
         // Whether it was delivered is in the answer; that it was not in time is no failure of the capture.
-        let _ = tokio::time::timeout(FIRST_ATTEMPT, first_attempt(&state, &image, &mut events)).await;
+        let _ = tokio::time::timeout(FIRST_ATTEMPT, first_attempt(&state, &image, &mut commits)).await;
         if let Some(image) = state.store.image(&image.filename).await? {
             answer = image;
         }
@@ -41,13 +41,13 @@ pub(super) async fn capture(request: HttpRequest, state: web::Data<State>) -> Re
 async fn first_attempt(
     state: &State,
     image: &Image,
-    events: &mut tokio::sync::broadcast::Receiver<Event>,
+    commits: &mut watch::Receiver<u64>,
 ) -> Result<(), ApiError> {
     while state.store.is_untried(image.id).await? {
         tokio::select! {
             () = state.cancel.cancelled() => return Ok(()),
             () = tokio::time::sleep(ASK_AGAIN) => {}
-            _ = events.recv() => {}
+            _ = commits.changed() => {}
         }
     }
     Ok(())

@@ -16,8 +16,7 @@ use super::{State, json as shape};
 use crate::clock;
 use crate::media::{exif, jpeg, mp4};
 use crate::model::{Medium, Outcome, UploadState, hex};
-use crate::status::Event;
-use crate::store::{Deletion, Image, ImageQuery, LedgerQuery, TriggerId};
+use crate::store::{Deletion, Image, ImageQuery, LedgerQuery, TriggerId, Wake};
 
 /// The thumbnail lies in the first segment of a picture, or the second box of a clip, which is at most 64 KiB long.
 const HEAD: u64 = 68 * 1024;
@@ -69,11 +68,10 @@ pub(super) async fn events(request: HttpRequest, state: web::Data<State>) -> Res
     })))
 }
 
-/// A person has seen what failed, up to a trigger that was shown. Told to every dashboard.
+/// A person has seen what failed, up to a trigger that was shown.
 pub(super) async fn see(state: web::Data<State>, Json(body): Json<Seen>) -> Result<HttpResponse, ApiError> {
     let seen = state.store.see_failures(TriggerId::of(body.up_to), clock::now()).await?;
     let unseen = state.store.unseen(0).await?.count;
-    state.status.publish(Event::Seen { up_to: body.up_to, unseen });
     Ok(HttpResponse::Ok().json(json!({"seen": seen, "unseen": unseen})))
 }
 
@@ -148,7 +146,6 @@ pub(super) async fn delete(request: HttpRequest, state: web::Data<State>) -> Res
     match state.store.delete_image(&name, even_if_owed).await? {
         Deletion::Deleted => {
             state.note(&request, Deed::Deleted, &name);
-            state.status.publish(Event::Deleted(vec![name.to_string()]));
             Ok(HttpResponse::NoContent().finish())
         }
         Deletion::NotFound => Err(no_image()),
@@ -179,6 +176,6 @@ pub(super) async fn retry(request: HttpRequest, state: web::Data<State>) -> Resu
     let name = filename_of(&request)?;
     let image = state.store.retry(&name).await?.ok_or_else(no_image)?;
     state.note(&request, Deed::SentAgain, &name);
-    (state.wake_uploads)();
+    state.store.wakes().raise(Wake::Person);
     Ok(HttpResponse::Ok().json(shape::image(&image)))
 }

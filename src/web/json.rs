@@ -6,26 +6,14 @@ use super::uploads::Backlog;
 use crate::advice;
 use crate::clock;
 use crate::gpio::Level;
-use crate::model::{ClockState, StorageState, TargetKind, UnixMs, UploadState, hex};
+use crate::model::{ClockState, FileName, StorageState, TargetKind, UnixMs, UploadState, hex};
 use crate::retention::Report;
 use crate::status::{Alarm, CameraStatus, ClockStatus, GpioStatus, LineState, Pause, TargetStatus};
 use crate::storage::Wear;
-use crate::store::{CameraTally, DeadLetter, Heap, Image, LedgerEntry, Unseen};
+use crate::store::{CameraTally, DeadLetter, Heap, Image, LedgerEntry, Unseen, UploadInfo};
 
 pub(super) fn image(image: &Image) -> Value {
-    let uploads: Vec<Value> = image
-        .uploads
-        .iter()
-        .map(|upload| {
-            json!({
-                "target": upload.target,
-                "state": upload.state,
-                "attempts": upload.attempts,
-                "last_error": upload.last_error,
-                "delivered_at": upload.delivered_at.map(UnixMs::rfc3339),
-            })
-        })
-        .collect();
+    let uploads: Vec<Value> = image.uploads.iter().map(upload).collect();
     json!({
         "id": image.id,
         "filename": image.filename,
@@ -240,8 +228,24 @@ pub(super) fn uploads(count: impl Fn(UploadState) -> u64) -> Value {
     UploadState::ALL.iter().map(|state| (state.as_str().to_owned(), json!(count(*state)))).collect()
 }
 
-pub(super) fn upload(filename: &str, target: TargetKind, state: UploadState, error: Option<&str>) -> Value {
-    json!({"filename": filename, "target": target, "state": state, "error": error})
+fn upload(upload: &UploadInfo) -> Value {
+    json!({
+        "target": upload.target,
+        "state": upload.state,
+        "attempts": upload.attempts,
+        "last_error": upload.last_error,
+        "delivered_at": upload.delivered_at.map(UnixMs::rfc3339),
+        "next_attempt_at": upload.next_attempt.map(UnixMs::rfc3339),
+    })
+}
+
+/// How an upload stands since it changed: as in its picture, with the name of that and what was met.
+pub(super) fn changed_upload(filename: &FileName, changed: &UploadInfo) -> Value {
+    let mut data = upload(changed);
+    let error = changed.last_error.as_ref().filter(|_| changed.state != UploadState::Delivered);
+    data["filename"] = json!(filename);
+    data["error"] = json!(error);
+    data
 }
 
 fn heap(heap: &Heap) -> Value {

@@ -76,9 +76,6 @@ const THUMBNAILS_AT_ONCE: usize = 1;
 /// Drives a simulated contact.
 pub type Simulate = Arc<dyn Fn(Pin, Level) + Send + Sync>;
 
-/// Wakes the upload task.
-pub type WakeUploads = Arc<dyn Fn() + Send + Sync>;
-
 /// What the dashboard shows and drives.
 pub struct Parts {
     /// Where to listen, who may look, which contacts and cameras there are.
@@ -95,8 +92,6 @@ pub struct Parts {
     pub guard: Guard,
     /// Sets a simulated line; `None` unless the back end is `sim`.
     pub sim: Option<Simulate>,
-    /// Called when something of the queue has become due by hand.
-    pub wake_uploads: WakeUploads,
     /// Stops the server.
     pub cancel: CancellationToken,
 }
@@ -110,7 +105,6 @@ struct State {
     retention: Retention,
     guard: Guard,
     sim: Option<Simulate>,
-    wake_uploads: WakeUploads,
     cancel: CancellationToken,
     auth: Auth,
     hosts: Hosts,
@@ -156,7 +150,6 @@ pub fn bind(parts: Parts) -> io::Result<Bound> {
         retention: parts.retention,
         guard: parts.guard,
         sim: parts.sim,
-        wake_uploads: parts.wake_uploads,
         cancel: parts.cancel,
         auth,
         hosts,

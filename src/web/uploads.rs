@@ -19,7 +19,7 @@ use crate::config::{Config, LaneConfig};
 use crate::model::{TargetKind, UnixMs};
 use crate::pace::Rate;
 use crate::status::TargetStatus;
-use crate::store::{DeadCursor, DeadLetter, DeadQuery, Stats, Store, StoreError};
+use crate::store::{DeadCursor, DeadLetter, DeadQuery, Stats, Store, StoreError, Wake};
 
 /// Rows of a table that are read and sent at once; this bounds the memory of an export, however long it is.
 const EXPORT_ROWS: u32 = 500;
@@ -188,7 +188,7 @@ pub(super) async fn retry(
     }
     let count = state.store.retry_dead(target).await?;
     state.note(&request, Deed::SentAgain, format_args!("{count} that were put aside"));
-    (state.wake_uploads)();
+    state.store.wakes().raise(Wake::Person);
     Ok(HttpResponse::Ok().json(json!({"owed_again": count})))
 }
 

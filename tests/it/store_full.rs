@@ -7,9 +7,9 @@ use camera_capture::clock;
 use camera_capture::config::{Config, Env};
 use camera_capture::model::{ImageId, Level, Outcome, TargetKind, UnixMs, UploadState};
 use camera_capture::retention;
-use camera_capture::status::{AlarmKind, Event, Status};
+use camera_capture::status::{AlarmKind, Status};
 use camera_capture::storage::{Guard, Refusal, Weight};
-use camera_capture::store::{Deletion, DueUpload, Image, LedgerQuery, Settlement, Store, Turn};
+use camera_capture::store::{Change, Deletion, DueUpload, Image, LedgerQuery, Settlement, Store, Turn};
 use rusqlite::Connection;
 
 use super::store_crash::{DAY_MS, OWED, assert_in_order, list, open, storage, take};
@@ -305,7 +305,7 @@ async fn edges_that_not_even_the_ledger_took_are_in_it_as_soon_as_there_is_room(
     assert!(words.contains("not in the ledger yet: 6, the newest r1 at"), "{words}");
 
     disk.relieve();
-    let mut events = status.subscribe();
+    let mut changes = store.changes();
     guard.tend().await.unwrap();
     assert_eq!((alarm(), store.late()), (None, None));
     let ledger = store.ledger(LedgerQuery { limit: 100, ..LedgerQuery::default() }).await.unwrap().items;
@@ -314,8 +314,8 @@ async fn edges_that_not_even_the_ledger_took_are_in_it_as_soon_as_there_is_room(
     assert_eq!(seen, wanted.chain([(begun.edge.wall, Some("no frame"))]).collect::<Vec<_>>());
     assert!(ledger.iter().all(|entry| entry.outcome == Some(Outcome::Failed)));
     let mut told = 0;
-    while let Ok(event) = events.try_recv() {
-        told += usize::from(matches!(event, Event::Trigger(_)));
+    while let Ok(change) = changes.try_recv() {
+        told += usize::from(matches!(change, Change::Trigger(_)));
     }
     assert_eq!(told, 6, "the dashboard hears of them");
     // Once, not again with every look.

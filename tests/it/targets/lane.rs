@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use camera_capture::clock;
 use camera_capture::model::{FileName, ImageKind, UploadState};
-use camera_capture::status::{AlarmKind, Event, Pause, Status};
-use camera_capture::store::{Deletion, UploadInfo};
-use camera_capture::upload::{Lane, Poke};
+use camera_capture::status::{AlarmKind, Pause, Status};
+use camera_capture::store::{Change, Deletion, UploadInfo, Wake, Wakes};
+use camera_capture::upload::Lane;
 use rusqlite::Connection;
 use tokio::sync::{Notify, broadcast};
 use tokio::task::JoinHandle;
@@ -24,8 +24,8 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// A lane that runs until it is told to stop.
 struct Running {
     status: Status,
-    events: broadcast::Receiver<Event>,
-    poke: Poke,
+    changes: broadcast::Receiver<Change>,
+    wakes: Wakes,
     cancel: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -37,23 +37,26 @@ impl Running {
 
     fn start_with(rig: &Rig, limit: Option<Duration>) -> Self {
         let status = Status::new(&rig.config);
-        let (events, poke, cancel) = (status.subscribe(), Poke::default(), CancellationToken::new());
+        let (changes, wakes) = (rig.store.changes(), rig.store.wakes().clone());
+        let cancel = CancellationToken::new();
         let target = Arc::new(rig.target());
-        let mut lane = Lane::new(target, &rig.config, &rig.store, &status, poke.clone());
+        let mut lane = Lane::new(target, &rig.config, &rig.store, &status);
         if let Some(limit) = limit {
             lane = lane.with_limit(limit);
         }
         let stop = cancel.clone();
         let task = tokio::spawn(async move { lane.run(&stop).await.unwrap() });
-        Self { status, events, poke, cancel, task }
+        Self { status, changes, wakes, cancel, task }
     }
 
-    /// The next upload that changes: name and state.
+    /// The next upload of which an attempt tells something: name and state. The end of a wait is none.
     async fn next(&mut self) -> (String, UploadState) {
         let next = async {
             loop {
-                if let Event::Upload { filename, state, .. } = self.events.recv().await.unwrap() {
-                    return (filename, state);
+                if let Change::Upload { filename, upload } = self.changes.recv().await.unwrap()
+                    && (upload.state != UploadState::Pending || upload.next_attempt.is_some())
+                {
+                    return (filename.to_string(), upload.state);
                 }
             }
         };
@@ -205,7 +208,7 @@ async fn a_picture_over_which_the_server_always_stumbles_does_not_hold_up_the_ot
 }
 
 #[tokio::test]
-async fn after_an_outage_everything_goes_in_order_as_soon_as_the_lane_is_poked() {
+async fn after_an_outage_everything_goes_in_order_as_soon_as_the_lane_is_woken() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     drop(listener);
@@ -216,12 +219,12 @@ async fn after_an_outage_everything_goes_in_order_as_soon_as_the_lane_is_poked()
     let mut lane = Running::start(&rig);
     for _ in 0..5 {
         assert_eq!(lane.next().await, (name(0), UploadState::Pending), "the oldest is the probe");
-        lane.poke.poke();
+        lane.wakes.raise(Wake::Person);
     }
     let target = lane.status.targets().remove(0);
     assert_eq!(target.online, Some(false));
     let server = Server::start_at(addr, ok).await;
-    lane.poke.poke();
+    lane.wakes.raise(Wake::Person);
     assert_eq!(lane.delivered(3).await, [name(0), name(1), name(2)]);
     assert_eq!(server.seen().len(), 3);
     assert_eq!((upload(&rig, 1).await.attempts, upload(&rig, 2).await.attempts), (1, 1));
@@ -229,7 +232,7 @@ async fn after_an_outage_everything_goes_in_order_as_soon_as_the_lane_is_poked()
 }
 
 #[tokio::test]
-async fn a_poke_ends_a_pause_of_an_hour() {
+async fn a_wish_ends_a_pause_of_an_hour() {
     let server = Server::start(|n, _| match n {
         0 => answer(503, "retry-after: 3600\r\n", "later"),
         _ => answer(200, "", ""),
@@ -240,7 +243,7 @@ async fn a_poke_ends_a_pause_of_an_hour() {
     let mut lane = Running::start(&rig);
     assert_eq!(lane.next().await, (name(0), UploadState::Pending));
     let began = std::time::Instant::now();
-    lane.poke.poke();
+    lane.wakes.raise(Wake::Person);
     assert_eq!(lane.next().await, (name(0), UploadState::Delivered));
     assert!(began.elapsed() < LIMIT);
     lane.stop().await;
@@ -320,7 +323,7 @@ async fn while_the_disk_is_away_no_picture_is_given_up() {
     assert_eq!(lane.status.alarms(), []);
     std::fs::remove_dir(&images).unwrap();
     std::fs::rename(&away, &images).unwrap();
-    lane.poke.poke();
+    lane.wakes.raise(Wake::Person);
     assert_eq!(lane.delivered(3).await, [name(0), name(1), name(2)]);
     lane.stop().await;
 }
@@ -400,13 +403,13 @@ async fn five_refused_in_a_row_pause_the_target_and_none_is_dead_after_it_heals(
     assert!(words.contains("not the pictures") && words.contains(TOO_LARGE), "{words}");
     // While it goes on, one picture at a time, each time another, and none is put aside.
     for second in 5..7 {
-        lane.poke.poke();
+        lane.wakes.raise(Wake::Person);
         let (_, state) = lane.next().await;
         assert_eq!(state, UploadState::Pending, "probe {second}");
     }
     assert_eq!(server.seen().len(), 7);
     is_well.store(true, Ordering::SeqCst);
-    lane.poke.poke();
+    lane.wakes.raise(Wake::Person);
     let mut delivered = lane.delivered(8).await;
     delivered.sort();
     assert_eq!(delivered, (0..8).map(name).collect::<Vec<_>>());
@@ -448,7 +451,7 @@ async fn a_picture_the_server_does_not_understand_is_tried_three_times_before_it
     for expected in [UploadState::Pending, UploadState::Pending, UploadState::Dead] {
         assert_eq!(lane.next().await, (name(0), expected));
         assert_eq!(lane.status.targets()[0].paused_by, None, "the target is not to blame");
-        lane.poke.poke();
+        lane.wakes.raise(Wake::Person);
     }
     assert_eq!(upload(&rig, 0).await.attempts, 3);
     lane.stop().await;
@@ -497,7 +500,7 @@ async fn one_picture_that_a_target_refuses_holds_up_no_other_and_is_put_aside_by
             }
             assert!(began.elapsed() < Duration::from_secs(5), "{text}: {:?}", began.elapsed());
             for _ in 0..5 {
-                lane.poke.poke();
+                lane.wakes.raise(Wake::Person);
                 let (of, state) = lane.next().await;
                 assert_eq!(of, name(1), "{text}");
                 if state == UploadState::Dead {
@@ -577,7 +580,7 @@ async fn several_go_side_by_side_each_once_and_a_failing_target_is_probed_with_o
         assert_eq!(lane.next().await.1, UploadState::Pending);
     }
     for probe in 1..4 {
-        lane.poke.poke();
+        lane.wakes.raise(Wake::Person);
         assert_eq!(lane.next().await.1, UploadState::Pending);
         assert_eq!(failing.seen().len(), 3 + probe, "one at a time");
     }
@@ -599,7 +602,7 @@ async fn an_attempt_that_never_ends_is_dropped_with_an_alarm_and_the_lane_goes_o
         "{alarm:?}"
     );
     assert!(upload(&rig, 0).await.last_error.unwrap().contains(&name(0)));
-    lane.poke.poke();
+    lane.wakes.raise(Wake::Person);
     assert_eq!(lane.delivered(2).await, [name(0), name(1)]);
     assert_eq!(lane.status.alarms(), [], "it is over");
     lane.stop().await;
@@ -615,16 +618,18 @@ async fn outside_of_its_time_of_day_a_target_gets_nothing_and_says_until_when() 
     let window = format!("{}-{}", text(minute), text((minute + 15) % 1440));
     let rig = Rig::with(&[("S3_API_URL", &server.url()), ("API_UPLOAD_WINDOW", &window)]);
     rig.take(0, vec![1; 10]).await;
-    let mut lane = Running::start(&rig);
+    let lane = Running::start(&rig);
     let target = loop {
-        if let Event::Target(target) = lane.events.recv().await.unwrap() {
+        tokio::task::yield_now().await;
+        let target = lane.status.targets().remove(0);
+        if target.paused_by.is_some() {
             break target;
         }
     };
     assert_eq!(target.paused_by, Some(Pause::Window));
     let wait = target.paused_until.unwrap().0 - clock::now().0;
     assert!((10 * 3_600_000..14 * 3_600_000).contains(&wait), "{wait}");
-    lane.poke.poke();
+    lane.wakes.raise(Wake::Person);
     rig.take(1, vec![1; 10]).await;
     lane.stop().await;
     assert_eq!(server.seen().len(), 0);

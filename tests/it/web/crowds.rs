@@ -8,7 +8,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 use super::harness::{Dashboard, dashboard};
-use camera_capture::status::Event;
+use camera_capture::status::AlarmKind;
 
 /// More than the dashboard ever has, and more than it once stopped accepting at.
 const CROWD: usize = 1200;
@@ -67,7 +67,8 @@ async fn whoever_looks_is_not_closed_for_a_crowd_of_strangers_behind_the_same_pr
     let _same = crowd(Ipv4Addr::LOCALHOST, dashboard.addr, 400).await;
     let _others = crowd(Ipv4Addr::new(127, 9, 0, 4), dashboard.addr, 400).await;
     let mut text = String::new();
-    dashboard.status.publish(Event::Deleted(vec!["after-the-crowd.jpg".to_owned()]));
+    let alarm = dashboard.status.alarm(AlarmKind::PicturesUnstored);
+    alarm.raise("after-the-crowd".to_owned());
     while !text.contains("after-the-crowd") {
         let chunk = timeout(SOON, stream.chunk()).await.expect("the stream goes on").unwrap();
         text.push_str(std::str::from_utf8(&chunk.expect("it was not closed")).unwrap());

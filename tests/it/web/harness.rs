@@ -247,7 +247,6 @@ pub(crate) async fn start_with(
         retention,
         guard,
         sim: Some(Arc::new(move |pin, level| lines.lock().unwrap().push((pin, level)))),
-        wake_uploads: Arc::new(|| {}),
         cancel: cancel.clone(),
     })
     .unwrap();

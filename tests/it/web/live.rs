@@ -5,18 +5,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use camera_capture::capture::Captures;
+use camera_capture::clock;
 use camera_capture::config::WebAccess;
 use camera_capture::gpio::Level;
-use camera_capture::model::{Cause, Moment, Outcome, Trigger, UnixMs};
+use camera_capture::model::{Cause, Moment, Outcome, TargetKind, Trigger, UnixMs};
 use camera_capture::retention::RetentionTask;
-use camera_capture::status::{AlarmKind, Event, Status};
+use camera_capture::status::{AlarmKind, Status};
 use camera_capture::storage::Guard;
-use camera_capture::store::Store;
+use camera_capture::store::{Settlement, Store, Turn};
 use camera_capture::web::{Parts, bind};
 
 use reqwest::Method;
+use serde_json::{Value, json};
 
-use super::harness::{config, dashboard, key, start};
+use super::harness::{Browser, config, dashboard, key, start};
 
 const AT: UnixMs = UnixMs(1_698_765_432_250);
 
@@ -45,7 +47,6 @@ async fn changes_arrive_as_server_sent_events() {
     let dashboard = dashboard().await;
     let mut stream = dashboard.browser().await.stream().await;
     assert_eq!(stream.headers()["content-type"], "text/event-stream");
-    let image = dashboard.record("r1", AT).await;
     let mut text = String::new();
     let mut read_until = async |end: &str| {
         while !text.contains(end) {
@@ -55,13 +56,103 @@ async fn changes_arrive_as_server_sent_events() {
         text.clone()
     };
     read_until("retry: ").await;
-    dashboard.status.publish(Event::Image(Box::new(image)));
+    let image = dashboard.record("r1", AT).await;
+    read_until("event: image\ndata: {").await;
     let alarm = dashboard.status.alarm(AlarmKind::PicturesUnstored);
     alarm.raise("full".to_owned());
-    dashboard.status.publish(Event::Deleted(vec!["r1_1698765432.jpg".to_owned()]));
+    read_until("event: alarms\ndata: {\"alarms\":[").await;
+    dashboard.store.delete_image(&image.filename, true).await.unwrap();
     let text = read_until("event: deleted\ndata: {\"filenames\":[\"r1_1698765432.jpg\"]}\n\n").await;
-    assert!(text.contains("event: image\ndata: {"), "{text}");
-    assert!(text.contains("event: alarms\ndata: {\"alarms\":["), "{text}");
+    assert_eq!(text.matches("event: trigger\n").count(), 1, "not before it has ended: {text}");
+}
+
+/// The data of each event of a stream, from where it was read last.
+struct Events {
+    stream: reqwest::Response,
+    text: String,
+}
+
+impl Events {
+    async fn of(browser: &Browser) -> Self {
+        let mut events = Self { stream: browser.stream().await, text: String::new() };
+        events.next("beat").await;
+        events
+    }
+
+    /// The next event of this name; those before it are left out.
+    async fn next(&mut self, name: &str) -> Value {
+        let begin = format!("event: {name}\ndata: ");
+        loop {
+            if let Some((_, rest)) = self.text.split_once(&begin)
+                && let Some((data, rest)) = rest.split_once("\n\n")
+            {
+                let data = serde_json::from_str(data).unwrap();
+                self.text = rest.to_owned();
+                return data;
+            }
+            let chunk = self.stream.chunk().await.unwrap().expect("the stream goes on");
+            self.text.push_str(std::str::from_utf8(&chunk).unwrap());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_second_dashboard_hears_what_another_does_and_how_a_delivery_went() {
+    let dashboard = dashboard().await;
+    let (browser, other) = (dashboard.browser().await, dashboard.browser().await);
+    let image = dashboard.record("r1", AT).await;
+    let path = format!("/api/images/{}", image.filename);
+    let mut events = Events::of(&other).await;
+
+    assert_eq!(browser.post(&format!("{path}/protect"), r#"{"protected": true}"#).await.status, 200);
+    let changed = events.next("changed").await;
+    assert_eq!((&changed["filename"], &changed["protected"]), (&json!(image.filename), &json!(true)));
+    assert_eq!(browser.post(&format!("{path}/protect"), r#"{"protected": false}"#).await.status, 200);
+    assert_eq!(events.next("changed").await["protected"], false);
+
+    let now = clock::now();
+    let due = dashboard.store.claim(TargetKind::Api, now, 1, Turn::default()).await.unwrap().uploads;
+    let later = UnixMs(now.0 + 60_000);
+    let settle = async |settlement| assert!(dashboard.store.settle(&due[0], settlement).await.unwrap());
+    settle(Settlement::Retry { not_before: later, error: "busy".to_owned() }).await;
+    let expected = |state: &str, attempts: u32| {
+        json!({
+            "filename": image.filename, "target": "api", "state": state, "attempts": attempts, "error": "busy",
+            "last_error": "busy", "delivered_at": null, "next_attempt_at": null,
+        })
+    };
+    let mut waits = expected("pending", 1);
+    waits["next_attempt_at"] = json!(later.rfc3339());
+    assert_eq!(events.next("upload").await, waits);
+    assert_eq!(browser.post(&format!("{path}/retry"), "").await.status, 200);
+    assert_eq!(events.next("upload").await, expected("pending", 1), "asked for again, and no attempt");
+    settle(Settlement::Delivered { at: AT }).await;
+    let mut delivered = expected("delivered", 2);
+    delivered["delivered_at"] = json!(AT.rfc3339());
+    delivered["error"] = Value::Null;
+    assert_eq!(events.next("upload").await, delivered, "the instant is the server's");
+    let shown = browser.get("/api/images").await.json()["images"][0]["uploads"][0].clone();
+    assert!(shown.as_object().unwrap().iter().all(|(name, value)| delivered[name] == *value), "{shown}");
+
+    assert_eq!(browser.change(Method::DELETE, &path, "").await.status, 204);
+    assert_eq!(events.next("deleted").await, json!({"filenames": [image.filename]}));
+}
+
+#[tokio::test]
+async fn many_changes_at_once_are_one_wish_to_read_anew() {
+    let dashboard = dashboard().await;
+    for n in 0..130 {
+        dashboard.record("r1", AT.plus_ms(n * 1000)).await;
+    }
+    let browser = dashboard.browser().await;
+    let mut events = Events::of(&browser).await;
+    let sql = "update uploads set state = 'dead'";
+    rusqlite::Connection::open(dashboard.dir.path().join("camera-capture.db"))
+        .unwrap()
+        .execute(sql, [])
+        .unwrap();
+    assert_eq!(dashboard.store.retry_dead(None).await.unwrap(), 130);
+    assert_eq!(events.next("resync").await, json!({"missed": 0}));
 }
 
 #[tokio::test]
@@ -166,7 +257,6 @@ fn error_of_binding(dir: &Path, addr: std::net::SocketAddr, hash: Option<&str>) 
         retention,
         guard,
         sim: None,
-        wake_uploads: Arc::new(|| {}),
         cancel: tokio_util::sync::CancellationToken::new(),
     };
     bind(parts).err().unwrap().to_string()

@@ -2,7 +2,7 @@
 
 use camera_capture::clock;
 use camera_capture::model::{TargetKind, UnixMs, UploadState};
-use camera_capture::store::{Settlement, Turn};
+use camera_capture::store::{Settlement, Turn, Wake};
 use serde_json::{Value, json};
 
 use super::harness::{Dashboard, dashboard};
@@ -123,8 +123,7 @@ async fn a_long_table_comes_whole_in_pieces() {
 #[tokio::test]
 async fn everything_that_was_put_aside_is_owed_again_at_one_wish() {
     let dashboard = with_dead(4, 3, "no").await;
-    let mut due = dashboard.store.watch_due();
-    due.mark_unchanged();
+    let mut waking = dashboard.store.wakes().of(TargetKind::Api);
     let browser = dashboard.browser().await;
     for (body, status) in [
         (r#"{"state": "lost"}"#, 400),
@@ -136,7 +135,7 @@ async fn everything_that_was_put_aside_is_owed_again_at_one_wish() {
     }
     let answer = browser.post("/api/uploads/retry", r#"{"state": "dead", "target": "api"}"#).await;
     assert_eq!((answer.status, answer.json()), (200, json!({"owed_again": 3})));
-    assert!(due.has_changed().unwrap(), "the lane is woken");
+    assert_eq!(waking.next().await, Wake::Person, "the lane is woken");
     assert_eq!(browser.get("/api/stats").await.json()["uploads"]["targets"]["api"]["pending"], 4);
     assert_eq!(browser.get("/api/uploads/dead").await.json(), json!({"uploads": [], "next_cursor": null}));
     let again = browser.post("/api/uploads/retry", r#"{"state": "dead"}"#).await;
