@@ -13,11 +13,24 @@ const KEEP_MS = 40_000;
 const AGAIN_MS = 5_000;
 
 const WORDS = {
-  looking: ["Looking for the blocks. Hold this screen upright before the camera, nearer, until they fill a third of its picture.", "info"],
-  unclear: ["The camera sees the blocks, but not clearly. Make the screen brighter, hold it still, keep reflections off.", "warn"],
+  looking: [
+    "Looking for the blocks. Hold this screen upright before the camera, nearer, until they fill a third of its " +
+      "picture.",
+    "info",
+  ],
+  unclear: [
+    "The camera sees the blocks, but not clearly. Make the screen brighter, hold it still, keep reflections off.",
+    "warn",
+  ],
   reading: ["Reading. Hold still.", "info"],
-  failed: ["The blocks were not read often enough. Hold the screen nearer and still, make it brighter, and measure again.", "bad"],
+  failed: [
+    "The blocks were not read often enough. Hold the screen nearer and still, make it brighter, and measure again.",
+    "bad",
+  ],
 };
+
+const TOO_LATE = "More than 2000 ms cannot be made up for; look for a shorter buffer in the camera's settings.";
+const LOST = "The connection to the box was lost. Measure again.";
 
 let trips = [];
 let known = null;
@@ -36,7 +49,10 @@ async function ask(path, options) {
     throw new Error("The box cannot be reached. Are you on its network?");
   });
   if (answer.status === 401) location.reload();
-  if (!answer.ok) throw new Error(sentence((await answer.json().catch(() => null))?.error?.message ?? `the box answered ${answer.status}`));
+  if (!answer.ok) {
+    const refusal = (await answer.json().catch(() => null))?.error?.message;
+    throw new Error(sentence(refusal ?? `the box answered ${answer.status}`));
+  }
   return answer;
 }
 
@@ -107,11 +123,13 @@ function show() {
   }[latency.from];
   $("apply").hidden = true;
   if (!delay || !latency || !$("screen").checkValidity()) return;
-  const [median, low, high] = [delay.median_ms, delay.low_ms, delay.high_ms].map((ms) => Math.round(ms - $("screen").valueAsNumber));
+  const behind = (ms) => Math.round(ms - $("screen").valueAsNumber);
+  const [median, low, high] = [delay.median_ms, delay.low_ms, delay.high_ms].map(behind);
+  const isSet = latency.from === "setting";
   const found = `The camera is ${median} ms behind (between ${low} and ${high} ms).`;
   if (median < 0) say(`${found} That cannot be: the screen delay is too large.`, "warn");
-  else if (median > 2000) say(`${found} More than 2000 ms cannot be made up for; look for a shorter buffer in the camera's settings.`, "warn");
-  else if (latency.from === "setting") say(`${found} To use that, write ${variable}=${median} in the settings file and restart.`, "ok");
+  else if (median > 2000) say(`${found} ${TOO_LATE}`, "warn");
+  else if (isSet) say(`${found} To use that, write ${variable}=${median} in the settings file and restart.`, "ok");
   else if (latency.from === "measured" && latency.ms === median) say(`${found} That is in use.`, "ok");
   else {
     say(found, "ok");
@@ -148,7 +166,7 @@ async function measure() {
       for (const event of events) hear(JSON.parse(event.slice("data: ".length)));
     }
   } catch (error) {
-    if (!own.signal.aborted) say(error instanceof TypeError ? "The connection to the box was lost. Measure again." : error.message, "bad");
+    if (!own.signal.aborted) say(error instanceof TypeError ? LOST : error.message, "bad");
   }
 }
 

@@ -10,6 +10,7 @@ const KEPT = 5;
 /** Pieces that may wait for the player: a long group of pictures. More, and the player has stopped. */
 const WAITING = 600;
 const RETRY_MS = 2000;
+const DECODED = "This browser does not play the camera's video; the box decodes pictures of it, ten a second.";
 
 const video = $("live-video");
 const image = $("live-image");
@@ -137,7 +138,8 @@ class Viewer {
     if (!this.buffer || this.buffer.buffered.length === 0) return;
     const { buffered } = this.buffer;
     const behind = Math.max(0, buffered.end(buffered.length - 1) - video.currentTime);
-    $("live-hint").textContent = `${this.words}, straight from the camera; ${behind.toFixed(1)} s wait in this browser.`;
+    const wait = `${behind.toFixed(1)} s wait in this browser`;
+    $("live-hint").textContent = `${this.words}, straight from the camera; ${wait}.`;
   }
 
   /** The browser cannot play this video after all. */
@@ -149,7 +151,7 @@ class Viewer {
 
   showPictures() {
     this.release();
-    show(image, "Pictures", "This browser does not play the camera's video; the box decodes pictures of it, ten a second.");
+    show(image, "Pictures", DECODED);
     image.src = `/api/live/${encodeURIComponent(this.key)}.mjpeg`;
   }
 

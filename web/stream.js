@@ -1,7 +1,7 @@
 // The live events, by one connection for all tabs of a browser: it opens six to a server, and each tab needs some for
-// itself. One tab leads: it holds the connection and tells the others by a BroadcastChannel, which unlike Web Locks also
-// works on plain http. The others ask for it every few seconds; when it does not answer, one of them takes over. A tab
-// that has slept finds a higher term than its own and follows.
+// itself. One tab leads: it holds the connection and tells the others by a BroadcastChannel, which unlike Web Locks
+// also works on plain http. The others ask for it every few seconds; when it does not answer, one of them takes over. A
+// tab that has slept finds a higher term than its own and follows.
 
 /** The server beats every 10 s; two missed beats are no accident. */
 const SILENCE_MS = 22_000;
@@ -17,12 +17,13 @@ const HELLO_MS = 400;
 /** Who led last, so that the first tab need not wait. */
 const KEY = "camera-capture-stream";
 
-const EVENTS = ["image", "changed", "upload", "trigger", "seen", "deleted", "missing", "alarms", "connectivity", "storage", "resync", "clock",
-  "camera", "contact", "contacts"];
+const EVENTS = ["image", "changed", "upload", "trigger", "seen", "deleted", "missing", "alarms", "connectivity",
+  "storage", "resync", "clock", "camera", "contact", "contacts"];
 
 /**
- * Keeps up to date. `on.event(name, data)` for each event; `on.state(state)` when the connection changed: `open`, `lost`
- * (closed or refused) or `frozen` (nothing heard for too long); `on.refused()` when the server would not have us.
+ * Keeps up to date. `on.event(name, data)` for each event; `on.state(state)` when the connection changed: `open`,
+ * `lost` (closed or refused) or `frozen` (nothing heard for too long); `on.refused()` when the server would not have
+ * us.
  */
 export class Stream {
   constructor(on) {

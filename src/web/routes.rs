@@ -73,6 +73,7 @@ pub const ROUTES: &[Route] = &[
     route!(GET "/app.css" Public - assets::style),
     route!(GET "/icon.svg" Public - assets::icon),
     route!(GET "/app.js" Session Read assets::script),
+    route!(GET "/page/{script}" Session Read assets::part),
     route!(GET "/live.js" Session Read assets::live_script),
     route!(GET "/stream.js" Session Read assets::stream_script),
     route!(GET "/latency" Page Read assets::latency),

@@ -91,7 +91,7 @@ test("a refused picture is an alarm with a next step, and its target is not in g
   await until("the alarm is shown", async () => /refused by the HTTP API and put aside/.test(await page.locator("#alarms").textContent()), 30_000);
   const [alarm] = (await box.api("/api/status")).alarms;
   assert.deepEqual([alarm.code, alarm.severity, alarm.args.target, alarm.args.count], ["pictures_refused", "warning", "api", 1]);
-  await until("the strip says so", async () => /1 put aside/.test(await page.locator("#strip").textContent()));
+  await until("the strip says so", async () => /1 failed permanently/.test(await page.locator("#strip").textContent()));
   assert.doesNotMatch(await page.locator("#strip").textContent(), /Online/);
   await page.locator("#alarms a").click();
   assert.ok(await isInView(page, "#delivery-title"), "the next step leads to its cause");

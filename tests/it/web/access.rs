@@ -13,7 +13,7 @@ const JSON: (&str, &str) = ("content-type", "application/json");
 /// A path of the route, with something in place of what varies.
 fn example(path: &str) -> String {
     let path = path.replace("{filename}", "r1_1698765432.jpg").replace("{camera}", "r1");
-    path.replace("{id}", "1").replace("{target}", "api")
+    path.replace("{id}", "1").replace("{target}", "api").replace("{script}", "words.js")
 }
 
 #[tokio::test]

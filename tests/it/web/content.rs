@@ -43,6 +43,7 @@ async fn pages_and_their_assets_are_served_and_revalidated() {
         ("/", "text/html; charset=utf-8"),
         ("/login", "text/html; charset=utf-8"),
         ("/app.js", "text/javascript; charset=utf-8"),
+        ("/page/words.js", "text/javascript; charset=utf-8"),
         ("/live.js", "text/javascript; charset=utf-8"),
         ("/latency?camera=r1", "text/html; charset=utf-8"),
         ("/latency.js", "text/javascript; charset=utf-8"),
@@ -55,6 +56,8 @@ async fn pages_and_their_assets_are_served_and_revalidated() {
         let again = browser.get_with(path, &[("if-none-match", answer.header("etag"))]).await;
         assert_eq!((again.status, again.body.len()), (304, 0), "{path}");
     }
+    let nothing = browser.get("/page/nothing.js").await;
+    assert_eq!((nothing.status, nothing.code().as_str()), (404, "not_found"));
 }
 
 #[tokio::test]

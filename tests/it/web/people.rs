@@ -21,7 +21,7 @@ const JSON: (&str, &str) = ("content-type", "application/json");
 /// A path of the route, with something in place of what varies that is not there.
 fn example(path: &str) -> String {
     let path = path.replace("{filename}", "r1_1698765432.jpg").replace("{camera}", "r9");
-    path.replace("{id}", "4711").replace("{target}", "s3")
+    path.replace("{id}", "4711").replace("{target}", "s3").replace("{script}", "nothing.js")
 }
 
 /// A time of the API, since the epoch.
