@@ -84,7 +84,8 @@ struct Noted {
     is_beyond: bool,
 }
 
-/// On the writing connection alone, and in no file. Each is limited to what really changed; `told` notes the row.
+/// On the writing connection alone, and in no file. Each is limited to what really changed; `told` notes the row. What is
+/// due at once after an attempt waits for its target, whose pause must not end by that.
 const NOTE_SQL: &str = "
     create temp trigger tell_image_insert after insert on main.images when new.state = 'present'
     begin
@@ -121,7 +122,8 @@ const NOTE_SQL: &str = "
     begin
         select told('upload', new.image_id, new.target);
         select told('due', new.image_id, new.target)
-        where new.state = 'pending' and new.not_before = 0 and (old.state <> 'pending' or old.not_before <> 0);
+        where new.state = 'pending' and new.not_before = 0 and (old.state <> 'pending' or old.not_before <> 0)
+          and new.attempts = old.attempts;
     end;
 
     create temp trigger tell_trigger_insert after insert on main.triggers

@@ -118,6 +118,23 @@ async fn every_outcome_of_an_attempt_is_told_with_what_is_in_the_row() {
 }
 
 #[tokio::test]
+async fn an_attempt_that_failed_wakes_no_lane_and_a_wait_that_is_ended_does() {
+    let place = Place::new();
+    let store = place.open();
+    take(&store, "r1", T0).await;
+    let due = claim(&store, 1).await.remove(0);
+    let mut waking = store.wakes().of(TargetKind::Api);
+    let later = UnixMs(T0 + 60_000);
+    for not_before in [later, UnixMs(0)] {
+        store.settle(&due, Settlement::Retry { not_before, error: "away".to_owned() }).await.unwrap();
+    }
+    assert!(!waking.forget_owed(), "its target is away; trying at once would end the pause");
+    store.settle(&due, Settlement::Retry { not_before: later, error: "away".to_owned() }).await.unwrap();
+    store.end_waits(TargetKind::Api, UnixMs(T0)).await.unwrap();
+    assert!(waking.forget_owed());
+}
+
+#[tokio::test]
 async fn what_a_person_does_to_a_picture_is_told_once() {
     let place = Place::new();
     let store = place.open();

@@ -17,12 +17,10 @@ use crate::config::{Config, Env};
 use crate::crash::testing::Deed;
 use crate::daemon::owed_to;
 use crate::demo::ReceiverFault;
-use crate::model::{UploadState, hex};
+use crate::model::{FileName, UploadState, hex};
 use crate::status::Status;
 use crate::store::testing::{Place, T0, assert_in_order, take};
-use crate::store::{
-    Change, DeadQuery, Image, ImageQuery, Opened, Reconciled, Settlement, Store, Turn, UploadInfo, Wake,
-};
+use crate::store::{Change, DeadQuery, Image, ImageQuery, Opened, Reconciled, Settlement, Store, Turn, Wake};
 use crate::target::Target;
 use crate::upload::Lane;
 
@@ -265,17 +263,14 @@ pub(super) fn parsed(text: &str) -> Config {
     Config::parse(&Env::from_pairs(pairs)).unwrap().0
 }
 
-/// Not the end of a wait.
-fn is_outcome(upload: &UploadInfo) -> bool {
-    upload.state != UploadState::Pending || upload.next_attempt.is_some()
-}
-
 /// The part of the daemon that owns the directory and delivers.
 pub(super) struct Life {
     opened: Opened,
     pub(super) store: Store,
     lane: Option<Lane>,
     changes: broadcast::Receiver<Change>,
+    /// Attempts, as last told.
+    tried: BTreeMap<FileName, u32>,
     running: Option<(CancellationToken, JoinHandle<()>)>,
 }
 
@@ -288,7 +283,7 @@ impl Life {
         let (store, status) = (opened.store.clone(), Status::new(config));
         let target = Target::all(&config.upload).pop().map(Arc::new);
         let lane = target.map(|target| Lane::new(target, config, &store, &status));
-        Self { opened, lane, changes: store.changes(), store, running: None }
+        Self { opened, lane, changes: store.changes(), tried: BTreeMap::new(), store, running: None }
     }
 
     pub(super) fn deliver(&mut self) {
@@ -302,7 +297,12 @@ impl Life {
     pub(super) async fn outcomes(&mut self, mut count: usize) {
         while count > 0 {
             let change = timeout(LIMIT, self.changes.recv()).await.expect("outcomes come").unwrap();
-            count -= usize::from(matches!(change, Change::Upload { upload, .. } if is_outcome(&upload)));
+            if let Change::Upload { filename, upload } = change {
+                // The end of a wait is no outcome.
+                let before = self.tried.insert(filename, upload.attempts);
+                let is_outcome = before.unwrap_or(0) < upload.attempts;
+                count -= usize::from(is_outcome || upload.state != UploadState::Pending);
+            }
         }
     }
 
