@@ -332,7 +332,7 @@ async fn serve(
         intake_tasks.spawn(triggers, &intake);
     }
     for target in Target::all(&config.upload).into_iter().map(Arc::new) {
-        work_tasks.spawn(Lane::new(target.clone(), &config, &store, &status), &work);
+        work_tasks.spawn(Lane::new(target.clone(), &config, store.queue(target.kind()), &status), &work);
         work_tasks.spawn(Connectivity::new(target, &config.upload, &status, store.wakes()), &work);
     }
     work_tasks.spawn(ClockWatch::new(&store, &status), &work);

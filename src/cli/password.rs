@@ -43,7 +43,7 @@ pub(super) fn run(config: &Config, from_stdin: bool, is_place_named: bool) -> an
     check_new_password(&password, config)?;
     let hash = hash_password(&password)?;
     let store = daemon::open_store(config)?;
-    runtime()?.block_on(store.set_password_hash(PASSWORD_KEY, hash))?;
+    runtime()?.block_on(store.access().set_password_hash(PASSWORD_KEY, hash))?;
     let user = rustix::process::getuid().as_raw();
     journal::note(&format!("security: password set on the command line by user {user}, every session ended"));
     let place = std::path::absolute(database).unwrap_or_else(|_| database.clone());

@@ -6,7 +6,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, named_params};
 
-use super::{Store, StoreError};
+use super::{Access, StoreError};
 use crate::model::UnixMs;
 
 /// Devices remembered; the one that has not logged in longest goes first.
@@ -51,7 +51,7 @@ pub struct Entry {
     pub device: [u8; 32],
 }
 
-impl Store {
+impl Access {
     /// A setting's value.
     pub async fn setting(&self, key: &'static str) -> Result<Option<String>, StoreError> {
         self.db.read(move |c| stored(c, key)).await
@@ -63,7 +63,7 @@ impl Store {
         self.db.insist(move |tx| put_password(tx, key, &hash)).await
     }
 
-    /// As [`Store::set_password_hash`], and lets in whoever did it, unless what is stored is no longer `verified`: then
+    /// As [`Access::set_password_hash`], and lets in whoever did it, unless what is stored is no longer `verified`: then
     /// nothing is done and the answer is `false`. Devices are forgotten because whoever found out the old password may
     /// have one.
     pub async fn replace_password(

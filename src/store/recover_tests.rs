@@ -27,7 +27,7 @@ async fn fates(store: &Store) -> Vec<Image> {
 }
 
 async fn with_access(store: &Store) {
-    store.set_password_hash(PASSWORD_KEY, "a hash".to_owned()).await.unwrap();
+    store.access().set_password_hash(PASSWORD_KEY, "a hash".to_owned()).await.unwrap();
     let token = NewToken {
         name: "gate".to_owned(),
         scope: Scope::Operate,
@@ -36,7 +36,7 @@ async fn with_access(store: &Store) {
         created_at: UnixMs(T0),
         expires_at: Some(UnixMs(T0 + 1)),
     };
-    store.insert_token(PASSWORD_KEY, Some("a hash".to_owned()), token).await.unwrap().unwrap();
+    store.access().insert_token(PASSWORD_KEY, Some("a hash".to_owned()), token).await.unwrap().unwrap();
 }
 
 async fn state_of(store: &Store, name: &FileName) -> (UploadState, bool) {
@@ -92,9 +92,9 @@ async fn a_database_without_a_head_is_replaced_by_its_copy_and_the_folder() {
     assert_eq!(state_of(&store, &images[0].filename).await, (UploadState::Delivered, true));
     assert_eq!(state_of(&store, &images[2].filename).await, (UploadState::Pending, false), "owed again");
     assert_eq!(state_of(&store, &newer.filename).await, (UploadState::Pending, false), "from the folder");
-    assert_eq!(store.setting(PASSWORD_KEY).await.unwrap().as_deref(), Some("a hash"));
+    assert_eq!(store.access().setting(PASSWORD_KEY).await.unwrap().as_deref(), Some("a hash"));
     assert!(
-        store.token([7; 32]).await.unwrap().is_none(),
+        store.access().token([7; 32]).await.unwrap().is_none(),
         "it may have been revoked since the copy was made"
     );
     assert_eq!(
@@ -171,7 +171,7 @@ async fn a_damaged_page_is_found_and_costs_only_what_stood_in_it() {
     assert!((2800..3004).contains(&kept), "{kept} of 3004: {alarm}; {found}");
     store.reconcile().await.unwrap();
     assert_eq!(state_of(&store, &images[0].filename).await, (UploadState::Delivered, true));
-    let token = store.token([7; 32]).await.unwrap().unwrap();
+    let token = store.access().token([7; 32]).await.unwrap().unwrap();
     assert_eq!((token.scope, token.expires_at), (Scope::Operate, Some(UnixMs(T0 + 1))));
     assert_eq!(store.quick_check(Stop::default()).await.unwrap().as_deref(), Some(""));
     assert_in_order(&place);
@@ -204,9 +204,9 @@ async fn a_database_that_is_gone_comes_back_from_its_copy() {
     let Opened { store, alarm, .. } = owned(&place, None).unwrap();
     let alarm = alarm.unwrap();
     assert!(alarm.contains("gone") && alarm.contains("tokens"), "{alarm}");
-    assert_eq!(store.setting(PASSWORD_KEY).await.unwrap().as_deref(), Some("a hash"));
+    assert_eq!(store.access().setting(PASSWORD_KEY).await.unwrap().as_deref(), Some("a hash"));
     assert!(
-        store.token([7; 32]).await.unwrap().is_none(),
+        store.access().token([7; 32]).await.unwrap().is_none(),
         "it may have been revoked since the copy was made"
     );
     assert_eq!(state_of(&store, &images[0].filename).await, (UploadState::Delivered, true));
@@ -225,7 +225,7 @@ async fn an_empty_database_file_is_one_that_is_gone() {
     fs::write(place.database(), b"").unwrap();
     let Opened { store, alarm, .. } = owned(&place, None).unwrap();
     assert!(alarm.is_some());
-    assert_eq!(store.setting(PASSWORD_KEY).await.unwrap().as_deref(), Some("a hash"));
+    assert_eq!(store.access().setting(PASSWORD_KEY).await.unwrap().as_deref(), Some("a hash"));
     assert_eq!(state_of(&store, &images[0].filename).await, (UploadState::Delivered, true));
 }
 
@@ -241,11 +241,11 @@ fn a_first_start_in_a_directory_that_is_not_there_yet_raises_no_alarm() {
 async fn sessions_keep_their_time_in_a_boot_and_get_a_new_one_in_the_next() {
     let place = Place::new();
     let store = place.open();
-    assert_eq!(store.session_offset_ms(5).await.unwrap(), 5);
-    assert_eq!(store.session_offset_ms(7).await.unwrap(), 5, "the clock was set meanwhile");
-    assert_eq!(place.open().session_offset_ms(7).await.unwrap(), 5, "the program was restarted");
+    assert_eq!(store.access().session_offset_ms(5).await.unwrap(), 5);
+    assert_eq!(store.access().session_offset_ms(7).await.unwrap(), 5, "the clock was set meanwhile");
+    assert_eq!(place.open().access().session_offset_ms(7).await.unwrap(), 5, "the program was restarted");
     place.sql().execute("update settings set value = 'another 5' where key = 'session_clock'", []).unwrap();
-    assert_eq!(store.session_offset_ms(7).await.unwrap(), 7);
+    assert_eq!(store.access().session_offset_ms(7).await.unwrap(), 7);
 }
 
 #[tokio::test]
@@ -289,8 +289,8 @@ async fn a_rebuild_keeps_access_protection_and_what_was_delivered_and_owes_the_r
         (UploadState::Pending, false),
         "duplicates rather than loss"
     );
-    assert_eq!(store.setting(PASSWORD_KEY).await.unwrap().as_deref(), Some("a hash"));
-    assert!(store.token([7; 32]).await.unwrap().is_some());
+    assert_eq!(store.access().setting(PASSWORD_KEY).await.unwrap().as_deref(), Some("a hash"));
+    assert!(store.access().token([7; 32]).await.unwrap().is_some());
     assert_eq!(store.ledger_entry(open).await.unwrap().unwrap().outcome, Some(Outcome::Failed));
     assert_eq!(store.image(&images[0].filename).await.unwrap().unwrap().id, images[0].id);
     assert_eq!(

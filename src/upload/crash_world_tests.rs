@@ -282,7 +282,10 @@ impl Life {
             Store::open_owned(&place.join("images"), &place.join("x.db"), &owed_to(config), None).unwrap();
         let (store, status) = (opened.store.clone(), Status::new(config));
         let target = Target::all(&config.upload).pop().map(Arc::new);
-        let lane = target.map(|target| Lane::new(target, config, &store, &status));
+        let lane = target.map(|target| {
+            let queue = store.queue(target.kind());
+            Lane::new(target, config, queue, &status)
+        });
         Self { opened, lane, changes: store.changes(), tried: BTreeMap::new(), store, running: None }
     }
 

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::model::{FileName, TargetKind};
-use crate::store::{Settlement, Store, StoreError};
+use crate::model::FileName;
+use crate::store::{Settlement, StoreError, TargetQueue};
 
 /// What became of an upload.
 #[derive(Clone, Debug)]
@@ -37,8 +37,7 @@ type Write = Pin<Box<dyn Future<Output = Result<Vec<bool>, StoreError>> + Send>>
 
 /// The outcomes of one lane that are not durable yet.
 pub(super) struct Desk {
-    store: Store,
-    kind: TargetKind,
+    queue: TargetQueue,
     waiting: Vec<Outcome>,
     /// By when what waits is written.
     write_by: Instant,
@@ -48,10 +47,9 @@ pub(super) struct Desk {
 
 impl Desk {
     /// An empty one.
-    pub(super) fn new(store: &Store, kind: TargetKind) -> Self {
+    pub(super) fn new(queue: &TargetQueue) -> Self {
         Self {
-            store: store.clone(),
-            kind,
+            queue: queue.clone(),
             waiting: Vec::new(),
             write_by: Instant::now(),
             writing: Vec::new(),
@@ -92,8 +90,8 @@ impl Desk {
             }
             self.writing = std::mem::take(&mut self.waiting);
             let outcomes = self.writing.iter().map(|one| (one.row, one.settlement.clone())).collect();
-            let (store, kind) = (self.store.clone(), self.kind);
-            self.write = Some(Box::pin(async move { store.settle_all(kind, outcomes).await }));
+            let queue = self.queue.clone();
+            self.write = Some(Box::pin(async move { queue.settle_all(outcomes).await }));
         }
         let changed = match &mut self.write {
             Some(write) => write.await,
@@ -114,7 +112,7 @@ impl Desk {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{UnixMs, UploadState};
+    use crate::model::{TargetKind, UnixMs, UploadState};
     use crate::store::DueUpload;
     use crate::store::testing::{Place, T0, claim, take};
 
@@ -135,7 +133,7 @@ mod tests {
         for second in 0..3 {
             take(&store, "r1", T0 + second * 1000).await;
         }
-        let mut desk = Desk::new(&store, TargetKind::Api);
+        let mut desk = Desk::new(&store.queue(TargetKind::Api));
         let mut outcomes = claim(&store, 3).await.into_iter().map(delivered);
         let began = Instant::now();
         desk.put(outcomes.next());
@@ -156,7 +154,7 @@ mod tests {
         for second in 0..2 {
             take(&store, "r1", T0 + second * 1000).await;
         }
-        let mut desk = Desk::new(&store, TargetKind::Api);
+        let mut desk = Desk::new(&store.queue(TargetKind::Api));
         let mut outcomes = claim(&store, 2).await.into_iter().map(delivered);
         let states = || place.deliveries().iter().map(|one| one.state).collect::<Vec<_>>();
         let refuse =

@@ -212,7 +212,8 @@ impl<'a> World<'a> {
         });
         let cancel = CancellationToken::new();
         let target = Arc::new(Target::Scripted(script));
-        let mut lane = Lane::new(target, &self.config, self.store(), &self.status);
+        let queue = self.store().queue(target.kind());
+        let mut lane = Lane::new(target, &self.config, queue, &self.status);
         let (stop, is_tight, failures) =
             (cancel.clone(), Arc::clone(&self.is_tight), Arc::clone(&self.lane_failures));
         let task = tokio::spawn(async move {

@@ -17,7 +17,7 @@ use crate::crash;
 use crate::daily::{Daily, daily};
 use crate::model::{FileName, TargetKind, UnixMs};
 use crate::status::{AlarmHandle, AlarmKind, Pause, Status};
-use crate::store::{DueUpload, Settlement, Store, StoreError, Turn, Wake, Waking};
+use crate::store::{DueUpload, Settlement, StoreError, TargetQueue, Turn, Wake, Waking};
 use crate::target::{SLOWEST, Target, TargetError, longest};
 
 /// Longest `Retry-After` that is honoured.
@@ -58,7 +58,7 @@ pub struct Lane {
     cap: Duration,
     /// Shortest limit of an attempt.
     limit: Duration,
-    store: Store,
+    queue: TargetQueue,
     status: Status,
     waking: Waking,
     /// Something became due since the queue was asked.
@@ -92,8 +92,8 @@ struct Rest {
 }
 
 impl Lane {
-    /// The lane of `target`.
-    pub fn new(target: Arc<Target>, config: &Config, store: &Store, status: &Status) -> Self {
+    /// The lane of `target`, whose queue it is.
+    pub fn new(target: Arc<Target>, config: &Config, queue: TargetQueue, status: &Status) -> Self {
         let kind = target.kind();
         Self {
             kind,
@@ -103,9 +103,8 @@ impl Lane {
             cap: config.upload.retry_interval,
             // An object in a store takes a second question.
             limit: longest(0, config.upload.timeout) * 2 + SLACK,
-            waking: store.wakes().of(kind),
+            waking: queue.waking(),
             was_owed: false,
-            store: store.clone(),
             status: status.clone(),
             health: Health::default(),
             pause: None,
@@ -117,7 +116,8 @@ impl Lane {
             lost_asked: Instant::now(),
             stuck_alarm: status.alarm(AlarmKind::UploadStuck(kind)),
             lost_alarm: status.alarm(AlarmKind::PicturesLost(kind)),
-            desk: Desk::new(store, kind),
+            desk: Desk::new(&queue),
+            queue,
         }
     }
 
@@ -138,7 +138,7 @@ impl Lane {
     /// sent again and again, so nothing is sent until it does.
     pub async fn run(&mut self, cancel: &CancellationToken) -> Result<(), StoreError> {
         self.finish().await?;
-        self.store.end_waits(self.kind, self.latest()).await?;
+        self.queue.end_waits(self.latest()).await?;
         let mut flight = Flight::default();
         loop {
             let is_owed = self.waking.forget_owed() | std::mem::take(&mut self.was_owed);
@@ -149,14 +149,14 @@ impl Lane {
             self.tell(closed_until);
             self.forget_denied();
             let room = match (closed_until, &self.pause) {
-                (None, None) if self.store.away().is_none() => self.room(flight.len(), self.desk.len()),
+                (None, None) if self.queue.away().is_none() => self.room(flight.len(), self.desk.len()),
                 _ => 0,
             };
             let mut wait = self.rest(now, closed_until);
             if room > 0 {
                 let held = flight.rows().chain(self.desk.rows()).collect();
                 let turn = Turn { held, after: self.after.clone(), fresh_first: self.health.is_refusing() };
-                let claim = self.store.claim(self.kind, now, room, turn).await?;
+                let claim = self.queue.claim(now, room, turn).await?;
                 self.after = claim.after;
                 if claim.uploads.len() < room {
                     wait = self.until_next(now).await?;
@@ -219,10 +219,10 @@ impl Lane {
 
     /// How long nothing falls due.
     async fn until_next(&mut self, now: UnixMs) -> Result<Duration, StoreError> {
-        let Some(at) = self.store.next_due(self.kind, now).await? else { return Ok(LOOK_AGAIN) };
+        let Some(at) = self.queue.next_due(now).await? else { return Ok(LOOK_AGAIN) };
         let latest = self.latest();
         if at > latest {
-            self.store.end_waits(self.kind, latest).await?;
+            self.queue.end_waits(latest).await?;
             return Ok(Duration::ZERO);
         }
         Ok(until(at, now).min(LOOK_AGAIN))
@@ -238,7 +238,7 @@ impl Lane {
     async fn hurry(&mut self, wake: Wake) -> Result<(), StoreError> {
         debug!(target = %self.kind, ?wake, "waiting ended early");
         self.pause = None;
-        self.store.end_waits(self.kind, clock::now()).await
+        self.queue.end_waits(clock::now()).await
     }
 
     /// Writes down everything that has ended.
@@ -333,7 +333,7 @@ impl Lane {
         }
         self.lost_asked = Instant::now();
         let known = self.lost.keys().copied().collect();
-        let lost = self.store.still_lost(self.kind, known).await?;
+        let lost = self.queue.still_lost(known).await?;
         self.lost.retain(|row, _| lost.contains(row));
         let newest = self.lost.values().next_back();
         self.lost_alarm.set(newest.map(|error| format!("a picture that was owed is gone: {error}")));
@@ -371,11 +371,11 @@ impl Lane {
     /// While the disk with the pictures is not mounted, no picture is given up because its file is not there.
     fn unless_disk_is_away(&self, result: Result<(), TargetError>) -> Result<(), TargetError> {
         match result {
-            Err(TargetError::Denied { message }) if self.store.away().is_some() => {
+            Err(TargetError::Denied { message }) if self.queue.away().is_some() => {
                 Err(TargetError::Busy { message, retry_after: None })
             }
-            Err(TargetError::Unreadable { .. }) if !self.store.is_there() => Err(TargetError::Busy {
-                message: format!("{} is away; is the disk mounted?", self.store.root().display()),
+            Err(TargetError::Unreadable { .. }) if !self.queue.is_there() => Err(TargetError::Busy {
+                message: format!("{} is away; is the disk mounted?", self.queue.root().display()),
                 retry_after: None,
             }),
             result => result,

@@ -20,7 +20,7 @@ use super::throttle::{Outcome, Visitor};
 use crate::clock;
 use crate::config::{Secret, WebAccess, WebConfig};
 use crate::model::UnixMs;
-use crate::store::{Entry, Scope, Session, Store, StoreError};
+use crate::store::{Access, Entry, Scope, Session, StoreError};
 
 pub use super::password::{PASSWORD_KEY, PasswordError, hash_password, is_usable_hash};
 pub use super::password_strength::check_new_password;
@@ -82,7 +82,7 @@ struct Proof(Current);
 
 /// The door: knows who may come in.
 pub struct Auth {
-    store: Store,
+    door: Access,
     access: WebAccess,
     configured: Option<Secret<String>>,
     hasher: Hasher,
@@ -98,7 +98,7 @@ pub struct Auth {
 }
 
 impl Auth {
-    pub(super) fn new(store: Store, config: &WebConfig) -> Result<Self, String> {
+    pub(super) fn new(door: Access, config: &WebConfig) -> Result<Self, String> {
         if let Some(hash) = &config.password_hash
             && !is_usable_hash(hash.reveal())
         {
@@ -111,7 +111,7 @@ impl Auth {
             WebAccess::Loopback | WebAccess::Demo => None,
         };
         Ok(Self {
-            store,
+            door,
             access: config.access,
             configured: config.password_hash.clone(),
             hasher: Hasher::new(),
@@ -152,7 +152,7 @@ impl Auth {
     }
 
     async fn current(&self) -> Result<Current, StoreError> {
-        let stored = self.store.setting(PASSWORD_KEY).await?;
+        let stored = self.door.setting(PASSWORD_KEY).await?;
         let configured = || self.configured.as_ref().map(|hash| hash.reveal().clone());
         Ok(Current { hash: stored.clone().or_else(configured), stored })
     }
@@ -167,7 +167,7 @@ impl Auth {
         let known = match device.map(digest) {
             Some(device) => {
                 let mark = self.current().await.map_err(hidden)?.mark();
-                self.store.has_device(device, mark).await.map_err(hidden)?.then_some(device)
+                self.door.has_device(device, mark).await.map_err(hidden)?.then_some(device)
             }
             None => None,
         };
@@ -190,7 +190,7 @@ impl Auth {
         let kept = device.filter(|_| visitor.device.is_some());
         let (new, entry) = self.entry(current.mark(), kept).await?;
         // Another password may have been set while this one was being looked at.
-        if !self.store.insert_session(PASSWORD_KEY, current.stored, entry).await.map_err(hidden)? {
+        if !self.door.insert_session(PASSWORD_KEY, current.stored, entry).await.map_err(hidden)? {
             self.log.wrong_password(from);
             return Err(wrong_password());
         }
@@ -232,7 +232,7 @@ impl Auth {
         }
         let hash = self.hash_new(password).await?;
         let (new, entry) = self.entry(digest(&hash), None).await?;
-        if !self.store.replace_password(PASSWORD_KEY, None, hash, entry).await.map_err(hidden)? {
+        if !self.door.replace_password(PASSWORD_KEY, None, hash, entry).await.map_err(hidden)? {
             return Err(already_set_up());
         }
         self.log.first_password_set(visitor.address);
@@ -259,7 +259,7 @@ impl Auth {
         let Some(Proof(verified)) = self.prove(visitor, current).await? else { return refused() };
         let hash = self.hash_new(new).await?;
         let (session, entry) = self.entry(digest(&hash), None).await?;
-        if !self.store.replace_password(PASSWORD_KEY, verified.stored, hash, entry).await? {
+        if !self.door.replace_password(PASSWORD_KEY, verified.stored, hash, entry).await? {
             return refused();
         }
         self.log.password_changed(visitor.address);
@@ -301,8 +301,8 @@ impl Auth {
         }
     }
 
-    pub(super) fn store(&self) -> &Store {
-        &self.store
+    pub(super) fn door(&self) -> &Access {
+        &self.door
     }
 
     /// Tells streams to look whether they were meant.
@@ -317,7 +317,7 @@ impl Auth {
 
     /// Ends a session.
     pub(super) async fn log_out(&self, id_hash: [u8; 32]) -> Result<(), StoreError> {
-        self.store.delete_session(id_hash).await?;
+        self.door.delete_session(id_hash).await?;
         self.revoked.send_modify(|count| *count += 1);
         Ok(())
     }
@@ -325,14 +325,14 @@ impl Auth {
     /// Who a session cookie belongs to. Its use is noted now and then.
     pub(super) async fn by_cookie(&self, secret: &str) -> Result<Option<Principal>, StoreError> {
         let id_hash = digest(secret);
-        let Some(session) = self.store.session(id_hash).await? else { return Ok(None) };
+        let Some(session) = self.door.session(id_hash).await? else { return Ok(None) };
         let now = self.session_now().await?;
         if has_ended(&session, now) || session.password != self.current().await?.mark() {
-            self.store.delete_session(id_hash).await?;
+            self.door.delete_session(id_hash).await?;
             return Ok(None);
         }
         if (now.0 - session.last_seen_at.0).abs() >= ms(TOUCH) {
-            self.store.touch_session(id_hash, now).await?;
+            self.door.touch_session(id_hash, now).await?;
         }
         Ok(Some(Principal::Session { id_hash, csrf: session.csrf }))
     }
@@ -341,7 +341,7 @@ impl Auth {
     pub(super) async fn is_still_welcome(&self, principal: &Principal) -> Result<bool, StoreError> {
         match principal {
             Principal::Session { id_hash, .. } => {
-                let (session, now) = (self.store.session(*id_hash).await?, self.session_now().await?);
+                let (session, now) = (self.door.session(*id_hash).await?, self.session_now().await?);
                 let mark = self.current().await?.mark();
                 Ok(session.is_some_and(|session| !has_ended(&session, now) && session.password == mark))
             }
@@ -371,7 +371,7 @@ impl Auth {
     /// the time since boot. Setting the clock neither ends a session nor lengthens it.
     pub(super) async fn session_now(&self) -> Result<UnixMs, StoreError> {
         let offset =
-            self.session_offset_ms.get_or_try_init(|| self.store.session_offset_ms(clock::offset_ms()));
+            self.session_offset_ms.get_or_try_init(|| self.door.session_offset_ms(clock::offset_ms()));
         Ok(UnixMs(clock::boot_ms()).plus_ms(*offset.await?))
     }
 

@@ -29,7 +29,7 @@ fn a_session_from_the_future_has_ended() {
 }
 
 /// The door of a program whose password stands in its settings.
-fn configured(store: &Store, salt: &str) -> Auth {
+fn configured(store: &crate::store::Store, salt: &str) -> Auth {
     let hash = format!("$argon2id$v=19$m=19456,t=2,p=1${salt}$RdescudvJCsgt3ub+b0dWRWJTmaaJObGl2ZgZAa1bGI");
     let config = WebConfig {
         bind: ([127, 0, 0, 1], 0).into(),
@@ -38,7 +38,7 @@ fn configured(store: &Store, salt: &str) -> Auth {
         hosts: Vec::new(),
         trusted_proxies: Vec::new(),
     };
-    Auth::new(store.clone(), &config).unwrap()
+    Auth::new(store.access(), &config).unwrap()
 }
 
 #[tokio::test]
@@ -48,7 +48,7 @@ async fn sessions_and_devices_survive_a_restart_but_not_another_password_in_the_
     let before = configured(&store, "c29tZXNhbHRzb21lc2FsdA");
     let mark = before.current().await.unwrap().mark();
     let (new, entry) = before.entry(mark, None).await.unwrap();
-    assert!(store.insert_session(PASSWORD_KEY, None, entry).await.unwrap());
+    assert!(store.access().insert_session(PASSWORD_KEY, None, entry).await.unwrap());
     let knows = async |auth: &Auth| {
         let visitor = auth.visitor([192, 0, 2, 1].into(), false, Some(&new.device)).await.unwrap();
         (visitor.device.is_some(), auth.by_cookie(&new.secret).await.unwrap().is_some())

@@ -126,7 +126,7 @@ pub struct Bound {
 /// when `WEB_PASSWORD_HASH` is no hash.
 pub fn bind(parts: Parts) -> io::Result<Bound> {
     let wanted = parts.config.web.bind;
-    let auth = Auth::new(parts.store.clone(), &parts.config.web)
+    let auth = Auth::new(parts.store.access(), &parts.config.web)
         .map_err(|message| io::Error::new(io::ErrorKind::InvalidInput, message))?
         .knowing(password_strength::names(&parts.config));
     let failed = |error: io::Error| {

@@ -107,7 +107,7 @@ pub(super) async fn end_others(
             "you have no session of your own, so there are no others",
         ));
     };
-    let ended = state.store.delete_other_sessions(own).await?;
+    let ended = state.auth.door().delete_other_sessions(own).await?;
     state.auth.announce_revocation();
     state.note(&request, Deed::OtherSessionsEnded, ended);
     Ok(HttpResponse::Ok().json(json!({"ended": ended})))
@@ -117,7 +117,7 @@ impl Auth {
     /// Sessions that have not ended, the newest first.
     async fn visitors(&self) -> Result<Vec<Visitor>, StoreError> {
         let now = self.session_now().await?;
-        let mut visitors = self.store().sessions().await?;
+        let mut visitors = self.door().sessions().await?;
         visitors.retain(|visitor| !has_ended(&visitor.session, now));
         Ok(visitors)
     }
@@ -129,7 +129,7 @@ impl Auth {
             foreign::line(&words, BROWSER_MAX)
         });
         let described =
-            self.store().describe_session(digest(&session.secret), peer(request).to_string(), browser).await;
+            self.door().describe_session(digest(&session.secret), peer(request).to_string(), browser).await;
         if let Err(error) = described {
             tracing::debug!(%error, "a session could not be described");
         }

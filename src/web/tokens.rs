@@ -57,7 +57,7 @@ fn default_days() -> Option<u32> {
 }
 
 pub(super) async fn list(state: web::Data<State>) -> Result<HttpResponse, ApiError> {
-    let tokens: Vec<_> = state.store.tokens().await?.iter().map(shape).collect();
+    let tokens: Vec<_> = state.auth.door().tokens().await?.iter().map(shape).collect();
     Ok(HttpResponse::Ok().json(json!({"tokens": tokens})))
 }
 
@@ -184,12 +184,12 @@ impl Auth {
             created_at: now,
             expires_at: days.map(|days| now.plus_ms(i64::from(days) * 86_400_000)),
         };
-        Ok(self.store().insert_token(PASSWORD_KEY, verified, new).await?.map(|token| (token, secret)))
+        Ok(self.door().insert_token(PASSWORD_KEY, verified, new).await?.map(|token| (token, secret)))
     }
 
     /// Revokes a token; `false` when there is none of that number.
     async fn delete_token(&self, id: i64) -> Result<bool, StoreError> {
-        let was_there = self.store().delete_token(id).await?;
+        let was_there = self.door().delete_token(id).await?;
         self.announce_revocation();
         Ok(was_there)
     }
@@ -200,11 +200,11 @@ impl Auth {
             return Ok(None);
         }
         let (hash, now) = (digest(secret), clock::now());
-        let Some(token) = self.store().token(hash).await?.filter(|token| !has_expired(token, now)) else {
+        let Some(token) = self.door().token(hash).await?.filter(|token| !has_expired(token, now)) else {
             return Ok(None);
         };
         if wants_touch(token.last_used_at, now)
-            && let Err(error) = self.store().touch_token(token.id, now).await
+            && let Err(error) = self.door().touch_token(token.id, now).await
         {
             // A full disk is no reason to keep a program out.
             tracing::debug!(%error, id = token.id, "the use of a token could not be noted");
@@ -215,7 +215,7 @@ impl Auth {
     /// Whether there still is such a token, and it has not expired.
     pub(super) async fn is_valid_token(&self, hash: [u8; 32]) -> Result<bool, StoreError> {
         let now = clock::now();
-        Ok(self.store().token(hash).await?.is_some_and(|token| !has_expired(&token, now)))
+        Ok(self.door().token(hash).await?.is_some_and(|token| !has_expired(&token, now)))
     }
 }
 

@@ -195,7 +195,7 @@ async fn a_start_on_a_full_disk_succeeds_by_the_ballast_of_the_run_before() {
     store.reconcile().await.unwrap();
     assert_eq!(list(&store).await.len(), 1);
     // Whoever wants to see to it can log in and delete.
-    store.set_password_hash("password", "x".to_owned()).await.unwrap();
+    store.access().set_password_hash("password", "x".to_owned()).await.unwrap();
     let image = list(&store).await.remove(0);
     assert_eq!(store.delete_image(&image.filename, true).await.unwrap(), Deletion::Deleted);
 }

@@ -43,7 +43,7 @@ impl Running {
         let (changes, wakes) = (rig.store.changes(), rig.store.wakes().clone());
         let cancel = CancellationToken::new();
         let target = Arc::new(rig.target());
-        let mut lane = Lane::new(target, &rig.config, &rig.store, &status);
+        let mut lane = Lane::new(target, &rig.config, rig.store.queue(TargetKind::Api), &status);
         if let Some(limit) = limit {
             lane = lane.with_limit(limit);
         }

@@ -250,7 +250,7 @@ async fn a_password_set_on_the_command_line_ends_sessions_at_once() {
     let dashboard = dashboard().await;
     let browser = dashboard.browser().await;
     let key = camera_capture::web::auth::PASSWORD_KEY;
-    dashboard.store.set_password_hash(key, password_hash()).await.unwrap();
+    dashboard.store.access().set_password_hash(key, password_hash()).await.unwrap();
     assert_eq!(browser.get("/api/status").await.status, 401);
 }
 

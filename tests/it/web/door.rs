@@ -186,7 +186,7 @@ async fn no_session_of_the_old_password_survives_its_change() {
         let change = async {
             if round % 2 == 0 {
                 // On the command line.
-                dashboard.store.set_password_hash(PASSWORD_KEY, hash).await.unwrap();
+                dashboard.store.access().set_password_hash(PASSWORD_KEY, hash).await.unwrap();
             } else {
                 let changed = browser.post("/api/password", &body).await;
                 assert_eq!(changed.status, 200, "{changed:?}");

@@ -136,7 +136,7 @@ async fn a_browser_that_was_in_before_does_not_wait_for_the_guesses_of_its_neigh
     let other = log_in(&elsewhere, &dashboard, &[("cookie", "device=AAAA")], PASSWORD).await;
     assert_ne!(other.cookie("device").unwrap(), "device=AAAA");
     let key = camera_capture::web::auth::PASSWORD_KEY;
-    dashboard.store.set_password_hash(key, password_hash()).await.unwrap();
+    dashboard.store.access().set_password_hash(key, password_hash()).await.unwrap();
     wear_out(&elsewhere, &dashboard, &[]).await;
     let forgotten = other.cookie("device").unwrap();
     assert_eq!(log_in(&elsewhere, &dashboard, &[("cookie", &forgotten)], PASSWORD).await.status, 429);

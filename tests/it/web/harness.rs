@@ -227,7 +227,7 @@ pub(crate) async fn start_with(
     let targets = [(TargetKind::Api, UploadState::Pending)];
     let store = Store::open(&config.storage.images, &config.storage.database, &targets).unwrap();
     if let Some(hash) = hash {
-        store.set_password_hash(auth::PASSWORD_KEY, hash).await.unwrap();
+        store.access().set_password_hash(auth::PASSWORD_KEY, hash).await.unwrap();
     }
     let status = Status::new(&config);
     // No camera runs: whoever asks for a picture is told that the program is shutting down.

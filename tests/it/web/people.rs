@@ -125,8 +125,8 @@ async fn a_token_ends_at_its_time_and_its_use_is_noted() {
             created_at: now,
             expires_at,
         };
-        let hash = dashboard.store.setting(PASSWORD_KEY).await.unwrap();
-        dashboard.store.insert_token(PASSWORD_KEY, hash, new).await.unwrap().unwrap();
+        let hash = dashboard.store.access().setting(PASSWORD_KEY).await.unwrap();
+        dashboard.store.access().insert_token(PASSWORD_KEY, hash, new).await.unwrap().unwrap();
         assert_eq!(status(secret).await, expected, "{secret}");
     }
     let listed = browser.get("/api/tokens").await.json();
