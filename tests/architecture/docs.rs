@@ -10,6 +10,9 @@ use crate::{read, root};
 /// A README that is longer is not read; what does not fit belongs into `docs/`.
 const README_LINES_MAX: usize = 150;
 
+/// Pictures lie in the repository for ever, and the installer copies them.
+const PICTURE_BYTES_MAX: u64 = 150_000;
+
 /// What the pages write like a variable and is none: a mistyped name as an example, and firmware of a camera.
 const NO_VARIABLES: &[&str] = &["CAMERA_1_PIN", "CAMERA_GRAB_LATEST"];
 
@@ -158,6 +161,15 @@ fn every_link_of_every_page_leads_to_a_file_and_a_heading_that_are_there() {
 fn the_readme_is_short() {
     let lines = read("README.md").lines().count();
     assert!(lines <= README_LINES_MAX, "{lines} lines, {README_LINES_MAX} are the limit; docs/ has room");
+}
+
+#[test]
+fn pictures_of_the_manual_are_small() {
+    for entry in fs::read_dir(root().join("docs/images")).unwrap() {
+        let entry = entry.unwrap();
+        let bytes = entry.metadata().unwrap().len();
+        assert!(bytes < PICTURE_BYTES_MAX, "{}: {bytes} bytes", entry.path().display());
+    }
 }
 
 #[test]
