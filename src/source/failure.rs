@@ -251,14 +251,16 @@ impl Sentences {
                 "the camera at {address} sends its picture packed (gzip), which was not asked for; switch off compression in \
                  its web server"
             ),
-            NotJpeg::NoStart if let Some(format) = body::format(bytes) => format!(
-                "the camera at {address} sends {format} instead of JPEG; set its snapshots to JPEG, or CAMERA_{n}_SNAPSHOT_URL \
-                 to the address of a JPEG picture"
-            ),
-            NotJpeg::NoStart => {
-                let kind = if kind.is_empty() { "something of no kind" } else { kind };
-                format!("the camera at {address} sent no JPEG but {}; {check}", self.said(kind))
-            }
+            NotJpeg::NoStart => match body::format(bytes) {
+                Some(format) => format!(
+                    "the camera at {address} sends {format} instead of JPEG; set its snapshots to JPEG, or \
+                     CAMERA_{n}_SNAPSHOT_URL to the address of a JPEG picture"
+                ),
+                None => {
+                    let kind = if kind.is_empty() { "something of no kind" } else { kind };
+                    format!("the camera at {address} sent no JPEG but {}; {check}", self.said(kind))
+                }
+            },
             NotJpeg::NoEnd => format!(
                 "the picture of the camera at {address} is cut off, or its Content-Length is wrong ({} bytes without the end \
                  marker FF D9); check its network and power supply, or set a smaller picture",
