@@ -3,14 +3,13 @@
 use actix_web::cookie::{Cookie, SameSite};
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde::Deserialize;
-use serde_json::json;
 
 use super::State;
 use super::auth::{NewSession, Principal};
 use super::body::Json;
 use super::error::ApiError;
 use super::guard::{COOKIE, CSRF_HEADER, DEVICE_COOKIE, admitted, is_https, peer, visitor};
+use super::view::account::{AccessKind, AskerKind, AskerView, ChangePassword, LogIn, SetUp, WelcomeView};
 use crate::config::WebAccess;
 
 /// A browser is known for so long after its last log-in; longer is cut off by browsers.
@@ -19,23 +18,6 @@ const DEVICE_LIFE: actix_web::cookie::time::Duration = actix_web::cookie::time::
 /// What a browser is told to forget at log-out: its copies of pictures and pages. Browsers do so over https and on this
 /// machine only; over plain http no picture is shown from a copy without asking us (`files.rs`), and we refuse.
 const FORGET: (&str, &str) = ("clear-site-data", "\"cache\"");
-
-#[derive(Deserialize)]
-pub(super) struct LogIn {
-    password: String,
-}
-
-#[derive(Deserialize)]
-pub(super) struct SetUp {
-    code: String,
-    password: String,
-}
-
-#[derive(Deserialize)]
-pub(super) struct ChangePassword {
-    current: String,
-    new: String,
-}
 
 pub(super) async fn log_in(
     request: HttpRequest,
@@ -84,20 +66,20 @@ pub(super) async fn log_out(request: HttpRequest, state: web::Data<State>) -> Re
 /// Who is asking, and the token their mutations must carry.
 pub(super) async fn session(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
     let (kind, csrf) = match admitted(&request)? {
-        Principal::Session { csrf, .. } => ("session", Some(csrf)),
-        Principal::Token { .. } => ("token", None),
-        Principal::Local => ("local", None),
+        Principal::Session { csrf, .. } => (AskerKind::Session, Some(csrf)),
+        Principal::Token { .. } => (AskerKind::Token, None),
+        Principal::Local => (AskerKind::Local, None),
     };
     let access = match state.auth.access() {
-        WebAccess::Password => "password",
-        WebAccess::Loopback => "loopback",
-        WebAccess::Demo => "demo",
+        WebAccess::Password => AccessKind::Password,
+        WebAccess::Loopback => AccessKind::Loopback,
+        WebAccess::Demo => AccessKind::Demo,
     };
     let mut answer = HttpResponse::Ok();
     if let Some(csrf) = &csrf {
         answer.insert_header((CSRF_HEADER, csrf.as_str()));
     }
-    Ok(answer.json(json!({"kind": kind, "access": access, "csrf_token": csrf})))
+    Ok(answer.json(AskerView { kind, access, csrf_token: csrf }))
 }
 
 /// The answer to whoever has just come in: the cookie for the browser, the CSRF token for its script.
@@ -121,5 +103,5 @@ fn welcome(request: &HttpRequest, session: NewSession) -> HttpResponse {
         .cookie(cookie)
         .cookie(device)
         .insert_header((CSRF_HEADER, session.csrf.as_str()))
-        .json(json!({"csrf_token": session.csrf}))
+        .json(WelcomeView { csrf_token: session.csrf })
 }

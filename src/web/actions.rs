@@ -2,16 +2,17 @@
 
 use std::time::Duration;
 
-use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde::Deserialize;
 use tokio::sync::watch;
 
+use super::State;
 use super::body::OptionalJson;
+use super::code::ErrorCode;
 use super::error::ApiError;
 use super::query::camera_of;
 use super::security_log::Deed;
-use super::{State, json as shape};
+use super::view::image::ImageView;
+use super::view::retention::{CleanUp, ReportView};
 use crate::store::Image;
 
 /// With `BACKGROUND_UPLOAD=false` an answer waits this long for the first attempt at delivery.
@@ -35,7 +36,7 @@ pub(super) async fn capture(request: HttpRequest, state: web::Data<State>) -> Re
     }
     Ok(HttpResponse::Created()
         .insert_header(("Location", format!("/api/images/{}", answer.filename)))
-        .json(shape::image(&answer)))
+        .json(ImageView::from(answer)))
 }
 
 async fn first_attempt(
@@ -61,12 +62,6 @@ pub(super) async fn snapshot(
     Ok(HttpResponse::Ok().content_type("image/jpeg").body(jpeg))
 }
 
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct CleanUp {
-    dry_run: bool,
-}
-
 /// One retention run, or with `{"dry_run": true}` what it would do.
 pub(super) async fn clean_up(
     request: HttpRequest,
@@ -79,7 +74,6 @@ pub(super) async fn clean_up(
         state.note(&request, Deed::CleanedUp, "");
         state.retention.run_now().await
     };
-    let report =
-        report.map_err(|message| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "retention", message))?;
-    Ok(HttpResponse::Ok().json(shape::report(&report)))
+    let report = report.map_err(|message| ApiError::new(ErrorCode::RetentionFailed, message))?;
+    Ok(HttpResponse::Ok().json(ReportView::from(report)))
 }

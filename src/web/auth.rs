@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
+use super::code::ErrorCode;
 use super::error::ApiError;
 use super::guess::{Guess, Guesses};
 use super::hasher::{Busy, Hasher};
@@ -215,8 +216,8 @@ impl Auth {
         if !same(&plain_code(code), &plain_code(expected.reveal())) {
             guess.end(Outcome::Wrong);
             self.log.wrong_code(visitor.address);
-            return Err(ApiError::forbidden(
-                "wrong_code",
+            return Err(ApiError::new(
+                ErrorCode::WrongCode,
                 "the set-up code is wrong; it stands in the program's log of its last start",
             ));
         }
@@ -247,14 +248,14 @@ impl Auth {
         new: String,
     ) -> Result<NewSession, ApiError> {
         if !self.has_password().await? {
-            return Err(ApiError::conflict(
-                "no_password",
+            return Err(ApiError::new(
+                ErrorCode::NoPassword,
                 "no password is set and none is asked for on this computer; --set-password sets one",
             ));
         }
         let refused = || {
             self.log.wrong_current_password(visitor.address);
-            Err(ApiError::forbidden("wrong_password", "the current password is wrong"))
+            Err(ApiError::new(ErrorCode::WrongConfirmation, "the current password is wrong"))
         };
         let Some(Proof(verified)) = self.prove(visitor, current).await? else { return refused() };
         let hash = self.hash_new(new).await?;
@@ -287,8 +288,8 @@ impl Auth {
             return Ok(current.stored);
         }
         let Some(password) = password else {
-            return Err(ApiError::forbidden(
-                "password_required",
+            return Err(ApiError::new(
+                ErrorCode::PasswordRequired,
                 "this wants the password again, as \"password\"",
             ));
         };
@@ -296,7 +297,7 @@ impl Auth {
             Some(Proof(verified)) => Ok(verified.stored),
             None => {
                 self.log.wrong_confirmation(visitor.address);
-                Err(ApiError::forbidden("wrong_password", "the password is wrong"))
+                Err(ApiError::new(ErrorCode::WrongConfirmation, "the password is wrong"))
             }
         }
     }
@@ -356,13 +357,7 @@ impl Auth {
     }
 
     async fn hash_new(&self, password: String) -> Result<String, ApiError> {
-        let refused = |error: PasswordError| {
-            ApiError::new(
-                actix_web::http::StatusCode::UNPROCESSABLE_ENTITY,
-                "password_refused",
-                error.to_string(),
-            )
-        };
+        let refused = |error: PasswordError| ApiError::new(ErrorCode::PasswordRefused, error.to_string());
         password_strength::check(&password, &self.names).map_err(refused)?;
         self.hasher.hash(password).await.map_err(|Busy| busy())?.map_err(refused)
     }
@@ -443,11 +438,14 @@ fn hidden(error: StoreError) -> ApiError {
 }
 
 fn wrong_password() -> ApiError {
-    ApiError::new(actix_web::http::StatusCode::UNAUTHORIZED, "wrong_password", "the password is wrong")
+    ApiError::new(ErrorCode::WrongPassword, "the password is wrong")
 }
 
 fn already_set_up() -> ApiError {
-    ApiError::conflict("already_set_up", "the first password has been set, or none is needed; log in instead")
+    ApiError::new(
+        ErrorCode::AlreadySetUp,
+        "the first password has been set, or none is needed; log in instead",
+    )
 }
 
 fn busy() -> ApiError {

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use actix_web::dev::Payload;
-use actix_web::http::{StatusCode, header};
+use actix_web::http::header;
 use actix_web::{FromRequest, HttpRequest};
 use futures_util::StreamExt;
 use futures_util::future::LocalBoxFuture;
 use serde::de::DeserializeOwned;
 
+use super::code::ErrorCode;
 use super::error::ApiError;
 
 /// No body of this API needs a tenth of it.
@@ -34,8 +35,7 @@ impl<T: DeserializeOwned> FromRequest for Json<T> {
         Box::pin(async move {
             if !is_json {
                 return Err(ApiError::new(
-                    StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                    "not_json",
+                    ErrorCode::NotJson,
                     "send the body as Content-Type: application/json",
                 ));
             }
@@ -44,8 +44,7 @@ impl<T: DeserializeOwned> FromRequest for Json<T> {
             }
             let bytes = tokio::time::timeout(TIMEOUT, read(payload)).await.map_err(|_| {
                 ApiError::new(
-                    StatusCode::REQUEST_TIMEOUT,
-                    "timeout",
+                    ErrorCode::Timeout,
                     format!("the body did not arrive within {} seconds", TIMEOUT.as_secs()),
                 )
             })??;
@@ -88,9 +87,5 @@ async fn read(mut payload: Payload) -> Result<Vec<u8>, ApiError> {
 }
 
 fn too_long() -> ApiError {
-    ApiError::new(
-        StatusCode::PAYLOAD_TOO_LARGE,
-        "too_large",
-        format!("the body is longer than {} kB", BYTES_MAX / 1024),
-    )
+    ApiError::new(ErrorCode::TooLarge, format!("the body is longer than {} kB", BYTES_MAX / 1024))
 }

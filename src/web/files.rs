@@ -11,6 +11,7 @@ use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use bytes::Bytes;
 
+use super::code::ErrorCode;
 use super::error::ApiError;
 use super::query::no_image;
 use crate::model::Medium;
@@ -144,7 +145,7 @@ pub(super) fn gone(error: &io::Error, path: &Path) -> ApiError {
     let why = if error.kind() == io::ErrorKind::PermissionDenied { store::denial(path) } else { None };
     let why = why.map_or_else(String::new, |why| format!("; {why}"));
     let message = format!("the picture cannot be read from the disk: {error}{why}");
-    ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "unreadable", message)
+    ApiError::new(ErrorCode::Unreadable, message)
 }
 
 #[cfg(test)]

@@ -3,29 +3,22 @@
 use std::time::Duration;
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde::Deserialize;
-use serde_json::json;
 
+use super::State;
 use super::body::Json;
+use super::code::ErrorCode;
 use super::error::ApiError;
 use super::query::camera_of;
 use super::security_log::Deed;
-use super::{State, json as shape};
+use super::view::closed::Word;
+use super::view::contact::{GpioView, SimulatedView};
+use super::view::simulation::{PULSE_MS_MAX, Simulation};
 use crate::config::ActiveLevel;
 use crate::gpio::Level;
-
-/// Longest pulse; the answer comes when it is over.
-const PULSE_MS_MAX: u64 = 10_000;
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Simulation {
-    level: Option<String>,
-    pulse_ms: Option<u64>,
-}
+use crate::model::CameraKey;
 
 pub(super) async fn status(state: web::Data<State>) -> HttpResponse {
-    HttpResponse::Ok().json(shape::gpio(&state.status.gpio()))
+    HttpResponse::Ok().json(GpioView::from(state.status.gpio()))
 }
 
 /// `level` is the electrical one and stays; `pulse_ms` closes the contact for that long and opens it again.
@@ -42,7 +35,7 @@ pub(super) async fn simulate(
         return Err(ApiError::not_found(format!("there is no camera {key}")));
     };
     let Some(pin) = camera.pin else {
-        return Err(ApiError::conflict("no_contact", format!("camera {key} has no contact")));
+        return Err(ApiError::new(ErrorCode::NoContact, format!("camera {key} has no contact")));
     };
     state.note(&request, Deed::Simulated, &key);
     let (closed, open) = match state.config.gpio.active {
@@ -60,9 +53,9 @@ pub(super) async fn simulate(
             };
             // A task of its own: a browser that goes away must not leave the contact closed.
             if actix_web::rt::spawn(pulse).await.is_err() {
-                return Err(ApiError::unavailable("stopping", "the program is shutting down"));
+                return Err(ApiError::new(ErrorCode::Stopping, "the program is shutting down"));
             }
-            return Ok(answer(&key, pin, open));
+            return Ok(answer(key, pin, open));
         }
         _ => {
             return Err(ApiError::bad_request(format!(
@@ -71,9 +64,9 @@ pub(super) async fn simulate(
         }
     };
     sim(pin, level);
-    Ok(answer(&key, pin, level))
+    Ok(answer(key, pin, level))
 }
 
-fn answer(camera: &crate::model::CameraKey, pin: u8, level: Level) -> HttpResponse {
-    HttpResponse::Ok().json(json!({"camera": camera, "pin": pin, "level": shape::level(level)}))
+fn answer(camera: CameraKey, pin: u8, level: Level) -> HttpResponse {
+    HttpResponse::Ok().json(SimulatedView { camera, pin, level: level.word() })
 }

@@ -11,6 +11,7 @@ use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpRequest, ResponseError, web};
 
 use super::auth::Principal;
+use super::code::ErrorCode;
 use super::error::ApiError;
 use super::forwarded;
 use super::routes::Access;
@@ -99,8 +100,7 @@ fn addressed(request: &HttpRequest) -> Result<(), ApiError> {
     let host = host.or(target).unwrap_or_default();
     write_down(request, Refused::ForeignHost, host);
     Err(ApiError::new(
-        StatusCode::MISDIRECTED_REQUEST,
-        "foreign_host",
+        ErrorCode::ForeignHost,
         format!(
             "this computer does not know itself as '{}'; use its address or its own name, or add the name to WEB_HOSTS",
             foreign::line(host, HOST_SHOWN_MAX)
@@ -147,8 +147,8 @@ async fn admit(access: Access, request: &ServiceRequest) -> Result<(), Refusal> 
                 let given = request.headers().get(CSRF_HEADER).and_then(|value| value.to_str().ok());
                 if !given.is_some_and(|given| same(given, csrf)) {
                     write_down(request.request(), Refused::Csrf, request.path());
-                    return Err(ApiError::forbidden(
-                        "csrf",
+                    return Err(ApiError::new(
+                        ErrorCode::Csrf,
                         "the header X-CSRF-Token is missing or not that of this session; read it from /api/session",
                     )
                     .into());
@@ -164,8 +164,8 @@ async fn admit(access: Access, request: &ServiceRequest) -> Result<(), Refusal> 
         return Err(tokens::person_only().into());
     }
     if access == Access::Person && matches!(principal, Principal::Local) && is_open(request.request()) {
-        return Err(ApiError::conflict(
-            "no_password",
+        return Err(ApiError::new(
+            ErrorCode::NoPassword,
             "no password is asked for on this computer (WEB_AUTH_ENABLED=false), so there are no log-ins and no tokens",
         )
         .into());
@@ -177,7 +177,7 @@ async fn admit(access: Access, request: &ServiceRequest) -> Result<(), Refusal> 
 fn foreign_origin(request: &HttpRequest) -> ApiError {
     let origin = request.headers().get(header::ORIGIN).and_then(|value| value.to_str().ok());
     write_down(request, Refused::ForeignOrigin, origin.unwrap_or("no origin"));
-    ApiError::forbidden("foreign_origin", "the request comes from a page of another site")
+    ApiError::new(ErrorCode::ForeignOrigin, "the request comes from a page of another site")
 }
 
 /// Notes a refusal in the security log; `what` is in the visitor's words.

@@ -4,15 +4,16 @@ use std::io::Read;
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde::Deserialize;
-use serde_json::json;
 
 use super::body::Json;
+use super::code::ErrorCode;
 use super::error::ApiError;
 use super::files;
 use super::query::{Query, filename_of, no_image};
 use super::security_log::Deed;
-use super::{State, json as shape};
+use super::view::event::{EventPage, EventView, SeenCount, SeenWish};
+use super::view::image::{ImagePage, ImageView, Protect};
+use super::{State, parameters};
 use crate::clock;
 use crate::media::{exif, jpeg, mp4};
 use crate::model::{Medium, Outcome, UploadState, hex};
@@ -21,19 +22,8 @@ use crate::store::{Deletion, Image, ImageQuery, LedgerQuery, TriggerId, Wake};
 /// The thumbnail lies in the first segment of a picture, or the second box of a clip, which is at most 64 KiB long.
 const HEAD: u64 = 68 * 1024;
 
-#[derive(Deserialize)]
-pub(super) struct Protect {
-    protected: bool,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Seen {
-    up_to: i64,
-}
-
 pub(super) async fn list(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
-    let query = Query::of(&request, &["camera", "from", "to", "state", "media_type", "limit", "cursor"])?;
+    let query = Query::of(&request, parameters::IMAGES)?;
     let query = ImageQuery {
         camera: query.camera()?,
         from: query.instant("from")?,
@@ -44,15 +34,15 @@ pub(super) async fn list(request: HttpRequest, state: web::Data<State>) -> Resul
         cursor: query.cursor()?,
     };
     let page = state.store.images(query).await?;
-    Ok(HttpResponse::Ok().json(json!({
-        "images": page.items.iter().map(shape::image).collect::<Vec<_>>(),
-        "next_cursor": page.next.map(|cursor| cursor.to_string()),
-    })))
+    Ok(HttpResponse::Ok().json(ImagePage {
+        images: page.items.into_iter().map(ImageView::from).collect(),
+        next_cursor: page.next.map(|cursor| cursor.to_string()),
+    }))
 }
 
 /// The ledger.
 pub(super) async fn events(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
-    let query = Query::of(&request, &["camera", "from", "to", "outcome", "limit", "cursor"])?;
+    let query = Query::of(&request, parameters::EVENTS)?;
     let query = LedgerQuery {
         camera: query.camera()?,
         from: query.instant("from")?,
@@ -62,23 +52,26 @@ pub(super) async fn events(request: HttpRequest, state: web::Data<State>) -> Res
         cursor: query.cursor()?,
     };
     let page = state.store.ledger(query).await?;
-    Ok(HttpResponse::Ok().json(json!({
-        "events": page.items.iter().map(shape::event).collect::<Vec<_>>(),
-        "next_cursor": page.next.map(|cursor| cursor.to_string()),
-    })))
+    Ok(HttpResponse::Ok().json(EventPage {
+        events: page.items.into_iter().map(EventView::from).collect(),
+        next_cursor: page.next.map(|cursor| cursor.to_string()),
+    }))
 }
 
 /// A person has seen what failed, up to a trigger that was shown.
-pub(super) async fn see(state: web::Data<State>, Json(body): Json<Seen>) -> Result<HttpResponse, ApiError> {
+pub(super) async fn see(
+    state: web::Data<State>,
+    Json(body): Json<SeenWish>,
+) -> Result<HttpResponse, ApiError> {
     let seen = state.store.see_failures(TriggerId::of(body.up_to), clock::now()).await?;
     let unseen = state.store.unseen(0).await?.count;
-    Ok(HttpResponse::Ok().json(json!({"seen": seen, "unseen": unseen})))
+    Ok(HttpResponse::Ok().json(SeenCount { seen, unseen }))
 }
 
 /// The picture or clip, whole or in part; with `?thumb=1` a small picture.
 pub(super) async fn file(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
     let name = filename_of(&request)?;
-    let wants_thumbnail = Query::of(&request, &["thumb"])?.flag("thumb")?;
+    let wants_thumbnail = Query::of(&request, parameters::THUMB)?.flag("thumb")?;
     let image = state.store.image(&name).await?.ok_or_else(no_image)?;
     let etag = format!("\"{}{}\"", hex(&image.sha256), if wants_thumbnail { "-thumb" } else { "" });
     if files::is_known(&request, &etag) {
@@ -119,7 +112,7 @@ async fn thumbnail(state: &State, image: &Image) -> Result<Vec<u8>, ApiError> {
     if medium == Medium::Mp4 {
         return Err(no_thumbnail());
     }
-    let stopping = || ApiError::unavailable("stopping", "the program is shutting down");
+    let stopping = || ApiError::new(ErrorCode::Stopping, "the program is shutting down");
     let _turn = state.thumbnails.acquire().await.map_err(|_| stopping())?;
     let left = image.bytes.saturating_sub(bytes.len() as u64);
     let made = web::block(move || {
@@ -133,7 +126,7 @@ async fn thumbnail(state: &State, image: &Image) -> Result<Vec<u8>, ApiError> {
 }
 
 fn no_thumbnail() -> ApiError {
-    ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "no_thumbnail", "no small version of it can be made")
+    ApiError::new(ErrorCode::NoThumbnail, "no small version of it can be made")
 }
 
 fn flat<T>(result: Result<std::io::Result<T>, actix_web::error::BlockingError>) -> std::io::Result<T> {
@@ -142,19 +135,19 @@ fn flat<T>(result: Result<std::io::Result<T>, actix_web::error::BlockingError>) 
 
 pub(super) async fn delete(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
     let name = filename_of(&request)?;
-    let even_if_owed = Query::of(&request, &["force"])?.flag("force")?;
+    let even_if_owed = Query::of(&request, parameters::FORCE)?.flag("force")?;
     match state.store.delete_image(&name, even_if_owed).await? {
         Deletion::Deleted => {
             state.note(&request, Deed::Deleted, &name);
             Ok(HttpResponse::NoContent().finish())
         }
         Deletion::NotFound => Err(no_image()),
-        Deletion::Protected => Err(ApiError::conflict(
-            "protected",
+        Deletion::Protected => Err(ApiError::new(
+            ErrorCode::Protected,
             "the picture is protected; end its protection before deleting it",
         )),
-        Deletion::Owed => Err(ApiError::conflict(
-            "upload_owed",
+        Deletion::Owed => Err(ApiError::new(
+            ErrorCode::UploadOwed,
             "the picture has not been delivered yet; ?force=true deletes it all the same",
         )),
     }
@@ -168,7 +161,7 @@ pub(super) async fn protect(
     let name = filename_of(&request)?;
     let image = state.store.protect(&name, body.protected).await?.ok_or_else(no_image)?;
     state.note(&request, if body.protected { Deed::Protected } else { Deed::Unprotected }, &name);
-    Ok(HttpResponse::Ok().json(shape::image(&image)))
+    Ok(HttpResponse::Ok().json(ImageView::from(image)))
 }
 
 /// Makes what was put aside or waits for its next attempt due at once.
@@ -177,5 +170,5 @@ pub(super) async fn retry(request: HttpRequest, state: web::Data<State>) -> Resu
     let image = state.store.retry(&name).await?.ok_or_else(no_image)?;
     state.note(&request, Deed::SentAgain, &name);
     state.store.wakes().raise(Wake::Person);
-    Ok(HttpResponse::Ok().json(shape::image(&image)))
+    Ok(HttpResponse::Ok().json(ImageView::from(image)))
 }

@@ -8,15 +8,20 @@ use std::time::{Duration, Instant};
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
-use serde::Deserialize;
-use serde_json::{Value, json};
 use tracing::info;
 
 use super::State;
 use super::body::Json;
+use super::code::ErrorCode;
 use super::error::ApiError;
 use super::query::{Query, camera_of};
+use super::route::Shape;
 use super::security_log::Deed;
+use super::view::closed::Word;
+use super::view::latency::{
+    DelayView, LATENCY_MS_MAX, LatencyKnown, LatencyTaken, LatencyView, MeasureState, MeasurementView, Taken,
+};
+use super::view::text;
 use super::visit::{Place, Visit, why_away};
 use crate::capture::latency::{Look, Looks, Origin};
 use crate::config::{ClockSource, SourceConfig};
@@ -36,8 +41,8 @@ const SAY: Duration = Duration::from_millis(250);
 /// Without a frame for so long the camera is away.
 const NO_FRAME: Duration = Duration::from_secs(8);
 
-/// As `CAMERA_n_LATENCY_MS`.
-const MOST_MS: u64 = 2_000;
+/// What a measurement says, in events that have no name of their own.
+pub(super) const EVENTS: &[(&str, Shape)] = &[("message", Shape::of::<MeasurementView>())];
 
 /// What is known of a camera's latency.
 pub(super) async fn known(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
@@ -45,25 +50,20 @@ pub(super) async fn known(request: HttpRequest, state: web::Data<State>) -> Resu
     let camera = camera_of(&request)?;
     let config = state.config.cameras.iter().find(|config| config.key == camera);
     let config = config.ok_or_else(|| ApiError::not_found("there is no camera of that name"))?;
-    Ok(HttpResponse::Ok().json(json!({
-        "camera": camera,
-        "label": config.label,
-        "clock_ms": clock_ms(&state, Instant::now()),
-        "latency": shown(&state, &camera),
-        "variable": format!("CAMERA_{}_LATENCY_MS", config.number),
-    })))
+    Ok(HttpResponse::Ok().json(LatencyKnown {
+        label: config.label.clone(),
+        clock_ms: clock_ms(&state, Instant::now()),
+        latency: shown(&state, &camera),
+        variable: format!("CAMERA_{}_LATENCY_MS", config.number),
+        camera,
+    }))
 }
 
-/// The latency that holds, and where it is known from; null where there is none to know.
-pub(super) fn shown(state: &State, camera: &CameraKey) -> Value {
-    state.captures.latency(camera).map_or(Value::Null, |latency| {
-        let from = match latency.origin() {
-            Origin::Setting => "setting",
-            Origin::Measured => "measured",
-            Origin::Unknown => "unknown",
-        };
-        json!({"ms": latency.get().as_millis(), "from": from})
-    })
+/// The latency that holds, and where it is known from; `None` where there is none to know.
+pub(super) fn shown(state: &State, camera: &CameraKey) -> Option<LatencyView> {
+    let latency = state.captures.latency(camera)?;
+    let ms = u64::try_from(latency.get().as_millis()).unwrap_or(u64::MAX);
+    Some(LatencyView { ms, from: latency.origin().word() })
 }
 
 /// Milliseconds from the program's start to an instant.
@@ -76,12 +76,6 @@ fn clock_ms(state: &State, at: Instant) -> f64 {
     (ms * 1000.0).round() / 1000.0
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Taken {
-    latency_ms: Option<u64>,
-}
-
 /// Takes a measured latency over, or with null forgets it.
 pub(super) async fn take(
     request: HttpRequest,
@@ -91,12 +85,12 @@ pub(super) async fn take(
     let camera = camera_of(&request)?;
     let number = measurable(&state, &camera)?;
     let latency = state.captures.latency(&camera).ok_or_else(nothing_to_measure)?;
-    if body.latency_ms.is_some_and(|ms| ms > MOST_MS) {
-        return Err(ApiError::bad_request(format!("latency_ms: accepted is 0 to {MOST_MS}, or null")));
+    if body.latency_ms.is_some_and(|ms| ms > LATENCY_MS_MAX) {
+        return Err(ApiError::bad_request(format!("latency_ms: accepted is 0 to {LATENCY_MS_MAX}, or null")));
     }
     if latency.origin() == Origin::Setting {
-        return Err(ApiError::conflict(
-            "set",
+        return Err(ApiError::new(
+            ErrorCode::Set,
             format!(
                 "CAMERA_{number}_LATENCY_MS is set to {}, and what is set is used; change or delete that line and restart",
                 latency.get().as_millis()
@@ -108,7 +102,7 @@ pub(super) async fn take(
     latency.measured(body.latency_ms.map(Duration::from_millis));
     state.note(&request, Deed::LatencyTaken, &camera);
     info!(camera = %camera, latency_ms = body.latency_ms, "latency taken over as measured");
-    Ok(HttpResponse::Ok().json(json!({"camera": camera, "latency": shown(&state, &camera)})))
+    Ok(HttpResponse::Ok().json(LatencyTaken { latency: shown(&state, &camera), camera }))
 }
 
 /// The number of a camera whose latency can be measured.
@@ -116,8 +110,8 @@ fn measurable(state: &State, camera: &CameraKey) -> Result<u8, ApiError> {
     let config = state.config.cameras.iter().find(|config| config.key == *camera);
     let config = config.ok_or_else(|| ApiError::not_found("there is no camera of that name"))?;
     match config.source {
-        Some(SourceConfig::Rtsp(_)) if config.engine.clock == ClockSource::Camera => Err(ApiError::conflict(
-            "camera_clock",
+        Some(SourceConfig::Rtsp(_)) if config.engine.clock == ClockSource::Camera => Err(ApiError::new(
+            ErrorCode::CameraClock,
             format!(
                 "CAMERA_{0}_CLOCK=camera takes the time from the camera's own clock, which knows its latency; to \
                  measure, delete that line and restart",
@@ -130,8 +124,8 @@ fn measurable(state: &State, camera: &CameraKey) -> Result<u8, ApiError> {
 }
 
 fn nothing_to_measure() -> ApiError {
-    ApiError::conflict(
-        "no_stream",
+    ApiError::new(
+        ErrorCode::NoStream,
         "this camera is asked for single pictures, or is switched off; only the latency of a stream is measured",
     )
 }
@@ -197,7 +191,7 @@ impl Measurement {
                     last = Instant::now();
                 }
                 () = tokio::time::sleep_until((last + NO_FRAME).into()) => {
-                    return Some(self.event("away", Some(why_away(&self.state, &self.camera))));
+                    return Some(self.event(MeasureState::Away, Some(why_away(&self.state, &self.camera))));
                 }
             }
             self.is_over = self.readings.len() >= ENOUGH || Instant::now() >= self.until;
@@ -205,14 +199,14 @@ impl Measurement {
                 break;
             }
         }
-        let word = match (self.is_over, self.readings.delay(), self.seen) {
-            (true, Some(_), _) => "done",
-            (true, None, _) => "failed",
-            (false, _, Seen::Code(_)) => "reading",
-            (false, _, Seen::Unclear) => "unclear",
-            (false, _, Seen::Nothing) => "looking",
+        let state = match (self.is_over, self.readings.delay(), self.seen) {
+            (true, Some(_), _) => MeasureState::Done,
+            (true, None, _) => MeasureState::Failed,
+            (false, _, Seen::Code(_)) => MeasureState::Reading,
+            (false, _, Seen::Unclear) => MeasureState::Unclear,
+            (false, _, Seen::Nothing) => MeasureState::Looking,
         };
-        let event = self.event(word, None);
+        let event = self.event(state, None);
         self.seen = Seen::Nothing;
         Some(event)
     }
@@ -232,17 +226,22 @@ impl Measurement {
         }
     }
 
-    fn event(&self, word: &str, reason: Option<String>) -> Bytes {
+    fn event(&self, state: MeasureState, reason: Option<String>) -> Bytes {
         let tenth = |ms: f64| (ms * 10.0).round() / 10.0;
-        let delay = self.readings.delay().map(|Delay { median, low, high, readings }| {
-            json!({
-                "median_ms": tenth(median), "low_ms": tenth(low), "high_ms": tenth(high), "readings": readings,
-            })
+        let delay = self.readings.delay().map(|Delay { median, low, high, readings }| DelayView {
+            median_ms: tenth(median),
+            low_ms: tenth(low),
+            high_ms: tenth(high),
+            readings,
         });
-        let data = json!({
-            "state": word, "reason": reason, "frames": self.frames, "readings": self.readings.len(),
-            "enough": ENOUGH, "delay": delay,
-        });
-        Bytes::from(format!("data: {data}\n\n"))
+        let said = MeasurementView {
+            state,
+            reason,
+            frames: self.frames,
+            readings: self.readings.len(),
+            enough: ENOUGH,
+            delay,
+        };
+        Bytes::from(format!("data: {}\n\n", text(&said)))
     }
 }

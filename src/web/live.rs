@@ -7,16 +7,29 @@ use std::time::Duration;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
-use serde_json::{Value, json};
+use serde::Serialize;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, Interval, sleep_until};
 
+use super::State;
+use super::code::ErrorCode;
 use super::error::ApiError;
 use super::guard::admitted;
 use super::query::Query;
+use super::route::Shape;
+use super::view::camera::CameraView;
+use super::view::change::{AlarmList, Beat, FileNames, Resync, SeenChange};
+use super::view::contact::{GpioView, LineView};
+use super::view::event::EventView;
+use super::view::image::ImageView;
+use super::view::status::{AlarmView, ClockView};
+use super::view::storage::StorageView;
+use super::view::target::TargetChange;
+use super::view::text;
+use super::view::time::Time;
+use super::view::upload::UploadChange;
 use super::visit::{Place, Visit, interval};
-use super::{State, json as shape};
 use crate::clock;
 use crate::status::Event;
 use crate::store::Change;
@@ -30,9 +43,6 @@ const RETRY_MS: u32 = 2_000;
 
 /// A browser is not told more often to read everything anew: thousands of rows may change in one piece of work.
 const RESYNC_PAUSE: Duration = Duration::from_secs(2);
-
-/// Name and data of an event.
-type Told = (&'static str, Value);
 
 struct Stream {
     state: web::Data<State>,
@@ -51,7 +61,7 @@ struct Stream {
 pub(super) async fn stream(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
     Query::of(&request, &[])?;
     let place = state.streams.take(&admitted(&request)?).ok_or_else(|| {
-        ApiError::unavailable("too_many_streams", "too many dashboards are open at the same time; close one")
+        ApiError::new(ErrorCode::TooManyStreams, "too many dashboards are open at the same time; close one")
     })?;
     let stream = Stream {
         changes: state.store.changes(),
@@ -79,7 +89,7 @@ impl Stream {
     /// The next bytes for the browser; `None` ends the stream.
     async fn next(&mut self) -> Option<Bytes> {
         if !std::mem::replace(&mut self.has_begun, true) {
-            return Some(Bytes::from(format!("retry: {RETRY_MS}\n\n{}", beat())));
+            return Some([format!("retry: {RETRY_MS}\n\n").as_bytes(), &beat()].concat().into());
         }
         loop {
             let at = self.resynced.map_or_else(Instant::now, |at| at + RESYNC_PAUSE);
@@ -88,76 +98,98 @@ impl Stream {
                 () = self.visit.over() => return None,
                 () = sleep_until(at), if self.resync.is_some() => {
                     self.resynced = Some(Instant::now());
-                    Some(("resync", json!({"missed": self.resync.take()})))
+                    self.resync.take().map(|missed| frame("resync", &Resync { missed }))
                 }
                 change = self.changes.recv() => match change {
-                    Ok(change) => self.changed(&change),
+                    Ok(change) => self.changed(change),
                     Err(RecvError::Lagged(missed)) => self.missed(missed),
                     Err(RecvError::Closed) => return None,
                 },
                 event = self.events.recv() => match event {
-                    Ok(event) => Some(render(&event, &self.state)),
+                    Ok(event) => Some(render(event, &self.state)),
                     Err(RecvError::Lagged(missed)) => self.missed(missed),
                     Err(RecvError::Closed) => return None,
                 },
-                _ = self.beat.tick() => return Some(Bytes::from(beat())),
+                _ = self.beat.tick() => return Some(beat()),
             };
-            if let Some((name, data)) = told {
-                return Some(frame(name, &data));
+            if told.is_some() {
+                return told;
             }
         }
     }
 
     /// Everything is to be read anew, soon and once for many changes.
-    fn missed(&mut self, missed: u64) -> Option<Told> {
+    fn missed(&mut self, missed: u64) -> Option<Bytes> {
         self.resync = Some(self.resync.unwrap_or(0).saturating_add(missed));
         None
     }
 
-    /// Name and data of a change of the store, as described in `openapi.json`; nothing of a trigger that has not ended.
-    fn changed(&mut self, change: &Change) -> Option<Told> {
-        match change {
-            Change::Image(image) => Some(("image", shape::image(image))),
-            Change::ImageChanged(image) => Some(("changed", shape::image(image))),
-            Change::Upload { filename, upload } => Some(("upload", shape::changed_upload(filename, upload))),
-            Change::Deleted(names) => Some(("deleted", json!({"filenames": names}))),
-            Change::Missing(names) => Some(("missing", json!({"filenames": names}))),
-            Change::Trigger(entry) if entry.outcome.is_none() => None,
-            Change::Trigger(entry) => Some(("trigger", shape::event(entry))),
-            Change::Seen { up_to, unseen } => Some(("seen", json!({"up_to": up_to.get(), "unseen": unseen}))),
-            Change::Many => self.missed(0),
+    /// A change of the store, by its name in [`EVENTS`]; nothing of a trigger that has not ended.
+    fn changed(&mut self, change: Change) -> Option<Bytes> {
+        Some(match change {
+            Change::Image(image) => frame("image", &ImageView::from(*image)),
+            Change::ImageChanged(image) => frame("changed", &ImageView::from(*image)),
+            Change::Upload { filename, upload } => frame("upload", &UploadChange::of(filename, upload)),
+            Change::Deleted(filenames) => frame("deleted", &FileNames { filenames }),
+            Change::Missing(filenames) => frame("missing", &FileNames { filenames }),
+            Change::Trigger(entry) => {
+                entry.outcome?;
+                frame("trigger", &EventView::from(*entry))
+            }
+            Change::Seen { up_to, unseen } => {
+                frame("seen", &SeenChange { up_to: up_to.get(), unseen })
+            }
+            Change::Many => return self.missed(0),
+        })
         }
     }
 }
 
-/// Name and data of an event, as described in `openapi.json`.
-fn render(event: &Event, state: &State) -> Told {
+/// Every event by its name, and what it carries.
+pub(super) const EVENTS: &[(&str, Shape)] = &[
+    ("image", Shape::of::<ImageView>()),
+    ("changed", Shape::of::<ImageView>()),
+    ("trigger", Shape::of::<EventView>()),
+    ("upload", Shape::of::<UploadChange>()),
+    ("contact", Shape::of::<LineView>()),
+    ("contacts", Shape::of::<GpioView>()),
+    ("seen", Shape::of::<SeenChange>()),
+    ("camera", Shape::of::<CameraView>()),
+    ("connectivity", Shape::of::<TargetChange>()),
+    ("deleted", Shape::of::<FileNames>()),
+    ("missing", Shape::of::<FileNames>()),
+    ("clock", Shape::of::<ClockView>()),
+    ("storage", Shape::of::<StorageView>()),
+    ("alarms", Shape::of::<AlarmList>()),
+    ("resync", Shape::of::<Resync>()),
+    ("beat", Shape::of::<Beat>()),
+];
+
+/// A change as a browser is told of it, by its name in [`EVENTS`].
+fn render(event: Event, state: &State) -> Bytes {
     match event {
-        Event::Contact(line) => ("contact", shape::line(line)),
-        Event::Contacts(gpio) => ("contacts", shape::gpio(gpio)),
-        Event::Camera(camera) => ("camera", shape::camera(camera)),
-        Event::Target(target) => {
-            let mut data = shape::target(target);
-            // Whether all deliveries go well, beside how this one stands.
-            data["all_online"] = json!(state.status.is_online());
-            ("connectivity", data)
+        Event::Contact(line) => frame("contact", &LineView::from(line)),
+        Event::Contacts(gpio) => frame("contacts", &GpioView::from(gpio)),
+        Event::Camera(camera) => frame("camera", &CameraView::from(*camera)),
+        // Whether all deliveries go well, beside how this one stands.
+        Event::Target(target) => frame(
+            "connectivity",
+            &TargetChange { target: target.into(), all_online: state.status.is_online() },
+        ),
+        Event::Clock(clock) => frame("clock", &ClockView::from(&clock)),
+        Event::Storage(storage) => frame("storage", &StorageView::of(*storage, None)),
+        Event::Alarms(alarms) => {
+            frame("alarms", &AlarmList { alarms: alarms.into_iter().map(AlarmView::from).collect() })
         }
-        Event::Clock(clock) => ("clock", shape::clock(clock)),
-        Event::Storage(storage) => ("storage", shape::storage(storage, None)),
-        Event::Alarms(alarms) => ("alarms", json!({"alarms": shape::alarms(alarms)})),
     }
 }
 
-fn beat() -> String {
+fn beat() -> Bytes {
     let now = clock::now();
-    text("beat", &json!({"now": now.rfc3339(), "now_ms": now.0}))
+    frame("beat", &Beat { now: Time(now), now_ms: now.0 })
 }
 
 /// JSON has no line breaks of its own, so one `data` line holds it.
-fn text(name: &str, data: &Value) -> String {
-    format!("event: {name}\ndata: {data}\n\n")
-}
-
-fn frame(name: &str, data: &Value) -> Bytes {
-    Bytes::from(text(name, data))
+fn frame(name: &str, data: &impl Serialize) -> Bytes {
+    Bytes::from(format!("event: {name}\ndata: {}\n\n", text(data)))
 }

@@ -5,7 +5,6 @@
 
 use std::time::Duration;
 
-use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use tokio::sync::mpsc;
@@ -13,7 +12,9 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::State;
+use super::code::ErrorCode;
 use super::error::ApiError;
+use super::parameters;
 use super::query::{Query, camera_of};
 use super::visit::{Place, STALLED, Visit, why_away, wish};
 use crate::capture::live::{Pictures, Wish};
@@ -36,13 +37,13 @@ struct Stream {
 
 pub(super) async fn stream(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
     let camera = camera_of(&request)?;
-    let wish = wish(&Query::of(&request, &["fps", "width"])?)?;
+    let wish = wish(&Query::of(&request, parameters::LIVE)?)?;
     let mut pictures = state.captures.pictures(&camera).await?;
     let visit = Visit::of(&request, &state)?;
     let place = state.viewers.place(&request, &camera)?;
     let Ok(Some(first)) = timeout(FIRST, pictures.next(wish)).await else {
         let reason = why_away(&state, &camera);
-        return Err(ApiError::new(StatusCode::GATEWAY_TIMEOUT, "no_frame", reason));
+        return Err(ApiError::new(ErrorCode::NoFrame, reason));
     };
     let (pieces, receiver) = mpsc::channel(1);
     let mut tasks = JoinSet::new();

@@ -1,14 +1,21 @@
 //! How things stand: the status of every part, the counts, and whether the program is well.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
-use serde_json::{Value, json};
 
 use super::error::ApiError;
 use super::uploads::Backlog;
-use super::{State, json as shape, latency};
+use super::view::camera::CameraAndImage;
+use super::view::health::{Healthy, Unhealthy};
+use super::view::image::LastImage;
+use super::view::status::{AlarmView, StatsView, StatusView, Tally, UploadStats};
+use super::view::storage::{StorageAndUse, StorageView};
+use super::view::target::{BacklogView, TargetAndBacklog};
+use super::view::upload::UploadCounts;
+use super::{State, latency};
 use crate::config::WebAccess;
 use crate::model::{CameraKey, Level, Medium, UploadState};
 use crate::status::AlarmKind;
@@ -24,51 +31,52 @@ pub(super) async fn status(state: web::Data<State>) -> Result<HttpResponse, ApiE
     let stats = state.store.stats().await?;
     let mut cameras = Vec::new();
     for camera in state.status.cameras() {
-        let mut value = shape::camera(&camera);
-        value["latency"] = latency::shown(&state, &camera.key);
-        value["last_image"] = last_image(&state, camera.key).await?;
-        cameras.push(value);
+        cameras.push(CameraAndImage {
+            latency: latency::shown(&state, &camera.key),
+            last_image: last_image(&state, camera.key.clone()).await?,
+            camera: camera.into(),
+        });
     }
-    let targets = state.status.targets().into_iter().map(|target| {
-        let mut value = shape::target(&target);
-        value["backlog"] = shape::backlog(&Backlog::of(&target, &stats, &state.config));
-        value
+    let targets = state.status.targets().into_iter().map(|target| TargetAndBacklog {
+        backlog: (&Backlog::of(&target, &stats, &state.config)).into(),
+        target: target.into(),
     });
-    let targets: Vec<Value> = targets.collect();
+    let targets = targets.collect();
     let unseen = state.store.unseen(UNSEEN_SHOWN).await?;
-    Ok(HttpResponse::Ok().json(json!({
-        "version": env!("CARGO_PKG_VERSION"),
-        "uptime": state.status.uptime().as_secs(),
-        "online": state.status.is_online(),
-        "gpio": shape::gpio(&state.status.gpio()),
-        "simulated": state.sim.is_some(),
-        "uploads": shape::uploads(|wanted| stats.in_state(wanted)),
-        "storage": storage(&state, &stats),
-        "targets": targets,
-        "clock": shape::clock(&state.status.clock()),
-        "failures": shape::failures(&unseen),
-        "alarms": shape::alarms(&state.status.alarms()),
-        "demo": state.config.web.access == WebAccess::Demo,
-        "cameras": cameras,
-    })))
+    Ok(HttpResponse::Ok().json(StatusView {
+        version: env!("CARGO_PKG_VERSION"),
+        uptime: state.status.uptime().as_secs(),
+        online: state.status.is_online(),
+        gpio: state.status.gpio().into(),
+        simulated: state.sim.is_some(),
+        uploads: UploadCounts::of(|wanted| stats.in_state(wanted)),
+        storage: storage(&state, &stats),
+        targets,
+        clock: (&state.status.clock()).into(),
+        failures: unseen.into(),
+        alarms: state.status.alarms().into_iter().map(AlarmView::from).collect(),
+        demo: state.config.web.access == WebAccess::Demo,
+        cameras,
+    }))
 }
 
 /// The last picture; not a clip. From the store, so that it is right after a restart and after a deletion.
-async fn last_image(state: &State, camera: CameraKey) -> Result<Value, ApiError> {
+async fn last_image(state: &State, camera: CameraKey) -> Result<Option<LastImage>, ApiError> {
     let medium = Some(Medium::Jpeg);
     let query = ImageQuery { camera: Some(camera), medium, limit: 1, ..ImageQuery::default() };
     let page = state.store.images(query).await?;
-    Ok(page.items.first().map_or(Value::Null, shape::last_image))
+    Ok(page.items.into_iter().next().map(LastImage::from))
 }
 
-fn storage(state: &State, stats: &Stats) -> Value {
-    let mut value = shape::storage(&state.status.storage(), state.guard.wear());
-    value["used_bytes"] = json!(stats.used_bytes());
-    value["free_bytes"] = json!(stats.free_bytes);
-    value["total_bytes"] = json!(stats.total_bytes);
-    value["max_bytes"] = json!(state.config.storage.max_bytes);
-    value["retention_days"] = json!(state.config.storage.retention_days);
-    value
+fn storage(state: &State, stats: &Stats) -> StorageAndUse {
+    StorageAndUse {
+        disk: StorageView::of(state.status.storage(), state.guard.wear()),
+        used_bytes: stats.used_bytes(),
+        free_bytes: stats.free_bytes,
+        total_bytes: stats.total_bytes,
+        max_bytes: state.config.storage.max_bytes,
+        retention_days: state.config.storage.retention_days,
+    }
 }
 
 pub(super) async fn stats(state: web::Data<State>) -> Result<HttpResponse, ApiError> {
@@ -80,35 +88,26 @@ pub(super) async fn stats(state: web::Data<State>) -> Result<HttpResponse, ApiEr
         images: sum.images + tally.images,
         bytes: sum.bytes + tally.bytes,
     });
-    let mut cameras: serde_json::Map<String, Value> =
-        stats.cameras.iter().map(|(key, tally)| (key.clone(), shape::tally(tally))).collect();
+    let mut cameras: BTreeMap<String, Tally> =
+        stats.cameras.iter().map(|(key, tally)| (key.clone(), tally.into())).collect();
     // A camera that has done nothing yet is there too.
     for camera in &state.config.cameras {
-        let nothing = || shape::tally(&CameraTally::default());
+        let nothing = || Tally::from(&CameraTally::default());
         cameras.entry(camera.key.as_str().to_owned()).or_insert_with(nothing);
     }
-    let by_target: serde_json::Map<String, Value> = stats
+    let targets = stats
         .uploads
         .iter()
-        .map(|(target, states)| (target.as_str().to_owned(), shape::uploads(|wanted| count(states, wanted))))
-        .collect();
-    let backlog: serde_json::Map<String, Value> = state
-        .status
-        .targets()
+        .map(|(target, states)| (target.as_str(), UploadCounts::of(|wanted| count(states, wanted))));
+    let targets = targets.collect();
+    let backlog = state.status.targets();
+    let backlog = backlog
         .iter()
-        .map(|target| {
-            let backlog = Backlog::of(target, &stats, &state.config);
-            (target.kind.as_str().to_owned(), shape::backlog(&backlog))
-        })
-        .collect();
-    Ok(HttpResponse::Ok().json(json!({
-        "total": shape::tally(&total),
-        "cameras": cameras,
-        "uploads": {
-            "total": shape::uploads(|wanted| stats.in_state(wanted)), "targets": by_target, "backlog": backlog,
-        },
-        "storage": storage(&state, &stats),
-    })))
+        .map(|target| (target.kind.as_str(), BacklogView::from(&Backlog::of(target, &stats, &state.config))));
+    let backlog = backlog.collect();
+    let uploads = UploadStats { total: UploadCounts::of(|wanted| stats.in_state(wanted)), targets, backlog };
+    let storage = storage(&state, &stats);
+    Ok(HttpResponse::Ok().json(StatsView { total: (&total).into(), cameras, uploads, storage }))
 }
 
 fn count(states: &[(UploadState, u64)], wanted: UploadState) -> u64 {
@@ -119,7 +118,7 @@ fn count(states: &[(UploadState, u64)], wanted: UploadState) -> u64 {
 /// of their alarms.
 pub(super) async fn health(state: web::Data<State>) -> HttpResponse {
     let alarms = state.status.alarms();
-    let raised = |wanted: &[AlarmKind]| -> Vec<&str> {
+    let raised = |wanted: &[AlarmKind]| -> Vec<&'static str> {
         alarms
             .iter()
             .map(|alarm| &alarm.kind)
@@ -142,10 +141,10 @@ pub(super) async fn health(state: web::Data<State>) -> HttpResponse {
         failing.push("storage");
     }
     if failing.is_empty() {
-        HttpResponse::Ok().json(json!({"status": "ok"}))
+        HttpResponse::Ok().json(Healthy { status: "ok" })
     } else {
         let alarms = [late, unstored].concat();
-        HttpResponse::build(StatusCode::SERVICE_UNAVAILABLE)
-            .json(json!({"status": "failing", "failing": failing, "alarms": alarms}))
+        let unhealthy = Unhealthy { status: "failing", failing, alarms };
+        HttpResponse::build(StatusCode::SERVICE_UNAVAILABLE).json(unhealthy)
     }
 }

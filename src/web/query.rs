@@ -1,28 +1,27 @@
-//! Query strings and path segments, parsed once, with errors that name the parameter and what is accepted.
+//! Query strings and path segments, parsed once, with errors that name the parameter and what is accepted. What each
+//! parameter is stands in `parameters.rs`.
 
 use actix_web::HttpRequest;
 
 use super::error::ApiError;
+use super::parameters::{LIMIT_DEFAULT, LIMIT_MAX};
+use super::route::Parameter;
 use crate::model::{CameraKey, FileName, UnixMs};
 use crate::store::Cursor;
-
-/// Items on a page unless asked otherwise.
-const LIMIT_DEFAULT: u32 = 50;
-
-/// Most items on a page: about 100 kB of JSON.
-const LIMIT_MAX: u32 = 200;
 
 /// The parameters of a query string. Each name may stand once, and only the names a route knows.
 pub(super) struct Query(Vec<(String, String)>);
 
 impl Query {
-    pub(super) fn of(request: &HttpRequest, known: &[&str]) -> Result<Self, ApiError> {
+    /// `known` is what the route's row names.
+    pub(super) fn of(request: &HttpRequest, known: &[Parameter]) -> Result<Self, ApiError> {
         let mut pairs: Vec<(String, String)> = Vec::new();
         for (name, value) in url::form_urlencoded::parse(request.query_string().as_bytes()) {
-            if !known.contains(&&*name) {
+            if !known.iter().any(|known| known.name == name) {
+                let names: Vec<_> = known.iter().map(|known| known.name).collect();
                 return Err(ApiError::bad_request(format!(
                     "unknown parameter; accepted here: {}",
-                    if known.is_empty() { "none".to_owned() } else { known.join(", ") }
+                    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
                 )));
             }
             if pairs.iter().any(|(other, _)| *other == name) {

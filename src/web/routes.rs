@@ -1,47 +1,40 @@
-//! The table of routes: everything that is served, and who may have it. What is not in the table is refused.
+//! The table of routes: everything that is served, who may have it, what it takes and gives. What is not in the table is
+//! refused. The API's description is made of it (`openapi.rs`).
 //!
 //! Who may have a route is decided where it was matched, so no spelling of a path leads around it.
 
-use actix_web::http::{Method, StatusCode};
+use actix_web::http::Method;
+use actix_web::http::header::{self, HeaderValue};
 use actix_web::middleware::from_fn;
-use actix_web::{HttpResponse, Route as Handler, web};
+use actix_web::{HttpResponse, ResponseError, Route as Handler, web};
 
+use super::code::ErrorCode::*;
 use super::error::ApiError;
 use super::guard;
+use super::parameters::{self, OF_CAMERA, OF_FILE, OF_SCRIPT, OF_SESSION, OF_TARGET, OF_TOKEN};
+use super::route::{Gives, events, json, media, nothing};
 use super::seat;
+use super::view::account::{
+    AskerView, ChangePassword, LogIn, MadeToken, SessionList, SessionsEnded, SetUp, TokenList, TokenWish,
+    WelcomeView,
+};
+use super::view::contact::{GpioView, SimulatedView};
+use super::view::event::{EventPage, SeenCount, SeenWish};
+use super::view::health::{Healthy, Unhealthy};
+use super::view::image::{ImagePage, ImageView, Protect};
+use super::view::latency::{LatencyKnown, LatencyTaken, Taken};
+use super::view::retention::{CleanUp, ReportView};
+use super::view::simulation::Simulation;
+use super::view::status::{StatsView, StatusView};
+use super::view::target::TestView;
+use super::view::upload::{DeadLetterPage, OwedAgain, RetryWish};
 use super::{
     account, actions, assets, gpio, images, latency, live, metrics, mjpeg, overview, sessions, socket,
     tokens, tryout, uploads,
 };
 use crate::store::Scope;
 
-/// Who may use a route.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
-    /// Anyone: health, log-in, set-up and their assets.
-    Public,
-    /// Whoever is logged in; others see the log-in page in its place, with status 401.
-    Page,
-    /// Whoever is logged in, and programs with a token.
-    Session,
-    /// Whoever is logged in, but no program: passwords and tokens.
-    Person,
-    /// Nobody, for nothing is there: those who are logged in are told so, others learn nothing.
-    Nobody,
-}
-
-/// One route.
-pub struct Route {
-    /// HTTP method.
-    pub method: Method,
-    /// Path, with `{name}` for a segment that varies; never so in a public route.
-    pub path: &'static str,
-    /// Who may use it.
-    pub access: Access,
-    /// What a token must allow at least; `None`: no token is enough.
-    pub scope: Option<Scope>,
-    handler: fn() -> Handler,
-}
+pub use super::route::{Access, Route};
 
 /// The least scope of a token: a word of [`Scope`], or `-` for none.
 macro_rules! scope {
@@ -55,67 +48,254 @@ macro_rules! scope {
 
 macro_rules! route {
     ($method:ident $path:literal $access:ident $scope:tt $handler:path) => {
-        Route {
-            method: Method::$method,
-            path: $path,
-            access: Access::$access,
-            scope: scope!($scope),
-            handler: || web::method(Method::$method).to($handler),
-        }
+        Route::new(Method::$method, $path, Access::$access, scope!($scope), stringify!($handler), || {
+            web::method(Method::$method).to($handler)
+        })
     };
 }
 
+const HTML: &str = "text/html";
+const SCRIPT: &str = "text/javascript";
+const JPEG: &str = "image/jpeg";
+const MP4: &str = "video/mp4";
+
 /// Everything that is served.
 pub const ROUTES: &[Route] = &[
-    route!(GET "/" Page Read assets::dashboard),
-    route!(GET "/login" Public - assets::login),
-    route!(GET "/login.js" Public - assets::login_script),
-    route!(GET "/app.css" Public - assets::style),
-    route!(GET "/icon.svg" Public - assets::icon),
-    route!(GET "/app.js" Session Read assets::script),
-    route!(GET "/page/{script}" Session Read assets::part),
-    route!(GET "/live.js" Session Read assets::live_script),
-    route!(GET "/stream.js" Session Read assets::stream_script),
-    route!(GET "/latency" Page Read assets::latency),
-    route!(GET "/latency.js" Session Read assets::latency_script),
-    route!(GET "/health" Public - overview::health),
-    route!(GET "/metrics" Session Read metrics::metrics),
-    route!(GET "/api/openapi.json" Session Read assets::openapi),
-    route!(POST "/api/login" Public - account::log_in),
-    route!(POST "/api/setup" Public - account::set_up),
-    route!(POST "/api/logout" Person - account::log_out),
-    route!(POST "/api/password" Person - account::change_password),
-    route!(GET "/api/session" Session Read account::session),
-    route!(GET "/api/sessions" Person - sessions::list),
-    route!(POST "/api/sessions/end-others" Person - sessions::end_others),
-    route!(DELETE "/api/sessions/{id}" Person - sessions::end),
-    route!(GET "/api/tokens" Person - tokens::list),
-    route!(POST "/api/tokens" Person - tokens::make),
-    route!(DELETE "/api/tokens/{id}" Person - tokens::revoke),
-    route!(GET "/api/status" Session Read overview::status),
-    route!(GET "/api/stats" Session Read overview::stats),
-    route!(GET "/api/images" Session Read images::list),
-    route!(GET "/api/images/{filename}" Session Read images::file),
-    route!(DELETE "/api/images/{filename}" Session Full images::delete),
-    route!(POST "/api/images/{filename}/protect" Session Operate images::protect),
-    route!(POST "/api/images/{filename}/retry" Session Operate images::retry),
-    route!(GET "/api/uploads/dead" Session Read uploads::dead),
-    route!(POST "/api/uploads/retry" Session Operate uploads::retry),
-    route!(POST "/api/uploads/test/{target}" Session Operate tryout::try_out),
-    route!(GET "/api/events" Session Read images::events),
-    route!(POST "/api/events/seen" Session Operate images::see),
-    route!(GET "/api/stream" Session Read live::stream),
-    route!(GET "/api/live/{camera}.mjpeg" Session Read mjpeg::stream),
-    route!(GET "/api/live/{camera}/ws" Session Read socket::open),
-    route!(POST "/api/capture/{camera}" Session Operate actions::capture),
-    route!(GET "/api/snapshot/{camera}" Session Read actions::snapshot),
-    route!(GET "/api/latency/{camera}" Session Read latency::known),
-    route!(POST "/api/latency/{camera}" Session Full latency::take),
-    route!(GET "/api/latency/{camera}/read" Session Read latency::read),
-    route!(POST "/api/cleanup/run" Session Full actions::clean_up),
-    route!(GET "/api/gpio/status" Session Read gpio::status),
-    route!(POST "/api/gpio/sim/{camera}" Session Operate gpio::simulate),
+    route!(GET "/" Page Read assets::dashboard)
+        .says("the dashboard")
+        .gives(&[media(200, HTML, "the dashboard"), NOT_CHANGED, LOG_IN_PAGE]),
+    route!(GET "/login" Public - assets::login)
+        .says("the log-in page, or the set-up page while there is no password")
+        .gives(&[media(200, HTML, "the page"), NOT_CHANGED]),
+    route!(GET "/login.js" Public - assets::login_script)
+        .says("script of the log-in page")
+        .gives(&[media(200, SCRIPT, "script"), NOT_CHANGED]),
+    route!(GET "/app.css" Public - assets::style)
+        .says("style of all pages")
+        .gives(&[media(200, "text/css", "style"), NOT_CHANGED]),
+    route!(GET "/icon.svg" Public - assets::icon)
+        .says("icon")
+        .gives(&[media(200, "image/svg+xml", "icon"), NOT_CHANGED]),
+    route!(GET "/app.js" Session Read assets::script)
+        .says("script of the dashboard")
+        .gives(&[media(200, SCRIPT, "script"), NOT_CHANGED]),
+    route!(GET "/page/{script}" Session Read assets::part)
+        .says("a module of the dashboard's script")
+        .path(OF_SCRIPT)
+        .gives(&[media(200, SCRIPT, "script"), NOT_CHANGED])
+        .refuses(&[NotFound]),
+    route!(GET "/live.js" Session Read assets::live_script)
+        .says("script of the live picture")
+        .gives(&[media(200, SCRIPT, "script"), NOT_CHANGED]),
+    route!(GET "/stream.js" Session Read assets::stream_script)
+        .says("the script of the live events, one connection for all tabs")
+        .gives(&[media(200, SCRIPT, "script"), NOT_CHANGED]),
+    route!(GET "/latency" Page Read assets::latency)
+        .says("the page that measures the latency of a camera, ?camera=r1")
+        .gives(&[media(200, HTML, "the page"), NOT_CHANGED, LOG_IN_PAGE]),
+    route!(GET "/latency.js" Session Read assets::latency_script)
+        .says("script of the latency page")
+        .gives(&[media(200, SCRIPT, "script"), NOT_CHANGED]),
+    route!(GET "/health" Public - overview::health)
+        .says("whether the program can do its work")
+        .gives(&[json::<Healthy>(200, "it can"), json::<Unhealthy>(503, "it cannot; the failing parts")]),
+    route!(GET "/metrics" Session Read metrics::metrics)
+        .says("numbers for Prometheus")
+        .gives(&[media(200, "text/plain", "text format 0.0.4")]),
+    route!(GET "/api/openapi.json" Session Read assets::openapi)
+        .says("this description")
+        .gives(&[media(200, "application/json", "OpenAPI 3.1"), NOT_CHANGED]),
+    route!(POST "/api/login" Public - account::log_in)
+        .says("log in")
+        .takes::<LogIn>()
+        .gives(&[json::<WelcomeView>(200, WELCOME)])
+        .refuses(&[WrongPassword, TooManyRequests, StoreFailed, NoRandom]),
+    route!(POST "/api/setup" Public - account::set_up)
+        .says("set the first password")
+        .more("The code stands in the program's log of its last start.")
+        .takes::<SetUp>()
+        .gives(&[json::<WelcomeView>(200, WELCOME)])
+        .refuses(&[WrongCode, AlreadySetUp, PasswordRefused, TooManyRequests, StoreFailed, NoRandom]),
+    route!(POST "/api/logout" Person - account::log_out)
+        .says("log out")
+        .gives(&[nothing(204, "the session has ended")]),
+    route!(POST "/api/password" Person - account::change_password)
+        .says("change the password; every session ends, a new one begins")
+        .takes::<ChangePassword>()
+        .gives(&[json::<WelcomeView>(200, WELCOME)])
+        .refuses(&[WrongConfirmation, NoPassword, PasswordRefused, TooManyRequests, NoRandom]),
+    route!(GET "/api/session" Session Read account::session)
+        .says("who is asking, and their CSRF token")
+        .gives(&[json::<AskerView>(200, "who is asking")]),
+    route!(GET "/api/sessions" Person - sessions::list)
+        .says("who is logged in")
+        .gives(&[json::<SessionList>(200, "the newest first")]),
+    route!(POST "/api/sessions/end-others" Person - sessions::end_others)
+        .says("end every session but one's own")
+        .gives(&[json::<SessionsEnded>(200, "how many")])
+        .refuses(&[NoSession]),
+    route!(DELETE "/api/sessions/{id}" Person - sessions::end)
+        .says("end a session")
+        .path(OF_SESSION)
+        .gives(&[nothing(204, "ended")])
+        .refuses(&[NotFound]),
+    route!(GET "/api/tokens" Person - tokens::list)
+        .says("tokens for programs")
+        .gives(&[json::<TokenList>(200, "without their secrets")]),
+    route!(POST "/api/tokens" Person - tokens::make)
+        .says("make a token")
+        .takes::<TokenWish>()
+        .gives(&[json::<MadeToken>(201, "the secret is shown this once")])
+        .refuses(&[PasswordRequired, WrongConfirmation, TooManyRequests, NoRandom]),
+    route!(DELETE "/api/tokens/{id}" Person - tokens::revoke)
+        .says("revoke a token")
+        .path(OF_TOKEN)
+        .gives(&[nothing(204, "revoked")])
+        .refuses(&[NotFound]),
+    route!(GET "/api/status" Session Read overview::status)
+        .says("the state of every part")
+        .gives(&[json::<StatusView>(200, "status")]),
+    route!(GET "/api/stats" Session Read overview::stats)
+        .says("counts, per camera, per target and in total")
+        .gives(&[json::<StatsView>(200, "counts")]),
+    route!(GET "/api/images" Session Read images::list)
+        .says("pictures and clips, newest first")
+        .query(parameters::IMAGES)
+        .gives(&[json::<ImagePage>(200, "a page")]),
+    route!(GET "/api/images/{filename}" Session Read images::file)
+        .says("a picture or clip")
+        .more("ETag, If-None-Match, Range and If-Range are honoured.")
+        .path(OF_FILE)
+        .query(parameters::THUMB)
+        .gives(&[
+            media(200, JPEG, "the picture"),
+            media(200, MP4, "the clip"),
+            media(206, JPEG, "a part of the picture"),
+            media(206, MP4, "a part of the clip"),
+            NOT_CHANGED,
+            nothing(416, "no such range"),
+        ])
+        .refuses(&[NotFound, NoThumbnail, Unreadable, Stopping]),
+    route!(DELETE "/api/images/{filename}" Session Full images::delete)
+        .says("delete a picture")
+        .path(OF_FILE)
+        .query(parameters::FORCE)
+        .gives(&[nothing(204, "deleted")])
+        .refuses(&[NotFound, Protected, UploadOwed]),
+    route!(POST "/api/images/{filename}/protect" Session Operate images::protect)
+        .says("protect a picture from deletion, or no longer")
+        .path(OF_FILE)
+        .takes::<Protect>()
+        .gives(&[json::<ImageView>(200, "the picture")])
+        .refuses(&[NotFound]),
+    route!(POST "/api/images/{filename}/retry" Session Operate images::retry)
+        .says("deliver now what was put aside or waits")
+        .path(OF_FILE)
+        .gives(&[json::<ImageView>(200, "the picture")])
+        .refuses(&[NotFound]),
+    route!(GET "/api/uploads/dead" Session Read uploads::dead)
+        .says("uploads that were put aside, newest picture first")
+        .more("They stay until they are sent again and taken, or their picture is deleted by hand.")
+        .query(parameters::DEAD)
+        .gives(&[json::<DeadLetterPage>(200, "a page"), media(200, "text/csv", "or the table")]),
+    route!(POST "/api/uploads/retry" Session Operate uploads::retry)
+        .says("send again everything that was put aside")
+        .takes::<RetryWish>()
+        .gives(&[json::<OwedAgain>(200, "how many are owed again")])
+        .refuses(&[TargetOff]),
+    route!(POST "/api/uploads/test/{target}" Session Operate tryout::try_out)
+        .says("send a test picture to an upload target")
+        .more(
+            "The picture says TEST, is called test_<seconds>_<number>.jpg, is sent once, and stands in no list here; it \
+             stays at the target. Answered within a minute, also when the target did not take it; one at a time.",
+        )
+        .path(OF_TARGET)
+        .gives(&[json::<TestView>(200, "what was seen, step by step")])
+        .refuses(&[NotFound, TooManyRequests]),
+    route!(GET "/api/events" Session Read images::events)
+        .says("the ledger, newest first")
+        .query(parameters::EVENTS)
+        .gives(&[json::<EventPage>(200, "a page")]),
+    route!(POST "/api/events/seen" Session Operate images::see)
+        .says("failed triggers up to this one were seen by a person; every dashboard is told")
+        .takes::<SeenWish>()
+        .gives(&[json::<SeenCount>(200, "how many of them were news, and how many are still unseen")]),
+    route!(GET "/api/stream" Session Read live::stream)
+        .says("live changes as server-sent events")
+        .more("`x-events` has the shape of each event's data. After `resync` everything has to be read anew.")
+        .query(&[])
+        .gives(&[events("events, until the session ends", live::EVENTS)])
+        .refuses(&[TooManyStreams]),
+    route!(GET "/api/live/{camera}.mjpeg" Session Read mjpeg::stream)
+        .says("the live picture as one JPEG after another, for an img element")
+        .path(OF_CAMERA)
+        .query(parameters::LIVE)
+        .gives(&[media(
+            200,
+            "multipart/x-mixed-replace",
+            "parts of image/jpeg until the viewer or the session ends; a slow viewer misses pictures; the last one is \
+             sent again after 10 s without a new one",
+        )])
+        .refuses(&[NotFound, Disabled, TooManyViewers, NoFrame, Stopping]),
+    route!(GET "/api/live/{camera}/ws" Session Read socket::open)
+        .says("the live picture over a WebSocket")
+        .more(socket::ABOUT)
+        .path(OF_CAMERA)
+        .query(parameters::LIVE_SOCKET)
+        .gives(&[nothing(101, "the WebSocket is open")])
+        .refuses(&[WebsocketOnly, NotFound, Disabled, TooManyViewers, Stopping]),
+    route!(POST "/api/capture/{camera}" Session Operate actions::capture)
+        .says("take a picture now")
+        .path(OF_CAMERA)
+        .gives(&[json::<ImageView>(201, "the picture")])
+        .refuses(&[NotFound, Disabled, Busy, Kept, Stopping, NoFrame, Full]),
+    route!(GET "/api/snapshot/{camera}" Session Read actions::snapshot)
+        .says("a fresh picture that is not stored")
+        .path(OF_CAMERA)
+        .gives(&[media(200, JPEG, "the JPEG")])
+        .refuses(&[NotFound, Disabled, Stopping, NoFrame]),
+    route!(GET "/api/latency/{camera}" Session Read latency::known)
+        .says("the latency of a camera, and the box's clock to measure it by")
+        .path(OF_CAMERA)
+        .query(&[])
+        .gives(&[json::<LatencyKnown>(200, "what is known of it")])
+        .refuses(&[NotFound]),
+    route!(POST "/api/latency/{camera}" Session Full latency::take)
+        .says("takes a measured latency over, now and after restarts; null forgets it")
+        .path(OF_CAMERA)
+        .takes::<Taken>()
+        .gives(&[json::<LatencyTaken>(200, "what is in use now")])
+        .refuses(&[NotFound, Set, CameraClock, NoStream]),
+    route!(GET "/api/latency/{camera}/read" Session Read latency::read)
+        .says(
+            "measures the latency: reads the time code of the latency page from the camera's frames, as server-sent \
+             events",
+        )
+        .more("The events have no names; the last one's state is done or failed.")
+        .path(OF_CAMERA)
+        .query(&[])
+        .gives(&[events("how it goes", latency::EVENTS)])
+        .refuses(&[NotFound, Disabled, CameraClock, NoStream, TooManyViewers, Stopping]),
+    route!(POST "/api/cleanup/run" Session Full actions::clean_up)
+        .says("one retention run, or what it would do")
+        .may_take::<CleanUp>()
+        .gives(&[json::<ReportView>(200, "what it did")])
+        .refuses(&[RetentionFailed]),
+    route!(GET "/api/gpio/status" Session Read gpio::status)
+        .says("the contacts")
+        .gives(&[json::<GpioView>(200, "contacts")]),
+    route!(POST "/api/gpio/sim/{camera}" Session Operate gpio::simulate)
+        .says("move a simulated contact")
+        .path(OF_CAMERA)
+        .takes::<Simulation>()
+        .gives(&[json::<SimulatedView>(200, "how it stands")])
+        .refuses(&[NotFound, NoContact, Stopping]),
 ];
+
+const WELCOME: &str =
+    "logged in: the cookies session and device are set, mutations carry csrf_token in X-CSRF-Token";
+const NOT_CHANGED: Gives = nothing(304, "not changed");
+const LOG_IN_PAGE: Gives = media(401, HTML, "without a session the log-in page stands here");
 
 /// Puts the table into the server.
 pub(super) fn register(config: &mut web::ServiceConfig) {
@@ -128,9 +308,13 @@ pub(super) fn register(config: &mut web::ServiceConfig) {
             let within = from_fn(move |request, next| tokens::within_scope(least, request, next));
             resource = resource.route(behind(route.access, (route.handler)().wrap(within)));
         }
-        config.service(resource.default_service(behind(Access::Nobody, web::to(wrong_method))));
+        let allowed: Vec<_> =
+            ROUTES.iter().filter(|route| route.path == path).map(|route| route.method.as_str()).collect();
+        let allowed = allowed.join(", ");
+        let refuse = web::to(move || std::future::ready(wrong_method(&allowed)));
+        config.service(resource.default_service(behind(Access::Nobody, refuse)));
     }
-    config.default_service(behind(Access::Nobody, web::to(nothing)));
+    config.default_service(behind(Access::Nobody, web::to(no_route)));
 }
 
 /// Puts the door before a handler; whoever has passed it keeps the connection.
@@ -140,16 +324,21 @@ fn behind(access: Access, handler: Handler) -> Handler {
         .wrap(from_fn(move |request, next| guard::door(access, request, next)))
 }
 
-async fn nothing() -> Result<HttpResponse, ApiError> {
+async fn no_route() -> Result<HttpResponse, ApiError> {
     Err(ApiError::not_found("there is nothing here; /api/openapi.json describes what there is"))
 }
 
-async fn wrong_method() -> Result<HttpResponse, ApiError> {
-    Err(ApiError::new(
-        StatusCode::METHOD_NOT_ALLOWED,
-        "method_not_allowed",
+fn wrong_method(allowed: &str) -> HttpResponse {
+    let error = ApiError::new(
+        MethodNotAllowed,
         "this path does not take that method; /api/openapi.json describes what it takes",
-    ))
+    );
+    let mut answer = error.error_response();
+    // A list of methods has no character that a header could not have.
+    if let Ok(allowed) = HeaderValue::from_str(allowed) {
+        answer.headers_mut().insert(header::ALLOW, allowed);
+    }
+    answer
 }
 
 #[cfg(test)]

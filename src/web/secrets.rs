@@ -5,6 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use super::code::ErrorCode;
 use super::error::ApiError;
 
 /// Characters of a set-up code: none that looks like another one, none that needs a shift key.
@@ -27,7 +28,7 @@ pub(super) fn digest(secret: &str) -> [u8; 32] {
 pub(super) fn random_secret() -> Result<String, ApiError> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes)
-        .map_err(|_| ApiError::unavailable("no_random", "the machine has no random numbers yet"))?;
+        .map_err(|_| ApiError::new(ErrorCode::NoRandom, "the machine has no random numbers yet"))?;
     Ok(URL_SAFE_NO_PAD.encode(bytes))
 }
 

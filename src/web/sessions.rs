@@ -2,14 +2,16 @@
 
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde_json::json;
 
 use super::State;
 use super::auth::{Auth, NewSession, Principal, has_ended};
+use super::code::ErrorCode;
 use super::error::ApiError;
 use super::guard::{admitted, peer};
 use super::secrets::digest;
 use super::security_log::{Deed, short};
+use super::view::account::{SessionList, SessionView, SessionsEnded};
+use super::view::time::Time;
 use crate::clock;
 use crate::model::{UnixMs, foreign};
 use crate::store::{StoreError, Visitor};
@@ -63,25 +65,23 @@ pub(super) async fn list(request: HttpRequest, state: web::Data<State>) -> Resul
     let own = own(&request)?;
     let (session_now, now) = (state.auth.session_now().await?, clock::now());
     // Sessions keep a time of their own, which nobody can set; people are shown that of the clock.
-    let shown = |at: UnixMs| now.plus_ms(at.0 - session_now.0).rfc3339();
+    let shown = |at: UnixMs| Time(now.plus_ms(at.0 - session_now.0));
     let sessions: Vec<_> = state
         .auth
         .visitors()
         .await?
         .into_iter()
-        .map(|visitor| {
-            json!({
-                "id": short(&visitor.id_hash),
-                "current": own == Some(visitor.id_hash),
-                "created_at": shown(visitor.session.created_at),
-                "last_seen_at": shown(visitor.session.last_seen_at),
-                "expires_at": shown(visitor.session.expires_at),
-                "from": visitor.from,
-                "browser": visitor.browser.as_deref().map(in_words),
-            })
+        .map(|visitor| SessionView {
+            id: short(&visitor.id_hash),
+            current: own == Some(visitor.id_hash),
+            created_at: shown(visitor.session.created_at),
+            last_seen_at: shown(visitor.session.last_seen_at),
+            expires_at: shown(visitor.session.expires_at),
+            from: visitor.from,
+            browser: visitor.browser.as_deref().map(in_words),
         })
         .collect();
-    Ok(HttpResponse::Ok().json(json!({"sessions": sessions})))
+    Ok(HttpResponse::Ok().json(SessionList { sessions }))
 }
 
 /// Ends one session, also one's own.
@@ -102,15 +102,15 @@ pub(super) async fn end_others(
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     let Some(own) = own(&request)? else {
-        return Err(ApiError::conflict(
-            "no_session",
+        return Err(ApiError::new(
+            ErrorCode::NoSession,
             "you have no session of your own, so there are no others",
         ));
     };
     let ended = state.auth.door().delete_other_sessions(own).await?;
     state.auth.announce_revocation();
     state.note(&request, Deed::OtherSessionsEnded, ended);
-    Ok(HttpResponse::Ok().json(json!({"ended": ended})))
+    Ok(HttpResponse::Ok().json(SessionsEnded { ended }))
 }
 
 impl Auth {

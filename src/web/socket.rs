@@ -7,17 +7,19 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use actix_ws::{CloseCode, CloseReason, Message, MessageStream, Session};
 use bytes::Bytes;
-use serde_json::json;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::State;
+use super::code::ErrorCode;
 use super::error::ApiError;
+use super::parameters;
 use super::query::{Query, camera_of};
+use super::view::camera::StreamNews;
+use super::view::text;
 use super::visit::{Place, STALLED, Visit, interval, why_away, wish};
 use crate::capture::live::{Arrival, Pictures, Watch, Wish};
 use crate::media::fmp4::{Muxer, Part};
@@ -40,6 +42,16 @@ const STILL_THERE: Duration = Duration::from_secs(10);
 
 /// Viewers have nothing to say but pongs.
 const MESSAGE_MAX: usize = 1024;
+
+/// What a viewer has to know.
+pub(super) const ABOUT: &str = "A text message {codec, mime, width, height} says what the binary messages after it are; another \
+                                one comes before the stream changes. video/mp4 (H.264, H.265): an initialization segment, then \
+                                a fragment a picture, from the current keyframe on, for Media Source Extensions. image/jpeg \
+                                (format=jpeg, and cameras that send JPEG): a picture each. After each piece comes a ping; a \
+                                viewer who leaves 12 fragments, 3 pictures or 512 KiB unanswered misses what comes meanwhile, \
+                                one who is silent for 15 s is dropped. Close codes: 1008 the session has ended, 1013 the camera \
+                                is away (the reason says why; come again), 1001 the program ends. A browser must be on a page \
+                                of this server (Origin).";
 
 /// What a viewer is sent.
 enum Piece {
@@ -91,7 +103,7 @@ pub(super) async fn open(
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     let camera = camera_of(&request)?;
-    let query = Query::of(&request, &["format", "fps", "width"])?;
+    let query = Query::of(&request, parameters::LIVE_SOCKET)?;
     let format = query.parsed("format", "fmp4 or jpeg", |text| match text {
         "fmp4" => Some(Format::Mp4),
         "jpeg" => Some(Format::Jpeg),
@@ -106,9 +118,8 @@ pub(super) async fn open(
     };
     let visit = Visit::of(&request, &state)?;
     let place = state.viewers.place(&request, &camera)?;
-    let (response, session, messages) = actix_ws::handle(&request, body).map_err(|_| {
-        ApiError::new(StatusCode::BAD_REQUEST, "websocket_only", "this address is for a WebSocket")
-    })?;
+    let (response, session, messages) = actix_ws::handle(&request, body)
+        .map_err(|_| ApiError::new(ErrorCode::WebsocketOnly, "this address is for a WebSocket"))?;
     let viewer = Viewer { camera, state, session, window: Window::new(), _place: place };
     // It ends with the connection, or when the viewer answers nothing.
     actix_web::rt::spawn(viewer.serve(visit, supply, messages.max_frame_size(MESSAGE_MAX)));
@@ -190,7 +201,7 @@ fn piece(part: Part) -> Vec<Piece> {
 }
 
 fn about(codec: &str, mime: &str, (width, height): (u32, u32)) -> Piece {
-    Piece::About(json!({"codec": codec, "mime": mime, "width": width, "height": height}).to_string())
+    Piece::About(text(&StreamNews { codec, mime, width, height }))
 }
 
 impl Viewer {

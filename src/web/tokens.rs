@@ -6,16 +6,16 @@ use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpRequest, HttpResponse, ResponseError, web};
-use serde::Deserialize;
-use serde_json::{Value, json};
 
 use super::State;
 use super::auth::{Auth, PASSWORD_KEY, Principal, ms};
 use super::body::Json;
+use super::code::ErrorCode;
 use super::error::ApiError;
 use super::guard::{admitted, peer, visitor};
 use super::secrets::{digest, random_secret};
 use super::security_log::{Deed, Refusal};
+use super::view::account::{MadeToken, TokenList, TokenView, TokenWish};
 use crate::clock;
 use crate::model::{UnixMs, foreign};
 use crate::store::{NewToken, Scope, StoreError, Token};
@@ -29,42 +29,21 @@ const HINT_LENGTH: usize = PREFIX.len() + 4;
 /// Characters in the name of a token.
 const NAME_MAX: usize = 64;
 
-/// Days until a token ends unless asked otherwise.
-const DAYS: u32 = 365;
-
 /// Days until a token ends at most, unless it is asked for as one that never does.
 const DAYS_MAX: u32 = 3650;
 
 /// The use of a token is written down at most this often: each note is a write to the card.
 const TOUCH: Duration = Duration::from_secs(60 * 60);
 
-#[derive(Deserialize)]
-pub(super) struct Wanted {
-    name: String,
-    #[serde(default)]
-    scope: Option<String>,
-    /// `null` is one that never ends.
-    #[serde(default = "default_days")]
-    expires_in_days: Option<u32>,
-    #[serde(default)]
-    password: Option<String>,
-}
-
-// The shape is serde's.
-#[allow(clippy::unnecessary_wraps, reason = "the default of an optional field")]
-fn default_days() -> Option<u32> {
-    Some(DAYS)
-}
-
 pub(super) async fn list(state: web::Data<State>) -> Result<HttpResponse, ApiError> {
-    let tokens: Vec<_> = state.auth.door().tokens().await?.iter().map(shape).collect();
-    Ok(HttpResponse::Ok().json(json!({"tokens": tokens})))
+    let tokens = state.auth.door().tokens().await?.into_iter().map(TokenView::from).collect();
+    Ok(HttpResponse::Ok().json(TokenList { tokens }))
 }
 
 pub(super) async fn make(
     request: HttpRequest,
     state: web::Data<State>,
-    Json(wanted): Json<Wanted>,
+    Json(wanted): Json<TokenWish>,
 ) -> Result<HttpResponse, ApiError> {
     let name = wanted.name.trim().to_owned();
     let length = name.chars().count();
@@ -91,9 +70,7 @@ pub(super) async fn make(
     let (token, secret) = made.ok_or_else(ApiError::unauthorized)?;
     let what = format!("{} {:?}, scope {}", token.id, token.name, token.scope.as_str());
     state.note(&request, Deed::TokenMade, what);
-    let mut answer = shape(&token);
-    answer["token"] = json!(secret);
-    Ok(HttpResponse::Created().json(answer))
+    Ok(HttpResponse::Created().json(MadeToken { about: token.into(), token: secret }))
 }
 
 pub(super) async fn revoke(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
@@ -104,20 +81,6 @@ pub(super) async fn revoke(request: HttpRequest, state: web::Data<State>) -> Res
     }
     state.note(&request, Deed::TokenRevoked, id);
     Ok(HttpResponse::NoContent().finish())
-}
-
-/// A token as the API shows it; its secret is not known any more.
-fn shape(token: &Token) -> Value {
-    let time = |at: Option<UnixMs>| at.map(UnixMs::rfc3339);
-    json!({
-        "id": token.id,
-        "name": token.name,
-        "scope": token.scope.as_str(),
-        "prefix": token.hint,
-        "created_at": token.created_at.rfc3339(),
-        "expires_at": time(token.expires_at),
-        "last_used_at": time(token.last_used_at),
-    })
 }
 
 /// Around every handler: a program is let in only where the route names a scope that its token has. This is asked of
@@ -136,8 +99,8 @@ pub(super) async fn within_scope<B: MessageBody>(
         (Ok(Principal::Token { scope, .. }), Some(least)) if scope < least => {
             refused(Refusal::Scope);
             let (scope, least) = (scope.as_str(), least.as_str());
-            ApiError::forbidden(
-                "scope",
+            ApiError::new(
+                ErrorCode::Scope,
                 format!("this token's scope is \"{scope}\"; this needs \"{least}\", so make another token"),
             )
         }
@@ -152,7 +115,7 @@ pub(super) async fn within_scope<B: MessageBody>(
 
 /// The answer to a program that asks for what is for persons only.
 pub(super) fn person_only() -> ApiError {
-    ApiError::forbidden("person_only", "an API token may not do this; log in instead")
+    ApiError::new(ErrorCode::PersonOnly, "an API token may not do this; log in instead")
 }
 
 /// Whether a token has ended by itself.
@@ -249,13 +212,5 @@ mod tests {
         assert!(!wants_touch(Some(UnixMs(0)), UnixMs(hour - 1)));
         assert!(wants_touch(Some(UnixMs(0)), UnixMs(hour)));
         assert!(wants_touch(Some(UnixMs(hour)), UnixMs(0)), "the clock was set back");
-    }
-
-    #[test]
-    fn a_token_ends_after_a_year_unless_asked_otherwise_and_never_only_if_that_is_asked_for() {
-        let days = |text: &str| serde_json::from_str::<Wanted>(text).unwrap().expires_in_days;
-        assert_eq!(days(r#"{"name": "x"}"#), Some(365));
-        assert_eq!(days(r#"{"name": "x", "expires_in_days": 7}"#), Some(7));
-        assert_eq!(days(r#"{"name": "x", "expires_in_days": null}"#), None);
     }
 }

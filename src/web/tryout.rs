@@ -8,6 +8,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use super::State;
 use super::error::ApiError;
 use super::security_log::Deed;
+use super::view::target::TestView;
 use crate::config::UploadConfig;
 use crate::model::TargetKind;
 use crate::target::try_out as try_out_target;
@@ -66,7 +67,7 @@ pub(super) async fn try_out(request: HttpRequest, state: web::Data<State>) -> Re
     let upload = &state.config.upload;
     let report = Box::pin(try_out_target(upload, kind, Some(LIMIT), &mut |_| {})).await;
     let report = report.ok_or_else(|| unknown(upload))?;
-    Ok(HttpResponse::Ok().json(report.json()))
+    Ok(HttpResponse::Ok().json(TestView::from(report)))
 }
 
 /// The target in the path, if it is in use.

@@ -6,14 +6,14 @@ use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use futures_util::stream;
-use serde::Deserialize;
-use serde_json::json;
 
 use super::body::Json;
+use super::code::ErrorCode;
 use super::error::ApiError;
 use super::query::Query;
 use super::security_log::Deed;
-use super::{State, json as shape};
+use super::view::upload::{DeadLetterPage, DeadLetterView, OwedAgain, RetryWish};
+use super::{State, parameters};
 use crate::clock;
 use crate::config::{Config, LaneConfig};
 use crate::model::{TargetKind, UnixMs};
@@ -76,7 +76,7 @@ enum Format {
 
 /// What was put aside: a page of it, or all of it as a table.
 pub(super) async fn dead(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
-    let query = Query::of(&request, &["target", "limit", "cursor", "format"])?;
+    let query = Query::of(&request, parameters::DEAD)?;
     let format = query.parsed("format", "json or csv", |text| match text {
         "json" => Some(Format::Json),
         "csv" => Some(Format::Csv),
@@ -91,10 +91,10 @@ pub(super) async fn dead(request: HttpRequest, state: web::Data<State>) -> Resul
         return Ok(export(&state.store, query.target));
     }
     let page = state.store.dead(query).await?;
-    Ok(HttpResponse::Ok().json(json!({
-        "uploads": page.items.iter().map(shape::dead_letter).collect::<Vec<_>>(),
-        "next_cursor": page.next.map(|cursor| cursor.to_string()),
-    })))
+    Ok(HttpResponse::Ok().json(DeadLetterPage {
+        uploads: page.items.into_iter().map(DeadLetterView::from).collect(),
+        next_cursor: page.next.map(|cursor| cursor.to_string()),
+    }))
 }
 
 /// Which targets there can be, for messages.
@@ -157,19 +157,11 @@ fn cell(text: &str) -> String {
     format!("\"{}\"", safe.replace('"', "\"\""))
 }
 
-/// What shall be sent again.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Retry {
-    target: Option<String>,
-    state: String,
-}
-
 /// Makes everything that was put aside due at once.
 pub(super) async fn retry(
     request: HttpRequest,
     state: web::Data<State>,
-    Json(body): Json<Retry>,
+    Json(body): Json<RetryWish>,
 ) -> Result<HttpResponse, ApiError> {
     if body.state != "dead" {
         return Err(ApiError::bad_request("state: accepted is dead; what waits is sent by itself"));
@@ -184,12 +176,12 @@ pub(super) async fn retry(
     if let Some(target) = target.filter(|target| !state.store.delivers_to(*target)) {
         let message =
             format!("nothing is delivered to {target} at the moment; configure it and UPLOAD_ENABLED first");
-        return Err(ApiError::conflict("target_off", message));
+        return Err(ApiError::new(ErrorCode::TargetOff, message));
     }
     let count = state.store.retry_dead(target).await?;
     state.note(&request, Deed::SentAgain, format_args!("{count} that were put aside"));
     state.store.wakes().raise(Wake::Person);
-    Ok(HttpResponse::Ok().json(json!({"owed_again": count})))
+    Ok(HttpResponse::Ok().json(OwedAgain { owed_again: count }))
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use tokio::time::{Interval, MissedTickBehavior};
 
 use super::State;
 use super::auth::Principal;
+use super::code::ErrorCode;
 use super::error::ApiError;
 use super::guard::admitted;
 use super::query::Query;
@@ -27,14 +28,14 @@ const VIEWERS_MAX: usize = 8;
 pub(super) const STALLED: Duration = Duration::from_secs(15);
 
 /// The rate of pictures unless asked otherwise: fluent enough for a gate.
-const FPS: u8 = 10;
+pub(super) const FPS: u8 = 10;
 
 /// The fastest rate that can be asked for.
-const FPS_MAX: u8 = 25;
+pub(super) const FPS_MAX: u8 = 25;
 
 /// The width of pictures unless asked otherwise, and what can be asked for.
-const WIDTH: u16 = 1280;
-const WIDTHS: std::ops::RangeInclusive<u16> = 320..=1920;
+pub(super) const WIDTH: u16 = 1280;
+pub(super) const WIDTHS: std::ops::RangeInclusive<u16> = 320..=1920;
 
 /// Someone who was let in and stays.
 pub(super) struct Visit {
@@ -127,8 +128,8 @@ impl Viewers {
         let places =
             self.0.get(camera).ok_or_else(|| ApiError::not_found("there is no camera of that name"))?;
         let place = places.take(&admitted(request)?).ok_or_else(|| {
-            ApiError::unavailable(
-                "too_many_viewers",
+            ApiError::new(
+                ErrorCode::TooManyViewers,
                 format!(
                     "at most {VIEWERS_MAX} viewers look at a camera at once, half of them programs; close one"
                 ),

@@ -1,0 +1,122 @@
+//! What may stand in paths and queries, for the table of routes and for the handlers that read it.
+
+use serde_json::{Value, json};
+use utoipa::PartialSchema;
+
+use super::route::Parameter;
+use super::visit::{FPS, FPS_MAX, WIDTH, WIDTHS};
+use crate::model::{CameraKey, FileName, Medium, Outcome, TargetKind, UploadState};
+
+/// Items on a page unless asked otherwise.
+pub(super) const LIMIT_DEFAULT: u32 = 50;
+
+/// Most items on a page: about 100 kB of JSON.
+pub(super) const LIMIT_MAX: u32 = 200;
+
+const fn parameter(name: &'static str, says: &'static str, schema: fn() -> Value) -> Parameter {
+    Parameter { name, says, schema }
+}
+
+/// The schema of a type.
+fn of<T: PartialSchema>() -> Value {
+    json!(T::schema())
+}
+
+fn integer(least: u32, most: u32, usually: u32) -> Value {
+    json!({ "type": "integer", "minimum": least, "maximum": most, "default": usually })
+}
+
+fn instant() -> Value {
+    json!({
+        "anyOf": [{ "type": "string", "format": "date-time" }, { "type": "integer", "format": "int64" }],
+        "examples": ["2026-11-20T12:00:00Z"],
+    })
+}
+
+fn text() -> Value {
+    json!({ "type": "string" })
+}
+
+fn flag() -> Value {
+    json!({ "type": "boolean", "default": false })
+}
+
+const CAMERA: Parameter = parameter("camera", "key of a camera", of::<CameraKey>);
+const FROM: Parameter = parameter("from", "not before: RFC 3339, or milliseconds since 1970", instant);
+const TO: Parameter = parameter("to", "before: RFC 3339, or milliseconds since 1970", instant);
+const LIMIT: Parameter = parameter("limit", "items on a page", || integer(1, LIMIT_MAX, LIMIT_DEFAULT));
+const CURSOR: Parameter = parameter("cursor", "next_cursor of the page before", text);
+const RATE: Parameter =
+    parameter("fps", "at most so many JPEG pictures a second", || integer(1, FPS_MAX.into(), FPS.into()));
+const SIZE: Parameter = parameter(
+    "width",
+    "JPEG pictures at most so wide; those of a camera that sends JPEG stay as they are",
+    || integer((*WIDTHS.start()).into(), (*WIDTHS.end()).into(), WIDTH.into()),
+);
+
+/// The camera in a path.
+pub(super) const OF_CAMERA: &[Parameter] = &[parameter("camera", "key of a camera", of::<CameraKey>)];
+
+/// The picture or clip in a path.
+pub(super) const OF_FILE: &[Parameter] =
+    &[parameter("filename", "name of a picture or clip", of::<FileName>)];
+
+/// The module of a script in a path.
+pub(super) const OF_SCRIPT: &[Parameter] = &[parameter("script", "such as words.js", text)];
+
+/// The session in a path.
+pub(super) const OF_SESSION: &[Parameter] = &[parameter("id", "as in the list of sessions", text)];
+
+/// The token in a path.
+pub(super) const OF_TOKEN: &[Parameter] =
+    &[parameter("id", "number of the token", || json!({ "type": "integer", "format": "int64" }))];
+
+/// The target in a path.
+pub(super) const OF_TARGET: &[Parameter] = &[parameter("target", "one that is in use", of::<TargetKind>)];
+
+/// Of a list of pictures.
+pub(super) const IMAGES: &[Parameter] = &[
+    CAMERA,
+    FROM,
+    TO,
+    parameter("state", "with an upload in this state", of::<UploadState>),
+    parameter("media_type", "only pictures, or only clips", of::<Medium>),
+    LIMIT,
+    CURSOR,
+];
+
+/// Of a picture.
+pub(super) const THUMB: &[Parameter] = &[parameter("thumb", "a small picture, also of a clip", flag)];
+
+/// Of a deletion.
+pub(super) const FORCE: &[Parameter] = &[parameter("force", "also if it has not been delivered yet", flag)];
+
+/// Of the ledger.
+pub(super) const EVENTS: &[Parameter] =
+    &[CAMERA, FROM, TO, parameter("outcome", "only with this outcome", of::<Outcome>), LIMIT, CURSOR];
+
+/// Of what was put aside.
+pub(super) const DEAD: &[Parameter] = &[
+    parameter("target", "only those of this target", of::<TargetKind>),
+    LIMIT,
+    CURSOR,
+    parameter(
+        "format",
+        "csv: all of them as a table; limit and cursor do not count",
+        || json!({ "type": "string", "enum": ["json", "csv"], "default": "json" }),
+    ),
+];
+
+/// Of a live picture.
+pub(super) const LIVE: &[Parameter] = &[RATE, SIZE];
+
+/// Of a live picture over a WebSocket.
+pub(super) const LIVE_SOCKET: &[Parameter] = &[
+    parameter(
+        "format",
+        "the camera's own video, or pictures decoded from it",
+        || json!({ "type": "string", "enum": ["fmp4", "jpeg"], "default": "fmp4" }),
+    ),
+    RATE,
+    SIZE,
+];
