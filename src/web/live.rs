@@ -136,12 +136,9 @@ impl Stream {
                 entry.outcome?;
                 frame("trigger", &EventView::from(*entry))
             }
-            Change::Seen { up_to, unseen } => {
-                frame("seen", &SeenChange { up_to: up_to.get(), unseen })
-            }
+            Change::Seen { up_to, unseen } => frame("seen", &SeenChange { up_to: up_to.get(), unseen }),
             Change::Many => return self.missed(0),
         })
-        }
     }
 }
 

@@ -25,6 +25,8 @@ mod listener;
 mod live;
 mod metrics;
 mod mjpeg;
+pub mod openapi;
+mod openapi_text;
 mod overview;
 mod parameters;
 mod password;

@@ -3,11 +3,13 @@
 mod access;
 mod content;
 mod crowds;
+mod described;
 mod door;
 mod guessing;
 mod harness;
 mod live;
 mod people;
 mod proxy;
+mod shapes;
 mod uploads;
 mod viewing;

@@ -86,11 +86,12 @@ pub(in crate::web) struct AlarmView {
     /// What is wrong, stable: camera_away, target_away, target_refusing, pictures_refused, contact_stuck, contact_noisy,
     /// trigger_failed (until seen, or until a picture was stored after one that could not be), contacts_unwatched,
     /// contact_flickers, ledger_late, disk_short, pictures_unstored, pictures_gone, pictures_unreadable,
-    /// takeover_incomplete, folder_not_followed, database_damaged, database_replaced, retention_failed, backup_failed,
-    /// upload_stuck, task_restarted; there may be more.
+    /// takeover_incomplete, folder_not_followed, database_damaged, database_replaced, away (the picture directory),
+    /// retention_failed, backup_failed, upload_stuck, task_restarted, connections (all are taken), descriptors (open files
+    /// run short); there may be more. Of a code there is one alarm for each camera, target or task.
     #[schema(example = "camera_away")]
     pub(in crate::web) code: &'static str,
-    /// What the code is about, such as camera, target, count, reason.
+    /// What the code is about, such as camera, target, name (of a task), count, reason.
     #[schema(value_type = Object, example = json!({"camera": "r1"}))]
     pub(in crate::web) args: Map<String, Value>,
     #[schema(value_type = Severity)]

@@ -28,6 +28,8 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_util::sync::CancellationToken;
 
+use super::shapes;
+
 /// The password of every dashboard that has one.
 pub(crate) const PASSWORD: &str = "correct horse battery";
 
@@ -430,6 +432,7 @@ impl Browser {
     }
 }
 
+/// One request; the answer is as the API's description says.
 pub(crate) async fn send(
     client: &reqwest::Client,
     addr: SocketAddr,
@@ -438,7 +441,7 @@ pub(crate) async fn send(
     headers: &[(&str, &str)],
     body: &str,
 ) -> Answer {
-    let mut request = client.request(method, format!("http://{addr}{path}"));
+    let mut request = client.request(method.clone(), format!("http://{addr}{path}"));
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
@@ -447,7 +450,10 @@ pub(crate) async fn send(
     }
     let response = request.send().await.unwrap();
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
-    Answer { status, headers, body: response.bytes().await.unwrap().to_vec() }
+    let answer = Answer { status, headers, body: response.bytes().await.unwrap().to_vec() };
+    let faults = shapes::faults(method.as_str(), path, &answer);
+    assert!(faults.is_empty(), "{method} {path}: {faults:?}: {answer:?}");
+    answer
 }
 
 /// A request whose first line no decent client would send. Returns the whole answer as text.

@@ -19,6 +19,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::harness::{Browser, config, dashboard, key, start};
+use super::shapes::faults_of_event;
 
 const AT: UnixMs = UnixMs(1_698_765_432_250);
 
@@ -67,26 +68,27 @@ async fn changes_arrive_as_server_sent_events() {
 }
 
 /// The data of each event of a stream, from where it was read last.
-struct Events {
+pub(crate) struct Events {
     stream: reqwest::Response,
     text: String,
 }
 
 impl Events {
-    async fn of(browser: &Browser) -> Self {
+    pub(crate) async fn of(browser: &Browser) -> Self {
         let mut events = Self { stream: browser.stream().await, text: String::new() };
         events.next("beat").await;
         events
     }
 
-    /// The next event of this name; those before it are left out.
-    async fn next(&mut self, name: &str) -> Value {
+    /// The next event of this name, which is as described; those before it are left out.
+    pub(crate) async fn next(&mut self, name: &str) -> Value {
         let begin = format!("event: {name}\ndata: ");
         loop {
             if let Some((_, rest)) = self.text.split_once(&begin)
                 && let Some((data, rest)) = rest.split_once("\n\n")
             {
                 let data = serde_json::from_str(data).unwrap();
+                assert_eq!(faults_of_event("/api/stream", name, &data), [""; 0], "{name}: {data}");
                 self.text = rest.to_owned();
                 return data;
             }
