@@ -343,9 +343,11 @@ impl Guard {
     /// Deletes the oldest delivered pictures until `need` is met, at most so many. What cannot be deleted is an alarm.
     async fn evict_in_turn(&self, need: Amount, most: u32) -> Heap {
         let deleted = self.delete_oldest(need, most).await;
-        if deleted.is_ok() {
-            self.0.alarms.no_room.clear();
+        if let Err(error) = &deleted {
+            error!(%error, "no room could be made");
         }
+        let words = deleted.as_ref().err().map(|error| format!("old pictures could not be deleted: {error}"));
+        self.0.alarms.no_room.set(words);
         match deleted {
             Ok(gone) if gone.is_empty() => {
                 let counts = self.counts().await.unwrap_or_default();
@@ -353,11 +355,7 @@ impl Guard {
                 Heap::default()
             }
             Ok(gone) => self.report(&gone),
-            Err(error) => {
-                error!(%error, "no room could be made");
-                self.0.alarms.no_room.raise(format!("old pictures could not be deleted: {error}"));
-                Heap::default()
-            }
+            Err(_) => Heap::default(),
         }
     }
 

@@ -335,9 +335,13 @@ impl Lane {
         let known = self.lost.keys().copied().collect();
         let lost = self.queue.still_lost(known).await?;
         self.lost.retain(|row, _| lost.contains(row));
+        self.show_lost();
+        Ok(())
+    }
+
+    fn show_lost(&self) {
         let newest = self.lost.values().next_back();
         self.lost_alarm.set(newest.map(|error| format!("a picture that was owed is gone: {error}")));
-        Ok(())
     }
 
     fn show_denied(&self) {
@@ -389,6 +393,9 @@ impl Lane {
             if !is_changed {
                 debug!(%file, target = %self.kind, "deleted or settled while it was being sent");
                 continue;
+            }
+            if !matches!(settlement, Settlement::Lost { .. }) && self.lost.remove(&row).is_some() {
+                self.show_lost();
             }
             match settlement {
                 Settlement::Delivered { at } => {
