@@ -76,7 +76,9 @@ impl Alarms {
         let newest = unseen.newest.into_iter().next();
         let failures = Failures {
             unseen: unseen.count,
-            newest: newest.map(|entry| (entry.id.get(), entry.camera, entry.edge_at, entry.reason)),
+            newest: newest.map(|entry| {
+                (entry.id.get(), entry.camera, entry.edge_at, entry.reason.map(|reason| reason.to_string()))
+            }),
         };
         Ok(Counts { refused, failures })
     }

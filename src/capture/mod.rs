@@ -29,17 +29,17 @@ use crate::clock;
 use crate::config::{CameraConfig, Config, Mode};
 use crate::media::shelf::Shelf;
 use crate::media::{decode, jpeg};
-use crate::model::{CameraKey, Cause, Trigger};
+use crate::model::{CameraKey, Cause, NoPicture, Trigger};
 use crate::source::{Latency, Request, Requests, Source, Watch};
 use crate::status::Status;
 use crate::storage::Guard;
-use crate::store::{Image, Store, StoreError, UNSTORED};
+use crate::store::{Image, Store, StoreError};
 use crate::workers::Workers;
 
 use budget::Budget;
 use engine::Engine;
 use live::Studio;
-use order::{Order, Worker, heavy, no_frame};
+use order::{Order, Worker, heavy};
 use pump::Pictures;
 use room::Room;
 use shot::Shooter;
@@ -61,34 +61,55 @@ const STREAMS_BYTES: usize = 96 << 20;
 /// Bytes of all stretches that are collected for clips and best pictures, beyond what the groups have of them.
 const STRETCHES_BYTES: usize = 64 << 20;
 
-/// Why there is no picture; the text is for people.
-#[derive(Clone, Debug, thiserror::Error)]
+/// Why there is no picture, by what a caller can do about it; the text is for people.
+#[derive(Clone, Debug)]
 pub enum CaptureError {
     /// No such camera.
-    #[error("there is no camera {0}")]
     Unknown(CameraKey),
     /// It is switched off.
-    #[error("camera {0} is disabled")]
     Disabled(CameraKey),
     /// As many captures as can be served are already under way.
-    #[error("{MAILBOX} captures of this camera are already waiting")]
     Busy,
-    /// No frame of that instant.
-    #[error("{0}")]
-    NoFrame(String),
+    /// No frame of that instant, for this reason.
+    NoFrame(NoPicture),
     /// The picture could not be kept.
-    #[error("{UNSTORED}: {0}")]
     Store(String),
     /// It is kept as a file; its row comes as soon as the database takes it.
-    #[error("{0}")]
     Kept(String),
     /// There is no room for it, and nothing may go.
-    #[error("{UNSTORED}: {0}")]
     Full(String),
     /// The program is ending.
-    #[error("the program is shutting down")]
     Stopping,
 }
+
+impl CaptureError {
+    /// No picture could be made of what came.
+    fn undecodable(error: impl std::fmt::Display) -> Self {
+        Self::NoFrame(NoPicture::Undecodable { detail: error.to_string() })
+    }
+
+    /// As the ledger has it.
+    pub fn reason(&self) -> NoPicture {
+        match self {
+            Self::Unknown(camera) => NoPicture::UnknownCamera { camera: camera.to_string() },
+            Self::Disabled(camera) => NoPicture::CameraDisabled { camera: camera.to_string() },
+            Self::Busy => NoPicture::Busy { waiting: MAILBOX as u64 },
+            Self::NoFrame(reason) => reason.clone(),
+            Self::Store(detail) => NoPicture::NotStored { detail: detail.clone() },
+            Self::Kept(detail) => NoPicture::KeptAsFile { detail: detail.clone() },
+            Self::Full(detail) => NoPicture::DiskFull { detail: detail.clone() },
+            Self::Stopping => NoPicture::Stopping,
+        }
+    }
+}
+
+impl std::fmt::Display for CaptureError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.reason().fmt(f)
+    }
+}
+
+impl std::error::Error for CaptureError {}
 
 /// A handle on all cameras.
 #[derive(Clone)]
@@ -204,7 +225,7 @@ impl Captures {
         let mailbox = self.mailbox(camera)?;
         let shot = mailbox.shooter.shot(Instant::now()).await?;
         let jpeg = heavy(&self.workers, move || match shot.picture {
-            decode::Picture::Frame(frame) => jpeg::encode_plain(&frame).map_err(no_frame),
+            decode::Picture::Frame(frame) => jpeg::encode_plain(&frame).map_err(CaptureError::undecodable),
             decode::Picture::Jpeg(jpeg) => Ok(jpeg),
         })
         .await?;

@@ -17,7 +17,7 @@ use crate::config::CameraConfig;
 use crate::media::gop::Excerpt;
 use crate::media::shelf::Shelf;
 use crate::media::{decode, exif, jpeg};
-use crate::model::{CameraKey, ImageId, ImageKind, Outcome, Trigger};
+use crate::model::{CameraKey, ImageId, ImageKind, NoPicture, Outcome, Trigger};
 use crate::storage::{Guard, Refusal, Weight};
 use crate::store::{Image, NewImage, Saved, Store, TriggerId};
 use crate::workers::Workers;
@@ -142,7 +142,7 @@ impl Worker {
         });
         let mut row = begun.inspect_err(|error| warn!(%error, "the trigger is not in the ledger yet")).ok();
         let mut next = first;
-        let mut outcome = Err(CaptureError::NoFrame("no offset is configured".to_owned()));
+        let mut outcome = Err(CaptureError::undecodable("no offset is configured"));
         while let Some(saved) = next {
             outcome = nearer(outcome, self.enter(&mut row, saved).await);
             next = match pictures.next().await {
@@ -155,7 +155,7 @@ impl Worker {
             Ok(_) | Err(CaptureError::Kept(_)) => self.guard.count_capture(),
             Err(error) => {
                 error!(edge_at = trigger.edge.wall.rfc3339(), %error, "no picture of this trigger");
-                row = self.fail(row, &trigger, &error.to_string()).await;
+                row = self.fail(row, &trigger, error.reason()).await;
             }
         }
         // Mostly nothing follows.
@@ -254,7 +254,7 @@ impl Worker {
 
     /// Ends a trigger without a picture. What the ledger does not take the operator hears of all the same, and the ledger
     /// later.
-    async fn fail(&self, row: Option<TriggerId>, trigger: &Trigger, reason: &str) -> Option<TriggerId> {
+    async fn fail(&self, row: Option<TriggerId>, trigger: &Trigger, reason: NoPicture) -> Option<TriggerId> {
         let ended = match row {
             Some(id) => self.store.fail_trigger(id, reason).await.map(|()| id),
             None => self.store.end_trigger(trigger, Outcome::Failed, reason).await,
@@ -311,16 +311,15 @@ fn encode(shot: Shot, facts: &exif::Facts, offset_ms: i64) -> Result<Picture, Ca
     let (jpeg, (width, height)) = match shot.picture {
         decode::Picture::Frame(frame) => {
             let size = |pixels: usize| u32::try_from(pixels).unwrap_or(u32::MAX);
-            (jpeg::encode(&frame, facts).map_err(no_frame)?, (size(frame.width), size(frame.height)))
+            (
+                jpeg::encode(&frame, facts).map_err(CaptureError::undecodable)?,
+                (size(frame.width), size(frame.height)),
+            )
         }
-        decode::Picture::Jpeg(jpeg) => jpeg::with_facts(&jpeg, facts).map_err(no_frame)?,
+        decode::Picture::Jpeg(jpeg) => jpeg::with_facts(&jpeg, facts).map_err(CaptureError::undecodable)?,
     };
     let stages = Stages { wait: shot.wait, decode: shot.decode, encode: began.elapsed(), frames: shot.units };
     Ok(Picture { jpeg, width, height, offset_ms, note: shot.note, stages })
-}
-
-pub(super) fn no_frame(error: impl std::fmt::Display) -> CaptureError {
-    CaptureError::NoFrame(error.to_string())
 }
 
 /// Does heavy work on the worker threads.
@@ -328,7 +327,7 @@ pub(super) async fn heavy<T: Send + 'static>(
     workers: &Workers,
     work: impl FnOnce() -> Result<T, CaptureError> + Send + 'static,
 ) -> Result<T, CaptureError> {
-    workers.run(work).await.map_err(|failed| CaptureError::NoFrame(failed.to_string()))?
+    workers.run(work).await.map_err(CaptureError::undecodable)?
 }
 
 fn ms(duration: Duration) -> u64 {

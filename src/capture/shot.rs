@@ -16,6 +16,7 @@ use crate::media::doubt::Doubt;
 use crate::media::gop::{AccessUnit, Excerpt};
 use crate::media::lane::Decoded;
 use crate::media::verdict::{self, Flaw};
+use crate::model::NoPicture;
 use crate::source::{FrameRequest, NoFrame, Request};
 
 /// A frame waits this long for a session that is reconnecting. A barrier stays open about eight seconds; a picture
@@ -107,10 +108,9 @@ impl Shooter {
         let (mut units, mut trouble, mut flawed) = (begun, None, None);
         for attempt in 1..=JPEG_ATTEMPTS {
             if at.saturating_duration_since(excerpt.instant) > OLDEST.max(excerpt.spacing) {
-                return Err(CaptureError::NoFrame(format!(
-                    "the newest picture of the camera was {:.1} s older than the instant asked for",
-                    at.duration_since(excerpt.instant).as_secs_f64()
-                )));
+                let age = at.saturating_duration_since(excerpt.instant);
+                let age_ms = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+                return Err(CaptureError::NoFrame(NoPicture::FrameTooOld { age_ms }));
             }
             let shot = |picture, units, note| Shot {
                 picture,
@@ -162,11 +162,11 @@ impl Shooter {
                     }
                     excerpt = Arc::new(self.without(damaged, at).await?);
                 }
-                Err(error) => return Err(CaptureError::NoFrame(error.to_string())),
+                Err(error) => return Err(CaptureError::undecodable(error)),
             }
         }
         flawed.ok_or_else(|| {
-            CaptureError::NoFrame(trouble.unwrap_or_else(|| "no picture could be decoded".to_owned()))
+            CaptureError::undecodable(trouble.unwrap_or_else(|| "no picture could be decoded".to_owned()))
         })
     }
 
@@ -213,7 +213,9 @@ impl Shooter {
         self.requests.send(request).await.map_err(|_| CaptureError::Stopping)?;
         let mut excerpt = match answer.await {
             Ok(Ok(excerpt)) => excerpt,
-            Ok(Err(NoFrame(reason))) => return Err(CaptureError::NoFrame(reason)),
+            Ok(Err(NoFrame(reason))) => {
+                return Err(CaptureError::NoFrame(NoPicture::NoFrame { detail: reason }));
+            }
             Err(_) => return Err(CaptureError::Stopping),
         };
         if let Some(first) = excerpt.units.first().filter(|first| self.is_near_enough(first.instant, at)) {

@@ -7,6 +7,7 @@ mod disguise;
 mod filename;
 pub mod foreign;
 mod moment;
+mod reason;
 pub mod secrets;
 mod space;
 mod stamps;
@@ -18,6 +19,7 @@ use serde::{Serialize, Serializer};
 
 pub use filename::FileName;
 pub use moment::Moment;
+pub use reason::{NoPicture, UNSTORED};
 pub use space::{Amount, Level, Space, StorageState};
 pub use stamps::Stamps;
 

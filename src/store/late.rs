@@ -15,7 +15,7 @@ use super::db::{EDGE_PATIENCE, blocking};
 use super::ledger::{self, TriggerId};
 use super::record::Saved;
 use super::{Image, Store, StoreError};
-use crate::model::{CameraKey, Outcome, Trigger, UnixMs};
+use crate::model::{CameraKey, NoPicture, Outcome, Trigger, UnixMs};
 
 /// Most entries; about 500 bytes each. Of any more only the number is known, and the next start finds their files.
 const ENTRIES_MAX: usize = 10_000;
@@ -26,21 +26,18 @@ const REASON_MAX: usize = 500;
 /// Triggers without a picture that are written in one transaction.
 const BATCH: usize = 100;
 
-/// Why a picture that was kept is none any more.
-const GONE: &str = "the file of its picture was removed before the database took it";
-
 #[derive(Clone, Debug)]
 pub(super) enum Entry {
     /// A trigger that is not in the ledger at all.
     Whole {
         trigger: Trigger,
         outcome: Outcome,
-        reason: String,
+        reason: NoPicture,
         /// Whether the next start would find it.
         is_noted: bool,
     },
     /// The end of one that is.
-    End { id: TriggerId, reason: String },
+    End { id: TriggerId, reason: NoPicture },
     /// A picture or clip whose file is there; `row` is its trigger's, where that is in the ledger.
     Picture { saved: Saved, row: Option<TriggerId> },
 }
@@ -101,10 +98,8 @@ impl Late {
         let why = shared(error);
         let mut kept = self.kept();
         kept.error = Some(Arc::clone(&why));
-        if let Entry::Whole { reason, .. } | Entry::End { reason, .. } = &mut entry
-            && let Some((end, _)) = reason.char_indices().nth(REASON_MAX)
-        {
-            reason.truncate(end);
+        if let Entry::Whole { reason, .. } | Entry::End { reason, .. } = &mut entry {
+            *reason = reason.clone().with_words(|words| words.chars().take(REASON_MAX).collect());
         }
         let at = |trigger: &Trigger| format!("{} at {}", trigger.camera, trigger.edge.wall.rfc3339());
         kept.newest = match &entry {
@@ -301,7 +296,7 @@ impl Store {
         saved: &Saved,
         row: Option<TriggerId>,
     ) -> Result<(), StoreError> {
-        let give_up = |reason: String| match row {
+        let give_up = |reason: NoPicture| match row {
             Some(id) => Entry::End { id, reason },
             None => Entry::Whole {
                 trigger: saved.trigger().clone(),
@@ -322,11 +317,11 @@ impl Store {
             Err(error) if error.is_of_database() => return Err(error),
             Err(error @ StoreError::NoName) => {
                 self.drop_saved(saved).await;
-                turn.becomes(give_up(error.to_string()));
+                turn.becomes(give_up(NoPicture::NotStored { detail: error.to_string() }));
             }
             Err(error) if is_absent(&error) && self.is_gone(saved).await => {
                 error!(file = %saved.place().display(), "a picture that was kept is gone before it had its row");
-                turn.becomes(give_up(GONE.to_owned()));
+                turn.becomes(give_up(NoPicture::FileRemoved));
             }
             Err(error) => turn.set_back(error),
         }
@@ -381,7 +376,7 @@ fn is_absent(error: &StoreError) -> bool {
 #[derive(Clone)]
 enum Row {
     Whole(ledger::Values),
-    End(TriggerId, String),
+    End(TriggerId, NoPicture),
 }
 
 impl Row {
@@ -400,7 +395,7 @@ mod tests {
 
     fn keep(late: &Late, n: usize) {
         let trigger = trigger("r1", T0 + i64::try_from(n).unwrap());
-        let (outcome, reason) = (Outcome::Failed, "é".repeat(600));
+        let (outcome, reason) = (Outcome::Failed, NoPicture::Words("é".repeat(600)));
         late.keep(Entry::Whole { trigger, outcome, reason, is_noted: false }, StoreError::Interrupted);
     }
 
@@ -443,7 +438,7 @@ mod tests {
         let mut turn = Turn::of(&late);
         assert_eq!(turn.entries.len(), ENTRIES_MAX);
         let length = |entry: &Entry| match entry {
-            Entry::Whole { reason, .. } | Entry::End { reason, .. } => reason.chars().count(),
+            Entry::Whole { reason, .. } | Entry::End { reason, .. } => reason.to_string().chars().count(),
             Entry::Picture { .. } => 0,
         };
         assert_eq!(turn.entries.iter().map(length).max(), Some(REASON_MAX));

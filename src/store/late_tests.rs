@@ -35,8 +35,14 @@ fn is_kept(result: &Result<Image, StoreError>) -> bool {
 async fn ledger(store: &Store) -> Vec<(i64, Option<Outcome>, Option<String>, usize)> {
     let query = LedgerQuery { limit: 100, ..LedgerQuery::default() };
     let items = store.ledger(query).await.unwrap().items;
-    let told =
-        |entry: LedgerEntry| ((entry.edge_at.0 - T0) / 1000, entry.outcome, entry.reason, entry.images.len());
+    let told = |entry: LedgerEntry| {
+        (
+            (entry.edge_at.0 - T0) / 1000,
+            entry.outcome,
+            entry.reason.map(|reason| reason.to_string()),
+            entry.images.len(),
+        )
+    };
     items.into_iter().rev().map(told).collect()
 }
 

@@ -4,13 +4,14 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, named_params};
+use serde_json::Value;
 
 use super::db::EDGE_PATIENCE;
 use super::images::images_of_triggers;
 use super::page::{Bounds, Cursor, Page, list_of, newest};
 use super::{Image, Store, StoreError, kept, late, parsed, said, time};
 use crate::clock;
-use crate::model::{CameraKey, Cause, ClockState, Outcome, Trigger, UnixMs};
+use crate::model::{CameraKey, Cause, ClockState, NoPicture, Outcome, Trigger, UnixMs};
 
 /// Identity of a ledger row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -45,8 +46,8 @@ pub struct LedgerEntry {
     pub stamped_at: Option<UnixMs>,
     /// `None` while the capture is under way.
     pub outcome: Option<Outcome>,
-    /// Why there is no picture, for people.
-    pub reason: Option<String>,
+    /// Why there is no picture.
+    pub reason: Option<NoPicture>,
     /// What was wished beside the picture and could not be had, and why, for people.
     pub remark: Option<String>,
     /// From the edge to the first durable picture, in milliseconds.
@@ -75,11 +76,12 @@ pub struct LedgerQuery {
 }
 
 const BEGIN_SQL: &str = "
-    insert into triggers (camera, cause, edge_at, boot_id, boot_ms, clock, outcome, reason)
-    values (:camera, :cause, :edge_at, :boot_id, :boot_ms, :clock, :outcome, :reason)";
+    insert into triggers (camera, cause, edge_at, boot_id, boot_ms, clock, outcome, reason, reason_code, reason_params)
+    values (:camera, :cause, :edge_at, :boot_id, :boot_ms, :clock, :outcome, :reason, :reason_code, :reason_params)";
 
 const FINISH_SQL: &str = "
-    update triggers set outcome = :outcome, reason = :reason
+    update triggers
+    set outcome = :outcome, reason = :reason, reason_code = :reason_code, reason_params = :reason_params
     where id = :id and outcome is null";
 
 /// The newest of a run: of one camera, with one outcome, which may be none yet.
@@ -115,9 +117,10 @@ impl Store {
         &self,
         trigger: &Trigger,
         outcome: Outcome,
-        reason: &str,
+        reason: impl Into<NoPicture>,
     ) -> Result<TriggerId, StoreError> {
-        let end = Some((outcome, reason.to_owned()));
+        let reason = reason.into();
+        let end = Some((outcome, reason.clone()));
         match self.insert_trigger(trigger, end.clone()).await {
             Ok(id) => {
                 self.forget_edge(trigger).await;
@@ -125,7 +128,7 @@ impl Store {
             }
             Err(error) => {
                 let is_noted = self.note_edge(trigger, end).await;
-                let (trigger, reason) = (trigger.clone(), reason.to_owned());
+                let trigger = trigger.clone();
                 Err(self.late.keep(late::Entry::Whole { trigger, outcome, reason, is_noted }, error))
             }
         }
@@ -133,13 +136,14 @@ impl Store {
 
     /// Ends an open trigger without a picture. A trigger that has ended already keeps its outcome. What could
     /// not be written is an error; it is kept then and written by [`Self::catch_up`].
-    pub async fn fail_trigger(&self, id: TriggerId, reason: &str) -> Result<(), StoreError> {
-        let words = reason.to_owned();
+    pub async fn fail_trigger(&self, id: TriggerId, reason: impl Into<NoPicture>) -> Result<(), StoreError> {
+        let reason = reason.into();
+        let end = reason.clone();
         let written = match self.late.stuck() {
             Some(error) => Err(error),
-            None => self.db.insist_within(EDGE_PATIENCE, move |tx| fail(tx, id, &words)).await,
+            None => self.db.insist_within(EDGE_PATIENCE, move |tx| fail(tx, id, &end)).await,
         };
-        written.map_err(|error| self.late.keep(late::Entry::End { id, reason: reason.to_owned() }, error))
+        written.map_err(|error| self.late.keep(late::Entry::End { id, reason }, error))
     }
 
     /// Writes down what was wished beside the picture and could not be had; the outcome stays as it is.
@@ -158,7 +162,7 @@ impl Store {
     async fn insert_trigger(
         &self,
         trigger: &Trigger,
-        end: Option<(Outcome, String)>,
+        end: Option<(Outcome, NoPicture)>,
     ) -> Result<TriggerId, StoreError> {
         if let Some(error) = self.late.stuck() {
             return Err(error);
@@ -178,17 +182,29 @@ impl Store {
     }
 
     /// Ends every trigger that a crash left open. Returns how many there were.
-    pub(super) async fn close_open_triggers(&self, reason: &'static str) -> Result<usize, StoreError> {
+    pub(super) async fn close_open_triggers(&self) -> Result<usize, StoreError> {
         const CLOSE_SQL: &str = "
-            update triggers set outcome = 'failed', reason = :reason where outcome is null";
-        self.db.write(move |tx| Ok(tx.execute(CLOSE_SQL, named_params! {":reason": reason})?)).await
+            update triggers
+            set outcome = 'failed', reason = :reason, reason_code = :reason_code, reason_params = :reason_params
+            where outcome is null";
+        let reason = Written::of(&NoPicture::Interrupted);
+        let close = move |tx: &Transaction<'_>| {
+            Ok(tx.execute(
+                CLOSE_SQL,
+                named_params! {
+                    ":reason": reason.words, ":reason_code": reason.code, ":reason_params": reason.params,
+                },
+            )?)
+        };
+        self.db.write(close).await
     }
 }
 
 /// The entry of this number, if there is one.
 pub(super) fn by_id(c: &Connection, id: TriggerId) -> Result<Option<LedgerEntry>, StoreError> {
     const ENTRY_SQL: &str = "
-        select id, camera, cause, edge_at, clock, stamped_at, outcome, reason, remark, latency_ms, seen_at
+        select id, camera, cause, edge_at, clock, stamped_at, outcome, reason, reason_code, reason_params,
+               remark, latency_ms, seen_at
         from triggers where id = :id";
     let entry = c.prepare_cached(ENTRY_SQL)?.query_row(named_params! {":id": id.0}, entry).optional()?;
     Ok(with_images(c, entry.into_iter().collect())?.pop())
@@ -203,12 +219,12 @@ pub(super) struct Values {
     pub(super) boot_id: Arc<str>,
     pub(super) boot_ms: i64,
     pub(super) clock: ClockState,
-    pub(super) end: Option<(Outcome, String)>,
+    pub(super) end: Option<(Outcome, NoPicture)>,
 }
 
 impl Values {
     /// As it is to be written now.
-    pub(super) fn of(store: &Store, trigger: &Trigger, end: Option<(Outcome, String)>) -> Self {
+    pub(super) fn of(store: &Store, trigger: &Trigger, end: Option<(Outcome, NoPicture)>) -> Self {
         let boot_ms = clock::boot_ms() - clock::signed_ms(std::time::Instant::now(), trigger.edge.at);
         // A stamp from before the clock was set does not become right by being written after it.
         let is_stale = trigger.edge.wall.plus_ms(-clock::offset_ms()).0.abs_diff(boot_ms) > time::STEP_MS;
@@ -219,7 +235,9 @@ impl Values {
     }
 
     pub(super) fn insert(&self, tx: &Transaction<'_>) -> Result<TriggerId, StoreError> {
-        let (outcome, reason) = self.end.as_ref().map(|(outcome, reason)| (outcome.as_str(), reason)).unzip();
+        let (outcome, reason) =
+            self.end.as_ref().map(|(outcome, reason)| (outcome.as_str(), Written::of(reason))).unzip();
+        let reason = reason.unwrap_or_default();
         tx.prepare_cached(BEGIN_SQL)?.execute(named_params! {
             ":camera": self.camera.as_str(),
             ":cause": self.cause.as_str(),
@@ -228,7 +246,9 @@ impl Values {
             ":boot_ms": self.boot_ms,
             ":clock": self.clock.as_str(),
             ":outcome": outcome,
-            ":reason": reason.map(|reason| kept(reason)),
+            ":reason": reason.words,
+            ":reason_code": reason.code,
+            ":reason_params": reason.params,
         })?;
         Ok(TriggerId(tx.last_insert_rowid()))
     }
@@ -257,10 +277,29 @@ impl Values {
     }
 }
 
+/// A reason as its columns have it.
+#[derive(Default)]
+struct Written {
+    words: Option<String>,
+    code: Option<&'static str>,
+    params: Option<String>,
+}
+
+impl Written {
+    fn of(reason: &NoPicture) -> Self {
+        let reason = reason.clone().with_words(kept);
+        let code = reason.code();
+        let params = code.map(|_| Value::Object(reason.params()).to_string());
+        Self { words: Some(reason.to_string()), code, params }
+    }
+}
+
 /// Ends an open trigger without a picture.
-pub(super) fn fail(tx: &Transaction<'_>, id: TriggerId, reason: &str) -> Result<(), StoreError> {
+pub(super) fn fail(tx: &Transaction<'_>, id: TriggerId, reason: &NoPicture) -> Result<(), StoreError> {
+    let reason = Written::of(reason);
     tx.prepare_cached(FINISH_SQL)?.execute(named_params! {
-        ":id": id.0, ":outcome": Outcome::Failed.as_str(), ":reason": kept(reason),
+        ":id": id.0, ":outcome": Outcome::Failed.as_str(), ":reason": reason.words, ":reason_code": reason.code,
+        ":reason_params": reason.params,
     })?;
     Ok(())
 }
@@ -272,7 +311,9 @@ pub(super) fn mark_captured(
     latency_ms: Option<i64>,
 ) -> Result<(), StoreError> {
     const CAPTURED_SQL: &str = "
-        update triggers set outcome = 'captured', reason = null, latency_ms = coalesce(latency_ms, :latency_ms)
+        update triggers
+        set outcome = 'captured', reason = null, reason_code = null, reason_params = null,
+            latency_ms = coalesce(latency_ms, :latency_ms)
         where id = :id";
     tx.prepare_cached(CAPTURED_SQL)?.execute(named_params! {":id": id.0, ":latency_ms": latency_ms})?;
     Ok(())
@@ -367,7 +408,8 @@ fn places(c: &Connection, query: &LedgerQuery, bounds: Bounds, most: u32) -> Res
 
 fn list(c: &Connection, query: &LedgerQuery) -> Result<Page<LedgerEntry>, StoreError> {
     const ROWS_SQL: &str = "
-        select id, camera, cause, edge_at, clock, stamped_at, outcome, reason, remark, latency_ms, seen_at
+        select id, camera, cause, edge_at, clock, stamped_at, outcome, reason, reason_code, reason_params,
+               remark, latency_ms, seen_at
         from triggers where id in (select value from json_each(:triggers))";
     // All that is read of a page is of one moment.
     let tx = c.unchecked_transaction()?;
@@ -392,6 +434,11 @@ fn with_images(c: &Connection, entries: Vec<LedgerEntry>) -> Result<Vec<LedgerEn
 
 pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<LedgerEntry> {
     let outcome: Option<String> = row.get("outcome")?;
+    let (code, params): (Option<String>, Option<String>) =
+        (row.get("reason_code")?, row.get("reason_params")?);
+    let reason = row.get::<_, Option<String>>("reason")?;
+    let reason =
+        reason.map(|words| NoPicture::of(code.as_deref(), params.as_deref(), &words).with_words(kept));
     Ok(LedgerEntry {
         id: TriggerId(row.get("id")?),
         camera: parsed("camera", CameraKey::parse(&row.get::<_, String>("camera")?).ok())?,
@@ -400,7 +447,7 @@ pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<LedgerEntry> {
         clock: parsed("clock", ClockState::parse(&row.get::<_, String>("clock")?))?,
         stamped_at: row.get::<_, Option<i64>>("stamped_at")?.map(UnixMs),
         outcome: outcome.map(|text| parsed("outcome", Outcome::parse(&text))).transpose()?,
-        reason: said(row, "reason")?,
+        reason,
         remark: said(row, "remark")?,
         latency_ms: row.get("latency_ms")?,
         seen_at: row.get::<_, Option<i64>>("seen_at")?.map(UnixMs),

@@ -19,6 +19,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0006_access.sql"),
     include_str!("../../migrations/0007_tokens.sql"),
     include_str!("../../migrations/0008_pages.sql"),
+    include_str!("../../migrations/0009_reasons.sql"),
 ];
 
 /// Refuses a file that another program made or a newer version of this one, before anything is written to it.

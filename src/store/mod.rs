@@ -104,7 +104,7 @@ pub use queue::{Claim, DueUpload, Settlement, Turn};
 pub use reconcile::Reconciled;
 pub use record::{Entered, Saved};
 pub use recover::{Carried, Opened, Rebuilt};
-pub use seen::{UNSEEN_MAX, UNSTORED, Unseen};
+pub use seen::{UNSEEN_MAX, Unseen};
 pub use space::{Heap, Held, Room};
 pub use stats::{CameraTally, Deletable, Kept, Newest, Stats, Witness};
 pub use strange::Strangers;

@@ -32,10 +32,6 @@ const NAME_MAX: usize = 200;
 /// Longest note that a picture's own facts may have, characters.
 const NOTE_MAX: usize = 500;
 
-/// Why a trigger that was open at the end of the last run has no picture.
-pub(super) const INTERRUPTED: &str =
-    "the program ended before the picture was stored (power cut, crash or restart)";
-
 /// Farthest that a picture lies from its edge; a larger number in a file was not written by this program.
 const OFFSET_MAX_MS: u64 = 24 * 60 * 60 * 1000;
 
@@ -97,7 +93,7 @@ impl Store {
         };
         // Last, because it also judges what is owed again.
         self.align_targets().await?;
-        done.interrupted += self.close_open_triggers(INTERRUPTED).await?;
+        done.interrupted += self.close_open_triggers().await?;
         if done != Reconciled::default() {
             info!(
                 adopted = done.adopted,

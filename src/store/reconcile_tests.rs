@@ -207,7 +207,7 @@ async fn a_trigger_that_was_open_ends_as_failed_with_a_reason_for_people() {
     assert_eq!(again.reconcile().await.unwrap(), Reconciled { interrupted: 1, ..Reconciled::default() });
     let entry = again.ledger_entry(row).await.unwrap().unwrap();
     assert_eq!(entry.outcome, Some(Outcome::Failed));
-    assert!(entry.reason.unwrap().contains("before the picture was stored"));
+    assert!(entry.reason.unwrap().to_string().contains("before the picture was stored"));
     assert_in_order(&place);
 }
 

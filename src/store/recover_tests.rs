@@ -365,7 +365,7 @@ async fn a_copy_that_is_stopped_or_damaged_leaves_the_one_before() {
     store.back_up(Stop::default()).await.unwrap().unwrap();
     let before = fs::read(backup::path_of(&place.database())).unwrap();
     for n in 1..200 {
-        store.end_trigger(&trigger("r1", T0 + n), Outcome::Coalesced, &"why ".repeat(500)).await.unwrap();
+        store.end_trigger(&trigger("r1", T0 + n), Outcome::Coalesced, "why ".repeat(500)).await.unwrap();
     }
     let stop = Stop::default();
     stop.stop();

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, named_params};
 
 use super::ledger::{self, LedgerEntry, TriggerId};
 use super::{Store, StoreError};
-use crate::model::UnixMs;
+use crate::model::{UNSTORED, UnixMs};
 
 /// So many are counted; of a camera that was away for a year nobody needs to know more.
 pub const UNSEEN_MAX: u64 = 1000;
@@ -25,7 +25,8 @@ pub(super) const COUNT_SQL: &str = "
     limit :limit";
 
 pub(super) const NEWEST_SQL: &str = "
-    select id, camera, cause, edge_at, clock, stamped_at, outcome, reason, remark, latency_ms, seen_at
+    select id, camera, cause, edge_at, clock, stamped_at, outcome, reason, reason_code, reason_params,
+           remark, latency_ms, seen_at
     from triggers indexed by triggers_unseen
     where outcome = 'failed' and seen_at is null
     order by id desc
@@ -39,15 +40,13 @@ pub(super) const STORED_SQL: &str = "
 
 /// What was written late has a number that says nothing of when it was.
 pub(super) const STANDING_SQL: &str = "
-    select id, camera, cause, edge_at, clock, stamped_at, outcome, reason, remark, latency_ms, seen_at
+    select id, camera, cause, edge_at, clock, stamped_at, outcome, reason, reason_code, reason_params,
+           remark, latency_ms, seen_at
     from triggers indexed by triggers_unseen
     where outcome = 'failed' and seen_at is null
       and not ((id < :stored or edge_at < :stored_at) and reason is not null and substr(reason, 1, length(:unstored)) = :unstored)
     order by id desc
     limit :limit";
-
-/// How the reason of a trigger begins whose picture was there and could not be stored.
-pub const UNSTORED: &str = "the picture could not be stored";
 
 pub(super) const SEE_SQL: &str = "
     update triggers indexed by triggers_unseen set seen_at = :now

@@ -201,7 +201,9 @@ async fn the_ledger_lists_every_outcome_with_its_reason_and_its_pictures() {
         let store = store.clone();
         async move {
             let page = store.ledger(query).await.unwrap();
-            let row = |e: LedgerEntry| (e.edge_at.0 - T0, e.outcome, e.reason, e.images.len());
+            let row = |e: LedgerEntry| {
+                (e.edge_at.0 - T0, e.outcome, e.reason.map(|reason| reason.to_string()), e.images.len())
+            };
             page.items.into_iter().map(row).collect::<Vec<_>>()
         }
     };

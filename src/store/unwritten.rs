@@ -8,9 +8,9 @@ use tracing::warn;
 
 use super::db::blocking;
 use super::ledger::Values;
-use super::reconcile::{INTERRUPTED, Reconciled, unfinished};
+use super::reconcile::{Reconciled, unfinished};
 use super::{Store, StoreError};
-use crate::model::{CameraKey, Cause, ClockState, Outcome, Trigger, UnixMs};
+use crate::model::{CameraKey, Cause, ClockState, NoPicture, Outcome, Trigger, UnixMs};
 
 /// What the name of the note of an edge ends with, and of one whose end is known, too. They are parts to an older version.
 const EDGE: &str = ".edge.part";
@@ -28,7 +28,7 @@ fn is_note(path: &Path) -> bool {
 
 impl Store {
     /// Notes an edge beside the pictures. Returns whether the next start would find it.
-    pub(super) async fn note_edge(&self, trigger: &Trigger, end: Option<(Outcome, String)>) -> bool {
+    pub(super) async fn note_edge(&self, trigger: &Trigger, end: Option<(Outcome, NoPicture)>) -> bool {
         if self.away().is_some() {
             return false;
         }
@@ -109,10 +109,12 @@ impl Store {
 
 fn written(values: &Values) -> String {
     let (outcome, reason) = values.end.as_ref().map(|(outcome, reason)| (outcome.as_str(), reason)).unzip();
+    let code = reason.and_then(NoPicture::code);
     json!({
         "camera": values.camera.as_str(), "cause": values.cause.as_str(), "edge_at": values.edge_at.0,
         "boot_id": &*values.boot_id, "boot_ms": values.boot_ms, "clock": values.clock.as_str(),
-        "outcome": outcome, "reason": reason,
+        "outcome": outcome, "reason": reason.map(ToString::to_string), "reason_code": code,
+        "reason_params": reason.filter(|_| code.is_some()).map(|reason| Value::Object(reason.params()).to_string()),
     })
     .to_string()
 }
@@ -124,8 +126,11 @@ fn parsed(bytes: &[u8]) -> Option<Values> {
     let text = |name: &str| note.get(name).and_then(Value::as_str);
     let number = |name: &str| note.get(name).and_then(Value::as_i64);
     let end = match (text("outcome"), text("reason")) {
-        (None, None) => (Outcome::Failed, INTERRUPTED.to_owned()),
-        (outcome, reason) => (Outcome::parse(outcome?)?, reason?.to_owned()),
+        (None, None) => (Outcome::Failed, NoPicture::Interrupted),
+        (outcome, words) => {
+            let reason = NoPicture::of(text("reason_code"), text("reason_params"), words?);
+            (Outcome::parse(outcome?)?, reason)
+        }
     };
     Some(Values {
         camera: CameraKey::parse(text("camera")?).ok()?,
@@ -143,7 +148,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn values(end: Option<(Outcome, String)>) -> Values {
+    fn values(end: Option<(Outcome, NoPicture)>) -> Values {
         Values {
             camera: CameraKey::parse("r1-front").unwrap(),
             cause: Cause::Gpio,
@@ -157,9 +162,14 @@ mod tests {
 
     #[test]
     fn a_note_says_what_it_was_told_and_one_without_an_end_that_it_was_interrupted() {
-        let failed = values(Some((Outcome::Failed, "no \"frame\"\n".to_owned())));
-        assert_eq!(parsed(written(&failed).as_bytes()), Some(failed));
-        let interrupted = values(Some((Outcome::Failed, INTERRUPTED.to_owned())));
+        let detail = "no \"frame\"\n".to_owned();
+        for reason in
+            [NoPicture::Words(detail.clone()), NoPicture::NoFrame { detail }, NoPicture::Busy { waiting: 8 }]
+        {
+            let failed = values(Some((Outcome::Failed, reason)));
+            assert_eq!(parsed(written(&failed).as_bytes()), Some(failed));
+        }
+        let interrupted = values(Some((Outcome::Failed, NoPicture::Interrupted)));
         assert_eq!(parsed(written(&values(None)).as_bytes()), Some(interrupted));
         let [with_end, alone] = names(&values(None).camera, UnixMs(12));
         assert_eq!((with_end.as_str(), alone.as_str()), ("r1-front_12.end.part", "r1-front_12.edge.part"));
@@ -170,7 +180,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_torn_or_foreign_note_is_none(cut in 0_usize..200, bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let whole = written(&values(Some((Outcome::Coalesced, "busy".to_owned()))));
+            let whole = written(&values(Some((Outcome::Coalesced, "busy".into()))));
             let torn = whole.as_bytes().get(..cut.min(whole.len() - 1)).unwrap();
             prop_assert_eq!(parsed(torn), None);
             prop_assert_eq!(parsed(&bytes), None);

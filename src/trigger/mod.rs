@@ -216,7 +216,7 @@ impl Triggers {
             | CaptureError::Full(_)
             | CaptureError::Stopping => Outcome::Failed,
         };
-        let written = self.store.end_trigger(trigger, outcome, &reason.to_string()).await;
+        let written = self.store.end_trigger(trigger, outcome, reason.reason()).await;
         match written {
             Ok(_) => self.flickers.clear(),
             Err(error) => {

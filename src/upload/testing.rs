@@ -342,14 +342,14 @@ impl<'a> World<'a> {
             self.tally.unwritten += 1;
             self.unwritten.push(trigger.edge.wall);
             // It is kept for the ledger, or finds room by now.
-            if let Err(error) = store.end_trigger(&trigger, Outcome::Failed, &words).await {
+            if let Err(error) = store.end_trigger(&trigger, Outcome::Failed, words.as_str()).await {
                 self.excuse(&error);
                 assert!(store.late().is_some());
             }
             return "not even written down";
         };
         self.failures.push(Failure { row: Some(row), id, is_kept: false });
-        if let Err(error) = store.fail_trigger(row, &words).await {
+        if let Err(error) = store.fail_trigger(row, words.as_str()).await {
             // It stays open, and the next start ends it.
             self.excuse(&error);
             let is_fine = !had_ballast || surge.is_some() || is_behind;
@@ -548,7 +548,7 @@ impl<'a> World<'a> {
                 assert_eq!(entry.outcome, Some(Outcome::Captured), "{row:?}");
             } else {
                 assert_eq!(entry.outcome, Some(Outcome::Failed), "{row:?}");
-                assert!(entry.reason.is_some_and(|words| !words.is_empty()), "{row:?}");
+                assert!(entry.reason.is_some_and(|reason| !reason.to_string().is_empty()), "{row:?}");
             }
         }
     }

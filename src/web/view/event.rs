@@ -1,11 +1,12 @@
 //! The ledger.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::image::ImageView;
 use super::time::Time;
-use crate::model::{CameraKey, Cause, ClockState, Outcome};
+use crate::model::{CameraKey, Cause, ClockState, NoPicture, Outcome};
 use crate::store::{LedgerEntry, Unseen};
 
 /// A trigger and what came of it.
@@ -29,6 +30,14 @@ pub(in crate::web) struct EventView {
     pub(in crate::web) outcome: Option<Outcome>,
     /// Why there is no picture, for people.
     pub(in crate::web) reason: Option<String>,
+    /// The same for programs, stable: unknown_camera, camera_disabled, busy (coalesced), no_frame (the camera gave
+    /// none), frame_too_old, undecodable, not_stored, disk_full, kept_as_file, stopping, interrupted (the program or the
+    /// power ended), file_removed; there may be more. Null where there is none, as in entries of versions before it.
+    #[schema(example = "disk_full")]
+    pub(in crate::web) reason_code: Option<&'static str>,
+    /// What the code is about: camera, waiting, age_ms, detail (in words).
+    #[schema(value_type = Option<Object>, example = json!({"waiting": 8}))]
+    pub(in crate::web) reason_params: Option<Map<String, Value>>,
     /// What was wished beside the picture and could not be had, and why.
     pub(in crate::web) remark: Option<String>,
     /// From the trigger to the first stored picture.
@@ -52,7 +61,9 @@ impl From<LedgerEntry> for EventView {
             clock: entry.clock,
             stamped_at: entry.stamped_at.map(Time),
             outcome: entry.outcome,
-            reason: entry.reason,
+            reason_code: entry.reason.as_ref().and_then(NoPicture::code),
+            reason_params: entry.reason.as_ref().map(NoPicture::params),
+            reason: entry.reason.map(|reason| reason.to_string()),
             remark: entry.remark,
             latency_ms: entry.latency_ms,
             seen_at: entry.seen_at.map(Time),

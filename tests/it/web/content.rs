@@ -1,6 +1,6 @@
 //! What is served to those who may have it.
 
-use camera_capture::model::{Cause, Level, Moment, Trigger, UnixMs};
+use camera_capture::model::{Cause, Level, Moment, NoPicture, Outcome, Trigger, UnixMs};
 use camera_capture::status::AlarmKind;
 use camera_capture::store::{Settlement, Turn};
 use reqwest::Method;
@@ -137,16 +137,26 @@ async fn the_ledger_shows_failures_with_their_reason_and_open_triggers() {
     dashboard.record("r1", AT).await;
     let failed = dashboard.store.begin_trigger(&trigger(1000)).await.unwrap();
     dashboard.store.fail_trigger(failed, "the camera was away").await.unwrap();
+    let busy = NoPicture::Busy { waiting: 8 };
+    dashboard.store.end_trigger(&trigger(500), Outcome::Coalesced, busy).await.unwrap();
     dashboard.store.begin_trigger(&trigger(2000)).await.unwrap();
     let browser = dashboard.browser().await;
     let events = browser.get("/api/events").await.json()["events"].clone();
-    let told: Vec<_> = (0..3).map(|n| (&events[n]["outcome"], &events[n]["reason"])).collect();
+    let told: Vec<_> = (0..4).map(|n| (&events[n]["outcome"], &events[n]["reason"])).collect();
     let null = &Value::Null;
     assert_eq!(
         told,
-        [(null, null), (&json!("failed"), &json!("the camera was away")), (&json!("captured"), null)]
+        [
+            (null, null),
+            (&json!("failed"), &json!("the camera was away")),
+            (&json!("coalesced"), &json!("8 captures of this camera are already waiting")),
+            (&json!("captured"), null)
+        ]
     );
-    assert_eq!(events[2]["images"][0]["filename"], "r1_1698765432.jpg");
+    let typed: Vec<_> = (0..4).map(|n| (&events[n]["reason_code"], &events[n]["reason_params"])).collect();
+    let (none, busy, waiting) = (json!({}), json!("busy"), json!({"waiting": 8}));
+    assert_eq!(typed, [(null, null), (null, &none), (&busy, &waiting), (null, null)], "for programs");
+    assert_eq!(events[3]["images"][0]["filename"], "r1_1698765432.jpg");
     let failures = browser.get("/api/events?outcome=failed").await.json();
     assert_eq!(failures["events"].as_array().unwrap().len(), 1);
 }
@@ -456,5 +466,5 @@ async fn the_status_the_stream_and_the_metrics_tell_how_the_disk_stands_and_heal
     }
     let health = dashboard.send(Method::GET, "/health", &[], "").await;
     let said = json!({"status": "failing", "failing": ["storage"], "alarms": []});
-    assert_eq!((health.status, health.json()), (503, said));
+    assert_eq!((health.status, health.json()), (503, said), "the guard raises its alarm, and is not there");
 }
