@@ -274,6 +274,15 @@ pub(super) struct Life {
     running: Option<(CancellationToken, JoinHandle<()>)>,
 }
 
+/// How often each picture was tried by the lives before.
+fn tried_before(database: &Path) -> BTreeMap<FileName, u32> {
+    let sql = "select file_name, attempts from uploads join images on images.id = image_id";
+    let connection = rusqlite::Connection::open(database).unwrap();
+    let mut statement = connection.prepare(sql).unwrap();
+    let rows = statement.query_map((), |row| Ok((row.get::<_, String>(0)?, row.get(1)?))).unwrap();
+    rows.map(|row| row.map(|(name, attempts)| (FileName::parse(&name).unwrap(), attempts)).unwrap()).collect()
+}
+
 impl Life {
     pub(super) fn begin(place: &Path, config: &Config) -> Self {
         // An error means that it was installed before.
@@ -286,7 +295,8 @@ impl Life {
             let queue = store.queue(target.kind());
             Lane::new(target, config, queue, &status)
         });
-        Self { opened, lane, changes: store.changes(), tried: BTreeMap::new(), store, running: None }
+        let tried = tried_before(&place.join("x.db"));
+        Self { opened, lane, changes: store.changes(), tried, store, running: None }
     }
 
     pub(super) fn deliver(&mut self) {
