@@ -6,6 +6,6 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
     let _ = mp4::inspect(bytes);
-    let _ = mp4::facts(bytes);
+    let _ = mp4::caption(bytes);
     let _ = mp4::thumbnail(bytes);
 });

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-use super::follow::{Follow, Made};
+use super::follow::Follow;
 use super::shot::with_more;
 use super::stretch::{self, Collected};
 use crate::config::Around;
@@ -12,8 +12,8 @@ use crate::media::frame::Frame;
 use crate::media::gop::Codec;
 use crate::media::sharpness::Score;
 use crate::media::{jpeg, sequence};
-use crate::model::ImageKind;
-use crate::store::Image;
+use crate::model::{Dimensions, ImageKind};
+use crate::store::{Image, NewImage};
 
 /// The frames around the edge, once they have come.
 pub(super) async fn collect(follow: &Follow, around: Around) -> Result<Collected, String> {
@@ -21,7 +21,11 @@ pub(super) async fn collect(follow: &Follow, around: Around) -> Result<Collected
 }
 
 /// Looks through all of them and encodes the best one. Blocking, as long as decoding each of them takes.
-pub(super) fn make(follow: &Follow, collected: &Collected, _picture: Option<&Image>) -> Result<Made, String> {
+pub(super) fn make(
+    follow: &Follow,
+    collected: &Collected,
+    _picture: Option<&Image>,
+) -> Result<NewImage, String> {
     let around = follow.config.best.ok_or("it is not configured")?;
     let stretch = &collected.stretch;
     let instants: HashMap<i64, Instant> =
@@ -45,17 +49,17 @@ pub(super) fn make(follow: &Follow, collected: &Collected, _picture: Option<&Ima
     let instant = instants.get(&rtp_ns).copied().unwrap_or(follow.trigger.edge.at);
     let unit = stretch.units.iter().find(|unit| unit.rtp_ns == rtp_ns);
     let note = with_more(collected.shortened.clone(), unit.and_then(|unit| unit.doubt));
-    let facts = follow.facts(ImageKind::Best, instant, note);
+    let caption = follow.caption(ImageKind::Best, instant, note);
     let own = unit.filter(|_| stretch.codec == Codec::Jpeg);
     let (file, size) = match own {
-        Some(unit) => jpeg::with_facts(&unit.data, &facts).map_err(|error| error.to_string())?,
+        Some(unit) => jpeg::with_caption(&unit.data, &caption).map_err(|error| error.to_string())?,
         None => {
             let pixels = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-            let file = jpeg::encode(&frame, &facts).map_err(|error| error.to_string())?;
+            let file = jpeg::encode(&frame, &caption).map_err(|error| error.to_string())?;
             (file, (pixels(frame.width), pixels(frame.height)))
         }
     };
-    Ok(Made { facts, size, duration_ms: None, file })
+    Ok(follow.made(caption.facts, Dimensions::of_picture(size), file))
 }
 
 /// Whether an instant lies around an edge; both ends do.

@@ -3,14 +3,14 @@
 use std::io::Read as _;
 use std::ops::ControlFlow;
 
-use super::follow::{Follow, Made};
+use super::follow::Follow;
 use super::stretch::{self, Collected};
 use crate::config::Around;
 use crate::media::gop::{Codec, Stretch};
 use crate::media::mp4::{self, NotMuxable};
 use crate::media::{exif, jpeg, sequence};
-use crate::model::{ImageKind, UnixMs};
-use crate::store::Image;
+use crate::model::{Dimensions, ImageKind};
+use crate::store::{Image, NewImage};
 
 /// The video around the edge, once it has come.
 pub(super) async fn collect(follow: &Follow, around: Around) -> Result<Collected, String> {
@@ -22,21 +22,22 @@ pub(super) async fn collect(follow: &Follow, around: Around) -> Result<Collected
 }
 
 /// Puts it into a file, with the picture's thumbnail as its poster. Blocking.
-pub(super) fn make(follow: &Follow, collected: &Collected, picture: Option<&Image>) -> Result<Made, String> {
+pub(super) fn make(
+    follow: &Follow,
+    collected: &Collected,
+    picture: Option<&Image>,
+) -> Result<NewImage, String> {
     let stretch = &collected.stretch;
     let begin = stretch.units.iter().map(|unit| unit.instant).min().ok_or("nothing was collected")?;
-    let facts = follow.facts(ImageKind::Clip, begin, collected.shortened.clone());
-    let taken_at: UnixMs = facts.edge_at.plus_ms(facts.frame_offset_ms.unwrap_or(0));
+    let caption = follow.caption(ImageKind::Clip, begin, collected.shortened.clone());
     let poster =
         picture.and_then(|picture| thumbnail_of(follow, picture)).or_else(|| first_of(follow, stretch));
-    let block = exif::block(&facts, &poster.unwrap_or_default());
-    let muxed = mp4::mux(stretch, &block, taken_at.epoch_s()).map_err(|error| error.to_string())?;
-    Ok(Made {
-        facts,
-        size: (muxed.width, muxed.height),
-        duration_ms: Some(muxed.duration_ms),
-        file: muxed.bytes,
-    })
+    let block = exif::block(&caption, &poster.unwrap_or_default());
+    let muxed =
+        mp4::mux(stretch, &block, caption.facts.taken_at().epoch_s()).map_err(|error| error.to_string())?;
+    let dimensions =
+        Dimensions { width: muxed.width, height: muxed.height, duration_ms: Some(muxed.duration_ms) };
+    Ok(follow.made(caption.facts, dimensions, muxed.bytes))
 }
 
 /// The thumbnail inside a stored picture.

@@ -11,12 +11,12 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span, error, info, warn};
 
-use super::order::Worker;
+use super::order::{Worker, caption};
 use super::{best, clip};
 use crate::clock;
 use crate::config::CameraConfig;
 use crate::media::exif;
-use crate::model::{ImageId, ImageKind, Trigger};
+use crate::model::{Dimensions, ImageKind, PictureFacts, Trigger};
 use crate::storage::{Refusal, Weight};
 use crate::store::{Image, NewImage, TriggerId};
 
@@ -49,14 +49,6 @@ pub(super) struct Follow {
     pub(super) trigger: Trigger,
     /// The program ends: what has come by then must do.
     pub(super) stop: CancellationToken,
-}
-
-/// A file that is not stored yet.
-pub(super) struct Made {
-    pub(super) facts: exif::Facts,
-    pub(super) size: (u32, u32),
-    pub(super) duration_ms: Option<u64>,
-    pub(super) file: Vec<u8>,
 }
 
 impl Following {
@@ -126,7 +118,7 @@ impl Follow {
         what: &str,
         collected: Result<super::stretch::Collected, String>,
         stored: &Shared<oneshot::Receiver<Stored>>,
-        make: fn(&Self, &super::stretch::Collected, Option<&Image>) -> Result<Made, String>,
+        make: fn(&Self, &super::stretch::Collected, Option<&Image>) -> Result<NewImage, String>,
     ) {
         // Only a trigger that is given up tells nothing.
         let Ok(Stored { trigger: row, picture }) = stored.clone().await else { return };
@@ -148,8 +140,8 @@ impl Follow {
         what: &str,
         collected: super::stretch::Collected,
         picture: Option<Image>,
-        make: fn(&Self, &super::stretch::Collected, Option<&Image>) -> Result<Made, String>,
-    ) -> Result<Made, String> {
+        make: fn(&Self, &super::stretch::Collected, Option<&Image>) -> Result<NewImage, String>,
+    ) -> Result<NewImage, String> {
         let stretch = &collected.stretch;
         let room = self.worker.shooter.engine.room_for(stretch.codec, &stretch.units).await;
         // A clip is not decoded, but for a poster where there is no picture.
@@ -164,24 +156,10 @@ impl Follow {
         self.worker.followers.run(work).await.unwrap_or_else(|failed| Err(failed.to_string()))
     }
 
-    async fn keep(&self, row: Option<TriggerId>, made: Made) -> Result<(), String> {
+    async fn keep(&self, row: Option<TriggerId>, mut made: NewImage) -> Result<(), String> {
         let (kind, frame_offset_ms) = (made.facts.kind, made.facts.frame_offset_ms);
-        let new = NewImage {
-            id: made.facts.id,
-            trigger: row,
-            camera: self.trigger.camera.clone(),
-            cause: self.trigger.cause,
-            edge_at: self.trigger.edge.wall,
-            edge: self.trigger.edge.at,
-            frame_offset_ms,
-            width: made.size.0,
-            height: made.size.1,
-            kind,
-            note: made.facts.note,
-            duration_ms: made.duration_ms,
-            file: made.file,
-        };
-        let image = match self.worker.guard.record(new, Weight::Beside).await {
+        made.trigger = row;
+        let image = match self.worker.guard.record(made, Weight::Beside).await {
             Ok(image) => image,
             Err(Refusal::Kept(why)) => {
                 warn!(kind = kind.as_str(), why, "kept as a file");
@@ -189,7 +167,7 @@ impl Follow {
             }
             Err(refusal) => return Err(format!("it could not be stored: {refusal}")),
         };
-        let duration_ms = image.duration_ms;
+        let duration_ms = image.dimensions.duration_ms;
         info!(file = %image.filename, kind = kind.as_str(), offset_ms = frame_offset_ms, duration_ms, bytes = image.bytes, "stored");
         Ok(())
     }
@@ -205,18 +183,14 @@ impl Follow {
         }
     }
 
-    /// The facts of a file that shows `instant`, or begins with it.
-    pub(super) fn facts(&self, kind: ImageKind, instant: Instant, note: Option<String>) -> exif::Facts {
-        exif::Facts {
-            id: ImageId::random(),
-            camera: self.config.key.clone(),
-            label: self.config.label.clone(),
-            cause: self.trigger.cause,
-            edge_at: self.trigger.edge.wall,
-            frame_offset_ms: Some(clock::signed_ms(instant, self.trigger.edge.at)),
-            kind,
-            note,
-            utc_offset_s: clock::utc_offset_s(self.trigger.edge.wall),
-        }
+    /// What is written into a file that shows `instant`, or begins with it.
+    pub(super) fn caption(&self, kind: ImageKind, instant: Instant, note: Option<String>) -> exif::Caption {
+        let frame_offset_ms = clock::signed_ms(instant, self.trigger.edge.at);
+        caption(&self.config, PictureFacts::of(&self.trigger, kind, frame_offset_ms, note))
+    }
+
+    /// A file to be stored beside the pictures of its trigger.
+    pub(super) fn made(&self, facts: PictureFacts, dimensions: Dimensions, file: Vec<u8>) -> NewImage {
+        NewImage { facts, dimensions, trigger: None, at: self.trigger.edge.at, file }
     }
 }

@@ -17,7 +17,7 @@ use crate::config::CameraConfig;
 use crate::media::gop::Excerpt;
 use crate::media::shelf::Shelf;
 use crate::media::{decode, exif, jpeg};
-use crate::model::{CameraKey, ImageId, ImageKind, NoPicture, Outcome, Trigger};
+use crate::model::{CameraKey, Dimensions, ImageKind, NoPicture, Outcome, PictureFacts, Trigger};
 use crate::storage::{Guard, Refusal, Weight};
 use crate::store::{Image, NewImage, Saved, Store, TriggerId};
 use crate::workers::Workers;
@@ -61,12 +61,8 @@ struct Stages {
 }
 
 /// A picture that is not stored yet.
-struct Picture {
-    jpeg: Vec<u8>,
-    width: u32,
-    height: u32,
-    offset_ms: i64,
-    note: Option<String>,
+struct Fresh {
+    new: NewImage,
     stages: Stages,
 }
 
@@ -74,7 +70,7 @@ struct Picture {
 struct OnDisk {
     saved: Saved,
     stages: Stages,
-    offset_ms: i64,
+    offset_ms: Option<i64>,
     edge: Instant,
     /// When the file was begun.
     began: Instant,
@@ -136,7 +132,7 @@ impl Worker {
         // The file needs no database, so it does not wait for one.
         let (begun, first) = tokio::join!(self.store.begin_trigger(&trigger), async {
             match pictures.next().await {
-                Some(picture) => Some(self.save(&trigger, picture).await),
+                Some(picture) => Some(self.save(picture).await),
                 None => None,
             }
         });
@@ -146,7 +142,7 @@ impl Worker {
         while let Some(saved) = next {
             outcome = nearer(outcome, self.enter(&mut row, saved).await);
             next = match pictures.next().await {
-                Some(picture) => Some(self.save(&trigger, picture).await),
+                Some(picture) => Some(self.save(picture).await),
                 None => None,
             };
         }
@@ -173,50 +169,20 @@ impl Worker {
         trigger: &Trigger,
         at: Instant,
         early: Option<Excerpt>,
-    ) -> Result<(ImageId, Picture), CaptureError> {
+    ) -> Result<Fresh, CaptureError> {
         let shot = self.shooter.shot_from(at, early).await?;
         let frame_offset_ms = clock::signed_ms(shot.instant, trigger.edge.at);
-        let id = ImageId::random();
-        let facts = exif::Facts {
-            id,
-            camera: config.key.clone(),
-            label: config.label.clone(),
-            cause: trigger.cause,
-            edge_at: trigger.edge.wall,
-            frame_offset_ms: Some(frame_offset_ms),
-            kind: ImageKind::Instant,
-            note: shot.note.clone(),
-            utc_offset_s: clock::utc_offset_s(trigger.edge.wall),
-        };
-        let picture = heavy(&self.workers, move || encode(shot, &facts, frame_offset_ms)).await?;
-        Ok((id, picture))
+        let facts = PictureFacts::of(trigger, ImageKind::Instant, frame_offset_ms, shot.note.clone());
+        let (caption, at) = (caption(config, facts), trigger.edge.at);
+        heavy(&self.workers, move || encode(shot, caption, at)).await
     }
 
     /// Writes the file of a picture.
-    async fn save(
-        &self,
-        trigger: &Trigger,
-        picture: Result<(ImageId, Picture), CaptureError>,
-    ) -> Result<OnDisk, CaptureError> {
-        let (id, picture) = picture?;
-        let (stages, offset_ms, began) = (picture.stages, picture.offset_ms, Instant::now());
-        let new = NewImage {
-            id,
-            trigger: None,
-            camera: trigger.camera.clone(),
-            cause: trigger.cause,
-            edge_at: trigger.edge.wall,
-            edge: trigger.edge.at,
-            frame_offset_ms: Some(offset_ms),
-            width: picture.width,
-            height: picture.height,
-            kind: ImageKind::Instant,
-            note: picture.note,
-            duration_ms: None,
-            file: picture.jpeg,
-        };
+    async fn save(&self, picture: Result<Fresh, CaptureError>) -> Result<OnDisk, CaptureError> {
+        let Fresh { new, stages } = picture?;
+        let (offset_ms, edge, began) = (new.facts.frame_offset_ms, new.at, Instant::now());
         let saved = self.guard.save(new, Weight::Picture).await.map_err(refused)?;
-        Ok(OnDisk { saved, stages, offset_ms, edge: trigger.edge.at, began })
+        Ok(OnDisk { saved, stages, offset_ms, edge, began })
     }
 
     /// Gives a file its row; the trigger's is learned by that, where it could not be written before.
@@ -246,7 +212,7 @@ impl Worker {
             bytes = image.bytes,
             "captured"
         );
-        if let Some(note) = &image.note {
+        if let Some(note) = &image.facts.note {
             warn!(file = %image.filename, note, "not the plain picture of the instant");
         }
         Ok(image)
@@ -292,7 +258,7 @@ fn nearer(
 ) -> Result<Image, CaptureError> {
     match (known, new) {
         (Ok(known), Ok(new)) => {
-            let distance = |image: &Image| image.frame_offset_ms.map_or(u64::MAX, i64::unsigned_abs);
+            let distance = |image: &Image| image.facts.frame_offset_ms.map_or(u64::MAX, i64::unsigned_abs);
             Ok(if distance(&new) < distance(&known) { new } else { known })
         }
         (Ok(image), Err(error)) | (Err(error), Ok(image)) => {
@@ -305,21 +271,30 @@ fn nearer(
     }
 }
 
-/// Encodes a picture. Blocking.
-fn encode(shot: Shot, facts: &exif::Facts, offset_ms: i64) -> Result<Picture, CaptureError> {
+/// What is written into a picture or clip of this camera.
+pub(super) fn caption(config: &CameraConfig, facts: PictureFacts) -> exif::Caption {
+    let utc_offset_s = clock::utc_offset_s(facts.edge_at);
+    exif::Caption { facts, label: config.label.clone(), utc_offset_s }
+}
+
+/// Encodes a picture that was wanted of the edge `at`. Blocking.
+fn encode(shot: Shot, caption: exif::Caption, at: Instant) -> Result<Fresh, CaptureError> {
     let began = Instant::now();
-    let (jpeg, (width, height)) = match shot.picture {
+    let (file, size) = match shot.picture {
         decode::Picture::Frame(frame) => {
             let size = |pixels: usize| u32::try_from(pixels).unwrap_or(u32::MAX);
             (
-                jpeg::encode(&frame, facts).map_err(CaptureError::undecodable)?,
+                jpeg::encode(&frame, &caption).map_err(CaptureError::undecodable)?,
                 (size(frame.width), size(frame.height)),
             )
         }
-        decode::Picture::Jpeg(jpeg) => jpeg::with_facts(&jpeg, facts).map_err(CaptureError::undecodable)?,
+        decode::Picture::Jpeg(jpeg) => {
+            jpeg::with_caption(&jpeg, &caption).map_err(CaptureError::undecodable)?
+        }
     };
     let stages = Stages { wait: shot.wait, decode: shot.decode, encode: began.elapsed(), frames: shot.units };
-    Ok(Picture { jpeg, width, height, offset_ms, note: shot.note, stages })
+    let dimensions = Dimensions::of_picture(size);
+    Ok(Fresh { new: NewImage { facts: caption.facts, dimensions, trigger: None, at, file }, stages })
 }
 
 /// Does heavy work on the worker threads.

@@ -6,32 +6,20 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{CameraKey, Cause, ImageId, ImageKind, UnixMs};
+use crate::model::{CameraKey, Cause, ImageId, ImageKind, PictureFacts, UnixMs};
 
 /// What is written into a picture.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Facts {
-    /// Its identity (`ImageUniqueID`).
-    pub id: ImageId,
-    /// The camera.
-    pub camera: CameraKey,
+pub struct Caption {
+    /// What it is; its identity is `ImageUniqueID`.
+    pub facts: PictureFacts,
     /// The camera's name for people.
     pub label: String,
-    /// What asked for it.
-    pub cause: Cause,
-    /// The instant asked for.
-    pub edge_at: UnixMs,
-    /// The instant shown (of a clip: first shown) minus the edge, in milliseconds.
-    pub frame_offset_ms: Option<i64>,
-    /// What it is to its trigger.
-    pub kind: ImageKind,
-    /// Why it is not the plain picture that was asked for, for people.
-    pub note: Option<String>,
     /// Seconds east of UTC at the site, for the times people read.
     pub utc_offset_s: i32,
 }
 
-/// The part of [`Facts`] for programs, as JSON in `UserComment`.
+/// The part of [`PictureFacts`] for programs, as JSON in `UserComment`.
 #[derive(Serialize, Deserialize)]
 struct Comment {
     camera: String,
@@ -83,26 +71,26 @@ struct Field {
     value: Vec<u8>,
 }
 
-/// The payload of an APP1 segment with `facts` and, if there is room, a thumbnail.
-pub fn write(facts: &Facts, thumbnail: &[u8]) -> Vec<u8> {
-    [EXIF_HEADER, &block(facts, thumbnail)[..]].concat()
+/// The payload of an APP1 segment with `caption` and, if there is room, a thumbnail.
+pub fn write(caption: &Caption, thumbnail: &[u8]) -> Vec<u8> {
+    [EXIF_HEADER, &block(caption, thumbnail)[..]].concat()
 }
 
 /// The same for a picture that is kept as its camera made it, with how that has to be turned.
-pub(super) fn write_over(facts: &Facts, orientation: Option<u16>) -> Vec<u8> {
-    [EXIF_HEADER, &whole(facts, &[], orientation)[..]].concat()
+pub(super) fn write_over(caption: &Caption, orientation: Option<u16>) -> Vec<u8> {
+    [EXIF_HEADER, &whole(caption, &[], orientation)[..]].concat()
 }
 
 /// The same without the segment's header: a TIFF structure that can lie in other files too.
-pub fn block(facts: &Facts, thumbnail: &[u8]) -> Vec<u8> {
-    whole(facts, thumbnail, None)
+pub fn block(caption: &Caption, thumbnail: &[u8]) -> Vec<u8> {
+    whole(caption, thumbnail, None)
 }
 
-fn whole(facts: &Facts, thumbnail: &[u8], orientation: Option<u16>) -> Vec<u8> {
-    let taken_at = facts.edge_at.plus_ms(facts.frame_offset_ms.unwrap_or(0));
-    let local = taken_at.plus_ms(i64::from(facts.utc_offset_s) * 1000).rfc3339();
+fn whole(caption: &Caption, thumbnail: &[u8], orientation: Option<u16>) -> Vec<u8> {
+    let Caption { facts, label, utc_offset_s } = caption;
+    let local = facts.taken_at().plus_ms(i64::from(*utc_offset_s) * 1000).rfc3339();
     let date = format!("{} {}", local[..10].replace('-', ":"), &local[11..19]);
-    let zone = zone(facts.utc_offset_s);
+    let zone = zone(*utc_offset_s);
     let distance = facts.frame_offset_ms.map_or(String::new(), |ms| format!(", {ms:+} ms from the edge"));
     let comment = Comment {
         camera: facts.camera.to_string(),
@@ -115,7 +103,7 @@ fn whole(facts: &Facts, thumbnail: &[u8], orientation: Option<u16>) -> Vec<u8> {
     let mut user_comment = ASCII_CODE.to_vec();
     user_comment.extend(serde_json::to_vec(&comment).unwrap_or_default());
 
-    let description = format!("{} ({}){distance}", facts.label, facts.camera);
+    let description = format!("{label} ({}){distance}", facts.camera);
     let turned =
         |value: u16| Field { tag: tag::ORIENTATION, kind: kind::SHORT, value: value.to_le_bytes().to_vec() };
     let mut main = vec![ascii(tag::IMAGE_DESCRIPTION, &description)];
@@ -219,14 +207,14 @@ fn zone(utc_offset_s: i32) -> String {
     format!("{sign}{:02}:{:02}", minutes / 60, minutes % 60)
 }
 
-/// The facts inside a JPEG that this program wrote; `None` for any other.
-pub fn read(jpeg: &[u8]) -> Option<Facts> {
-    Tiff::of(jpeg)?.facts()
+/// What is written inside a JPEG that this program wrote; `None` for any other.
+pub fn read(jpeg: &[u8]) -> Option<Caption> {
+    Tiff::of(jpeg)?.caption()
 }
 
-/// The facts in what [`block`] wrote.
-pub fn read_block(block: &[u8]) -> Option<Facts> {
-    Tiff::of_block(block)?.facts()
+/// What stands in what [`block`] wrote.
+pub fn read_block(block: &[u8]) -> Option<Caption> {
+    Tiff::of_block(block)?.caption()
 }
 
 /// The thumbnail inside a JPEG, if it has one that looks like a JPEG.
@@ -311,7 +299,7 @@ impl<'a> Tiff<'a> {
         Self::of_block(exif_block(jpeg)?)
     }
 
-    fn facts(&self) -> Option<Facts> {
+    fn caption(&self) -> Option<Caption> {
         let main = self.directory(self.u32(4)?)?;
         let exif = self.directory(main.number(tag::EXIF_IFD)?)?;
         let text =
@@ -319,15 +307,17 @@ impl<'a> Tiff<'a> {
         let comment: Comment =
             serde_json::from_slice(exif.bytes(tag::USER_COMMENT)?.strip_prefix(ASCII_CODE)?).ok()?;
         let description = main.bytes(tag::IMAGE_DESCRIPTION).and_then(text).unwrap_or_default();
-        Some(Facts {
-            id: ImageId::parse(&text(exif.bytes(tag::IMAGE_UNIQUE_ID)?)?)?,
-            camera: CameraKey::parse(&comment.camera).ok()?,
+        Some(Caption {
+            facts: PictureFacts {
+                id: ImageId::parse(&text(exif.bytes(tag::IMAGE_UNIQUE_ID)?)?)?,
+                camera: CameraKey::parse(&comment.camera).ok()?,
+                cause: Cause::parse(&comment.cause)?,
+                kind: comment.kind.as_deref().and_then(ImageKind::parse).unwrap_or_default(),
+                edge_at: UnixMs(comment.edge_ms),
+                frame_offset_ms: comment.frame_offset_ms,
+                note: comment.note,
+            },
             label: description.split(" (").next().unwrap_or_default().to_owned(),
-            cause: Cause::parse(&comment.cause)?,
-            edge_at: UnixMs(comment.edge_ms),
-            frame_offset_ms: comment.frame_offset_ms,
-            kind: comment.kind.as_deref().and_then(ImageKind::parse).unwrap_or_default(),
-            note: comment.note,
             utc_offset_s: exif
                 .bytes(tag::OFFSET_TIME)
                 .and_then(text)
@@ -388,16 +378,18 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn facts() -> Facts {
-        Facts {
-            id: ImageId::random(),
-            camera: CameraKey::parse("r1").unwrap(),
+    fn caption() -> Caption {
+        Caption {
+            facts: PictureFacts {
+                id: ImageId::random(),
+                camera: CameraKey::parse("r1").unwrap(),
+                cause: Cause::Gpio,
+                kind: ImageKind::Best,
+                edge_at: UnixMs(1_698_765_432_250),
+                frame_offset_ms: Some(-12),
+                note: Some("the stream was damaged at the edge".to_owned()),
+            },
             label: "Entry".to_owned(),
-            cause: Cause::Gpio,
-            edge_at: UnixMs(1_698_765_432_250),
-            frame_offset_ms: Some(-12),
-            kind: ImageKind::Best,
-            note: Some("the stream was damaged at the edge".to_owned()),
             utc_offset_s: 5 * 3600 + 1800,
         }
     }
@@ -413,12 +405,9 @@ mod tests {
     #[test]
     fn facts_and_thumbnail_are_read_back() {
         let thumbnail_bytes = [0xff, 0xd8, 7, 7, 7, 0xff, 0xd9];
-        let jpeg = jpeg_with(&write(&facts(), &thumbnail_bytes).clone());
-        let written = read(&jpeg).unwrap();
-        assert_eq!(Facts { id: facts().id, ..facts() }.camera, written.camera);
-        assert_eq!((written.edge_at, written.frame_offset_ms), (facts().edge_at, Some(-12)));
-        assert_eq!((written.label.as_str(), written.utc_offset_s), ("Entry", 19_800));
-        assert_eq!((written.kind, written.note), (ImageKind::Best, facts().note));
+        let caption = caption();
+        let jpeg = jpeg_with(&write(&caption, &thumbnail_bytes));
+        assert_eq!(read(&jpeg).as_ref(), Some(&caption));
         assert_eq!(thumbnail(&jpeg), Some(&thumbnail_bytes[..]));
     }
 
@@ -432,8 +421,8 @@ mod tests {
 
     #[test]
     fn a_block_by_itself_reads_as_one_in_a_segment() {
-        let whole = block(&facts(), &[0xff, 0xd8, 0xff, 0xd9]);
-        assert_eq!(read_block(&whole).map(|written| written.kind), Some(ImageKind::Best));
+        let whole = block(&caption(), &[0xff, 0xd8, 0xff, 0xd9]);
+        assert_eq!(read_block(&whole).map(|written| written.facts.kind), Some(ImageKind::Best));
         assert_eq!(thumbnail_in_block(&whole), Some(&[0xff, 0xd8, 0xff, 0xd9][..]));
         assert_eq!(read_block(&whole[1..]), None);
     }
@@ -448,16 +437,19 @@ mod tests {
         for (block, turned) in [(little, 6), (big, 8)] {
             let jpeg = jpeg_with(&[EXIF_HEADER, &block[..]].concat());
             assert_eq!(orientation(&jpeg), Some(turned));
-            let ours = jpeg_with(&write_over(&facts(), orientation(&jpeg)));
-            assert_eq!((orientation(&ours), read(&ours).unwrap().edge_at), (Some(turned), facts().edge_at));
+            let ours = jpeg_with(&write_over(&caption(), orientation(&jpeg)));
+            assert_eq!(
+                (orientation(&ours), read(&ours).unwrap().facts.taken_at()),
+                (Some(turned), caption().facts.taken_at())
+            );
         }
-        assert_eq!(orientation(&jpeg_with(&write(&facts(), &[]))), None);
+        assert_eq!(orientation(&jpeg_with(&write(&caption(), &[]))), None);
     }
 
     #[test]
     fn a_thumbnail_too_large_for_the_segment_is_left_out() {
         let large = vec![0; 70_000];
-        let segment = write(&facts(), &large);
+        let segment = write(&caption(), &large);
         assert!(segment.len() < 65_533);
         assert_eq!(thumbnail(&jpeg_with(&segment)), None);
         assert!(read(&jpeg_with(&segment)).is_some());
@@ -466,7 +458,7 @@ mod tests {
     proptest! {
         #[test]
         fn damaged_bytes_never_panic(at in 0_usize..600, value: u8, cut in 0_usize..700) {
-            let mut jpeg = jpeg_with(&write(&facts(), &[0xff, 0xd8, 0xff, 0xd9]));
+            let mut jpeg = jpeg_with(&write(&caption(), &[0xff, 0xd8, 0xff, 0xd9]));
             let at = at % jpeg.len();
             jpeg[at] = value;
             jpeg.truncate(cut);

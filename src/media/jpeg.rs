@@ -52,9 +52,9 @@ pub enum NotJpeg {
     NoFrame,
 }
 
-/// Encodes a frame, 4:2:0, with `facts` and a thumbnail inside.
-pub fn encode(frame: &Frame, facts: &exif::Facts) -> Result<Vec<u8>, EncodeError> {
-    encode_planes(frame, QUALITY, Some(exif::write(facts, &thumbnail_of(frame)?)))
+/// Encodes a frame, 4:2:0, with `caption` and a thumbnail inside.
+pub fn encode(frame: &Frame, caption: &exif::Caption) -> Result<Vec<u8>, EncodeError> {
+    encode_planes(frame, QUALITY, Some(exif::write(caption, &thumbnail_of(frame)?)))
 }
 
 /// A small JPEG of a frame.
@@ -72,10 +72,13 @@ pub fn encode_live(frame: &Frame) -> Result<Vec<u8>, EncodeError> {
     encode_planes(frame, LIVE_QUALITY, None)
 }
 
-/// Puts `facts` into a whole JPEG that a camera made; nothing is encoded again. Returns the file and its size in pixels.
-pub fn with_facts(jpeg: &[u8], facts: &exif::Facts) -> Result<(Vec<u8>, (u32, u32)), NotJpeg> {
+/// Puts `caption` into a whole JPEG that a camera made; nothing is encoded again. Returns the file and its size in pixels.
+pub fn with_caption(jpeg: &[u8], caption: &exif::Caption) -> Result<(Vec<u8>, (u32, u32)), NotJpeg> {
     let size = inspect(jpeg)?;
-    Ok((with_segment(jpeg, &exif::write_over(facts, exif::orientation(jpeg))).ok_or(NotJpeg::NoFrame)?, size))
+    Ok((
+        with_segment(jpeg, &exif::write_over(caption, exif::orientation(jpeg))).ok_or(NotJpeg::NoFrame)?,
+        size,
+    ))
 }
 
 /// A JPEG with an APP1 segment after its start marker; `None` when the segment is longer than its length can say.
@@ -229,18 +232,18 @@ pub fn fields(jpeg: &[u8], columns: u32, lines: u32) -> Option<Vec<u8>> {
     Some((0..columns * lines).map(brightness).collect())
 }
 
-/// The same picture in at most `most` bytes, with its facts but without its thumbnail: coarser first, then with fewer
+/// The same picture in at most `most` bytes, with its caption but without its thumbnail: coarser first, then with fewer
 /// pixels. `None` when it cannot be decoded, see [`thumbnail`], or when not even a small one fits.
 pub fn shrunk_to(jpeg: &[u8], most: usize) -> Option<Vec<u8>> {
     let mut picture = upright(jpeg)?.into_rgb8();
-    let facts = exif::read(jpeg);
+    let caption = exif::read(jpeg);
     for _ in 0..SHRINKS_MAX {
         for quality in SHRINK_QUALITIES {
             let mut out = Vec::new();
             let mut encoder = image::codecs::jpeg::JpegEncoder::new_with_quality(&mut out, quality);
             encoder.encode_image(&picture).ok()?;
-            let out = match &facts {
-                Some(facts) => with_facts(&out, facts).ok()?.0,
+            let out = match &caption {
+                Some(caption) => with_caption(&out, caption).ok()?.0,
                 None => out,
             };
             if out.len() <= most {
@@ -280,7 +283,7 @@ fn decode(jpeg: &[u8]) -> Option<image::DynamicImage> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{CameraKey, Cause, ImageId, ImageKind, UnixMs};
+    use crate::model::{CameraKey, Cause, ImageId, ImageKind, PictureFacts, UnixMs};
     use proptest::prelude::*;
 
     fn grey(width: usize, height: usize, luma: u8, is_full_range: bool) -> Frame {
@@ -289,16 +292,18 @@ mod tests {
         Frame { width, height, y: vec![luma; width * height], u: chroma.clone(), v: chroma, colours }
     }
 
-    fn facts() -> exif::Facts {
-        exif::Facts {
-            id: ImageId::random(),
-            camera: CameraKey::parse("r1").unwrap(),
+    fn caption() -> exif::Caption {
+        exif::Caption {
+            facts: PictureFacts {
+                id: ImageId::random(),
+                camera: CameraKey::parse("r1").unwrap(),
+                cause: Cause::Gpio,
+                kind: ImageKind::Instant,
+                edge_at: UnixMs(1_698_765_432_250),
+                frame_offset_ms: Some(4),
+                note: None,
+            },
             label: "Entry".to_owned(),
-            cause: Cause::Gpio,
-            edge_at: UnixMs(1_698_765_432_250),
-            frame_offset_ms: Some(4),
-            kind: ImageKind::Instant,
-            note: None,
             utc_offset_s: 0,
         }
     }
@@ -310,10 +315,10 @@ mod tests {
     }
 
     #[test]
-    fn an_encoded_frame_is_a_whole_jpeg_of_its_size_with_facts_and_thumbnail() {
-        let (jpeg, facts) = (encode(&grey(641, 359, 90, true), &facts()).unwrap(), facts());
+    fn an_encoded_frame_is_a_whole_jpeg_of_its_size_with_caption_and_thumbnail() {
+        let (jpeg, written) = (encode(&grey(641, 359, 90, true), &caption()).unwrap(), caption());
         assert_eq!(inspect(&jpeg), Ok((641, 359)));
-        assert_eq!(exif::read(&jpeg).unwrap().edge_at, facts.edge_at);
+        assert_eq!(exif::read(&jpeg).unwrap().facts.edge_at, written.facts.edge_at);
         let small = exif::thumbnail(&jpeg).unwrap();
         assert!(inspect(small).unwrap().0 <= 320);
         assert_eq!(mean_luma(&jpeg), 90);
@@ -350,11 +355,11 @@ mod tests {
     #[test]
     fn a_cameras_own_jpeg_gets_the_facts_and_stays_as_it_is() {
         let original = encode_plain(&grey(64, 48, 90, true)).unwrap();
-        let (jpeg, size) = with_facts(&original, &facts()).unwrap();
+        let (jpeg, size) = with_caption(&original, &caption()).unwrap();
         assert_eq!((size, inspect(&jpeg)), ((64, 48), Ok((64, 48))));
-        assert_eq!(exif::read(&jpeg).unwrap().edge_at, facts().edge_at);
+        assert_eq!(exif::read(&jpeg).unwrap().facts.edge_at, caption().facts.edge_at);
         assert!(jpeg.ends_with(&original[2..]));
-        assert_eq!(with_facts(&original[..100], &facts()), Err(NotJpeg::NoEnd));
+        assert_eq!(with_caption(&original[..100], &caption()), Err(NotJpeg::NoEnd));
     }
 
     #[test]
@@ -362,7 +367,7 @@ mod tests {
         let original = encode_plain(&grey(640, 360, 90, true)).unwrap();
         let exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0";
         let turned = with_segment(&original, exif).unwrap();
-        let (kept, size) = with_facts(&turned, &facts()).unwrap();
+        let (kept, size) = with_caption(&turned, &caption()).unwrap();
         assert_eq!((exif::orientation(&kept), size), (Some(6), (640, 360)));
         assert_eq!(inspect(&thumbnail(&kept).unwrap()), Ok((180, 320)));
         let small = shrunk_to(&kept, kept.len() - 100).unwrap();
@@ -416,12 +421,12 @@ mod tests {
             noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             *sample = (noise >> 24) as u8;
         }
-        let large = encode(&frame, &facts()).unwrap();
+        let large = encode(&frame, &caption()).unwrap();
         for most in [large.len() / 2, large.len() / 20] {
             let small = shrunk_to(&large, most).unwrap();
             assert!(small.len() <= most && small.len() > most / 8, "{} for {most}", small.len());
             assert!(inspect(&small).is_ok());
-            assert_eq!(exif::read(&small).unwrap().edge_at, facts().edge_at);
+            assert_eq!(exif::read(&small).unwrap().facts.edge_at, caption().facts.edge_at);
         }
         assert_eq!(shrunk_to(&large, 100), None);
         assert_eq!(shrunk_to(b"no picture", 100), None);

@@ -169,8 +169,8 @@ pub fn inspect(bytes: &[u8]) -> Result<Inside, NotMp4> {
     Ok(Inside { width, height, duration_ms })
 }
 
-/// The facts inside a clip of ours.
-pub fn facts(bytes: &[u8]) -> Option<exif::Facts> {
+/// What is written inside a clip of ours.
+pub fn caption(bytes: &[u8]) -> Option<exif::Caption> {
     exif::read_block(exif_block(bytes)?)
 }
 

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::media::gop::AccessUnit;
-use crate::model::{CameraKey, Cause, ImageId, ImageKind, UnixMs};
+use crate::model::{CameraKey, Cause, ImageId, ImageKind, PictureFacts, UnixMs};
 
 const FRAME_NS: i64 = 40_000_000;
 
@@ -41,16 +41,18 @@ fn video(frames: usize) -> Stretch {
     Stretch { codec: Codec::H264, units: units.collect() }
 }
 
-fn facts_of(note: Option<&str>) -> exif::Facts {
-    exif::Facts {
-        id: ImageId::parse("000102030405060708090a0b0c0d0e0f").unwrap(),
-        camera: CameraKey::parse("r1").unwrap(),
+fn caption_of(note: Option<&str>) -> exif::Caption {
+    exif::Caption {
+        facts: PictureFacts {
+            id: ImageId::parse("000102030405060708090a0b0c0d0e0f").unwrap(),
+            camera: CameraKey::parse("r1").unwrap(),
+            cause: Cause::Gpio,
+            kind: ImageKind::Clip,
+            edge_at: UnixMs(1_698_765_432_250),
+            frame_offset_ms: Some(-3_012),
+            note: note.map(str::to_owned),
+        },
         label: "Entry".to_owned(),
-        cause: Cause::Gpio,
-        edge_at: UnixMs(1_698_765_432_250),
-        frame_offset_ms: Some(-3_012),
-        kind: ImageKind::Clip,
-        note: note.map(str::to_owned),
         utc_offset_s: 0,
     }
 }
@@ -69,11 +71,11 @@ fn table<'a>(bytes: &'a [u8], kind: &'a [u8; 4]) -> Option<&'a [u8]> {
 #[test]
 fn a_clip_is_a_whole_file_with_its_facts_its_poster_and_every_frame() {
     let poster = [0xff, 0xd8, 1, 2, 3, 0xff, 0xd9];
-    let facts_inside = facts_of(Some("shortened"));
-    let clip = mux(&video(25), &exif::block(&facts_inside, &poster), 1_698_765_429).unwrap();
+    let caption_inside = caption_of(Some("shortened"));
+    let clip = mux(&video(25), &exif::block(&caption_inside, &poster), 1_698_765_429).unwrap();
     assert_eq!((clip.width, clip.height, clip.duration_ms, clip.frames), (64, 48, 1000, 25));
     assert_eq!(inspect(&clip.bytes), Ok(Inside { width: 64, height: 48, duration_ms: 1000 }));
-    assert_eq!(facts(&clip.bytes), Some(facts_inside));
+    assert_eq!(caption(&clip.bytes), Some(caption_inside));
     assert_eq!(thumbnail(&clip.bytes), Some(&poster[..]));
     let kinds: Vec<_> = boxes(&clip.bytes).unwrap().iter().map(|(kind, _)| kind.to_vec()).collect();
     assert_eq!(kinds, [b"ftyp", b"uuid", b"moov", b"mdat"], "what a player needs comes first");
@@ -182,16 +184,16 @@ proptest! {
 
     #[test]
     fn damaged_clips_never_panic(at: prop::sample::Index, value: u8, cut: prop::sample::Index) {
-        let mut bytes = mux(&video(2), &exif::block(&facts_of(None), b""), 0).unwrap().bytes;
+        let mut bytes = mux(&video(2), &exif::block(&caption_of(None), b""), 0).unwrap().bytes;
         let at = at.index(bytes.len());
         bytes[at] = value;
         bytes.truncate(cut.index(bytes.len() + 1));
-        let _ = (inspect(&bytes), facts(&bytes), thumbnail(&bytes));
+        let _ = (inspect(&bytes), caption(&bytes), thumbnail(&bytes));
     }
 
     #[test]
     fn any_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-        let _ = (inspect(&bytes), facts(&bytes));
+        let _ = (inspect(&bytes), caption(&bytes));
         let named = [boxed(b"ftyp", &[]), boxed(b"moov", &[&bytes]), boxed(b"mdat", &[&bytes])].concat();
         let _ = inspect(&named);
     }

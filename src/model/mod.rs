@@ -7,6 +7,7 @@ mod disguise;
 mod filename;
 pub mod foreign;
 mod moment;
+mod picture;
 mod reason;
 pub mod secrets;
 mod space;
@@ -19,6 +20,7 @@ use serde::{Serialize, Serializer};
 
 pub use filename::FileName;
 pub use moment::Moment;
+pub use picture::{Cause, Dimensions, ImageKind, Medium, PictureFacts};
 pub use reason::{NoPicture, UNSTORED};
 pub use space::{Amount, Level, Space, StorageState};
 pub use stamps::Stamps;
@@ -172,103 +174,6 @@ impl UnixMs {
     /// This instant moved by `ms` milliseconds.
     pub fn plus_ms(self, ms: i64) -> Self {
         Self(self.0.saturating_add(ms))
-    }
-}
-
-/// What a stored image is to its trigger.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ImageKind {
-    /// The picture of the instant, or of a configured distance from it.
-    #[default]
-    Instant,
-    /// The sharpest well-exposed picture around it.
-    Best,
-    /// The video around it.
-    Clip,
-}
-
-impl ImageKind {
-    /// As in the database and the API.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Instant => "instant",
-            Self::Best => "best",
-            Self::Clip => "clip",
-        }
-    }
-
-    /// Parses what [`Self::as_str`] writes.
-    pub fn parse(text: &str) -> Option<Self> {
-        [Self::Instant, Self::Best, Self::Clip].into_iter().find(|kind| kind.as_str() == text)
-    }
-
-    /// What its file is.
-    pub fn medium(self) -> Medium {
-        match self {
-            Self::Instant | Self::Best => Medium::Jpeg,
-            Self::Clip => Medium::Mp4,
-        }
-    }
-}
-
-/// What a file is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Medium {
-    /// A picture.
-    Jpeg,
-    /// A clip.
-    Mp4,
-}
-
-impl Medium {
-    /// The end of its file's name.
-    pub fn extension(self) -> &'static str {
-        match self {
-            Self::Jpeg => ".jpg",
-            Self::Mp4 => ".mp4",
-        }
-    }
-
-    /// Parses what [`Self::media_type`] gives.
-    pub fn parse(media_type: &str) -> Option<Self> {
-        [Self::Jpeg, Self::Mp4].into_iter().find(|medium| medium.media_type() == media_type)
-    }
-
-    /// As in `Content-Type`.
-    pub fn media_type(self) -> &'static str {
-        match self {
-            Self::Jpeg => "image/jpeg",
-            Self::Mp4 => "video/mp4",
-        }
-    }
-}
-
-/// What asked for a picture.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Cause {
-    /// A contact closed.
-    Gpio,
-    /// A person or program asked, through the dashboard or the API.
-    Manual,
-    /// A picture without a row was found on the disk at start-up.
-    Recovered,
-}
-
-impl Cause {
-    /// As in the database and the API.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Gpio => "gpio",
-            Self::Manual => "manual",
-            Self::Recovered => "recovered",
-        }
-    }
-
-    /// Parses what [`Self::as_str`] writes.
-    pub fn parse(text: &str) -> Option<Self> {
-        [Self::Gpio, Self::Manual, Self::Recovered].into_iter().find(|cause| cause.as_str() == text)
     }
 }
 

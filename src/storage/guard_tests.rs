@@ -28,7 +28,14 @@ async fn record(guard: &Guard, store: &Store, at: i64, weight: Weight) -> Result
 
 async fn left(store: &Store) -> Vec<i64> {
     let query = ImageQuery { limit: 1000, ..ImageQuery::default() };
-    store.images(query).await.unwrap().items.into_iter().map(|image| (image.taken_at.0 - T0) / 1000).collect()
+    store
+        .images(query)
+        .await
+        .unwrap()
+        .items
+        .into_iter()
+        .map(|image| (image.facts.taken_at().0 - T0) / 1000)
+        .collect()
 }
 
 #[tokio::test]

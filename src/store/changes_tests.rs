@@ -25,7 +25,12 @@ fn word(change: &Change) -> String {
     match change {
         Change::Image(image) => format!("image {}, uploads {}", image.filename, image.uploads.len()),
         Change::ImageChanged(image) => {
-            format!("changed {}, protected {}, {}", image.filename, image.protected, image.taken_at.0 - T0)
+            format!(
+                "changed {}, protected {}, {}",
+                image.filename,
+                image.protected,
+                image.facts.taken_at().0 - T0
+            )
         }
         Change::Upload { filename, upload } => {
             let UploadInfo { state, attempts, last_error, delivered_at, next_attempt, .. } = upload;

@@ -332,7 +332,7 @@ impl Store {
                     return Ok(Became::Unfit);
                 }
                 found.find_trigger(tx)?;
-                store.insert(tx, &found.name, &path, &found.facts)?;
+                store.insert(tx, &found.name, &path, &found.row)?;
                 crash::point("adopted");
                 found.mark_captured(tx)?;
                 info!(file = %path.display(), "adopted a picture that had no row");

@@ -187,7 +187,7 @@ async fn assert_recorded_once(place: &Place, point: &str) {
     let store = place.open();
     store.reconcile().await.unwrap();
     let images = store.images(ImageQuery { limit: 10, ..ImageQuery::default() }).await.unwrap().items;
-    let found: Vec<_> = images.iter().map(|image| (image.id, image.filename.clone())).collect();
+    let found: Vec<_> = images.iter().map(|image| (image.facts.id, image.filename.clone())).collect();
     assert_eq!(found, [(id(), name())], "{point}");
     assert_eq!(images[0].uploads[0].state, UploadState::Pending, "{point}");
     let ledger = store.ledger(LedgerQuery { limit: 10, ..LedgerQuery::default() }).await.unwrap().items;
@@ -195,7 +195,7 @@ async fn assert_recorded_once(place: &Place, point: &str) {
     assert_eq!(ledger[0].outcome, Some(Outcome::Captured), "{point}");
     assert_eq!(ledger[0].images.len(), 1, "{point}");
     let due = claim(&store, 9).await;
-    assert_eq!(due.iter().map(|upload| upload.id).collect::<Vec<_>>(), [id()], "{point}");
+    assert_eq!(due.iter().map(|upload| upload.facts.id).collect::<Vec<_>>(), [id()], "{point}");
     assert_settled(place, &store).await;
 }
 
@@ -280,7 +280,7 @@ async fn of_several_pictures_of_one_trigger_a_crash_loses_none_and_parts_none_fr
     let store = place.open();
     assert_eq!(store.reconcile().await.unwrap(), Reconciled { adopted: 1, ..Reconciled::default() });
     let entry = store.ledger_entry(row).await.unwrap().unwrap();
-    let offsets: Vec<_> = entry.images.iter().map(|image| image.frame_offset_ms).collect();
+    let offsets: Vec<_> = entry.images.iter().map(|image| image.facts.frame_offset_ms).collect();
     assert_eq!((entry.outcome, offsets), (Some(Outcome::Captured), vec![Some(0), Some(400)]));
     assert_settled(&place, &store).await;
 }
@@ -295,7 +295,8 @@ async fn a_crash_at_any_step_after_a_clip_is_synced_leaves_it_beside_its_picture
         store.reconcile().await.unwrap();
         let ledger = store.ledger(LedgerQuery { limit: 10, ..LedgerQuery::default() }).await.unwrap().items;
         assert_eq!((ledger.len(), ledger[0].outcome), (1, Some(Outcome::Captured)), "{point}");
-        let told = |image: &Image| (image.kind, image.filename.to_string(), image.duration_ms);
+        let told =
+            |image: &Image| (image.facts.kind, image.filename.to_string(), image.dimensions.duration_ms);
         assert_eq!(
             ledger[0].images.iter().map(told).collect::<Vec<_>>(),
             [
@@ -305,8 +306,8 @@ async fn a_crash_at_any_step_after_a_clip_is_synced_leaves_it_beside_its_picture
             "{point}"
         );
         let clip = &ledger[0].images[1];
-        assert_eq!((clip.id, clip.frame_offset_ms), (id(), Some(-3000)), "{point}");
-        assert_eq!(clip.note.as_deref(), Some("shortened"), "{point}");
+        assert_eq!((clip.facts.id, clip.facts.frame_offset_ms), (id(), Some(-3000)), "{point}");
+        assert_eq!(clip.facts.note.as_deref(), Some("shortened"), "{point}");
         assert_eq!(clip.uploads[0].state, UploadState::Pending, "{point}");
         assert_settled(&place, &store).await;
     }

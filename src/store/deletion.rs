@@ -41,8 +41,8 @@ impl Store {
                 if owed && !even_if_owed {
                     return Ok(Err(Deletion::Owed));
                 }
-                mark_deleting(tx, image.id, "operator")?;
-                Ok(Ok((image.id, image.path)))
+                mark_deleting(tx, image.facts.id, "operator")?;
+                Ok(Ok((image.facts.id, image.path)))
             })
             .await?;
         match decided {

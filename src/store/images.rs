@@ -8,42 +8,28 @@ use std::time::Instant;
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, named_params};
 
+use super::image_row::{COLUMNS, image};
 use super::ledger::TriggerId;
 use super::list::list;
 use super::page::{Cursor, Page, list_of};
 use super::{Store, StoreError, parsed, said, tree};
 use crate::model::{
-    CameraKey, Cause, ClockState, FileName, ImageId, ImageKind, Medium, TargetKind, UnixMs, UploadState,
+    CameraKey, ClockState, Dimensions, FileName, ImageId, Medium, PictureFacts, TargetKind, UnixMs,
+    UploadState,
 };
 
 /// A picture or clip to be kept.
 #[derive(Clone, Debug)]
 pub struct NewImage {
-    /// Its identity, the same as inside the file.
-    pub id: ImageId,
+    /// What its file says of it.
+    pub facts: PictureFacts,
+    /// What its file shows.
+    pub dimensions: Dimensions,
     /// The ledger row it answers; a picture ends it as captured in the same transaction. `None` when that row could not
     /// be written: it is written together with the picture.
     pub trigger: Option<TriggerId>,
-    /// The camera.
-    pub camera: CameraKey,
-    /// What asked for it.
-    pub cause: Cause,
-    /// The instant asked for; its second gives the name.
-    pub edge_at: UnixMs,
-    /// The same instant on the monotonic clock, for the latency.
-    pub edge: Instant,
-    /// The instant shown (of a clip: first shown) minus the edge, in milliseconds.
-    pub frame_offset_ms: Option<i64>,
-    /// Pixels.
-    pub width: u32,
-    /// Pixels.
-    pub height: u32,
-    /// What it is to its trigger.
-    pub kind: ImageKind,
-    /// Why it is not the plain picture that was asked for, for people.
-    pub note: Option<String>,
-    /// How long it is, if it is a clip.
-    pub duration_ms: Option<u64>,
+    /// The edge on the monotonic clock, for the latency.
+    pub at: Instant,
     /// The complete file: a JPEG, or an MP4 if it is a clip.
     pub file: Vec<u8>,
 }
@@ -51,36 +37,20 @@ pub struct NewImage {
 /// A stored picture or clip.
 #[derive(Clone, Debug)]
 pub struct Image {
-    /// Its identity.
-    pub id: ImageId,
+    /// What its file says of it; its times are those of the database, where they may have been corrected.
+    pub facts: PictureFacts,
+    /// What its file shows.
+    pub dimensions: Dimensions,
     /// Its name.
     pub filename: FileName,
     /// Where it lies, relative to the picture directory.
     pub path: PathBuf,
-    /// The camera.
-    pub camera: CameraKey,
-    /// What asked for it.
-    pub cause: Cause,
-    /// The instant it shows; of a clip, the first one.
-    pub taken_at: UnixMs,
-    /// How far that can be trusted; `None` for a file without a trigger.
+    /// How far its times can be trusted; `None` for a file without a trigger.
     pub clock: Option<ClockState>,
-    /// That instant minus the edge, in milliseconds.
-    pub frame_offset_ms: Option<i64>,
-    /// Pixels.
-    pub width: u32,
-    /// Pixels.
-    pub height: u32,
     /// Length of the file.
     pub bytes: u64,
     /// SHA-256 of the file.
     pub sha256: [u8; 32],
-    /// What it is to its trigger.
-    pub kind: ImageKind,
-    /// Why it is not the plain file that was asked for, for people.
-    pub note: Option<String>,
-    /// How long it is, if it is a clip.
-    pub duration_ms: Option<u64>,
     /// Kept whatever retention says.
     pub protected: bool,
     /// One for each target it is or was owed to.
@@ -121,28 +91,6 @@ pub struct ImageQuery {
     pub limit: u32,
     /// Where the previous page ended.
     pub cursor: Option<Cursor>,
-}
-
-pub(super) const COLUMNS: &str =
-    "id, uid, file_name, path, camera, cause, taken_at, frame_offset_ms, width, height, bytes,
-    sha256, protected, kind, note, duration_ms,
-    (select clock from triggers where triggers.id = trigger_id) as clock";
-
-/// A file that is to become a row; what [`Store::insert`] needs beside the name.
-#[derive(Clone, Debug)]
-pub(super) struct Facts {
-    pub(super) id: ImageId,
-    pub(super) trigger: Option<TriggerId>,
-    pub(super) cause: Cause,
-    pub(super) taken_at: UnixMs,
-    pub(super) frame_offset_ms: Option<i64>,
-    pub(super) width: u32,
-    pub(super) height: u32,
-    pub(super) bytes: u64,
-    pub(super) sha256: [u8; 32],
-    pub(super) kind: ImageKind,
-    pub(super) note: Option<String>,
-    pub(super) duration_ms: Option<u64>,
 }
 
 impl Store {
@@ -275,31 +223,4 @@ fn upload(row: &Row<'_>) -> rusqlite::Result<UploadInfo> {
         delivered_at: row.get::<_, Option<i64>>("delivered_at")?.map(UnixMs),
         next_attempt: (state == UploadState::Pending && not_before > 0).then_some(UnixMs(not_before)),
     })
-}
-
-/// A row and its identity.
-pub(super) fn image(row: &Row<'_>) -> rusqlite::Result<(i64, Image)> {
-    let image = Image {
-        id: ImageId::from_bytes(row.get("uid")?),
-        filename: parsed("file_name", FileName::parse(&row.get::<_, String>("file_name")?))?,
-        path: PathBuf::from(row.get::<_, String>("path")?),
-        camera: parsed("camera", CameraKey::parse(&row.get::<_, String>("camera")?).ok())?,
-        cause: parsed("cause", Cause::parse(&row.get::<_, String>("cause")?))?,
-        taken_at: UnixMs(row.get("taken_at")?),
-        clock: row
-            .get::<_, Option<String>>("clock")?
-            .map(|text| parsed("clock", ClockState::parse(&text)))
-            .transpose()?,
-        frame_offset_ms: row.get("frame_offset_ms")?,
-        width: row.get("width")?,
-        height: row.get("height")?,
-        bytes: u64::try_from(row.get::<_, i64>("bytes")?).unwrap_or(0),
-        sha256: row.get("sha256")?,
-        kind: parsed("kind", ImageKind::parse(&row.get::<_, String>("kind")?))?,
-        note: said(row, "note")?,
-        duration_ms: row.get::<_, Option<i64>>("duration_ms")?.and_then(|ms| u64::try_from(ms).ok()),
-        protected: row.get("protected")?,
-        uploads: Vec::new(),
-    };
-    Ok((row.get("id")?, image))
 }

@@ -207,7 +207,8 @@ async fn several_pictures_of_an_edge_that_the_ledger_did_not_take_share_its_row(
     drop(other);
     store.catch_up().await.unwrap();
     let entries = store.ledger(LedgerQuery { limit: 9, ..LedgerQuery::default() }).await.unwrap().items;
-    let kinds: Vec<_> = entries[0].images.iter().map(|image| (image.kind, image.frame_offset_ms)).collect();
+    let kinds: Vec<_> =
+        entries[0].images.iter().map(|image| (image.facts.kind, image.facts.frame_offset_ms)).collect();
     assert_eq!(entries.len(), 1);
     assert_eq!(kinds, [(ImageKind::Instant, Some(-400)), (ImageKind::Instant, Some(0))]);
     assert_whole(&place, &store, 2).await;

@@ -4,7 +4,8 @@ use std::cmp::Reverse;
 
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
-use super::images::{COLUMNS, Image, ImageQuery, image, with_uploads};
+use super::image_row::{COLUMNS, image};
+use super::images::{Image, ImageQuery, with_uploads};
 use super::page::{Bounds, Cursor, Page, list_of, newest};
 use super::{StoreError, parsed};
 use crate::model::{CameraKey, ImageKind, UploadState};
@@ -110,6 +111,6 @@ pub(super) fn list(c: &Connection, query: &ImageQuery) -> Result<Page<Image>, St
         .prepare_cached(&sql)?
         .query_map(named_params! {":images": list_of(page.items.iter().map(|place| place.id))}, image)?
         .collect::<Result<_, _>>()?;
-    rows.sort_by_key(|(id, image)| Reverse((image.taken_at, *id)));
+    rows.sort_by_key(|(id, image)| Reverse((image.facts.taken_at(), *id)));
     Ok(Page { items: with_uploads(&tx, rows)?, next: page.next })
 }

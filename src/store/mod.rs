@@ -18,6 +18,7 @@ mod facets;
 mod files;
 mod former;
 mod gone;
+mod image_row;
 mod images;
 mod late;
 mod latency;

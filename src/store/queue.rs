@@ -9,11 +9,11 @@ use std::path::PathBuf;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, named_params};
 
-use super::images::{COLUMNS, image};
+use super::image_row::{COLUMNS, image};
 use super::order::{LIVE_MS, Line, Waiting, choose};
 use super::{Image, Store, StoreError, crash, denial, kept, tree};
 use crate::clock;
-use crate::model::{CameraKey, Cause, FileName, ImageId, ImageKind, TargetKind, UnixMs, UploadState};
+use crate::model::{FileName, ImageId, PictureFacts, TargetKind, UnixMs, UploadState};
 
 /// One picture that is owed to a target.
 #[derive(Clone, Debug)]
@@ -22,24 +22,14 @@ pub struct DueUpload {
     pub(super) row: i64,
     /// To whom.
     pub target: TargetKind,
-    /// Identity and idempotency key.
-    pub id: ImageId,
+    /// What is told of it; its identity is the idempotency key.
+    pub facts: PictureFacts,
     /// Its name.
     pub filename: FileName,
     /// The whole path of its file, to be shown; [`DueUpload::open`] opens it.
     pub path: PathBuf,
     /// The picture directory.
     pub(super) root: PathBuf,
-    /// The camera.
-    pub camera: CameraKey,
-    /// What asked for it.
-    pub cause: Cause,
-    /// The instant it shows.
-    pub taken_at: UnixMs,
-    /// That instant minus the edge, in milliseconds, where it is known.
-    pub frame_offset_ms: Option<i64>,
-    /// What it is to its trigger.
-    pub kind: ImageKind,
     /// Length its file must have.
     pub bytes: u64,
     /// SHA-256 its file must have.
@@ -450,15 +440,10 @@ fn due_upload(
     Ok(Some(DueUpload {
         row,
         target,
-        id: image.id,
+        facts: image.facts,
         filename: image.filename,
         path: root.join(&image.path),
         root: root.to_owned(),
-        camera: image.camera,
-        cause: image.cause,
-        taken_at: image.taken_at,
-        frame_offset_ms: image.frame_offset_ms,
-        kind: image.kind,
         bytes: image.bytes,
         sha256: image.sha256,
         attempts,

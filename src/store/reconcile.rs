@@ -18,13 +18,15 @@ use tracing::{error, info, warn};
 
 use super::crash;
 use super::files::{Files, is_part};
-use super::images::Facts;
+use super::image_row::NewRow;
 use super::ledger::{Values, mark_captured, trigger_of_orphan};
 use super::tree::Kind;
 use super::{Store, StoreError};
 use crate::chain::chain;
 use crate::media::{exif, jpeg, mp4};
-use crate::model::{Cause, ClockState, FileName, ImageId, ImageKind, Medium, UnixMs, foreign};
+use crate::model::{
+    Cause, ClockState, Dimensions, FileName, ImageId, ImageKind, Medium, PictureFacts, UnixMs, foreign,
+};
 
 /// Longest name in the log, characters.
 const NAME_MAX: usize = 200;
@@ -55,8 +57,7 @@ pub struct Reconciled {
 /// A whole picture found on the disk.
 pub(super) struct Found {
     pub(super) name: FileName,
-    edge_at: UnixMs,
-    pub(super) facts: Facts,
+    pub(super) row: NewRow,
 }
 
 impl Reconciled {
@@ -177,7 +178,7 @@ impl Store {
                     path: path.clone(),
                     source,
                 })?;
-                store.publish_and_insert(tx, incoming, found.name.clone(), &found.facts)?;
+                store.publish_and_insert(tx, incoming, found.name.clone(), &found.row)?;
                 crash::point("adopted");
                 found.mark_captured(tx)?;
                 Ok(true)
@@ -223,42 +224,42 @@ pub(super) fn unfinished(done: &mut Reconciled, path: &Path, error: &StoreError)
 pub(super) fn is_known(tx: &rusqlite::Transaction<'_>, found: &Found) -> Result<bool, StoreError> {
     Ok(tx
         .prepare_cached("select 1 from images where uid = :uid")?
-        .exists(named_params! {":uid": found.facts.id.as_bytes()})?)
+        .exists(named_params! {":uid": found.row.facts.id.as_bytes()})?)
 }
 
 impl Found {
     /// Joins it to its trigger, if that is known; a time that was corrected there is corrected here.
     pub(super) fn find_trigger(&mut self, tx: &rusqlite::Transaction<'_>) -> Result<(), StoreError> {
-        let Some((id, edge_at)) = trigger_of_orphan(tx, self.name.camera(), self.edge_at)? else {
+        let Some((id, edge_at)) = trigger_of_orphan(tx, self.name.camera(), self.row.facts.edge_at)? else {
             return Ok(());
         };
-        self.facts.trigger = Some(id);
-        self.facts.taken_at = self.facts.taken_at.plus_ms(edge_at.0 - self.edge_at.0);
+        self.row.trigger = Some(id);
+        self.row.facts.edge_at = edge_at;
         Ok(())
     }
 
     /// Writes its trigger down where that is not known: the file of a picture does not wait for the database. Nobody
     /// vouches for its clock, and nothing corrects it, because its boot is not known either.
     fn make_trigger(&mut self, tx: &rusqlite::Transaction<'_>) -> Result<(), StoreError> {
-        if self.facts.trigger.is_some() || self.facts.kind.medium() != Medium::Jpeg {
+        if self.row.trigger.is_some() || self.row.facts.kind.medium() != Medium::Jpeg {
             return Ok(());
         }
         let values = Values {
             camera: self.name.camera().clone(),
-            cause: self.facts.cause,
-            edge_at: self.edge_at,
+            cause: self.row.facts.cause,
+            edge_at: self.row.facts.edge_at,
             boot_id: "".into(),
             boot_ms: 0,
             clock: ClockState::Unsynced,
             end: None,
         };
-        self.facts.trigger = Some(values.insert(tx)?);
+        self.row.trigger = Some(values.insert(tx)?);
         Ok(())
     }
 
     /// Ends its trigger, if it is a picture: a clip alone is not what was asked for.
     pub(super) fn mark_captured(&self, tx: &rusqlite::Transaction<'_>) -> Result<(), StoreError> {
-        match self.facts.trigger.filter(|_| self.facts.kind.medium() == Medium::Jpeg) {
+        match self.row.trigger.filter(|_| self.row.facts.kind.medium() == Medium::Jpeg) {
             Some(trigger) => mark_captured(tx, trigger, None),
             None => Ok(()),
         }
@@ -268,19 +269,21 @@ impl Found {
 /// What a whole file is, by its own bytes.
 struct Whole {
     medium: Medium,
-    size: (u32, u32),
-    duration_ms: Option<u64>,
-    written: Option<exif::Facts>,
+    dimensions: Dimensions,
+    written: Option<PictureFacts>,
 }
 
 impl Whole {
     fn of(bytes: &[u8]) -> Option<Self> {
+        let facts = |caption: exif::Caption| caption.facts;
         if let Ok(size) = jpeg::inspect(bytes) {
-            return Some(Self { medium: Medium::Jpeg, size, duration_ms: None, written: exif::read(bytes) });
+            let dimensions = Dimensions::of_picture(size);
+            return Some(Self { medium: Medium::Jpeg, dimensions, written: exif::read(bytes).map(facts) });
         }
         let inside = mp4::inspect(bytes).ok()?;
-        let (size, duration_ms) = ((inside.width, inside.height), Some(inside.duration_ms));
-        Some(Self { medium: Medium::Mp4, size, duration_ms, written: mp4::facts(bytes) })
+        let dimensions =
+            Dimensions { width: inside.width, height: inside.height, duration_ms: Some(inside.duration_ms) };
+        Some(Self { medium: Medium::Mp4, dimensions, written: mp4::caption(bytes).map(facts) })
     }
 }
 
@@ -302,7 +305,7 @@ pub(super) fn read_file(
 
 fn found(bytes: &[u8], name: Option<FileName>) -> Option<Found> {
     let whole = Whole::of(bytes)?;
-    let first_of = |written: &exif::Facts| {
+    let first_of = |written: &PictureFacts| {
         FileName::new(written.camera.clone(), written.edge_at.epoch_s(), 1).of(whole.medium)
     };
     let written = whole.written.as_ref().filter(|written| {
@@ -330,25 +333,17 @@ fn found(bytes: &[u8], name: Option<FileName>) -> Option<Found> {
         Medium::Mp4 => ImageKind::Clip,
     };
     let kind = written.map(|written| written.kind).filter(|kind| kind.medium() == whole.medium);
-    Some(Found {
-        name,
+    let facts = PictureFacts {
+        id: written.map_or_else(ImageId::random, |written| written.id),
+        camera: name.camera().clone(),
+        cause: written.map_or(Cause::Recovered, |written| written.cause),
+        kind: kind.unwrap_or(plain),
         edge_at,
-        facts: Facts {
-            id: written.map_or_else(ImageId::random, |written| written.id),
-            trigger: None,
-            cause: written.map_or(Cause::Recovered, |written| written.cause),
-            taken_at: edge_at.plus_ms(frame_offset_ms.unwrap_or(0)),
-            frame_offset_ms,
-            width: whole.size.0,
-            height: whole.size.1,
-            bytes: bytes.len() as u64,
-            sha256: Sha256::digest(bytes).into(),
-            kind: kind.unwrap_or(plain),
-            note: written
-                .and_then(|written| written.note.as_deref().map(|note| foreign::line(note, NOTE_MAX))),
-            duration_ms: whole.duration_ms,
-        },
-    })
+        frame_offset_ms,
+        note: written.and_then(|written| written.note.as_deref().map(|note| foreign::line(note, NOTE_MAX))),
+    };
+    let (bytes, sha256) = (bytes.len() as u64, Sha256::digest(bytes).into());
+    Some(Found { name, row: NewRow { facts, dimensions: whole.dimensions, trigger: None, bytes, sha256 } })
 }
 
 /// Whether a row names this place.

@@ -42,8 +42,11 @@ async fn a_file_without_a_row_is_adopted_with_identity_time_and_trigger_and_is_o
     let done = store.reconcile().await.unwrap();
     assert_eq!(done, Reconciled { adopted: 1, ..Reconciled::default() });
     let image = all(&store).await.remove(0);
-    assert_eq!((image.id, image.taken_at, image.frame_offset_ms), (id(7), UnixMs(T0 + 238), Some(-12)));
-    assert_eq!((image.cause, image.uploads[0].state), (Cause::Gpio, UploadState::Pending));
+    assert_eq!(
+        (image.facts.id, image.facts.taken_at(), image.facts.frame_offset_ms),
+        (id(7), UnixMs(T0 + 238), Some(-12))
+    );
+    assert_eq!((image.facts.cause, image.uploads[0].state), (Cause::Gpio, UploadState::Pending));
     let entry = store.ledger_entry(row).await.unwrap().unwrap();
     assert_eq!((entry.outcome, entry.images.len()), (Some(Outcome::Captured), 1));
     assert_in_order(&place);
@@ -75,7 +78,7 @@ async fn whole_left_over_files_are_adopted_and_torn_or_foreign_ones_set_aside() 
     let done = store.reconcile().await.unwrap();
     // `a` and `d` are the same picture; whichever comes second is a copy.
     assert_eq!(done, Reconciled { adopted: 1, quarantined: 3, ..Reconciled::default() });
-    assert_eq!(all(&store).await[0].id, id(1));
+    assert_eq!(all(&store).await[0].facts.id, id(1));
     assert_eq!(place.hidden(".quarantine").len(), 3);
     assert_in_order(&place);
 }
@@ -98,8 +101,11 @@ async fn a_whole_left_over_clip_is_adopted_and_a_torn_one_set_aside() {
     let entry = store.ledger_entry(row).await.unwrap().unwrap();
     assert_eq!(entry.outcome, Some(Outcome::Failed), "a clip alone is not the picture that was asked for");
     let clip = &entry.images[0];
-    assert_eq!((clip.id, clip.filename.to_string().as_str()), (id(1), "r1_1800000000.mp4"));
-    assert_eq!((clip.kind, clip.taken_at, clip.duration_ms), (ImageKind::Clip, UnixMs(T0 - 3000), Some(80)));
+    assert_eq!((clip.facts.id, clip.filename.to_string().as_str()), (id(1), "r1_1800000000.mp4"));
+    assert_eq!(
+        (clip.facts.kind, clip.facts.taken_at(), clip.dimensions.duration_ms),
+        (ImageKind::Clip, UnixMs(T0 - 3000), Some(80))
+    );
     assert_in_order(&place);
 }
 
@@ -118,7 +124,7 @@ async fn a_left_over_picture_that_cannot_be_published_is_kept_and_does_not_stop_
         fs::remove_file(path).unwrap();
     }
     assert_eq!(store.reconcile().await.unwrap(), Reconciled { adopted: 1, ..Reconciled::default() });
-    assert_eq!(all(&store).await[0].id, id(1));
+    assert_eq!(all(&store).await[0].facts.id, id(1));
     assert_in_order(&place);
 }
 
@@ -267,9 +273,14 @@ async fn a_fresh_database_is_rebuilt_from_the_folder_alone() {
         store.record(clip(&edge, row, ImageId::random(), -3000)).await.unwrap();
     }
     let facts = |image: Image| {
-        let shown = (image.taken_at, image.frame_offset_ms, image.duration_ms, image.width);
-        let said = (image.kind, image.note);
-        (image.id, image.filename, image.path, shown, said, image.bytes, image.sha256)
+        let shown = (
+            image.facts.taken_at(),
+            image.facts.frame_offset_ms,
+            image.dimensions.duration_ms,
+            image.dimensions.width,
+        );
+        let said = (image.facts.kind, image.facts.note);
+        (image.facts.id, image.filename, image.path, shown, said, image.bytes, image.sha256)
     };
     let before: Vec<_> = all(&store).await.into_iter().map(facts).collect();
     drop(store);
@@ -294,8 +305,8 @@ async fn a_foreign_jpeg_under_a_name_of_ours_is_adopted_by_its_name() {
     let other = jpeg_of(&trigger("r2", T0 + 5_000_000), id(3), 0);
     put(&place, "2027-01-15/r1_1800000000_2.jpg", &other);
     store.reconcile().await.unwrap();
-    let image = all(&store).await.remove(0);
-    assert_eq!((image.camera, image.taken_at, image.cause), (camera("r1"), UnixMs(T0), Cause::Recovered));
+    let facts = all(&store).await.remove(0).facts;
+    assert_eq!((&facts.camera, facts.taken_at(), facts.cause), (&camera("r1"), UnixMs(T0), Cause::Recovered));
 }
 
 #[tokio::test]
@@ -307,8 +318,12 @@ async fn a_forged_time_in_a_left_over_file_leads_to_no_impossible_row() {
         put(&place, ".incoming/a.part", &jpeg_of(&edge, id(3), i64::MAX));
         store.reconcile().await.unwrap();
         let image = all(&store).await.remove(0);
-        assert!((0..100_000_000_000_000).contains(&image.taken_at.0), "{edge_ms}: {:?}", image.taken_at);
-        assert_eq!(image.frame_offset_ms, None);
+        assert!(
+            (0..100_000_000_000_000).contains(&image.facts.taken_at().0),
+            "{edge_ms}: {:?}",
+            image.facts.taken_at()
+        );
+        assert_eq!(image.facts.frame_offset_ms, None);
         assert_eq!(store.reconcile().await.unwrap(), Reconciled::default(), "{edge_ms}");
         assert_in_order(&place);
     }

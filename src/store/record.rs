@@ -14,18 +14,13 @@ use sha2::{Digest, Sha256};
 use super::crash;
 use super::db::{EDGE_PATIENCE, blocking};
 use super::files::{Files, Incoming, relative_path};
-use super::images::{self, Facts, NewImage, name_is_known};
+use super::image_row::{NewRow, insert_image};
+use super::images::{self, NewImage, name_is_known};
 use super::ledger::{TriggerId, edge_of, mark_captured, trigger_of_orphan};
 use super::list::bit;
-use super::{Image, Store, StoreError, kept, late, ledger};
+use super::{Image, Store, StoreError, late, ledger};
 use crate::clock;
 use crate::model::{FileName, ImageId, Medium, Moment, TargetKind, Trigger, UnixMs, UploadState};
-
-const INSERT_SQL: &str = "
-    insert into images (uid, trigger_id, camera, file_name, path, cause, taken_at, frame_offset_ms, width, height,
-                        bytes, sha256, kind, note, duration_ms, deliveries)
-    values (:uid, :trigger_id, :camera, :file_name, :path, :cause, :taken_at, :frame_offset_ms, :width, :height,
-            :bytes, :sha256, :kind, :note, :duration_ms, :deliveries)";
 
 /// A picture or clip whose file is whole and synced, and that has no row yet. The file stays when this is dropped.
 #[derive(Clone, Debug)]
@@ -37,7 +32,7 @@ struct File {
     place: Mutex<PathBuf>,
     /// The first name of its second; the one it gets may be a later one.
     first: FileName,
-    facts: Facts,
+    row: NewRow,
     trigger: Trigger,
 }
 
@@ -53,12 +48,12 @@ pub struct Entered {
 impl Saved {
     /// Its identity, the same as inside the file.
     pub fn id(&self) -> ImageId {
-        self.0.facts.id
+        self.0.row.facts.id
     }
 
     /// Length of the file.
     pub fn bytes(&self) -> u64 {
-        self.0.facts.bytes
+        self.0.row.bytes
     }
 
     pub(super) fn trigger(&self) -> &Trigger {
@@ -93,34 +88,19 @@ impl Store {
         let (files, database) = (self.files.clone(), self.database.clone());
         blocking(move || {
             files.ready(&database)?;
-            let incoming = files.write_incoming(new.id, &new.file).map_err(|source| StoreError::File {
-                action: "write a picture below",
-                path: files.root().to_owned(),
-                source,
+            let incoming = files.write_incoming(new.facts.id, &new.file).map_err(|source| {
+                StoreError::File { action: "write a picture below", path: files.root().to_owned(), source }
             })?;
             crash::point("written");
             let place = incoming.keep();
-            let facts = Facts {
-                id: new.id,
-                trigger: None,
-                cause: new.cause,
-                taken_at: new.edge_at.plus_ms(new.frame_offset_ms.unwrap_or(0)),
-                frame_offset_ms: new.frame_offset_ms,
-                width: new.width,
-                height: new.height,
-                bytes: new.file.len() as u64,
-                sha256: Sha256::digest(&new.file).into(),
-                kind: new.kind,
-                note: new.note,
-                duration_ms: new.duration_ms,
-            };
-            let first = FileName::new(new.camera.clone(), new.edge_at.epoch_s(), 1).of(new.kind.medium());
-            let trigger = Trigger {
-                camera: new.camera,
-                cause: new.cause,
-                edge: Moment { at: new.edge, wall: new.edge_at },
-            };
-            Ok(Saved(Arc::new(File { place: Mutex::new(place), first, facts, trigger })))
+            let NewImage { facts, dimensions, at, file, .. } = new;
+            let first =
+                FileName::new(facts.camera.clone(), facts.edge_at.epoch_s(), 1).of(facts.kind.medium());
+            let edge = Moment { at, wall: facts.edge_at };
+            let trigger = Trigger { camera: facts.camera.clone(), cause: facts.cause, edge };
+            let (bytes, sha256) = (file.len() as u64, Sha256::digest(&file).into());
+            let row = NewRow { facts, dimensions, trigger: None, bytes, sha256 };
+            Ok(Saved(Arc::new(File { place: Mutex::new(place), first, row, trigger })))
         })
         .await
     }
@@ -198,18 +178,18 @@ impl Store {
         row: Option<TriggerId>,
     ) -> Result<Option<Entered>, StoreError> {
         let (trigger, edge_at) = self.row_of(tx, saved.trigger(), row)?;
-        let mut facts = saved.0.facts.clone();
-        facts.trigger = Some(trigger);
+        let mut new = saved.0.row.clone();
+        new.trigger = Some(trigger);
         // The clock may have been set, and the trigger corrected, while the picture was made.
-        facts.taken_at = edge_at.plus_ms(facts.frame_offset_ms.unwrap_or(0));
-        if !self.joins(tx, &facts)? {
-            self.name_and_insert(tx, saved, &facts)?;
+        new.facts.edge_at = edge_at;
+        if !self.joins(tx, &new)? {
+            self.name_and_insert(tx, saved, &new)?;
         }
-        if facts.kind.medium() == Medium::Jpeg {
+        if new.facts.kind.medium() == Medium::Jpeg {
             mark_captured(tx, trigger, Some(clock::signed_ms(Instant::now(), saved.trigger().edge.at)))?;
         }
         crash::point("before commit");
-        Ok(images::by_id(tx, facts.id)?.map(|image| Entered { image, trigger }))
+        Ok(images::by_id(tx, new.facts.id)?.map(|image| Entered { image, trigger }))
     }
 
     /// The ledger's row of a trigger, and its instant, which may have been corrected; written now where there is none.
@@ -232,17 +212,17 @@ impl Store {
 
     /// Whether it has a row already, because a commit took place that was said to have failed, or a comparison adopted
     /// the file; then that row answers the trigger.
-    fn joins(&self, tx: &Transaction<'_>, facts: &Facts) -> Result<bool, StoreError> {
+    fn joins(&self, tx: &Transaction<'_>, new: &NewRow) -> Result<bool, StoreError> {
         const JOIN_SQL: &str = "
             update images set trigger_id = coalesce(trigger_id, :trigger) where uid = :uid";
-        let trigger = facts.trigger.map(|id| id.0);
+        let trigger = new.trigger.map(|id| id.0);
         let joined = tx
             .prepare_cached(JOIN_SQL)?
-            .execute(named_params! {":trigger": trigger, ":uid": facts.id.as_bytes()})?;
+            .execute(named_params! {":trigger": trigger, ":uid": new.facts.id.as_bytes()})?;
         Ok(joined > 0)
     }
 
-    fn name_and_insert(&self, tx: &Transaction<'_>, saved: &Saved, facts: &Facts) -> Result<(), StoreError> {
+    fn name_and_insert(&self, tx: &Transaction<'_>, saved: &Saved, new: &NewRow) -> Result<(), StoreError> {
         let place = saved.place();
         let file_name = place.file_name().unwrap_or_default();
         let failed = |source| StoreError::File {
@@ -253,14 +233,14 @@ impl Store {
         // An earlier try gave it its name, and then failed.
         if let Some(name) = file_name.to_str().and_then(FileName::parse) {
             self.files.sync_name(&place).map_err(failed)?;
-            return self.insert(tx, &name, &place, facts);
+            return self.insert(tx, &name, &place, new);
         }
         let mut incoming = self.files.adopt_incoming(file_name).map_err(failed)?;
         let published = publish(&self.files, tx, &mut incoming, saved.0.first.clone());
         // It may have got its name before something failed.
         saved.moved_to(incoming.place());
         let (name, path) = published?;
-        self.insert(tx, &name, &path, facts)
+        self.insert(tx, &name, &path, new)
     }
 
     /// Gives an incoming file the first free name of its second, and its row.
@@ -269,10 +249,10 @@ impl Store {
         tx: &Transaction<'_>,
         mut incoming: Incoming,
         first: FileName,
-        facts: &Facts,
+        new: &NewRow,
     ) -> Result<(), StoreError> {
         let (name, path) = publish(&self.files, tx, &mut incoming, first)?;
-        self.insert(tx, &name, &path, facts)
+        self.insert(tx, &name, &path, new)
     }
 
     /// Inserts the row of a file that lies at `path`, and what is owed of it.
@@ -281,9 +261,9 @@ impl Store {
         tx: &Transaction<'_>,
         name: &FileName,
         path: &Path,
-        facts: &Facts,
+        new: &NewRow,
     ) -> Result<(), StoreError> {
-        insert(tx, name, path, facts, &self.targets)
+        insert(tx, name, path, new, &self.targets)
     }
 }
 
@@ -292,28 +272,11 @@ pub(super) fn insert(
     tx: &Transaction<'_>,
     name: &FileName,
     path: &Path,
-    facts: &Facts,
+    new: &NewRow,
     owed: &[(TargetKind, UploadState)],
 ) -> Result<(), StoreError> {
-    tx.prepare_cached(INSERT_SQL)?.execute(named_params! {
-        ":uid": facts.id.as_bytes(),
-        ":trigger_id": facts.trigger.map(|id| id.0),
-        ":camera": name.camera().as_str(),
-        ":file_name": name.to_string(),
-        ":path": path.to_string_lossy(),
-        ":cause": facts.cause.as_str(),
-        ":taken_at": facts.taken_at.0,
-        ":frame_offset_ms": facts.frame_offset_ms,
-        ":width": facts.width,
-        ":height": facts.height,
-        ":bytes": i64::try_from(facts.bytes).unwrap_or(i64::MAX),
-        ":sha256": facts.sha256,
-        ":kind": facts.kind.as_str(),
-        ":note": facts.note.as_deref().map(kept),
-        ":duration_ms": facts.duration_ms.and_then(|ms| i64::try_from(ms).ok()),
-        ":deliveries": owed.iter().fold(0, |sum, (_, state)| sum | bit(*state)),
-    })?;
-    let image = tx.last_insert_rowid();
+    let deliveries = owed.iter().fold(0, |sum, (_, state)| sum | bit(*state));
+    let image = insert_image(tx, name, path, new, deliveries)?;
     for (target, state) in owed {
         owe(tx, image, *target, *state)?;
     }

@@ -292,7 +292,7 @@ async fn a_rebuild_keeps_access_protection_and_what_was_delivered_and_owes_the_r
     assert_eq!(store.access().setting(PASSWORD_KEY).await.unwrap().as_deref(), Some("a hash"));
     assert!(store.access().token([7; 32]).await.unwrap().is_some());
     assert_eq!(store.ledger_entry(open).await.unwrap().unwrap().outcome, Some(Outcome::Failed));
-    assert_eq!(store.image(&images[0].filename).await.unwrap().unwrap().id, images[0].id);
+    assert_eq!(store.image(&images[0].filename).await.unwrap().unwrap().facts.id, images[0].facts.id);
     assert_eq!(
         take(&store, "r1", T0 + 3000).await.filename.ordinal(),
         2,

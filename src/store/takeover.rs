@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{OptionalExtension, named_params};
 use tracing::{error, info, warn};
 
-use super::images::Facts;
+use super::image_row::NewRow;
 use super::reconcile::{is_known, path_is_known, read_file};
 use super::record::{self, owe};
 use super::stats::UNSET;
@@ -301,11 +301,11 @@ impl Store {
                 if is_known(tx, &found)? {
                     return Ok(Became::Copy);
                 }
-                let Some(name) = free_name(tx, found.name.clone(), &found.facts)? else {
+                let Some(name) = free_name(tx, found.name.clone(), &found.row)? else {
                     return Ok(Became::Copy);
                 };
                 let owed = [(TargetKind::Api, state)];
-                record::insert(tx, &name, &path, &found.facts, if is_owed { &owed } else { &[] })?;
+                record::insert(tx, &name, &path, &found.row, if is_owed { &owed } else { &[] })?;
                 Ok(Became::Adopted { is_owed })
             })
             .await
@@ -316,7 +316,7 @@ impl Store {
 fn free_name(
     tx: &rusqlite::Transaction<'_>,
     mut name: FileName,
-    facts: &Facts,
+    new: &NewRow,
 ) -> Result<Option<FileName>, StoreError> {
     const HASH_SQL: &str = "select sha256 from images where file_name = :name";
     loop {
@@ -326,7 +326,7 @@ fn free_name(
             .optional()?;
         match known {
             None => return Ok(Some(name)),
-            Some(hash) if hash == facts.sha256 => return Ok(None),
+            Some(hash) if hash == new.sha256 => return Ok(None),
             Some(_) => name = name.next().ok_or(StoreError::NoName)?,
         }
     }

@@ -89,7 +89,7 @@ async fn flat_pictures_are_listed_where_they_lie_and_only_those_of_the_list_are_
     assert!(alarm.contains("2 pictures that it had still to send") && alarm.contains("1 rows"), "{alarm}");
     assert!(is_named(&place, "pending_uploads.json.imported") && !is_named(&place, PENDING_LIST));
     let image = store.image(&FileName::parse("r1_1698765433.jpg").unwrap()).await.unwrap().unwrap();
-    assert_eq!(image.taken_at, UnixMs((OLD + 1) * 1000));
+    assert_eq!(image.facts.taken_at(), UnixMs((OLD + 1) * 1000));
     store.open_image(&image).unwrap();
 
     // Once and for all; a torn one is looked at again and changes nothing.

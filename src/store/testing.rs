@@ -14,7 +14,8 @@ use crate::media::frame::{Colours, Frame};
 use crate::media::gop::{AccessUnit, Codec, Stretch};
 use crate::media::{exif, jpeg, mp4};
 use crate::model::{
-    CameraKey, Cause, FileName, ImageId, ImageKind, Moment, TargetKind, Trigger, UnixMs, UploadState,
+    CameraKey, Cause, Dimensions, FileName, ImageId, ImageKind, Moment, PictureFacts, TargetKind, Trigger,
+    UnixMs, UploadState,
 };
 
 /// The small disk of the end-to-end tests.
@@ -188,59 +189,45 @@ pub(crate) fn jpeg_of(trigger: &Trigger, id: ImageId, frame_offset_ms: i64) -> V
         v: vec![128; 64],
         colours: Colours::JPEG,
     };
-    jpeg::encode(&frame, &facts_of(trigger, id, frame_offset_ms)).unwrap()
+    jpeg::encode(&frame, &caption(facts_of(trigger, id, frame_offset_ms))).unwrap()
 }
 
-fn facts_of(trigger: &Trigger, id: ImageId, frame_offset_ms: i64) -> exif::Facts {
-    exif::Facts {
-        id,
-        camera: trigger.camera.clone(),
-        label: "Entry".to_owned(),
-        cause: trigger.cause,
-        edge_at: trigger.edge.wall,
-        frame_offset_ms: Some(frame_offset_ms),
-        kind: ImageKind::Instant,
-        note: None,
-        utc_offset_s: 0,
-    }
+fn facts_of(trigger: &Trigger, id: ImageId, frame_offset_ms: i64) -> PictureFacts {
+    PictureFacts { id, ..PictureFacts::of(trigger, ImageKind::Instant, frame_offset_ms, None) }
+}
+
+fn caption(facts: PictureFacts) -> exif::Caption {
+    exif::Caption { facts, label: "Entry".to_owned(), utc_offset_s: 0 }
+}
+
+fn clip_facts_of(trigger: &Trigger, id: ImageId, frame_offset_ms: i64) -> PictureFacts {
+    let note = Some("shortened".to_owned());
+    PictureFacts { id, ..PictureFacts::of(trigger, ImageKind::Clip, frame_offset_ms, note) }
 }
 
 /// A picture that answers `trigger`.
 pub(crate) fn picture(trigger: &Trigger, row: TriggerId, id: ImageId, frame_offset_ms: i64) -> NewImage {
     NewImage {
-        id,
+        facts: facts_of(trigger, id, frame_offset_ms),
+        dimensions: Dimensions::of_picture((16, 16)),
         trigger: Some(row),
-        camera: trigger.camera.clone(),
-        cause: trigger.cause,
-        edge_at: trigger.edge.wall,
-        edge: trigger.edge.at,
-        frame_offset_ms: Some(frame_offset_ms),
-        width: 16,
-        height: 16,
-        kind: ImageKind::Instant,
-        note: None,
-        duration_ms: None,
+        at: trigger.edge.at,
         file: jpeg_of(trigger, id, frame_offset_ms),
     }
 }
 
 /// A small clip that carries the facts of `trigger`.
 pub(crate) fn mp4_of(trigger: &Trigger, id: ImageId, frame_offset_ms: i64) -> Vec<u8> {
-    let facts = exif::Facts {
-        kind: ImageKind::Clip,
-        note: Some("shortened".to_owned()),
-        ..facts_of(trigger, id, frame_offset_ms)
-    };
+    let caption = caption(clip_facts_of(trigger, id, frame_offset_ms));
     let poster = [0xff, 0xd8, 7, 0xff, 0xd9];
-    mp4::mux(&stretch(), &exif::block(&facts, &poster), trigger.edge.wall.epoch_s()).unwrap().bytes
+    mp4::mux(&stretch(), &exif::block(&caption, &poster), trigger.edge.wall.epoch_s()).unwrap().bytes
 }
 
 /// A clip that answers `trigger`.
 pub(crate) fn clip(trigger: &Trigger, row: TriggerId, id: ImageId, frame_offset_ms: i64) -> NewImage {
     NewImage {
-        kind: ImageKind::Clip,
-        note: Some("shortened".to_owned()),
-        duration_ms: Some(80),
+        facts: clip_facts_of(trigger, id, frame_offset_ms),
+        dimensions: Dimensions { width: 16, height: 16, duration_ms: Some(80) },
         file: mp4_of(trigger, id, frame_offset_ms),
         ..picture(trigger, row, id, frame_offset_ms)
     }

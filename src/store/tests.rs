@@ -34,14 +34,17 @@ async fn a_recorded_picture_has_its_file_its_row_its_upload_and_its_trigger_ends
     let trigger = trigger("r1", T0 + 250);
     let row = store.begin_trigger(&trigger).await.unwrap();
     let new = picture(&trigger, row, ImageId::random(), -12);
-    let (id, jpeg) = (new.id, new.file.clone());
+    let (id, jpeg) = (new.facts.id, new.file.clone());
     let mut waking = store.wakes().of(TargetKind::Api);
 
     let image = store.record(new).await.unwrap();
 
     assert_eq!(image.filename, name("r1_1800000000.jpg"));
     assert_eq!(image.path, PathBuf::from("2027-01-15/r1_1800000000.jpg"));
-    assert_eq!((image.id, image.taken_at, image.bytes), (id, UnixMs(T0 + 238), jpeg.len() as u64));
+    assert_eq!(
+        (image.facts.id, image.facts.taken_at(), image.bytes),
+        (id, UnixMs(T0 + 238), jpeg.len() as u64)
+    );
     assert_eq!(fs::read(store.path_of(&image)).unwrap(), jpeg);
     let owed = UploadInfo {
         target: TargetKind::Api,
@@ -55,9 +58,26 @@ async fn a_recorded_picture_has_its_file_its_row_its_upload_and_its_trigger_ends
     let entry = store.ledger_entry(row).await.unwrap().unwrap();
     assert_eq!((entry.outcome, entry.reason), (Some(Outcome::Captured), None));
     assert!(entry.latency_ms.is_some());
-    assert_eq!(entry.images.iter().map(|image| image.id).collect::<Vec<_>>(), [id]);
+    assert_eq!(entry.images.iter().map(|image| image.facts.id).collect::<Vec<_>>(), [id]);
     assert_eq!(waking.next().await, Wake::Owed(TargetKind::Api));
     assert_in_order(&place);
+}
+
+#[tokio::test]
+async fn what_is_known_of_a_picture_is_the_same_when_fresh_stored_and_due() {
+    let place = Place::new();
+    let store = place.open();
+    let trigger = trigger("r1", T0 + 250);
+    let row = store.begin_trigger(&trigger).await.unwrap();
+    let mut picture = picture(&trigger, row, ImageId::random(), -12);
+    picture.facts.note = Some("the stream was damaged".to_owned());
+    for new in [picture, clip(&trigger, row, ImageId::random(), -3000)] {
+        let (facts, dimensions) = (new.facts.clone(), new.dimensions);
+        let image = store.record(new).await.unwrap();
+        assert_eq!((&image.facts, image.dimensions), (&facts, dimensions));
+        let due = claim(&store, 9).await.into_iter().find(|due| due.filename == image.filename);
+        assert_eq!(due.unwrap().facts, facts);
+    }
 }
 
 #[tokio::test]
@@ -234,7 +254,7 @@ async fn lists_are_narrowed_by_camera_time_and_state() {
         let store = store.clone();
         async move {
             let items = store.images(ImageQuery { limit: 10, ..query }).await.unwrap().items;
-            items.iter().map(|image| (image.taken_at.0 - T0) / SECOND).collect::<Vec<_>>()
+            items.iter().map(|image| (image.facts.taken_at().0 - T0) / SECOND).collect::<Vec<_>>()
         }
     };
     let all = ImageQuery::default;
@@ -308,7 +328,7 @@ proptest! {
                 let page = store.images(query.clone()).await.unwrap();
                 assert!(page.items.len() <= limit as usize);
                 assert!(seen.len() < 100, "the list does not end");
-                seen.extend(page.items.into_iter().map(|image| (image.taken_at, image.filename)));
+                seen.extend(page.items.into_iter().map(|image| (image.facts.taken_at(), image.filename)));
                 if let Some(second) = between.next() {
                     take(&store, "r1", T0 + second * SECOND).await;
                 }

@@ -37,7 +37,7 @@ async fn what_was_taken_in_1970_shows_the_right_time_once_the_clock_is_set_and_k
     assert!(corrected.edge_at.0.abs_diff(really.0) < 1000, "{:?} {really:?}", corrected.edge_at);
     let shown = &corrected.images[0];
     assert_eq!((&shown.filename, shown.clock), (&image.filename, Some(ClockState::Corrected)));
-    assert_eq!(shown.taken_at, corrected.edge_at.plus_ms(-40));
+    assert_eq!(shown.facts.taken_at(), corrected.edge_at.plus_ms(-40));
     assert_eq!(store.correct_times(clock::offset_ms(), Doubtful::All).await.unwrap(), 0, "once");
     assert_eq!(entry(&store, row).await.edge_at, corrected.edge_at);
 }
@@ -74,7 +74,7 @@ async fn a_picture_stored_after_its_trigger_was_corrected_shows_the_corrected_ti
     let row = store.begin_trigger(&edge).await.unwrap();
     store.correct_times(clock::offset_ms(), Doubtful::All).await.unwrap();
     let image = store.record(picture(&edge, row, ImageId::random(), 25)).await.unwrap();
-    assert_eq!(image.taken_at, entry(&store, row).await.edge_at.plus_ms(25));
+    assert_eq!(image.facts.taken_at(), entry(&store, row).await.edge_at.plus_ms(25));
     assert_eq!(image.filename.to_string(), "r1_000000100.jpg");
 }
 
@@ -87,8 +87,8 @@ async fn a_file_that_lost_its_row_finds_its_corrected_trigger() {
     place.sql().execute_batch("delete from uploads; delete from images").unwrap();
     store.reconcile().await.unwrap();
     let entry = entry(&store, row).await;
-    assert_eq!((entry.images.len(), entry.images[0].id), (1, image.id));
-    assert_eq!(entry.images[0].taken_at, entry.edge_at.plus_ms(25));
+    assert_eq!((entry.images.len(), entry.images[0].facts.id), (1, image.facts.id));
+    assert_eq!(entry.images[0].facts.taken_at(), entry.edge_at.plus_ms(25));
 }
 
 #[tokio::test]

@@ -100,6 +100,6 @@ const TOKEN_MIN: usize = 8;
 /// What tells a server which picture this is, the same at every attempt.
 pub(super) fn identify(headers: &mut HeaderMap, upload: &DueUpload, form: &Form) -> Result<(), TargetError> {
     put(headers, "content-type", &form.content_type())?;
-    put(headers, "idempotency-key", &upload.id.to_string())?;
+    put(headers, "idempotency-key", &upload.facts.id.to_string())?;
     put(headers, "content-digest", &form.digest())
 }

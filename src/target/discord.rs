@@ -140,16 +140,16 @@ impl Discord {
     /// The message. Nobody is mentioned by it, whatever a camera is called.
     fn message(&self, upload: &DueUpload) -> Value {
         let name = upload.filename.to_string();
-        let mut foot = vec![upload.id.to_string()];
+        let mut foot = vec![upload.facts.id.to_string()];
         foot.extend(self.sender.site().map(str::to_owned));
         let field = |name: &str, value: &str| json!({ "name": name, "value": value, "inline": true });
         let mut embed = json!({
             "title": self.sender.label(upload),
-            "timestamp": upload.taken_at.rfc3339(),
+            "timestamp": upload.facts.taken_at().rfc3339(),
             "fields": [
-                field("Camera", upload.camera.as_str()),
-                field("Time", &upload.taken_at.rfc3339()),
-                field("Cause", upload.cause.as_str()),
+                field("Camera", upload.facts.camera.as_str()),
+                field("Time", &upload.facts.taken_at().rfc3339()),
+                field("Cause", upload.facts.cause.as_str()),
             ],
             "footer": { "text": foot.join(" · ") },
         });

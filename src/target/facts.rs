@@ -23,7 +23,7 @@ impl Sender {
 
     /// The camera's name for people, or its key.
     pub(super) fn label<'a>(&'a self, upload: &'a DueUpload) -> &'a str {
-        self.labels.get(&upload.camera).map_or(upload.camera.as_str(), String::as_str)
+        self.labels.get(&upload.facts.camera).map_or(upload.facts.camera.as_str(), String::as_str)
     }
 
     /// `SITE_NAME`.
@@ -35,17 +35,18 @@ impl Sender {
     ///
     /// `taken_at` and `edge_at` are RFC 3339 in UTC; `frame_offset_ms` is the first minus the second.
     pub(super) fn facts(&self, upload: &DueUpload) -> Vec<(&'static str, String)> {
+        let told = &upload.facts;
         let mut facts = vec![
-            ("id", upload.id.to_string()),
-            ("camera", upload.camera.to_string()),
+            ("id", told.id.to_string()),
+            ("camera", told.camera.to_string()),
             ("label", self.label(upload).to_owned()),
-            ("taken_at", upload.taken_at.rfc3339()),
-            ("cause", upload.cause.as_str().to_owned()),
-            ("kind", upload.kind.as_str().to_owned()),
+            ("taken_at", told.taken_at().rfc3339()),
+            ("cause", told.cause.as_str().to_owned()),
+            ("kind", told.kind.as_str().to_owned()),
             ("sha256", hex(&upload.sha256)),
         ];
-        if let Some(offset) = upload.frame_offset_ms {
-            facts.push(("edge_at", upload.taken_at.plus_ms(offset.saturating_neg()).rfc3339()));
+        if let Some(offset) = told.frame_offset_ms {
+            facts.push(("edge_at", told.edge_at.rfc3339()));
             facts.push(("frame_offset_ms", offset.to_string()));
         }
         if let Some(site) = &self.site {

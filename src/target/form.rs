@@ -56,7 +56,7 @@ impl Form {
 
 /// A boundary that occurs in no part: the image's identity, lengthened until that is so.
 fn boundary(upload: &DueUpload, fields: &[(&str, String)], picture: &[u8]) -> String {
-    let mut boundary = format!("camera-capture-{}", upload.id);
+    let mut boundary = format!("camera-capture-{}", upload.facts.id);
     let occurs = |boundary: &str| {
         fields.iter().any(|(_, value)| value.contains(boundary))
             || picture.windows(boundary.len()).any(|window| window == boundary.as_bytes())

@@ -16,7 +16,7 @@ use super::{Target, TargetError};
 use crate::clock;
 use crate::config::UploadConfig;
 use crate::media::{card, exif, jpeg};
-use crate::model::{CameraKey, Cause, FileName, ImageId, ImageKind, TargetKind, UnixMs};
+use crate::model::{CameraKey, Cause, FileName, ImageId, ImageKind, PictureFacts, TargetKind, UnixMs};
 use crate::store::DueUpload;
 
 /// An attempt ends by its own limits; so much later it is stuck.
@@ -61,8 +61,11 @@ pub async fn try_out(
     let drawn = tokio::task::spawn_blocking(move || picture(&config, kind, clock::now())).await;
     let sent = match drawn {
         Ok(Some((upload, bytes))) => {
-            report.picture =
-                Some(TestPicture { filename: upload.filename.clone(), id: upload.id, bytes: upload.bytes });
+            report.picture = Some(TestPicture {
+                filename: upload.filename.clone(),
+                id: upload.facts.id,
+                bytes: upload.bytes,
+            });
             let own = longest(upload.bytes, http.timeout) * 2 + SLACK;
             let left = whole.saturating_sub(began.elapsed()).max(PICTURE_LIMIT_MIN);
             send(&target, &upload, bytes, own.min(left)).await
@@ -155,26 +158,25 @@ fn consequence(error: &TargetError) -> &'static str {
 
 /// The test picture of an instant; `None` if it cannot be encoded.
 fn picture(config: &UploadConfig, kind: TargetKind, now: UnixMs) -> Option<(DueUpload, Bytes)> {
-    let id = ImageId::random();
     let camera = camera(config)?;
     let time = now.rfc3339();
     let sent_by = format!("camera-capture to {kind}");
     let mut lines = vec![time.as_str(), sent_by.as_str()];
     lines.extend(config.site.as_deref());
-    let facts = exif::Facts {
-        id,
+    let facts = PictureFacts {
+        id: ImageId::random(),
         camera: camera.clone(),
-        label: "Test picture".to_owned(),
         cause: Cause::Manual,
+        kind: ImageKind::Instant,
         edge_at: now,
         frame_offset_ms: Some(0),
-        kind: ImageKind::Instant,
         note: Some("a test picture, taken by no camera".to_owned()),
-        utc_offset_s: clock::utc_offset_s(now),
     };
-    let bytes = jpeg::encode(&card::test_card(&lines), &facts).ok()?;
+    let label = "Test picture".to_owned();
+    let caption = exif::Caption { facts: facts.clone(), label, utc_offset_s: clock::utc_offset_s(now) };
+    let bytes = jpeg::encode(&card::test_card(&lines), &caption).ok()?;
     let name = FileName::new(camera, now.epoch_s(), ordinal(now));
-    Some((DueUpload::apart(kind, id, name, now, &bytes), bytes.into()))
+    Some((DueUpload::apart(kind, facts, name, &bytes), bytes.into()))
 }
 
 /// Which one of its second a test picture is: that of its millisecond. Nobody counts them, and a name that came before

@@ -16,8 +16,8 @@ fn the_test_picture_is_a_whole_one_with_its_facts_and_a_name_that_says_what_it_i
     assert_eq!(upload.filename.to_string(), "test_1698765432_501.jpg");
     assert_eq!(FileName::parse("test_1698765432_501.jpg"), Some(upload.filename.clone()));
     assert_eq!(jpeg::inspect(&bytes), Ok((640, 360)));
-    let facts = exif::read(&bytes).unwrap();
-    assert_eq!((facts.id, facts.camera.as_str(), facts.edge_at), (upload.id, "test", now));
+    let facts = exif::read(&bytes).unwrap().facts;
+    assert_eq!((facts.id, facts.camera.as_str(), facts.edge_at), (upload.facts.id, "test", now));
     assert!(facts.note.unwrap().contains("test picture"));
     assert_eq!((upload.bytes, upload.row()), (bytes.len() as u64, 0));
     assert_eq!(upload.path, Path::new("test_1698765432_501.jpg"));
@@ -30,7 +30,7 @@ fn the_test_picture_is_a_whole_one_with_its_facts_and_a_name_that_says_what_it_i
     let (first, _) = picture(&config(&[]), TargetKind::Api, UnixMs(1_698_765_432_000)).unwrap();
     assert_eq!(first.filename.to_string(), "test_1698765432.jpg");
     let (again, _) = picture(&config(&[]), TargetKind::Api, now).unwrap();
-    assert_ne!(again.id, upload.id, "no server takes it for the same one");
+    assert_ne!(again.facts.id, upload.facts.id, "no server takes it for the same one");
 }
 
 #[test]

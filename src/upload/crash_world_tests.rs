@@ -191,8 +191,8 @@ impl World {
         assert_eq!(bytes.len() as u64, image.bytes);
         let (name, sha256) = (image.filename.to_string(), hex(&image.sha256));
         match self.far {
-            Far::Api { .. } => (image.id.to_string(), name, sha256),
-            Far::S3(_) => (format!("1970/01/01/{}.jpg", image.id), String::new(), sha256),
+            Far::Api { .. } => (image.facts.id.to_string(), name, sha256),
+            Far::S3(_) => (format!("1970/01/01/{}.jpg", image.facts.id), String::new(), sha256),
         }
     }
 

@@ -206,7 +206,7 @@ impl<'a> World<'a> {
                 if server.lock().unwrap().mood == Mood::Hangs {
                     std::future::pending::<()>().await;
                 }
-                server.lock().unwrap().answer(upload.id, &upload.filename, upload.sha256, life)
+                server.lock().unwrap().answer(upload.facts.id, &upload.filename, upload.sha256, life)
             };
             Box::pin(answer) as std::pin::Pin<Box<dyn Future<Output = _> + Send>>
         });

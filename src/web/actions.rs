@@ -44,7 +44,7 @@ async fn first_attempt(
     image: &Image,
     commits: &mut watch::Receiver<u64>,
 ) -> Result<(), ApiError> {
-    while state.store.is_untried(image.id).await? {
+    while state.store.is_untried(image.facts.id).await? {
         tokio::select! {
             () = state.cancel.cancelled() => return Ok(()),
             () = tokio::time::sleep(ASK_AGAIN) => {}

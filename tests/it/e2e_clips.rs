@@ -134,7 +134,7 @@ async fn check(claim: &str, options: &'static [&'static str], codec: (&str, &str
     let jpeg = story.file(best).await;
     let shown = instant_shown(&jpeg, edge_ms, "best") - edge_ms;
     assert!((shown - offset + latency_ms).abs() <= INTERVAL_MS, "{claim}: shows {shown}, says {offset}");
-    assert_eq!(exif::read(&jpeg).unwrap().kind.as_str(), "best");
+    assert_eq!(exif::read(&jpeg).unwrap().facts.kind.as_str(), "best");
 
     let clip = story.image("clip");
     assert_eq!((&clip["media_type"], &clip["note"]), (&"video/mp4".into(), &Value::Null), "{clip}");

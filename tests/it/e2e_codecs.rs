@@ -60,7 +60,7 @@ async fn check(claim: &str, video: Video, transport: &str, latency_ms: i64) {
         );
         let (name, edge_ms) = (image["filename"].as_str().unwrap(), event["edge_at_ms"].as_i64().unwrap());
         let jpeg = std::fs::read(&files[name]).unwrap();
-        assert_eq!(exif::read(&jpeg).unwrap().edge_at.0, edge_ms, "{name} tells its edge");
+        assert_eq!(exif::read(&jpeg).unwrap().facts.edge_at.0, edge_ms, "{name} tells its edge");
         errors.push(instant_shown(&jpeg, edge_ms, name) - edge_ms);
         recorded.push(image["frame_offset_ms"].as_i64().unwrap());
     }

@@ -82,7 +82,7 @@ fn stored(event: &Value, setup: &Setup) -> Vec<u8> {
     assert_eq!(event["outcome"], "captured", "{event}");
     let name = event["images"][0]["filename"].as_str().unwrap();
     let jpeg = std::fs::read(&setup.pictures()[name]).unwrap();
-    assert_eq!(exif::read(&jpeg).unwrap().edge_at.0, event["edge_at_ms"].as_i64().unwrap());
+    assert_eq!(exif::read(&jpeg).unwrap().facts.edge_at.0, event["edge_at_ms"].as_i64().unwrap());
     jpeg
 }
 

@@ -57,21 +57,22 @@ pub(in crate::web) struct ImageView {
 
 impl From<Image> for ImageView {
     fn from(image: Image) -> Self {
+        let taken_at = image.facts.taken_at();
         Self {
-            id: image.id,
+            id: image.facts.id,
             media_type: image.filename.medium().media_type(),
             filename: image.filename,
-            kind: image.kind,
-            note: image.note,
-            duration_ms: image.duration_ms,
-            camera: image.camera,
-            taken_at: Time(image.taken_at),
-            taken_at_ms: image.taken_at.0,
+            kind: image.facts.kind,
+            note: image.facts.note,
+            duration_ms: image.dimensions.duration_ms,
+            camera: image.facts.camera,
+            taken_at: Time(taken_at),
+            taken_at_ms: taken_at.0,
             clock: image.clock,
-            cause: image.cause,
-            frame_offset_ms: image.frame_offset_ms,
-            width: image.width,
-            height: image.height,
+            cause: image.facts.cause,
+            frame_offset_ms: image.facts.frame_offset_ms,
+            width: image.dimensions.width,
+            height: image.dimensions.height,
             bytes: image.bytes,
             sha256: hex(&image.sha256),
             protected: image.protected,
@@ -136,8 +137,8 @@ impl From<Image> for LastImage {
         Self {
             url: format!("/api/images/{}", image.filename),
             filename: image.filename,
-            taken_at: Time(image.taken_at),
-            taken_at_ms: image.taken_at.0,
+            taken_at: Time(image.facts.taken_at()),
+            taken_at_ms: image.facts.taken_at().0,
         }
     }
 }

@@ -5,7 +5,9 @@ use std::time::Instant;
 use camera_capture::clock;
 use camera_capture::media::frame::{Colours, Frame};
 use camera_capture::media::{exif, jpeg};
-use camera_capture::model::{CameraKey, Cause, FileName, ImageId, ImageKind, Moment, Trigger, UnixMs};
+use camera_capture::model::{
+    CameraKey, Cause, Dimensions, FileName, ImageId, ImageKind, Moment, PictureFacts, Trigger, UnixMs,
+};
 use camera_capture::store::{NewImage, TriggerId};
 
 use super::setup::Setup;
@@ -24,20 +26,16 @@ pub(crate) fn trigger(camera: &str, edge_at: UnixMs) -> Trigger {
 /// The answer to `trigger`, whose row is known.
 pub(crate) fn new_image(trigger: &Trigger, row: TriggerId, id: ImageId, file: Vec<u8>) -> NewImage {
     NewImage {
-        id,
+        facts: facts_of(trigger, id),
+        dimensions: Dimensions::of_picture((16, 16)),
         trigger: Some(row),
-        camera: trigger.camera.clone(),
-        cause: trigger.cause,
-        edge_at: trigger.edge.wall,
-        edge: trigger.edge.at,
-        frame_offset_ms: Some(0),
-        width: 16,
-        height: 16,
-        kind: ImageKind::Instant,
-        note: None,
-        duration_ms: None,
+        at: trigger.edge.at,
         file,
     }
+}
+
+fn facts_of(trigger: &Trigger, id: ImageId) -> PictureFacts {
+    PictureFacts { id, ..PictureFacts::of(trigger, ImageKind::Instant, 0, None) }
 }
 
 /// A JPEG with the facts of `trigger`, of at least so many bytes.
@@ -51,18 +49,8 @@ pub(crate) fn jpeg_of(trigger: &Trigger, id: ImageId, bytes: usize) -> Vec<u8> {
         v: chroma,
         colours: Colours::JPEG,
     };
-    let facts = exif::Facts {
-        id,
-        camera: trigger.camera.clone(),
-        label: "Entry".to_owned(),
-        cause: trigger.cause,
-        edge_at: trigger.edge.wall,
-        frame_offset_ms: Some(0),
-        kind: ImageKind::Instant,
-        note: None,
-        utc_offset_s: 0,
-    };
-    let mut jpeg = jpeg::encode(&frame, &facts).unwrap();
+    let caption = exif::Caption { facts: facts_of(trigger, id), label: "Entry".to_owned(), utc_offset_s: 0 };
+    let mut jpeg = jpeg::encode(&frame, &caption).unwrap();
     let end = jpeg.split_off(jpeg.len() - 2);
     jpeg.resize(bytes.saturating_sub(2).max(jpeg.len()), 0);
     jpeg.extend(end);

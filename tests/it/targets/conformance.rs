@@ -308,7 +308,8 @@ async fn the_facts_travel_as_form_fields_where_that_is_wished_and_with_objects_a
             rig.target().deliver(&rig.claim().await).await.unwrap();
             let request = server.seen().remove(0);
             let sum: String = image.sha256.iter().map(|byte| format!("{byte:02x}")).collect();
-            let (id, body) = (image.id.to_string(), String::from_utf8_lossy(&request.body).into_owned());
+            let (id, body) =
+                (image.facts.id.to_string(), String::from_utf8_lossy(&request.body).into_owned());
             match case.kind {
                 TargetKind::S3 => {
                     let site = format!("=?UTF-8?B?{}?=", STANDARD.encode("Süd 7"));

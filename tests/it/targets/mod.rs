@@ -19,7 +19,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use camera_capture::config::{Config, Env};
 use camera_capture::model::{ImageId, ImageKind, TargetKind, UnixMs, UploadState};
-use camera_capture::store::{DueUpload, Image, NewImage, Store, Turn};
+use camera_capture::store::{DueUpload, Image, Store, Turn};
 use camera_capture::target::{Target, TargetError};
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
@@ -74,7 +74,8 @@ impl Rig {
     async fn take_at(&self, camera: &str, edge_at: UnixMs, file: Vec<u8>, kind: ImageKind) -> Image {
         let trigger = small::trigger(camera, edge_at);
         let row = self.store.begin_trigger(&trigger).await.unwrap();
-        let new = NewImage { kind, ..small::new_image(&trigger, row, ImageId::random(), file) };
+        let mut new = small::new_image(&trigger, row, ImageId::random(), file);
+        new.facts.kind = kind;
         self.store.record(new).await.unwrap()
     }
 
@@ -127,7 +128,7 @@ async fn the_request_is_the_one_of_the_contract_to_the_byte() {
     assert_eq!(request.body, body, "{}", String::from_utf8_lossy(&request.body));
     assert_eq!(request.header("content-length"), Some(body.len().to_string().as_str()));
     assert_eq!(request.header("transfer-encoding"), None);
-    assert_eq!(request.key(), image.id.to_string());
+    assert_eq!(request.key(), image.facts.id.to_string());
     let digest = format!("sha-256=:{}:", STANDARD.encode(Sha256::digest(&body)));
     assert_eq!(request.header("content-digest"), Some(digest.as_str()));
     assert_eq!((request.header("x-site"), request.header("x-token")), (Some("gate 1"), Some(SECRET)));

@@ -149,7 +149,7 @@ async fn the_request_says_where_when_and_what_and_has_no_secret_in_it() {
     let image = rig.take(0, b"x".to_vec()).await;
     rig.target().deliver(&rig.claim().await).await.unwrap();
     let request = &server.seen()[0];
-    let path = format!("PUT /store/{BUCKET}/in/gate%201/r1/2027/01/15/{}.jpg?", image.id);
+    let path = format!("PUT /store/{BUCKET}/in/gate%201/r1/2027/01/15/{}.jpg?", image.facts.id);
     assert!(request.line.starts_with(&path), "{}", request.line);
     assert_eq!(request.header("host"), Some(server.addr.to_string().as_str()));
     assert!(query(request, "X-Amz-Credential").starts_with(&format!("{ACCESS_KEY_ID}%2F")));
@@ -342,7 +342,7 @@ async fn a_real_store_takes_the_picture_under_its_key_and_again_under_the_same()
         (object["sha256"].as_str(), object["type"].as_str()),
         (Some(sum.as_str()), Some("image/jpeg"))
     );
-    assert_eq!(object["metadata"]["id"], image.id.to_string());
+    assert_eq!(object["metadata"]["id"], image.facts.id.to_string());
     assert_eq!(object["metadata"]["camera"], "r1");
     assert_eq!(object["metadata"]["site"], "=?UTF-8?B?U8O8ZCAmIENv?=");
 }

@@ -64,7 +64,7 @@ async fn a_picture_is_listed_with_everything_the_contract_names() {
     let image = dashboard.record("r1", AT).await;
     let page = dashboard.browser().await.get("/api/images").await.json();
     let expected = json!({
-        "id": image.id.to_string(),
+        "id": image.facts.id.to_string(),
         "filename": "r1_1698765432.jpg",
         "media_type": "image/jpeg",
         "kind": "instant",

@@ -16,12 +16,12 @@ use camera_capture::media::frame::{Colours, Frame};
 use camera_capture::media::gop::{AccessUnit, Codec, Stretch};
 use camera_capture::media::{exif, jpeg, mp4};
 use camera_capture::model::{
-    CameraKey, Cause, ImageId, ImageKind, Moment, TargetKind, Trigger, UnixMs, UploadState,
+    CameraKey, Cause, Dimensions, ImageKind, Moment, PictureFacts, TargetKind, Trigger, UnixMs, UploadState,
 };
 use camera_capture::retention::RetentionTask;
 use camera_capture::status::Status;
 use camera_capture::storage::Guard;
-use camera_capture::store::{Image, LedgerQuery, NewImage, Store, TriggerId};
+use camera_capture::store::{Image, LedgerQuery, NewImage, Store};
 use camera_capture::web::{self, Parts, auth};
 use reqwest::Method;
 use serde_json::Value;
@@ -293,70 +293,35 @@ impl Dashboard {
     }
 
     pub(crate) async fn record_frame(&self, camera: &str, edge_at: UnixMs, frame: Frame) -> Image {
-        let facts = facts(camera, edge_at);
-        let trigger = Trigger {
-            camera: facts.camera.clone(),
-            cause: facts.cause,
-            edge: Moment { at: Instant::now(), wall: edge_at },
-        };
+        let trigger = contact(camera, edge_at);
         let row = self.store.begin_trigger(&trigger).await.unwrap();
-        let file = jpeg::encode(&frame, &facts).unwrap();
-        let size = (frame.width as u32, frame.height as u32);
-        self.store.record(new_image(facts, row, size, None, file)).await.unwrap()
+        let caption = caption(PictureFacts::of(&trigger, ImageKind::Instant, -12, None));
+        let file = jpeg::encode(&frame, &caption).unwrap();
+        let dimensions = Dimensions::of_picture((frame.width as u32, frame.height as u32));
+        let (facts, at) = (caption.facts, trigger.edge.at);
+        self.store.record(NewImage { facts, dimensions, trigger: Some(row), at, file }).await.unwrap()
     }
 
     /// Stores a clip beside the newest trigger's picture.
     pub(crate) async fn record_clip(&self, camera: &str, edge_at: UnixMs, poster: &[u8]) -> Image {
-        let note = Some("shortened".to_owned());
-        let facts = exif::Facts {
-            kind: ImageKind::Clip,
-            note,
-            frame_offset_ms: Some(-3000),
-            ..facts(camera, edge_at)
-        };
+        let (trigger, note) = (contact(camera, edge_at), Some("shortened".to_owned()));
+        let caption = caption(PictureFacts::of(&trigger, ImageKind::Clip, -3000, note));
         let query = LedgerQuery { limit: 1, ..LedgerQuery::default() };
         let row = self.store.ledger(query).await.unwrap().items[0].id;
-        let file = mp4::mux(&stretch(), &exif::block(&facts, poster), edge_at.epoch_s()).unwrap().bytes;
-        self.store.record(new_image(facts, row, (16, 16), Some(80), file)).await.unwrap()
+        let file = mp4::mux(&stretch(), &exif::block(&caption, poster), edge_at.epoch_s()).unwrap().bytes;
+        let dimensions = Dimensions { width: 16, height: 16, duration_ms: Some(80) };
+        let (facts, at) = (caption.facts, trigger.edge.at);
+        self.store.record(NewImage { facts, dimensions, trigger: Some(row), at, file }).await.unwrap()
     }
 }
 
-fn facts(camera: &str, edge_at: UnixMs) -> exif::Facts {
-    exif::Facts {
-        id: ImageId::random(),
-        camera: key(camera),
-        label: "Entry".to_owned(),
-        cause: Cause::Gpio,
-        edge_at,
-        frame_offset_ms: Some(-12),
-        kind: ImageKind::Instant,
-        note: None,
-        utc_offset_s: 0,
-    }
+fn contact(camera: &str, edge_at: UnixMs) -> Trigger {
+    let edge = Moment { at: Instant::now(), wall: edge_at };
+    Trigger { camera: key(camera), cause: Cause::Gpio, edge }
 }
 
-fn new_image(
-    facts: exif::Facts,
-    trigger: TriggerId,
-    (width, height): (u32, u32),
-    duration_ms: Option<u64>,
-    file: Vec<u8>,
-) -> NewImage {
-    NewImage {
-        id: facts.id,
-        trigger: Some(trigger),
-        camera: facts.camera,
-        cause: facts.cause,
-        edge_at: facts.edge_at,
-        edge: Instant::now(),
-        frame_offset_ms: facts.frame_offset_ms,
-        width,
-        height,
-        kind: facts.kind,
-        note: facts.note,
-        duration_ms,
-        file,
-    }
+fn caption(facts: PictureFacts) -> exif::Caption {
+    exif::Caption { facts, label: "Entry".to_owned(), utc_offset_s: 0 }
 }
 
 /// Two frames: what x264 writes for 16×16 pixels, and a follower that no decoder would like.

@@ -1,0 +1,160 @@
+//! What is known of a picture or clip. A fresh one, a stored one and one that is owed to a target contain these facts, and
+//! so does its own file (`media/exif`).
+
+use serde::Serialize;
+
+use super::{CameraKey, ImageId, Trigger, UnixMs};
+
+/// What a picture or clip is and where it comes from: all that its file tells of it beside what it shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PictureFacts {
+    /// Its identity: inside the file, in the database, and the idempotency key of its uploads.
+    pub id: ImageId,
+    /// The camera.
+    pub camera: CameraKey,
+    /// What asked for it.
+    pub cause: Cause,
+    /// What it is to its trigger.
+    pub kind: ImageKind,
+    /// The instant asked for, by the wall clock; its second gives the name.
+    pub edge_at: UnixMs,
+    /// The instant shown (of a clip: first shown) minus the edge, in milliseconds; `None` where it is not known.
+    pub frame_offset_ms: Option<i64>,
+    /// Why it is not the plain one that was asked for, for people.
+    pub note: Option<String>,
+}
+
+impl PictureFacts {
+    /// Those of a new picture or clip that answers `trigger`.
+    pub fn of(trigger: &Trigger, kind: ImageKind, frame_offset_ms: i64, note: Option<String>) -> Self {
+        Self {
+            id: ImageId::random(),
+            camera: trigger.camera.clone(),
+            cause: trigger.cause,
+            kind,
+            edge_at: trigger.edge.wall,
+            frame_offset_ms: Some(frame_offset_ms),
+            note,
+        }
+    }
+
+    /// The instant it shows; of a clip, the first one.
+    pub fn taken_at(&self) -> UnixMs {
+        self.edge_at.plus_ms(self.frame_offset_ms.unwrap_or(0))
+    }
+}
+
+/// How large a picture or clip is, as its own bytes say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dimensions {
+    /// Pixels in a line.
+    pub width: u32,
+    /// Lines.
+    pub height: u32,
+    /// How long it is, if it is a clip.
+    pub duration_ms: Option<u64>,
+}
+
+impl Dimensions {
+    /// Those of a picture.
+    pub fn of_picture((width, height): (u32, u32)) -> Self {
+        Self { width, height, duration_ms: None }
+    }
+}
+
+/// What a stored image is to its trigger.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ImageKind {
+    /// The picture of the instant, or of a configured distance from it.
+    #[default]
+    Instant,
+    /// The sharpest well-exposed picture around it.
+    Best,
+    /// The video around it.
+    Clip,
+}
+
+impl ImageKind {
+    /// As in the database and the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Instant => "instant",
+            Self::Best => "best",
+            Self::Clip => "clip",
+        }
+    }
+
+    /// Parses what [`Self::as_str`] writes.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Instant, Self::Best, Self::Clip].into_iter().find(|kind| kind.as_str() == text)
+    }
+
+    /// What its file is.
+    pub fn medium(self) -> Medium {
+        match self {
+            Self::Instant | Self::Best => Medium::Jpeg,
+            Self::Clip => Medium::Mp4,
+        }
+    }
+}
+
+/// What a file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Medium {
+    /// A picture.
+    Jpeg,
+    /// A clip.
+    Mp4,
+}
+
+impl Medium {
+    /// The end of its file's name.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Jpeg => ".jpg",
+            Self::Mp4 => ".mp4",
+        }
+    }
+
+    /// Parses what [`Self::media_type`] gives.
+    pub fn parse(media_type: &str) -> Option<Self> {
+        [Self::Jpeg, Self::Mp4].into_iter().find(|medium| medium.media_type() == media_type)
+    }
+
+    /// As in `Content-Type`.
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Self::Jpeg => "image/jpeg",
+            Self::Mp4 => "video/mp4",
+        }
+    }
+}
+
+/// What asked for a picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Cause {
+    /// A contact closed.
+    Gpio,
+    /// A person or program asked, through the dashboard or the API.
+    Manual,
+    /// A picture without a row was found on the disk at start-up.
+    Recovered,
+}
+
+impl Cause {
+    /// As in the database and the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Gpio => "gpio",
+            Self::Manual => "manual",
+            Self::Recovered => "recovered",
+        }
+    }
+
+    /// Parses what [`Self::as_str`] writes.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Gpio, Self::Manual, Self::Recovered].into_iter().find(|cause| cause.as_str() == text)
+    }
+}

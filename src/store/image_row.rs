@@ -1,0 +1,98 @@
+//! A row of `images`: its columns, the only way to write one and the only way to read one.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Row, Transaction, named_params};
+
+use super::images::Image;
+use super::ledger::TriggerId;
+use super::{StoreError, kept, parsed, said};
+use crate::model::{
+    CameraKey, Cause, ClockState, Dimensions, FileName, ImageId, ImageKind, PictureFacts, UnixMs,
+};
+
+/// What [`image`] reads.
+pub(super) const COLUMNS: &str =
+    "id, uid, file_name, path, camera, cause, taken_at, frame_offset_ms, width, height, bytes,
+    sha256, protected, kind, note, duration_ms,
+    (select clock from triggers where triggers.id = trigger_id) as clock";
+
+const INSERT_SQL: &str = "
+    insert into images (uid, trigger_id, camera, file_name, path, cause, taken_at, frame_offset_ms, width, height,
+                        bytes, sha256, kind, note, duration_ms, deliveries)
+    values (:uid, :trigger_id, :camera, :file_name, :path, :cause, :taken_at, :frame_offset_ms, :width, :height,
+            :bytes, :sha256, :kind, :note, :duration_ms, :deliveries)";
+
+/// A whole file that is to become a row; what the row needs beside name and place.
+#[derive(Clone, Debug)]
+pub(super) struct NewRow {
+    pub(super) facts: PictureFacts,
+    pub(super) dimensions: Dimensions,
+    pub(super) trigger: Option<TriggerId>,
+    pub(super) bytes: u64,
+    pub(super) sha256: [u8; 32],
+}
+
+/// Writes the row of a file that lies at `path`; returns its number. `deliveries` is the set of states of what is owed of
+/// it, as in that column.
+pub(super) fn insert_image(
+    tx: &Transaction<'_>,
+    name: &FileName,
+    path: &Path,
+    new: &NewRow,
+    deliveries: i64,
+) -> Result<i64, StoreError> {
+    let NewRow { facts, dimensions, trigger, bytes, sha256 } = new;
+    tx.prepare_cached(INSERT_SQL)?.execute(named_params! {
+        ":uid": facts.id.as_bytes(),
+        ":trigger_id": trigger.map(|id| id.0),
+        ":camera": name.camera().as_str(),
+        ":file_name": name.to_string(),
+        ":path": path.to_string_lossy(),
+        ":cause": facts.cause.as_str(),
+        ":taken_at": facts.taken_at().0,
+        ":frame_offset_ms": facts.frame_offset_ms,
+        ":width": dimensions.width,
+        ":height": dimensions.height,
+        ":bytes": i64::try_from(*bytes).unwrap_or(i64::MAX),
+        ":sha256": sha256,
+        ":kind": facts.kind.as_str(),
+        ":note": facts.note.as_deref().map(kept),
+        ":duration_ms": dimensions.duration_ms.and_then(|ms| i64::try_from(ms).ok()),
+        ":deliveries": deliveries,
+    })?;
+    Ok(tx.last_insert_rowid())
+}
+
+/// A row, without what is owed of it, and its number.
+pub(super) fn image(row: &Row<'_>) -> rusqlite::Result<(i64, Image)> {
+    let frame_offset_ms: Option<i64> = row.get("frame_offset_ms")?;
+    let taken_at = UnixMs(row.get("taken_at")?);
+    let image = Image {
+        facts: PictureFacts {
+            id: ImageId::from_bytes(row.get("uid")?),
+            camera: parsed("camera", CameraKey::parse(&row.get::<_, String>("camera")?).ok())?,
+            cause: parsed("cause", Cause::parse(&row.get::<_, String>("cause")?))?,
+            kind: parsed("kind", ImageKind::parse(&row.get::<_, String>("kind")?))?,
+            edge_at: taken_at.plus_ms(frame_offset_ms.unwrap_or(0).saturating_neg()),
+            frame_offset_ms,
+            note: said(row, "note")?,
+        },
+        dimensions: Dimensions {
+            width: row.get("width")?,
+            height: row.get("height")?,
+            duration_ms: row.get::<_, Option<i64>>("duration_ms")?.and_then(|ms| u64::try_from(ms).ok()),
+        },
+        filename: parsed("file_name", FileName::parse(&row.get::<_, String>("file_name")?))?,
+        path: PathBuf::from(row.get::<_, String>("path")?),
+        clock: row
+            .get::<_, Option<String>>("clock")?
+            .map(|text| parsed("clock", ClockState::parse(&text)))
+            .transpose()?,
+        bytes: u64::try_from(row.get::<_, i64>("bytes")?).unwrap_or(0),
+        sha256: row.get("sha256")?,
+        protected: row.get("protected")?,
+        uploads: Vec::new(),
+    };
+    Ok((row.get("id")?, image))
+}
