@@ -43,7 +43,8 @@ impl Running {
         let (changes, wakes) = (rig.store.changes(), rig.store.wakes().clone());
         let cancel = CancellationToken::new();
         let target = Arc::new(rig.target());
-        let mut lane = Lane::new(target, &rig.config, rig.store.queue(TargetKind::Api), &status);
+        let queue = rig.store.queue(target.kind());
+        let mut lane = Lane::new(target, &rig.config, queue, &status);
         if let Some(limit) = limit {
             lane = lane.with_limit(limit);
         }
@@ -669,7 +670,7 @@ async fn outcomes_are_durable_before_they_count_and_many_share_a_write() {
     }
     let keys: std::collections::BTreeSet<_> = server.seen().iter().map(Request::key).collect();
     assert_eq!((keys.len(), server.seen().len()), (40, 40));
-    let target = lane.status.targets().remove(0);
-    assert!(target.pace.rate(std::time::Instant::now()).pictures > 200.0, "{:?}", target.pace);
+    let rate = |status: &Status| status.targets()[0].pace.rate(std::time::Instant::now()).pictures;
+    lane.shown(|status| rate(status) > 200.0).await;
     lane.stop().await;
 }
