@@ -14,37 +14,21 @@
     allow(clippy::disallowed_methods, reason = "tests may do what only one place of the program may")
 )]
 
-pub mod advice;
-pub mod alarms;
-pub mod backoff;
 pub mod capture;
-pub mod chain;
 pub mod cli;
 pub mod clock;
-pub mod clock_watch;
 pub mod config;
-pub mod crash;
 pub mod daemon;
-pub mod daily;
 pub mod demo;
-pub mod descriptors;
-pub mod folder;
+pub mod disk;
 pub mod gpio;
 pub mod media;
 pub mod model;
-pub mod pace;
-pub mod retention;
-pub mod signals;
 pub mod source;
 pub mod status;
-pub mod storage;
 pub mod store;
-pub mod supervise;
-pub mod systemd;
-pub mod target;
-pub mod tls;
+pub mod system;
+pub mod targets;
 pub mod trigger;
-pub mod upkeep;
 pub mod upload;
 pub mod web;
-pub mod workers;

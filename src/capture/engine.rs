@@ -9,6 +9,7 @@ use tokio::time::timeout;
 use tracing::{debug, error};
 
 use super::room::{AtWork, NoRoom, Room, Seat};
+use crate::capture::workers::Workers;
 use crate::config::DecoderChoice;
 use crate::media::decode_error::DecodeError;
 use crate::media::decoder::{DecoderKind, DecoderPolicy};
@@ -16,8 +17,7 @@ use crate::media::footprint::{self, Footprint};
 use crate::media::frame::Frame;
 use crate::media::gop::{AccessUnit, Codec, Excerpt, Stretch};
 use crate::media::lane::{Decoded, Lane, Stamp};
-use crate::media::native::memory;
-use crate::workers::Workers;
+use crate::system::memory;
 
 /// A decoder that has not come back by then is stuck. A group of 250 frames takes 25 s on the smallest Pi.
 const DECODE_LIMIT: Duration = Duration::from_secs(60);

@@ -15,9 +15,9 @@ use super::order::{Worker, caption};
 use super::{best, clip};
 use crate::clock;
 use crate::config::CameraConfig;
+use crate::disk::{Refusal, Weight};
 use crate::media::exif;
 use crate::model::{Dimensions, ImageKind, PictureFacts, Trigger};
-use crate::storage::{Refusal, Weight};
 use crate::store::{Image, NewImage, TriggerId};
 
 /// Triggers of one camera whose clip or best picture is under way. They share the video they hold; beyond this, cars

@@ -7,6 +7,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, watch};
 
 use super::{CaptureError, Captures, LiveFrame};
+use crate::capture::workers::Workers;
 use crate::media::blockcode::{self, Seen};
 use crate::media::gop::Codec;
 use crate::media::jpeg;
@@ -14,7 +15,6 @@ use crate::model::CameraKey;
 pub use crate::source::Origin;
 use crate::source::{Arrival, Latency, Watch};
 use crate::store::{Store, StoreError};
-use crate::workers::Workers;
 
 /// A look at one frame.
 #[derive(Clone, Copy, Debug)]

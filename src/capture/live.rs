@@ -13,10 +13,10 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{OnceCell, broadcast, watch};
 
 use super::{CaptureError, Captures, LiveFrame};
+use crate::capture::workers::Workers;
 use crate::media::gop::Codec;
 use crate::media::jpeg;
 use crate::model::CameraKey;
-use crate::workers::Workers;
 
 pub use crate::source::{Arrival, Watch};
 

@@ -18,6 +18,7 @@ mod room;
 mod session;
 mod shot;
 mod stretch;
+pub mod workers;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -25,16 +26,16 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::capture::workers::Workers;
 use crate::clock;
 use crate::config::{CameraConfig, Config, Mode};
+use crate::disk::Guard;
 use crate::media::shelf::Shelf;
 use crate::media::{decode, jpeg};
 use crate::model::{CameraKey, Cause, NoPicture, Trigger};
 use crate::source::{Latency, Request, Requests, Source, Watch};
 use crate::status::Status;
-use crate::storage::Guard;
 use crate::store::{Image, Store, StoreError};
-use crate::workers::Workers;
 
 use budget::Budget;
 use engine::Engine;

@@ -12,15 +12,15 @@ use tracing::{Instrument, Span, debug, error, info, info_span, warn};
 use super::follow::{Following, Stored};
 use super::shot::{Shooter, Shot};
 use super::{CaptureError, MAILBOX};
+use crate::capture::workers::Workers;
 use crate::clock;
 use crate::config::CameraConfig;
+use crate::disk::{Guard, Refusal, Weight};
 use crate::media::gop::Excerpt;
 use crate::media::shelf::Shelf;
 use crate::media::{decode, exif, jpeg};
 use crate::model::{CameraKey, Dimensions, ImageKind, NoPicture, Outcome, PictureFacts, Trigger};
-use crate::storage::{Guard, Refusal, Weight};
 use crate::store::{Image, NewImage, Saved, Store, TriggerId};
-use crate::workers::Workers;
 
 /// A decoder that was not needed for so long gives its memory back.
 const REST: Duration = Duration::from_secs(30);

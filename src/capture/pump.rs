@@ -19,10 +19,10 @@ use crate::media::footprint::{self, Footprint, KEPT_BYTES_MAX};
 use crate::media::frame::Frame;
 use crate::media::gop::{self, Codec, Excerpt, Stretch};
 use crate::media::lane::Stamp;
-use crate::media::native::memory;
 use crate::model::CameraKey;
 use crate::source::{Arrival, Request, Watch};
 use crate::status::{Status, StreamInfo};
+use crate::system::memory;
 
 /// Decoded pictures kept while it runs, as far as [`KEPT_BYTES_MAX`] allows: a trigger comes a debounce time after its
 /// instant.

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::backoff::Backoff;
 use crate::model::CameraKey;
+use crate::model::backoff::Backoff;
 use crate::source::{Requests, Source};
 use crate::status::{CameraState, Status};
 

@@ -1,8 +1,8 @@
 //! What a retention run did, or would do, in words.
 
+use crate::disk::retention::Report;
+use crate::disk::size;
 use crate::model::UnixMs;
-use crate::retention::Report;
-use crate::storage::size;
 use crate::store::Heap;
 
 /// A few lines: how much goes, for which reason, of which cameras; what stays, and why.

@@ -13,8 +13,8 @@ use super::{runtime, start_log};
 use crate::config::{Config, Env, WebAccess};
 use crate::daemon;
 use crate::demo::{Receiver, RtspServer, StreamConfig};
-use crate::folder;
 use crate::model::ImageId;
+use crate::system::folder;
 
 /// Key, label and tint of each camera.
 const CAMERAS: [(&str, &str, u16); 3] = [("r1", "Entry", 200), ("r2", "Exit", 30), ("r3", "Auxiliary", 120)];

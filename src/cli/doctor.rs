@@ -12,7 +12,6 @@ use super::doctor_ask::{FRAME_LIMIT, ask};
 use super::doctor_report::{Change, Saved, Verdict, document};
 use super::output::say;
 use super::{doctor_probe, doctor_snapshot, runtime};
-use crate::advice;
 use crate::capture::examine;
 use crate::clock;
 use crate::config::{
@@ -23,6 +22,7 @@ use crate::media::shelf::Shelf;
 use crate::media::{decode, jpeg};
 use crate::model::{CameraKey, FileName};
 use crate::source::{Requests, Source, SourceError};
+use crate::status::advice;
 use crate::status::{Status, StreamInfo};
 use crate::store;
 

@@ -23,12 +23,12 @@ use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-use crate::chain::chain;
 use crate::config::{Config, Env, LogConfig, LogFormat, Warning};
 use crate::daemon;
-use crate::descriptors;
-use crate::media::native::memory;
-use crate::retention;
+use crate::disk::retention;
+use crate::model::chain::chain;
+use crate::status::descriptors;
+use crate::system::memory;
 use crate::trigger;
 use args::{Args, Mode};
 use output::{Log, say, say_error};

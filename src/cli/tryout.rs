@@ -2,7 +2,7 @@
 
 use crate::config::{Config, UploadConfig};
 use crate::model::{TargetKind, foreign};
-use crate::target::{self, Report};
+use crate::targets::{self, Report};
 
 use super::output::{say, say_error};
 use super::{Usage, runtime};
@@ -17,7 +17,7 @@ pub(super) fn run(config: &Config, names: &[String], json: bool) -> anyhow::Resu
         Ok(chosen) => chosen,
         Err(error) => {
             if json {
-                say(&format!("{:#}", target::document(&[], Some(&format!("{error:#}")))));
+                say(&format!("{:#}", targets::document(&[], Some(&format!("{error:#}")))));
             }
             return Err(error);
         }
@@ -33,7 +33,7 @@ pub(super) fn run(config: &Config, names: &[String], json: bool) -> anyhow::Resu
         reports
     });
     if json {
-        say(&format!("{:#}", target::document(&reports, None)));
+        say(&format!("{:#}", targets::document(&reports, None)));
     }
     Ok(reports.iter().all(Report::is_ok))
 }
@@ -41,10 +41,10 @@ pub(super) fn run(config: &Config, names: &[String], json: bool) -> anyhow::Resu
 async fn try_out(upload: &UploadConfig, kind: TargetKind, json: bool) -> Option<Report> {
     if json {
         // The document comes at the end, in one piece.
-        return target::try_out(upload, kind, None, &mut |_| {}).await;
+        return targets::try_out(upload, kind, None, &mut |_| {}).await;
     }
     say(&format!("{kind}:"));
-    let report = target::try_out(upload, kind, None, &mut |step| say(&format!("  {}", step.line()))).await?;
+    let report = targets::try_out(upload, kind, None, &mut |step| say(&format!("  {}", step.line()))).await?;
     if let Some(picture) = &report.picture {
         say(&format!("  sent {} ({} bytes) to {}", picture.filename, picture.bytes, report.address));
     }

@@ -3,6 +3,8 @@
 //! Everything here is parsed once, where it enters; an invalid key, file name or identity cannot be written down
 //! afterwards. Nothing here does input or output.
 
+pub mod backoff;
+pub mod chain;
 mod disguise;
 mod filename;
 pub mod foreign;

@@ -13,7 +13,7 @@ use rustls::{CertificateError, ClientConfig, OtherError, RootCertStore};
 
 use super::SourceError;
 use crate::config::{Authorities, Fingerprint, Trust};
-use crate::tls::{self, Chain, Judge, Shown};
+use crate::system::tls::{self, Chain, Judge, Shown};
 
 /// Why there is no secured connection.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

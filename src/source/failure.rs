@@ -7,10 +7,10 @@ use url::Url;
 
 use super::certificate::Trouble;
 use super::{SourceError, body};
-use crate::chain::chain;
 use crate::config::{Credentials, shown_url};
 use crate::media::footprint::TooLarge;
 use crate::media::jpeg::NotJpeg;
+use crate::model::chain::chain;
 use crate::model::secrets::Secrets;
 
 /// Longest words of a camera, characters.

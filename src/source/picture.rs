@@ -22,9 +22,9 @@ use super::body::Body;
 use super::certificate;
 use super::failure::{Failure, Sentences};
 use super::freshness::Evidence;
-use crate::chain::chain;
 use crate::config::SnapshotConfig;
 use crate::media::{footprint, jpeg};
+use crate::model::chain::chain;
 
 /// Name look-up and TCP handshake. A camera on a local network needs milliseconds, one that wakes up a second or two.
 const CONNECT_LIMIT: Duration = Duration::from_secs(3);

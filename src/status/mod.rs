@@ -5,7 +5,10 @@
 //! for the events misses some and reads the states anew. Every change of what is shown is an event, told while nothing
 //! else can change, so that events come in the order of the changes.
 
+pub mod advice;
 mod alarm;
+pub mod descriptors;
+pub mod pace;
 mod wall;
 
 use std::collections::BTreeMap;
@@ -18,7 +21,7 @@ use crate::clock;
 use crate::config::{CameraConfig, Config};
 use crate::gpio::{Level, Pin};
 use crate::model::{CameraKey, Stamps, StorageState, TargetKind, UnixMs};
-use crate::pace::Pace;
+use crate::status::pace::Pace;
 
 pub use alarm::{Action, Alarm, AlarmHandle, AlarmKind, Severity};
 pub use wall::{ClockStatus, Step};

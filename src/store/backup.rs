@@ -188,7 +188,7 @@ pub(super) fn create(path: &Path) -> io::Result<()> {
         _ => {}
     }
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    crate::folder::give_to_parents(path);
+    crate::system::folder::give_to_parents(path);
     Ok(())
 }
 

@@ -64,7 +64,7 @@ impl Ballast {
         // Never into what has the name already: a link, or a second name of another file, would lead elsewhere.
         self.release()?;
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&self.path)?;
-        crate::folder::give_to_parents(&self.path);
+        crate::system::folder::give_to_parents(&self.path);
         match rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, bytes) {
             Ok(()) => Ok(()),
             Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS | rustix::io::Errno::INVAL) => {

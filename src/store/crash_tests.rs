@@ -7,8 +7,8 @@ use std::path::Path;
 use super::testing::{OWED, Place, T0, assert_in_order, claim, clip, jpeg_of, picture, take, trigger};
 use super::*;
 use crate::clock;
-use crate::crash::testing::{Deed, Step, assigned};
 use crate::model::{ClockState, FileName, ImageId, ImageKind, NoPicture, Outcome, UploadState};
+use crate::system::crash::testing::{Deed, Step, assigned};
 
 /// Every point that the deeds below pass.
 pub(crate) const POINTS: &[&str] = &[

@@ -20,8 +20,8 @@ use super::lock;
 use super::mounts::{Mounts, resolved};
 use super::tree::{Folder, is_absent};
 use super::{Reconciled, Store, StoreError, Wake};
-use crate::folder;
 use crate::model::ImageId;
+use crate::system::folder;
 
 /// The folder's identity; an empty file is a person's word that this folder is to be used.
 const IDENTITY: &str = ".identity";

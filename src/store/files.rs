@@ -12,8 +12,8 @@ use super::lock::{hold, kind_of};
 use super::strange::Strange;
 use super::tree::{self, Folder, Kind, is_absent, is_in_the_way};
 use super::{StoreError, crash};
-use crate::folder;
 use crate::model::{FileName, ImageId};
+use crate::system::folder;
 
 /// Temporary files; on the same file system as the pictures, hidden from `cp` and `rsync` patterns like `*/`.
 const INCOMING: &str = ".incoming";

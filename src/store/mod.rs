@@ -83,8 +83,8 @@ use std::sync::Arc;
 
 use tokio::sync::{broadcast, watch};
 
-use crate::crash;
 use crate::model::{TargetKind, foreign};
+use crate::system::crash;
 
 pub use access::{Entry, Session, Visitor};
 pub use backup::Stop;
@@ -357,7 +357,7 @@ impl Store {
             })?;
         }
         if let Some(parent) = database.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            crate::folder::create(parent).map_err(|source| StoreError::File {
+            crate::system::folder::create(parent).map_err(|source| StoreError::File {
                 action: "create the directory",
                 path: parent.to_owned(),
                 source,
@@ -462,7 +462,7 @@ impl Store {
 fn ready(database: &Path) -> Result<(), StoreError> {
     for end in ["", "-wal", "-shm"] {
         let path = backup::beside(database, end);
-        crate::folder::give_to_parents(&path);
+        crate::system::folder::give_to_parents(&path);
         // It is not opened for that: closing it would end the locks that this process has on it.
         match rustix::fs::access(&path, rustix::fs::Access::WRITE_OK) {
             Ok(()) | Err(rustix::io::Errno::NOENT) => {}

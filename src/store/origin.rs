@@ -192,7 +192,7 @@ fn words(path: &Path, aside: Option<PathBuf>) -> String {
 fn put_back(path: &Path, log: Option<Number>, open: &Connection) -> Result<Option<PathBuf>, StoreError> {
     let new = beside(path, ".new");
     let failed = |source| StoreError::File { action: "write", path: new.clone(), source };
-    crate::folder::create(folder_of(path)).and_then(|()| backup::create(&new)).map_err(failed)?;
+    crate::system::folder::create(folder_of(path)).and_then(|()| backup::create(&new)).map_err(failed)?;
     let mut copy = Connection::open(&new)?;
     copy.execute_batch("pragma synchronous = off;")?;
     Backup::new(open, &mut copy)?.step(-1)?;

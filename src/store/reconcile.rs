@@ -22,8 +22,8 @@ use super::image_row::NewRow;
 use super::ledger::{Values, mark_captured, trigger_of_orphan};
 use super::tree::Kind;
 use super::{Store, StoreError};
-use crate::chain::chain;
 use crate::media::{exif, jpeg, mp4};
+use crate::model::chain::chain;
 use crate::model::{
     Cause, ClockState, Dimensions, FileName, ImageId, ImageKind, Medium, PictureFacts, UnixMs, foreign,
 };

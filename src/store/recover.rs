@@ -184,7 +184,8 @@ fn build(
 ) -> Result<Carried, StoreError> {
     let new = beside(database, ".new");
     if let Some(parent) = database.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        crate::folder::create(parent).map_err(|source| file("create the directory", parent, source))?;
+        crate::system::folder::create(parent)
+            .map_err(|source| file("create the directory", parent, source))?;
     }
     backup::create(&new).map_err(|source| file("create", &new, source))?;
     let mut target = Connection::open(&new)?;

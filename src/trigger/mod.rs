@@ -11,12 +11,12 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::backoff::Backoff;
 use crate::capture::{CaptureError, Captures};
-use crate::chain::chain;
 use crate::clock;
 use crate::config::{Config, GpioConfig};
 use crate::gpio::{self, GpioError, Level, Pin, SimHandle};
+use crate::model::backoff::Backoff;
+use crate::model::chain::chain;
 use crate::model::{CameraKey, Cause, Outcome, Trigger};
 use crate::status::{AlarmHandle, AlarmKind, LineState, Status};
 use crate::store::Store;

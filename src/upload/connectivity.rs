@@ -18,7 +18,7 @@ use crate::config::UploadConfig;
 use crate::model::TargetKind;
 use crate::status::Status;
 use crate::store::{Wake, Wakes};
-use crate::target::{Hop, Target};
+use crate::targets::{Hop, Target};
 
 /// A port that has not answered by then counts as away.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);

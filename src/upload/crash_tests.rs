@@ -16,10 +16,10 @@ use tokio::time::timeout;
 use self::far::Far;
 use self::world::{Before, CONFIG, LIMIT, Life, OUTCOMES, STORY, Story, World, parsed};
 use crate::clock;
-use crate::crash::testing::{Step, assigned, points, telling};
 use crate::daemon::owed_to;
 use crate::demo::ReceiverFault;
 use crate::store::{Doubtful, ImageQuery};
+use crate::system::crash::testing::{Step, assigned, points, telling};
 
 /// Every point that the deeds below pass.
 pub(crate) const POINTS: &[&str] = &[

@@ -14,14 +14,14 @@ use tokio_util::sync::CancellationToken;
 use super::far::{Far, Identity};
 use crate::clock;
 use crate::config::{Config, Env};
-use crate::crash::testing::Deed;
 use crate::daemon::owed_to;
 use crate::demo::ReceiverFault;
 use crate::model::{FileName, UploadState, hex};
 use crate::status::Status;
 use crate::store::testing::{Place, T0, assert_in_order, take};
 use crate::store::{Change, DeadQuery, Image, ImageQuery, Opened, Reconciled, Settlement, Store, Turn, Wake};
-use crate::target::Target;
+use crate::system::crash::testing::Deed;
+use crate::targets::Target;
 use crate::upload::Lane;
 
 /// Tells the other process how it is configured, and how many outcomes it waits for.

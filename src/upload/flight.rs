@@ -8,7 +8,7 @@ use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::Instant;
 
 use crate::store::DueUpload;
-use crate::target::{Target, TargetError};
+use crate::targets::{Target, TargetError};
 
 /// Attempts under way. Dropping it ends them; their rows were never written, so they stay owed.
 #[derive(Default)]

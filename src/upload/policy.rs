@@ -8,10 +8,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::backoff::Backoff;
 use crate::model::UnixMs;
+use crate::model::backoff::Backoff;
 use crate::store::Settlement;
-use crate::target::TargetError;
+use crate::targets::TargetError;
 
 /// First pause after a target could not be reached or asked for patience.
 const PAUSE_BASE: Duration = Duration::from_secs(1);

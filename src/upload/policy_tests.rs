@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::policy::{Decision, Health, Situation, Tried};
 use crate::model::UnixMs;
 use crate::store::Settlement;
-use crate::target::TargetError;
+use crate::targets::TargetError;
 use std::time::Duration;
 
 const CAP: Duration = Duration::from_secs(60);

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::clock;
 use crate::model::{FileName, ImageId, UnixMs};
-use crate::target::TargetError;
+use crate::targets::TargetError;
 
 /// How long a delivery takes.
 const DELIVERY: Duration = Duration::from_millis(300);

@@ -2,7 +2,7 @@
 //! next, with a target and a disk that do as a story wants, and a plain model of what was promised.
 //!
 //! What is not real here: the power. A crash ends the lane in the midst of whatever it does, and a transaction that had
-//! begun is finished; death at every single step is in `store/crash_tests.rs`, power cuts in `tests/it/e2e_torture.rs`.
+//! begun is finished; death at every single step is in `store/crash_tests.rs`, power cuts in `tests/it/e2e/torture.rs`.
 //! So the places lie in memory, where a sync costs nothing.
 
 use std::collections::{HashMap, HashSet};
@@ -20,14 +20,14 @@ pub(super) use super::simulated_target_tests::Mood;
 use super::simulated_target_tests::Server;
 use crate::clock::{self, simulated};
 use crate::config::{Config, Env};
+use crate::disk::{Guard, Refusal, Weight};
 use crate::model::{FileName, ImageId, Outcome, UnixMs, UploadState};
 use crate::status::Status;
-use crate::storage::{Guard, Refusal, Weight};
 use crate::store::testing::{
     Delivery, OWED, Place, SKIPPED, T0, assert_in_order, disk::SmallDisk, picture, trigger,
 };
 use crate::store::{DueUpload, NewImage, Reconciled, Store, StoreError, TriggerId, Wake};
-use crate::target::Target;
+use crate::targets::Target;
 
 pub(super) const CAMERAS: [&str; 3] = ["r1", "r2", "r3"];
 

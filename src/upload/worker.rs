@@ -12,13 +12,13 @@ use super::desk::{Desk, Outcome, Written};
 use super::flight::{Flight, Landing};
 use super::policy::{Decision, Health, Situation, Tried};
 use crate::clock;
+use crate::clock::daily::{Daily, daily};
 use crate::config::{Config, LaneConfig};
-use crate::crash;
-use crate::daily::{Daily, daily};
 use crate::model::{FileName, TargetKind, UnixMs};
 use crate::status::{AlarmHandle, AlarmKind, Pause, Status};
 use crate::store::{DueUpload, Settlement, StoreError, TargetQueue, Turn, Wake, Waking};
-use crate::target::{SLOWEST, Target, TargetError, longest};
+use crate::system::crash;
+use crate::targets::{SLOWEST, Target, TargetError, longest};
 
 /// Longest `Retry-After` that is honoured.
 const WAIT_MAX: Duration = Duration::from_secs(60 * 60);

@@ -25,7 +25,7 @@ use tracing::{debug, info, warn};
 
 use super::crowd::{Arrival, Crowd, Full, Limits, Origin};
 use super::seat::{Connections, Seat, Wire};
-use crate::descriptors;
+use crate::status::descriptors;
 use crate::status::{AlarmHandle, AlarmKind, Status};
 
 /// A client that has not sent its headers so long after their first byte is answered 408.

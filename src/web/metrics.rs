@@ -8,9 +8,9 @@ use actix_web::{HttpResponse, web};
 use super::State;
 use super::error::ApiError;
 use super::uploads::Backlog;
-use crate::descriptors;
 use crate::model::Level;
 use crate::status::CameraState;
+use crate::status::descriptors;
 
 /// A text of metrics that is being written.
 struct Page(String);

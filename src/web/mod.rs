@@ -58,11 +58,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::capture::Captures;
 use crate::config::Config;
-use crate::descriptors;
+use crate::disk::Guard;
+use crate::disk::retention::Retention;
 use crate::gpio::{Level, Pin};
-use crate::retention::Retention;
 use crate::status::Status;
-use crate::storage::Guard;
+use crate::status::descriptors;
 use crate::store::{Store, StoreError};
 
 use auth::Auth;

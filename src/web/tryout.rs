@@ -11,7 +11,7 @@ use super::security_log::Deed;
 use super::view::target::TestView;
 use crate::config::UploadConfig;
 use crate::model::TargetKind;
-use crate::target::try_out as try_out_target;
+use crate::targets::try_out as try_out_target;
 
 /// All of it ends within so long: proxies before the dashboard end an answer after a minute, and so does the page.
 const LIMIT: Duration = Duration::from_secs(45);

@@ -17,8 +17,8 @@ use super::{State, parameters};
 use crate::clock;
 use crate::config::{Config, LaneConfig};
 use crate::model::{TargetKind, UnixMs};
-use crate::pace::Rate;
 use crate::status::TargetStatus;
+use crate::status::pace::Rate;
 use crate::store::{DeadCursor, DeadLetter, DeadQuery, Stats, Store, StoreError, Wake};
 
 /// Rows of a table that are read and sent at once; this bounds the memory of an export, however long it is.

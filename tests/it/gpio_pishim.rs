@@ -1,5 +1,5 @@
 //! The contacts' real back ends, rppal and the character device, on a Raspberry Pi that a preloaded library plays
-//! (`tests/support/pishim.c`).
+//! (`tests/it/support/pishim.c`).
 //!
 //! Each test starts this test program once more with the library preloaded; there [`child`] opens the lines, watches
 //! them and writes what it sees to its standard output. Edges are injected with time stamps in the past, so nothing
@@ -7,7 +7,7 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "the whole file is test code")]
 
-#[path = "../support/pishim.rs"]
+#[path = "support/pishim.rs"]
 mod pishim;
 
 use std::io::Read;

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use camera_capture::clock;
 use camera_capture::config::{Config, Env, StorageConfig};
+use camera_capture::disk::retention;
 use camera_capture::media::jpeg;
 use camera_capture::model::{FileName, ImageId, TargetKind, UnixMs, UploadState};
-use camera_capture::retention;
 use camera_capture::store::{Image, ImageQuery, Settlement, Store, StoreError, Turn};
 use rusqlite::Connection;
 use tempfile::TempDir;

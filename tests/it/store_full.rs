@@ -5,10 +5,10 @@ use std::time::Instant;
 
 use camera_capture::clock;
 use camera_capture::config::{Config, Env};
+use camera_capture::disk::retention;
+use camera_capture::disk::{Guard, Refusal, Weight};
 use camera_capture::model::{ImageId, Level, Outcome, TargetKind, UnixMs, UploadState};
-use camera_capture::retention;
 use camera_capture::status::{AlarmKind, Status};
-use camera_capture::storage::{Guard, Refusal, Weight};
 use camera_capture::store::{Change, Deletion, DueUpload, Image, LedgerQuery, Settlement, Store, Turn};
 use rusqlite::Connection;
 

@@ -5,6 +5,4 @@
 
 mod complaint;
 pub mod libav;
-pub mod memory;
-pub mod timex;
 pub mod turbojpeg;

@@ -5,8 +5,8 @@ use utoipa::ToSchema;
 
 use super::image::LastImage;
 use super::latency::LatencyView;
-use crate::advice;
 use crate::model::{CameraKey, Stamps};
+use crate::status::advice;
 use crate::status::{CameraState, CameraStatus, Decoding, StreamInfo};
 
 /// How a camera stands.

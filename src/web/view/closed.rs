@@ -15,7 +15,7 @@ use crate::model::{
 };
 use crate::status::{CameraState, Pause, Severity};
 use crate::store::Scope;
-use crate::target::StepKind;
+use crate::targets::StepKind;
 
 /// A string that is one of these.
 fn one_of(words: &[&'static str], says: &'static str) -> RefOr<Schema> {

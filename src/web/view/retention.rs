@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::time::Time;
+use crate::disk::retention::Report;
 use crate::model::TargetKind;
-use crate::retention::Report;
 use crate::store::Heap;
 
 /// A retention run.

@@ -4,8 +4,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::time::Time;
+use crate::disk::Wear;
 use crate::model::{Level, StorageState};
-use crate::storage::Wear;
 
 /// How the disk stands, as known since it was last looked at.
 #[derive(Serialize, ToSchema)]

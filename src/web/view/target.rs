@@ -8,7 +8,7 @@ use super::closed::Word;
 use super::time::Time;
 use crate::model::{FileName, ImageId, TargetKind};
 use crate::status::{Pause, TargetStatus};
-use crate::target::{Report, StepKind};
+use crate::targets::{Report, StepKind};
 use crate::web::uploads::Backlog;
 
 /// How an upload target stands.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use camera_capture::target::TargetError;
+use camera_capture::targets::TargetError;
 use serde_json::json;
 
 use super::server::{Act, Request, Server, answer, answer_text, silent_port};

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use camera_capture::media::frame::{Colours, Frame};
 use camera_capture::media::jpeg;
 use camera_capture::model::ImageKind;
-use camera_capture::target::TargetError;
+use camera_capture::targets::TargetError;
 use serde_json::json;
 
 use super::server::{Server, answer};

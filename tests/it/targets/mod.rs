@@ -20,7 +20,7 @@ use base64::engine::general_purpose::STANDARD;
 use camera_capture::config::{Config, Env};
 use camera_capture::model::{ImageId, ImageKind, TargetKind, UnixMs, UploadState};
 use camera_capture::store::{DueUpload, Image, Store, Turn};
-use camera_capture::target::{Target, TargetError};
+use camera_capture::targets::{Target, TargetError};
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 

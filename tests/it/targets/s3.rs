@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
-use camera_capture::target::TargetError;
+use camera_capture::targets::TargetError;
 use sha2::{Digest as _, Sha256};
 
 use super::kind;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use camera_capture::config::{Config, Env, UploadConfig};
-use camera_capture::target::{Report, StepKind, try_out};
+use camera_capture::targets::{Report, StepKind, try_out};
 use serde_json::json;
 
 use super::conformance::{CANARY, CASES, Case};

@@ -11,6 +11,8 @@ use camera_capture::config::{
     EngineConfig, GpioBackend, GpioConfig, LanesConfig, LogConfig, LogFormat, Mode, RtspConfig, Secret,
     SourceConfig, StorageConfig, Transport, Trust, UploadConfig, WebAccess, WebConfig,
 };
+use camera_capture::disk::Guard;
+use camera_capture::disk::retention::RetentionTask;
 use camera_capture::gpio::{Level, Pin};
 use camera_capture::media::frame::{Colours, Frame};
 use camera_capture::media::gop::{AccessUnit, Codec, Stretch};
@@ -18,9 +20,7 @@ use camera_capture::media::{exif, jpeg, mp4};
 use camera_capture::model::{
     CameraKey, Cause, Dimensions, ImageKind, Moment, PictureFacts, TargetKind, Trigger, UnixMs, UploadState,
 };
-use camera_capture::retention::RetentionTask;
 use camera_capture::status::Status;
-use camera_capture::storage::Guard;
 use camera_capture::store::{Image, LedgerQuery, NewImage, Store};
 use camera_capture::web::{self, Parts, auth};
 use reqwest::Method;

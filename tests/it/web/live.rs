@@ -7,11 +7,11 @@ use std::time::Duration;
 use camera_capture::capture::Captures;
 use camera_capture::clock;
 use camera_capture::config::WebAccess;
+use camera_capture::disk::Guard;
+use camera_capture::disk::retention::RetentionTask;
 use camera_capture::gpio::Level;
 use camera_capture::model::{Cause, Moment, Outcome, TargetKind, Trigger, UnixMs};
-use camera_capture::retention::RetentionTask;
 use camera_capture::status::{AlarmKind, Status};
-use camera_capture::storage::Guard;
 use camera_capture::store::{Settlement, Store, Turn};
 use camera_capture::web::{Parts, bind};
 

@@ -1,4 +1,4 @@
-//! Who may look at a camera, and what is told to those who may not. What they see is in `e2e_live.rs`.
+//! Who may look at a camera, and what is told to those who may not. What they see is in `e2e/live.rs`.
 
 use reqwest::Method;
 

@@ -1,0 +1,9 @@
+//! What the operating system gives and asks: signals, the service manager, folders, memory, its clock, TLS.
+
+pub mod crash;
+pub mod folder;
+pub mod memory;
+pub mod signals;
+pub mod systemd;
+pub mod timex;
+pub mod tls;
