@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use camera_capture::media::gop::Codec;
 use camera_capture::media::{jpeg, scan, sps, unit};
 use camera_capture::source::rtp::marker::Markers;
-use camera_capture::source::rtp::report::Report;
-use camera_capture::source::rtp::{Described, Receiver};
+use camera_capture::source::rtp::report::SenderReport;
+use camera_capture::source::rtp::{Described, RtpReceiver};
 
 /// What is kept beside what came: parameter sets and messages, each up to 64 KiB, and heads.
 const KEPT: usize = 300 << 10;
@@ -18,7 +18,7 @@ pub fn receive(codec: Codec, bytes: &[u8]) {
     let size = (first & 4 != 0).then_some((2560, 1440));
     let sets = if first & 8 != 0 { vec![vec![0x67, 0x42, 0, 30], Vec::new()] } else { Vec::new() };
     let described = Described { codec, payload_type: 96, sets, has_order: first & 2 != 0, size };
-    let mut receiver = Receiver::new(&described, first & 1 != 0, Markers::default());
+    let mut receiver = RtpReceiver::new(&described, first & 1 != 0, Markers::default());
     let (mut now, mut came) = (Instant::now(), 0);
     let (mut sequence, mut time, mut ssrc) = (65_530_u16, u32::MAX - 9000, 7_u32);
     while let Some(([odd, length], after)) = rest.split_first_chunk::<2>() {
@@ -39,7 +39,7 @@ pub fn receive(codec: Codec, bytes: &[u8]) {
             [&head[..], &sequence.to_be_bytes(), &time.to_be_bytes(), &ssrc.to_be_bytes(), payload].concat();
         came += whole.len();
         receiver.take(&whole, now);
-        let _ = Report::find(payload);
+        let _ = SenderReport::find(payload);
         if odd & 0x80 != 0 {
             receiver.slip();
         }

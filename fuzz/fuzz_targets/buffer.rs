@@ -5,14 +5,14 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use camera_capture::media::continuity::Cadence;
-use camera_capture::media::gop::{Codec, Gops, Limits};
+use camera_capture::media::gop::{Codec, Gops, GopLimits};
 use camera_capture::media::timeline::Timeline;
 use libfuzzer_sys::fuzz_target;
 
 #[path = "../input.rs"]
 mod input;
 
-const LIMITS: Limits = Limits { bytes: 4096, span: Duration::from_secs(3) };
+const LIMITS: GopLimits = GopLimits { bytes: 4096, span: Duration::from_secs(3) };
 
 fuzz_target!(|bytes: &[u8]| {
     let Some((times, rest)) = bytes.split_at_checked(usize::from(bytes.first().copied().unwrap_or(0))) else {

@@ -4,8 +4,8 @@
 use std::sync::LazyLock;
 
 use camera_capture::media::decoder::DecoderKind;
-use camera_capture::media::gop::{Codec, Excerpt};
-use camera_capture::media::lane::Lane;
+use camera_capture::media::gop::{Codec, DecodeRun};
+use camera_capture::media::lane::DecodeSession;
 use libfuzzer_sys::fuzz_target;
 
 #[path = "../input.rs"]
@@ -21,10 +21,10 @@ static KIND: LazyLock<DecoderKind> = LazyLock::new(|| match std::env::var("DECOD
 fuzz_target!(|bytes: &[u8]| {
     let Some((_, units)) = input::units(bytes) else { return };
     let codec = if *KIND == DecoderKind::RustH265 { Codec::H265 } else { Codec::H264 };
-    let mut lane = Lane::default();
+    let mut lane = DecodeSession::default();
     for wanted in [units.len() / 2, units.len().saturating_sub(1)] {
         let Some(unit) = units.get(wanted) else { return };
-        let excerpt = Excerpt {
+        let excerpt = DecodeRun {
             codec,
             wanted_rtp_ns: unit.rtp_ns,
             instant: unit.instant,

@@ -7,19 +7,19 @@
 use camera_capture::config::{Credentials, Secret};
 use camera_capture::source::front::conversation::{Addresses, Answered, Conversation};
 use camera_capture::source::front::login::Login;
-use camera_capture::source::front::message::{Head, Start};
-use camera_capture::source::front::wire::{BODY_MAX, Event, HEAD_MAX, Reader};
+use camera_capture::source::front::message::{MessageHead, Start};
+use camera_capture::source::front::wire::{BODY_MAX, WireEvent, HEAD_MAX, WireReader};
 use camera_capture::source::rtp::packet::Packet;
 use libfuzzer_sys::fuzz_target;
 
-fn request(number: usize) -> Head {
+fn request(number: usize) -> MessageHead {
     let methods = ["DESCRIBE", "SETUP", "PLAY", "OPTIONS"];
     let method = methods[number.min(methods.len() - 1)].to_owned();
     let headers = vec![
         ("CSeq".to_owned(), number.to_string()),
         ("Transport".to_owned(), "RTP/AVP/TCP;unicast;interleaved=0-1".to_owned()),
     ];
-    Head { start: Start::Request { method, url: "rtsp://127.0.0.1:1/secret/1".to_owned() }, headers }
+    MessageHead { start: Start::Request { method, url: "rtsp://127.0.0.1:1/secret/1".to_owned() }, headers }
 }
 
 fuzz_target!(|bytes: &[u8]| {
@@ -29,7 +29,7 @@ fuzz_target!(|bytes: &[u8]| {
         Addresses { own: "rtsp://127.0.0.1:1/secret".to_owned(), camera: "rtsp://10.0.0.7:554".to_owned() };
     let udp_port = (portion % 2 == 1).then_some(6970);
     let mut conversation = Conversation::new(addresses, Login::new(Some(credentials)), udp_port);
-    let (mut reader, mut asked) = (Reader::default(), 0);
+    let (mut reader, mut asked) = (WireReader::default(), 0);
     assert!(conversation.ask(request(asked)).starts_with(b"DESCRIBE rtsp://10.0.0.7:554/1 RTSP/1.0\r\n"));
     while !rest.is_empty() {
         let room = reader.room();
@@ -39,18 +39,18 @@ fuzz_target!(|bytes: &[u8]| {
         rest = &rest[count..];
         loop {
             match reader.event() {
-                Ok(Some(Event::Packet { .. } | Event::Slipped(_))) => {}
-                Ok(Some(Event::Message(head, body))) => {
+                Ok(Some(WireEvent::Packet { .. } | WireEvent::Slipped(_))) => {}
+                Ok(Some(WireEvent::Message(head, body))) => {
                     let _ = Conversation::asked(&head);
                     match conversation.answered(&head, &body) {
                         Ok(Answered::Passed(answer)) => {
                             // What the library is told can be read again, and is one message.
-                            let mut own = Reader::default();
+                            let mut own = WireReader::default();
                             own.room()[..answer.len().min(60_000)]
                                 .copy_from_slice(&answer[..answer.len().min(60_000)]);
                             own.add(answer.len().min(60_000));
                             assert!(
-                                answer.len() > 60_000 || matches!(own.event(), Ok(Some(Event::Message(..))))
+                                answer.len() > 60_000 || matches!(own.event(), Ok(Some(WireEvent::Message(..))))
                             );
                             assert!(answer.len() > 60_000 || matches!(own.event(), Ok(None)));
                             asked += 1;

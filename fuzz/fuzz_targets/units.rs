@@ -5,7 +5,7 @@
 
 use camera_capture::media::continuity::Continuity;
 use camera_capture::media::fmp4::Muxer;
-use camera_capture::media::gop::Stretch;
+use camera_capture::media::gop::UnitRange;
 use camera_capture::media::h264::nal_units;
 use camera_capture::media::mp4;
 use camera_capture::media::sps;
@@ -26,7 +26,7 @@ fuzz_target!(|bytes: &[u8]| {
         let _ = continuity.misses(codec, unit);
         let _ = fragments.push(codec, unit);
     }
-    if let Ok(muxed) = mp4::mux(&Stretch { codec, units }, b"", 1_795_132_800) {
+    if let Ok(muxed) = mp4::mux(&UnitRange { codec, units }, b"", 1_795_132_800) {
         mp4::inspect(&muxed.bytes).expect("what was written can be read");
     }
 });

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use super::follow::Follow;
 use super::stretch::{self, Collected};
 use crate::config::Around;
-use crate::media::gop::{Codec, Stretch};
+use crate::media::gop::{Codec, UnitRange};
 use crate::media::mp4::{self, NotMuxable};
 use crate::media::{exif, jpeg, sequence};
 use crate::model::{Dimensions, ImageKind};
@@ -48,8 +48,8 @@ fn thumbnail_of(follow: &Follow, picture: &Image) -> Option<Vec<u8>> {
 }
 
 /// The first frame, where there is no picture.
-fn first_of(follow: &Follow, stretch: &Stretch) -> Option<Vec<u8>> {
-    let first = Stretch { codec: stretch.codec, units: stretch.units.iter().take(1).cloned().collect() };
+fn first_of(follow: &Follow, stretch: &UnitRange) -> Option<Vec<u8>> {
+    let first = UnitRange { codec: stretch.codec, units: stretch.units.iter().take(1).cloned().collect() };
     let mut poster = None;
     let shown = sequence::each(&first, follow.worker.shooter.engine.kind(stretch), |_, frame| {
         poster = jpeg::thumbnail_of(frame).ok();

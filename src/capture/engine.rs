@@ -8,15 +8,15 @@ use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::timeout;
 use tracing::{debug, error};
 
-use super::room::{AtWork, NoRoom, Room, Seat};
+use super::room::{AtWork, DecoderRoom, DecoderSeat, NoRoom};
 use crate::capture::workers::Workers;
 use crate::config::DecoderChoice;
 use crate::media::decode_error::DecodeError;
 use crate::media::decoder::{DecoderKind, DecoderPolicy};
 use crate::media::footprint::{self, Footprint};
 use crate::media::frame::Frame;
-use crate::media::gop::{AccessUnit, Codec, Excerpt, Stretch};
-use crate::media::lane::{Decoded, Lane, Stamp};
+use crate::media::gop::{AccessUnit, Codec, DecodeRun, UnitRange};
+use crate::media::lane::{DecodeSession, Decoded, Stamp};
 use crate::system::memory;
 
 /// A decoder that has not come back by then is stuck. A group of 250 frames takes 25 s on the smallest Pi.
@@ -29,14 +29,14 @@ pub(super) struct Engine {
     workers: Workers,
     lane: Arc<Mutex<Place>>,
     chosen: Arc<Mutex<Option<DecoderKind>>>,
-    room: Room,
+    room: DecoderRoom,
 }
 
 /// A lane and its part of the memory; work that is stuck is left behind with both.
 #[derive(Clone)]
 struct Place {
-    lane: Arc<AsyncMutex<Lane>>,
-    seat: Arc<Seat>,
+    lane: Arc<AsyncMutex<DecodeSession>>,
+    seat: Arc<DecoderSeat>,
 }
 
 /// What a lane is worked on for.
@@ -75,7 +75,7 @@ pub(super) enum EngineError {
 }
 
 impl Engine {
-    pub(super) fn new(choice: DecoderChoice, workers: Workers, room: Room) -> Self {
+    pub(super) fn new(choice: DecoderChoice, workers: Workers, room: DecoderRoom) -> Self {
         let lane = Arc::new(Mutex::new(Place::new(&room)));
         Self { policy: policy(choice), workers, lane, chosen: Arc::default(), room }
     }
@@ -86,12 +86,12 @@ impl Engine {
     }
 
     /// The decoders for a stream, the best one first.
-    pub(super) fn kinds(&self, excerpt: &Excerpt) -> Vec<DecoderKind> {
+    pub(super) fn kinds(&self, excerpt: &DecodeRun) -> Vec<DecoderKind> {
         self.kinds_of(excerpt.codec, &excerpt.units)
     }
 
     /// The best decoder for a stretch; `None` for JPEG.
-    pub(super) fn kind(&self, stretch: &Stretch) -> Option<DecoderKind> {
+    pub(super) fn kind(&self, stretch: &UnitRange) -> Option<DecoderKind> {
         self.kinds_of(stretch.codec, &stretch.units).first().copied()
     }
 
@@ -105,7 +105,7 @@ impl Engine {
     }
 
     /// The decoders that a picture may come from: one that hides damage only if no other understands the stream.
-    fn trusted(&self, excerpt: &Excerpt) -> Vec<DecoderKind> {
+    fn trusted(&self, excerpt: &DecodeRun) -> Vec<DecoderKind> {
         let mut kinds = self.kinds(excerpt);
         let is_proven = kinds.first().is_some_and(|kind| kind.hides_damage() && Some(*kind) == self.chosen());
         if !is_proven && kinds.iter().any(|kind| !kind.hides_damage()) {
@@ -123,16 +123,16 @@ impl Engine {
         *self.chosen.lock().unwrap_or_else(PoisonError::into_inner) = Some(kind);
     }
 
-    /// Decodes ahead; see [`Lane::begin`]. Returns the units decoded.
-    pub(super) async fn begin(&self, excerpt: Excerpt, stop: Arc<AtomicBool>) -> usize {
+    /// Decodes ahead; see [`DecodeSession::begin`]. Returns the units decoded.
+    pub(super) async fn begin(&self, excerpt: DecodeRun, stop: Arc<AtomicBool>) -> usize {
         let Some(kind) = self.trusted(&excerpt).first().copied() else { return 0 };
         // What goes wrong will go wrong again, and be told, when the picture is asked for.
         let Ok(footprint) = weight(excerpt.codec, &excerpt.units) else { return 0 };
-        let begin = move |lane: &mut Lane, threads| lane.begin(&excerpt, kind, threads, &stop);
+        let begin = move |lane: &mut DecodeSession, threads| lane.begin(&excerpt, kind, threads, &stop);
         self.run(footprint, Purpose::Begin(kind), begin).await.unwrap_or(0)
     }
 
-    /// Remembers pictures that will be asked for; see [`Lane::wish`].
+    /// Remembers pictures that will be asked for; see [`DecodeSession::wish`].
     pub(super) async fn wish(&self, pictures: impl Iterator<Item = Stamp>) {
         let lane = self.place().lane;
         let mut lane = lane.lock().await;
@@ -140,12 +140,12 @@ impl Engine {
     }
 
     /// The wanted picture. A decoder that does not understand the stream is followed by the next one that may.
-    pub(super) async fn picture(&self, excerpt: &Arc<Excerpt>) -> Result<Decoded, EngineError> {
+    pub(super) async fn picture(&self, excerpt: &Arc<DecodeRun>) -> Result<Decoded, EngineError> {
         let mut first_error = None;
         let footprint = weight(excerpt.codec, &excerpt.units)?;
         for kind in self.trusted(excerpt) {
             let excerpt = Arc::clone(excerpt);
-            let picture = move |lane: &mut Lane, threads| lane.picture(&excerpt, kind, threads);
+            let picture = move |lane: &mut DecodeSession, threads| lane.picture(&excerpt, kind, threads);
             match self.run(footprint, Purpose::Picture(kind), picture).await? {
                 Ok(decoded) => return Ok(decoded),
                 // It understands the stream, so this is damage, whatever another one would make of it.
@@ -163,8 +163,8 @@ impl Engine {
         Err(first_error.unwrap_or_else(|| DecodeError::no_decoder(excerpt)).into())
     }
 
-    /// What is new in an excerpt that grows; see [`Lane::follow`].
-    pub(super) async fn follow(&self, excerpt: Excerpt) -> Result<Vec<(Stamp, Arc<Frame>)>, EngineError> {
+    /// What is new in an excerpt that grows; see [`DecodeSession::follow`].
+    pub(super) async fn follow(&self, excerpt: DecodeRun) -> Result<Vec<(Stamp, Arc<Frame>)>, EngineError> {
         let Some(kind) = self.trusted(&excerpt).first().copied() else { return Ok(Vec::new()) };
         let footprint = weight(excerpt.codec, &excerpt.units)?;
         Ok(self.run(footprint, Purpose::Follow, move |lane, _| lane.follow(&excerpt, kind)).await??)
@@ -198,7 +198,7 @@ impl Engine {
         &self,
         footprint: Footprint,
         purpose: Purpose,
-        work: impl FnOnce(&mut Lane, usize) -> T + Send + 'static,
+        work: impl FnOnce(&mut DecodeSession, usize) -> T + Send + 'static,
     ) -> Result<T, EngineError> {
         let Place { lane, seat } = self.place();
         let mut held = Arc::clone(&lane).lock_owned().await;
@@ -242,7 +242,7 @@ impl Engine {
 }
 
 impl Place {
-    fn new(room: &Room) -> Self {
+    fn new(room: &DecoderRoom) -> Self {
         Self { lane: Arc::default(), seat: Arc::new(room.seat()) }
     }
 }

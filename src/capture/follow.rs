@@ -11,11 +11,11 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span, error, info, warn};
 
-use super::order::{Worker, caption};
+use super::order::{CaptureContext, caption};
 use super::{best, clip};
 use crate::clock;
 use crate::config::CameraConfig;
-use crate::disk::{Refusal, Weight};
+use crate::disk::{StoreRefusal, Weight};
 use crate::media::exif;
 use crate::model::{Dimensions, ImageKind, PictureFacts, Trigger};
 use crate::store::{Image, NewImage, TriggerId};
@@ -35,7 +35,7 @@ pub(super) struct Stored {
 
 /// The followers of one camera that are under way.
 pub(super) struct Following {
-    worker: Worker,
+    worker: CaptureContext,
     config: CameraConfig,
     stop: CancellationToken,
     under_way: JoinSet<()>,
@@ -44,7 +44,7 @@ pub(super) struct Following {
 /// What follows the pictures of one trigger.
 #[derive(Clone)]
 pub(super) struct Follow {
-    pub(super) worker: Worker,
+    pub(super) worker: CaptureContext,
     pub(super) config: CameraConfig,
     pub(super) trigger: Trigger,
     /// The program ends: what has come by then must do.
@@ -52,7 +52,7 @@ pub(super) struct Follow {
 }
 
 impl Following {
-    pub(super) fn new(worker: &Worker, config: &CameraConfig, stop: &CancellationToken) -> Self {
+    pub(super) fn new(worker: &CaptureContext, config: &CameraConfig, stop: &CancellationToken) -> Self {
         Self { worker: worker.clone(), config: config.clone(), stop: stop.clone(), under_way: JoinSet::new() }
     }
 
@@ -161,7 +161,7 @@ impl Follow {
         made.trigger = row;
         let image = match self.worker.guard.record(made, Weight::Beside).await {
             Ok(image) => image,
-            Err(Refusal::Kept(why)) => {
+            Err(StoreRefusal::Kept(why)) => {
                 warn!(kind = kind.as_str(), why, "kept as a file");
                 return Ok(());
             }

@@ -8,21 +8,21 @@ use tokio::sync::{broadcast, watch};
 
 use super::{CaptureError, Captures, LiveFrame};
 use crate::capture::workers::Workers;
-use crate::media::blockcode::{self, Seen};
+use crate::media::blockcode::{self, BlockcodeSeen};
 use crate::media::gop::Codec;
 use crate::media::jpeg;
 use crate::model::CameraKey;
-pub use crate::source::Origin;
+pub use crate::source::LatencyOrigin;
 use crate::source::{Arrival, Latency, Watch};
 use crate::store::{Store, StoreError};
 
 /// A look at one frame.
 #[derive(Clone, Copy, Debug)]
-pub struct Look {
+pub struct FrameLook {
     /// When the frame was sent, as far as that is known from its arrival: nothing is taken off for the camera.
     pub sent: Instant,
     /// What was seen.
-    pub seen: Seen,
+    pub seen: BlockcodeSeen,
 }
 
 /// Looks for the time code in a camera's frames. While one exists, the camera's stream is decoded.
@@ -63,7 +63,7 @@ impl Captures {
 impl Looks {
     /// A look at the newest frame, once there is one that has not been looked at; `None` when the program ends. Dropping
     /// the future loses at most that frame.
-    pub async fn next(&mut self) -> Option<Look> {
+    pub async fn next(&mut self) -> Option<FrameLook> {
         loop {
             tokio::select! {
                 changed = self.frames.changed() => {
@@ -71,14 +71,14 @@ impl Looks {
                     let Some(shown) = self.frames.borrow_and_update().clone() else { continue };
                     let sent = shown.instant + self.latency.get();
                     let seen = self.workers.run(move || blockcode::read(&shown.frame)).await.ok()?;
-                    return Some(Look { sent, seen });
+                    return Some(FrameLook { sent, seen });
                 }
                 arrived = self.units.recv() => match arrived {
                     Ok(Arrival { codec: Codec::Jpeg, unit }) if self.units.is_empty() => {
                         let sent = unit.instant + self.latency.get();
-                        let look = move || jpeg::luma(&unit.data).map_or(Seen::Nothing, |frame| blockcode::read(&frame));
+                        let look = move || jpeg::luma(&unit.data).map_or(BlockcodeSeen::Nothing, |frame| blockcode::read(&frame));
                         let seen = self.workers.run(look).await.ok()?;
-                        return Some(Look { sent, seen });
+                        return Some(FrameLook { sent, seen });
                     }
                     Ok(_) | Err(RecvError::Lagged(_)) => {}
                     Err(RecvError::Closed) => return None,

@@ -2,7 +2,7 @@
 //!
 //! Each viewer takes the newest picture when it is ready for one, so a slow one misses some and holds nobody up. Viewers
 //! who want the same rate and size are shown the same pictures, and whoever comes first has one encoded. While no
-//! [`Pictures`] exists, none is decoded on its account.
+//! [`LivePictures`] exists, none is decoded on its account.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -34,7 +34,7 @@ pub struct Wish {
 
 /// One camera's encoded pictures.
 #[derive(Debug)]
-pub(super) struct Studio {
+pub(super) struct JpegCache {
     /// Viewers count shares of a second from here, so that they want the same pictures.
     epoch: Instant,
     encoded: Mutex<VecDeque<Encoded>>,
@@ -50,8 +50,8 @@ struct Encoded {
 }
 
 /// One viewer's pictures. While one exists, the camera's stream is decoded, unless it is JPEG.
-pub struct Pictures {
-    studio: Arc<Studio>,
+pub struct LivePictures {
+    studio: Arc<JpegCache>,
     workers: Workers,
     frames: watch::Receiver<Option<Arc<LiveFrame>>>,
     units: broadcast::Receiver<Arrival>,
@@ -63,12 +63,12 @@ pub struct Pictures {
 
 impl Captures {
     /// The camera's stream as pictures, decoded while the value lives.
-    pub async fn pictures(&self, camera: &CameraKey) -> Result<Pictures, CaptureError> {
+    pub async fn pictures(&self, camera: &CameraKey) -> Result<LivePictures, CaptureError> {
         let Watch { begin, units } = self.watch(camera).await?;
         let newest = begin.filter(|group| group.codec == Codec::Jpeg).and_then(|mut group| group.units.pop());
         let mut frames = self.frames(camera)?;
         frames.mark_changed();
-        Ok(Pictures {
+        Ok(LivePictures {
             studio: Arc::clone(&self.mailbox(camera)?.studio),
             workers: self.workers.clone(),
             frames,
@@ -79,7 +79,7 @@ impl Captures {
     }
 }
 
-impl Pictures {
+impl LivePictures {
     /// The next picture as JPEG, the newest at the time; `None` when the program ends. Dropping the future loses at most
     /// that picture.
     pub async fn next(&mut self, wish: Wish) -> Option<Bytes> {
@@ -124,14 +124,14 @@ impl Pictures {
     }
 }
 
-impl Drop for Pictures {
+impl Drop for LivePictures {
     fn drop(&mut self) {
         // Each of them holds megabytes; other viewers have another encoded.
         self.studio.encoded.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }
 
-impl Studio {
+impl JpegCache {
     /// Nothing encoded yet.
     pub(super) fn new() -> Self {
         Self { epoch: Instant::now(), encoded: Mutex::default() }

@@ -7,9 +7,9 @@ use super::engine::policy;
 use crate::config::DecoderChoice;
 use crate::media::decoder::DecoderKind;
 use crate::media::frame::Frame;
-use crate::media::gop::{Excerpt, Stretch};
+use crate::media::gop::{DecodeRun, UnitRange};
 use crate::media::jpeg;
-use crate::media::lane::Lane;
+use crate::media::lane::DecodeSession;
 use crate::status::{Decoding, StreamInfo};
 
 /// Units decoded by each: an IDR and what follows it for half a second.
@@ -25,10 +25,10 @@ struct Measured {
 }
 
 /// The units that are measured: the begin of a group.
-pub(super) fn sample(stretch: Stretch) -> Option<Excerpt> {
+pub(super) fn sample(stretch: UnitRange) -> Option<DecodeRun> {
     let units: Vec<_> = stretch.units.into_iter().take(MEASURED).collect();
     let last = units.iter().max_by_key(|unit| unit.rtp_ns)?;
-    Some(Excerpt {
+    Some(DecodeRun {
         codec: stretch.codec,
         wanted_rtp_ns: last.rtp_ns,
         instant: last.instant,
@@ -47,7 +47,7 @@ pub(super) struct Best {
 }
 
 /// Lets every decoder show what it can; `None` when none understands the stream. Blocking, up to a second or two.
-pub(super) fn best(sample: &Excerpt, kinds: &[DecoderKind]) -> Option<Best> {
+pub(super) fn best(sample: &DecodeRun, kinds: &[DecoderKind]) -> Option<Best> {
     let mut all = Vec::new();
     for kind in kinds.iter().copied() {
         // Those that would hide damage are only asked when the others cannot, or need an umpire.
@@ -94,17 +94,17 @@ impl Best {
 
 /// What decoding a stream costs on this machine, for who has a piece of it at hand; `None` when nothing can decode it,
 /// or need not. Blocking, up to a second or two.
-pub fn examine(choice: DecoderChoice, piece: &Excerpt, stream: Option<&StreamInfo>) -> Option<Decoding> {
-    let stretch = Stretch { codec: piece.codec, units: piece.units.clone() };
+pub fn examine(choice: DecoderChoice, piece: &DecodeRun, stream: Option<&StreamInfo>) -> Option<Decoding> {
+    let stretch = UnitRange { codec: piece.codec, units: piece.units.clone() };
     let sample = sample(stretch)?;
     let kinds = DecoderKind::candidates(sample.codec, &sample.units.first()?.data, policy(choice));
     best(&sample, &kinds).map(|best| best.decoding(stream, false))
 }
 
 /// Lets one decoder decode the sample; `None` when it cannot. Blocking.
-fn measure(sample: &Excerpt, kind: DecoderKind) -> Option<Measured> {
+fn measure(sample: &DecodeRun, kind: DecoderKind) -> Option<Measured> {
     let began = Instant::now();
-    let decoded = Lane::default().picture(sample, kind, 1).ok()?;
+    let decoded = DecodeSession::default().picture(sample, kind, 1).ok()?;
     let frames = u32::try_from(sample.units.len().max(1)).unwrap_or(u32::MAX);
     Some(Measured { kind, per_frame: began.elapsed() / frames, frame: decoded.frame })
 }

@@ -28,8 +28,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::capture::workers::Workers;
 use crate::clock;
-use crate::config::{CameraConfig, Config, Mode};
-use crate::disk::Guard;
+use crate::config::{CameraConfig, Config, DecodeMode};
+use crate::disk::DiskGuard;
 use crate::media::shelf::Shelf;
 use crate::media::{decode, jpeg};
 use crate::model::{CameraKey, Cause, NoPicture, Trigger};
@@ -39,16 +39,16 @@ use crate::store::{Image, Store, StoreError};
 
 use budget::Budget;
 use engine::Engine;
-use live::Studio;
-use order::{Order, Worker, heavy};
-use pump::Pictures;
-use room::Room;
-use shot::Shooter;
+use live::JpegCache;
+use order::{CaptureContext, CaptureOrder, heavy};
+use pump::DecodedPictures;
+use room::DecoderRoom;
+use shot::FrameTaker;
 
 pub use measure::examine;
 pub use order::Capture;
-pub use pump::{LiveFrame, Pump};
-pub use session::Camera;
+pub use pump::{LiveDecoder, LiveFrame};
+pub use session::CameraSession;
 
 /// Triggers of one camera that wait to be served, and as many that are being served; more are coalesced.
 const MAILBOX: usize = 8;
@@ -118,14 +118,14 @@ pub struct Captures {
     cameras: Arc<HashMap<CameraKey, Option<Mailbox>>>,
     workers: Workers,
     arm: Duration,
-    guard: Guard,
+    guard: DiskGuard,
 }
 
 #[derive(Clone)]
 struct Mailbox {
-    orders: mpsc::Sender<Order>,
-    shooter: Shooter,
-    studio: Arc<Studio>,
+    orders: mpsc::Sender<CaptureOrder>,
+    shooter: FrameTaker,
+    studio: Arc<JpegCache>,
     /// `None` for a camera of single pictures.
     latency: Option<Latency>,
     /// Cameras that get hot when this one is triggered.
@@ -135,18 +135,23 @@ struct Mailbox {
 /// The tasks of one camera.
 pub struct CameraTasks {
     /// Its session.
-    pub camera: Camera,
+    pub camera: CameraSession,
     /// Its triggers.
     pub capture: Capture,
     /// Its decoding while frames arrive.
-    pub pump: Pump,
+    pub pump: LiveDecoder,
 }
 
 impl Captures {
     /// The handle, and the tasks of every enabled camera.
-    pub fn new(config: &Config, store: &Store, guard: &Guard, status: &Status) -> (Self, Vec<CameraTasks>) {
+    pub fn new(
+        config: &Config,
+        store: &Store,
+        guard: &DiskGuard,
+        status: &Status,
+    ) -> (Self, Vec<CameraTasks>) {
         let (workers, followers) = (Workers::start(), Workers::start_one());
-        let (budget, room) = (Budget::new(config.engine.budget_percent), Room::new());
+        let (budget, room) = (Budget::new(config.engine.budget_percent), DecoderRoom::new());
         let (streams, stretches) = (Shelf::new(STREAMS_BYTES), Shelf::new(STRETCHES_BYTES));
         let mut cameras = HashMap::new();
         let mut tasks = Vec::new();
@@ -157,13 +162,13 @@ impl Captures {
                 let (requests, request_receiver) = mpsc::channel(REQUESTS);
                 let latency = source.latency();
                 let engine = Engine::new(config.engine.decoder, workers.clone(), room.clone());
-                let shooter = Shooter {
+                let shooter = FrameTaker {
                     requests: requests.clone(),
                     engine: engine.clone(),
-                    pictures: Pictures::new(),
+                    pictures: DecodedPictures::new(),
                     tolerance: camera.engine.tolerance,
                 };
-                let worker = Worker {
+                let worker = CaptureContext {
                     shooter: shooter.clone(),
                     workers: workers.clone(),
                     followers: followers.clone(),
@@ -172,14 +177,14 @@ impl Captures {
                     guard: guard.clone(),
                 };
                 tasks.push(CameraTasks {
-                    camera: Camera {
+                    camera: CameraSession {
                         key: camera.key.clone(),
                         source,
                         requests: Requests::new(request_receiver),
                         status: status.clone(),
                     },
                     capture: Capture { config: camera.clone(), orders: order_receiver, worker },
-                    pump: Pump::new(
+                    pump: LiveDecoder::new(
                         camera,
                         engine.beside(),
                         requests,
@@ -188,7 +193,7 @@ impl Captures {
                         status.clone(),
                     ),
                 });
-                let (studio, arms) = (Arc::new(Studio::new()), armed_by(camera, config));
+                let (studio, arms) = (Arc::new(JpegCache::new()), armed_by(camera, config));
                 Mailbox { orders, shooter, studio, latency, arms }
             });
             cameras.insert(camera.key.clone(), mailbox);
@@ -204,7 +209,7 @@ impl Captures {
                 armed.shooter.pictures.arm(trigger.edge.at + self.arm);
             }
         }
-        mailbox.orders.try_send(Order { trigger, reply: None }).map_err(refused)
+        mailbox.orders.try_send(CaptureOrder { trigger, reply: None }).map_err(refused)
     }
 
     /// The ledger did not take a trigger that no camera took; says so until it does.
@@ -217,7 +222,7 @@ impl Captures {
         let mailbox = self.mailbox(camera)?;
         let (reply, answer) = oneshot::channel();
         let trigger = Trigger { camera: camera.clone(), cause: Cause::Manual, edge: clock::moment() };
-        mailbox.orders.try_send(Order { trigger, reply: Some(reply) }).map_err(refused)?;
+        mailbox.orders.try_send(CaptureOrder { trigger, reply: Some(reply) }).map_err(refused)?;
         answer.await.unwrap_or(Err(CaptureError::Stopping))
     }
 
@@ -226,8 +231,10 @@ impl Captures {
         let mailbox = self.mailbox(camera)?;
         let shot = mailbox.shooter.shot(Instant::now()).await?;
         let jpeg = heavy(&self.workers, move || match shot.picture {
-            decode::Picture::Frame(frame) => jpeg::encode_plain(&frame).map_err(CaptureError::undecodable),
-            decode::Picture::Jpeg(jpeg) => Ok(jpeg),
+            decode::WantedPicture::Frame(frame) => {
+                jpeg::encode_plain(&frame).map_err(CaptureError::undecodable)
+            }
+            decode::WantedPicture::Jpeg(jpeg) => Ok(jpeg),
         })
         .await?;
         Ok(jpeg)
@@ -259,7 +266,7 @@ impl Captures {
     }
 }
 
-fn refused(error: mpsc::error::TrySendError<Order>) -> CaptureError {
+fn refused(error: mpsc::error::TrySendError<CaptureOrder>) -> CaptureError {
     match error {
         mpsc::error::TrySendError::Full(_) => CaptureError::Busy,
         mpsc::error::TrySendError::Closed(_) => CaptureError::Stopping,
@@ -269,7 +276,7 @@ fn refused(error: mpsc::error::TrySendError<Order>) -> CaptureError {
 /// Cameras in mode armed that name this one as their hint.
 fn armed_by(camera: &CameraConfig, config: &Config) -> Vec<CameraKey> {
     let is_armed = |other: &&CameraConfig| {
-        other.engine.mode == Mode::Armed && other.engine.armed_by.contains(&camera.key)
+        other.engine.mode == DecodeMode::Armed && other.engine.armed_by.contains(&camera.key)
     };
     config.cameras.iter().filter(is_armed).map(|other| other.key.clone()).collect()
 }

@@ -10,13 +10,13 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span, debug, error, info, info_span, warn};
 
 use super::follow::{Following, Stored};
-use super::shot::{Shooter, Shot};
+use super::shot::{FrameTaker, Shot};
 use super::{CaptureError, MAILBOX};
 use crate::capture::workers::Workers;
 use crate::clock;
 use crate::config::CameraConfig;
-use crate::disk::{Guard, Refusal, Weight};
-use crate::media::gop::Excerpt;
+use crate::disk::{DiskGuard, StoreRefusal, Weight};
+use crate::media::gop::DecodeRun;
 use crate::media::shelf::Shelf;
 use crate::media::{decode, exif, jpeg};
 use crate::model::{CameraKey, Dimensions, ImageKind, NoPicture, Outcome, PictureFacts, Trigger};
@@ -26,7 +26,7 @@ use crate::store::{Image, NewImage, Saved, Store, TriggerId};
 const REST: Duration = Duration::from_secs(30);
 
 /// A trigger and who waits for its picture.
-pub(super) struct Order {
+pub(super) struct CaptureOrder {
     pub(super) trigger: Trigger,
     pub(super) reply: Option<oneshot::Sender<Result<Image, CaptureError>>>,
 }
@@ -34,21 +34,21 @@ pub(super) struct Order {
 /// The capture task of one camera.
 pub struct Capture {
     pub(super) config: CameraConfig,
-    pub(super) orders: mpsc::Receiver<Order>,
-    pub(super) worker: Worker,
+    pub(super) orders: mpsc::Receiver<CaptureOrder>,
+    pub(super) worker: CaptureContext,
 }
 
 /// What each capture of a camera needs.
 #[derive(Clone)]
-pub(super) struct Worker {
-    pub(super) shooter: Shooter,
+pub(super) struct CaptureContext {
+    pub(super) shooter: FrameTaker,
     pub(super) workers: Workers,
     /// For what follows a picture, so that no picture waits for it.
     pub(super) followers: Workers,
     /// The memory of what follows.
     pub(super) stretches: Shelf,
     pub(super) store: Store,
-    pub(super) guard: Guard,
+    pub(super) guard: DiskGuard,
 }
 
 /// Where the time of a capture went.
@@ -115,9 +115,9 @@ impl Capture {
     }
 }
 
-impl Worker {
+impl CaptureContext {
     /// Serves one trigger to its end; what follows its pictures hears of them by `stored`.
-    async fn serve(self, config: CameraConfig, order: Order, stored: oneshot::Sender<Stored>) {
+    async fn serve(self, config: CameraConfig, order: CaptureOrder, stored: oneshot::Sender<Stored>) {
         let trigger = order.trigger;
         // All frames are asked for at once, before the buffer moves on.
         let instants: Vec<Instant> = config.offsets_ms.iter().map(|ms| moved(trigger.edge.at, *ms)).collect();
@@ -168,7 +168,7 @@ impl Worker {
         config: &CameraConfig,
         trigger: &Trigger,
         at: Instant,
-        early: Option<Excerpt>,
+        early: Option<DecodeRun>,
     ) -> Result<Fresh, CaptureError> {
         let shot = self.shooter.shot_from(at, early).await?;
         let frame_offset_ms = clock::signed_ms(shot.instant, trigger.edge.at);
@@ -193,7 +193,7 @@ impl Worker {
     ) -> Result<Image, CaptureError> {
         let OnDisk { saved, stages, offset_ms, edge, began } = saved?;
         let entered = self.guard.enter(&saved, *row, Weight::Picture).await.map_err(|refusal| {
-            if let Refusal::Kept(why) = &refusal {
+            if let StoreRefusal::Kept(why) = &refusal {
                 error!(why, "the picture is kept as a file, and the database does not take it");
             }
             refused(refusal)
@@ -236,11 +236,11 @@ impl Worker {
     }
 }
 
-fn refused(refusal: Refusal) -> CaptureError {
+fn refused(refusal: StoreRefusal) -> CaptureError {
     match refusal {
-        Refusal::Full(words) => CaptureError::Full(words),
-        Refusal::Failed(error) => CaptureError::Store(error.to_string()),
-        Refusal::Kept(words) => CaptureError::Kept(words),
+        StoreRefusal::Full(words) => CaptureError::Full(words),
+        StoreRefusal::Failed(error) => CaptureError::Store(error.to_string()),
+        StoreRefusal::Kept(words) => CaptureError::Kept(words),
     }
 }
 
@@ -281,14 +281,14 @@ pub(super) fn caption(config: &CameraConfig, facts: PictureFacts) -> exif::Capti
 fn encode(shot: Shot, caption: exif::Caption, at: Instant) -> Result<Fresh, CaptureError> {
     let began = Instant::now();
     let (file, size) = match shot.picture {
-        decode::Picture::Frame(frame) => {
+        decode::WantedPicture::Frame(frame) => {
             let size = |pixels: usize| u32::try_from(pixels).unwrap_or(u32::MAX);
             (
                 jpeg::encode(&frame, &caption).map_err(CaptureError::undecodable)?,
                 (size(frame.width), size(frame.height)),
             )
         }
-        decode::Picture::Jpeg(jpeg) => {
+        decode::WantedPicture::Jpeg(jpeg) => {
             jpeg::with_caption(&jpeg, &caption).map_err(CaptureError::undecodable)?
         }
     };

@@ -14,10 +14,10 @@ use tracing::{debug, info, warn};
 use super::budget::Budget;
 use super::engine::Engine;
 use super::measure;
-use crate::config::{CameraConfig, Mode, SourceConfig};
+use crate::config::{CameraConfig, DecodeMode, SourceConfig};
 use crate::media::footprint::{self, Footprint, KEPT_BYTES_MAX};
 use crate::media::frame::Frame;
-use crate::media::gop::{self, Codec, Excerpt, Stretch};
+use crate::media::gop::{self, Codec, DecodeRun, UnitRange};
 use crate::media::lane::Stamp;
 use crate::model::CameraKey;
 use crate::source::{Arrival, Request, Watch};
@@ -65,7 +65,7 @@ pub struct LiveFrame {
 
 /// A handle on the pictures of a pump.
 #[derive(Clone)]
-pub(super) struct Pictures(Arc<Shared>);
+pub(super) struct DecodedPictures(Arc<Shared>);
 
 struct Shared {
     newest: watch::Sender<Option<Arc<LiveFrame>>>,
@@ -75,12 +75,12 @@ struct Shared {
 }
 
 /// The pump task of one camera.
-pub struct Pump {
+pub struct LiveDecoder {
     key: CameraKey,
-    mode: Mode,
+    mode: DecodeMode,
     engine: Engine,
     requests: mpsc::Sender<Request>,
-    pictures: Pictures,
+    pictures: DecodedPictures,
     budget: Budget,
     status: Status,
     is_hot: bool,
@@ -90,7 +90,7 @@ pub struct Pump {
     footprint: Footprint,
 }
 
-impl Pictures {
+impl DecodedPictures {
     pub(super) fn new() -> Self {
         Self(Arc::new(Shared {
             newest: watch::Sender::new(None),
@@ -119,7 +119,7 @@ impl Pictures {
     }
 
     /// The wanted picture of an excerpt if it is decoded, or will be in a moment.
-    pub(super) async fn find(&self, excerpt: &Excerpt) -> Option<Arc<Frame>> {
+    pub(super) async fn find(&self, excerpt: &DecodeRun) -> Option<Arc<Frame>> {
         let mut newest = self.0.newest.subscribe();
         let found = tokio::time::timeout(FIND_LIMIT, async {
             loop {
@@ -176,17 +176,17 @@ fn is_too_much(recent: &VecDeque<Arc<LiveFrame>>) -> bool {
     recent.len() > KEPT || recent.iter().map(|picture| picture.frame.bytes()).sum::<usize>() > KEPT_BYTES_MAX
 }
 
-impl Pump {
+impl LiveDecoder {
     pub(super) fn new(
         camera: &CameraConfig,
         engine: Engine,
         requests: mpsc::Sender<Request>,
-        pictures: Pictures,
+        pictures: DecodedPictures,
         budget: Budget,
         status: Status,
     ) -> Self {
         let (key, mode) = (camera.key.clone(), camera.engine.mode);
-        let is_hot = mode == Mode::Hot;
+        let is_hot = mode == DecodeMode::Hot;
         // Single pictures need no decoder, and a camera that is asked for them is left alone otherwise.
         let is_measured = matches!(camera.source, Some(SourceConfig::Snapshot(_)));
         Self {
@@ -340,7 +340,7 @@ impl Pump {
     }
 
     /// Twelve units from a keyframe on.
-    async fn stretch(&self) -> Option<Stretch> {
+    async fn stretch(&self) -> Option<UnitRange> {
         let Watch { begin, mut units } = self.watch().await?;
         // The group before was of no use.
         let mut stretch = begin.filter(|_| self.tries == 0);
@@ -356,7 +356,7 @@ impl Pump {
                     if let Some(short) = stretch.take() {
                         return Some(short);
                     }
-                    stretch = Some(Stretch { codec, units: vec![unit] });
+                    stretch = Some(UnitRange { codec, units: vec![unit] });
                 }
                 Ok(Arrival { unit, .. }) => {
                     if let Some(stretch) = &mut stretch {
@@ -390,7 +390,7 @@ impl Pump {
 
     /// What the measured decoder means for this camera.
     fn decide(&mut self, best: &measure::Best, stream: Option<&StreamInfo>) {
-        if self.mode == Mode::Auto {
+        if self.mode == DecodeMode::Auto {
             let share = best.share(stream);
             let is_slow = best.times(stream).is_none_or(|(mean, _)| mean > SLOW);
             self.is_hot =
@@ -475,9 +475,9 @@ impl Group {
         newest.instant.saturating_duration_since(shown.instant)
     }
 
-    fn excerpt(&self) -> Option<Excerpt> {
+    fn excerpt(&self) -> Option<DecodeRun> {
         let newest = self.units.last()?;
-        Some(Excerpt {
+        Some(DecodeRun {
             codec: self.codec,
             units: self.units.clone(),
             wanted_rtp_ns: newest.rtp_ns,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::{Mutex as AsyncMutex, Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-use crate::media::lane::Lane;
+use crate::media::lane::DecodeSession;
 
 /// Bytes of all decoders and the pictures kept beside them: one at its limit, or three of 4K, or seven of 1080p.
 const BYTES_MAX: u64 = 192 << 20;
@@ -22,7 +22,7 @@ const BEGUN: Duration = Duration::from_millis(500);
 
 /// A handle on the room.
 #[derive(Clone)]
-pub(super) struct Room(Arc<Shared>);
+pub(super) struct DecoderRoom(Arc<Shared>);
 
 struct Shared {
     limit: u64,
@@ -47,18 +47,18 @@ struct Taken {
     begun_until: Option<Instant>,
     /// When it last worked, counted.
     turn: u64,
-    lane: Weak<AsyncMutex<Lane>>,
+    lane: Weak<AsyncMutex<DecodeSession>>,
 }
 
 /// One decoder's part of the room; given back when it is dropped.
-pub(super) struct Seat {
-    room: Room,
+pub(super) struct DecoderSeat {
+    room: DecoderRoom,
     number: u64,
 }
 
 /// Decoding under way in a seat.
 pub(super) struct AtWork {
-    room: Room,
+    room: DecoderRoom,
     number: u64,
     /// Of work that keeps nothing.
     beside: Option<OwnedSemaphorePermit>,
@@ -76,7 +76,7 @@ pub(super) struct NoRoom {
     seconds: u64,
 }
 
-impl Room {
+impl DecoderRoom {
     pub(super) fn new() -> Self {
         Self::of(BYTES_MAX, PATIENCE)
     }
@@ -87,10 +87,10 @@ impl Room {
     }
 
     /// A seat that has nothing yet.
-    pub(super) fn seat(&self) -> Seat {
+    pub(super) fn seat(&self) -> DecoderSeat {
         let mut places = self.places();
         places.next += 1;
-        Seat { room: self.clone(), number: places.next }
+        DecoderSeat { room: self.clone(), number: places.next }
     }
 
     /// Room for work that keeps nothing and that no trigger waits for: one at a time, and at most half of the room, so
@@ -117,7 +117,7 @@ impl Room {
     }
 
     /// Takes so many bytes if they are there, after what idle decoders give up for it.
-    fn try_take(&self, number: u64, bytes: u64, lane: &Weak<AsyncMutex<Lane>>) -> bool {
+    fn try_take(&self, number: u64, bytes: u64, lane: &Weak<AsyncMutex<DecodeSession>>) -> bool {
         let mut places = self.places();
         places.turn += 1;
         let (turn, now) = (places.turn, Instant::now());
@@ -175,13 +175,13 @@ impl AtWork {
     }
 }
 
-impl Seat {
+impl DecoderSeat {
     /// Takes room for work on a lane, in place of what it had. `rest` gives up what the lane keeps, which is asked for
     /// before anything is waited for, so that no two wait for each other.
     pub(super) async fn take(
         &self,
         bytes: u64,
-        lane: &Weak<AsyncMutex<Lane>>,
+        lane: &Weak<AsyncMutex<DecodeSession>>,
         rest: impl FnOnce(),
     ) -> Result<AtWork, NoRoom> {
         let shared = &self.room.0;
@@ -215,7 +215,7 @@ impl Seat {
     }
 }
 
-impl Drop for Seat {
+impl Drop for DecoderSeat {
     fn drop(&mut self) {
         // Work under way, left behind or not, still has its memory.
         let mut places = self.room.places();
@@ -246,17 +246,17 @@ mod tests {
 
     use super::*;
 
-    fn lane() -> Arc<AsyncMutex<Lane>> {
+    fn lane() -> Arc<AsyncMutex<DecodeSession>> {
         Arc::default()
     }
 
-    fn used(room: &Room) -> u64 {
+    fn used(room: &DecoderRoom) -> u64 {
         room.places().taken.values().map(|taken| taken.bytes).sum()
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_idle_decoder_gives_way_and_the_one_that_rested_longest_first() {
-        let room = Room::of(100, PATIENCE);
+        let room = DecoderRoom::of(100, PATIENCE);
         let (a, b, c) = (room.seat(), room.seat(), room.seat());
         let (lane_a, lane_b, lane_c) = (lane(), lane(), lane());
         drop(a.take(40, &Arc::downgrade(&lane_a), || ()).await.unwrap());
@@ -270,7 +270,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_is_begun_is_finished_before_it_gives_way_but_not_for_ever() {
-        let room = Room::of(100, PATIENCE);
+        let room = DecoderRoom::of(100, PATIENCE);
         let (a, b) = (room.seat(), room.seat());
         let (lane_a, lane_b) = (lane(), lane());
         let began = Instant::now();
@@ -296,7 +296,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn threads_have_what_is_left_and_nobody_gives_way_for_them() {
-        let room = Room::of(100, PATIENCE);
+        let room = DecoderRoom::of(100, PATIENCE);
         let (a, b) = (room.seat(), room.seat());
         let (lane_a, lane_b) = (lane(), lane());
         drop(a.take(40, &Arc::downgrade(&lane_a), || ()).await.unwrap());
@@ -310,7 +310,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_has_no_room_waits_for_work_to_end_and_not_for_ever() {
-        let room = Room::of(100, PATIENCE);
+        let room = DecoderRoom::of(100, PATIENCE);
         let seat = room.seat();
         let first = seat.take(70, &Weak::new(), || ()).await.unwrap();
         let words = room.beside(40).await.err().unwrap().to_string();
@@ -329,7 +329,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn two_that_keep_something_do_not_wait_for_each_other() {
-        let room = Room::of(100, PATIENCE);
+        let room = DecoderRoom::of(100, PATIENCE);
         let (a, b) = (room.seat(), room.seat());
         let (lane_a, lane_b) = (lane(), lane());
         drop(a.take(50, &Arc::downgrade(&lane_a), || ()).await.unwrap());
@@ -337,7 +337,7 @@ mod tests {
         // Both are about to work.
         let (held_a, held_b) = (lane_a.lock().await, lane_b.lock().await);
         let began = Instant::now();
-        let work = async |seat: &Seat, lane: &Arc<AsyncMutex<Lane>>, held| {
+        let work = async |seat: &DecoderSeat, lane: &Arc<AsyncMutex<DecodeSession>>, held| {
             let at_work = seat.take(60, &Arc::downgrade(lane), || ()).await;
             drop(held);
             at_work.map(drop)

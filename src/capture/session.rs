@@ -18,14 +18,14 @@ const RECONNECT_AFTER_REFUSAL: Backoff =
     Backoff { base: Duration::from_secs(10), cap: Duration::from_secs(60) };
 
 /// The session task of one camera.
-pub struct Camera {
+pub struct CameraSession {
     pub(super) key: CameraKey,
     pub(super) source: Source,
     pub(super) requests: Requests,
     pub(super) status: Status,
 }
 
-impl Camera {
+impl CameraSession {
     /// The camera's key.
     pub fn key(&self) -> &CameraKey {
         &self.key

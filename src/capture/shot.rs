@@ -10,10 +10,10 @@ use tracing::debug;
 
 use super::CaptureError;
 use super::engine::{Engine, EngineError};
-use super::pump::Pictures;
-use crate::media::decode::{self, Picture};
+use super::pump::DecodedPictures;
+use crate::media::decode::{self, WantedPicture};
 use crate::media::doubt::Doubt;
-use crate::media::gop::{AccessUnit, Excerpt};
+use crate::media::gop::{AccessUnit, DecodeRun};
 use crate::media::lane::Decoded;
 use crate::media::verdict::{self, Flaw};
 use crate::model::NoPicture;
@@ -49,10 +49,10 @@ const UNCLEAN: &str = "the camera refreshes its pictures a part at a time (intra
 
 /// Who takes the pictures of one camera.
 #[derive(Clone)]
-pub(super) struct Shooter {
+pub(super) struct FrameTaker {
     pub(super) requests: mpsc::Sender<Request>,
     pub(super) engine: Engine,
-    pub(super) pictures: Pictures,
+    pub(super) pictures: DecodedPictures,
     /// A keyframe so near is near enough.
     pub(super) tolerance: Duration,
 }
@@ -60,7 +60,7 @@ pub(super) struct Shooter {
 /// A picture, not yet encoded.
 #[derive(Debug)]
 pub(super) struct Shot {
-    pub(super) picture: Picture,
+    pub(super) picture: WantedPicture,
     /// When it was taken.
     pub(super) instant: Instant,
     /// Until its frame had come.
@@ -73,7 +73,7 @@ pub(super) struct Shot {
     pub(super) note: Option<String>,
 }
 
-impl Shooter {
+impl FrameTaker {
     /// The picture taken nearest to `at`.
     pub(super) async fn shot(&self, at: Instant) -> Result<Shot, CaptureError> {
         let early = self.early(&[at]).await?.pop().flatten();
@@ -81,7 +81,7 @@ impl Shooter {
     }
 
     /// What is needed for the pictures of these instants as far as it has come, so that one decoding serves all.
-    pub(super) async fn early(&self, instants: &[Instant]) -> Result<Vec<Option<Excerpt>>, CaptureError> {
+    pub(super) async fn early(&self, instants: &[Instant]) -> Result<Vec<Option<DecodeRun>>, CaptureError> {
         if self.pictures.is_running() {
             return Ok(instants.iter().map(|_| None).collect());
         }
@@ -99,7 +99,11 @@ impl Shooter {
     }
 
     /// The picture taken nearest to `at`, with what [`Self::early`] gave for it.
-    pub(super) async fn shot_from(&self, at: Instant, early: Option<Excerpt>) -> Result<Shot, CaptureError> {
+    pub(super) async fn shot_from(
+        &self,
+        at: Instant,
+        early: Option<DecodeRun>,
+    ) -> Result<Shot, CaptureError> {
         let began = Instant::now();
         let (excerpt, begun) = self.begin(at, early).await?;
         let mut excerpt = Arc::new(excerpt);
@@ -172,7 +176,7 @@ impl Shooter {
 
     /// What is needed for the wanted picture, and how many units were decoded meanwhile: decoding begins with what has
     /// come, while the rest is on its way.
-    async fn begin(&self, at: Instant, early: Option<Excerpt>) -> Result<(Excerpt, usize), CaptureError> {
+    async fn begin(&self, at: Instant, early: Option<DecodeRun>) -> Result<(DecodeRun, usize), CaptureError> {
         let (begun, stop) = (OnceLock::new(), Arc::new(AtomicBool::new(false)));
         let decode = async {
             let Some(early) = early else { return 0 };
@@ -198,7 +202,7 @@ impl Shooter {
     }
 
     /// The same as [`Self::settled`] without a damaged unit and what follows it in its group.
-    async fn without(&self, damaged: Option<AccessUnit>, at: Instant) -> Result<Excerpt, CaptureError> {
+    async fn without(&self, damaged: Option<AccessUnit>, at: Instant) -> Result<DecodeRun, CaptureError> {
         if let Some(unit) = damaged {
             self.requests.send(Request::Damaged(unit)).await.map_err(|_| CaptureError::Stopping)?;
         }
@@ -206,7 +210,7 @@ impl Shooter {
     }
 
     /// What is needed for the picture nearest to `at`, once no nearer one can come.
-    async fn settled(&self, at: Instant) -> Result<Excerpt, CaptureError> {
+    async fn settled(&self, at: Instant) -> Result<DecodeRun, CaptureError> {
         let (reply, answer) = oneshot::channel();
         let deadline = at.max(Instant::now()) + FRAME_DEADLINE;
         let request = Request::Frame(FrameRequest { at, deadline, reply });
@@ -230,20 +234,20 @@ impl Shooter {
     }
 
     /// The wanted picture of an excerpt, and what is wrong with what it shows.
-    async fn look(&self, excerpt: &Arc<Excerpt>) -> Result<Seen, EngineError> {
+    async fn look(&self, excerpt: &Arc<DecodeRun>) -> Result<Seen, EngineError> {
         if let Some(jpeg) = decode::ready_made(excerpt) {
             let jpeg = Arc::new(jpeg);
             let looked_at = Arc::clone(&jpeg);
             // Whatever became of the look, the picture is one.
             let flaw = self.engine.aside(move || verdict::flaw_of_jpeg(&looked_at)).await.ok().flatten();
-            return Ok(Seen { picture: Picture::Jpeg(Arc::unwrap_or_clone(jpeg)), units: 0, flaw });
+            return Ok(Seen { picture: WantedPicture::Jpeg(Arc::unwrap_or_clone(jpeg)), units: 0, flaw });
         }
         let decoded = self.decode(excerpt).await?;
         let flaw = verdict::flaw(&decoded.frame);
-        Ok(Seen { picture: Picture::Frame(decoded.frame), units: decoded.units, flaw })
+        Ok(Seen { picture: WantedPicture::Frame(decoded.frame), units: decoded.units, flaw })
     }
 
-    async fn decode(&self, excerpt: &Arc<Excerpt>) -> Result<Decoded, EngineError> {
+    async fn decode(&self, excerpt: &Arc<DecodeRun>) -> Result<Decoded, EngineError> {
         if self.pictures.is_running()
             && let Some(frame) = self.pictures.find(excerpt).await
         {
@@ -255,7 +259,7 @@ impl Shooter {
 
 /// A picture that was had, good or not.
 struct Seen {
-    picture: Picture,
+    picture: WantedPicture,
     /// Units decoded for it.
     units: usize,
     flaw: Option<Flaw>,
@@ -289,7 +293,7 @@ pub(super) fn with_more(note: Option<String>, more: Option<impl Display>) -> Opt
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::media::doubt::Cause;
+    use crate::media::doubt::DoubtCause;
 
     #[test]
     fn a_time_that_is_not_sure_is_noted_beside_what_else_there_is() {
@@ -297,10 +301,10 @@ mod tests {
         let doubt = |cause| Some(Doubt { cause, within: Duration::from_millis(43) });
         assert_eq!(note(at, at, None, None), None);
         assert_eq!(
-            note(at, at, None, doubt(Cause::Arrival)).unwrap(),
+            note(at, at, None, doubt(DoubtCause::Arrival)).unwrap(),
             "the camera's time stamps are no clock, so the time is that of arrival, right to about 50 ms"
         );
-        let both = note(at, at + Duration::from_millis(150), None, doubt(Cause::Scaled)).unwrap();
+        let both = note(at, at + Duration::from_millis(150), None, doubt(DoubtCause::Scaled)).unwrap();
         assert!(both.contains("150 ms after it; the camera's time stamps run at another pace"), "{both}");
     }
 }

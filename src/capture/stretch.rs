@@ -8,12 +8,12 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::follow::Follow;
-use super::order::Worker;
+use super::order::CaptureContext;
 use super::shot::FRAME_DEADLINE;
 use crate::clock;
 use crate::config::Around;
-use crate::media::gop::{AccessUnit, Codec, Stretch};
-use crate::media::shelf::Place;
+use crate::media::gop::{AccessUnit, Codec, UnitRange};
+use crate::media::shelf::ShelfPart;
 use crate::source::{NoFrame, Request, StretchRequest};
 
 /// Asked for at a time; less than what a camera's memory reaches back anyway.
@@ -28,11 +28,11 @@ const LATE: Duration = Duration::from_millis(100);
 /// A stretch of the stream.
 #[derive(Debug)]
 pub(super) struct Collected {
-    pub(super) stretch: Stretch,
+    pub(super) stretch: UnitRange,
     /// Why it is shorter than it should be, for people.
     pub(super) shortened: Option<String>,
     /// Its part of the memory of all stretches.
-    place: Place,
+    place: ShelfPart,
 }
 
 /// Collects the stream around the edge of a trigger; see [`gather`].
@@ -41,7 +41,7 @@ pub(super) async fn collect(
     around: Around,
     accept: fn(Codec) -> Result<(), String>,
 ) -> Result<Collected, String> {
-    let Worker { shooter, stretches, .. } = &follow.worker;
+    let CaptureContext { shooter, stretches, .. } = &follow.worker;
     let place = stretches.place();
     gather(&shooter.requests, follow.trigger.edge.at, around, &follow.stop, place, accept).await
 }
@@ -53,7 +53,7 @@ async fn gather(
     edge: Instant,
     around: Around,
     stop: &CancellationToken,
-    place: Place,
+    place: ShelfPart,
     accept: fn(Codec) -> Result<(), String>,
 ) -> Result<Collected, String> {
     let (from, to) = (edge.checked_sub(around.before).unwrap_or(edge), edge + around.after);
@@ -89,7 +89,7 @@ async fn gather(
 
 impl Collected {
     /// Takes over what is new of a later piece; false when the piece does not continue this one.
-    fn append(&mut self, next: Stretch) -> bool {
+    fn append(&mut self, next: UnitRange) -> bool {
         let Some(last) = self.stretch.units.last() else { return false };
         let is_last = |unit: &AccessUnit| Arc::ptr_eq(&unit.data, &last.data);
         let Some(known) = next.units.iter().rposition(is_last) else { return false };
@@ -136,7 +136,7 @@ async fn piece(
     from: Instant,
     to: Instant,
     stop: &CancellationToken,
-) -> Result<Stretch, String> {
+) -> Result<UnitRange, String> {
     let ending = || "the program was shutting down".to_owned();
     let (reply, answer) = oneshot::channel();
     let deadline = to.max(Instant::now()) + FRAME_DEADLINE;
@@ -156,7 +156,7 @@ async fn piece(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::media::gop::{Gops, Limits};
+    use crate::media::gop::{GopLimits, Gops};
     use crate::media::shelf::Shelf;
 
     /// The edge: four seconds into the stream.
@@ -164,7 +164,7 @@ mod tests {
 
     /// Ten seconds of video, an IDR each second, `bytes` in each unit.
     fn stream(start: Instant, bytes: usize) -> Gops {
-        let limits = Limits { bytes: usize::MAX, span: Duration::from_secs(60) };
+        let limits = GopLimits { bytes: usize::MAX, span: Duration::from_secs(60) };
         let mut gops = Gops::new(Codec::H264, limits, Duration::from_secs(60));
         for i in 0..250 {
             gops.push(AccessUnit {
@@ -185,7 +185,7 @@ mod tests {
     async fn collected(
         start: Instant,
         around: (u64, u64),
-        answer: impl Fn(usize, &StretchRequest) -> Result<Stretch, NoFrame>,
+        answer: impl Fn(usize, &StretchRequest) -> Result<UnitRange, NoFrame>,
     ) -> Result<Collected, String> {
         let (frames, mut requests) = mpsc::channel(8);
         let camera = async {
@@ -260,7 +260,7 @@ mod tests {
         let start = Instant::now();
         let gops = stream(start, 10);
         let jpeg = |_, wish: &StretchRequest| {
-            Ok(Stretch { codec: Codec::Jpeg, ..gops.stretch(wish.from, wish.to).unwrap() })
+            Ok(UnitRange { codec: Codec::Jpeg, ..gops.stretch(wish.from, wish.to).unwrap() })
         };
         assert_eq!(collected(start, (1000, 5000), jpeg).await.unwrap_err(), "JPEG");
         let none = |_, _: &StretchRequest| Err(NoFrame("no frame is buffered".to_owned()));

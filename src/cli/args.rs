@@ -18,14 +18,14 @@ const SECONDS_MAX: u64 = 86_400;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Args {
     /// What to do.
-    pub mode: Mode,
+    pub mode: RunMode,
     /// `--env-file`; `None` is `.env` in the working directory, if there is one.
     pub env_file: Option<PathBuf>,
 }
 
 /// What to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Mode {
+pub enum RunMode {
     /// Run until a signal.
     Daemon,
     /// Run everything with simulated contacts and cameras.
@@ -229,23 +229,23 @@ impl Flags {
             }
         }
         let mode = if self.demo {
-            Mode::Demo { dir: self.demo_dir }
+            RunMode::Demo { dir: self.demo_dir }
         } else if let Some(keys) = self.test_capture {
-            Mode::TestCapture { keys, json: self.json }
+            RunMode::TestCapture { keys, json: self.json }
         } else if let Some(targets) = self.test_upload {
-            Mode::TestUpload { targets, json: self.json }
+            RunMode::TestUpload { targets, json: self.json }
         } else if self.test_gpio {
-            Mode::TestGpio { seconds: self.seconds }
+            RunMode::TestGpio { seconds: self.seconds }
         } else if self.cleanup_now {
-            Mode::CleanupNow { dry_run: self.dry_run }
+            RunMode::CleanupNow { dry_run: self.dry_run }
         } else if self.rebuild {
-            Mode::Rebuild
+            RunMode::Rebuild
         } else if let Some(value) = self.set_password {
-            Mode::SetPassword { stdin: value == "-" }
+            RunMode::SetPassword { stdin: value == "-" }
         } else if self.check_config {
-            Mode::CheckConfig
+            RunMode::CheckConfig
         } else {
-            Mode::Daemon
+            RunMode::Daemon
         };
         Ok(Args { mode, env_file: self.env_file })
     }
@@ -259,12 +259,12 @@ mod tests {
         Args::try_parse_from(std::iter::once("camera-capture").chain(line.split_whitespace()))
     }
 
-    fn mode(line: &str) -> Mode {
+    fn mode(line: &str) -> RunMode {
         parse(line).unwrap().mode
     }
 
-    fn keys(list: &[&str]) -> Mode {
-        Mode::TestCapture {
+    fn keys(list: &[&str]) -> RunMode {
+        RunMode::TestCapture {
             keys: list.iter().map(|key| CameraKey::parse(key).unwrap()).collect(),
             json: false,
         }
@@ -277,35 +277,35 @@ mod tests {
 
     #[test]
     fn every_mode_of_the_contract_is_understood() {
-        assert_eq!(mode(""), Mode::Daemon);
-        assert_eq!(mode("--demo"), Mode::Demo { dir: None });
-        assert_eq!(mode("--demo --demo-dir /tmp/d"), Mode::Demo { dir: Some("/tmp/d".into()) });
+        assert_eq!(mode(""), RunMode::Daemon);
+        assert_eq!(mode("--demo"), RunMode::Demo { dir: None });
+        assert_eq!(mode("--demo --demo-dir /tmp/d"), RunMode::Demo { dir: Some("/tmp/d".into()) });
         assert_eq!(mode("--test-capture"), keys(&[]));
         assert_eq!(mode("--test-capture r1 gate-2"), keys(&["r1", "gate-2"]));
         assert_eq!(mode("--test-capture r1 --env-file x"), keys(&["r1"]));
         assert!(
-            matches!(mode("--test-capture --json"), Mode::TestCapture { keys, json: true } if keys.is_empty())
+            matches!(mode("--test-capture --json"), RunMode::TestCapture { keys, json: true } if keys.is_empty())
         );
         assert!(
-            matches!(mode("--json --test-capture r1"), Mode::TestCapture { keys, json: true } if keys.len() == 1)
+            matches!(mode("--json --test-capture r1"), RunMode::TestCapture { keys, json: true } if keys.len() == 1)
         );
-        let tried = |targets: &[&str], json| Mode::TestUpload {
+        let tried = |targets: &[&str], json| RunMode::TestUpload {
             targets: targets.iter().map(|target| (*target).to_owned()).collect(),
             json,
         };
         assert_eq!(mode("--test-upload"), tried(&[], false));
         assert_eq!(mode("--test-upload api s3"), tried(&["api", "s3"], false));
         assert_eq!(mode("--test-upload relay --json --env-file x"), tried(&["relay"], true));
-        assert_eq!(mode("--test-gpio"), Mode::TestGpio { seconds: None });
-        assert_eq!(mode("--test-gpio --seconds 5"), Mode::TestGpio { seconds: Some(5) });
-        assert_eq!(mode("--cleanup-now"), Mode::CleanupNow { dry_run: false });
-        assert_eq!(mode("--dry-run --cleanup-now"), Mode::CleanupNow { dry_run: true });
-        assert_eq!(mode("--set-password"), Mode::SetPassword { stdin: false });
-        assert_eq!(mode("--set-password -"), Mode::SetPassword { stdin: true });
-        assert_eq!(mode("--set-password=-"), Mode::SetPassword { stdin: true });
-        assert_eq!(mode("--set-password --env-file x"), Mode::SetPassword { stdin: false });
-        assert_eq!(mode("--rebuild"), Mode::Rebuild);
-        assert_eq!(mode("--check-config"), Mode::CheckConfig);
+        assert_eq!(mode("--test-gpio"), RunMode::TestGpio { seconds: None });
+        assert_eq!(mode("--test-gpio --seconds 5"), RunMode::TestGpio { seconds: Some(5) });
+        assert_eq!(mode("--cleanup-now"), RunMode::CleanupNow { dry_run: false });
+        assert_eq!(mode("--dry-run --cleanup-now"), RunMode::CleanupNow { dry_run: true });
+        assert_eq!(mode("--set-password"), RunMode::SetPassword { stdin: false });
+        assert_eq!(mode("--set-password -"), RunMode::SetPassword { stdin: true });
+        assert_eq!(mode("--set-password=-"), RunMode::SetPassword { stdin: true });
+        assert_eq!(mode("--set-password --env-file x"), RunMode::SetPassword { stdin: false });
+        assert_eq!(mode("--rebuild"), RunMode::Rebuild);
+        assert_eq!(mode("--check-config"), RunMode::CheckConfig);
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! What a retention run did, or would do, in words.
 
-use crate::disk::retention::Report;
+use crate::disk::retention::RetentionReport;
 use crate::disk::size;
 use crate::model::UnixMs;
-use crate::store::Heap;
+use crate::store::PictureUsage;
 
 /// A few lines: how much goes, for which reason, of which cameras; what stays, and why.
-pub(super) fn summary(report: &Report) -> String {
+pub(super) fn summary(report: &RetentionReport) -> String {
     let mut lines = vec![head(report)];
     let reasons = [
         (report.by_age, format!("taken before {}", report.before.rfc3339())),
@@ -34,9 +34,9 @@ pub(super) fn summary(report: &Report) -> String {
     lines.join("\n")
 }
 
-fn head(report: &Report) -> String {
+fn head(report: &RetentionReport) -> String {
     let deed = if report.is_dry_run { "would delete" } else { "deleted" };
-    let whole = Heap { pictures: report.deleted, bytes: report.freed_bytes };
+    let whole = PictureUsage { pictures: report.deleted, bytes: report.freed_bytes };
     match report.span {
         None if report.refused.is_some() => format!("{deed} nothing"),
         None => format!(
@@ -54,7 +54,7 @@ fn head(report: &Report) -> String {
     }
 }
 
-fn heaped(heap: Heap) -> String {
+fn heaped(heap: PictureUsage) -> String {
     let noun = if heap.pictures == 1 { "picture" } else { "pictures" };
     format!("{} {noun} ({})", heap.pictures, size(heap.bytes))
 }
@@ -67,8 +67,8 @@ mod tests {
 
     #[test]
     fn it_tells_reasons_cameras_and_what_stays() {
-        let heap = |pictures, bytes| Heap { pictures, bytes };
-        let report = Report {
+        let heap = |pictures, bytes| PictureUsage { pictures, bytes };
+        let report = RetentionReport {
             is_dry_run: true,
             deleted: 4,
             freed_bytes: 1_200_000,
@@ -83,7 +83,7 @@ mod tests {
                 ..Held::default()
             },
             before: UnixMs(1_800_000_000_500),
-            ..Report::default()
+            ..RetentionReport::default()
         };
         assert_eq!(
             summary(&report),
@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn nothing_to_do_is_said_in_one_line() {
-        let report = Report { before: UnixMs(1_800_000_000_000), ..Report::default() };
+        let report = RetentionReport { before: UnixMs(1_800_000_000_000), ..RetentionReport::default() };
         assert_eq!(
             summary(&report),
             "deleted nothing: no picture that may go was taken before 2027-01-15T08:00:00.000Z, and there is room"

@@ -9,7 +9,7 @@ use futures_util::stream;
 use tokio::sync::{Mutex, mpsc};
 
 use super::doctor_ask::{FRAME_LIMIT, ask};
-use super::doctor_report::{Change, Saved, Verdict, document};
+use super::doctor_report::{CameraVerdict, Change, SavedPicture, document};
 use super::output::say;
 use super::{doctor_probe, doctor_snapshot, runtime};
 use crate::capture::examine;
@@ -17,7 +17,7 @@ use crate::clock;
 use crate::config::{
     CameraConfig, Config, DecoderChoice, RtspConfig, SourceConfig, StorageConfig, Transport,
 };
-use crate::media::gop::Excerpt;
+use crate::media::gop::DecodeRun;
 use crate::media::shelf::Shelf;
 use crate::media::{decode, jpeg};
 use crate::model::{CameraKey, FileName};
@@ -47,7 +47,7 @@ struct Doctor<'a> {
 
 /// What was seen of a stream.
 struct Look {
-    excerpt: Excerpt,
+    excerpt: DecodeRun,
     first: Duration,
     stream: Option<StreamInfo>,
 }
@@ -79,7 +79,7 @@ pub(super) fn run(config: &Config, keys: &[CameraKey], json: bool) -> anyhow::Re
     if json {
         say(&document(&verdicts, None));
     }
-    Ok(verdicts.iter().all(Verdict::is_ok))
+    Ok(verdicts.iter().all(CameraVerdict::is_ok))
 }
 
 fn chosen(config: &Config, keys: &[CameraKey]) -> anyhow::Result<Vec<CameraConfig>> {
@@ -105,10 +105,13 @@ fn names(config: &Config) -> String {
 }
 
 impl Doctor<'_> {
-    async fn test(&self, mut camera: CameraConfig) -> Verdict {
+    async fn test(&self, mut camera: CameraConfig) -> CameraVerdict {
         camera.enabled = true;
-        let mut verdict =
-            Verdict { key: camera.key.to_string(), label: camera.label.clone(), ..Verdict::default() };
+        let mut verdict = CameraVerdict {
+            key: camera.key.to_string(),
+            label: camera.label.clone(),
+            ..CameraVerdict::default()
+        };
         let tested = match &camera.source {
             Some(SourceConfig::Rtsp(rtsp)) => self.test_stream(&camera, rtsp, &mut verdict).await,
             Some(SourceConfig::Snapshot(_)) | None => self.test_pictures(&camera, &mut verdict).await,
@@ -126,7 +129,7 @@ impl Doctor<'_> {
     }
 
     /// Tests a camera of single pictures.
-    async fn test_pictures(&self, camera: &CameraConfig, verdict: &mut Verdict) -> anyhow::Result<()> {
+    async fn test_pictures(&self, camera: &CameraConfig, verdict: &mut CameraVerdict) -> anyhow::Result<()> {
         let status = Status::new(&Config { cameras: vec![camera.clone()], ..self.config.clone() });
         let Some(Source::Snapshot(mut snapshot)) = Source::new(camera, &status, &Shelf::new(usize::MAX))
         else {
@@ -147,7 +150,7 @@ impl Doctor<'_> {
         &self,
         camera: &CameraConfig,
         rtsp: &RtspConfig,
-        verdict: &mut Verdict,
+        verdict: &mut CameraVerdict,
     ) -> anyhow::Result<()> {
         let asked = doctor_probe::ask(rtsp).await;
         verdict.authentication = Some(asked.authentication);
@@ -244,7 +247,7 @@ impl Doctor<'_> {
         &self,
         camera: &CameraConfig,
         look: Look,
-        verdict: &mut Verdict,
+        verdict: &mut CameraVerdict,
     ) -> anyhow::Result<Vec<u8>> {
         let choice = self.config.engine.decoder;
         let _alone = self.measuring.lock().await;
@@ -253,8 +256,8 @@ impl Doctor<'_> {
         let units = Arc::clone(&excerpt);
         let decoded = tokio::task::spawn_blocking(move || {
             let picture = match decode::picture(&units)? {
-                decode::Picture::Frame(frame) => jpeg::encode_plain(&frame)?,
-                decode::Picture::Jpeg(jpeg) => jpeg,
+                decode::WantedPicture::Frame(frame) => jpeg::encode_plain(&frame)?,
+                decode::WantedPicture::Jpeg(jpeg) => jpeg,
             };
             anyhow::Ok((picture, examine(choice, &units, known.as_ref())))
         })
@@ -282,9 +285,9 @@ impl Doctor<'_> {
 }
 
 /// Writes a picture.
-fn save(camera: &CameraConfig, storage: &StorageConfig, picture: &[u8]) -> anyhow::Result<Saved> {
+fn save(camera: &CameraConfig, storage: &StorageConfig, picture: &[u8]) -> anyhow::Result<SavedPicture> {
     let size = jpeg::inspect(picture)?;
     let name = FileName::new(camera.key.clone(), clock::now().epoch_s(), 1);
     let path = store::save_apart(&storage.images, &storage.database, FOLDER, &name, picture)?;
-    Ok(Saved { path: path.display().to_string(), size, bytes: picture.len() })
+    Ok(SavedPicture { path: path.display().to_string(), size, bytes: picture.len() })
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::media::gop::Excerpt;
+use crate::media::gop::DecodeRun;
 use crate::source::{FrameRequest, Request};
 
 /// How long a camera may take until its first picture, a keyframe every eight seconds included.
@@ -19,7 +19,7 @@ pub(super) async fn ask(
     sender: &mpsc::Sender<Request>,
     at: Instant,
     limit: Duration,
-) -> anyhow::Result<Excerpt> {
+) -> anyhow::Result<DecodeRun> {
     let (reply, answer) = oneshot::channel();
     sender
         .send(Request::Frame(FrameRequest { at, deadline: at + limit, reply }))

@@ -10,7 +10,7 @@ use crate::config::RtspConfig;
 use crate::model::secrets::Secrets;
 use crate::source::front;
 use crate::source::front::login::Login;
-use crate::source::front::message::{Head, Start};
+use crate::source::front::message::{MessageHead, Start};
 
 /// How long a question may take.
 const PROBE_LIMIT: Duration = Duration::from_secs(3);
@@ -26,12 +26,12 @@ const MEDIA_MAX: usize = 8;
 
 /// An answer to `DESCRIBE`.
 struct Answer {
-    head: Head,
+    head: MessageHead,
     body: String,
 }
 
 /// What was found out by asking.
-pub(super) struct Seen {
+pub(super) struct ProbeFindings {
     /// The kinds of log-in, for people.
     pub(super) authentication: String,
     /// What the camera offers, such as `video (H264)`; empty where it did not tell.
@@ -39,10 +39,12 @@ pub(super) struct Seen {
 }
 
 /// Asks without a log-in, which locks no account.
-pub(super) async fn ask(config: &RtspConfig) -> Seen {
+pub(super) async fn ask(config: &RtspConfig) -> ProbeFindings {
     match timeout(PROBE_LIMIT, describe(config, false)).await {
-        Ok(Some(answer)) => Seen { authentication: schemes(&answer.head), offers: offers(&answer, config) },
-        Ok(None) | Err(_) => Seen {
+        Ok(Some(answer)) => {
+            ProbeFindings { authentication: schemes(&answer.head), offers: offers(&answer, config) }
+        }
+        Ok(None) | Err(_) => ProbeFindings {
             authentication: "unknown, the camera did not answer the question".to_owned(),
             offers: Vec::new(),
         },
@@ -89,7 +91,7 @@ async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Option<Answer> {
             continue;
         };
         let mut lines = head.lines();
-        let mut head = Head { start: Start::parse(lines.next()?.trim()).ok()?, headers: Vec::new() };
+        let mut head = MessageHead { start: Start::parse(lines.next()?.trim()).ok()?, headers: Vec::new() };
         lines.for_each(|line| head.take_line(line));
         let length: usize = head.get("Content-Length").and_then(|text| text.parse().ok()).unwrap_or(0);
         if body.len() >= length || is_closed || bytes.len() > ANSWER_MAX {
@@ -99,7 +101,7 @@ async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Option<Answer> {
 }
 
 /// The kinds of log-in of an answer (RFC 2326 section 12.44).
-fn schemes(head: &Head) -> String {
+fn schemes(head: &MessageHead) -> String {
     let offered: Vec<String> = head
         .all("WWW-Authenticate")
         .map(|value| {
@@ -165,8 +167,9 @@ mod tests {
     use super::*;
     use crate::config::{Transport, Trust};
 
-    fn head(status: u16, lines: &[&str]) -> Head {
-        let mut head = Head { start: Start::Response { status, reason: String::new() }, headers: Vec::new() };
+    fn head(status: u16, lines: &[&str]) -> MessageHead {
+        let mut head =
+            MessageHead { start: Start::Response { status, reason: String::new() }, headers: Vec::new() };
         lines.iter().for_each(|line| head.take_line(line));
         head
     }

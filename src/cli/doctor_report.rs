@@ -9,7 +9,7 @@ const VERSION: u32 = 1;
 
 /// What was found out about one camera.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Verdict {
+pub(super) struct CameraVerdict {
     /// Its key, such as `r1`.
     pub(super) key: String,
     /// Its name for people.
@@ -17,7 +17,7 @@ pub(super) struct Verdict {
     /// Why there is no picture.
     pub(super) error: Option<String>,
     /// The picture.
-    pub(super) picture: Option<Saved>,
+    pub(super) picture: Option<SavedPicture>,
     /// The kinds of log-in it wants.
     pub(super) authentication: Option<String>,
     /// From the start to the first picture, milliseconds.
@@ -34,7 +34,7 @@ pub(super) struct Verdict {
 
 /// A picture that was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Saved {
+pub(super) struct SavedPicture {
     pub(super) path: String,
     /// Pixels.
     pub(super) size: (u32, u32),
@@ -58,7 +58,7 @@ impl Change {
     }
 }
 
-impl Verdict {
+impl CameraVerdict {
     /// Whether there is a picture.
     pub(super) fn is_ok(&self) -> bool {
         self.error.is_none() && self.picture.is_some()
@@ -69,7 +69,7 @@ impl Verdict {
         let mut lines =
             vec![format!("{} ({}): {}", self.key, self.label, if self.is_ok() { "fine" } else { "failed" })];
         lines.extend(self.error.clone());
-        if let Some(Saved { path, size: (width, height), bytes }) = &self.picture {
+        if let Some(SavedPicture { path, size: (width, height), bytes }) = &self.picture {
             lines.push(format!("picture: {path} ({width}×{height}, {} kB)", bytes.div_ceil(1000)));
         }
         lines.extend(self.authentication.as_ref().map(|kinds| format!("authentication: {kinds}")));
@@ -107,9 +107,9 @@ impl Verdict {
 }
 
 /// The document of all cameras; `error` is why none was tested.
-pub(super) fn document(verdicts: &[Verdict], error: Option<&str>) -> String {
-    let cameras: Vec<_> = verdicts.iter().map(Verdict::json).collect();
-    let is_ok = error.is_none() && verdicts.iter().all(Verdict::is_ok);
+pub(super) fn document(verdicts: &[CameraVerdict], error: Option<&str>) -> String {
+    let cameras: Vec<_> = verdicts.iter().map(CameraVerdict::json).collect();
+    let is_ok = error.is_none() && verdicts.iter().all(CameraVerdict::is_ok);
     let document = json!({ "version": VERSION, "ok": is_ok, "error": error, "cameras": cameras });
     format!("{document:#}")
 }
@@ -179,12 +179,12 @@ mod tests {
 
     #[test]
     fn a_verdict_in_words_names_what_to_put_into_the_settings_file() {
-        let verdict = Verdict {
+        let verdict = CameraVerdict {
             key: "r1".to_owned(),
             label: "Entry".to_owned(),
             error: Some("it refused this transport".to_owned()),
             changes: vec![Change::of("set CAMERA_1_TRANSPORT to udp", 1)],
-            ..Verdict::default()
+            ..CameraVerdict::default()
         };
         assert_eq!(
             verdict.text(),
@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     fn the_document_has_every_field_whatever_is_known() {
-        let document: Value = serde_json::from_str(&document(&[Verdict::default()], None)).unwrap();
+        let document: Value = serde_json::from_str(&document(&[CameraVerdict::default()], None)).unwrap();
         assert_eq!(document["version"], 1);
         assert_eq!(document["ok"], false, "no picture");
         let fields: Vec<&String> = document["cameras"][0].as_object().unwrap().keys().collect();

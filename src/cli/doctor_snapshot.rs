@@ -6,10 +6,10 @@ use anyhow::Context;
 use tokio::sync::mpsc;
 
 use super::doctor_ask::{FINE, FRAME_LIMIT, ask};
-use super::doctor_report::{Change, Verdict};
-use crate::media::gop::Excerpt;
+use super::doctor_report::{CameraVerdict, Change};
+use crate::media::gop::DecodeRun;
 use crate::source::Requests;
-use crate::source::snapshot::{Report, Snapshot};
+use crate::source::snapshot::{Snapshot, SnapshotReport};
 
 /// Pause before each further picture: one that lay in a buffer meanwhile can be told from a new one.
 const PAUSE: Duration = Duration::from_millis(700);
@@ -18,18 +18,18 @@ const PAUSE: Duration = Duration::from_millis(700);
 const PICTURES: usize = 3;
 
 /// What was measured of a camera.
-pub(super) struct Seen {
+pub(super) struct SnapshotFindings {
     /// Its last picture.
-    pub(super) excerpt: Excerpt,
+    pub(super) excerpt: DecodeRun,
     /// From the start to the first picture.
     pub(super) first: Duration,
     /// Of each further picture: from the trigger until it was there, and until the instant it shows.
     times: Vec<(Duration, Duration)>,
-    report: Report,
+    report: SnapshotReport,
 }
 
 /// Asks a camera for a few pictures.
-pub(super) async fn look(camera: &mut Snapshot) -> anyhow::Result<Seen> {
+pub(super) async fn look(camera: &mut Snapshot) -> anyhow::Result<SnapshotFindings> {
     let (sender, receiver) = mpsc::channel(1);
     let mut requests = Requests::new(receiver);
     let began = Instant::now();
@@ -48,10 +48,10 @@ pub(super) async fn look(camera: &mut Snapshot) -> anyhow::Result<Seen> {
         error = camera.serve(&mut requests) => anyhow::bail!(error.message),
         looked = looking => looked.context("ask for pictures")?,
     };
-    Ok(Seen { excerpt, first, times, report: camera.report() })
+    Ok(SnapshotFindings { excerpt, first, times, report: camera.report() })
 }
 
-impl Seen {
+impl SnapshotFindings {
     /// How the camera wants to know who we are.
     pub(super) fn authentication(&self) -> String {
         let login = self.report.login.clone();
@@ -59,7 +59,7 @@ impl Seen {
     }
 
     /// Tells what the camera is like, and what to change; `n` is the number of its variables.
-    pub(super) fn tell(&self, n: u8, verdict: &mut Verdict) {
+    pub(super) fn tell(&self, n: u8, verdict: &mut CameraVerdict) {
         let most =
             |of: fn(&(Duration, Duration)) -> Duration| self.times.iter().map(of).max().unwrap_or_default();
         let worst = most(|time| time.0);
@@ -131,10 +131,10 @@ impl Seen {
 mod tests {
     use super::*;
     use crate::media::gop::Codec;
-    use crate::source::snapshot::Habits;
+    use crate::source::snapshot::PictureHabits;
 
-    fn advice(habits: Habits, login: Option<&str>, took: Duration) -> String {
-        let excerpt = Excerpt {
+    fn advice(habits: PictureHabits, login: Option<&str>, took: Duration) -> String {
+        let excerpt = DecodeRun {
             codec: Codec::Jpeg,
             units: Vec::new(),
             wanted_rtp_ns: 0,
@@ -142,35 +142,40 @@ mod tests {
             remark: None,
             spacing: Duration::ZERO,
         };
-        let report = Report { login: login.map(str::to_owned), habits };
-        let mut verdict = Verdict::default();
-        Seen { excerpt, first: took, times: vec![(took, took / 2)], report }.tell(3, &mut verdict);
+        let report = SnapshotReport { login: login.map(str::to_owned), habits };
+        let mut verdict = CameraVerdict::default();
+        SnapshotFindings { excerpt, first: took, times: vec![(took, took / 2)], report }
+            .tell(3, &mut verdict);
         verdict.text()
     }
 
     #[test]
     fn the_age_of_the_pictures_is_said_with_what_to_do() {
         let quick = Duration::from_millis(200);
-        let unknown = Habits::default();
+        let unknown = PictureHabits::default();
         let text = advice(unknown, None, quick);
         assert!(text.contains("at worst 200 ms") && text.contains("CAMERA_3_SNAPSHOT_FLUSH=1"), "{text}");
         assert!(!text.contains("to change"), "{text}");
-        let esp32 = Habits { is_esp32: true, ..unknown };
+        let esp32 = PictureHabits { is_esp32: true, ..unknown };
         assert!(advice(esp32, None, quick).contains("the first of two is thrown away"));
-        let behind = Habits { lag: Some(1), ..unknown };
+        let behind = PictureHabits { lag: Some(1), ..unknown };
         let text = advice(behind, None, quick);
         assert!(text.contains("1 each time") && text.contains("file: CAMERA_3_SNAPSHOT_FLUSH=1"), "{text}");
-        let fresh = Habits { lag: Some(0), ..unknown };
+        let fresh = PictureHabits { lag: Some(0), ..unknown };
         assert!(advice(fresh, None, quick).contains("as a comparison of pictures shows"));
-        let stamped = Habits { is_stamped: true, ..esp32 };
+        let stamped = PictureHabits { is_stamped: true, ..esp32 };
         assert!(advice(stamped, None, quick).contains("as their time stamps show"));
-        let old = Habits { old: 3, oldest: Duration::from_millis(700), ..stamped };
+        let old = PictureHabits { old: 3, oldest: Duration::from_millis(700), ..stamped };
         assert!(advice(old, None, quick).contains("seen 3 times, up to 0.7 s old"));
     }
 
     #[test]
     fn a_slow_camera_a_cache_and_a_readable_password_are_to_be_changed() {
-        let text = advice(Habits { same: 2, ..Habits::default() }, Some("basic"), Duration::from_secs(3));
+        let text = advice(
+            PictureHabits { same: 2, ..PictureHabits::default() },
+            Some("basic"),
+            Duration::from_secs(3),
+        );
         assert_eq!(text.matches("to change").count(), 3, "{text}");
     }
 }

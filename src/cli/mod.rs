@@ -30,7 +30,7 @@ use crate::model::chain::chain;
 use crate::status::descriptors;
 use crate::system::memory;
 use crate::trigger;
-use args::{Args, Mode};
+use args::{Args, RunMode};
 use output::{Log, say, say_error};
 
 /// The thing asked for failed.
@@ -55,22 +55,24 @@ pub fn run(args: Args) -> ExitCode {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let env_file = args.env_file;
     match args.mode {
-        Mode::Demo { dir } => done(demo::run(dir).map(|()| true)),
-        Mode::Daemon => configured(env_file, |config| serve(config).map(|()| true)),
-        Mode::TestCapture { keys, json } => configured(env_file, |config| doctor::run(&config, &keys, json)),
-        Mode::TestUpload { targets, json } => {
+        RunMode::Demo { dir } => done(demo::run(dir).map(|()| true)),
+        RunMode::Daemon => configured(env_file, |config| serve(config).map(|()| true)),
+        RunMode::TestCapture { keys, json } => {
+            configured(env_file, |config| doctor::run(&config, &keys, json))
+        }
+        RunMode::TestUpload { targets, json } => {
             configured(env_file, |config| tryout::run(&config, &targets, json))
         }
-        Mode::TestGpio { seconds } => {
+        RunMode::TestGpio { seconds } => {
             configured(env_file, |config| test_gpio(&config, seconds).map(|()| true))
         }
-        Mode::CleanupNow { dry_run } => configured(env_file, |config| cleanup(&config, dry_run)),
-        Mode::Rebuild => configured(env_file, |config| rebuild::run(&config).map(|()| true)),
-        Mode::SetPassword { stdin } => {
+        RunMode::CleanupNow { dry_run } => configured(env_file, |config| cleanup(&config, dry_run)),
+        RunMode::Rebuild => configured(env_file, |config| rebuild::run(&config).map(|()| true)),
+        RunMode::SetPassword { stdin } => {
             let is_named = password::names_its_place(env_file.as_deref());
             configured(env_file, |config| password::run(&config, stdin, is_named).map(|()| true))
         }
-        Mode::CheckConfig => configured(env_file, |config| {
+        RunMode::CheckConfig => configured(env_file, |config| {
             for warning in place::warnings(&config) {
                 say_error(&format!("warning: {warning}"));
             }

@@ -2,7 +2,7 @@
 
 use crate::config::{Config, UploadConfig};
 use crate::model::{TargetKind, foreign};
-use crate::targets::{self, Report};
+use crate::targets::{self, TryoutReport};
 
 use super::output::{say, say_error};
 use super::{Usage, runtime};
@@ -35,10 +35,10 @@ pub(super) fn run(config: &Config, names: &[String], json: bool) -> anyhow::Resu
     if json {
         say(&format!("{:#}", targets::document(&reports, None)));
     }
-    Ok(reports.iter().all(Report::is_ok))
+    Ok(reports.iter().all(TryoutReport::is_ok))
 }
 
-async fn try_out(upload: &UploadConfig, kind: TargetKind, json: bool) -> Option<Report> {
+async fn try_out(upload: &UploadConfig, kind: TargetKind, json: bool) -> Option<TryoutReport> {
     if json {
         // The document comes at the end, in one piece.
         return targets::try_out(upload, kind, None, &mut |_| {}).await;

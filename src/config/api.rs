@@ -5,7 +5,7 @@ use url::Url;
 use super::endpoint::http_address;
 use super::fields::{self, Beside, FieldTemplate};
 use super::problem::Wrong;
-use super::reader::{Read, Reader, Reported};
+use super::reader::{ReadResult, Reported, VariableReader};
 use super::{Secret, Success};
 
 /// Longest `UPLOAD_FIELD_NAME`, characters.
@@ -47,7 +47,11 @@ pub struct ApiTargetConfig {
 
 impl ApiTargetConfig {
     /// `None` when there is no address. `has_facts` is `UPLOAD_METADATA`, `has_site` whether there is a `SITE_NAME`.
-    pub(super) fn read(reader: &mut Reader<'_>, has_facts: bool, has_site: bool) -> Read<Option<Self>> {
+    pub(super) fn read(
+        reader: &mut VariableReader<'_>,
+        has_facts: bool,
+        has_site: bool,
+    ) -> ReadResult<Option<Self>> {
         let url = reader.optional("S3_API_URL", http_address);
         let field_name = reader.required("UPLOAD_FIELD_NAME", field_name);
         let headers = headers(reader);
@@ -71,7 +75,7 @@ pub(super) fn field_name(text: &str) -> Result<String, Wrong> {
 
 /// Reads `UPLOAD_HEADERS`; each bad entry is a problem of its own, named by its position because its text may be a
 /// secret.
-fn headers(reader: &mut Reader<'_>) -> Read<Vec<(String, Secret<String>)>> {
+fn headers(reader: &mut VariableReader<'_>) -> ReadResult<Vec<(String, Secret<String>)>> {
     const NAME: &str = "UPLOAD_HEADERS";
     let Some(text) = reader.optional(NAME, |text| Ok(text.to_owned()))? else { return Ok(Vec::new()) };
     let mut headers: Vec<(String, Secret<String>)> = Vec::new();

@@ -8,11 +8,11 @@ use std::time::Duration;
 use url::Url;
 
 use super::address;
-use super::engine::{CameraEngine, Mode};
+use super::engine::{CameraEngine, DecodeMode};
 use super::gpio::pin;
-use super::login::{Credentials, Login};
+use super::login::{CameraLogin, Credentials};
 use super::problem::Wrong;
-use super::reader::{Read, Reader};
+use super::reader::{ReadResult, VariableReader};
 use super::tls::{Known, Trust};
 use super::values::{boolean, choice, short};
 use super::variables::{self, CAMERA_NUMBER_MAX};
@@ -155,8 +155,8 @@ struct Taken {
 }
 
 /// Reads all cameras, in the order of their numbers.
-pub(super) fn read(reader: &mut Reader<'_>) -> Read<Vec<CameraConfig>> {
-    let common = (Login::read(reader, "CAMERA_"), Known::read_common(reader));
+pub(super) fn read(reader: &mut VariableReader<'_>) -> ReadResult<Vec<CameraConfig>> {
+    let common = (CameraLogin::read(reader, "CAMERA_"), Known::read_common(reader));
     let mut taken = Taken::default();
     let mut cameras = Ok(Vec::new());
     for number in 1..=CAMERA_NUMBER_MAX {
@@ -175,7 +175,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Read<Vec<CameraConfig>> {
     Ok(cameras)
 }
 
-fn refuse_unknown_hints(reader: &mut Reader<'_>, cameras: &[CameraConfig]) -> Read<()> {
+fn refuse_unknown_hints(reader: &mut VariableReader<'_>, cameras: &[CameraConfig]) -> ReadResult<()> {
     let mut checked = Ok(());
     for camera in cameras {
         for key in &camera.engine.armed_by {
@@ -189,7 +189,7 @@ fn refuse_unknown_hints(reader: &mut Reader<'_>, cameras: &[CameraConfig]) -> Re
     checked
 }
 
-fn exists(reader: &Reader<'_>, number: u8) -> bool {
+fn exists(reader: &VariableReader<'_>, number: u8) -> bool {
     reader.env().names().any(|name| {
         variables::find(name).is_some_and(|(variable, found)| {
             variable.name.starts_with("CAMERA_n_") && found == Some(u32::from(number))
@@ -197,7 +197,7 @@ fn exists(reader: &Reader<'_>, number: u8) -> bool {
     })
 }
 
-fn warn_of_idle_pin(reader: &mut Reader<'_>, number: u8) {
+fn warn_of_idle_pin(reader: &mut VariableReader<'_>, number: u8) {
     let name = format!("GPIO_CAMERA_{number}_PIN");
     if let Ok(Some(Some(_))) = reader.optional(&name, pin) {
         reader.warn(&name, format_args!("there is no camera {number}, so its contact is not watched"));
@@ -205,11 +205,11 @@ fn warn_of_idle_pin(reader: &mut Reader<'_>, number: u8) {
 }
 
 fn read_one(
-    reader: &mut Reader<'_>,
+    reader: &mut VariableReader<'_>,
     number: u8,
-    (login, known): &(Login, Known),
+    (login, known): &(CameraLogin, Known),
     taken: &mut Taken,
-) -> Read<CameraConfig> {
+) -> ReadResult<CameraConfig> {
     let name = |suffix: &str| format!("CAMERA_{number}_{suffix}");
     let stream = reader.optional(&name("RTSP"), address::rtsp);
     let host = reader.optional(&name("IP"), address::from_host);
@@ -219,7 +219,7 @@ fn read_one(
     let enabled = reader.optional(&name("ENABLED"), boolean);
     let key = read_key(reader, number, &mut taken.keys);
     let label = reader.required(&name("LABEL"), short(LABEL_CHARS_MAX));
-    let own = Login::read(reader, &name(""));
+    let own = CameraLogin::read(reader, &name(""));
     let transport = reader.required(&name("TRANSPORT"), transport);
     let certificate = Known::read(reader, number);
     let offsets_ms = reader.required(&name("OFFSETS_MS"), offsets);
@@ -251,10 +251,10 @@ fn read_one(
         return Err(reader.refuse(&name("OFFSETS_MS"), &Wrong::new(what, accepted)));
     }
     let mut engine = engine?;
-    if is_snapshot && engine.mode != Mode::Cold {
+    if is_snapshot && engine.mode != DecodeMode::Cold {
         let text = "not used: a camera that is asked for single pictures has no stream to decode";
         reader.warn(&name("MODE"), text);
-        (engine.mode, engine.armed_by) = (Mode::Cold, Vec::new());
+        (engine.mode, engine.armed_by) = (DecodeMode::Cold, Vec::new());
     }
     let (transport, flush, mut verify) = (transport?, flush?, verify?);
     let source = match address {
@@ -324,7 +324,11 @@ fn flush(text: &str) -> Result<Flush, Wrong> {
     }
 }
 
-fn read_key(reader: &mut Reader<'_>, number: u8, keys: &mut BTreeMap<CameraKey, u8>) -> Read<CameraKey> {
+fn read_key(
+    reader: &mut VariableReader<'_>,
+    number: u8,
+    keys: &mut BTreeMap<CameraKey, u8>,
+) -> ReadResult<CameraKey> {
     let name = format!("CAMERA_{number}_NAME");
     let parse = |text: &str| {
         CameraKey::parse(text).map_err(|invalid| Wrong::new("not a short name", invalid.to_string()))
@@ -339,7 +343,11 @@ fn read_key(reader: &mut Reader<'_>, number: u8, keys: &mut BTreeMap<CameraKey, 
     }
 }
 
-fn read_pin(reader: &mut Reader<'_>, number: u8, pins: &mut BTreeMap<u8, u8>) -> Read<Option<u8>> {
+fn read_pin(
+    reader: &mut VariableReader<'_>,
+    number: u8,
+    pins: &mut BTreeMap<u8, u8>,
+) -> ReadResult<Option<u8>> {
     let name = format!("GPIO_CAMERA_{number}_PIN");
     let Some(pin) = reader.with_default(&name, pin)?.flatten() else { return Ok(None) };
     match pins.insert(pin, number) {

@@ -174,7 +174,7 @@ fn a_snapshot_url_beside_a_stream_is_used_with_a_warning() {
 #[test]
 fn a_camera_of_single_pictures_is_never_hot() {
     let pairs = [("CAMERA_1_SNAPSHOT_URL", "http://cam/a.jpg"), ("CAMERA_1_MODE", "hot")];
-    assert_eq!(config(&pairs).cameras[0].engine.mode, Mode::Cold);
+    assert_eq!(config(&pairs).cameras[0].engine.mode, DecodeMode::Cold);
     assert!(warnings(&pairs)[0].starts_with("CAMERA_1_MODE: not used"));
 }
 

@@ -6,8 +6,8 @@ use std::fmt::{Display, Write};
 use super::address::shown_url;
 use super::values::word;
 use super::{
-    ApiTargetConfig, Around, CameraConfig, CameraEngine, Config, Credentials, FieldTemplate, Flush,
-    LanesConfig, Pin, S3TargetConfig, SourceConfig, Trust, UploadConfig, WebAccess, camera, engine, gpio,
+    ApiTargetConfig, Around, CameraConfig, CameraEngine, CertificatePin, Config, Credentials, FieldTemplate,
+    Flush, LanesConfig, S3TargetConfig, SourceConfig, Trust, UploadConfig, WebAccess, camera, engine, gpio,
     lane, log, s3,
 };
 use crate::model::TargetKind;
@@ -173,7 +173,7 @@ fn describe_pins(lines: &mut Lines, upload: &UploadConfig) {
     let pins: BTreeMap<_, _> =
         upload.pins.iter().map(|(kind, pin)| (&pin.setting, (*kind, pin.fingerprint))).collect();
     for (setting, (kind, fingerprint)) in pins {
-        let is_of_one = *setting == Pin::setting_of(kind);
+        let is_of_one = *setting == CertificatePin::setting_of(kind);
         match is_of_one && kind != TargetKind::Api {
             true => lines.comment(format_args!("{setting}={fingerprint}")),
             false => lines.set(setting, fingerprint),

@@ -14,8 +14,8 @@
 
 use std::collections::BTreeMap;
 
-use super::dotfile_text::{Line, lines};
-use super::problem::{Problem, Seen, Warning, Wrong};
+use super::dotfile_text::{TextLine, lines};
+use super::problem::{Problem, ShownValue, Warning, Wrong};
 use super::variables;
 
 /// What a line may look like.
@@ -89,7 +89,7 @@ pub(super) fn parse(content: &[u8], label: &str) -> Parsed {
                 }
                 parsed.values.insert(name, value);
             }
-            Err(wrong) => parsed.problems.push(Problem::new(&place, Seen::Hidden, &wrong)),
+            Err(wrong) => parsed.problems.push(Problem::new(&place, ShownValue::Hidden, &wrong)),
         }
     }
     parsed
@@ -115,7 +115,7 @@ fn odd(c: char) -> Option<String> {
 }
 
 /// One line: a pair, nothing, or a mistake.
-fn parse_line(line: &Line<'_>) -> Result<Option<Pair>, Wrong> {
+fn parse_line(line: &TextLine<'_>) -> Result<Option<Pair>, Wrong> {
     let text = line.text.trim_start_matches(is_blank);
     if text.is_empty() || text.starts_with('#') {
         return Ok(None);

@@ -12,16 +12,16 @@ const ZEROS_ONE_IN: usize = 4;
 
 /// One line, without its end.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Line<'a> {
+pub(super) struct TextLine<'a> {
     pub(super) text: Cow<'a, str>,
     /// Whether the bytes were UTF-8 or UTF-16; what is not ASCII is a guess otherwise.
     pub(super) is_sure: bool,
 }
 
 /// All lines of a file.
-pub(super) fn lines(content: &[u8]) -> Vec<Line<'_>> {
+pub(super) fn lines(content: &[u8]) -> Vec<TextLine<'_>> {
     if let Some(text) = utf16(content) {
-        let line = |line: &str| Line { text: line.to_owned().into(), is_sure: true };
+        let line = |line: &str| TextLine { text: line.to_owned().into(), is_sure: true };
         let end = if text.contains('\n') { '\n' } else { '\r' };
         return text.split(end).map(line).collect();
     }
@@ -30,8 +30,8 @@ pub(super) fn lines(content: &[u8]) -> Vec<Line<'_>> {
     content
         .split(|byte| *byte == end)
         .map(|line| match std::str::from_utf8(line) {
-            Ok(text) => Line { text: text.into(), is_sure: true },
-            Err(_) => Line { text: line.iter().copied().map(char::from).collect(), is_sure: false },
+            Ok(text) => TextLine { text: text.into(), is_sure: true },
+            Err(_) => TextLine { text: line.iter().copied().map(char::from).collect(), is_sure: false },
         })
         .collect()
 }

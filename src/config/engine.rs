@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::problem::Wrong;
-use super::reader::{Read, Reader};
+use super::reader::{ReadResult, VariableReader};
 use super::values::{choice, whole};
 use crate::model::CameraKey;
 
@@ -17,8 +17,12 @@ pub(super) const DECODERS: &[(&str, DecoderChoice)] = &[
 ];
 
 /// Words of `CAMERA_n_MODE`.
-pub(super) const MODES: &[(&str, Mode)] =
-    &[("cold", Mode::Cold), ("hot", Mode::Hot), ("armed", Mode::Armed), ("auto", Mode::Auto)];
+pub(super) const MODES: &[(&str, DecodeMode)] = &[
+    ("cold", DecodeMode::Cold),
+    ("hot", DecodeMode::Hot),
+    ("armed", DecodeMode::Armed),
+    ("auto", DecodeMode::Auto),
+];
 
 /// Words of `CAMERA_n_CLOCK`.
 pub(super) const CLOCKS: &[(&str, ClockSource)] =
@@ -48,7 +52,7 @@ pub enum DecoderChoice {
 
 /// When a camera's stream is decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
+pub enum DecodeMode {
     /// From the trigger on: costs nothing at rest.
     Cold,
     /// As frames arrive: the picture is there at once, and a good part of a core is busy for ever.
@@ -74,7 +78,7 @@ pub struct EngineConfig {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CameraEngine {
     /// `CAMERA_n_MODE`.
-    pub mode: Mode,
+    pub mode: DecodeMode,
     /// `CAMERA_n_ARMED_BY`: cameras whose triggers are the hint.
     pub armed_by: Vec<CameraKey>,
     /// `CAMERA_n_TOLERANCE_MS`: a keyframe so near to the wanted instant is taken instead, 0 to 10 s.
@@ -86,7 +90,7 @@ pub struct CameraEngine {
 }
 
 impl EngineConfig {
-    pub(super) fn read(reader: &mut Reader<'_>) -> Read<Self> {
+    pub(super) fn read(reader: &mut VariableReader<'_>) -> ReadResult<Self> {
         let decoder = reader.required("DECODER", choice(DECODERS));
         let budget = reader.required("DECODE_BUDGET_PERCENT", whole(0..=100, "percent"));
         let arm = reader.required("ARM_SECONDS", whole(1..=3600, "s"));
@@ -99,7 +103,7 @@ impl EngineConfig {
 }
 
 impl CameraEngine {
-    pub(super) fn read(reader: &mut Reader<'_>, number: u8) -> Read<Self> {
+    pub(super) fn read(reader: &mut VariableReader<'_>, number: u8) -> ReadResult<Self> {
         let name = |suffix: &str| format!("CAMERA_{number}_{suffix}");
         let mode = reader.required(&name("MODE"), choice(MODES));
         let armed_by = reader.optional(&name("ARMED_BY"), keys);
@@ -137,7 +141,7 @@ mod tests {
         assert_eq!(
             config.cameras[0].engine,
             CameraEngine {
-                mode: Mode::Cold,
+                mode: DecodeMode::Cold,
                 armed_by: Vec::new(),
                 tolerance: Duration::ZERO,
                 latency: None,

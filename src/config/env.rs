@@ -11,7 +11,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::dotfile;
-use super::problem::{Problem, Problems, Seen, Warning, Wrong};
+use super::problem::{Problem, Problems, ShownValue, Warning, Wrong};
 use super::variables;
 use crate::model::foreign;
 
@@ -57,7 +57,7 @@ impl Env {
                     format!("the environment file cannot be read: {error}"),
                     "a file this user can read; --env-file names another one",
                 );
-                let problems = vec![Problem::new(&label, Seen::Absent, &wrong)];
+                let problems = vec![Problem::new(&label, ShownValue::Absent, &wrong)];
                 return Err(Problems { problems, warnings: Vec::new() });
             }
         };
@@ -72,7 +72,7 @@ impl Env {
                 Err(_) if variables::find(&name).is_some() => {
                     env.values.remove(&name);
                     let wrong = Wrong::new("not UTF-8 text", "UTF-8 text");
-                    env.problems.push(Problem::new(&name, Seen::Hidden, &wrong));
+                    env.problems.push(Problem::new(&name, ShownValue::Hidden, &wrong));
                 }
                 Err(_) => {}
             }

@@ -6,7 +6,7 @@
 use super::Secret;
 use super::api::field_name;
 use super::problem::Wrong;
-use super::reader::{Read, Reader, Reported};
+use super::reader::{ReadResult, Reported, VariableReader};
 
 /// The facts of a picture that may be sent: `UPLOAD_METADATA` sends each under its name.
 pub const FACTS: [&str; 10] =
@@ -78,7 +78,7 @@ pub(super) struct Beside<'a> {
 }
 
 /// Reads `UPLOAD_FIELDS`; each bad entry is a problem of its own, named by its position because its text may be a secret.
-pub(super) fn read(reader: &mut Reader<'_>, beside: &Beside<'_>) -> Read<Vec<FieldTemplate>> {
+pub(super) fn read(reader: &mut VariableReader<'_>, beside: &Beside<'_>) -> ReadResult<Vec<FieldTemplate>> {
     const NAME: &str = "UPLOAD_FIELDS";
     let Some(text) = reader.optional(NAME, |text| Ok(text.to_owned()))? else { return Ok(Vec::new()) };
     let (fields, problems) = parse(&text, beside);

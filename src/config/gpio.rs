@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::problem::Wrong;
-use super::reader::{Read, Reader};
+use super::reader::{ReadResult, VariableReader};
 use super::values::{boolean, choice, short, whole};
 
 /// Highest BCM number on the 40-pin header of a Raspberry Pi.
@@ -64,7 +64,7 @@ pub enum ActiveLevel {
 }
 
 impl GpioConfig {
-    pub(super) fn read(reader: &mut Reader<'_>) -> Read<Self> {
+    pub(super) fn read(reader: &mut VariableReader<'_>) -> ReadResult<Self> {
         let enabled = reader.required("GPIO_ENABLED", boolean);
         let trigger_enabled = reader.required("GPIO_TRIGGER_ENABLED", boolean);
         let backend = reader.required("GPIO_BACKEND", choice(BACKENDS));

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::problem::Wrong;
-use super::reader::{Read, Reader};
+use super::reader::{ReadResult, VariableReader};
 use super::values::whole;
 use crate::model::TargetKind;
 
@@ -70,10 +70,10 @@ impl Default for LanesConfig {
 }
 
 impl LanesConfig {
-    pub(super) fn read(reader: &mut Reader<'_>) -> Read<Self> {
+    pub(super) fn read(reader: &mut VariableReader<'_>) -> ReadResult<Self> {
         let parallel = reader.required("UPLOAD_PARALLEL", parallel);
         let window = reader.required("UPLOAD_WINDOW", window);
-        let own: Vec<Read<Own>> = NAMES
+        let own: Vec<ReadResult<Own>> = NAMES
             .into_iter()
             .map(|name| {
                 let parallel = reader.optional(&variable(name, "UPLOAD_PARALLEL"), self::parallel);
@@ -83,7 +83,7 @@ impl LanesConfig {
             .collect();
         Ok(Self {
             all: LaneConfig { parallel: parallel?, window: window? },
-            own: own.into_iter().collect::<Read<_>>()?,
+            own: own.into_iter().collect::<ReadResult<_>>()?,
         })
     }
 

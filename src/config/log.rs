@@ -3,7 +3,7 @@
 use tracing_subscriber::EnvFilter;
 
 use super::problem::Wrong;
-use super::reader::{Read, Reader};
+use super::reader::{ReadResult, VariableReader};
 use super::values::choice;
 
 /// Words of `LOG_FORMAT`.
@@ -40,7 +40,7 @@ pub enum LogFormat {
 }
 
 impl LogConfig {
-    pub(super) fn read(reader: &mut Reader<'_>) -> Read<Self> {
+    pub(super) fn read(reader: &mut VariableReader<'_>) -> ReadResult<Self> {
         let filter = reader.required("LOG_LEVEL", filter);
         let format = reader.required("LOG_FORMAT", choice(FORMATS));
         Ok(Self { filter: filter?, format: format? })

@@ -6,7 +6,7 @@
 use super::Secret;
 use super::address::Address;
 use super::problem::Wrong;
-use super::reader::{Read, Reader, Reported};
+use super::reader::{ReadResult, Reported, VariableReader};
 use super::values::short;
 
 /// Longest user name or password, characters.
@@ -22,14 +22,14 @@ pub struct Credentials {
 }
 
 /// User name and password, of one camera or of all that have none of their own.
-pub(super) struct Login {
-    username: Read<Option<String>>,
-    password: Read<Option<Secret<String>>>,
+pub(super) struct CameraLogin {
+    username: ReadResult<Option<String>>,
+    password: ReadResult<Option<Secret<String>>>,
 }
 
-impl Login {
+impl CameraLogin {
     /// Reads `USERNAME` and `PASSWORD` behind `prefix`.
-    pub(super) fn read(reader: &mut Reader<'_>, prefix: &str) -> Self {
+    pub(super) fn read(reader: &mut VariableReader<'_>, prefix: &str) -> Self {
         Self {
             username: reader.optional(&format!("{prefix}USERNAME"), short(CHARS_MAX)),
             password: reader
@@ -40,11 +40,11 @@ impl Login {
     /// What camera `number` is told, from its own variables, its address and the common variables.
     pub(super) fn credentials(
         self,
-        reader: &mut Reader<'_>,
+        reader: &mut VariableReader<'_>,
         number: u8,
         address: &Address,
         common: &Self,
-    ) -> Read<Option<Credentials>> {
+    ) -> ReadResult<Option<Credentials>> {
         let username = self.username?.or_else(|| address.username.clone()).or(common.username.clone()?);
         let password = self.password?.or_else(|| address.password.clone()).or(common.password.clone()?);
         match (username, password) {
@@ -60,7 +60,7 @@ impl Login {
 }
 
 /// A password alone: reported once for the common one, whichever cameras it would serve.
-fn report_missing_user(reader: &mut Reader<'_>, number: u8) -> Reported {
+fn report_missing_user(reader: &mut VariableReader<'_>, number: u8) -> Reported {
     let own = format!("CAMERA_{number}_PASSWORD");
     let name = [own.as_str(), "CAMERA_PASSWORD"].into_iter().find(|name| reader.env().get(name).is_some());
     // The password may also stand in the address, as in rtsp://:password@camera/.

@@ -39,7 +39,7 @@ mod webhook;
 pub use address::shown_url;
 pub use api::ApiTargetConfig;
 pub use camera::{Around, CameraConfig, Flush, RtspConfig, SnapshotConfig, SourceConfig, Transport};
-pub use engine::{CameraEngine, ClockSource, DecoderChoice, EngineConfig, Mode};
+pub use engine::{CameraEngine, ClockSource, DecodeMode, DecoderChoice, EngineConfig};
 pub use env::Env;
 pub use fields::{FACTS, FILENAME, FieldTemplate};
 pub use gpio::{ActiveLevel, GpioBackend, GpioConfig};
@@ -53,15 +53,15 @@ pub use proxy::{ProxiesConfig, ProxyConfig};
 pub use s3::{S3Style, S3TargetConfig};
 pub use secret::Secret;
 pub use storage::StorageConfig;
-pub use success::{Step, Success, Wanted, Word};
-pub use tls::{Authorities, Fingerprint, Pin, Trust};
+pub use success::{JsonStep, Success, WantedAnswer, Word};
+pub use tls::{Authorities, CertificatePin, Fingerprint, Trust};
 pub use upload::UploadConfig;
 pub use variables::{Fallback, VARIABLES, Variable};
 pub use web::{WebAccess, WebConfig};
 pub use webhook::{DiscordTargetConfig, RelayTargetConfig};
 
 use problem::Wrong;
-use reader::Reader;
+use reader::VariableReader;
 
 /// Everything the program was told, valid as a whole.
 #[derive(Clone, Debug)]
@@ -88,9 +88,9 @@ impl Config {
     /// Reads everything from `env`. On failure all problems come at once, those of the environment file among them;
     /// neither problems nor warnings contain a secret.
     pub fn parse(env: &Env) -> Result<(Self, Vec<Warning>), Problems> {
-        let mut reader = Reader::new(env);
+        let mut reader = VariableReader::new(env);
         let config = Self::read(&mut reader);
-        let Reader { problems, warnings, .. } = reader;
+        let VariableReader { problems, warnings, .. } = reader;
         match config {
             Some(config) if problems.is_empty() => Ok((config, warnings)),
             _ => Err(Problems { problems, warnings }),
@@ -98,7 +98,7 @@ impl Config {
     }
 
     /// The sections; `None` if one of them reported a problem.
-    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+    fn read(reader: &mut VariableReader<'_>) -> Option<Self> {
         check_names(reader);
         let cameras = camera::read(reader);
         let engine = EngineConfig::read(reader);
@@ -124,7 +124,7 @@ impl Config {
 }
 
 /// Warns of names nobody reads and refuses cameras that cannot exist.
-fn check_names(reader: &mut Reader<'_>) {
+fn check_names(reader: &mut VariableReader<'_>) {
     for name in reader.env().names() {
         match variables::find(name) {
             Some((_, Some(number))) if !(1..=u32::from(variables::CAMERA_NUMBER_MAX)).contains(&number) => {
@@ -203,7 +203,7 @@ CAMERA_USERNAME=bob
     #[test]
     fn the_table_lists_exactly_the_variables_that_are_read() {
         let env = Env::from_pairs([("CAMERA_1_IP", "a")]);
-        let mut reader = Reader::new(&env);
+        let mut reader = VariableReader::new(&env);
         assert!(Config::read(&mut reader).is_some());
         let asked: BTreeSet<_> = reader
             .asked

@@ -32,7 +32,7 @@ impl Wrong {
 
 /// A value as it may stand in a message.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Seen<'a> {
+pub(super) enum ShownValue<'a> {
     /// May be shown, shortened and with control characters escaped.
     Open(&'a str),
     /// May not.
@@ -41,7 +41,7 @@ pub(super) enum Seen<'a> {
     Absent,
 }
 
-impl fmt::Display for Seen<'_> {
+impl fmt::Display for ShownValue<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Open(text) if !text.contains('@') => {
@@ -60,7 +60,7 @@ impl fmt::Display for Seen<'_> {
 pub struct Problem(String);
 
 impl Problem {
-    pub(super) fn new(name: &str, seen: Seen<'_>, wrong: &Wrong) -> Self {
+    pub(super) fn new(name: &str, seen: ShownValue<'_>, wrong: &Wrong) -> Self {
         Self(format!("{name}: {}{seen}, accepted: {}", wrong.what, wrong.accepted))
     }
 }
@@ -142,14 +142,14 @@ impl fmt::Debug for Warning {
 mod tests {
     use super::*;
 
-    fn shown(seen: Seen<'_>) -> String {
+    fn shown(seen: ShownValue<'_>) -> String {
         Problem::new("BIND_PORT", seen, &Wrong::new("not a number", "0 to 65535")).to_string()
     }
 
     #[test]
     fn a_problem_names_the_variable_the_value_and_what_is_accepted() {
         assert_eq!(
-            shown(Seen::Open("90OO")),
+            shown(ShownValue::Open("90OO")),
             "BIND_PORT: not a number (seen \"90OO\"), accepted: 0 to 65535"
         );
     }
@@ -157,14 +157,14 @@ mod tests {
     #[test]
     fn a_hidden_value_and_one_with_an_at_sign_do_not_show() {
         let hidden = "BIND_PORT: not a number (value hidden), accepted: 0 to 65535";
-        assert_eq!(shown(Seen::Hidden), hidden);
-        assert_eq!(shown(Seen::Open("admin:hunter2@cam")), hidden);
+        assert_eq!(shown(ShownValue::Hidden), hidden);
+        assert_eq!(shown(ShownValue::Open("admin:hunter2@cam")), hidden);
     }
 
     #[test]
     fn a_long_value_is_cut_and_control_characters_are_escaped() {
         let text = format!("\u{1b}[2J{}", "x".repeat(100));
-        let message = shown(Seen::Open(&text));
+        let message = shown(ShownValue::Open(&text));
         assert!(message.contains("\\u{1b}[2J"), "{message}");
         assert!(message.len() < 140, "{message}");
     }

@@ -9,7 +9,7 @@ use url::{Host, Url};
 
 use super::Secret;
 use super::network::Network;
-use super::reader::{Read, Reader};
+use super::reader::{ReadResult, VariableReader};
 
 /// A proxy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,7 +48,7 @@ enum Exempt {
 }
 
 impl ProxiesConfig {
-    pub(super) fn read(reader: &mut Reader<'_>) -> Read<Self> {
+    pub(super) fn read(reader: &mut VariableReader<'_>) -> ReadResult<Self> {
         let http = read(reader, "HTTP_PROXY");
         let https = read(reader, "HTTPS_PROXY");
         let all = read(reader, "ALL_PROXY");
@@ -116,13 +116,13 @@ pub(super) fn is_read(name: &str) -> bool {
 }
 
 /// The value of a variable, in capitals or not.
-fn text(reader: &mut Reader<'_>, name: &'static str) -> Read<Option<String>> {
+fn text(reader: &mut VariableReader<'_>, name: &'static str) -> ReadResult<Option<String>> {
     let text = reader.optional(name, |text| Ok(text.trim().to_owned()))?;
     let small = || reader.env().get(&name.to_ascii_lowercase()).map(|text| text.trim().to_owned());
     Ok(text.or_else(small).filter(|text| !text.is_empty()))
 }
 
-fn read(reader: &mut Reader<'_>, setting: &'static str) -> Read<Option<ProxyConfig>> {
+fn read(reader: &mut VariableReader<'_>, setting: &'static str) -> ReadResult<Option<ProxyConfig>> {
     let Some(text) = text(reader, setting)? else { return Ok(None) };
     match address(&text) {
         Ok(url) => Ok(Some(ProxyConfig { address: Secret::new(url), setting })),

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use super::env::Env;
-use super::problem::{Problem, Seen, Warning, Wrong};
+use super::problem::{Problem, ShownValue, Warning, Wrong};
 use super::variables::{self, Variable};
 use crate::model::foreign;
 
@@ -15,10 +15,10 @@ use crate::model::foreign;
 pub(super) struct Reported;
 
 /// What a section gets.
-pub(super) type Read<T> = Result<T, Reported>;
+pub(super) type ReadResult<T> = Result<T, Reported>;
 
 /// Reads variables and remembers what was wrong.
-pub(super) struct Reader<'a> {
+pub(super) struct VariableReader<'a> {
     env: &'a Env,
     pub(super) problems: Vec<Problem>,
     pub(super) warnings: Vec<Warning>,
@@ -26,7 +26,7 @@ pub(super) struct Reader<'a> {
     pub(super) asked: BTreeSet<String>,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> VariableReader<'a> {
     pub(super) fn new(env: &'a Env) -> Self {
         Self { env, problems: env.problems.clone(), warnings: env.warnings.clone(), asked: BTreeSet::new() }
     }
@@ -42,7 +42,7 @@ impl<'a> Reader<'a> {
         &mut self,
         name: &str,
         parse: impl FnOnce(&str) -> Result<T, Wrong>,
-    ) -> Read<Option<T>> {
+    ) -> ReadResult<Option<T>> {
         self.asked.insert(name.to_owned());
         let Some(text) = self.env.get(name) else { return Ok(None) };
         let text = if is_secret(name) { text } else { text.trim() };
@@ -64,7 +64,7 @@ impl<'a> Reader<'a> {
         &mut self,
         name: &str,
         parse: impl Fn(&str) -> Result<T, Wrong>,
-    ) -> Read<Option<T>> {
+    ) -> ReadResult<Option<T>> {
         if let Some(value) = self.optional(name, &parse)? {
             return Ok(Some(value));
         }
@@ -75,7 +75,11 @@ impl<'a> Reader<'a> {
     }
 
     /// The value of a variable that has a default in the table.
-    pub(super) fn required<T>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, Wrong>) -> Read<T> {
+    pub(super) fn required<T>(
+        &mut self,
+        name: &str,
+        parse: impl Fn(&str) -> Result<T, Wrong>,
+    ) -> ReadResult<T> {
         self.with_default(name, parse)?
             .ok_or_else(|| self.refuse(name, &Wrong::new("is not set", "any value")))
     }
@@ -83,9 +87,9 @@ impl<'a> Reader<'a> {
     /// Records a problem.
     pub(super) fn refuse(&mut self, name: &str, wrong: &Wrong) -> Reported {
         let seen = match self.env.get(name) {
-            Some(text) if !is_secret(name) => Seen::Open(text),
-            Some(_) => Seen::Hidden,
-            None => Seen::Absent,
+            Some(text) if !is_secret(name) => ShownValue::Open(text),
+            Some(_) => ShownValue::Hidden,
+            None => ShownValue::Absent,
         };
         self.problems.push(Problem::new(name, seen, wrong));
         Reported

@@ -6,7 +6,7 @@ use super::Secret;
 use super::endpoint::{Holds, holds_bucket, store_address};
 use super::object_key::KeyTemplate;
 use super::problem::Wrong;
-use super::reader::{Read, Reader, Reported};
+use super::reader::{ReadResult, Reported, VariableReader};
 use super::values::choice;
 
 /// Longest `S3_REGION`, characters.
@@ -58,7 +58,7 @@ pub struct S3TargetConfig {
 
 impl S3TargetConfig {
     /// `None` when nothing of it is set; half of it is one problem that names what is missing. `site` is `SITE_NAME`.
-    pub(super) fn read(reader: &mut Reader<'_>, site: Option<&str>) -> Read<Option<Self>> {
+    pub(super) fn read(reader: &mut VariableReader<'_>, site: Option<&str>) -> ReadResult<Option<Self>> {
         let endpoint = reader.optional("S3_ENDPOINT", store_address);
         let bucket = reader.optional("S3_BUCKET", bucket);
         let access_key_id = reader.optional("S3_ACCESS_KEY_ID", credential);
@@ -70,8 +70,9 @@ impl S3TargetConfig {
         let prefix = prefix?.unwrap_or_default();
         let key = reader.required("S3_KEY", |text| KeyTemplate::parse(text, &prefix, site));
 
-        let is_set =
-            |reader: &Reader<'_>, name: &str| reader.env().get(name).is_some_and(|v| !v.trim().is_empty());
+        let is_set = |reader: &VariableReader<'_>, name: &str| {
+            reader.env().get(name).is_some_and(|v| !v.trim().is_empty())
+        };
         let (set, missing): (Vec<_>, Vec<_>) = NEEDED.into_iter().partition(|name| is_set(reader, name));
         let further = FURTHER.into_iter().find(|name| is_set(reader, name));
         let Some(first) = set.first().copied().or(further) else { return Ok(None) };
@@ -106,7 +107,12 @@ impl S3TargetConfig {
 }
 
 /// Where the bucket is looked for. An address that was copied with the bucket in it is read as it was meant, and said.
-fn understand(reader: &mut Reader<'_>, endpoint: Url, bucket: &str, style: S3Style) -> (Url, S3Style) {
+fn understand(
+    reader: &mut VariableReader<'_>,
+    endpoint: Url,
+    bucket: &str,
+    style: S3Style,
+) -> (Url, S3Style) {
     const NAME: &str = "S3_ENDPOINT";
     let line = |url: &Url| format!("{NAME}={}", url.as_str().trim_end_matches('/'));
     match holds_bucket(&endpoint, bucket) {

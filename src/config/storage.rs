@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::problem::Wrong;
-use super::reader::{Read, Reader};
+use super::reader::{ReadResult, VariableReader};
 use super::values::{bytes, path, whole};
 
 /// Longest `IMAGE_RETENTION_DAYS`, about a hundred years: "for ever" without an overflow anywhere.
@@ -39,7 +39,7 @@ pub struct StorageConfig {
 }
 
 impl StorageConfig {
-    pub(super) fn read(reader: &mut Reader<'_>) -> Read<Self> {
+    pub(super) fn read(reader: &mut VariableReader<'_>) -> ReadResult<Self> {
         let images = reader.required("IMAGE_STORAGE_PATH", path);
         let database = reader.optional("DATABASE_PATH", path);
         let days = reader.required("IMAGE_RETENTION_DAYS", whole(1..=RETENTION_DAYS_MAX, "days"));

@@ -34,12 +34,12 @@ const ACCEPTED: &str = "status (any 2xx), statuses such as status:200,202 or sta
 pub struct Success {
     /// As written.
     text: String,
-    wanted: Wanted,
+    wanted: WantedAnswer,
 }
 
 /// What an answer must have.
 #[derive(Clone, Debug)]
-pub enum Wanted {
+pub enum WantedAnswer {
     /// One of these statuses, whatever the body says: 200 to 299, and any other one only where it was named by itself.
     Status(Vec<RangeInclusive<u16>>),
     /// A 2xx with this value in its JSON.
@@ -47,7 +47,7 @@ pub enum Wanted {
         /// Where it stands, as written.
         place: String,
         /// The same in steps, at least one.
-        path: Vec<Step>,
+        path: Vec<JsonStep>,
         /// What must stand there.
         value: Word,
     },
@@ -57,7 +57,7 @@ pub enum Wanted {
 
 /// A step into JSON.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum JsonStep {
     /// Into an object: `ok` or `"any.name"`. A number without brackets may mean a list, too.
     Name(String),
     /// Into a list, from 0: `[0]`.
@@ -82,7 +82,7 @@ impl Success {
     }
 
     /// What an answer must have.
-    pub fn wanted(&self) -> &Wanted {
+    pub fn wanted(&self) -> &WantedAnswer {
         &self.wanted
     }
 }
@@ -94,13 +94,13 @@ impl fmt::Display for Success {
     }
 }
 
-fn wanted(text: &str) -> Result<Wanted, String> {
+fn wanted(text: &str) -> Result<WantedAnswer, String> {
     if text.chars().count() > CHARS_MAX {
         return Err(format!("is longer than {CHARS_MAX} characters"));
     }
     let (kind, rest) = match text.split_once(':') {
         Some((kind, rest)) => (kind.trim().to_ascii_lowercase(), rest.trim()),
-        None if text.eq_ignore_ascii_case("status") => return Ok(Wanted::Status(vec![200..=299])),
+        None if text.eq_ignore_ascii_case("status") => return Ok(WantedAnswer::Status(vec![200..=299])),
         None if text.starts_with(|c: char| c.is_ascii_digit()) => ("status".to_owned(), text),
         None => (String::new(), ""),
     };
@@ -112,7 +112,7 @@ fn wanted(text: &str) -> Result<Wanted, String> {
     }
 }
 
-fn statuses(text: &str) -> Result<Wanted, String> {
+fn statuses(text: &str) -> Result<WantedAnswer, String> {
     let entries: Vec<_> = text.split([',', ' ']).filter(|entry| !entry.is_empty()).collect();
     if entries.is_empty() {
         return Err("names no status behind status:".to_owned());
@@ -120,7 +120,7 @@ fn statuses(text: &str) -> Result<Wanted, String> {
     if entries.len() > PARTS_MAX {
         return Err(format!("names more than {PARTS_MAX} statuses"));
     }
-    entries.into_iter().map(status).collect::<Result<_, _>>().map(Wanted::Status)
+    entries.into_iter().map(status).collect::<Result<_, _>>().map(WantedAnswer::Status)
 }
 
 /// `200`, `200-204` or `2xx`. Ranges lie among the successes: nobody names all failures by mistake.
@@ -150,7 +150,7 @@ fn status(text: &str) -> Result<RangeInclusive<u16>, String> {
     }
 }
 
-fn json(text: &str) -> Result<Wanted, String> {
+fn json(text: &str) -> Result<WantedAnswer, String> {
     let mut path = Vec::new();
     let mut rest = text.strip_prefix('$').unwrap_or(text);
     loop {
@@ -162,12 +162,12 @@ fn json(text: &str) -> Result<Wanted, String> {
                 let inside = rest[1..].trim_start();
                 let (step, behind) = if inside.starts_with('"') {
                     let (name, behind) = quoted(inside)?;
-                    (Step::Name(name), behind)
+                    (JsonStep::Name(name), behind)
                 } else {
                     let end = inside.find(|c: char| !c.is_ascii_digit()).unwrap_or(inside.len());
                     let (digits, behind) = inside.split_at(end);
                     let index = digits.parse().map_err(|_| "has [ without a number behind it".to_owned())?;
-                    (Step::Index(index), behind)
+                    (JsonStep::Index(index), behind)
                 };
                 rest = behind.trim_start().strip_prefix(']').ok_or("has [ without ]")?;
                 step
@@ -180,7 +180,7 @@ fn json(text: &str) -> Result<Wanted, String> {
                 }
                 let (name, behind) = name(rest)?;
                 rest = behind;
-                Step::Name(name)
+                JsonStep::Name(name)
             }
         };
         path.push(step);
@@ -204,7 +204,7 @@ fn json(text: &str) -> Result<Wanted, String> {
     } else {
         Word::Bare(value.to_owned())
     };
-    Ok(Wanted::Json { place, path, value })
+    Ok(WantedAnswer::Json { place, path, value })
 }
 
 /// A name at the begin of a text, and what stands behind it.
@@ -236,7 +236,7 @@ fn quoted(text: &str) -> Result<(String, &str), String> {
     }
 }
 
-fn regex(text: &str) -> Result<Wanted, String> {
+fn regex(text: &str) -> Result<WantedAnswer, String> {
     if text.is_empty() {
         return Err("has no regular expression behind text:".to_owned());
     }
@@ -246,7 +246,7 @@ fn regex(text: &str) -> Result<Wanted, String> {
     if ["", "\u{2022}", "Access denied!\n"].into_iter().all(|any| regex.is_match(any)) {
         return Err("has a regular expression that every answer matches".to_owned());
     }
-    Ok(Wanted::Text(regex))
+    Ok(WantedAnswer::Text(regex))
 }
 
 #[cfg(test)]
@@ -255,7 +255,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn parsed(text: &str) -> Wanted {
+    fn parsed(text: &str) -> WantedAnswer {
         Success::parse(text).unwrap_or_else(|wrong| panic!("{text}: {wrong:?}")).wanted
     }
 
@@ -270,14 +270,14 @@ mod tests {
             ("status:200-204, 302 409", vec![200..=204, 302..=302, 409..=409]),
             ("status: 500", vec![500..=500]),
         ] {
-            assert!(matches!(parsed(text), Wanted::Status(list) if list == expected), "{text}");
+            assert!(matches!(parsed(text), WantedAnswer::Status(list) if list == expected), "{text}");
         }
     }
 
     #[test]
     fn a_place_in_json_is_written_with_dots_brackets_and_quotes() {
         let names =
-            |names: &[&str]| names.iter().map(|name| Step::Name((*name).to_owned())).collect::<Vec<_>>();
+            |names: &[&str]| names.iter().map(|name| JsonStep::Name((*name).to_owned())).collect::<Vec<_>>();
         let bare = |text: &str| Word::Bare(text.to_owned());
         for (text, expected, value) in [
             ("json:ok=true", names(&["ok"]), bare("true")),
@@ -290,26 +290,26 @@ mod tests {
             (
                 "json:files[0][\"n.m\"].0=1",
                 vec![
-                    Step::Name("files".to_owned()),
-                    Step::Index(0),
-                    Step::Name("n.m".to_owned()),
-                    Step::Name("0".to_owned()),
+                    JsonStep::Name("files".to_owned()),
+                    JsonStep::Index(0),
+                    JsonStep::Name("n.m".to_owned()),
+                    JsonStep::Name("0".to_owned()),
                 ],
                 bare("1"),
             ),
-            ("json:[2].ok=true", vec![Step::Index(2), Step::Name("ok".to_owned())], bare("true")),
+            ("json:[2].ok=true", vec![JsonStep::Index(2), JsonStep::Name("ok".to_owned())], bare("true")),
         ] {
-            let Wanted::Json { path, value: found, .. } = parsed(text) else { panic!("{text}") };
+            let WantedAnswer::Json { path, value: found, .. } = parsed(text) else { panic!("{text}") };
             assert_eq!((path, found), (expected, value), "{text}");
         }
-        let Wanted::Json { place, .. } = parsed("json: result.ok = true") else { panic!() };
+        let WantedAnswer::Json { place, .. } = parsed("json: result.ok = true") else { panic!() };
         assert_eq!(place, "result.ok");
     }
 
     #[test]
     fn a_regular_expression_is_all_behind_the_first_colon() {
         for text in ["text:^OK", "text: (?i)^ok: \\d+$", "regex:^OK", "text:^$"] {
-            assert!(matches!(parsed(text), Wanted::Text(_)), "{text}");
+            assert!(matches!(parsed(text), WantedAnswer::Text(_)), "{text}");
         }
     }
 
@@ -380,13 +380,13 @@ mod tests {
             for rest in [&text, &path] {
                 if let Ok(rule) = Success::parse(&format!("{kind}{rest}")) {
                     match rule.wanted() {
-                        Wanted::Status(list) => {
+                        WantedAnswer::Status(list) => {
                             prop_assert!((1..=PARTS_MAX).contains(&list.len()));
                             prop_assert!(list.iter().all(|range| 200 <= *range.start() && *range.end() < 600));
                             prop_assert!(NEVER.iter().all(|no| !list.iter().any(|range| range.contains(no))));
                         }
-                        Wanted::Json { path, .. } => prop_assert!((1..=PARTS_MAX).contains(&path.len())),
-                        Wanted::Text(regex) => prop_assert!(!regex.as_str().is_empty()),
+                        WantedAnswer::Json { path, .. } => prop_assert!((1..=PARTS_MAX).contains(&path.len())),
+                        WantedAnswer::Text(regex) => prop_assert!(!regex.as_str().is_empty()),
                     }
                 }
             }

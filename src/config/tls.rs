@@ -16,7 +16,7 @@ use rustls::pki_types::pem::PemObject;
 use sha2::{Digest, Sha256};
 
 use super::problem::Wrong;
-use super::reader::{Read, Reader};
+use super::reader::{ReadResult, VariableReader};
 use crate::model::TargetKind;
 
 /// What a fingerprint looks like.
@@ -94,21 +94,21 @@ impl fmt::Display for Fingerprint {
 
 /// The certificate that a server must have.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pin {
+pub struct CertificatePin {
     /// Its fingerprint; neither its name nor its dates matter.
     pub fingerprint: Fingerprint,
     /// The variable that stands in.
     pub setting: String,
 }
 
-impl Pin {
+impl CertificatePin {
     /// The variable of one target.
     pub fn setting_of(kind: TargetKind) -> String {
         format!("{}_{PIN}", kind.as_str().to_ascii_uppercase())
     }
 
     /// Reads `UPLOAD_TLS_FINGERPRINT` and those of single targets, which win.
-    pub(super) fn read_all(reader: &mut Reader<'_>) -> Read<BTreeMap<TargetKind, Self>> {
+    pub(super) fn read_all(reader: &mut VariableReader<'_>) -> ReadResult<BTreeMap<TargetKind, Self>> {
         let common = reader.optional(PIN, Fingerprint::parse);
         let own = TargetKind::ALL.map(|kind| {
             let setting = Self::setting_of(kind);
@@ -132,18 +132,18 @@ const PIN: &str = "UPLOAD_TLS_FINGERPRINT";
 
 /// What the variables of one camera, or of all, say.
 pub(super) struct Known {
-    file: Read<Option<Authorities>>,
-    pin: Read<Option<Fingerprint>>,
+    file: ReadResult<Option<Authorities>>,
+    pin: ReadResult<Option<Fingerprint>>,
 }
 
 impl Known {
     /// Reads `CAMERA_CA_FILE`.
-    pub(super) fn read_common(reader: &mut Reader<'_>) -> Self {
+    pub(super) fn read_common(reader: &mut VariableReader<'_>) -> Self {
         Self { file: reader.optional("CAMERA_CA_FILE", authorities), pin: Ok(None) }
     }
 
     /// Reads `CAMERA_n_CA_FILE` and `CAMERA_n_TLS_FINGERPRINT`.
-    pub(super) fn read(reader: &mut Reader<'_>, number: u8) -> Self {
+    pub(super) fn read(reader: &mut VariableReader<'_>, number: u8) -> Self {
         Self {
             file: reader.optional(&format!("CAMERA_{number}_CA_FILE"), authorities),
             pin: reader.optional(&format!("CAMERA_{number}_TLS_FINGERPRINT"), Fingerprint::parse),
@@ -153,11 +153,11 @@ impl Known {
     /// What holds for camera `number`, whose connection is secured or not.
     pub(super) fn trust(
         self,
-        reader: &mut Reader<'_>,
+        reader: &mut VariableReader<'_>,
         number: u8,
         is_tls: bool,
         common: &Self,
-    ) -> Read<Trust> {
+    ) -> ReadResult<Trust> {
         let (file, pin) = (self.file?, self.pin?);
         let names = ["CA_FILE", "TLS_FINGERPRINT"].map(|suffix| format!("CAMERA_{number}_{suffix}"));
         let set = [file.is_some(), pin.is_some()];

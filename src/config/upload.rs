@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use super::problem::Wrong;
 use super::proxy::ProxiesConfig;
-use super::reader::{Read, Reader};
+use super::reader::{ReadResult, VariableReader};
 use super::values::{boolean, path, short, size, whole};
-use super::{ApiTargetConfig, DiscordTargetConfig, Pin, RelayTargetConfig, S3TargetConfig};
+use super::{ApiTargetConfig, CertificatePin, DiscordTargetConfig, RelayTargetConfig, S3TargetConfig};
 use crate::model::{CameraKey, TargetKind};
 
 /// Most uploads held in memory.
@@ -48,7 +48,7 @@ pub struct UploadConfig {
     /// when a connection is made.
     pub ca_file: Option<PathBuf>,
     /// `UPLOAD_TLS_FINGERPRINT` and its kin: the one certificate that the server of a target must have.
-    pub pins: BTreeMap<TargetKind, Pin>,
+    pub pins: BTreeMap<TargetKind, CertificatePin>,
     /// `UPLOAD_METADATA`: whether `api` and `relay` get the facts as form fields.
     pub metadata: bool,
     /// `SITE_NAME`, up to 64 characters.
@@ -68,7 +68,7 @@ pub struct UploadConfig {
 }
 
 impl UploadConfig {
-    pub(super) fn read(reader: &mut Reader<'_>) -> Read<Self> {
+    pub(super) fn read(reader: &mut VariableReader<'_>) -> ReadResult<Self> {
         let enabled = reader.required("UPLOAD_ENABLED", boolean);
         let background = reader.required("BACKGROUND_UPLOAD", boolean);
         let prefetch = reader.required("UPLOAD_QUEUE_SIZE", whole(1..=PREFETCH_MAX, "uploads"));
@@ -77,7 +77,7 @@ impl UploadConfig {
         let timeout = reader.required("UPLOAD_TIMEOUT", whole(1..=TIMEOUT_S_MAX, "s"));
         let proxies = ProxiesConfig::read(reader);
         let ca_file = reader.optional("UPLOAD_CA_FILE", path);
-        let pins = Pin::read_all(reader);
+        let pins = CertificatePin::read_all(reader);
         let metadata = reader.required("UPLOAD_METADATA", boolean);
         let site = reader.optional("SITE_NAME", short(SITE_CHARS_MAX));
         let rates = rates(reader);
@@ -143,7 +143,7 @@ impl UploadConfig {
     }
 
     /// Says which pins hold for nothing, because what they are for is not secured or not there.
-    fn warn_of_idle_pins(&self, reader: &mut Reader<'_>) {
+    fn warn_of_idle_pins(&self, reader: &mut VariableReader<'_>) {
         let is_secured = |kind: TargetKind| {
             let url = match kind {
                 TargetKind::Api => self.api.as_ref().map(|api| api.url.reveal()),
@@ -186,7 +186,7 @@ fn targets(text: &str) -> Result<Vec<TargetKind>, Wrong> {
 }
 
 /// Reads `UPLOAD_RATE` and those of single targets, which win.
-fn rates(reader: &mut Reader<'_>) -> Read<BTreeMap<TargetKind, u64>> {
+fn rates(reader: &mut VariableReader<'_>) -> ReadResult<BTreeMap<TargetKind, u64>> {
     let rate = |text: &str| size(RATE_MIN, "32768 (32 KiB) to 1 EiB per second", text);
     let common = reader.optional("UPLOAD_RATE", rate);
     let own = TargetKind::ALL.map(|kind| {

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::Secret;
 use super::network::{Network, networks};
 use super::problem::Wrong;
-use super::reader::{Read, Reader};
+use super::reader::{ReadResult, VariableReader};
 use super::values::{boolean, whole};
 
 /// Most memory a hash may ask for, KiB: 128 MiB. Checking a password costs what its hash says, and a Pi has little.
@@ -52,7 +52,7 @@ pub enum WebAccess {
 }
 
 impl WebConfig {
-    pub(super) fn read(reader: &mut Reader<'_>) -> Read<Self> {
+    pub(super) fn read(reader: &mut VariableReader<'_>) -> ReadResult<Self> {
         let ip = reader.required("BIND_IP", ip);
         let port = reader.required("BIND_PORT", whole(0..=u64::from(u16::MAX), ""));
         let auth_enabled = reader.required("WEB_AUTH_ENABLED", boolean);

@@ -4,7 +4,7 @@ use url::Url;
 
 use super::Secret;
 use super::endpoint::{http_address, webhook};
-use super::reader::{Read, Reader};
+use super::reader::{ReadResult, VariableReader};
 use super::values::size;
 
 /// Smallest `DISCORD_MAX_BYTES`: no picture of a gate can be told in less.
@@ -21,7 +21,7 @@ pub struct DiscordTargetConfig {
 
 impl DiscordTargetConfig {
     /// `None` when there is no address.
-    pub(super) fn read(reader: &mut Reader<'_>) -> Read<Option<Self>> {
+    pub(super) fn read(reader: &mut VariableReader<'_>) -> ReadResult<Option<Self>> {
         let url = reader.optional("DISCORD_WEBHOOK_URL", http_address);
         let max_bytes =
             reader.required("DISCORD_MAX_BYTES", |text| size(MAX_BYTES_MIN, "65536 (64 KiB) to 1 EiB", text));
@@ -43,7 +43,7 @@ pub struct RelayTargetConfig {
 
 impl RelayTargetConfig {
     /// `None` when there is no address.
-    pub(super) fn read(reader: &mut Reader<'_>) -> Read<Option<Self>> {
+    pub(super) fn read(reader: &mut VariableReader<'_>) -> ReadResult<Option<Self>> {
         let url = reader.optional("RELAY_URL", http_address)?;
         Ok(url.map(|url| Self { url: Secret::new(url) }))
     }

@@ -10,7 +10,7 @@ use tracing::{debug, info, warn};
 
 use crate::clock::{self, SetAlarm};
 use crate::model::UnixMs;
-use crate::status::{ClockStatus, Status, Step};
+use crate::status::{ClockStatus, ClockStep, Status};
 use crate::store::{Doubtful, STEP_MS, Store, StoreError, Wake};
 
 /// A time service tells the kernel that the clock is right, and nobody else; so the kernel is asked. Setting the clock is
@@ -105,7 +105,7 @@ impl ClockWatch {
             clock.is_implausible = clock::is_implausible(now);
             if let Some(moved_ms) = stepped_ms {
                 clock.steps += 1;
-                clock.last_step = Some(Step { at: now, moved_ms });
+                clock.last_step = Some(ClockStep { at: now, moved_ms });
             }
             clock.corrected += corrected;
         });

@@ -18,19 +18,19 @@ use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::capture::{Camera, CameraTasks, Capture, Captures, Pump};
+use crate::capture::{CameraSession, CameraTasks, Capture, Captures, LiveDecoder};
 use crate::config::{Config, GpioBackend};
 use crate::daemon::alarms::Alarms;
 use crate::daemon::clock_watch::ClockWatch;
 use crate::daemon::supervise::{Supervisor, Task};
 use crate::daemon::upkeep::Upkeep;
-use crate::disk::Guard;
+use crate::disk::DiskGuard;
 use crate::disk::retention::{Retention, RetentionTask};
 use crate::model::chain::chain;
 use crate::model::{CameraKey, TargetKind, UploadState};
 use crate::status::descriptors::DescriptorWatch;
 use crate::status::{AlarmKind, Status};
-use crate::store::{self, Former, Opened, Store};
+use crate::store::{self, Former, OpenedStore, Store};
 use crate::system::signals::Signals;
 use crate::system::systemd;
 use crate::targets::Target;
@@ -90,8 +90,8 @@ macro_rules! task {
 }
 
 task!(Alarms, "alarms", _this => "alarms".to_owned());
-task!(Camera, "camera", this => format!("camera:{}", this.key()));
-task!(Pump, "decoding", this => format!("decoding:{}", this.key()));
+task!(CameraSession, "camera", this => format!("camera:{}", this.key()));
+task!(LiveDecoder, "decoding", this => format!("decoding:{}", this.key()));
 task!(Capture, "capture", this => format!("capture:{}", this.key()));
 task!(Triggers, "contacts", _this => "contacts".to_owned());
 task!(DescriptorWatch, "descriptors-watch", _this => "descriptors".to_owned());
@@ -147,7 +147,7 @@ struct Web {
     status: Status,
     captures: Captures,
     retention: Retention,
-    guard: Guard,
+    guard: DiskGuard,
     sim: SimContacts,
     on_ready: OnReady,
 }
@@ -278,7 +278,7 @@ pub async fn run(config: Config, on_ready: OnReady) -> anyhow::Result<()> {
 }
 
 /// Opens what is kept, for the owner of the directory. A disk with the database that is not mounted is waited for.
-async fn open(config: &Config, damage: Option<String>) -> anyhow::Result<Opened> {
+async fn open(config: &Config, damage: Option<String>) -> anyhow::Result<OpenedStore> {
     // Where a service has its own folder (StateDirectory=).
     let working = Path::new(".");
     let config = config.clone();
@@ -306,12 +306,12 @@ async fn open(config: &Config, damage: Option<String>) -> anyhow::Result<Opened>
 /// One run, from the start of every part to its end.
 async fn serve(
     config: Config,
-    opened: Opened,
+    opened: OpenedStore,
     on_ready: OnReady,
     signals: &mut Signals,
     may_replace: bool,
 ) -> anyhow::Result<End> {
-    let Opened { store, ownership: _ownership, alarm } = opened;
+    let OpenedStore { store, ownership: _ownership, alarm } = opened;
     let found = store.reconcile_first().await;
     found.context("put the picture directory and the database in order")?;
     let status = Status::new(&config);
@@ -323,7 +323,7 @@ async fn serve(
     let (mut intake_tasks, mut session_tasks, mut work_tasks) =
         (Supervisor::new(&status), Supervisor::new(&status), Supervisor::new(&status));
 
-    let guard = Guard::new(&store, &config.storage, &status);
+    let guard = DiskGuard::new(&store, &config.storage, &status);
     let (captures, cameras) = Captures::new(&config, &store, &guard, &status);
     captures.recall_latencies(&store).await.context("read the latencies of the cameras")?;
     for CameraTasks { camera, capture, pump } in cameras {

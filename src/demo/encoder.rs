@@ -15,7 +15,7 @@ use tracing::warn;
 
 use crate::clock;
 use crate::demo::annexb::nal_units;
-use crate::demo::picture::{Picture, Scene};
+use crate::demo::picture::{Scene, YuvPicture};
 use crate::demo::stream::{Join, StreamConfig};
 use crate::model::UnixMs;
 
@@ -71,7 +71,7 @@ pub enum EncoderError {
 
 /// One coded picture in Annex B form (start codes); an IDR comes with its parameter sets.
 #[derive(Debug)]
-pub struct AccessUnit {
+pub struct EncodedPicture {
     /// The NAL units with start codes.
     pub annex_b: Vec<u8>,
     /// In units of 1/90000 s, from a random origin.
@@ -82,7 +82,7 @@ pub struct AccessUnit {
 
 /// The shared side of a running camera: what clients need to know, and their way in.
 #[derive(Debug)]
-pub struct Camera {
+pub struct SyntheticCamera {
     /// As opened.
     pub config: StreamConfig,
     /// The sequence parameter set, without start code.
@@ -91,7 +91,7 @@ pub struct Camera {
     pub pps: Vec<u8>,
     control: Mutex<Control>,
     changed: Condvar,
-    units: broadcast::Sender<Arc<AccessUnit>>,
+    units: broadcast::Sender<Arc<EncodedPicture>>,
 }
 
 #[derive(Debug, Default)]
@@ -102,7 +102,7 @@ struct Control {
     is_stopped: bool,
 }
 
-impl Camera {
+impl SyntheticCamera {
     /// Starts an encoder; pictures flow once [`EncoderLoop::run`] runs and somebody plays.
     ///
     /// Encodes one picture to learn the parameter sets, so it takes some milliseconds.
@@ -181,8 +181,8 @@ impl Camera {
 #[derive(Debug)]
 pub struct Playing {
     /// Access units as they are made; a client that lags behind sees it as an error and must leave.
-    pub units: broadcast::Receiver<Arc<AccessUnit>>,
-    camera: Arc<Camera>,
+    pub units: broadcast::Receiver<Arc<EncodedPicture>>,
+    camera: Arc<SyntheticCamera>,
 }
 
 impl Drop for Playing {
@@ -195,14 +195,14 @@ impl Drop for Playing {
 
 /// The working side of a camera; belongs on a thread of its own.
 pub struct EncoderLoop {
-    camera: Arc<Camera>,
+    camera: Arc<SyntheticCamera>,
     encoder: Encoder,
     scene: Scene,
-    picture: Picture,
+    picture: YuvPicture,
 }
 
 impl EncoderLoop {
-    /// Draws and encodes in real time while somebody plays; returns after [`Camera::stop`].
+    /// Draws and encodes in real time while somebody plays; returns after [`SyntheticCamera::stop`].
     pub fn run(mut self) {
         let camera = Arc::clone(&self.camera);
         let (fps, gop) = (u64::from(camera.config.fps), u64::from(camera.config.gop));
@@ -235,7 +235,7 @@ impl EncoderLoop {
                     let ticks = (index * 90_000 / u64::from(camera.config.stamped_fps)) as u32;
                     let rtp_timestamp = rtp_origin.wrapping_add(ticks);
                     // An error says that the last client left meanwhile.
-                    let _ = camera.units.send(Arc::new(AccessUnit { annex_b, rtp_timestamp, instant }));
+                    let _ = camera.units.send(Arc::new(EncodedPicture { annex_b, rtp_timestamp, instant }));
                 }
                 Err(error) => warn!(path = camera.config.path, %error, "a synthetic frame was not encoded"),
             }
@@ -296,7 +296,7 @@ fn open_codec(config: &StreamConfig) -> Result<Encoder, openh264::Error> {
     Encoder::with_api_config(OpenH264API::from_source(), settings)
 }
 
-fn encode(encoder: &mut Encoder, picture: &Picture, ms: u64) -> Result<Vec<u8>, openh264::Error> {
+fn encode(encoder: &mut Encoder, picture: &YuvPicture, ms: u64) -> Result<Vec<u8>, openh264::Error> {
     let (width, height) = picture.size();
     let yuv = YUVSlices::new(picture.planes(), (width, height), (width, width / 2, width / 2));
     encoder.encode_at(&yuv, Timestamp::from_millis(ms)).map(|stream| stream.to_vec())
@@ -320,13 +320,13 @@ mod tests {
         }
     }
 
-    fn is_idr(unit: &AccessUnit) -> bool {
+    fn is_idr(unit: &EncodedPicture) -> bool {
         nal_units(&unit.annex_b).any(|nal| nal[0] & NAL_TYPE == NAL_IDR)
     }
 
     /// Plays until `wanted` access units came, then stops the camera and waits for its thread.
-    fn watch(config: StreamConfig, wanted: usize) -> Vec<Arc<AccessUnit>> {
-        let (camera, frames) = Camera::open(config).unwrap();
+    fn watch(config: StreamConfig, wanted: usize) -> Vec<Arc<EncodedPicture>> {
+        let (camera, frames) = SyntheticCamera::open(config).unwrap();
         let thread = std::thread::spawn(|| frames.run());
         let mut playing = camera.play();
         let units = (0..wanted).map(|_| playing.units.blocking_recv().unwrap()).collect();
@@ -338,7 +338,7 @@ mod tests {
     #[test]
     fn every_group_of_pictures_opens_with_an_idr_and_timestamps_agree_with_the_instants() {
         let units = watch(config(Join::MidGop), 25);
-        let ticks = |unit: &AccessUnit| unit.rtp_timestamp.wrapping_sub(units[0].rtp_timestamp);
+        let ticks = |unit: &EncodedPicture| unit.rtp_timestamp.wrapping_sub(units[0].rtp_timestamp);
         for unit in &units {
             assert_eq!(i64::from(ticks(unit)) / 90, unit.instant.0 - units[0].instant.0);
         }
@@ -357,7 +357,7 @@ mod tests {
 
     #[test]
     fn a_camera_without_audience_ends_at_once() {
-        let (camera, frames) = Camera::open(config(Join::MidGop)).unwrap();
+        let (camera, frames) = SyntheticCamera::open(config(Join::MidGop)).unwrap();
         camera.stop();
         frames.run();
     }
@@ -365,6 +365,6 @@ mod tests {
     #[test]
     fn impossible_sizes_are_refused_in_words() {
         let odd = StreamConfig { width: 641, ..config(Join::MidGop) };
-        assert!(Camera::open(odd).err().unwrap().to_string().contains("641x120"));
+        assert!(SyntheticCamera::open(odd).err().unwrap().to_string().contains("641x120"));
     }
 }

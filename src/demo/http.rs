@@ -9,7 +9,7 @@ pub(super) const HEAD_MAX: usize = 16 * 1024;
 
 /// Request line and headers.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Head {
+pub(super) struct RequestHead {
     pub(super) method: String,
     /// Path and query, as sent.
     pub(super) target: String,
@@ -30,7 +30,7 @@ pub(super) enum BodyLength {
     Malformed,
 }
 
-impl Head {
+impl RequestHead {
     /// Parses the head at the start of `bytes`; also says how long it is. `None` when its end has not come yet.
     pub(super) fn parse(bytes: &[u8]) -> Result<Option<(Self, usize)>, NotHttp> {
         let searched = &bytes[..bytes.len().min(HEAD_MAX)];
@@ -79,13 +79,13 @@ impl Head {
 
 /// An answer, with its body.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Answer {
+pub(super) struct DemoAnswer {
     pub(super) status: u16,
     pub(super) headers: Vec<(String, String)>,
     pub(super) body: String,
 }
 
-impl Answer {
+impl DemoAnswer {
     pub(super) fn json(status: u16, body: &serde_json::Value) -> Self {
         let headers = vec![("Content-Type".to_owned(), "application/json".to_owned())];
         Self { status, headers, body: body.to_string() }
@@ -155,16 +155,16 @@ mod tests {
 
     fn length(method: &str, headers: &str) -> BodyLength {
         let bytes = format!("{method} /upload HTTP/1.1\r\n{headers}\r\n");
-        Head::parse(bytes.as_bytes()).unwrap().unwrap().0.body_length()
+        RequestHead::parse(bytes.as_bytes()).unwrap().unwrap().0.body_length()
     }
 
     #[test]
     fn a_head_is_whole_when_its_empty_line_has_come() {
         let bytes = b"POST /upload HTTP/1.1\r\nIdempotency-Key: 7\r\n\r\nbody";
         for end in 0..bytes.len() - 4 {
-            assert_eq!(Head::parse(&bytes[..end]), Ok(None), "{end}");
+            assert_eq!(RequestHead::parse(&bytes[..end]), Ok(None), "{end}");
         }
-        let (head, length) = Head::parse(bytes).unwrap().unwrap();
+        let (head, length) = RequestHead::parse(bytes).unwrap().unwrap();
         assert_eq!((head.header("idempotency-key"), &bytes[length..]), (Some("7"), &b"body"[..]));
     }
 
@@ -197,8 +197,8 @@ mod tests {
         fn any_bytes_are_parsed_without_a_panic(
             bytes: Vec<u8>, words in "[A-Z]{0,4} ?/?[a-z]{0,3} ?(HTTP/1.1)?\r?\n?[a-z:= \";]{0,40}(\r\n){0,3}\\PC{0,9}",
         ) {
-            let _ = Head::parse(&bytes);
-            if let Ok(Some((head, length))) = Head::parse(words.as_bytes()) {
+            let _ = RequestHead::parse(&bytes);
+            if let Ok(Some((head, length))) = RequestHead::parse(words.as_bytes()) {
                 let _ = head.body_length();
                 prop_assert!(length <= words.len());
             }

@@ -27,6 +27,6 @@ mod sdp;
 mod stream;
 
 pub use receiver::{Receiver, ReceiverFault, ReceiverHandle};
-pub use rtsp_auth::{Algorithm, Auth, AuthScheme};
+pub use rtsp_auth::{Algorithm, AuthScheme, RtspAccount};
 pub use rtsp_server::{RtspFault, RtspHandle, RtspServer};
 pub use stream::{Join, StreamConfig};

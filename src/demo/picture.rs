@@ -50,13 +50,13 @@ impl Colour {
 
 /// A picture in planar YUV 4:2:0 (I420): the luma plane, then the two chroma planes of half the size.
 #[derive(Clone)]
-pub struct Picture {
+pub struct YuvPicture {
     width: usize,
     height: usize,
     data: Vec<u8>,
 }
 
-impl Picture {
+impl YuvPicture {
     /// A black picture; odd sizes are rounded down to even ones, as 4:2:0 needs.
     pub fn new(width: usize, height: usize) -> Self {
         let (width, height) = (width & !1, height & !1);
@@ -136,7 +136,7 @@ pub struct Scene {
     label: String,
     hue: f32,
     /// Everything that stands still, drawn once.
-    background: Picture,
+    background: YuvPicture,
 }
 
 impl Scene {
@@ -148,12 +148,12 @@ impl Scene {
     }
 
     /// An empty picture of the scene's size, for [`Self::draw`].
-    pub fn blank(&self) -> Picture {
+    pub fn blank(&self) -> YuvPicture {
         self.background.clone()
     }
 
     /// Draws the view at `instant` over whatever `picture` shows; `number` is written beside the clock.
-    pub fn draw(&self, picture: &mut Picture, instant: UnixMs, number: u64) {
+    pub fn draw(&self, picture: &mut YuvPicture, instant: UnixMs, number: u64) {
         picture.clone_from(&self.background);
         let round = (instant.0.saturating_add(self.hue as i64 * 31)).rem_euclid(ROUND_MS) as f32 / 1000.0;
         self.draw_car(picture, car_x(round));
@@ -167,7 +167,7 @@ impl Scene {
         framecode::draw(&mut picture.data[..width * height], width, height, width, instant.0, 0);
     }
 
-    fn draw_car(&self, picture: &mut Picture, x: f32) {
+    fn draw_car(&self, picture: &mut YuvPicture, x: f32) {
         let paint = Colour::hsv(self.hue + 180.0, 0.75, 0.8);
         let shade = Colour::hsv(self.hue + 180.0, 0.8, 0.5);
         let glass = Colour::rgb(0.6, 0.75, 0.85);
@@ -220,7 +220,7 @@ fn arm_degrees(round: f32) -> f32 {
     }
 }
 
-fn draw_arm(picture: &mut Picture, degrees: f32) {
+fn draw_arm(picture: &mut YuvPicture, degrees: f32) {
     let (sin, cos) = degrees.to_radians().sin_cos();
     for step in 0_u8..84 {
         let along = f32::from(step) * 2.4;
@@ -232,8 +232,8 @@ fn draw_arm(picture: &mut Picture, degrees: f32) {
     picture.disc(PIVOT.0, PIVOT.1, 7.0, Colour::grey(0.3));
 }
 
-fn background(width: usize, height: usize, hue: f32) -> Picture {
-    let mut picture = Picture::new(width, height);
+fn background(width: usize, height: usize, hue: f32) -> YuvPicture {
+    let mut picture = YuvPicture::new(width, height);
     for row in 0_u8..150 {
         let depth = f32::from(row) / 150.0;
         let sky = Colour::hsv(hue, 0.45 - 0.35 * depth, 0.62 + 0.3 * depth);

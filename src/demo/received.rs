@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tracing::warn;
 
 use crate::clock;
-use crate::demo::http::{Answer, Head};
+use crate::demo::http::{DemoAnswer, RequestHead};
 use crate::demo::multipart::file_part;
 use crate::model::{FileName, UnixMs, hex};
 
@@ -99,7 +99,7 @@ pub(super) struct State {
 }
 
 #[derive(Debug)]
-pub(super) struct Shared {
+pub(super) struct ReceiverShared {
     state: Mutex<State>,
     /// Distinct uploads so far, also forgotten ones.
     pub(super) accepted: watch::Sender<usize>,
@@ -110,7 +110,7 @@ pub(super) struct Shared {
 }
 
 /// An upload that has come and is not answered yet.
-pub(super) struct UnderWay<'a>(&'a Shared);
+pub(super) struct UnderWay<'a>(&'a ReceiverShared);
 
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
@@ -118,7 +118,7 @@ impl Drop for UnderWay<'_> {
     }
 }
 
-impl Shared {
+impl ReceiverShared {
     /// Has accepted nothing; files go to `folder`, or nowhere.
     pub(super) fn new(folder: Option<PathBuf>) -> Self {
         Self {
@@ -156,7 +156,7 @@ impl Shared {
     }
 
     /// Checks, stores and remembers an upload.
-    pub(super) async fn accept(&self, head: &Head, body: &[u8]) -> Answer {
+    pub(super) async fn accept(&self, head: &RequestHead, body: &[u8]) -> DemoAnswer {
         let (received, data) = match check(head, body) {
             Ok(checked) => checked,
             Err(refusal) => return refusal,
@@ -169,34 +169,38 @@ impl Shared {
             && let Err(error) = tokio::fs::write(folder.join(received.filename.to_string()), data).await
         {
             warn!(%error, "upload receiver: a picture was not stored");
-            return Answer::error(500, "not_stored", "the picture could not be written");
+            return DemoAnswer::error(500, "not_stored", "the picture could not be written");
         }
         self.remember(received)
     }
 
     /// The answer to an upload whose key or name has come before.
-    fn recognise(&self, new: &Received) -> Option<Answer> {
+    fn recognise(&self, new: &Received) -> Option<DemoAnswer> {
         let mut state = self.state();
         let old = state
             .received
             .iter_mut()
             .find(|old| old.idempotency_key == new.idempotency_key || old.filename == new.filename)?;
         if old.idempotency_key != new.idempotency_key {
-            return Some(Answer::error(
+            return Some(DemoAnswer::error(
                 422,
                 "name_taken",
                 "this file name came with another idempotency key",
             ));
         }
         if (&old.filename, &old.sha256) != (&new.filename, &new.sha256) {
-            return Some(Answer::error(422, "key_reused", "this idempotency key belongs to another picture"));
+            return Some(DemoAnswer::error(
+                422,
+                "key_reused",
+                "this idempotency key belongs to another picture",
+            ));
         }
         old.arrivals = old.arrivals.saturating_add(1);
-        Some(Answer::json(200, &serde_json::json!(old)))
+        Some(DemoAnswer::json(200, &serde_json::json!(old)))
     }
 
-    fn remember(&self, new: Received) -> Answer {
-        let answer = Answer::json(201, &serde_json::json!(new));
+    fn remember(&self, new: Received) -> DemoAnswer {
+        let answer = DemoAnswer::json(201, &serde_json::json!(new));
         let mut state = self.state();
         if state.received.len() == REMEMBERED_MAX {
             state.received.pop_front();
@@ -209,8 +213,8 @@ impl Shared {
 }
 
 /// What an upload contains, or why it is refused.
-fn check<'a>(head: &Head, body: &'a [u8]) -> Result<(Received, &'a [u8]), Answer> {
-    let refuse = |status, code, message| Err(Answer::error(status, code, message));
+fn check<'a>(head: &RequestHead, body: &'a [u8]) -> Result<(Received, &'a [u8]), DemoAnswer> {
+    let refuse = |status, code, message| Err(DemoAnswer::error(status, code, message));
     let key = head.header("idempotency-key").unwrap_or("");
     if key.is_empty() || key.len() > KEY_MAX || !key.bytes().all(|b| b.is_ascii_graphic()) {
         return refuse(400, "no_key", "Idempotency-Key is missing, too long or not plain ASCII");

@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use crate::demo::received::{Shared, UPLOAD_PATH};
+use crate::demo::received::{ReceiverShared, UPLOAD_PATH};
 use crate::demo::receiver_connection;
 
 pub use crate::demo::received::{DigestOf, Received, ReceiverFault};
@@ -30,7 +30,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub struct Receiver {
     listener: TcpListener,
     local_addr: SocketAddr,
-    shared: Arc<Shared>,
+    shared: Arc<ReceiverShared>,
 }
 
 impl Receiver {
@@ -38,7 +38,7 @@ impl Receiver {
     pub async fn bind(addr: SocketAddr, folder: Option<PathBuf>) -> io::Result<Self> {
         let listener = TcpListener::bind(addr).await?;
         let local_addr = listener.local_addr()?;
-        Ok(Self { listener, local_addr, shared: Arc::new(Shared::new(folder)) })
+        Ok(Self { listener, local_addr, shared: Arc::new(ReceiverShared::new(folder)) })
     }
 
     /// The address it listens on, with the port it was given.
@@ -86,7 +86,7 @@ impl Receiver {
 /// Looks into a receiver and scripts its faults.
 #[derive(Clone, Debug)]
 pub struct ReceiverHandle {
-    shared: Arc<Shared>,
+    shared: Arc<ReceiverShared>,
 }
 
 impl ReceiverHandle {

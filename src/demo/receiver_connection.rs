@@ -8,8 +8,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::demo::http::{Answer, BodyLength, Head};
-use crate::demo::received::{ReceiverFault, Shared, UPLOAD_PATH};
+use crate::demo::http::{BodyLength, DemoAnswer, RequestHead};
+use crate::demo::received::{ReceiverFault, ReceiverShared, UPLOAD_PATH};
 
 /// Most bytes of a body; the largest picture of a camera is a quarter of it.
 const BODY_MAX: usize = 32 * 1024 * 1024;
@@ -25,11 +25,11 @@ const PORTAL: &str = "<!doctype html><html><head><title>Welcome</title></head><b
     <form method=\"post\" action=\"/login\"><button>Accept the terms and connect</button></form></body></html>";
 
 /// Serves requests until the client leaves or one cannot be answered; dropping it closes the connection.
-pub(super) async fn serve(mut stream: TcpStream, shared: &Shared) -> io::Result<()> {
+pub(super) async fn serve(mut stream: TcpStream, shared: &ReceiverShared) -> io::Result<()> {
     let mut inbox = BytesMut::new();
     loop {
         let head = loop {
-            match Head::parse(&inbox) {
+            match RequestHead::parse(&inbox) {
                 Ok(Some((head, length))) => {
                     inbox.advance(length);
                     break head;
@@ -73,8 +73,8 @@ pub(super) async fn serve(mut stream: TcpStream, shared: &Shared) -> io::Result<
         }
         let body = inbox.split_to(length);
         let answer = match fault {
-            Some(ReceiverFault::Answer { status, headers, body }) => Answer { status, headers, body },
-            Some(ReceiverFault::CaptivePortal) => Answer {
+            Some(ReceiverFault::Answer { status, headers, body }) => DemoAnswer { status, headers, body },
+            Some(ReceiverFault::CaptivePortal) => DemoAnswer {
                 status: 200,
                 headers: vec![("Content-Type".to_owned(), "text/html; charset=utf-8".to_owned())],
                 body: PORTAL.to_owned(),
@@ -107,17 +107,17 @@ pub(super) async fn serve(mut stream: TcpStream, shared: &Shared) -> io::Result<
 }
 
 /// The answer to a request that is no upload: connectivity probes find a live server.
-fn elsewhere(head: &Head) -> Answer {
+fn elsewhere(head: &RequestHead) -> DemoAnswer {
     match (head.method.as_str(), head.target.as_str()) {
-        ("GET" | "HEAD", "/") => Answer::json(200, &serde_json::json!({ "status": "ok" })),
-        (_, UPLOAD_PATH) => Answer::error(405, "not_allowed", "pictures are sent with POST"),
-        _ => Answer::error(404, "not_found", "pictures are sent to /upload"),
+        ("GET" | "HEAD", "/") => DemoAnswer::json(200, &serde_json::json!({ "status": "ok" })),
+        (_, UPLOAD_PATH) => DemoAnswer::error(405, "not_allowed", "pictures are sent with POST"),
+        _ => DemoAnswer::error(404, "not_found", "pictures are sent to /upload"),
     }
 }
 
 /// A refusal after which the connection cannot go on, because the rest of the request stays unread.
 async fn last_words(stream: &mut TcpStream, status: u16, code: &str, message: &str) -> io::Result<()> {
-    write(stream, &Answer::error(status, code, message).to_bytes("", true)).await?;
+    write(stream, &DemoAnswer::error(status, code, message).to_bytes("", true)).await?;
     stream.shutdown().await
 }
 

@@ -6,7 +6,7 @@
 use rtp_types::RtpPacketBuilder;
 
 use crate::demo::annexb::nal_units;
-use crate::demo::encoder::AccessUnit;
+use crate::demo::encoder::EncodedPicture;
 use crate::model::UnixMs;
 
 /// Payload type of the one stream (dynamic range, RFC 3551).
@@ -49,7 +49,7 @@ impl Packetizer {
     }
 
     /// Appends the packets of one access unit to `out`; the last one carries the marker.
-    pub(super) fn push(&mut self, unit: &AccessUnit, out: &mut Vec<u8>) {
+    pub(super) fn push(&mut self, unit: &EncodedPicture, out: &mut Vec<u8>) {
         let mut nals = nal_units(&unit.annex_b).peekable();
         while let Some(nal) = nals.next() {
             let is_last = nals.peek().is_none();
@@ -85,7 +85,7 @@ impl Packetizer {
     }
 
     /// Appends a sender report with the instant of `unit`, and the source description that RFC 3550 wants beside it.
-    pub(super) fn sender_report(&self, unit: &AccessUnit, out: &mut Vec<u8>) {
+    pub(super) fn sender_report(&self, unit: &EncodedPicture, out: &mut Vec<u8>) {
         const CNAME: &[u8; 6] = b"camera";
         let mut report = vec![0x80, 200, 0, 6];
         report.extend(self.ssrc.to_be_bytes());
@@ -123,8 +123,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn unit(annex_b: Vec<u8>) -> AccessUnit {
-        AccessUnit { annex_b, rtp_timestamp: 9000, instant: UnixMs(1_698_765_432_500) }
+    fn unit(annex_b: Vec<u8>) -> EncodedPicture {
+        EncodedPicture { annex_b, rtp_timestamp: 9000, instant: UnixMs(1_698_765_432_500) }
     }
 
     /// Takes interleaved frames apart: channel and packet.

@@ -73,7 +73,7 @@ impl Algorithm {
 
 /// The one account of a server.
 #[derive(Clone, Debug)]
-pub struct Auth {
+pub struct RtspAccount {
     /// Demanded proof.
     pub scheme: AuthScheme,
     /// User name, without a colon.
@@ -82,7 +82,7 @@ pub struct Auth {
     pub password: Secret<String>,
 }
 
-impl Auth {
+impl RtspAccount {
     /// The value of `WWW-Authenticate`.
     pub(super) fn challenge(&self, nonce: &str) -> String {
         match self.scheme {
@@ -188,8 +188,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn auth(scheme: AuthScheme) -> Auth {
-        Auth { scheme, user: "cam".to_owned(), password: Secret::new("secret".to_owned()) }
+    fn auth(scheme: AuthScheme) -> RtspAccount {
+        RtspAccount { scheme, user: "cam".to_owned(), password: Secret::new("secret".to_owned()) }
     }
 
     #[test]

@@ -18,9 +18,9 @@ use tokio::net::TcpStream;
 use tokio::sync::{broadcast, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::demo::encoder::{AccessUnit, Camera, Playing};
+use crate::demo::encoder::{EncodedPicture, Playing, SyntheticCamera};
 use crate::demo::rtp::Packetizer;
-use crate::demo::rtsp_state::{Condition, RtspFault, Shared};
+use crate::demo::rtsp_state::{Condition, RtspFault, ServerShared};
 use crate::demo::sdp::{self, TRACK};
 
 /// Most bytes of unfinished requests; a DESCRIBE with every header known is below one kilobyte.
@@ -43,7 +43,7 @@ const METHODS: &str = "OPTIONS, DESCRIBE, SETUP, PLAY, GET_PARAMETER, SET_PARAME
 
 /// Why the server ended a connection.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Ended {
+pub(super) enum ConnectionEnd {
     /// The client closed it, or the network did.
     #[error("the client went away")]
     Closed(#[from] io::Error),
@@ -64,7 +64,7 @@ pub(super) enum Ended {
 /// State of one client.
 pub(super) struct Connection {
     stream: TcpStream,
-    shared: Arc<Shared>,
+    shared: Arc<ServerShared>,
     condition: watch::Receiver<Condition>,
     /// [`Condition::generation`] in which it was accepted; another one ends it.
     generation: u64,
@@ -78,14 +78,14 @@ pub(super) struct Connection {
 /// What SETUP made.
 struct Session {
     id: String,
-    camera: Arc<Camera>,
+    camera: Arc<SyntheticCamera>,
     packetizer: Packetizer,
     playing: Option<Playing>,
     reported_at: Option<Instant>,
 }
 
 impl Connection {
-    pub(super) fn new(stream: TcpStream, shared: Arc<Shared>) -> Self {
+    pub(super) fn new(stream: TcpStream, shared: Arc<ServerShared>) -> Self {
         let condition = shared.condition.subscribe();
         let generation = condition.borrow().generation;
         let nonce = format!("{:032x}", fastrand::u128(..));
@@ -94,7 +94,7 @@ impl Connection {
     }
 
     /// Serves the client until one side has had enough; dropping the future closes the connection.
-    pub(super) async fn serve(mut self) -> Ended {
+    pub(super) async fn serve(mut self) -> ConnectionEnd {
         loop {
             if let Err(ended) = self.step().await {
                 return ended;
@@ -103,13 +103,13 @@ impl Connection {
     }
 
     /// Answers what has come in, then waits for whatever happens next.
-    async fn step(&mut self) -> Result<(), Ended> {
+    async fn step(&mut self) -> Result<(), ConnectionEnd> {
         let condition = *self.condition.borrow_and_update();
         if condition.generation != self.generation {
-            return Err(Ended::Dropped);
+            return Err(ConnectionEnd::Dropped);
         }
         if condition.fault == Some(RtspFault::Freeze) {
-            self.condition.changed().await.map_err(|_| Ended::Dropped)?;
+            self.condition.changed().await.map_err(|_| ConnectionEnd::Dropped)?;
             self.heard_at = Instant::now();
             return Ok(());
         }
@@ -121,7 +121,7 @@ impl Connection {
             }
         }
         tokio::select! {
-            changed = self.condition.changed() => changed.map_err(|_| Ended::Dropped)?,
+            changed = self.condition.changed() => changed.map_err(|_| ConnectionEnd::Dropped)?,
             unit = next_unit(self.session.as_mut()) => {
                 let unit = unit?;
                 self.send(&unit).await?;
@@ -132,13 +132,13 @@ impl Connection {
                 }
                 self.heard_at = Instant::now();
             }
-            () = sleep_until(self.heard_at + SILENCE_MAX) => return Err(Ended::Silent),
+            () = sleep_until(self.heard_at + SILENCE_MAX) => return Err(ConnectionEnd::Silent),
         }
         Ok(())
     }
 
     /// Takes the next whole message out of the inbox.
-    async fn next_message(&mut self) -> Result<Option<Message<Vec<u8>>>, Ended> {
+    async fn next_message(&mut self) -> Result<Option<Message<Vec<u8>>>, ConnectionEnd> {
         let refusal = match Message::parse(&self.inbox) {
             Ok((message, consumed)) => {
                 self.inbox.advance(consumed);
@@ -151,14 +151,14 @@ impl Connection {
         let mut out = Vec::new();
         write_message(&status(refusal).into(), &mut out);
         self.write(&out).await?;
-        Err(Ended::Nonsense)
+        Err(ConnectionEnd::Nonsense)
     }
 
     async fn respond(
         &mut self,
         request: &Request<Vec<u8>>,
         mut response: Response<Vec<u8>>,
-    ) -> Result<(), Ended> {
+    ) -> Result<(), ConnectionEnd> {
         if let Some(sequence) = request.header(&CSEQ) {
             response.insert_header(CSEQ, sequence.as_str());
         }
@@ -264,11 +264,11 @@ impl Connection {
             .build(Vec::new())
     }
 
-    fn camera(&self, request: &Request<Vec<u8>>) -> Option<&Arc<Camera>> {
+    fn camera(&self, request: &Request<Vec<u8>>) -> Option<&Arc<SyntheticCamera>> {
         self.shared.camera(stream_path(request.request_uri()?.path()))
     }
 
-    async fn send(&mut self, unit: &AccessUnit) -> Result<(), Ended> {
+    async fn send(&mut self, unit: &EncodedPicture) -> Result<(), ConnectionEnd> {
         let Some(session) = &mut self.session else { return Ok(()) };
         let mut out = Vec::with_capacity(unit.annex_b.len() + 512);
         session.packetizer.push(unit, &mut out);
@@ -279,8 +279,8 @@ impl Connection {
         self.write(&out).await
     }
 
-    async fn write(&mut self, bytes: &[u8]) -> Result<(), Ended> {
-        timeout(WRITE_PATIENCE, self.stream.write_all(bytes)).await.map_err(|_| Ended::TooSlow)??;
+    async fn write(&mut self, bytes: &[u8]) -> Result<(), ConnectionEnd> {
+        timeout(WRITE_PATIENCE, self.stream.write_all(bytes)).await.map_err(|_| ConnectionEnd::TooSlow)??;
         Ok(())
     }
 }
@@ -292,11 +292,11 @@ impl Session {
 }
 
 /// The next picture for a client that plays; never for one that does not. Dropping it loses nothing.
-async fn next_unit(session: Option<&mut Session>) -> Result<Arc<AccessUnit>, Ended> {
+async fn next_unit(session: Option<&mut Session>) -> Result<Arc<EncodedPicture>, ConnectionEnd> {
     match session.and_then(|session| session.playing.as_mut()) {
         Some(playing) => playing.units.recv().await.map_err(|error| match error {
-            broadcast::error::RecvError::Lagged(_) => Ended::TooSlow,
-            broadcast::error::RecvError::Closed => Ended::Dropped,
+            broadcast::error::RecvError::Lagged(_) => ConnectionEnd::TooSlow,
+            broadcast::error::RecvError::Closed => ConnectionEnd::Dropped,
         }),
         None => std::future::pending().await,
     }

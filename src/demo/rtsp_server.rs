@@ -15,10 +15,10 @@ use tokio::task::{JoinSet, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use crate::demo::encoder::{Camera, EncoderError, EncoderLoop};
-use crate::demo::rtsp_auth::Auth;
+use crate::demo::encoder::{EncoderError, EncoderLoop, SyntheticCamera};
+use crate::demo::rtsp_auth::RtspAccount;
 use crate::demo::rtsp_connection::Connection;
-use crate::demo::rtsp_state::Shared;
+use crate::demo::rtsp_state::ServerShared;
 use crate::demo::stream::StreamConfig;
 
 pub use crate::demo::rtsp_state::RtspFault;
@@ -52,7 +52,7 @@ pub enum StartError {
 pub struct RtspServer {
     listener: TcpListener,
     local_addr: SocketAddr,
-    shared: Arc<Shared>,
+    shared: Arc<ServerShared>,
     loops: Vec<EncoderLoop>,
 }
 
@@ -61,14 +61,15 @@ impl RtspServer {
     pub async fn bind(
         addr: SocketAddr,
         streams: Vec<StreamConfig>,
-        auth: Option<Auth>,
+        auth: Option<RtspAccount>,
     ) -> Result<Self, StartError> {
         let listen = |source| StartError::Listen { addr, source };
         let listener = TcpListener::bind(addr).await.map_err(listen)?;
         let local_addr = listener.local_addr().map_err(listen)?;
-        let opened = spawn_blocking(|| streams.into_iter().map(Camera::open).collect::<Result<Vec<_>, _>>());
+        let opened =
+            spawn_blocking(|| streams.into_iter().map(SyntheticCamera::open).collect::<Result<Vec<_>, _>>());
         let (cameras, loops) = opened.await??.into_iter().unzip();
-        let shared = Arc::new(Shared { cameras, auth, condition: watch::Sender::default() });
+        let shared = Arc::new(ServerShared { cameras, auth, condition: watch::Sender::default() });
         Ok(Self { listener, local_addr, shared, loops })
     }
 
@@ -126,7 +127,7 @@ impl RtspServer {
 }
 
 /// Ends the encoder threads even when the future that waits for them is dropped.
-struct StopOnDrop<'a>(&'a Shared);
+struct StopOnDrop<'a>(&'a ServerShared);
 
 impl Drop for StopOnDrop<'_> {
     fn drop(&mut self) {
@@ -137,7 +138,7 @@ impl Drop for StopOnDrop<'_> {
 /// Watches and disturbs a running server.
 #[derive(Clone, Debug)]
 pub struct RtspHandle {
-    shared: Arc<Shared>,
+    shared: Arc<ServerShared>,
 }
 
 impl RtspHandle {

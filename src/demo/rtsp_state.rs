@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use crate::demo::encoder::Camera;
-use crate::demo::rtsp_auth::Auth;
+use crate::demo::encoder::SyntheticCamera;
+use crate::demo::rtsp_auth::RtspAccount;
 
 /// What can be wrong with a camera that is on the network all the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,15 +27,15 @@ pub(super) struct Condition {
 }
 
 #[derive(Debug)]
-pub(super) struct Shared {
-    pub(super) cameras: Vec<Arc<Camera>>,
-    pub(super) auth: Option<Auth>,
+pub(super) struct ServerShared {
+    pub(super) cameras: Vec<Arc<SyntheticCamera>>,
+    pub(super) auth: Option<RtspAccount>,
     pub(super) condition: watch::Sender<Condition>,
 }
 
-impl Shared {
+impl ServerShared {
     /// The camera of a path without trailing slash.
-    pub(super) fn camera(&self, path: &str) -> Option<&Arc<Camera>> {
+    pub(super) fn camera(&self, path: &str) -> Option<&Arc<SyntheticCamera>> {
         self.cameras.iter().find(|camera| camera.config.path == path)
     }
 }

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sdp_types::{Attribute, Connection, Media, Origin, Session, Time};
 
-use crate::demo::encoder::Camera;
+use crate::demo::encoder::SyntheticCamera;
 use crate::demo::rtp::PAYLOAD_TYPE;
 use crate::model::foreign;
 
@@ -17,13 +17,13 @@ const LABEL_MAX: usize = 60;
 pub(super) const TRACK: &str = "trackID=0";
 
 /// The description in its text form.
-pub(super) fn describe(camera: &Camera) -> io::Result<Vec<u8>> {
+pub(super) fn describe(camera: &SyntheticCamera) -> io::Result<Vec<u8>> {
     let mut text = Vec::new();
     session(camera).write(&mut text)?;
     Ok(text)
 }
 
-fn session(camera: &Camera) -> Session {
+fn session(camera: &SyntheticCamera) -> Session {
     let (nettype, addrtype) = ("IN".to_owned(), "IP4".to_owned());
     Session {
         origin: Origin {
@@ -50,7 +50,7 @@ fn session(camera: &Camera) -> Session {
     }
 }
 
-fn media(camera: &Camera) -> Media {
+fn media(camera: &SyntheticCamera) -> Media {
     let profile: String = camera.sps.iter().skip(1).take(3).map(|byte| format!("{byte:02X}")).collect();
     let format = format!(
         "{PAYLOAD_TYPE} packetization-mode=1;profile-level-id={profile};sprop-parameter-sets={},{}",

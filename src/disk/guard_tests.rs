@@ -5,22 +5,22 @@ use super::*;
 use crate::config::{Config, Env};
 use crate::model::{ImageId, StorageState, TargetKind};
 use crate::store::testing::{OWED, Place, SKIPPED, T0, assert_in_order, picture, take, trigger};
-use crate::store::{Change, ImageQuery, Settlement, Turn};
+use crate::store::{Change, ImageQuery, LaneTurn, Settlement};
 
 /// More than any disk has free, and so little that half of it is not: the disk is low and stays so.
 async fn floor_above(store: &Store) -> u64 {
     store.room().await.unwrap().pictures.free_bytes + (1 << 30)
 }
 
-fn guard(store: &Store, min_free: u64) -> (Guard, Status) {
+fn guard(store: &Store, min_free: u64) -> (DiskGuard, Status) {
     let floor = min_free.to_string();
     let pairs = [("STORAGE_MIN_FREE_BYTES", floor.as_str())];
     let (config, _) = Config::parse(&Env::from_pairs(pairs)).unwrap();
     let status = Status::new(&config);
-    (Guard::new(store, &config.storage, &status), status)
+    (DiskGuard::new(store, &config.storage, &status), status)
 }
 
-async fn record(guard: &Guard, store: &Store, at: i64, weight: Weight) -> Result<Image, Refusal> {
+async fn record(guard: &DiskGuard, store: &Store, at: i64, weight: Weight) -> Result<Image, StoreRefusal> {
     let trigger = trigger("r1", at);
     let row = store.begin_trigger(&trigger).await.unwrap();
     guard.record(picture(&trigger, row, ImageId::random(), 0), weight).await
@@ -71,13 +71,13 @@ async fn what_is_owed_or_protected_stays_and_the_picture_is_stored_all_the_same(
         take(&store, "r1", T0 + second * 1000).await;
     }
     let now = UnixMs(T0);
-    let due = store.claim(TargetKind::Api, now, 2, Turn::default()).await.unwrap().uploads;
+    let due = store.claim(TargetKind::Api, now, 2, LaneTurn::default()).await.unwrap().uploads;
     store.settle(&due[0], Settlement::Dead { error: "no".to_owned() }).await.unwrap();
     store.settle(&due[1], Settlement::Delivered { at: now }).await.unwrap();
     store.protect(&due[1].filename, true).await.unwrap();
     let (guard, status) = guard(&store, floor_above(&store).await);
     record(&guard, &store, T0 + 100_000, Weight::Picture).await.unwrap();
-    assert_eq!(guard.tend().await.unwrap(), Level::Low);
+    assert_eq!(guard.tend().await.unwrap(), RoomLevel::Low);
     assert_eq!(left(&store).await, [100, 2, 1, 0]);
     assert!(status.storage().message.unwrap().contains("shall stay free"));
     assert_eq!(status.alarms(), [], "nothing is wrong yet");
@@ -92,8 +92,8 @@ async fn on_a_critical_disk_pictures_are_stored_clips_are_not_and_an_operator_is
     let (critical, status) = guard(&store, room.free_bytes * 2 + (1 << 30));
     record(&critical, &store, T0, Weight::Picture).await.unwrap();
     let refused = record(&critical, &store, T0 + 1000, Weight::Beside).await.unwrap_err();
-    assert!(matches!(&refused, Refusal::Full(words) if words.contains("clips are not")), "{refused}");
-    assert_eq!(critical.tend().await.unwrap(), Level::Critical);
+    assert!(matches!(&refused, StoreRefusal::Full(words) if words.contains("clips are not")), "{refused}");
+    assert_eq!(critical.tend().await.unwrap(), RoomLevel::Critical);
     let alarms = status.alarms();
     assert_eq!(alarms.iter().map(|alarm| &alarm.kind).collect::<Vec<_>>(), [&AlarmKind::DiskShort]);
     assert!(alarms[0].message.contains("1 picture") && alarms[0].message.contains("bring api back"));
@@ -101,8 +101,8 @@ async fn on_a_critical_disk_pictures_are_stored_clips_are_not_and_an_operator_is
     // The same status, and a floor as if room had been made.
     let (mut config, _) = Config::parse(&Env::from_pairs::<&str, &str>([])).unwrap();
     config.storage.min_free_bytes = Some(1 << 20);
-    let healed = Guard::new(&store, &config.storage, &status);
-    assert_eq!(healed.tend().await.unwrap(), Level::Good);
+    let healed = DiskGuard::new(&store, &config.storage, &status);
+    assert_eq!(healed.tend().await.unwrap(), RoomLevel::Good);
     assert_eq!((status.alarms(), status.storage().message), (Vec::new(), None));
 }
 

@@ -3,8 +3,8 @@
 //! Three marks, of bytes and of files each: below the *floor* the oldest delivered pictures go before their time, below
 //! half of it an operator is called, and the *reserve* is for the ledger alone.
 
-use crate::model::{Amount, Level, Space};
-use crate::store::{Deletable, Room};
+use crate::model::{Amount, RoomLevel, Space};
+use crate::store::{Deletable, DiskRoom};
 
 /// The floor is this part of the disk, 5 %, ...
 const FLOOR_PART: u64 = 20;
@@ -56,12 +56,12 @@ impl Marks {
     }
 
     /// The level at which so much is free.
-    pub fn level(self, free: u64) -> Level {
+    pub fn level(self, free: u64) -> RoomLevel {
         match free {
-            _ if free < self.reserve => Level::Full,
-            _ if free < self.critical => Level::Critical,
-            _ if free < self.floor => Level::Low,
-            _ => Level::Good,
+            _ if free < self.reserve => RoomLevel::Full,
+            _ if free < self.critical => RoomLevel::Critical,
+            _ if free < self.floor => RoomLevel::Low,
+            _ => RoomLevel::Good,
         }
     }
 }
@@ -81,7 +81,7 @@ pub enum Short {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outlook {
     /// How much room will be left; the worst of all quantities.
-    pub level: Level,
+    pub level: RoomLevel,
     /// What will be shortest.
     pub short: Short,
     /// What has to go so that nothing is below its floor.
@@ -100,7 +100,7 @@ impl Outlook {
 
 /// How the disk stands once `incoming` is stored. What the ballast still wants does not count as free: it was released
 /// for the ledger, and pictures must not take its room.
-pub fn outlook(room: &Room, min_free: Option<u64>, incoming: Amount) -> Outlook {
+pub fn outlook(room: &DiskRoom, min_free: Option<u64>, incoming: Amount) -> Outlook {
     let withheld = room.ballast_wanted.saturating_sub(room.ballast_bytes);
     let on_pictures = if room.database.is_none() { withheld } else { 0 };
     let pictures = Quantities::of(&room.pictures, min_free, on_pictures, incoming);
@@ -157,11 +157,11 @@ impl Quantities {
 }
 
 impl Quantity {
-    fn level(&self) -> Level {
+    fn level(&self) -> RoomLevel {
         // What does not fit at all does not fit above a reserve of nothing either.
         match self.free.checked_sub(self.taken) {
             Some(left) => self.marks.level(left),
-            None => Level::Full,
+            None => RoomLevel::Full,
         }
     }
 

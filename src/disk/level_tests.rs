@@ -6,9 +6,9 @@ use super::*;
 
 const MIB: u64 = 1 << 20;
 
-fn disk(free_bytes: u64, total_bytes: u64) -> Room {
+fn disk(free_bytes: u64, total_bytes: u64) -> DiskRoom {
     let pictures = Space { free_bytes, total_bytes, free_inodes: 1 << 20, total_inodes: 1 << 20 };
-    Room { pictures, ..Room::default() }
+    DiskRoom { pictures, ..DiskRoom::default() }
 }
 
 #[test]
@@ -38,12 +38,12 @@ fn an_operators_floor_moves_every_mark() {
 fn levels_follow_what_would_be_left() {
     let level = |free| outlook(&disk(free, 32 * MIB), None, Amount::file(300_000)).level;
     let picture = Amount::file(300_000).bytes;
-    assert_eq!(level(1_677_721 + picture), Level::Good);
-    assert_eq!(level(1_677_720 + picture), Level::Low);
-    assert_eq!(level(838_859 + picture), Level::Critical);
-    assert_eq!(level(335_544 + picture), Level::Critical);
-    assert_eq!(level(335_543 + picture), Level::Full);
-    assert_eq!(level(0), Level::Full);
+    assert_eq!(level(1_677_721 + picture), RoomLevel::Good);
+    assert_eq!(level(1_677_720 + picture), RoomLevel::Low);
+    assert_eq!(level(838_859 + picture), RoomLevel::Critical);
+    assert_eq!(level(335_544 + picture), RoomLevel::Critical);
+    assert_eq!(level(335_543 + picture), RoomLevel::Full);
+    assert_eq!(level(0), RoomLevel::Full);
 }
 
 #[test]
@@ -51,7 +51,7 @@ fn a_disk_without_a_limit_of_files_is_never_short_of_them() {
     let mut room = disk(20 * MIB, 32 * MIB);
     (room.pictures.free_inodes, room.pictures.total_inodes) = (0, 0);
     let seen = outlook(&room, None, Amount::file(1));
-    assert_eq!((seen.level, seen.below_floor), (Level::Good, Amount::NONE));
+    assert_eq!((seen.level, seen.below_floor), (RoomLevel::Good, Amount::NONE));
 }
 
 #[test]
@@ -59,35 +59,35 @@ fn files_run_out_as_bytes_do() {
     let mut room = disk(20 * MIB, 32 * MIB);
     (room.pictures.free_inodes, room.pictures.total_inodes) = (7, 200);
     let seen = outlook(&room, None, Amount { bytes: 1, inodes: 2 });
-    assert_eq!((seen.level, seen.short), (Level::Low, Short::Inodes));
+    assert_eq!((seen.level, seen.short), (RoomLevel::Low, Short::Inodes));
     assert_eq!(seen.below_floor, Amount { bytes: 0, inodes: 5 });
     room.pictures.free_inodes = 3;
     let seen = outlook(&room, None, Amount { bytes: 1, inodes: 2 });
-    assert_eq!((seen.level, seen.short), (Level::Full, Short::Inodes));
+    assert_eq!((seen.level, seen.short), (RoomLevel::Full, Short::Inodes));
     assert_eq!(seen.below_reserve, Amount { bytes: 0, inodes: 1 });
 }
 
 #[test]
 fn the_room_of_a_released_ballast_is_not_for_pictures() {
-    let held = Room { ballast_wanted: MIB, ballast_bytes: MIB, ..disk(MIB, 32 * MIB) };
-    let released = Room { ballast_bytes: 0, pictures: disk(2 * MIB, 32 * MIB).pictures, ..held };
+    let held = DiskRoom { ballast_wanted: MIB, ballast_bytes: MIB, ..disk(MIB, 32 * MIB) };
+    let released = DiskRoom { ballast_bytes: 0, pictures: disk(2 * MIB, 32 * MIB).pictures, ..held };
     assert_eq!(outlook(&released, None, Amount::NONE), outlook(&held, None, Amount::NONE));
-    assert_eq!(outlook(&held, None, Amount::NONE).level, Level::Low);
+    assert_eq!(outlook(&held, None, Amount::NONE).level, RoomLevel::Low);
 }
 
 #[test]
 fn no_picture_can_make_room_on_the_disk_of_the_database() {
     let database = Space { free_bytes: 1000, total_bytes: 32 * MIB, ..disk(0, 0).pictures };
-    let room = Room { database: Some(database), ballast_wanted: MIB, ..disk(20 * MIB, 32 * MIB) };
+    let room = DiskRoom { database: Some(database), ballast_wanted: MIB, ..disk(20 * MIB, 32 * MIB) };
     let seen = outlook(&room, None, Amount::file(300_000));
-    assert_eq!((seen.level, seen.short, seen.below_floor), (Level::Full, Short::Database, Amount::NONE));
+    assert_eq!((seen.level, seen.short, seen.below_floor), (RoomLevel::Full, Short::Database, Amount::NONE));
 }
 
 /// Disks from nothing to a terabyte, as full as you like.
-fn any_room() -> impl Strategy<Value = Room> {
+fn any_room() -> impl Strategy<Value = DiskRoom> {
     let quantity = || (0_u64..1 << 40).prop_flat_map(|total| (0..=total, Just(total)));
     (quantity(), quantity(), 0_u64..32 * MIB, 0_u64..32 * MIB).prop_map(|(bytes, inodes, wanted, held)| {
-        Room {
+        DiskRoom {
             pictures: Space {
                 free_bytes: bytes.0,
                 total_bytes: bytes.1,
@@ -114,16 +114,16 @@ proptest! {
             room.pictures.free_inodes += gone.inodes;
             outlook(&room, min_free, incoming)
         };
-        prop_assert_eq!(after(seen.below_floor).level, Level::Good);
+        prop_assert_eq!(after(seen.below_floor).level, RoomLevel::Good);
         prop_assert!(after(seen.below_reserve).has_room());
-        prop_assert_eq!(seen.below_floor.is_none(), seen.level == Level::Good);
+        prop_assert_eq!(seen.below_floor.is_none(), seen.level == RoomLevel::Good);
         prop_assert_eq!(seen.below_reserve.is_none(), seen.has_room());
         prop_assert!(seen.below_reserve.less(seen.below_floor).is_none());
         for part in [
             Amount { bytes: seen.below_floor.bytes.saturating_sub(1), ..seen.below_floor },
             Amount { inodes: seen.below_floor.inodes.saturating_sub(1), ..seen.below_floor },
         ] {
-            prop_assert!(part == seen.below_floor || after(part).level > Level::Good);
+            prop_assert!(part == seen.below_floor || after(part).level > RoomLevel::Good);
         }
     }
 
@@ -131,7 +131,7 @@ proptest! {
     fn more_room_is_never_worse_and_a_larger_picture_never_better(
         room in any_room(), more in 0_u64..1 << 40, bytes in 0_u64..1 << 30, larger in 0_u64..1 << 30,
     ) {
-        let level = |room: &Room, bytes| outlook(room, None, Amount { bytes, inodes: 1 }).level;
+        let level = |room: &DiskRoom, bytes| outlook(room, None, Amount { bytes, inodes: 1 }).level;
         let mut roomier = room;
         roomier.pictures.free_bytes += more;
         roomier.pictures.free_inodes += more;

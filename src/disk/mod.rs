@@ -17,10 +17,10 @@ use tracing::{error, info, warn};
 
 use crate::clock;
 use crate::config::StorageConfig;
-use crate::model::{Amount, Level, UnixMs, UploadState};
+use crate::model::{Amount, RoomLevel, UnixMs, UploadState};
 use crate::status::{AlarmHandle, AlarmKind, Status};
 use crate::store::{
-    Deletable, Entered, Heap, Held, Image, NewImage, Room, Saved, Store, StoreError, TriggerId,
+    Deletable, DiskRoom, Entered, Held, Image, NewImage, PictureUsage, Saved, Store, StoreError, TriggerId,
 };
 
 pub use level::{Marks, Outlook, enough, outlook};
@@ -59,7 +59,7 @@ pub enum Weight {
 
 /// Why something was not stored; the text is for people.
 #[derive(Debug, thiserror::Error)]
-pub enum Refusal {
+pub enum StoreRefusal {
     /// There is no room, and nothing may go.
     #[error("{0}")]
     Full(String),
@@ -73,7 +73,7 @@ pub enum Refusal {
 
 /// A handle on the room of the disk.
 #[derive(Clone)]
-pub struct Guard(Arc<Inner>);
+pub struct DiskGuard(Arc<Inner>);
 
 struct Inner {
     store: Store,
@@ -110,7 +110,7 @@ struct Memory {
     held: Option<(Instant, Counts, Held)>,
 }
 
-impl Guard {
+impl DiskGuard {
     /// Nothing is looked at yet.
     pub fn new(store: &Store, config: &StorageConfig, status: &Status) -> Self {
         Self(Arc::new(Inner {
@@ -135,7 +135,7 @@ impl Guard {
     /// Stores a picture or clip, after making room for it where there is too little.
     ///
     /// Dropping the future may leave a synced file without a row, which start-up adopts.
-    pub async fn record(&self, new: NewImage, weight: Weight) -> Result<Image, Refusal> {
+    pub async fn record(&self, new: NewImage, weight: Weight) -> Result<Image, StoreRefusal> {
         let row = new.trigger;
         let saved = self.save(new, weight).await?;
         Ok(self.enter(&saved, row, weight).await?.image)
@@ -144,7 +144,7 @@ impl Guard {
     /// The first half of [`Self::record`]: the file, whole and synced, which needs no database.
     ///
     /// Dropping the future may leave a synced file without a row, which start-up adopts.
-    pub async fn save(&self, new: NewImage, weight: Weight) -> Result<Saved, Refusal> {
+    pub async fn save(&self, new: NewImage, weight: Weight) -> Result<Saved, StoreRefusal> {
         if let Some(why) = self.0.store.away() {
             return Err(self.failed(StoreError::Away { why }).await);
         }
@@ -173,7 +173,7 @@ impl Guard {
 
     /// The second half of [`Self::record`]: its row, the answer to the trigger in `row`; without one that trigger's row is
     /// written, too. Whatever fails, the file stays and its row comes later; what the database alone keeps back is
-    /// [`Refusal::Kept`].
+    /// [`StoreRefusal::Kept`].
     ///
     /// Dropping the future may leave a synced file without a row, which start-up adopts.
     pub async fn enter(
@@ -181,7 +181,7 @@ impl Guard {
         saved: &Saved,
         row: Option<TriggerId>,
         weight: Weight,
-    ) -> Result<Entered, Refusal> {
+    ) -> Result<Entered, StoreRefusal> {
         let error = match self.0.store.enter(saved, row).await {
             Ok(entered) => {
                 self.0.alarms.unstored.clear();
@@ -209,7 +209,7 @@ impl Guard {
         // Its row is tried again as soon as that can work.
         self.0.wake.notify_one();
         if error.is_of_database() {
-            return Err(Refusal::Kept(error.to_string()));
+            return Err(StoreRefusal::Kept(error.to_string()));
         }
         // It cannot be named, for which a person may be needed: a failure in words until then.
         Err(self.failed(error).await)
@@ -227,7 +227,7 @@ impl Guard {
 
     /// Looks at the disk, deletes down to the floor, sees to the ballast, shows how it stands, and writes what the ledger
     /// is owed. Writes nothing while there is room and nothing is owed.
-    pub async fn tend(&self) -> Result<Level, StoreError> {
+    pub async fn tend(&self) -> Result<RoomLevel, StoreError> {
         let level = self.make_order().await;
         self.catch_up().await;
         level
@@ -255,10 +255,10 @@ impl Guard {
         self.0.alarms.late.raise(self.0.store.late().unwrap_or_else(|| error.to_string()));
     }
 
-    async fn make_order(&self) -> Result<Level, StoreError> {
+    async fn make_order(&self) -> Result<RoomLevel, StoreError> {
         if self.0.store.away().is_some() {
             // What is in its place is another disk.
-            return Ok(Level::Good);
+            return Ok(RoomLevel::Good);
         }
         if self.0.picture_bytes.load(Ordering::Relaxed) == 0 {
             let stats = self.0.store.stats().await?;
@@ -279,7 +279,7 @@ impl Guard {
             }
         }
         let (mut room, outlook) = self.look(self.usual()).await?;
-        if room.ballast_bytes < room.ballast_wanted && outlook.level <= Level::Low {
+        if room.ballast_bytes < room.ballast_wanted && outlook.level <= RoomLevel::Low {
             match self.0.store.make_ballast(room.ballast_wanted).await {
                 Ok(()) => {
                     info!(bytes = room.ballast_wanted, "ballast made");
@@ -298,28 +298,28 @@ impl Guard {
     }
 
     /// Makes room for so many bytes, or says why there is none.
-    async fn admit(&self, bytes: u64, weight: Weight) -> Result<(), Refusal> {
+    async fn admit(&self, bytes: u64, weight: Weight) -> Result<(), StoreRefusal> {
         let incoming = Amount { inodes: INODES, ..Amount::file(bytes) };
         // If it cannot even be measured, the write itself will say what is wrong.
         let Ok((_, outlook)) = self.look(incoming).await else { return Ok(()) };
-        if outlook.level == Level::Good {
+        if outlook.level == RoomLevel::Good {
             return Ok(());
         }
         let (room, outlook) = self.make_room(incoming).await?;
         self.0.wake.notify_one();
         let is_enough = match weight {
             Weight::Picture => outlook.has_room(),
-            Weight::Beside => outlook.level < Level::Critical,
+            Weight::Beside => outlook.level < RoomLevel::Critical,
         };
         if is_enough {
             return Ok(());
         }
         self.show(&room, &outlook).await;
-        Err(Refusal::Full(self.words(&room, &outlook).await))
+        Err(StoreRefusal::Full(self.words(&room, &outlook).await))
     }
 
     /// Deletes until `incoming` can be stored; at most one batch if it can be anyway.
-    async fn make_room(&self, incoming: Amount) -> Result<(Room, Outlook), StoreError> {
+    async fn make_room(&self, incoming: Amount) -> Result<(DiskRoom, Outlook), StoreError> {
         let _turn = self.0.turn.lock().await;
         let mut has_tried = false;
         for _ in 0..BATCHES_MAX {
@@ -336,13 +336,13 @@ impl Guard {
         self.look(incoming).await
     }
 
-    async fn evict(&self, need: Amount, most: u32) -> Heap {
+    async fn evict(&self, need: Amount, most: u32) -> PictureUsage {
         let _turn = self.0.turn.lock().await;
         self.evict_in_turn(need, most).await
     }
 
     /// Deletes the oldest delivered pictures until `need` is met, at most so many. What cannot be deleted is an alarm.
-    async fn evict_in_turn(&self, need: Amount, most: u32) -> Heap {
+    async fn evict_in_turn(&self, need: Amount, most: u32) -> PictureUsage {
         let deleted = self.delete_oldest(need, most).await;
         if let Err(error) = &deleted {
             error!(%error, "no room could be made");
@@ -353,10 +353,10 @@ impl Guard {
             Ok(gone) if gone.is_empty() => {
                 let counts = self.counts().await.unwrap_or_default();
                 self.remember(|memory| memory.nothing = Some((Instant::now(), counts)));
-                Heap::default()
+                PictureUsage::default()
             }
             Ok(gone) => self.report(&gone),
-            Err(_) => Heap::default(),
+            Err(_) => PictureUsage::default(),
         }
     }
 
@@ -366,8 +366,9 @@ impl Guard {
         self.0.store.delete_expired(enough(candidates, need, Amount::file)).await
     }
 
-    fn report(&self, gone: &[Deletable]) -> Heap {
-        let heap = Heap { pictures: gone.len() as u64, bytes: gone.iter().map(|one| one.bytes).sum() };
+    fn report(&self, gone: &[Deletable]) -> PictureUsage {
+        let heap =
+            PictureUsage { pictures: gone.len() as u64, bytes: gone.iter().map(|one| one.bytes).sum() };
         info!(
             deleted = heap.pictures,
             bytes = heap.bytes,
@@ -383,31 +384,31 @@ impl Guard {
     }
 
     /// Why it could not be stored; an alarm until something is.
-    async fn failed(&self, error: StoreError) -> Refusal {
+    async fn failed(&self, error: StoreError) -> StoreRefusal {
         if matches!(error, StoreError::Away { .. }) {
             // Whoever looks after the disk says so.
-            return Refusal::Failed(error);
+            return StoreRefusal::Failed(error);
         }
         self.0.wake.notify_one();
         if !error.is_full() {
             self.0.alarms.unstored.raise(format!("pictures cannot be stored: {error}"));
-            return Refusal::Failed(error);
+            return StoreRefusal::Failed(error);
         }
         // It may be more than this program can see, such as a quota; then the words of the system must do.
         let seen = self.look(Amount::file(self.0.picture_bytes.load(Ordering::Relaxed))).await;
         if let Ok((room, outlook)) = &seen
-            && outlook.level == Level::Full
+            && outlook.level == RoomLevel::Full
         {
             // The alarm of the disk says so; a second one would say the same.
             self.show(room, outlook).await;
-            return Refusal::Full(self.words(room, outlook).await);
+            return StoreRefusal::Full(self.words(room, outlook).await);
         }
         let words = format!("the disk is full ({error}); make room on it");
         self.0.alarms.unstored.raise(words.clone());
-        Refusal::Full(words)
+        StoreRefusal::Full(words)
     }
 
-    async fn look(&self, incoming: Amount) -> Result<(Room, Outlook), StoreError> {
+    async fn look(&self, incoming: Amount) -> Result<(DiskRoom, Outlook), StoreError> {
         let room = self.0.store.room().await?;
         Ok((room, outlook(&room, self.0.min_free, incoming)))
     }
@@ -420,7 +421,7 @@ impl Guard {
         }
     }
 
-    async fn words(&self, room: &Room, outlook: &Outlook) -> String {
+    async fn words(&self, room: &DiskRoom, outlook: &Outlook) -> String {
         let held = self.held().await.ok();
         let words = words::state(outlook.level, outlook.short, room, self.0.min_free, held.as_ref());
         words.unwrap_or_default()
@@ -446,21 +447,21 @@ impl Guard {
     }
 
     /// Tells the dashboard how the disk stands, and raises or ends the alarm.
-    async fn show(&self, room: &Room, outlook: &Outlook) {
+    async fn show(&self, room: &DiskRoom, outlook: &Outlook) {
         let message = match outlook.level {
-            Level::Good => None,
-            Level::Low => words::state(outlook.level, outlook.short, room, self.0.min_free, None),
-            Level::Critical | Level::Full => Some(self.words(room, outlook).await),
+            RoomLevel::Good => None,
+            RoomLevel::Low => words::state(outlook.level, outlook.short, room, self.0.min_free, None),
+            RoomLevel::Critical | RoomLevel::Full => Some(self.words(room, outlook).await),
         };
         let before = self.0.status.storage().level;
         if before != outlook.level {
             let (level, message) = (outlook.level.as_str(), message.as_deref().unwrap_or_default());
             match outlook.level {
-                Level::Good | Level::Low => info!(level, message, "room on the disk"),
-                Level::Critical | Level::Full => error!(level, message, "room on the disk"),
+                RoomLevel::Good | RoomLevel::Low => info!(level, message, "room on the disk"),
+                RoomLevel::Critical | RoomLevel::Full => error!(level, message, "room on the disk"),
             }
         }
-        self.0.alarms.disk.set(message.clone().filter(|_| outlook.level >= Level::Critical));
+        self.0.alarms.disk.set(message.clone().filter(|_| outlook.level >= RoomLevel::Critical));
         self.0.status.update_storage(|storage| {
             if storage.level != outlook.level {
                 storage.since = clock::now();

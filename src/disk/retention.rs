@@ -10,10 +10,10 @@ use tracing::{error, info, warn};
 
 use crate::clock;
 use crate::config::StorageConfig;
-use crate::disk::{Guard, enough, outlook};
-use crate::model::{Amount, Level, UnixMs};
+use crate::disk::{DiskGuard, enough, outlook};
+use crate::model::{Amount, RoomLevel, UnixMs};
 use crate::status::{AlarmHandle, AlarmKind, Status};
-use crate::store::{Deletable, Heap, Held, Kept, Newest, Store, StoreError, Witness};
+use crate::store::{Deletable, Held, Kept, Newest, PictureUsage, Store, StoreError, Witness};
 
 /// With a limit on bytes, runs are never further apart than this: a busy day fills it between two daily runs.
 const LIMIT_INTERVAL: Duration = Duration::from_secs(60);
@@ -63,7 +63,7 @@ enum Asker {
 
 /// What a run did, or would do.
 #[derive(Clone, Debug, Default)]
-pub struct Report {
+pub struct RetentionReport {
     /// Whether nothing was really deleted.
     pub is_dry_run: bool,
     /// Pictures that went.
@@ -71,13 +71,13 @@ pub struct Report {
     /// Bytes that became free.
     pub freed_bytes: u64,
     /// Of these, those past their time (`IMAGE_RETENTION_DAYS`).
-    pub by_age: Heap,
+    pub by_age: PictureUsage,
     /// Of these, those above `STORAGE_MAX_BYTES`.
-    pub by_limit: Heap,
+    pub by_limit: PictureUsage,
     /// Of these, those that make room on a disk below its floor.
-    pub by_space: Heap,
+    pub by_space: PictureUsage,
     /// The same by camera.
-    pub by_camera: BTreeMap<String, Heap>,
+    pub by_camera: BTreeMap<String, PictureUsage>,
     /// When the first and the last of them were taken.
     pub span: Option<(UnixMs, UnixMs)>,
     /// Their names, in the order in which they go, up to a thousand.
@@ -108,7 +108,11 @@ struct Situation {
 
 /// One retention run that a person asks for. `storage` gives the limits. Deletions that an earlier run began are
 /// finished first.
-pub async fn run(store: &Store, storage: &StorageConfig, is_dry_run: bool) -> Result<Report, StoreError> {
+pub async fn run(
+    store: &Store,
+    storage: &StorageConfig,
+    is_dry_run: bool,
+) -> Result<RetentionReport, StoreError> {
     run_for(store, storage, Asker::Person, is_dry_run).await
 }
 
@@ -117,7 +121,7 @@ async fn run_for(
     storage: &StorageConfig,
     asker: Asker,
     is_dry_run: bool,
-) -> Result<Report, StoreError> {
+) -> Result<RetentionReport, StoreError> {
     let outlook = outlook(&store.room().await?, storage.min_free_bytes, Amount::NONE);
     let situation = Situation {
         now: clock::now(),
@@ -134,9 +138,9 @@ async fn run_in(
     storage: &StorageConfig,
     situation: Situation,
     is_dry_run: bool,
-) -> Result<Report, StoreError> {
+) -> Result<RetentionReport, StoreError> {
     let before = situation.now.plus_ms(-i64::from(storage.retention_days) * DAY_MS);
-    let mut report = Report { is_dry_run, before, ..Report::default() };
+    let mut report = RetentionReport { is_dry_run, before, ..RetentionReport::default() };
     if !is_dry_run {
         store.finish_begun_deletions().await?;
     }
@@ -266,7 +270,7 @@ struct Run<'a> {
     store: &'a Store,
     /// Everything up to this has been looked at.
     after: Option<(UnixMs, i64)>,
-    report: Report,
+    report: RetentionReport,
 }
 
 impl Run<'_> {
@@ -307,7 +311,7 @@ impl Reason {
     }
 }
 
-impl Report {
+impl RetentionReport {
     fn count(&mut self, one: Deletable, reason: Reason) {
         self.deleted += 1;
         self.freed_bytes += one.bytes;
@@ -331,7 +335,7 @@ impl Report {
 /// A wish for a run now.
 struct Order {
     is_dry_run: bool,
-    reply: oneshot::Sender<Result<Report, String>>,
+    reply: oneshot::Sender<Result<RetentionReport, String>>,
 }
 
 /// Asks the retention task for a run.
@@ -342,16 +346,16 @@ pub struct Retention {
 
 impl Retention {
     /// Runs now and waits for the report; the error is a sentence for people. Wishes that come during a run wait for it.
-    pub async fn run_now(&self) -> Result<Report, String> {
+    pub async fn run_now(&self) -> Result<RetentionReport, String> {
         self.ask(false).await
     }
 
     /// What a run would do now; nothing is deleted.
-    pub async fn preview(&self) -> Result<Report, String> {
+    pub async fn preview(&self) -> Result<RetentionReport, String> {
         self.ask(true).await
     }
 
-    async fn ask(&self, is_dry_run: bool) -> Result<Report, String> {
+    async fn ask(&self, is_dry_run: bool) -> Result<RetentionReport, String> {
         let (reply, answer) = oneshot::channel();
         let stopping = || "the program is shutting down".to_owned();
         self.orders.send(Order { is_dry_run, reply }).await.map_err(|_| stopping())?;
@@ -363,7 +367,7 @@ impl Retention {
 pub struct RetentionTask {
     store: Store,
     storage: StorageConfig,
-    guard: Guard,
+    guard: DiskGuard,
     alarm: AlarmHandle,
     orders: mpsc::Receiver<Order>,
     /// When it was said last that a run was refused.
@@ -372,7 +376,12 @@ pub struct RetentionTask {
 
 impl RetentionTask {
     /// The task and its handle.
-    pub fn new(store: &Store, storage: &StorageConfig, guard: &Guard, status: &Status) -> (Self, Retention) {
+    pub fn new(
+        store: &Store,
+        storage: &StorageConfig,
+        guard: &DiskGuard,
+        status: &Status,
+    ) -> (Self, Retention) {
         let (sender, orders) = mpsc::channel(1);
         let task = Self {
             store: store.clone(),
@@ -390,9 +399,9 @@ impl RetentionTask {
         let longest = if self.storage.max_bytes.is_some() { LIMIT_INTERVAL } else { Duration::MAX };
         let mut timer = tokio::time::interval(self.storage.cleanup_interval.min(longest));
         timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let (mut level, mut is_refused) = (Level::Good, false);
+        let (mut level, mut is_refused) = (RoomLevel::Good, false);
         loop {
-            let is_soon = level > Level::Low || self.store.late().is_some();
+            let is_soon = level > RoomLevel::Low || self.store.late().is_some();
             let pause = if is_soon { TIGHT_INTERVAL } else { LOOK_INTERVAL };
             tokio::select! {
                 () = cancel.cancelled() => return,
@@ -435,7 +444,7 @@ impl RetentionTask {
         is_refused
     }
 
-    fn show(&mut self, report: &Result<Report, StoreError>) {
+    fn show(&mut self, report: &Result<RetentionReport, StoreError>) {
         let report = match report {
             Ok(report) => report,
             Err(error) => {

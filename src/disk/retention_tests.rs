@@ -3,7 +3,7 @@
 use super::*;
 use crate::model::{FileName, TargetKind};
 use crate::status::Status;
-use crate::store::Turn;
+use crate::store::LaneTurn;
 use crate::store::testing::{Place, SKIPPED, T0, assert_in_order, take};
 use crate::store::{ImageQuery, Settlement};
 
@@ -31,7 +31,7 @@ fn missing(bytes: u64) -> Situation {
 }
 
 fn guarded(store: &Store, storage: &StorageConfig, status: &Status) -> (RetentionTask, Retention) {
-    let guard = Guard::new(store, storage, status);
+    let guard = DiskGuard::new(store, storage, status);
     RetentionTask::new(store, storage, &guard, status)
 }
 
@@ -52,7 +52,7 @@ async fn take_at(store: &Store, days: &[i64]) {
 }
 
 async fn settle_all(store: &Store, settlement: Settlement) {
-    for upload in store.claim(TargetKind::Api, NOW, 10_000, Turn::default()).await.unwrap().uploads {
+    for upload in store.claim(TargetKind::Api, NOW, 10_000, LaneTurn::default()).await.unwrap().uploads {
         store.settle(&upload, settlement.clone()).await.unwrap();
     }
 }
@@ -63,7 +63,7 @@ async fn left(store: &Store) -> Vec<String> {
 }
 
 /// A dry run and then a real one; both say the same.
-async fn run_twice(store: &Store, storage: &StorageConfig, situation: Situation) -> Report {
+async fn run_twice(store: &Store, storage: &StorageConfig, situation: Situation) -> RetentionReport {
     let before = left(store).await;
     let dry = run_in(store, storage, situation, true).await.unwrap();
     assert_eq!(left(store).await, before, "a dry run deleted something");
@@ -147,7 +147,8 @@ async fn not_even_a_full_disk_lets_an_owed_put_aside_or_protected_picture_go() {
     let full = StorageConfig { max_bytes: Some(1), ..storage(1) };
     let report = run_twice(&store, &full, missing(u64::MAX)).await;
     assert_eq!(report.deleted, 0);
-    let heaps = |list: &[(TargetKind, Heap)]| list.iter().map(|(_, heap)| heap.pictures).collect::<Vec<_>>();
+    let heaps =
+        |list: &[(TargetKind, PictureUsage)]| list.iter().map(|(_, heap)| heap.pictures).collect::<Vec<_>>();
     assert_eq!((heaps(&report.held.owed), heaps(&report.held.dead)), (vec![1], vec![1]));
     assert_eq!(report.held.protected.pictures, 1);
     assert_eq!(left(&store).await.len(), 3);
@@ -173,7 +174,7 @@ async fn a_clock_that_is_obviously_wrong_deletes_nothing_and_the_report_says_why
     let store = place.open_owing(SKIPPED);
     take_at(&store, &[500, 0]).await;
     let full = StorageConfig { max_bytes: Some(1), ..storage(1) };
-    let refused = |report: Report| {
+    let refused = |report: RetentionReport| {
         assert_eq!(report.deleted, 0);
         report.refused.unwrap()
     };
@@ -349,7 +350,7 @@ async fn a_preview_tells_by_reason_by_camera_and_by_day_what_would_go_and_delete
     let cameras: Vec<_> = report.by_camera.iter().map(|(key, heap)| (key.as_str(), heap.pictures)).collect();
     assert_eq!(cameras, [("r1", 3), ("r2", 1)]);
     assert_eq!(report.span, Some((UnixMs(T0 - 200 * DAY_MS), UnixMs(T0 - 40 * DAY_MS))));
-    assert_eq!(report.held.owed, [(TargetKind::Api, Heap { pictures: 1, bytes: one })]);
+    assert_eq!(report.held.owed, [(TargetKind::Api, PictureUsage { pictures: 1, bytes: one })]);
 
     let (mut task, retention) = guarded(&store, &storage(120), &status);
     let cancel = CancellationToken::new();

@@ -1,8 +1,8 @@
 //! What is said about room, for people: how much is left, what may not go and why, what to do.
 
 use super::level::{Marks, Short};
-use crate::model::{Level, TargetKind};
-use crate::store::{Heap, Held, Room};
+use crate::model::{RoomLevel, TargetKind};
+use crate::store::{DiskRoom, Held, PictureUsage};
 
 /// A size as people say it, in powers of 1000.
 pub fn size(bytes: u64) -> String {
@@ -23,17 +23,17 @@ pub fn size(bytes: u64) -> String {
 
 /// What is the matter, and what to do; `None` while nothing is.
 pub(super) fn state(
-    level: Level,
+    level: RoomLevel,
     short: Short,
-    room: &Room,
+    room: &DiskRoom,
     min_free: Option<u64>,
     held: Option<&Held>,
 ) -> Option<String> {
     let left = left(short, room);
     let why = || held.map_or_else(String::new, |held| format!("; {}", held_back(short, held)));
     match level {
-        Level::Good => None,
-        Level::Low => {
+        RoomLevel::Good => None,
+        RoomLevel::Low => {
             let early = |floor: String| {
                 format!(
                     "{left}, and {floor} shall stay free: the oldest delivered pictures go before their time"
@@ -47,17 +47,17 @@ pub(super) fn state(
                 Short::Database => format!("the disk of the database runs low: {left}; make room on it"),
             })
         }
-        Level::Critical => Some(format!(
+        RoomLevel::Critical => Some(format!(
             "the disk is nearly full: {left}; pictures are still stored, clips are not{}",
             why()
         )),
-        Level::Full => {
+        RoomLevel::Full => {
             Some(format!("the disk is full: {left}, and the last of it is for the ledger{}", why()))
         }
     }
 }
 
-fn left(short: Short, room: &Room) -> String {
+fn left(short: Short, room: &DiskRoom) -> String {
     let bytes = |free, total| format!("{} of {} are free", size(free), size(total));
     match short {
         Short::Bytes => bytes(room.pictures.free_bytes, room.pictures.total_bytes),
@@ -78,7 +78,7 @@ fn held_back(short: Short, held: &Held) -> String {
         return "no picture lies there that could go; make room on that disk".to_owned();
     }
     let (mut facts, mut deeds) = (Vec::new(), Vec::new());
-    let names = |list: &[(TargetKind, Heap)]| {
+    let names = |list: &[(TargetKind, PictureUsage)]| {
         list.iter().map(|(target, _)| target.to_string()).collect::<Vec<_>>().join(" and ")
     };
     for (target, heap) in &held.owed {
@@ -107,7 +107,7 @@ fn held_back(short: Short, held: &Held) -> String {
     format!("nothing may be deleted: {}; {deeds}", facts.join(", "))
 }
 
-fn heaped(heap: Heap, is: &str, are: &str) -> String {
+fn heaped(heap: PictureUsage, is: &str, are: &str) -> String {
     match heap.pictures {
         1 => format!("1 picture ({}) {is}", size(heap.bytes)),
         many => format!("{many} pictures ({}) {are}", size(heap.bytes)),
@@ -119,14 +119,14 @@ mod tests {
     use super::*;
     use crate::model::Space;
 
-    fn room() -> Room {
+    fn room() -> DiskRoom {
         let pictures =
             Space { free_bytes: 312_000, total_bytes: 33_554_432, free_inodes: 3, total_inodes: 200 };
-        Room { pictures, ..Room::default() }
+        DiskRoom { pictures, ..DiskRoom::default() }
     }
 
     fn full(short: Short, held: &Held) -> String {
-        state(Level::Full, short, &room(), None, Some(held)).unwrap()
+        state(RoomLevel::Full, short, &room(), None, Some(held)).unwrap()
     }
 
     #[test]
@@ -148,9 +148,9 @@ mod tests {
     #[test]
     fn a_full_disk_says_what_is_owed_to_whom_and_what_to_do() {
         let held = Held {
-            owed: vec![(TargetKind::Api, Heap { pictures: 87, bytes: 26_100_000 })],
-            dead: vec![(TargetKind::Api, Heap { pictures: 1, bytes: 300_000 })],
-            protected: Heap { pictures: 2, bytes: 600_000 },
+            owed: vec![(TargetKind::Api, PictureUsage { pictures: 87, bytes: 26_100_000 })],
+            dead: vec![(TargetKind::Api, PictureUsage { pictures: 1, bytes: 300_000 })],
+            protected: PictureUsage { pictures: 2, bytes: 600_000 },
         };
         assert_eq!(
             full(Short::Bytes, &held),
@@ -173,8 +173,8 @@ mod tests {
 
     #[test]
     fn a_good_disk_says_nothing() {
-        assert_eq!(state(Level::Good, Short::Bytes, &room(), None, None), None);
-        let low = state(Level::Low, Short::Bytes, &room(), Some(2_000_000), None).unwrap();
+        assert_eq!(state(RoomLevel::Good, Short::Bytes, &room(), None, None), None);
+        let low = state(RoomLevel::Low, Short::Bytes, &room(), Some(2_000_000), None).unwrap();
         assert!(low.contains("and 2.0 MB shall stay free"), "{low}");
     }
 }

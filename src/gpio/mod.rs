@@ -98,14 +98,14 @@ pub trait EdgeSource: Send {
 }
 
 /// Lines in use.
-pub struct Opened {
+pub struct OpenedLines {
     /// Where their edges come from.
     pub source: Box<dyn EdgeSource>,
     /// The hand on the simulated contacts; `None` for hardware.
     pub sim: Option<SimHandle>,
 }
 
-impl fmt::Debug for Opened {
+impl fmt::Debug for OpenedLines {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Opened").field("backend", &self.source.name()).field("sim", &self.sim).finish()
     }
@@ -119,20 +119,20 @@ impl fmt::Debug for Opened {
 /// [`GpioConfig::chip`] set, because rppal looks for the chip by itself. A pin named twice is taken once.
 ///
 /// An error leaves no line in use; opening can be tried again.
-pub fn open(config: &GpioConfig, pins: &[Pin]) -> Result<Opened, GpioError> {
+pub fn open(config: &GpioConfig, pins: &[Pin]) -> Result<OpenedLines, GpioError> {
     let mut pins = pins.to_vec();
     pins.sort_unstable();
     pins.dedup();
     let source: Box<dyn EdgeSource> = match config.backend {
         GpioBackend::Sim => {
             let handle = SimHandle::new(config.active, &pins);
-            return Ok(Opened { source: Box::new(handle.source()), sim: Some(handle) });
+            return Ok(OpenedLines { source: Box::new(handle.source()), sim: Some(handle) });
         }
         GpioBackend::Rppal => Box::new(rppal::Rppal::open(config.active, &pins)?),
         GpioBackend::Cdev => Box::new(cdev::Cdev::open(config.active, config.chip.as_deref(), &pins)?),
         GpioBackend::Auto => open_auto(config, &pins)?,
     };
-    Ok(Opened { source, sim: None })
+    Ok(OpenedLines { source, sim: None })
 }
 
 fn open_auto(config: &GpioConfig, pins: &[Pin]) -> Result<Box<dyn EdgeSource>, GpioError> {

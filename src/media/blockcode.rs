@@ -46,7 +46,7 @@ const SHAPES_MAX: usize = 24;
 
 /// What was seen of the code in a picture.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Seen {
+pub enum BlockcodeSeen {
     /// Nothing that looks like it.
     Nothing,
     /// A frame, but its cells cannot be told apart: too blurred, too dark, or a reflection.
@@ -67,14 +67,14 @@ pub struct Code {
 type Point = (f64, f64);
 
 /// Looks for the code in the brightness of a picture.
-pub fn read(frame: &Frame) -> Seen {
-    let Some(plane) = Plane::of(frame) else { return Seen::Nothing };
-    let mut seen = Seen::Nothing;
+pub fn read(frame: &Frame) -> BlockcodeSeen {
+    let Some(plane) = Plane::of(frame) else { return BlockcodeSeen::Nothing };
+    let mut seen = BlockcodeSeen::Nothing;
     for corners in shapes(&plane) {
         match plane.code(corners) {
-            Seen::Code(code) => return Seen::Code(code),
-            Seen::Unclear => seen = Seen::Unclear,
-            Seen::Nothing => {}
+            BlockcodeSeen::Code(code) => return BlockcodeSeen::Code(code),
+            BlockcodeSeen::Unclear => seen = BlockcodeSeen::Unclear,
+            BlockcodeSeen::Nothing => {}
         }
     }
     seen
@@ -168,8 +168,8 @@ impl Plane {
     }
 
     /// Reads a code between the outer corners of its frame, which go around from any corner in any direction.
-    fn code(&self, corners: [Point; 4]) -> Seen {
-        let mut seen = Seen::Nothing;
+    fn code(&self, corners: [Point; 4]) -> BlockcodeSeen {
+        let mut seen = BlockcodeSeen::Nothing;
         for turn in 0..8_u8 {
             let turned = std::array::from_fn(|i| {
                 let i = if turn < 4 { i } else { (5 - i) % 4 };
@@ -177,8 +177,8 @@ impl Plane {
             });
             let Some(map) = Map::new(turned) else { continue };
             match self.upright(&map) {
-                Some(Ok(ms)) => return Seen::Code(Code { ms, turn }),
-                Some(Err(Unclear)) => seen = Seen::Unclear,
+                Some(Ok(ms)) => return BlockcodeSeen::Code(Code { ms, turn }),
+                Some(Err(Unclear)) => seen = BlockcodeSeen::Unclear,
                 None => {}
             }
         }

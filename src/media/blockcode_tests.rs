@@ -120,7 +120,7 @@ fn error(read: f64, truth: f64) -> f64 {
 
 fn code(scene: &Scene) -> Code {
     match read(&scene.picture()) {
-        Seen::Code(code) => code,
+        BlockcodeSeen::Code(code) => code,
         other => panic!("{other:?}: {scene:?}"),
     }
 }
@@ -157,10 +157,10 @@ fn pictures_without_it_show_nothing() {
         v: Vec::new(),
         colours: Colours::JPEG,
     };
-    assert_eq!(read(&grey(vec![0; 1], 1)), Seen::Nothing);
-    assert_eq!(read(&grey(vec![128; 640 * 360], 640)), Seen::Nothing);
+    assert_eq!(read(&grey(vec![0; 1], 1)), BlockcodeSeen::Nothing);
+    assert_eq!(read(&grey(vec![128; 640 * 360], 640)), BlockcodeSeen::Nothing);
     let stripes = (0..640 * 360).map(|i: usize| if (i % 640 / 40).is_multiple_of(2) { 20 } else { 220 });
-    assert_eq!(read(&grey(stripes.collect(), 640)), Seen::Nothing);
+    assert_eq!(read(&grey(stripes.collect(), 640)), BlockcodeSeen::Nothing);
 }
 
 #[test]
@@ -171,7 +171,7 @@ fn a_black_frame_around_something_else_is_unclear() {
             scene.y[row * 640 + column] = 230;
         }
     }
-    assert_eq!(read(&scene), Seen::Unclear);
+    assert_eq!(read(&scene), BlockcodeSeen::Unclear);
 }
 
 proptest! {
@@ -192,7 +192,7 @@ proptest! {
         let seen = read(&scene.picture());
         let to_change = (ms.rem_euclid(STEP_MS) - STEP_MS / 2.0).abs() - STEP_MS / 2.0;
         match seen {
-            Seen::Code(code) if code.turn == 0 => prop_assert!(error(code.ms, ms) < 12.0, "{code:?}"),
+            BlockcodeSeen::Code(code) if code.turn == 0 => prop_assert!(error(code.ms, ms) < 12.0, "{code:?}"),
             other => prop_assert!(to_change.abs() <= exposure / 2.0 + 1.0, "{other:?}"),
         }
     }
@@ -201,6 +201,6 @@ proptest! {
     fn any_picture_is_looked_at_without_a_panic(width in 0_usize..200, height in 0_usize..150, seed: u64) {
         let y = (0..width * height).map(|i| (seed.rotate_left(u32::try_from(i % 64).unwrap()) >> 56) as u8).collect();
         let frame = Frame { width, height, y, u: Vec::new(), v: Vec::new(), colours: Colours::JPEG };
-        prop_assert!(!matches!(read(&frame), Seen::Code(_)));
+        prop_assert!(!matches!(read(&frame), BlockcodeSeen::Code(_)));
     }
 }

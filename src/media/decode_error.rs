@@ -2,7 +2,7 @@
 
 use super::decoder;
 use super::footprint::TooLarge;
-use super::gop::Excerpt;
+use super::gop::DecodeRun;
 
 /// The wanted picture cannot be had from these access units.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -52,7 +52,7 @@ pub enum DecodeError {
 
 impl DecodeError {
     /// Of an excerpt for whose first unit there is no [`DecoderKind::candidates`].
-    pub fn no_decoder(excerpt: &Excerpt) -> Self {
+    pub fn no_decoder(excerpt: &DecodeRun) -> Self {
         let first = excerpt.units.first().map_or(&[][..], |unit| &unit.data);
         Self::NoDecoder { reason: decoder::why_none(excerpt.codec, first) }
     }

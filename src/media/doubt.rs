@@ -9,7 +9,7 @@ const SURE_MS: u128 = 20;
 
 /// Why an instant may be off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cause {
+pub enum DoubtCause {
     /// The stamps are no clock; it is that of arrival.
     Arrival,
     /// The stamps run at another pace and were scaled.
@@ -22,7 +22,7 @@ pub enum Cause {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Doubt {
     /// Why.
-    pub cause: Cause,
+    pub cause: DoubtCause,
     /// Beyond the delay of camera and network.
     pub within: Duration,
 }
@@ -31,16 +31,18 @@ impl fmt::Display for Doubt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ms = self.within.as_millis().max(SURE_MS).div_ceil(STEP_MS) * STEP_MS;
         match self.cause {
-            Cause::Arrival => write!(
+            DoubtCause::Arrival => write!(
                 f,
                 "the camera's time stamps are no clock, so the time is that of arrival, right to about {ms} ms"
             ),
-            Cause::Scaled => write!(
+            DoubtCause::Scaled => write!(
                 f,
                 "the camera's time stamps run at another pace than its pictures and were corrected; the time is right to \
                  about {ms} ms"
             ),
-            Cause::Late => write!(f, "the picture arrived {ms} ms late, so its time may be wrong by as much"),
+            DoubtCause::Late => {
+                write!(f, "the picture arrived {ms} ms late, so its time may be wrong by as much")
+            }
         }
     }
 }

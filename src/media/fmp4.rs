@@ -11,7 +11,7 @@ use super::gop::{AccessUnit, Codec};
 use super::mp4_box::{boxed, sample_entry};
 use super::parameters::{Parameters, sample};
 
-pub use super::parameters::Description;
+pub use super::parameters::PlayerDescription;
 
 /// Ticks a second, as in RTP.
 const TIMESCALE: u32 = 90_000;
@@ -33,7 +33,7 @@ const SMOOTHING: i64 = 8;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Part {
     /// A stream begins, or changes: what it is, and its initialization segment.
-    Begin(Arc<Description>, Vec<u8>),
+    Begin(Arc<PlayerDescription>, Vec<u8>),
     /// A picture; the first one after [`Part::Begin`] needs no other.
     Fragment(Vec<u8>),
 }
@@ -41,7 +41,7 @@ pub enum Part {
 /// Makes one player's stream.
 #[derive(Debug, Default)]
 pub struct Muxer {
-    begun: Option<(Parameters, Arc<Description>)>,
+    begun: Option<(Parameters, Arc<PlayerDescription>)>,
     clock: Option<Clock>,
     /// The next unit of use is an IDR.
     waits_for_idr: bool,
@@ -146,9 +146,9 @@ fn words<const N: usize>(words: [u32; N]) -> Vec<u8> {
 }
 
 /// `ftyp` and `moov` of one track of video without a sample.
-fn initialization(description: &Description) -> Vec<u8> {
+fn initialization(description: &PlayerDescription) -> Vec<u8> {
     const UNITY: [u32; 9] = [0x1_0000, 0, 0, 0, 0x1_0000, 0, 0, 0, 0x4000_0000];
-    let Description { width, height, .. } = description;
+    let PlayerDescription { width, height, .. } = description;
     // No creation time, no duration; rate 1, volume 1; the next track would be the second.
     let mvhd = boxed(
         b"mvhd",

@@ -23,7 +23,7 @@ const TABLES: u64 = 2;
 
 /// What a sequence parameter set claims.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Claim {
+pub struct SizeClaim {
     /// Pixels that are coded, before cropping.
     pub size: (u32, u32),
     /// Half samples for each pixel, the chroma planes included: 3 for 4:2:0.
@@ -45,7 +45,7 @@ pub struct Footprint {
     pub picture: u64,
 }
 
-impl Claim {
+impl SizeClaim {
     /// What it takes, if that is within the limits.
     pub fn footprint(&self) -> Result<Footprint, TooLarge> {
         let (width, height) = self.size;
@@ -73,7 +73,7 @@ impl Claim {
     }
 }
 
-impl From<&Sps> for Claim {
+impl From<&Sps> for SizeClaim {
     fn from(sps: &Sps) -> Self {
         let bits = sps.depth.0.max(sps.depth.1);
         Self { size: sps.coded, halves: halves(sps.chroma), bits, kept: sps.kept }
@@ -102,7 +102,7 @@ pub fn of(codec: Codec, unit: &[u8]) -> Result<Option<Footprint>, TooLarge> {
         return jpeg::inspect(unit).map_or(Ok(None), |size| check_jpeg(size).map(|()| None));
     }
     let mut largest: Option<Footprint> = None;
-    for claim in nal_units(unit).filter_map(|nal| Claim::of(codec, nal)) {
+    for claim in nal_units(unit).filter_map(|nal| SizeClaim::of(codec, nal)) {
         let one = claim?.footprint()?;
         if largest.is_none_or(|known| known.decoder < one.decoder) {
             largest = Some(one);
@@ -126,8 +126,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn claim(width: u32, height: u32, bits: u8, kept: u32) -> Claim {
-        Claim { size: (width, height), halves: 3, bits, kept }
+    fn claim(width: u32, height: u32, bits: u8, kept: u32) -> SizeClaim {
+        SizeClaim { size: (width, height), halves: 3, bits, kept }
     }
 
     #[test]
@@ -162,7 +162,7 @@ mod tests {
         let of = |codec, hex: &str| {
             let nal: Vec<u8> =
                 (0..hex.len() / 2).map(|i| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).unwrap()).collect();
-            Claim::of(codec, &nal).unwrap().unwrap()
+            SizeClaim::of(codec, &nal).unwrap().unwrap()
         };
         let h264 = of(Codec::H264, "67640020acd94056061e6f011000000300100000030320f1831960");
         assert_eq!(h264, claim(1376, 768, 8, 4));
@@ -198,7 +198,7 @@ mod tests {
             width: u32, height: u32, small in 1_u32..20_000, halves in 3_u8..=6, bits in 8_u8..=16, kept in 0_u32..=16,
         ) {
             for size in [(width, height), (small, height % 20_000), (small, small)] {
-                if let Ok(taken) = (Claim { size, halves, bits, kept }).footprint() {
+                if let Ok(taken) = (SizeClaim { size, halves, bits, kept }).footprint() {
                     prop_assert!(taken.decoder <= DECODER_BYTES_MAX && taken.frame <= PIXELS_MAX * 3 / 2);
                     prop_assert!(size.0 <= SIDE_MAX && size.1 <= SIDE_MAX);
                 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::doubt::Doubt;
-use super::shelf::{Place, Shelf};
+use super::shelf::{Shelf, ShelfPart};
 
 /// How pictures are coded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +53,7 @@ impl AccessUnit {
 
 /// The access units a decoder needs for one wanted picture, in decoding order, from one at which decoding can begin.
 #[derive(Clone, Debug)]
-pub struct Excerpt {
+pub struct DecodeRun {
     /// How they are coded.
     pub codec: Codec,
     /// Never empty; decoding can begin with the first.
@@ -68,7 +68,7 @@ pub struct Excerpt {
     pub spacing: Duration,
 }
 
-impl Excerpt {
+impl DecodeRun {
     /// Whether the wanted picture is whole when decoding begins where the excerpt does; else parts of it are yet to be
     /// refreshed.
     pub fn is_clean(&self) -> bool {
@@ -87,7 +87,7 @@ const RARE: Duration = Duration::from_secs(2);
 
 /// Whole groups of pictures that cover a stretch of time.
 #[derive(Clone, Debug)]
-pub struct Stretch {
+pub struct UnitRange {
     /// How they are coded.
     pub codec: Codec,
     /// Never empty; in decoding order, decoding can begin with the first.
@@ -96,7 +96,7 @@ pub struct Stretch {
 
 /// Bounds of the buffer.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct GopLimits {
     /// Bytes of all units together.
     pub bytes: usize,
     /// From the oldest to the newest unit.
@@ -157,13 +157,13 @@ impl std::ops::Deref for Kept {
 #[derive(Debug)]
 pub struct Gops {
     codec: Codec,
-    limits: Limits,
+    limits: GopLimits,
     /// How far back an instant may be asked for.
     reach: Duration,
     units: VecDeque<Kept>,
     bytes: usize,
     /// Its part of what all cameras may keep.
-    place: Option<Place>,
+    place: Option<ShelfPart>,
     /// RTP time and instant of the unit that is shown last.
     last_shown: Option<(i64, Instant)>,
     /// Up to this instant everything has come; see [`Self::settled`].
@@ -180,7 +180,7 @@ pub struct Gops {
 
 impl Gops {
     /// An empty buffer that keeps at least the current group, and older ones as far as `reach` needs them.
-    pub fn new(codec: Codec, limits: Limits, reach: Duration) -> Self {
+    pub fn new(codec: Codec, limits: GopLimits, reach: Duration) -> Self {
         Self {
             codec,
             limits,
@@ -319,7 +319,7 @@ impl Gops {
     }
 
     /// What a decoder needs to show the picture taken nearest to `at`; `None` while nothing is kept.
-    pub fn nearest(&self, at: Instant) -> Option<Excerpt> {
+    pub fn nearest(&self, at: Instant) -> Option<DecodeRun> {
         let distance = |i: &usize| self.units[*i].instant.max(at) - self.units[*i].instant.min(at);
         let bases = self.bases();
         let all = 0..self.units.len();
@@ -329,7 +329,7 @@ impl Gops {
         let index = clean.filter(is_better).unwrap_or(nearest);
         let first = bases[index].or_else(|| self.earliest(index))?;
         let wanted = &self.units[index];
-        Some(Excerpt {
+        Some(DecodeRun {
             codec: self.codec,
             units: self.from(first, index + 1).map(|(_, unit)| unit.clone()).collect(),
             wanted_rtp_ns: wanted.rtp_ns,
@@ -354,7 +354,7 @@ impl Gops {
 
     /// Everything from where decoding must begin for `from`, or the oldest there is, up to `to`; `None` while nothing is
     /// kept.
-    pub fn stretch(&self, from: Instant, to: Instant) -> Option<Stretch> {
+    pub fn stretch(&self, from: Instant, to: Instant) -> Option<UnitRange> {
         let before = self.units.iter().enumerate().filter(|(_, unit)| unit.instant <= from);
         let shown_at = before.max_by_key(|(_, unit)| unit.instant).map(|(i, _)| i);
         let first = shown_at.and_then(|i| self.bases()[i].or_else(|| self.begin(i))).unwrap_or(0);
@@ -365,17 +365,17 @@ impl Gops {
             self.units.range(last + 1..).take_while(|unit| unit.rtp_ns < shown_last && !unit.is_start());
         let last = last + between.count();
         let units = self.from(first, last + 1).map(|(_, unit)| unit.clone()).collect();
-        Some(Stretch { codec: self.codec, units })
+        Some(UnitRange { codec: self.codec, units })
     }
 
     /// The current group, so far, with those before it that it needs.
-    pub fn current(&self) -> Option<Stretch> {
+    pub fn current(&self) -> Option<UnitRange> {
         let newest = self.begin(self.units.len().checked_sub(1)?)?;
         let is_gradual = self.units[newest].starts != Some(0);
         let base = if is_gradual { self.bases().last().copied().flatten() } else { None };
         let first = base.unwrap_or(newest);
         let units = self.from(first, self.units.len()).map(|(_, unit)| unit.clone()).collect();
-        Some(Stretch { codec: self.codec, units })
+        Some(UnitRange { codec: self.codec, units })
     }
 
     fn bases(&self) -> Vec<Option<usize>> {
@@ -454,7 +454,7 @@ impl Gops {
             (Some(first), Some(last)) => last.instant.saturating_duration_since(first.instant),
             _ => Duration::ZERO,
         };
-        let is_over = self.place.as_ref().is_some_and(Place::is_over);
+        let is_over = self.place.as_ref().is_some_and(ShelfPart::is_over);
         !is_over && self.bytes <= self.limits.bytes && span <= self.limits.span
     }
 }
@@ -464,7 +464,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const LIMITS: Limits = Limits { bytes: 10_000, span: Duration::from_secs(60) };
+    const LIMITS: GopLimits = GopLimits { bytes: 10_000, span: Duration::from_secs(60) };
 
     fn unit(start: Instant, i: u32, gop: u32, bytes: usize) -> AccessUnit {
         AccessUnit {
@@ -598,7 +598,7 @@ mod tests {
         let start = Instant::now();
         let gops = filled(start, 75, 25);
         let at = |i: u32| start + Duration::from_millis(40) * i;
-        let shown = |stretch: Stretch| {
+        let shown = |stretch: UnitRange| {
             let number = |unit: &AccessUnit| unit.rtp_ns / 40_000_000;
             (number(&stretch.units[0]), number(stretch.units.last().unwrap()))
         };

@@ -10,7 +10,7 @@ use super::decode_error::DecodeError;
 use super::decoder::{Decoder, DecoderKind};
 use super::footprint::KEPT_BYTES_MAX;
 use super::frame::{Colours, Frame};
-use super::gop::{AccessUnit, Codec, Excerpt};
+use super::gop::{AccessUnit, Codec, DecodeRun};
 use super::{sps, unit};
 
 /// Decoded pictures kept, the newest, as far as [`KEPT_BYTES_MAX`] allows; 3 MB each at 1080p.
@@ -30,7 +30,7 @@ pub type Stamp = (i64, Instant);
 
 /// A decoder and how far it has come.
 #[derive(Default)]
-pub struct Lane {
+pub struct DecodeSession {
     running: Option<Running>,
     /// Pictures that will be asked for.
     wishes: VecDeque<Stamp>,
@@ -71,7 +71,7 @@ pub struct Decoded {
     pub units: usize,
 }
 
-impl Lane {
+impl DecodeSession {
     /// Remembers that a picture will be asked for, so that it is kept when it comes by.
     pub fn wish(&mut self, picture: Stamp) {
         if self.wishes.contains(&picture) {
@@ -92,7 +92,7 @@ impl Lane {
     /// by so many threads; pictures and errors are those of one. Blocking, some milliseconds for each unit.
     pub fn picture(
         &mut self,
-        excerpt: &Excerpt,
+        excerpt: &DecodeRun,
         kind: DecoderKind,
         threads: usize,
     ) -> Result<Decoded, DecodeError> {
@@ -119,7 +119,7 @@ impl Lane {
     /// set. What goes wrong will go wrong again, and be told, when the picture is asked for. Returns the units decoded.
     pub fn begin(
         &mut self,
-        excerpt: &Excerpt,
+        excerpt: &DecodeRun,
         kind: DecoderKind,
         threads: usize,
         stop: &AtomicBool,
@@ -136,7 +136,7 @@ impl Lane {
     /// which picture an error is of.
     fn work<T>(
         &mut self,
-        excerpt: &Excerpt,
+        excerpt: &DecodeRun,
         kind: DecoderKind,
         threads: usize,
         go_on: impl Fn(&mut Running, Keep<'_>) -> Result<Option<T>, DecodeError>,
@@ -163,7 +163,7 @@ impl Lane {
     /// group that is begun uses the decoder of the one before.
     pub fn follow(
         &mut self,
-        excerpt: &Excerpt,
+        excerpt: &DecodeRun,
         kind: DecoderKind,
     ) -> Result<Vec<(Stamp, Arc<Frame>)>, DecodeError> {
         let mut running = match self.running.take() {
@@ -205,7 +205,7 @@ impl Lane {
 
     /// Whether there is much to decode, which begins with an IDR: elsewhere references are missing, of which decoders
     /// complain.
-    fn is_for_threads(&self, excerpt: &Excerpt) -> bool {
+    fn is_for_threads(&self, excerpt: &DecodeRun) -> bool {
         let Some(first) = excerpt.units.first().filter(|_| excerpt.units.len() >= BURST) else {
             return false;
         };
@@ -217,7 +217,7 @@ impl Lane {
     /// that were wished for. It is out of its place while it works, so that a failure or panic leaves none behind.
     fn resume(
         &mut self,
-        excerpt: &Excerpt,
+        excerpt: &DecodeRun,
         kind: DecoderKind,
         threads: usize,
     ) -> Result<Running, DecodeError> {
@@ -247,7 +247,7 @@ impl Lane {
 }
 
 /// The stamp of the picture an excerpt is for.
-fn wanted(excerpt: &Excerpt) -> Stamp {
+fn wanted(excerpt: &DecodeRun) -> Stamp {
     (excerpt.wanted_rtp_ns, excerpt.instant)
 }
 
@@ -262,7 +262,7 @@ fn stamp(unit: &AccessUnit) -> Stamp {
 }
 
 impl Running {
-    fn start(excerpt: &Excerpt, kind: DecoderKind, threads: usize) -> Result<Self, DecodeError> {
+    fn start(excerpt: &DecodeRun, kind: DecoderKind, threads: usize) -> Result<Self, DecodeError> {
         let started = match kind.start(excerpt.codec, threads) {
             // There may be no more threads.
             Err(_) if threads > 1 => return Self::start(excerpt, kind, 1),
@@ -273,7 +273,11 @@ impl Running {
     }
 
     /// A decoder at the begin of a group.
-    fn around(decoder: Box<dyn Decoder>, excerpt: &Excerpt, kind: DecoderKind) -> Result<Self, DecodeError> {
+    fn around(
+        decoder: Box<dyn Decoder>,
+        excerpt: &DecodeRun,
+        kind: DecoderKind,
+    ) -> Result<Self, DecodeError> {
         let first = excerpt.units.first().ok_or(DecodeError::NotShown { shown: 0, total: 0 })?;
         Ok(Self {
             kind,
@@ -294,7 +298,7 @@ impl Running {
     }
 
     /// The same decoder at the begin of another group; another one if the parameters of the stream have changed.
-    fn renew(mut self, excerpt: &Excerpt) -> Result<Self, DecodeError> {
+    fn renew(mut self, excerpt: &DecodeRun) -> Result<Self, DecodeError> {
         let is_reordered = self.is_reordered;
         let parameters = |idr: &[u8]| idr[..idr.len().min(PARAMETERS)].to_vec();
         let is_same =
@@ -307,7 +311,7 @@ impl Running {
         Ok(Self { is_reordered, ..fresh })
     }
 
-    fn is_of(&self, excerpt: &Excerpt, kind: DecoderKind) -> bool {
+    fn is_of(&self, excerpt: &DecodeRun, kind: DecoderKind) -> bool {
         let idr = excerpt.units.first().map(|unit| &unit.data);
         self.kind == kind && idr.is_some_and(|idr| Arc::ptr_eq(idr, &self.idr))
     }
@@ -420,7 +424,7 @@ struct Sink<'a> {
 }
 
 impl Sink<'_> {
-    fn show(&mut self, shown: &super::decoder::Shown<'_>) {
+    fn show(&mut self, shown: &super::decoder::DecodedPicture<'_>) {
         // Pictures come in display order, so it is the earliest that is held back, unless the decoder says itself.
         let named =
             shown.rtp_ns.and_then(|rtp_ns| self.held_back.iter().find(|stamp| stamp.0 == rtp_ns).copied());
@@ -473,7 +477,7 @@ mod tests {
         let units = grey_steps(20);
         for kind in kinds() {
             for wanted in [0, 1, 7, 19] {
-                let decoded = Lane::default().picture(&excerpt(&units, wanted), kind, 1).unwrap();
+                let decoded = DecodeSession::default().picture(&excerpt(&units, wanted), kind, 1).unwrap();
                 assert_eq!((step_shown(&decoded.frame), decoded.units), (wanted, wanted + 1), "{kind:?}");
             }
         }
@@ -482,7 +486,7 @@ mod tests {
     #[test]
     fn a_later_picture_of_the_same_group_costs_only_the_units_in_between() {
         let units = grey_steps(20);
-        let mut lane = Lane::default();
+        let mut lane = DecodeSession::default();
         let costs: Vec<usize> = [4, 9, 9, 10]
             .map(|wanted| {
                 let decoded = lane.picture(&excerpt(&units, wanted), DecoderKind::OpenH264, 1).unwrap();
@@ -501,7 +505,7 @@ mod tests {
             return;
         }
         let units = grey_steps(20);
-        let (mut lane, go_on) = (Lane::default(), AtomicBool::new(false));
+        let (mut lane, go_on) = (DecodeSession::default(), AtomicBool::new(false));
         assert_eq!(lane.begin(&excerpt(&units, 9), DecoderKind::Libavcodec, 3, &go_on), 10);
         let costs: Vec<usize> = [10, 10, 11, 15]
             .map(|wanted| {
@@ -511,7 +515,7 @@ mod tests {
             })
             .to_vec();
         assert_eq!(costs, [1, 0, 1, 4]);
-        let elsewhere = Excerpt { units: units[3..12].to_vec(), ..excerpt(&units, 11) };
+        let elsewhere = DecodeRun { units: units[3..12].to_vec(), ..excerpt(&units, 11) };
         assert!(!lane.is_for_threads(&elsewhere), "what is missing is complained of");
         let followed = lane.follow(&excerpt(&units, 16), DecoderKind::Libavcodec).unwrap();
         let shown: Vec<usize> = followed.iter().map(|(_, frame)| step_shown(frame)).collect();
@@ -529,8 +533,9 @@ mod tests {
         let mut units = grey_steps(20);
         let torn = units[6].data.len() / 2;
         units[6].data = units[6].data[..torn].into();
-        let mut lane = Lane::default();
-        let alone = Lane::default().picture(&excerpt(&units, 12), DecoderKind::Libavcodec, 1).unwrap_err();
+        let mut lane = DecodeSession::default();
+        let alone =
+            DecodeSession::default().picture(&excerpt(&units, 12), DecoderKind::Libavcodec, 1).unwrap_err();
         for _ in 0..2 {
             let error = lane.picture(&excerpt(&units, 12), DecoderKind::Libavcodec, 3).unwrap_err();
             assert_eq!(error, alone);
@@ -546,7 +551,7 @@ mod tests {
     fn what_was_begun_is_not_decoded_again() {
         let units = grey_steps(20);
         for kind in kinds() {
-            let mut lane = Lane::default();
+            let mut lane = DecodeSession::default();
             let go_on = AtomicBool::new(false);
             assert_eq!(lane.begin(&excerpt(&units, 10), kind, 1, &go_on), 11);
             let decoded = lane.picture(&excerpt(&units, 11), kind, 1).unwrap();
@@ -564,7 +569,7 @@ mod tests {
     fn instants_that_were_wished_for_are_there_when_they_are_asked_for() {
         let units = grey_steps(20);
         for kind in kinds() {
-            let mut lane = Lane::default();
+            let mut lane = DecodeSession::default();
             let go_on = AtomicBool::new(false);
             [3, 8, 13].into_iter().for_each(|wanted: usize| lane.wish(stamp(&units[wanted])));
             lane.begin(&excerpt(&units, 19), kind, 1, &go_on);
@@ -613,7 +618,7 @@ mod tests {
     #[test]
     fn a_wished_picture_outlives_its_group() {
         let (before, after) = (grey_steps(20), grey_steps(4));
-        let mut lane = Lane::default();
+        let mut lane = DecodeSession::default();
         lane.begin(&excerpt(&before, 12), DecoderKind::OpenH264, 1, &AtomicBool::new(false));
         lane.begin(&excerpt(&after, 2), DecoderKind::OpenH264, 1, &AtomicBool::new(false));
         let decoded = lane.picture(&excerpt(&before, 12), DecoderKind::OpenH264, 1).unwrap();
@@ -625,7 +630,7 @@ mod tests {
         let groups = [grey_steps(6), grey_steps(5)];
         // `rust_h264` holds pictures back until its buffer is full.
         for kind in kinds().into_iter().filter(|kind| *kind != DecoderKind::RustH264) {
-            let mut lane = Lane::default();
+            let mut lane = DecodeSession::default();
             let mut shown = Vec::new();
             for group in &groups {
                 for newest in 0..group.len() {
@@ -642,10 +647,10 @@ mod tests {
         let mut units = grey_steps(20);
         units.remove(6);
         for kind in kinds() {
-            let error = Lane::default().picture(&excerpt(&units, 12), kind, 1).unwrap_err();
+            let error = DecodeSession::default().picture(&excerpt(&units, 12), kind, 1).unwrap_err();
             assert!(matches!(error, DecodeError::Gap { number: 7, .. }), "{kind:?}: {error}");
         }
-        let before = Lane::default().picture(&excerpt(&units, 5), DecoderKind::OpenH264, 1).unwrap();
+        let before = DecodeSession::default().picture(&excerpt(&units, 5), DecoderKind::OpenH264, 1).unwrap();
         assert_eq!(step_shown(&before.frame), 5);
     }
 }

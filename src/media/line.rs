@@ -71,7 +71,7 @@ impl Fit {
 
 /// What was found when a piece ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ended {
+pub(super) enum EndedPiece {
     /// Nothing new.
     Plain,
     /// Pictures come earlier and earlier: the pace has changed.
@@ -80,7 +80,7 @@ pub(super) enum Ended {
 
 /// The line of the newest half minute.
 #[derive(Debug)]
-pub(super) struct Line {
+pub(super) struct ArrivalLine {
     /// The least delayed picture of each piece, the current one last.
     pieces: VecDeque<Point>,
     /// When the current piece began.
@@ -102,7 +102,7 @@ pub(super) struct Line {
     is_frozen: bool,
 }
 
-impl Default for Line {
+impl Default for ArrivalLine {
     fn default() -> Self {
         Self {
             pieces: VecDeque::with_capacity(PIECES_MAX + 1),
@@ -120,7 +120,7 @@ impl Default for Line {
     }
 }
 
-impl Line {
+impl ArrivalLine {
     /// Real seconds per second of RTP time.
     pub(super) fn pace(&self) -> f64 {
         self.pace
@@ -162,7 +162,7 @@ impl Line {
     }
 
     /// Takes in a picture; what was found if a piece ended before it.
-    pub(super) fn push(&mut self, point: Point) -> Option<Ended> {
+    pub(super) fn push(&mut self, point: Point) -> Option<EndedPiece> {
         let is_first = self.pieces.is_empty();
         if !is_first && point.at.saturating_sub(self.begun) < PIECE_NS {
             self.pictures += 1;
@@ -196,9 +196,9 @@ impl Line {
     }
 
     /// Looks at the piece that has ended.
-    fn end_piece(&mut self) -> Ended {
+    fn end_piece(&mut self) -> EndedPiece {
         let Some(piece) = self.pieces.back().copied().filter(|_| !self.is_frozen) else {
-            return Ended::Plain;
+            return EndedPiece::Plain;
         };
         let drop = self.height_before - self.elevation(piece);
         if drop > STEP_NS && self.early == 0 {
@@ -209,9 +209,9 @@ impl Line {
             self.early = 0;
             let first = self.pieces.len().saturating_sub(EARLY_PIECES as usize);
             self.since = self.pieces.get(first).map_or(piece.at, |piece| piece.at);
-            return Ended::Faster;
+            return EndedPiece::Faster;
         }
-        Ended::Plain
+        EndedPiece::Plain
     }
 
     /// What the pieces that began since an instant and have ended say; `None` from fewer than two.

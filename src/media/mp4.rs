@@ -5,7 +5,7 @@
 //! every H.265 stream for one of eight bits.
 
 use super::exif;
-use super::gop::{Codec, Stretch};
+use super::gop::{Codec, UnitRange};
 use super::mp4_box::{boxed, sample_entry};
 use super::parameters::{Parameters, picture_nals};
 
@@ -85,7 +85,7 @@ pub enum NotMp4 {
 
 /// Puts a stretch into a file, with `exif` (see [`exif::block`]) inside. `created_s` is the time of the first frame,
 /// seconds since 1970.
-pub fn mux(stretch: &Stretch, exif: &[u8], created_s: u64) -> Result<Muxed, NotMuxable> {
+pub fn mux(stretch: &UnitRange, exif: &[u8], created_s: u64) -> Result<Muxed, NotMuxable> {
     let entry = Entry::of(stretch)?;
     let samples: Vec<Vec<&[u8]>> =
         stretch.units.iter().map(|unit| picture_nals(stretch.codec, &unit.data).collect()).collect();
@@ -138,7 +138,7 @@ struct Entry {
 
 impl Entry {
     /// Of a stretch, all of whose groups must have the same sequence parameters: a file has one size.
-    fn of(stretch: &Stretch) -> Result<Self, NotMuxable> {
+    fn of(stretch: &UnitRange) -> Result<Self, NotMuxable> {
         if stretch.codec == Codec::Jpeg {
             return Err(NotMuxable::Jpeg);
         }

@@ -1,6 +1,6 @@
 //! Boxes of an MP4 file that clips and live streams share (ISO/IEC 14496-12).
 
-use super::parameters::Description;
+use super::parameters::PlayerDescription;
 
 /// A box. None of ours but the video of a clip comes near four gigabytes.
 pub(super) fn boxed(kind: &[u8; 4], parts: &[&[u8]]) -> Vec<u8> {
@@ -14,8 +14,8 @@ pub(super) fn boxed(kind: &[u8; 4], parts: &[&[u8]]) -> Vec<u8> {
 
 /// The sample entry of a stream: what a player must know before the first picture (ISO/IEC 14496-15). All parameter sets
 /// are in it and nowhere else, without which Apple's players show no H.265.
-pub(super) fn sample_entry(description: &Description) -> Vec<u8> {
-    let Description { width, height, entry: (entry, configuration), .. } = description;
+pub(super) fn sample_entry(description: &PlayerDescription) -> Vec<u8> {
+    let PlayerDescription { width, height, entry: (entry, configuration), .. } = description;
     let short = |pixels: &u32| u16::try_from(*pixels).unwrap_or(u16::MAX).to_be_bytes();
     // 72 dots an inch, one frame a sample, no name, 24 bits a pixel, no colour table.
     let dots = [0, 0x48, 0, 0, 0, 0x48, 0, 0];

@@ -28,7 +28,7 @@ fn unit(start: Instant, i: usize, rtp_ns: i64, data: Vec<u8>, is_idr: bool) -> A
 }
 
 /// Real video of 64×48, an IDR every ten frames.
-fn video(frames: usize) -> Stretch {
+fn video(frames: usize) -> UnitRange {
     let config = EncoderConfig::new().intra_frame_period(IntraFramePeriod::from_num_frames(10));
     let mut encoder = Encoder::with_api_config(OpenH264API::from_source(), config).unwrap();
     let start = Instant::now();
@@ -38,7 +38,7 @@ fn video(frames: usize) -> Stretch {
         let data = encoder.encode(&YUVBuffer::from_vec(planes, 64, 48)).unwrap().to_vec();
         unit(start, i, i64::try_from(i).unwrap() * FRAME_NS, data, i % 10 == 0)
     });
-    Stretch { codec: Codec::H264, units: units.collect() }
+    UnitRange { codec: Codec::H264, units: units.collect() }
 }
 
 fn caption_of(note: Option<&str>) -> exif::Caption {
@@ -127,10 +127,10 @@ fn a_stream_in_order_needs_no_edit() {
 
 #[test]
 fn streams_that_no_clip_can_be_made_of_say_why() {
-    let jpeg = Stretch { codec: Codec::Jpeg, ..video(1) };
+    let jpeg = UnitRange { codec: Codec::Jpeg, ..video(1) };
     assert!(mux(&jpeg, b"", 0).unwrap_err().to_string().contains("clips need H.264 or H.265"));
     let start = Instant::now();
-    let bare = Stretch { codec: Codec::H264, units: vec![unit(start, 0, 0, vec![0, 0, 1, 0x65, 9], true)] };
+    let bare = UnitRange { codec: Codec::H264, units: vec![unit(start, 0, 0, vec![0, 0, 1, 0x65, 9], true)] };
     assert_eq!(mux(&bare, b"", 0).unwrap_err(), NotMuxable::NoParameters);
     let mut hollow = video(1);
     let idr = hollow.units[0].data.to_vec();
@@ -207,6 +207,6 @@ proptest! {
             unit(start, i, i64::try_from(i).unwrap() * FRAME_NS, [&[0, 0, 1][..], &nal].concat(), i == 0)
         });
         let codec = if is_h265 { Codec::H265 } else { Codec::H264 };
-        let _ = mux(&Stretch { codec, units: units.collect() }, b"", 0);
+        let _ = mux(&UnitRange { codec, units: units.collect() }, b"", 0);
     }
 }

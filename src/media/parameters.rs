@@ -26,7 +26,7 @@ enum Kind {
 
 /// What a player is told before the first picture.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Description {
+pub struct PlayerDescription {
     /// As in RFC 6381, such as `avc1.64001f`.
     pub codec: String,
     /// Pixels.
@@ -80,7 +80,7 @@ impl Parameters {
     }
 
     /// What they say; `None` when they are damaged, or of a kind no player takes.
-    pub(super) fn describe(&self) -> Option<Description> {
+    pub(super) fn describe(&self) -> Option<PlayerDescription> {
         let sps = Sps::of(self.codec, self.all(1).next()?)?;
         match self.codec {
             Codec::H264 => self.avc(&sps),
@@ -94,7 +94,7 @@ impl Parameters {
     }
 
     /// `AVCDecoderConfigurationRecord` (ISO/IEC 14496-15 section 5.3.3.1.2).
-    fn avc(&self, sps: &Sps) -> Option<Description> {
+    fn avc(&self, sps: &Sps) -> Option<PlayerDescription> {
         let [profile, constraints, level] = *sps.profile else { return None };
         let mut record = vec![1, profile, constraints, level, 0xfc | LENGTH_SIZE_MINUS_ONE];
         let (sps_count, pps_count) = (self.all(1).count(), self.all(2).count());
@@ -109,7 +109,7 @@ impl Parameters {
     }
 
     /// `HEVCDecoderConfigurationRecord` (ISO/IEC 14496-15 section 8.3.3.1.2).
-    fn hevc(&self, sps: &Sps) -> Option<Description> {
+    fn hevc(&self, sps: &Sps) -> Option<PlayerDescription> {
         let (layers, is_nested) = sps.layers;
         let mut record = vec![1];
         record.extend(&sps.profile);
@@ -127,9 +127,9 @@ impl Parameters {
         Some(self.description(sps, (*b"hvc1", *b"hvcC"), record))
     }
 
-    fn description(&self, sps: &Sps, entry: ([u8; 4], [u8; 4]), configuration: Vec<u8>) -> Description {
+    fn description(&self, sps: &Sps, entry: ([u8; 4], [u8; 4]), configuration: Vec<u8>) -> PlayerDescription {
         let (width, height) = sps.size;
-        Description { codec: sps.rfc6381(self.codec), width, height, entry, configuration }
+        PlayerDescription { codec: sps.rfc6381(self.codec), width, height, entry, configuration }
     }
 }
 

@@ -23,7 +23,7 @@ const POSSIBLE: std::ops::RangeInclusive<i32> = -40..=295;
 
 /// The data makes no sense.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Broken;
+pub struct BrokenScan;
 
 /// What a whole JPEG shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,11 +38,11 @@ pub struct Content {
 
 /// Walks through a JPEG. `None` when it is of a kind cameras hardly send: progressive, arithmetic, several scans, without
 /// its Huffman tables. Some milliseconds for a megapixel.
-pub fn walk(jpeg: &[u8]) -> Option<Result<Content, Broken>> {
+pub fn walk(jpeg: &[u8]) -> Option<Result<Content, BrokenScan>> {
     match Header::of(jpeg) {
         Ok((header, data)) => Some(header.walk(data)),
         Err(Stop::Unknown) => None,
-        Err(Stop::Broken) => Some(Err(Broken)),
+        Err(Stop::Broken) => Some(Err(BrokenScan)),
     }
 }
 
@@ -186,7 +186,7 @@ impl Header {
         Ok(())
     }
 
-    fn walk(&self, data: &[u8]) -> Result<Content, Broken> {
+    fn walk(&self, data: &[u8]) -> Result<Content, BrokenScan> {
         let mut bits = Bits { data, at: 0, buffer: 0, count: 0 };
         let mut means = [0_i32; 3];
         let (mut grey, mut is_plain) = (0, true);
@@ -202,7 +202,7 @@ impl Header {
             for (i, (component, mean)) in self.components.iter().zip(&mut means).enumerate() {
                 let (first, rest) = component.tables;
                 let (Some(first), Some(rest)) = (&self.means[first], &self.rest[rest]) else {
-                    return Err(Broken);
+                    return Err(BrokenScan);
                 };
                 for _ in 0..component.blocks {
                     let size = u32::from(first.next(&mut bits)?);
@@ -211,7 +211,7 @@ impl Header {
                     // A mean counts eight times.
                     let level = mean.saturating_mul(self.steps[component.quantisation]) / 8 + 128;
                     if !POSSIBLE.contains(&level) {
-                        return Err(Broken);
+                        return Err(BrokenScan);
                     }
                     let level = level.clamp(0, 255);
                     is_grey &= is_empty && if i == 0 { GREY } else { NO_COLOUR }.contains(&level);
@@ -264,7 +264,7 @@ impl Codes {
     }
 
     /// The value of the next code.
-    fn next(&self, bits: &mut Bits<'_>) -> Result<u8, Broken> {
+    fn next(&self, bits: &mut Bits<'_>) -> Result<u8, BrokenScan> {
         let ahead = bits.peek();
         let (value, length) = self.fast[usize::try_from(ahead >> (16 - FAST_BITS)).unwrap_or(0)];
         if length > 0 {
@@ -277,14 +277,14 @@ impl Codes {
                 bits.skip(length)?;
                 let index = i32::try_from(ahead >> (16 - length)).unwrap_or(-1) + to_value;
                 let value = usize::try_from(index).ok().and_then(|index| self.values.get(index));
-                return value.copied().ok_or(Broken);
+                return value.copied().ok_or(BrokenScan);
             }
         }
-        Err(Broken)
+        Err(BrokenScan)
     }
 
     /// Goes over the rest of a block after its mean; whether there is none.
-    fn skip_block(&self, bits: &mut Bits<'_>) -> Result<bool, Broken> {
+    fn skip_block(&self, bits: &mut Bits<'_>) -> Result<bool, BrokenScan> {
         let mut at = 1;
         while at < 64 {
             let (run, size) = {
@@ -294,7 +294,7 @@ impl Codes {
             match (run, size) {
                 (0, 0) => return Ok(at == 1),
                 (15, 0) => at += 16,
-                (_, 0) => return Err(Broken),
+                (_, 0) => return Err(BrokenScan),
                 _ => {
                     at += run + 1;
                     bits.skip(size)?;
@@ -302,7 +302,7 @@ impl Codes {
             }
         }
         // One that ends with its last number needs no end.
-        if at == 64 { Ok(false) } else { Err(Broken) }
+        if at == 64 { Ok(false) } else { Err(BrokenScan) }
     }
 }
 
@@ -336,17 +336,17 @@ impl Bits<'_> {
         u32::try_from(self.buffer >> 48).unwrap_or(0)
     }
 
-    fn skip(&mut self, count: u32) -> Result<(), Broken> {
+    fn skip(&mut self, count: u32) -> Result<(), BrokenScan> {
         if self.count < count {
             self.peek();
         }
-        self.count = self.count.checked_sub(count).ok_or(Broken)?;
+        self.count = self.count.checked_sub(count).ok_or(BrokenScan)?;
         self.buffer <<= count;
         Ok(())
     }
 
     /// A number of so many bits (figure F.12).
-    fn signed(&mut self, size: u32) -> Result<i32, Broken> {
+    fn signed(&mut self, size: u32) -> Result<i32, BrokenScan> {
         match size {
             0 => Ok(0),
             1..=11 => {
@@ -354,22 +354,22 @@ impl Bits<'_> {
                 self.skip(size)?;
                 Ok(if raw < 1 << (size - 1) { raw + 1 - (1 << size) } else { raw })
             }
-            _ => Err(Broken),
+            _ => Err(BrokenScan),
         }
     }
 
     /// Goes on behind this marker, which must be next but for padding and slack.
-    fn marker(&mut self, marker: u8) -> Result<(), Broken> {
+    fn marker(&mut self, marker: u8) -> Result<(), BrokenScan> {
         // The begun byte is padding.
         self.skip(self.count % 8)?;
         let rest = self.data.get(self.at..).unwrap_or_default();
         let is_marker = |two: &[u8]| two[0] == 0xff && !matches!(two[1], 0 | 0xff);
-        let slack = rest.windows(2).position(is_marker).ok_or(Broken)?;
+        let slack = rest.windows(2).position(is_marker).ok_or(BrokenScan)?;
         let held = usize::try_from(self.count / 8).unwrap_or(0);
         let is_padding = self.buffer == 0 && rest[..slack].iter().all(|byte| *byte == 0 || *byte == 0xff);
         let most = if is_padding { PADDING } else { SLACK };
         if slack + held > most || rest[slack + 1] != marker {
-            return Err(Broken);
+            return Err(BrokenScan);
         }
         self.at += slack + 2;
         (self.buffer, self.count) = (0, 0);
@@ -458,7 +458,7 @@ mod tests {
                 let from = begin + (whole.len() - begin - hole - 2) * part / 50;
                 let mut holed = whole.clone();
                 holed.drain(from..from + hole);
-                noticed += usize::from(walk(&holed) == Some(Err(Broken)));
+                noticed += usize::from(walk(&holed) == Some(Err(BrokenScan)));
             }
             assert!(noticed >= least, "{hole} bytes: {noticed} of 50");
         }
@@ -472,7 +472,7 @@ mod tests {
             let from = begin + (whole.len() - begin - 40) * part / 200;
             let mut wrong = whole.clone();
             (from..from + 32).for_each(|i| wrong[i] = u8::try_from((i * 73 + part) % 255).unwrap());
-            walk(&wrong) == Some(Err(Broken))
+            walk(&wrong) == Some(Err(BrokenScan))
         });
         let noticed = noticed.count();
         assert!(noticed >= 190, "{noticed} of 200");

@@ -5,9 +5,9 @@ use std::ops::ControlFlow;
 
 use super::continuity::Continuity;
 use super::decode_error::DecodeError;
-use super::decoder::{DecoderKind, Shown};
+use super::decoder::{DecodedPicture, DecoderKind};
 use super::frame::{Colours, Frame};
-use super::gop::{self, AccessUnit, Codec, Stretch};
+use super::gop::{self, AccessUnit, Codec, UnitRange};
 use super::{jpeg, sps};
 
 /// Decodes a stretch and shows each picture with its RTP time, in the order of display, until `show` breaks off. Blocking.
@@ -15,7 +15,7 @@ use super::{jpeg, sps};
 /// `kind` is the decoder; none is needed for JPEG, whose pictures are shown without their colours. A group of pictures
 /// that is damaged ends where the damage is; the next one begins anew. The error is that of a stretch that showed nothing.
 pub fn each(
-    stretch: &Stretch,
+    stretch: &UnitRange,
     kind: Option<DecoderKind>,
     mut show: impl FnMut(i64, &Frame) -> ControlFlow<()>,
 ) -> Result<(), DecodeError> {
@@ -70,7 +70,7 @@ fn decode(
         group.iter().zip(clean).filter(|(_, base)| base.is_some()).map(|(unit, _)| unit.rtp_ns).collect();
     let mut times = times.into_iter();
     let mut flow = ControlFlow::Continue(());
-    let mut show = |picture: Shown<'_>| {
+    let mut show = |picture: DecodedPicture<'_>| {
         let by_rank = times.next();
         let rtp_ns = picture.rtp_ns.or(by_rank).filter(|rtp_ns| clean.contains(rtp_ns));
         if let Some(rtp_ns) = rtp_ns.filter(|_| flow.is_continue()) {
@@ -110,7 +110,7 @@ mod tests {
     const FRAME_NS: i64 = 40_000_000;
 
     /// Frames of plain grey, each `8` lighter than the one before; an IDR every five.
-    fn stretch(frames: u8) -> Stretch {
+    fn stretch(frames: u8) -> UnitRange {
         let config = EncoderConfig::new().intra_frame_period(IntraFramePeriod::from_num_frames(5));
         let mut encoder = Encoder::with_api_config(OpenH264API::from_source(), config).unwrap();
         let units = (0..frames).map(|i| {
@@ -127,11 +127,11 @@ mod tests {
                 doubt: None,
             }
         });
-        Stretch { codec: Codec::H264, units: units.collect() }
+        UnitRange { codec: Codec::H264, units: units.collect() }
     }
 
     /// The frames shown, by their time and by their grey.
-    fn shown(stretch: &Stretch, most: usize) -> (Vec<i64>, Vec<i64>) {
+    fn shown(stretch: &UnitRange, most: usize) -> (Vec<i64>, Vec<i64>) {
         let (mut by_time, mut by_grey) = (Vec::new(), Vec::new());
         let _ = each(stretch, Some(DecoderKind::OpenH264), |rtp_ns, frame| {
             by_time.push(rtp_ns / FRAME_NS);

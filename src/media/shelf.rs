@@ -16,7 +16,7 @@ struct Shared {
 
 /// One stream's bytes; gone from the shelf when it is dropped.
 #[derive(Debug)]
-pub struct Place {
+pub struct ShelfPart {
     shelf: Shelf,
     bytes: usize,
 }
@@ -28,13 +28,13 @@ impl Shelf {
     }
 
     /// A place on it, with nothing.
-    pub fn place(&self) -> Place {
+    pub fn place(&self) -> ShelfPart {
         self.0.places.fetch_add(1, Ordering::Relaxed);
-        Place { shelf: self.clone(), bytes: 0 }
+        ShelfPart { shelf: self.clone(), bytes: 0 }
     }
 }
 
-impl Place {
+impl ShelfPart {
     /// So many bytes lie here now.
     pub fn set(&mut self, bytes: usize) {
         let all = &self.shelf.0.bytes;
@@ -49,7 +49,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for ShelfPart {
     fn drop(&mut self) {
         self.set(0);
         self.shelf.0.places.fetch_sub(1, Ordering::Relaxed);
@@ -80,7 +80,7 @@ mod tests {
         #[test]
         fn who_yields_when_told_ends_within_the_limit(wishes in prop::collection::vec((0_usize..4, 0_usize..100), 0..60)) {
             let shelf = Shelf::new(100);
-            let mut places: Vec<Place> = (0..4).map(|_| shelf.place()).collect();
+            let mut places: Vec<ShelfPart> = (0..4).map(|_| shelf.place()).collect();
             for (who, bytes) in wishes {
                 places[who].set(bytes);
                 for place in &mut places {

@@ -10,7 +10,7 @@ use h264_reader::rbsp::{BitRead, BitReader, ByteReader};
 use super::frame::{Colours, Matrix};
 use super::gop::Codec;
 use super::h264::nal_units;
-use super::sps_skip::{Bits, KEPT_MAX, Read, skip_h265_tools, skip_hrd, skip_scaling_list};
+use super::sps_skip::{Bits, KEPT_MAX, SkipResult, skip_h265_tools, skip_hrd, skip_scaling_list};
 
 /// `aspect_ratio_idc` of a ratio that follows (ITU-T H.264 table E-1, H.265 table E.1).
 const EXTENDED_SAR: u8 = 255;
@@ -79,7 +79,7 @@ pub(super) struct Usability {
 
 /// What the parameter sets of a stream say of its pictures, for whoever shows or decodes them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Facts {
+pub struct SpsFacts {
     /// As in RFC 6381, such as `avc1.64001f`.
     pub rfc6381: String,
     /// Pixels, after cropping.
@@ -99,11 +99,11 @@ pub struct Facts {
 }
 
 /// What the first sequence parameter set in an Annex B byte stream that can be read says; `None` without one.
-pub fn facts(codec: Codec, annex_b: &[u8]) -> Option<Facts> {
+pub fn facts(codec: Codec, annex_b: &[u8]) -> Option<SpsFacts> {
     nal_units(annex_b).find_map(|nal| Sps::of(codec, nal)).map(|sps| sps.facts(codec))
 }
 
-impl Facts {
+impl SpsFacts {
     /// What kind of coding that is, for people: `H.264 4:2:2, 10 bit`. `None` for 4:2:0 with eight bits, which is usual.
     pub fn unusual(&self) -> Option<String> {
         let chroma = match self.chroma {
@@ -180,7 +180,7 @@ impl Sps {
             bits.skip(1, "direct_8x8_inference_flag")?;
             let unit =
                 (if matches!(chroma, 1 | 2) { 2 } else { 1 }, if chroma == 1 { 2 } else { 1 } * fields);
-            Read::Ok(window(&mut bits, coded, unit)?.unwrap_or(coded))
+            SkipResult::Ok(window(&mut bits, coded, unit)?.unwrap_or(coded))
         };
         let size = rest();
         let usability = match size {
@@ -262,8 +262,8 @@ impl Sps {
         })
     }
 
-    fn facts(&self, codec: Codec) -> Facts {
-        Facts {
+    fn facts(&self, codec: Codec) -> SpsFacts {
+        SpsFacts {
             rfc6381: self.rfc6381(codec),
             width: self.size.0,
             height: self.size.1,
@@ -316,7 +316,7 @@ impl Usability {
         usability
     }
 
-    fn fill(&mut self, bits: &mut Bits<'_>, codec: Codec) -> Read<()> {
+    fn fill(&mut self, bits: &mut Bits<'_>, codec: Codec) -> SkipResult<()> {
         if !flag(bits)? {
             return Ok(());
         }
@@ -375,7 +375,7 @@ impl Usability {
 }
 
 /// The next flag that is one: the last bits of a set are not, and a set that ends early has no more.
-fn flag(bits: &mut Bits<'_>) -> Read<bool> {
+fn flag(bits: &mut Bits<'_>) -> SkipResult<bool> {
     Ok(bits.has_more_rbsp_data("flag")? && bits.read_bool("flag")?)
 }
 
@@ -394,13 +394,13 @@ fn bit_depth(bits: &mut Bits<'_>) -> Option<u8> {
 
 /// What is left of a picture within its window; `None` when there is no window, or nothing is left: players show all of
 /// such a picture.
-fn window(bits: &mut Bits<'_>, coded: (u32, u32), unit: (u32, u32)) -> Read<Option<(u32, u32)>> {
+fn window(bits: &mut Bits<'_>, coded: (u32, u32), unit: (u32, u32)) -> SkipResult<Option<(u32, u32)>> {
     if !bits.read_bool("frame_cropping_flag")? {
         return Ok(None);
     }
     let mut side = |length: u32, unit: u32| {
         let cut = u64::from(bits.read_ue("offset")?) + u64::from(bits.read_ue("offset")?);
-        Read::Ok(
+        SkipResult::Ok(
             u64::from(length).checked_sub(cut * u64::from(unit)).and_then(|left| u32::try_from(left).ok()),
         )
     };
@@ -417,12 +417,12 @@ mod tests {
         (0..hex.len() / 2).map(|i| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).unwrap()).collect()
     }
 
-    fn of(codec: Codec, hex: &str) -> Facts {
+    fn of(codec: Codec, hex: &str) -> SpsFacts {
         facts(codec, &[&[0, 0, 1][..], &bytes(hex)].concat()).unwrap()
     }
 
-    fn plain(rfc6381: &str, width: u32, height: u32) -> Facts {
-        Facts {
+    fn plain(rfc6381: &str, width: u32, height: u32) -> SpsFacts {
+        SpsFacts {
             rfc6381: rfc6381.to_owned(),
             width,
             height,
@@ -444,23 +444,23 @@ mod tests {
     /// As x264 and x265 write them; what they say is what FFmpeg says of the same streams.
     #[test]
     fn what_encoders_write_is_read() {
-        assert_eq!(of(Codec::H264, HD_H264), Facts { colours: HD, ..plain("avc1.640028", 1440, 1080) });
+        assert_eq!(of(Codec::H264, HD_H264), SpsFacts { colours: HD, ..plain("avc1.640028", 1440, 1080) });
         let interlaced = of(Codec::H264, "677a0016b6cd940b024d80b640000003004000000507c50a6580");
         let expected = plain("avc1.7a0016", 704, 576);
-        let expected = Facts { chroma: 2, bits: 10, is_interlaced: true, colours: FULL, ..expected };
+        let expected = SpsFacts { chroma: 2, bits: 10, is_interlaced: true, colours: FULL, ..expected };
         assert_eq!(interlaced, expected);
         assert_eq!(interlaced.unusual().as_deref(), Some("4:2:2, 10 bit"));
         let grey = of(Codec::H264, "67640016f3650260b7899f016c80000003008000000a078b16cb");
-        assert_eq!(grey, Facts { chroma: 0, colours: FULL, ..plain("avc1.640016", 600, 346) });
+        assert_eq!(grey, SpsFacts { chroma: 0, colours: FULL, ..plain("avc1.640016", 600, 346) });
         let hd = "42010101600000030090000003000003005da00280802d165959a4932bc39a80808082000003000200000300\
             1410";
-        let expected = Facts { aspect: (4, 3), colours: HD, ..plain("hvc1.1.6.L93.90", 1280, 720) };
+        let expected = SpsFacts { aspect: (4, 3), colours: HD, ..plain("hvc1.1.6.L93.90", 1280, 720) };
         assert_eq!(of(Codec::H265, hd), expected);
         let deep =
             "42010102200000030090000003000003005aa005a200904d96566924e578237090e0904000000300400000030282";
         let expected = plain("hvc1.2.4.L90.90", 720, 576);
         let colours = Colours { matrix: Matrix::Bt2020, is_full_range: true };
-        assert_eq!(of(Codec::H265, deep), Facts { bits: 10, aspect: (16, 11), colours, ..expected });
+        assert_eq!(of(Codec::H265, deep), SpsFacts { bits: 10, aspect: (16, 11), colours, ..expected });
         let grey = "4201010408000003009fc800000300003fc0140805a596566924caf016c080000003008000000504";
         assert_eq!(of(Codec::H265, grey).chroma, 0);
         assert_eq!(of(Codec::H265, grey).unusual().as_deref(), Some("monochrome"));

@@ -8,7 +8,7 @@ pub(super) const KEPT_MAX: u32 = 16;
 /// The bits of a set.
 pub(super) type Bits<'a> = BitReader<ByteReader<&'a [u8]>>;
 /// What was read, or why not.
-pub(super) type Read<T> = Result<T, BitReaderError>;
+pub(super) type SkipResult<T> = Result<T, BitReaderError>;
 
 /// `scaling_list` (ITU-T H.264 section 7.3.2.1.1.1).
 pub(super) fn skip_scaling_list(bits: &mut Bits<'_>, length: usize) -> Option<()> {
@@ -23,7 +23,7 @@ pub(super) fn skip_scaling_list(bits: &mut Bits<'_>, length: usize) -> Option<()
 }
 
 /// `hrd_parameters` (ITU-T H.264 section E.1.2).
-pub(super) fn skip_hrd(bits: &mut Bits<'_>) -> Read<()> {
+pub(super) fn skip_hrd(bits: &mut Bits<'_>) -> SkipResult<()> {
     let count = bits.read_ue("cpb_cnt_minus1")?.min(31) + 1;
     bits.skip(8, "bit_rate_scale, cpb_size_scale")?;
     for _ in 0..count {

@@ -7,7 +7,7 @@ use openh264::encoder::{Encoder, EncoderConfig, IntraFramePeriod};
 use openh264::formats::YUVBuffer;
 
 use super::frame::Frame;
-use super::gop::{AccessUnit, Codec, Excerpt};
+use super::gop::{AccessUnit, Codec, DecodeRun};
 
 /// Time from frame to frame.
 pub(super) const FRAME: Duration = Duration::from_millis(40);
@@ -42,8 +42,8 @@ pub(super) fn grey_steps(frames: u8) -> Vec<AccessUnit> {
 }
 
 /// What is needed for the unit `wanted`.
-pub(super) fn excerpt(units: &[AccessUnit], wanted: usize) -> Excerpt {
-    Excerpt {
+pub(super) fn excerpt(units: &[AccessUnit], wanted: usize) -> DecodeRun {
+    DecodeRun {
         codec: Codec::H264,
         wanted_rtp_ns: units[wanted].rtp_ns,
         instant: units[wanted].instant,

@@ -12,9 +12,9 @@
 use std::time::{Duration, Instant};
 
 use super::arrival_rate::ArrivalRate;
-use super::doubt::{Cause, Doubt};
+use super::doubt::{Doubt, DoubtCause};
 use super::lateness::Lateness;
-use super::line::{Ended, Fit, Line, Point, SURE};
+use super::line::{ArrivalLine, EndedPiece, Fit, Point, SURE};
 use super::steady::Steady;
 use crate::model::Stamps;
 
@@ -138,7 +138,7 @@ struct Run {
 pub struct Timeline {
     origin: Option<Instant>,
     mode: Mode,
-    line: Line,
+    line: ArrivalLine,
     steady: Steady,
     lateness: Lateness,
     rate: ArrivalRate,
@@ -309,11 +309,11 @@ impl Timeline {
     }
 
     /// Judges the stamps when a piece of the line has ended.
-    fn judge(&mut self, at: i64, ended: Ended) {
+    fn judge(&mut self, at: i64, ended: EndedPiece) {
         match self.mode {
             Mode::Good => self.judge_good(at),
             Mode::Unsure { since, .. } => self.judge_unsure(since),
-            Mode::Scaled if ended == Ended::Faster => self.distrust(self.line.since()),
+            Mode::Scaled if ended == EndedPiece::Faster => self.distrust(self.line.since()),
             Mode::Scaled => {}
             Mode::Untrusted => self.judge_untrusted(at),
         }
@@ -431,13 +431,13 @@ impl Timeline {
             Mode::Good | Mode::Unsure { .. } => {
                 let reordered = self.raw_highest.saturating_sub(self.raw).saturating_mul(2);
                 let late = late.saturating_sub(reordered);
-                (late > DOUBT_NS).then_some(Doubt { cause: Cause::Late, within: of_ns(late) })
+                (late > DOUBT_NS).then_some(Doubt { cause: DoubtCause::Late, within: of_ns(late) })
             }
             Mode::Untrusted => {
                 let within = usual().max(of_ns(self.steady.held_up()));
-                Some(Doubt { cause: Cause::Arrival, within })
+                Some(Doubt { cause: DoubtCause::Arrival, within })
             }
-            Mode::Scaled => Some(Doubt { cause: Cause::Scaled, within: usual().max(of_ns(late)) }),
+            Mode::Scaled => Some(Doubt { cause: DoubtCause::Scaled, within: usual().max(of_ns(late)) }),
         }
     }
 }

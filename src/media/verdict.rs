@@ -2,7 +2,7 @@
 //! little memory now and then send a JPEG with a hole in it.
 
 use super::frame::Frame;
-use super::scan::{self, Broken};
+use super::scan::{self, BrokenScan};
 
 /// Side of the blocks that are looked at, pixels.
 const BLOCK: usize = 16;
@@ -47,7 +47,7 @@ impl Flaw {
 /// milliseconds for a megapixel.
 pub fn flaw_of_jpeg(jpeg: &[u8]) -> Option<Flaw> {
     match scan::walk(jpeg)? {
-        Err(Broken) => Some(Flaw::Torn),
+        Err(BrokenScan) => Some(Flaw::Torn),
         Ok(content) if content.span.is_some_and(|span| span <= FLAT_SPAN) => Some(Flaw::Flat),
         Ok(content) if f64::from(content.grey) >= f64::from(content.units) * GREY_SHARE => Some(Flaw::Grey),
         Ok(_) => None,

@@ -24,7 +24,7 @@ pub use filename::FileName;
 pub use moment::Moment;
 pub use picture::{Cause, Dimensions, ImageKind, Medium, PictureFacts};
 pub use reason::{NoPicture, UNSTORED};
-pub use space::{Amount, Level, Space, StorageState};
+pub use space::{Amount, RoomLevel, Space, StorageState};
 pub use stamps::Stamps;
 
 /// Most characters in a [`CameraKey`].

@@ -59,7 +59,7 @@ const BLOCK: u64 = 4096;
 
 /// How much room is left; from the best to the worst.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
+pub enum RoomLevel {
     /// Above the floor.
     #[default]
     Good,
@@ -71,7 +71,7 @@ pub enum Level {
     Full,
 }
 
-impl Level {
+impl RoomLevel {
     /// As in the API.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -87,7 +87,7 @@ impl Level {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StorageState {
     /// How much room is left.
-    pub level: Level,
+    pub level: RoomLevel,
     /// Since when.
     pub since: UnixMs,
     /// What is the matter and what to do; `None` while nothing is.

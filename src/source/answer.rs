@@ -19,7 +19,7 @@ const HEAD_MAX: usize = 64 << 10;
 const PIECE: usize = 64 << 10;
 
 /// What a camera answered, as far as it has come.
-pub(super) struct Answer {
+pub(super) struct CameraAnswer {
     /// 200 where it says nothing of the kind.
     pub(super) status: StatusCode,
     /// Those that could be read.
@@ -41,16 +41,16 @@ struct Plain {
 }
 
 /// The connection ended, or what came could not be understood.
-pub(super) struct Broken;
+pub(super) struct BrokenAnswer;
 
-impl From<Response> for Answer {
+impl From<Response> for CameraAnswer {
     fn from(response: Response) -> Self {
         let (status, headers) = (response.status(), response.headers().clone());
         Self { status, headers, rest: Rest::Library(Box::new(response)) }
     }
 }
 
-impl Answer {
+impl CameraAnswer {
     /// Asks for `url` and reads the answer up to its body, as it comes.
     pub(super) async fn as_it_comes(url: &Url, authorization: Option<&HeaderValue>) -> io::Result<Self> {
         let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
@@ -89,10 +89,10 @@ impl Answer {
     }
 
     /// The next bytes of its body, `None` at its end.
-    pub(super) async fn chunk(&mut self) -> Result<Option<Vec<u8>>, Broken> {
+    pub(super) async fn chunk(&mut self) -> Result<Option<Vec<u8>>, BrokenAnswer> {
         match &mut self.rest {
             Rest::Library(response) => {
-                response.chunk().await.map(|chunk| chunk.map(Vec::from)).map_err(|_| Broken)
+                response.chunk().await.map(|chunk| chunk.map(Vec::from)).map_err(|_| BrokenAnswer)
             }
             Rest::Plain(plain) => {
                 if plain.chunks.as_ref().is_some_and(|chunks| chunks.is_done) {

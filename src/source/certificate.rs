@@ -13,7 +13,7 @@ use rustls::{CertificateError, ClientConfig, OtherError, RootCertStore};
 
 use super::SourceError;
 use crate::config::{Authorities, Fingerprint, Trust};
-use crate::system::tls::{self, Chain, Judge, Shown};
+use crate::system::tls::{self, Chain, Judge, ShownCertificate};
 
 /// Why there is no secured connection.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -81,14 +81,14 @@ impl Trouble {
 
     fn of_tls(error: &rustls::Error) -> Self {
         let other = || Self::Other(tls::said(&error.to_string()));
-        match tls::Fault::of(error) {
-            tls::Fault::Certificate(CertificateError::Other(OtherError(own))) => {
+        match tls::TlsFault::of(error) {
+            tls::TlsFault::Certificate(CertificateError::Other(OtherError(own))) => {
                 own.downcast_ref::<Self>().cloned().unwrap_or_else(other)
             }
-            tls::Fault::NoTls => Self::NoTls,
-            tls::Fault::TooOld => Self::TooOld,
-            tls::Fault::Asks => Self::Asks,
-            tls::Fault::OtherName | tls::Fault::Certificate(_) | tls::Fault::Other => other(),
+            tls::TlsFault::NoTls => Self::NoTls,
+            tls::TlsFault::TooOld => Self::TooOld,
+            tls::TlsFault::Asks => Self::Asks,
+            tls::TlsFault::OtherName | tls::TlsFault::Certificate(_) | tls::TlsFault::Other => other(),
         }
     }
 
@@ -212,7 +212,7 @@ impl Rule {
         }
     }
 
-    fn trouble(&self, shown: &Shown<'_>) -> Result<(), Trouble> {
+    fn trouble(&self, shown: &ShownCertificate<'_>) -> Result<(), Trouble> {
         let seen = Fingerprint::of(shown.own);
         let (chain, file) = match self {
             Self::Pinned(pin) if *pin == seen => return Ok(()),
@@ -253,7 +253,7 @@ impl Rule {
 }
 
 impl Judge for Rule {
-    fn judge(&self, shown: &Shown<'_>) -> Result<(), rustls::Error> {
+    fn judge(&self, shown: &ShownCertificate<'_>) -> Result<(), rustls::Error> {
         Ok(self.trouble(shown)?)
     }
 

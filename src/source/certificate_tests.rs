@@ -45,7 +45,13 @@ fn file(certificates: &[&[u8]]) -> Trust {
 
 fn judge(trust: &Trust, own: &Certificate) -> Result<(), Trouble> {
     let name = ServerName::try_from("10.0.0.7").unwrap();
-    Rule::new(trust).trouble(&Shown { own: own.der(), others: &[], name: &name, ocsp: &[], now: NOW })
+    Rule::new(trust).trouble(&ShownCertificate {
+        own: own.der(),
+        others: &[],
+        name: &name,
+        ocsp: &[],
+        now: NOW,
+    })
 }
 
 #[test]
@@ -89,7 +95,7 @@ fn a_certificate_that_cannot_be_read_is_unknown_and_never_right() {
     for bytes in [&b""[..], b"\x30", &[0x30, 0x82, 0xff, 0xff, 0], b"no certificate"] {
         let own = CertificateDer::from(bytes);
         let seen = Fingerprint::of(bytes);
-        let shown = Shown { own: &own, others: &[], name: &name, ocsp: &[], now: NOW };
+        let shown = ShownCertificate { own: &own, others: &[], name: &name, ocsp: &[], now: NOW };
         assert_eq!(rule.trouble(&shown), Err(Trouble::Unknown { seen, file: None }));
     }
 }

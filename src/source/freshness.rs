@@ -40,7 +40,7 @@ pub(super) struct Evidence {
 
 /// Whether a picture may be shown as one of the wanted instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum FreshnessVerdict {
     /// Taken after it was wanted.
     Fresh {
         /// When it was taken, as near as can be known.
@@ -69,7 +69,7 @@ pub(super) enum Why {
 
 /// What the pictures of a camera have shown of its habits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Habits {
+pub struct PictureHabits {
     /// Pictures whose stamp proved them older than the request.
     pub old: u32,
     /// How old the oldest of them was.
@@ -111,7 +111,7 @@ pub(super) struct Freshness {
     flush: Flush,
     clock: Option<Clock>,
     previous: Option<[u8; 32]>,
-    habits: Habits,
+    habits: PictureHabits,
     /// How many pictures it is behind, as its pictures have shown (`lag.rs`).
     lag: u32,
 }
@@ -119,11 +119,11 @@ pub(super) struct Freshness {
 impl Freshness {
     /// Nothing is known yet.
     pub(super) fn new(flush: Flush) -> Self {
-        Self { flush, clock: None, previous: None, habits: Habits::default(), lag: 0 }
+        Self { flush, clock: None, previous: None, habits: PictureHabits::default(), lag: 0 }
     }
 
     /// What has been seen so far.
-    pub(super) fn habits(&self) -> Habits {
+    pub(super) fn habits(&self) -> PictureHabits {
         self.habits
     }
 
@@ -158,13 +158,13 @@ impl Freshness {
     }
 
     /// Judges the next picture of a round.
-    pub(super) fn judge(&mut self, round: &mut Round, evidence: &Evidence) -> Verdict {
+    pub(super) fn judge(&mut self, round: &mut Round, evidence: &Evidence) -> FreshnessVerdict {
         let is_same = self.is_same(evidence);
         self.note(evidence);
         round.asked += 1;
         let (first_sent, first_done) = *round.first.get_or_insert((evidence.sent, evidence.done));
         if is_same {
-            return Verdict::Old(Why::Same);
+            return FreshnessVerdict::Old(Why::Same);
         }
         let in_vain = match self.flush {
             Flush::Fixed(pictures) => u32::from(pictures),
@@ -173,25 +173,25 @@ impl Freshness {
             Flush::Auto => self.lag.max(u32::from(evidence.is_esp32)),
         };
         if round.asked <= in_vain {
-            return Verdict::Old(Why::Habit);
+            return FreshnessVerdict::Old(Why::Habit);
         }
         let (Some(stamp), Some(clock)) = (evidence.stamp, &self.clock) else {
             // A buffer is filled when its picture has been fetched, and a camera without a buffer takes the picture
             // when it is asked: either way between these two.
             let from = if in_vain == 0 { evidence.sent } else { first_done };
             let within = evidence.first_byte.saturating_duration_since(from) / 2;
-            return Verdict::Fresh { instant: from + within, until: first_sent, within };
+            return FreshnessVerdict::Fresh { instant: from + within, until: first_sent, within };
         };
         if self.flush == Flush::Auto && clock.answers < ANSWERS_TO_SETTLE {
-            return Verdict::Old(Why::Unsettled);
+            return FreshnessVerdict::Old(Why::Unsettled);
         }
         let instant = clock.latest(stamp).min(evidence.first_byte);
         if instant < round.wanted {
             self.habits.old += 1;
             self.habits.oldest = self.habits.oldest.max(round.wanted - instant);
-            return Verdict::Old(Why::Stamp);
+            return FreshnessVerdict::Old(Why::Stamp);
         }
-        Verdict::Fresh { instant, until: instant, within: Duration::ZERO }
+        FreshnessVerdict::Fresh { instant, until: instant, within: Duration::ZERO }
     }
 }
 
@@ -266,8 +266,8 @@ mod tests {
         }
     }
 
-    fn is_fresh(verdict: Verdict) -> bool {
-        matches!(verdict, Verdict::Fresh { .. })
+    fn is_fresh(verdict: FreshnessVerdict) -> bool {
+        matches!(verdict, FreshnessVerdict::Fresh { .. })
     }
 
     #[test]
@@ -276,7 +276,7 @@ mod tests {
         let verdict = Freshness::new(Flush::Auto).judge(&mut Round::new(start), &plain(start, 10, 1));
         assert_eq!(
             verdict,
-            Verdict::Fresh { instant: start + ms(40), until: start + ms(10), within: ms(30) }
+            FreshnessVerdict::Fresh { instant: start + ms(40), until: start + ms(10), within: ms(30) }
         );
     }
 
@@ -286,8 +286,8 @@ mod tests {
         let mut freshness = Freshness::new(Flush::Auto);
         let mut round = Round::new(start);
         let esp32 = |sent_ms, picture| Evidence { is_esp32: true, ..plain(start, sent_ms, picture) };
-        assert_eq!(freshness.judge(&mut round, &esp32(0, 1)), Verdict::Old(Why::Habit));
-        let fresh = Verdict::Fresh { instant: start + ms(130), until: start, within: ms(30) };
+        assert_eq!(freshness.judge(&mut round, &esp32(0, 1)), FreshnessVerdict::Old(Why::Habit));
+        let fresh = FreshnessVerdict::Fresh { instant: start + ms(130), until: start, within: ms(30) };
         assert_eq!(freshness.judge(&mut round, &esp32(100, 2)), fresh);
     }
 
@@ -309,17 +309,18 @@ mod tests {
         let mut freshness = Freshness::new(Flush::Auto);
         // The camera was asked long ago, and filled its buffer then. Each answer fills it anew at its end.
         let mut round = Round::new(start + ms(60_000));
-        for (sent, taken, verdict) in
-            [(60_000, 0, Verdict::Old(Why::Unsettled)), (60_100, 60_100, Verdict::Old(Why::Unsettled))]
-        {
+        for (sent, taken, verdict) in [
+            (60_000, 0, FreshnessVerdict::Old(Why::Unsettled)),
+            (60_100, 60_100, FreshnessVerdict::Old(Why::Unsettled)),
+        ] {
             assert_eq!(freshness.judge(&mut round, &stamped(start, 500, sent, taken)), verdict);
         }
         assert!(is_fresh(freshness.judge(&mut round, &stamped(start, 500, 60_200, 60_200))));
         let mut round = Round::new(start + ms(90_000));
         let verdict = freshness.judge(&mut round, &stamped(start, 500, 90_000, 60_300));
-        assert_eq!(verdict, Verdict::Old(Why::Stamp), "it is half a minute old");
+        assert_eq!(verdict, FreshnessVerdict::Old(Why::Stamp), "it is half a minute old");
         let verdict = freshness.judge(&mut round, &stamped(start, 500, 90_100, 90_100));
-        let Verdict::Fresh { instant, .. } = verdict else { panic!("{verdict:?}") };
+        let FreshnessVerdict::Fresh { instant, .. } = verdict else { panic!("{verdict:?}") };
         assert!(instant >= start + ms(90_100) && instant <= start + ms(90_160), "to the time of an answer");
         assert_eq!((freshness.habits.old, freshness.habits.oldest.as_secs()), (1, 29));
     }
@@ -362,7 +363,7 @@ mod tests {
             for sent in [60_000, 60_300, 60_600] {
                 assert_eq!(
                     freshness.judge(&mut round, &plain(start, sent, 7)),
-                    Verdict::Old(Why::Same),
+                    FreshnessVerdict::Old(Why::Same),
                     "{flush:?}"
                 );
             }
@@ -406,7 +407,7 @@ mod tests {
                     };
                     now += latency * 1000 + 1000;
                     buffered = now;
-                    if let Verdict::Fresh { .. } = freshness.judge(&mut round, &evidence) {
+                    if let FreshnessVerdict::Fresh { .. } = freshness.judge(&mut round, &evidence) {
                         let old_by = wanted.saturating_duration_since(start + Duration::from_micros(taken));
                         prop_assert!(old_by <= ms(latency + 200), "{old_by:?}");
                         break;

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 /// Where a latency is known from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Origin {
+pub enum LatencyOrigin {
     /// `CAMERA_n_LATENCY_MS`.
     Setting,
     /// The latency page.
@@ -19,12 +19,13 @@ pub enum Origin {
 
 /// The latency of one camera, shared by whoever uses, measures and shows it.
 #[derive(Clone, Debug)]
-pub struct Latency(Arc<watch::Sender<(Duration, Origin)>>);
+pub struct Latency(Arc<watch::Sender<(Duration, LatencyOrigin)>>);
 
 impl Latency {
     /// As set, or unknown.
     pub(super) fn new(setting: Option<Duration>) -> Self {
-        let known = setting.map_or((Duration::ZERO, Origin::Unknown), |set| (set, Origin::Setting));
+        let known =
+            setting.map_or((Duration::ZERO, LatencyOrigin::Unknown), |set| (set, LatencyOrigin::Setting));
         Self(Arc::new(watch::Sender::new(known)))
     }
 
@@ -34,16 +35,18 @@ impl Latency {
     }
 
     /// Where that is known from.
-    pub fn origin(&self) -> Origin {
+    pub fn origin(&self) -> LatencyOrigin {
         self.0.borrow().1
     }
 
     /// Takes what was measured, or forgets it, from the next frame on. A setting stays, and the answer is `false`.
     pub fn measured(&self, latency: Option<Duration>) -> bool {
         self.0.send_if_modified(|known| {
-            let is_free = known.1 != Origin::Setting;
+            let is_free = known.1 != LatencyOrigin::Setting;
             if is_free {
-                *known = latency.map_or((Duration::ZERO, Origin::Unknown), |taken| (taken, Origin::Measured));
+                *known = latency.map_or((Duration::ZERO, LatencyOrigin::Unknown), |taken| {
+                    (taken, LatencyOrigin::Measured)
+                });
             }
             is_free
         })
@@ -58,12 +61,12 @@ mod tests {
     fn a_setting_wins_over_what_was_measured() {
         let (ms, latency) = (Duration::from_millis, Latency::new(Some(Duration::from_millis(120))));
         assert!(!latency.measured(Some(ms(80))));
-        assert_eq!((latency.get(), latency.origin()), (ms(120), Origin::Setting));
+        assert_eq!((latency.get(), latency.origin()), (ms(120), LatencyOrigin::Setting));
         let latency = Latency::new(None);
         let shared = latency.clone();
         assert!(latency.measured(Some(ms(80))));
-        assert_eq!((shared.get(), shared.origin()), (ms(80), Origin::Measured));
+        assert_eq!((shared.get(), shared.origin()), (ms(80), LatencyOrigin::Measured));
         assert!(latency.measured(None));
-        assert_eq!((shared.get(), shared.origin()), (ms(0), Origin::Unknown));
+        assert_eq!((shared.get(), shared.origin()), (ms(0), LatencyOrigin::Unknown));
     }
 }

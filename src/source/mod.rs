@@ -21,11 +21,11 @@ use std::time::{Duration, Instant};
 use tokio::sync::{broadcast, oneshot};
 
 use crate::config::{CameraConfig, SourceConfig};
-use crate::media::gop::{AccessUnit, Codec, Excerpt, Stretch};
+use crate::media::gop::{AccessUnit, Codec, DecodeRun, UnitRange};
 use crate::media::shelf::Shelf;
 use crate::status::Status;
 
-pub use latency::{Latency, Origin};
+pub use latency::{Latency, LatencyOrigin};
 pub use requests::Requests;
 
 /// What can be asked of a camera.
@@ -39,7 +39,7 @@ pub enum Request {
         /// The instant.
         at: Instant,
         /// Where the answer goes.
-        reply: oneshot::Sender<Option<Excerpt>>,
+        reply: oneshot::Sender<Option<DecodeRun>>,
     },
     /// Word from a decoder that this unit, and so the rest of its group, is damaged and must not be given any more.
     Damaged(AccessUnit),
@@ -60,7 +60,7 @@ pub struct FrameRequest {
     /// When nobody waits any more.
     pub deadline: Instant,
     /// Where the answer goes; dropped unanswered only when the program ends.
-    pub reply: oneshot::Sender<Result<Excerpt, NoFrame>>,
+    pub reply: oneshot::Sender<Result<DecodeRun, NoFrame>>,
 }
 
 /// The wish for the undecoded stream between two instants.
@@ -73,14 +73,14 @@ pub struct StretchRequest {
     /// When nobody waits any more.
     pub deadline: Instant,
     /// Where the answer goes; dropped unanswered only when the program ends.
-    pub reply: oneshot::Sender<Result<Stretch, NoFrame>>,
+    pub reply: oneshot::Sender<Result<UnitRange, NoFrame>>,
 }
 
 /// A camera's stream while it arrives. It outlives sessions: after a broken one the next unit is an IDR.
 #[derive(Debug)]
 pub struct Watch {
     /// The current group so far.
-    pub begin: Option<Stretch>,
+    pub begin: Option<UnitRange>,
     /// Every unit after that. A reader that lags behind by more than [`WATCHED`] misses some and goes on with the next
     /// IDR.
     pub units: broadcast::Receiver<Arrival>,

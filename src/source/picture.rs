@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 use url::{Position, Url};
 
-use super::answer::{Answer, Broken};
+use super::answer::{BrokenAnswer, CameraAnswer};
 use super::body::Body;
 use super::certificate;
 use super::failure::{Failure, Sentences};
@@ -56,7 +56,7 @@ const WORDS_MAX: usize = 4096;
 
 /// A whole JPEG of a camera.
 #[derive(Clone, Debug)]
-pub(super) struct Picture {
+pub(super) struct JpegPicture {
     /// The file as the camera made it.
     pub(super) jpeg: Arc<[u8]>,
     /// Pixels.
@@ -68,7 +68,7 @@ pub(super) struct Picture {
 }
 
 /// The pictures of one camera.
-pub(super) struct Pictures {
+pub(super) struct SnapshotClient {
     config: SnapshotConfig,
     says: Sentences,
     /// Made for the first picture, because a machine without certificates has other cameras, too.
@@ -95,7 +95,7 @@ enum Way {
     AsItComes,
 }
 
-impl Pictures {
+impl SnapshotClient {
     /// Of camera `number`. Nothing is contacted yet.
     pub(super) fn new(number: u8, config: SnapshotConfig) -> Self {
         let says = Sentences::new(number, &config.url, config.credentials.as_ref());
@@ -122,7 +122,7 @@ impl Pictures {
     }
 
     /// Asks for one picture. Dropping this closes the connection.
-    pub(super) async fn ask(&mut self) -> Result<Picture, Failure> {
+    pub(super) async fn ask(&mut self) -> Result<JpegPicture, Failure> {
         self.received = None;
         let way = self.way;
         if way == Way::OnceAsItComes {
@@ -135,7 +135,7 @@ impl Pictures {
     }
 
     /// Requests and answers, until one is the picture.
-    async fn exchange(&mut self, way: Way) -> Result<Picture, Failure> {
+    async fn exchange(&mut self, way: Way) -> Result<JpegPicture, Failure> {
         let mut url = self.config.url.clone();
         let mut has_answered = false;
         for _ in 0..REQUESTS_MAX {
@@ -173,9 +173,9 @@ impl Pictures {
         way: Way,
         url: &Url,
         authorization: Option<HeaderValue>,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<CameraAnswer, Failure> {
         if way != Way::Library && url.scheme() == "http" {
-            let answer = Answer::as_it_comes(url, authorization.as_ref()).await;
+            let answer = CameraAnswer::as_it_comes(url, authorization.as_ref()).await;
             return answer.map_err(|error| self.says.broke(&error));
         }
         let mut request = self
@@ -187,7 +187,7 @@ impl Pictures {
         if let Some(authorization) = authorization {
             request = request.header(AUTHORIZATION, authorization);
         }
-        request.send().await.map(Answer::from).map_err(|error| {
+        request.send().await.map(CameraAnswer::from).map_err(|error| {
             if is_unreadable(&error) {
                 (self.way, self.is_unreadable) = (Way::OnceAsItComes, true);
             }
@@ -294,7 +294,7 @@ impl Pictures {
     }
 
     /// Reads the picture of an answer.
-    async fn read(&mut self, mut answer: Answer, sent: Instant) -> Result<Picture, Failure> {
+    async fn read(&mut self, mut answer: CameraAnswer, sent: Instant) -> Result<JpegPicture, Failure> {
         let headers = answer.headers.clone();
         let kind = text(&headers, CONTENT_TYPE);
         let is_stream = kind.to_ascii_lowercase().starts_with("multipart/");
@@ -339,7 +339,7 @@ impl Pictures {
                 }
                 // What is read as it comes knows no end but that of the connection.
                 Ok(Ok(None)) => break !is_plain || known.is_none_or(|known| body.bytes().len() >= known),
-                Ok(Err(Broken)) => break false,
+                Ok(Err(BrokenAnswer)) => break false,
                 Err(_) if body.has_whole() => break false,
                 Err(_) if is_counted => break true,
                 Err(_) if is_stream => return Err(self.says.stream(kind)),
@@ -376,7 +376,7 @@ impl Pictures {
         let cut = known.filter(|known| is_plain && whole.end > *known);
         let remark =
             is_stream.then(|| self.says.first_of_stream()).or_else(|| cut.map(|cut| self.says.cut(cut)));
-        Ok(Picture { jpeg: whole.jpeg.into(), size, evidence, remark })
+        Ok(JpegPicture { jpeg: whole.jpeg.into(), size, evidence, remark })
     }
 }
 
@@ -387,7 +387,7 @@ fn is_unreadable(error: &reqwest::Error) -> bool {
 }
 
 /// Reads the words of an answer, so that its connection can be used again.
-async fn drain(mut answer: Answer) {
+async fn drain(mut answer: CameraAnswer) {
     if answer.is_plain() || answer.length().is_some_and(|length| length > WORDS_MAX as u64) {
         return;
     }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use tokio::sync::{broadcast, mpsc};
 
 use super::{Arrival, FrameRequest, NoFrame, Request, StretchRequest, WATCHED, WATCHED_BYTES, Watch};
-use crate::media::gop::{AccessUnit, Codec, Excerpt, Gops};
+use crate::media::gop::{AccessUnit, Codec, DecodeRun, Gops};
 
 /// The requests of one camera: the channel they come from, those that still wait, and whoever watches the stream.
 #[derive(Debug)]
@@ -189,7 +189,7 @@ impl Requests {
     }
 
     /// Gives `excerpt` to everyone who waits for a frame of an instant up to `until`.
-    pub fn give(&mut self, until: Instant, excerpt: &Excerpt) {
+    pub fn give(&mut self, until: Instant, excerpt: &DecodeRun) {
         let is_served =
             |waiting: &mut Waiting| matches!(waiting, Waiting::Frame(request) if request.at <= until);
         for waiting in self.waiting.extract_if(.., is_served) {
@@ -239,7 +239,7 @@ impl Requests {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::media::gop::Limits;
+    use crate::media::gop::GopLimits;
     use std::time::Duration;
     use tokio::sync::oneshot;
 
@@ -248,8 +248,11 @@ mod tests {
     }
 
     fn gops_apart(start: Instant, frames: u32, spacing: Duration) -> Gops {
-        let mut gops =
-            Gops::new(Codec::H264, Limits { bytes: 1 << 20, span: Duration::from_secs(90) }, Duration::ZERO);
+        let mut gops = Gops::new(
+            Codec::H264,
+            GopLimits { bytes: 1 << 20, span: Duration::from_secs(90) },
+            Duration::ZERO,
+        );
         for i in 0..frames {
             gops.push(AccessUnit {
                 rtp_ns: i64::from(i) * 40_000_000,

@@ -15,12 +15,12 @@ use tracing::{debug, info};
 use url::Url;
 
 use super::front::description::{Media, NoVideo};
-use super::front::keepalive::Habits;
-use super::front::{Fault, Front, Item, Named, Stale, wire};
+use super::front::keepalive::SessionHabits;
+use super::front::{Front, FrontFault, Item, Named, Stale, wire};
 use super::latency::Latency;
 use super::rtp::marker::Markers;
 use super::rtp::{Described, Unit};
-use super::rtsp_stream::{Stream, nanoseconds};
+use super::rtsp_stream::{StreamState, nanoseconds};
 use super::{Requests, SourceError};
 use crate::clock;
 use crate::config::{CameraConfig, CameraEngine, ClockSource, RtspConfig, shown_url};
@@ -79,7 +79,7 @@ pub struct Rtsp {
     /// What the camera's markers were worth.
     markers: Markers,
     /// What its sessions live by.
-    habits: Habits,
+    habits: SessionHabits,
     /// How long it may send nothing.
     silence: Patience,
     status: Status,
@@ -118,7 +118,7 @@ impl Rtsp {
             tls_asked: None,
             patience: OPEN_DEADLINE,
             markers: Markers::default(),
-            habits: Habits::default(),
+            habits: SessionHabits::default(),
             silence: Patience::default(),
             status,
             streams,
@@ -160,7 +160,7 @@ impl Rtsp {
 
     /// Takes in what a session gives and answers requests, until nothing good comes any more.
     async fn play(&mut self, video: Video, front: &mut Front, requests: &mut Requests) -> SourceError {
-        let mut stream = Stream::new(video.codec, self.reach + self.latency.get(), &self.streams);
+        let mut stream = StreamState::new(video.codec, self.reach + self.latency.get(), &self.streams);
         stream.latency = self.latency.get();
         loop {
             let silence = self.silence.limit(stream.timeline.rate());
@@ -208,7 +208,7 @@ impl Rtsp {
             ));
         }
         if front.is_without_datagrams() {
-            return self.say(&Fault::NoDatagrams);
+            return self.say(&FrontFault::NoDatagrams);
         }
         fault(format!(
             "the camera at {address} is connected but has sent no picture for {seconds} s; if this goes on, restart it"
@@ -263,7 +263,9 @@ impl Rtsp {
             }
             let error = match timeout_at(until, self.begin(&mut front, &config.url)).await {
                 Ok(Ok(video)) => return Ok((video, front)),
-                Ok(Err(_)) if self.wants_tls(&front).await => self.say(&Fault::Wire(wire::Excess::Tls)),
+                Ok(Err(_)) if self.wants_tls(&front).await => {
+                    self.say(&FrontFault::Wire(wire::WireExcess::Tls))
+                }
                 Ok(Err(error)) => error,
                 Err(_) => self.slow(),
             };
@@ -297,11 +299,13 @@ impl Rtsp {
             // The front logs in, and tears down.
             .teardown(TeardownPolicy::Never)
             .user_agent(concat!("camera-capture/", env!("CARGO_PKG_VERSION")).to_owned());
-        let url = front.url(url).map_err(|error| self.say(&Fault::Own(std::io::Error::other(error))))?;
+        let url = front.url(url).map_err(|error| self.say(&FrontFault::Own(std::io::Error::other(error))))?;
         let mut session = self.beside(front, Session::describe(url, options)).await?;
         // The front has chosen one video, and the library knows of no other.
         let media = front.media().and_then(|media| Some((media.clone(), media.codec()?)));
-        let Some((media, codec)) = media else { return Err(self.say(&Fault::NoVideo(NoVideo::Nothing))) };
+        let Some((media, codec)) = media else {
+            return Err(self.say(&FrontFault::NoVideo(NoVideo::Nothing)));
+        };
         let clock_rate = NonZeroU32::new(media.clock_rate).unwrap_or(CLOCK_RATE);
         let Media { payload_type, sets, max_don_diff, size, .. } = media;
         let described = Described { codec, payload_type, sets, has_order: max_don_diff, size };
@@ -328,7 +332,7 @@ impl Rtsp {
     }
 
     /// Takes in one picture; returns it if it is of use.
-    fn take(&self, stream: &mut Stream, video: Video, unit: Unit) -> Option<AccessUnit> {
+    fn take(&self, stream: &mut StreamState, video: Video, unit: Unit) -> Option<AccessUnit> {
         let now = Instant::now();
         let Unit { ticks, picture } = unit;
         let raw_ns = nanoseconds(ticks, video.clock_rate);
@@ -385,7 +389,7 @@ impl Rtsp {
         is_of_use.then_some(unit)
     }
 
-    fn show_connected(&self, stream: &Stream) {
+    fn show_connected(&self, stream: &StreamState) {
         let Some(was) = self.status.camera(&self.key) else { return };
         let was_away = was.state != CameraState::Connected;
         if !was_away && was.stream.as_ref() == Some(&stream.info) {
@@ -430,7 +434,7 @@ impl Rtsp {
     }
 
     /// Says for people why the front ended the session.
-    fn say(&self, fault: &Fault) -> SourceError {
+    fn say(&self, fault: &FrontFault) -> SourceError {
         debug!(camera = %self.key, ?fault, "session ended");
         fault.say(&Named { address: &self.address(), host: self.host(), number: self.number })
     }

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use super::camera_clock::CameraClock;
 use crate::media::arrival_rate;
 use crate::media::continuity::Cadence;
-use crate::media::gop::{Codec, Gops, Limits};
+use crate::media::gop::{Codec, GopLimits, Gops};
 use crate::media::jpeg;
 use crate::media::keyframes::Keyframes;
 use crate::media::shelf::Shelf;
-use crate::media::sps::{self, Facts};
+use crate::media::sps::{self, SpsFacts};
 use crate::media::timeline::Timeline;
 use crate::media::unit::Starts;
 use crate::model::Stamps;
@@ -18,10 +18,10 @@ use crate::status::StreamInfo;
 
 /// Bounds of what is kept of one camera. 48 MiB hold 20 s of 16 Mbit/s and leave room for three cameras in 256 MiB. Cameras
 /// that send a keyframe in a minute or two send few pictures and small ones.
-const LIMITS: Limits = Limits { bytes: 48 << 20, span: Duration::from_secs(300) };
+const LIMITS: GopLimits = GopLimits { bytes: 48 << 20, span: Duration::from_secs(300) };
 
 /// What a session has seen of its stream.
-pub(super) struct Stream {
+pub(super) struct StreamState {
     pub(super) codec: Codec,
     pub(super) gops: Gops,
     pub(super) timeline: Timeline,
@@ -41,7 +41,7 @@ pub(super) struct Stream {
     pub(super) is_new: bool,
 }
 
-impl Stream {
+impl StreamState {
     pub(super) fn new(codec: Codec, reach: Duration, streams: &Shelf) -> Self {
         let info = StreamInfo {
             codec: format!("{codec:?}").to_lowercase(),
@@ -81,7 +81,7 @@ impl Stream {
             }
             Codec::H264 | Codec::H265 => {
                 if let Some(facts) = sps::facts(self.codec, picture) {
-                    let Facts { rfc6381: codec, width, height, .. } = facts;
+                    let SpsFacts { rfc6381: codec, width, height, .. } = facts;
                     self.info = StreamInfo { codec, width, height, ..self.info.clone() };
                 }
             }

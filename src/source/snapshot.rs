@@ -16,13 +16,13 @@ use tokio::time::timeout;
 use tracing::{debug, info};
 
 use super::failure::Failure;
-pub use super::freshness::Habits;
-use super::freshness::{Evidence, Freshness, Round, Verdict, Why};
+pub use super::freshness::PictureHabits;
+use super::freshness::{Evidence, Freshness, FreshnessVerdict, Round, Why};
 use super::lag::{COMPARED, Lag, Small};
-use super::picture::{Picture, Pictures};
+use super::picture::{JpegPicture, SnapshotClient};
 use super::{Requests, SourceError};
 use crate::config::SnapshotConfig;
-use crate::media::gop::{AccessUnit, Codec, Excerpt};
+use crate::media::gop::{AccessUnit, Codec, DecodeRun};
 use crate::media::jpeg;
 use crate::model::{CameraKey, Stamps};
 use crate::status::{CameraState, Status, StreamInfo};
@@ -70,7 +70,7 @@ const SURE: Duration = Duration::from_millis(60);
 /// One camera of single pictures.
 pub struct Snapshot {
     key: CameraKey,
-    pictures: Pictures,
+    pictures: SnapshotClient,
     freshness: Freshness,
     lag: Lag,
     /// How often pictures of an idle camera were compared.
@@ -87,16 +87,16 @@ pub struct Snapshot {
 
 /// What has been seen of a camera, for people.
 #[derive(Clone, Debug)]
-pub struct Report {
+pub struct SnapshotReport {
     /// How it wants to know who we are, such as `digest (SHA-256)`; `None` if it does not.
     pub login: Option<String>,
     /// How old its pictures are.
-    pub habits: Habits,
+    pub habits: PictureHabits,
 }
 
 /// A picture and the instant it shows.
 struct Taken {
-    picture: Picture,
+    picture: JpegPicture,
     instant: Instant,
     /// It serves requests for instants up to here; `None` when nothing is known of its age.
     until: Option<Instant>,
@@ -120,7 +120,7 @@ impl Snapshot {
     pub fn new(number: u8, key: CameraKey, config: SnapshotConfig, status: Status) -> Self {
         let now = Instant::now();
         let freshness = Freshness::new(config.flush);
-        let pictures = Pictures::new(number, config);
+        let pictures = SnapshotClient::new(number, config);
         Self {
             key,
             pictures,
@@ -137,8 +137,8 @@ impl Snapshot {
     }
 
     /// What has been seen so far.
-    pub fn report(&self) -> Report {
-        Report { login: self.pictures.login().map(str::to_owned), habits: self.freshness.habits() }
+    pub fn report(&self) -> SnapshotReport {
+        SnapshotReport { login: self.pictures.login().map(str::to_owned), habits: self.freshness.habits() }
     }
 
     /// Asks for a picture at once, then for every request and now and then, until one cannot be had.
@@ -209,7 +209,7 @@ impl Snapshot {
 
     /// Asks for a picture; twice, because a camera may close an idle connection at the very moment it is used again, and an
     /// ESP32-CAM sends a torn picture now and then.
-    async fn ask(&mut self) -> Result<Picture, Failure> {
+    async fn ask(&mut self) -> Result<JpegPicture, Failure> {
         let mut asked = self.pictures.ask().await;
         if let Err(failure) = &asked
             && failure.is_passing()
@@ -239,12 +239,12 @@ impl Snapshot {
                 return self.compare(picture, wish, hurry).await;
             }
             match self.freshness.judge(round, &evidence) {
-                Verdict::Fresh { instant, until, within } => {
+                FreshnessVerdict::Fresh { instant, until, within } => {
                     let doubt = self.doubt(&picture, within);
                     self.remember(&picture);
                     return Ok(Taken { picture, instant, until: Some(until), doubt });
                 }
-                Verdict::Old(why) => {
+                FreshnessVerdict::Old(why) => {
                     debug!(camera = %self.key, ?why, asked = round.asked(), "the picture is not a new one");
                     if round.asked() >= ASKED_MAX || began.elapsed() > ROUND_LIMIT {
                         return Err(self.never_fresh(why, round.asked()));
@@ -258,7 +258,7 @@ impl Snapshot {
     }
 
     /// Keeps a picture to compare the next one with, as long as that is of use.
-    fn remember(&mut self, picture: &Picture) {
+    fn remember(&mut self, picture: &JpegPicture) {
         self.before = self.is_learning().then(|| Arc::clone(&picture.jpeg));
     }
 
@@ -269,7 +269,12 @@ impl Snapshot {
     }
 
     /// Asks for more pictures after the first, one right after the other, and chooses the one that shows what is wanted.
-    async fn compare(&mut self, first: Picture, wish: &Wish, hurry: &AtomicBool) -> Result<Taken, Failure> {
+    async fn compare(
+        &mut self,
+        first: JpegPicture,
+        wish: &Wish,
+        hurry: &AtomicBool,
+    ) -> Result<Taken, Failure> {
         self.lessons += usize::from(!wish.is_awaited);
         let began = first.evidence.sent;
         let (mut pictures, mut old) = (vec![first], 0);
@@ -305,7 +310,7 @@ impl Snapshot {
     }
 
     /// Chooses among `pictures`, of which so many at their begin are old.
-    async fn choose(&mut self, mut pictures: Vec<Picture>, old: usize, is_awaited: bool) -> Taken {
+    async fn choose(&mut self, mut pictures: Vec<JpegPicture>, old: usize, is_awaited: bool) -> Taken {
         let mut looking = self.look(&pictures);
         let looked = if is_awaited { timeout(LOOK_LIMIT, &mut looking).await.ok() } else { None };
         let index = match looked {
@@ -330,7 +335,7 @@ impl Snapshot {
     }
 
     /// Makes small ones of pictures and of the one before them, aside.
-    fn look(&mut self, pictures: &[Picture]) -> JoinHandle<Looked> {
+    fn look(&mut self, pictures: &[JpegPicture]) -> JoinHandle<Looked> {
         let before = self.before.take();
         let jpegs: Vec<_> = pictures.iter().map(|picture| Arc::clone(&picture.jpeg)).collect();
         self.before = jpegs.last().cloned();
@@ -371,7 +376,7 @@ impl Snapshot {
     }
 
     /// Why the instant of a picture is not sure, if it may be off by `within` to either side otherwise.
-    fn doubt(&self, picture: &Picture, within: Duration) -> Option<Arc<str>> {
+    fn doubt(&self, picture: &JpegPicture, within: Duration) -> Option<Arc<str>> {
         let n = self.number;
         let age = if self.is_learning() {
             Some(format!(
@@ -422,7 +427,7 @@ impl Snapshot {
             let units = vec![unit];
             requests.give(
                 until,
-                &Excerpt {
+                &DecodeRun {
                     codec: Codec::Jpeg,
                     units,
                     wanted_rtp_ns,
@@ -434,7 +439,7 @@ impl Snapshot {
         }
     }
 
-    fn show_connected(&self, picture: &Picture) {
+    fn show_connected(&self, picture: &JpegPicture) {
         let (width, height) = picture.size;
         let info = StreamInfo {
             codec: "jpeg".to_owned(),

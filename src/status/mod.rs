@@ -21,10 +21,10 @@ use crate::clock;
 use crate::config::{CameraConfig, Config};
 use crate::gpio::{Level, Pin};
 use crate::model::{CameraKey, Stamps, StorageState, TargetKind, UnixMs};
-use crate::status::pace::Pace;
+use crate::status::pace::DeliveryPace;
 
 pub use alarm::{Action, Alarm, AlarmHandle, AlarmKind, Severity};
-pub use wall::{ClockStatus, Step};
+pub use wall::{ClockStatus, ClockStep};
 
 /// Events a slow reader may lag behind before it misses some; a burst of three cameras fills a few dozen.
 const EVENTS_KEPT: usize = 256;
@@ -193,7 +193,7 @@ pub struct TargetStatus {
     /// Why it is paused.
     pub paused_by: Option<Pause>,
     /// How fast it takes pictures.
-    pub pace: Pace,
+    pub pace: DeliveryPace,
     /// Pictures owed to it whose files cannot be read, and why the one that was tried last cannot.
     pub denied: Option<(u64, String)>,
 }
@@ -264,7 +264,7 @@ impl Status {
                 last_delivered: None,
                 paused_until: None,
                 paused_by: None,
-                pace: Pace::default(),
+                pace: DeliveryPace::default(),
                 denied: None,
             };
             (kind, status)

@@ -16,21 +16,21 @@ const SHORTEST: Duration = Duration::from_secs(10);
 
 /// Deliveries of the last five minutes.
 #[derive(Clone, Debug, Default)]
-pub struct Pace {
+pub struct DeliveryPace {
     /// Start of a step, and what was delivered in it: pictures and bytes. Oldest first, none empty.
     steps: Vec<(Instant, u64, u64)>,
 }
 
 /// Deliveries per minute.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Rate {
+pub struct DeliveryRate {
     /// Pictures per minute.
     pub pictures: f64,
     /// Bytes per minute.
     pub bytes: f64,
 }
 
-impl Pace {
+impl DeliveryPace {
     /// Counts a delivery.
     pub fn add(&mut self, now: Instant, bytes: u64) {
         self.steps.retain(|(start, ..)| now.saturating_duration_since(*start) < SPAN);
@@ -47,16 +47,16 @@ impl Pace {
     }
 
     /// The rate since the oldest delivery of the last five minutes.
-    pub fn rate(&self, now: Instant) -> Rate {
+    pub fn rate(&self, now: Instant) -> DeliveryRate {
         let recent = || self.steps.iter().filter(|(start, ..)| now.saturating_duration_since(*start) < SPAN);
-        let Some((first, ..)) = recent().next() else { return Rate::default() };
+        let Some((first, ..)) = recent().next() else { return DeliveryRate::default() };
         let minutes = now.saturating_duration_since(*first).max(SHORTEST).as_secs_f64() / 60.0;
         let per_minute = |sum: u64| {
             #[allow(clippy::cast_precision_loss, reason = "a rate for people; 2^53 bytes are nine petabytes")]
             let sum = sum as f64;
             sum / minutes
         };
-        Rate {
+        DeliveryRate {
             pictures: per_minute(recent().map(|(_, count, _)| count).sum()),
             bytes: per_minute(recent().map(|(.., bytes)| bytes).sum()),
         }
@@ -81,7 +81,7 @@ mod tests {
     #[test]
     fn forty_two_a_minute_are_shown_as_forty_two() {
         let start = Instant::now();
-        let mut pace = Pace::default();
+        let mut pace = DeliveryPace::default();
         for n in 0..420 {
             pace.add(start + Duration::from_millis(n * 60_000 / 42), 300_000);
         }
@@ -95,18 +95,18 @@ mod tests {
     #[test]
     fn the_first_delivery_is_not_a_thousand_a_minute_and_old_ones_are_forgotten() {
         let start = Instant::now();
-        let mut pace = Pace::default();
-        assert_eq!((pace.rate(start), pace.time_for(5, start)), (Rate::default(), None));
+        let mut pace = DeliveryPace::default();
+        assert_eq!((pace.rate(start), pace.time_for(5, start)), (DeliveryRate::default(), None));
         pace.add(start, 100);
-        assert_eq!(pace.rate(start), Rate { pictures: 6.0, bytes: 600.0 });
-        assert_eq!(pace.rate(start + Duration::from_secs(60)), Rate { pictures: 1.0, bytes: 100.0 });
-        assert_eq!(pace.rate(start + SPAN), Rate::default());
+        assert_eq!(pace.rate(start), DeliveryRate { pictures: 6.0, bytes: 600.0 });
+        assert_eq!(pace.rate(start + Duration::from_secs(60)), DeliveryRate { pictures: 1.0, bytes: 100.0 });
+        assert_eq!(pace.rate(start + SPAN), DeliveryRate::default());
     }
 
     #[test]
     fn memory_does_not_grow_with_deliveries() {
         let start = Instant::now();
-        let mut pace = Pace::default();
+        let mut pace = DeliveryPace::default();
         for second in 0..20_000 {
             pace.add(start + Duration::from_secs(second), 1);
         }

@@ -5,7 +5,7 @@ use crate::model::UnixMs;
 
 /// A moment at which the wall clock was set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Step {
+pub struct ClockStep {
     /// What it shows since then, at that moment.
     pub at: UnixMs,
     /// How far it was moved, in milliseconds.
@@ -20,7 +20,7 @@ pub struct ClockStatus {
     /// Whether it shows a time before this version was made.
     pub is_implausible: bool,
     /// When it was last set since the program started.
-    pub last_step: Option<Step>,
+    pub last_step: Option<ClockStep>,
     /// How often it was set since the program started.
     pub steps: u64,
     /// How many triggers had their times corrected since the program started.
@@ -70,8 +70,9 @@ mod tests {
         let unset = message(ClockStatus { is_implausible: true, ..ClockStatus::default() }).unwrap();
         assert_eq!(unset, "the clock is not set; times are corrected once it is");
         assert!(message(ClockStatus::default()).unwrap().starts_with("no time service"));
-        let set =
-            |at: UnixMs, moved_ms| message(ClockStatus { last_step: Some(Step { at, moved_ms }), ..fine });
+        let set = |at: UnixMs, moved_ms| {
+            message(ClockStatus { last_step: Some(ClockStep { at, moved_ms }), ..fine })
+        };
         assert!(set(today, 51 * 31_557_600_000).unwrap().ends_with("moved forward by 51 years"));
         assert!(set(today, -3_600_000).unwrap().ends_with("moved back by 1 hour"));
         assert!(set(today, 2_500).unwrap().ends_with("moved forward by 2 seconds"));

@@ -42,7 +42,7 @@ pub struct Session {
 
 /// Someone who comes in: a session and the device it begins on.
 #[derive(Clone, Debug)]
-pub struct Entry {
+pub struct LoginEntry {
     /// SHA-256 of the session's cookie.
     pub id_hash: [u8; 32],
     /// The session.
@@ -71,7 +71,7 @@ impl Access {
         key: &'static str,
         verified: Option<String>,
         hash: String,
-        entry: Entry,
+        entry: LoginEntry,
     ) -> Result<bool, StoreError> {
         self.db
             .insist(move |tx| {
@@ -91,7 +91,7 @@ impl Access {
         &self,
         key: &'static str,
         verified: Option<String>,
-        entry: Entry,
+        entry: LoginEntry,
     ) -> Result<bool, StoreError> {
         self.db
             .insist(move |tx| {
@@ -261,7 +261,10 @@ fn put_password(tx: &Transaction<'_>, key: &str, hash: &str) -> Result<(), Store
     Ok(())
 }
 
-fn put_entry(tx: &Transaction<'_>, Entry { id_hash, session, device }: &Entry) -> Result<(), StoreError> {
+fn put_entry(
+    tx: &Transaction<'_>,
+    LoginEntry { id_hash, session, device }: &LoginEntry,
+) -> Result<(), StoreError> {
     const SESSION_SQL: &str = "
         insert into sessions (id_hash, csrf, created_at, last_seen_at, expires_at, password)
         values (:id_hash, :csrf, :created_at, :last_seen_at, :expires_at, :password)";

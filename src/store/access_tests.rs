@@ -6,8 +6,8 @@ use super::*;
 
 const KEY: &str = "password";
 
-fn entry(n: u8, device: u8) -> Entry {
-    Entry {
+fn entry(n: u8, device: u8) -> LoginEntry {
+    LoginEntry {
         id_hash: [n; 32],
         session: Session {
             csrf: "x".to_owned(),

@@ -15,7 +15,7 @@ use tracing::{error, info, warn};
 use super::StoreError;
 use super::changes::Changes;
 use super::lock::kind_of;
-use super::origin::{Found, Origin};
+use super::origin::{DatabaseFile, DatabaseFound};
 
 /// How long a statement waits for another process (`--cleanup-now` beside the daemon) before it fails.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -49,7 +49,7 @@ pub(super) struct Db {
     /// What is wrong with the file, once a statement has met it.
     damage: watch::Sender<Option<String>>,
     /// Whether the file is in its place.
-    origin: Arc<Origin>,
+    origin: Arc<DatabaseFile>,
     /// What happened to the file.
     said: watch::Sender<Option<String>>,
 }
@@ -73,7 +73,7 @@ impl Db {
             writer: Arc::new(Mutex::new(writer)),
             reader: Arc::new(Mutex::new(reader)),
             damage: watch::Sender::new(None),
-            origin: Arc::new(Origin::of(path)),
+            origin: Arc::new(DatabaseFile::of(path)),
             said: watch::Sender::new(None),
         })
     }
@@ -101,12 +101,12 @@ impl Db {
     /// that is gone when the program ends. Blocking.
     fn tend(&self, writer: &mut Connection) -> Result<(), StoreError> {
         match self.origin.tend(writer) {
-            Found::Nothing | Found::Missing(None) => {}
-            Found::Missing(Some(words)) => {
+            DatabaseFound::Nothing | DatabaseFound::Missing(None) => {}
+            DatabaseFound::Missing(Some(words)) => {
                 error!(words, "the database is not in its place");
                 self.said.send_replace(Some(words));
             }
-            Found::PutBack(words) => {
+            DatabaseFound::PutBack(words) => {
                 let (new_writer, new_reader) = connect(self.origin.path(), &self.changes)?;
                 *writer = new_writer;
                 *self.reader.blocking_lock() = new_reader;

@@ -44,7 +44,7 @@ const WITNESS: &str = ".camera-capture-disk";
 
 /// What is known of the picture directory by this process, shared by all handles.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Place(Arc<Inner>);
+pub(super) struct PictureFolder(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -84,7 +84,7 @@ pub enum Disk {
     Back(Reconciled),
 }
 
-impl Place {
+impl PictureFolder {
     fn identity(&self) -> Option<String> {
         self.0.identity.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::ballast::Ballasted;
-use super::{Claim, Settlement, Store, StoreError, Turn, Waking};
+use super::{Claim, LaneTurn, Settlement, Store, StoreError, Waking};
 use crate::model::{TargetKind, UnixMs};
 
 /// The door: settings, sessions, known devices and tokens, and nothing of pictures.
@@ -41,7 +41,7 @@ impl TargetQueue {
     }
 
     /// As [`Store::claim`].
-    pub async fn claim(&self, now: UnixMs, limit: usize, turn: Turn) -> Result<Claim, StoreError> {
+    pub async fn claim(&self, now: UnixMs, limit: usize, turn: LaneTurn) -> Result<Claim, StoreError> {
         self.store.claim(self.target, now, limit, turn).await
     }
 

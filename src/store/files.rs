@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use tracing::warn;
 
-use super::disk::{self, Place};
+use super::disk::{self, PictureFolder};
 use super::lock::{hold, kind_of};
 use super::strange::Strange;
 use super::tree::{self, Folder, Kind, is_absent, is_in_the_way};
@@ -46,7 +46,7 @@ const FOLDER_TRIES: u32 = 16;
 pub(super) struct Files {
     root: PathBuf,
     strange: Strange,
-    pub(super) place: Place,
+    pub(super) place: PictureFolder,
 }
 
 /// A complete, synced file that has no name yet; one that this process wrote is removed when it is dropped unpublished.
@@ -74,7 +74,7 @@ impl Incoming {
 }
 
 /// Looks at many files, those of one folder together.
-pub(super) struct Look {
+pub(super) struct FolderLook {
     top: Folder,
     last: Option<(OsString, Option<Folder>)>,
 }
@@ -89,7 +89,7 @@ impl Files {
 
     /// Nothing is made or looked at yet.
     pub(super) fn at(root: &Path) -> Self {
-        Self { root: root.to_owned(), strange: Strange::default(), place: Place::default() }
+        Self { root: root.to_owned(), strange: Strange::default(), place: PictureFolder::default() }
     }
 
     /// Creates the directories that are missing.
@@ -397,8 +397,8 @@ impl Files {
     }
 
     /// For looking at many files.
-    pub(super) fn look(&self) -> io::Result<Look> {
-        Ok(Look { top: self.top()?, last: None })
+    pub(super) fn look(&self) -> io::Result<FolderLook> {
+        Ok(FolderLook { top: self.top()?, last: None })
     }
 
     /// Bytes free for an ordinary user, and in all, of the file system that holds the pictures.
@@ -408,7 +408,7 @@ impl Files {
     }
 }
 
-impl Look {
+impl FolderLook {
     /// The length of the regular file at `relative`; `None` when there is none. An error says that it cannot be told.
     pub(super) fn length(&mut self, relative: &Path) -> io::Result<Option<u64>> {
         let Some((folder, name)) = tree::split(relative) else { return Ok(None) };

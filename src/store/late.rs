@@ -27,7 +27,7 @@ const REASON_MAX: usize = 500;
 const BATCH: usize = 100;
 
 #[derive(Clone, Debug)]
-pub(super) enum Entry {
+pub(super) enum LateEntry {
     /// A trigger that is not in the ledger at all.
     Whole {
         trigger: Trigger,
@@ -42,7 +42,7 @@ pub(super) enum Entry {
     Picture { saved: Saved, row: Option<TriggerId> },
 }
 
-impl Entry {
+impl LateEntry {
     fn is_picture(&self) -> bool {
         matches!(self, Self::Picture { .. })
     }
@@ -58,14 +58,14 @@ struct Count {
 }
 
 impl Count {
-    fn of(&mut self, entry: &Entry) -> &mut usize {
+    fn of(&mut self, entry: &LateEntry) -> &mut usize {
         if entry.is_picture() { &mut self.pictures } else { &mut self.triggers }
     }
 }
 
 #[derive(Debug, Default)]
 struct Kept {
-    entries: VecDeque<Entry>,
+    entries: VecDeque<LateEntry>,
     /// Entries, also those that are being written.
     owed: Count,
     /// Entries for which there was no room here either.
@@ -94,20 +94,20 @@ impl Late {
     }
 
     /// Keeps an entry that could not be written. Returns why that was, to be told.
-    pub(super) fn keep(&self, mut entry: Entry, error: StoreError) -> StoreError {
+    pub(super) fn keep(&self, mut entry: LateEntry, error: StoreError) -> StoreError {
         let why = shared(error);
         let mut kept = self.kept();
         kept.error = Some(Arc::clone(&why));
-        if let Entry::Whole { reason, .. } | Entry::End { reason, .. } = &mut entry {
+        if let LateEntry::Whole { reason, .. } | LateEntry::End { reason, .. } = &mut entry {
             *reason = reason.clone().with_words(|words| words.chars().take(REASON_MAX).collect());
         }
         let at = |trigger: &Trigger| format!("{} at {}", trigger.camera, trigger.edge.wall.rfc3339());
         kept.newest = match &entry {
-            Entry::Whole { trigger, .. } => at(trigger),
-            Entry::End { id, .. } => format!("event {}", id.get()),
-            Entry::Picture { saved, .. } => at(saved.trigger()),
+            LateEntry::Whole { trigger, .. } => at(trigger),
+            LateEntry::End { id, .. } => format!("event {}", id.get()),
+            LateEntry::Picture { saved, .. } => at(saved.trigger()),
         };
-        kept.is_unnoted |= matches!(entry, Entry::Whole { is_noted: false, .. });
+        kept.is_unnoted |= matches!(entry, LateEntry::Whole { is_noted: false, .. });
         if kept.owed.pictures + kept.owed.triggers < ENTRIES_MAX {
             *kept.owed.of(&entry) += 1;
             kept.entries.push_back(entry);
@@ -128,9 +128,9 @@ impl Late {
     pub(super) fn holds(&self, camera: &CameraKey, edge_at: UnixMs) -> bool {
         let is_it = |trigger: &Trigger| trigger.camera == *camera && trigger.edge.wall == edge_at;
         self.kept().entries.iter().any(|entry| match entry {
-            Entry::Whole { trigger, .. } => is_it(trigger),
-            Entry::Picture { saved, .. } => is_it(saved.trigger()),
-            Entry::End { .. } => false,
+            LateEntry::Whole { trigger, .. } => is_it(trigger),
+            LateEntry::Picture { saved, .. } => is_it(saved.trigger()),
+            LateEntry::End { .. } => false,
         })
     }
 
@@ -198,14 +198,14 @@ fn shared(error: StoreError) -> Arc<StoreError> {
 
 /// Entries on their way into the ledger. Dropped before they are written, they are owed as before, ahead of what has come
 /// since.
-struct Turn<'a> {
+struct LaneTurn<'a> {
     late: &'a Late,
-    entries: VecDeque<Entry>,
+    entries: VecDeque<LateEntry>,
     /// Those that could not be written for a reason of their own.
-    set_back: Vec<Entry>,
+    set_back: Vec<LateEntry>,
 }
 
-impl<'a> Turn<'a> {
+impl<'a> LaneTurn<'a> {
     fn of(late: &'a Late) -> Self {
         let entries = std::mem::take(&mut late.kept().entries);
         Self { late, entries, set_back: Vec::new() }
@@ -227,7 +227,7 @@ impl<'a> Turn<'a> {
     }
 
     /// The first one became this.
-    fn becomes(&mut self, entry: Entry) {
+    fn becomes(&mut self, entry: LateEntry) {
         if let Some(first) = self.entries.front_mut() {
             let mut kept = self.late.kept();
             *kept.owed.of(&entry) += 1;
@@ -238,7 +238,7 @@ impl<'a> Turn<'a> {
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for LaneTurn<'_> {
     fn drop(&mut self) {
         let mut kept = self.late.kept();
         let left: Vec<_> = self.set_back.drain(..).chain(self.entries.drain(..)).collect();
@@ -262,11 +262,15 @@ impl Store {
     ///
     /// Dropping the future loses nothing.
     pub async fn catch_up(&self) -> Result<CaughtUp, StoreError> {
-        let (mut turn, mut done) = (Turn::of(&self.late), CaughtUp::default());
+        let (mut turn, mut done) = (LaneTurn::of(&self.late), CaughtUp::default());
         while let Some(first) = turn.entries.front().cloned() {
             let written = match first {
-                Entry::Picture { saved, row } => self.late_picture(&mut turn, &mut done, &saved, row).await,
-                Entry::Whole { .. } | Entry::End { .. } => self.late_triggers(&mut turn, &mut done).await,
+                LateEntry::Picture { saved, row } => {
+                    self.late_picture(&mut turn, &mut done, &saved, row).await
+                }
+                LateEntry::Whole { .. } | LateEntry::End { .. } => {
+                    self.late_triggers(&mut turn, &mut done).await
+                }
             };
             match written {
                 Ok(()) => {}
@@ -291,14 +295,14 @@ impl Store {
     /// Writes the row of the first entry, a picture. The error is that of the database.
     async fn late_picture(
         &self,
-        turn: &mut Turn<'_>,
+        turn: &mut LaneTurn<'_>,
         done: &mut CaughtUp,
         saved: &Saved,
         row: Option<TriggerId>,
     ) -> Result<(), StoreError> {
         let give_up = |reason: NoPicture| match row {
-            Some(id) => Entry::End { id, reason },
-            None => Entry::Whole {
+            Some(id) => LateEntry::End { id, reason },
+            None => LateEntry::Whole {
                 trigger: saved.trigger().clone(),
                 outcome: Outcome::Failed,
                 reason,
@@ -339,8 +343,8 @@ impl Store {
     }
 
     /// Writes the rows of the first entries, triggers without a picture.
-    async fn late_triggers(&self, turn: &mut Turn<'_>, done: &mut CaughtUp) -> Result<(), StoreError> {
-        let some: Vec<Entry> =
+    async fn late_triggers(&self, turn: &mut LaneTurn<'_>, done: &mut CaughtUp) -> Result<(), StoreError> {
+        let some: Vec<LateEntry> =
             turn.entries.iter().take(BATCH).take_while(|entry| !entry.is_picture()).cloned().collect();
         let rows: Vec<Row> = some.iter().filter_map(|entry| self.row(entry)).collect();
         let written: Vec<TriggerId> = self
@@ -351,20 +355,20 @@ impl Store {
         turn.written(some.len());
         self.late.works();
         for entry in &some {
-            if let Entry::Whole { trigger, .. } = entry {
+            if let LateEntry::Whole { trigger, .. } = entry {
                 self.forget_edge(trigger).await;
             }
         }
         Ok(())
     }
 
-    fn row(&self, entry: &Entry) -> Option<Row> {
+    fn row(&self, entry: &LateEntry) -> Option<Row> {
         match entry {
-            Entry::Whole { trigger, outcome, reason, .. } => {
+            LateEntry::Whole { trigger, outcome, reason, .. } => {
                 Some(Row::Whole(ledger::Values::of(self, trigger, Some((*outcome, reason.clone())))))
             }
-            Entry::End { id, reason } => Some(Row::End(*id, reason.clone())),
-            Entry::Picture { .. } => None,
+            LateEntry::End { id, reason } => Some(Row::End(*id, reason.clone())),
+            LateEntry::Picture { .. } => None,
         }
     }
 }
@@ -396,7 +400,7 @@ mod tests {
     fn keep(late: &Late, n: usize) {
         let trigger = trigger("r1", T0 + i64::try_from(n).unwrap());
         let (outcome, reason) = (Outcome::Failed, NoPicture::Words("é".repeat(600)));
-        late.keep(Entry::Whole { trigger, outcome, reason, is_noted: false }, StoreError::Interrupted);
+        late.keep(LateEntry::Whole { trigger, outcome, reason, is_noted: false }, StoreError::Interrupted);
     }
 
     fn words(late: &Late) -> Option<String> {
@@ -411,14 +415,14 @@ mod tests {
         for n in 0..3 {
             keep(&late, n);
         }
-        let mut turn = Turn::of(&late);
+        let mut turn = LaneTurn::of(&late);
         keep(&late, 3);
         turn.written(1);
         turn.set_back(StoreError::Interrupted);
         assert!(words(&late).unwrap().contains("yet: 3, the newest r1 at"), "what is being written is owed");
         assert!(late.stuck().is_some());
         drop(turn);
-        let mut turn = Turn::of(&late);
+        let mut turn = LaneTurn::of(&late);
         let order: Vec<_> = turn.entries.iter().map(instant).collect();
         assert_eq!(order, [T0 + 1, T0 + 2, T0 + 3]);
         turn.written(3);
@@ -435,11 +439,13 @@ mod tests {
         }
         let said = words(&late).unwrap();
         assert!(said.contains("yet: 10005, of which 5 are only counted"), "{said}");
-        let mut turn = Turn::of(&late);
+        let mut turn = LaneTurn::of(&late);
         assert_eq!(turn.entries.len(), ENTRIES_MAX);
-        let length = |entry: &Entry| match entry {
-            Entry::Whole { reason, .. } | Entry::End { reason, .. } => reason.to_string().chars().count(),
-            Entry::Picture { .. } => 0,
+        let length = |entry: &LateEntry| match entry {
+            LateEntry::Whole { reason, .. } | LateEntry::End { reason, .. } => {
+                reason.to_string().chars().count()
+            }
+            LateEntry::Picture { .. } => 0,
         };
         assert_eq!(turn.entries.iter().map(length).max(), Some(REASON_MAX));
         turn.written(ENTRIES_MAX);
@@ -447,10 +453,10 @@ mod tests {
         assert_eq!(words(&late), None);
     }
 
-    fn instant(entry: &Entry) -> i64 {
+    fn instant(entry: &LateEntry) -> i64 {
         match entry {
-            Entry::Whole { trigger, .. } => trigger.edge.wall.0,
-            Entry::End { .. } | Entry::Picture { .. } => 0,
+            LateEntry::Whole { trigger, .. } => trigger.edge.wall.0,
+            LateEntry::End { .. } | LateEntry::Picture { .. } => 0,
         }
     }
 }

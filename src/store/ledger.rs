@@ -129,7 +129,7 @@ impl Store {
             Err(error) => {
                 let is_noted = self.note_edge(trigger, end).await;
                 let trigger = trigger.clone();
-                Err(self.late.keep(late::Entry::Whole { trigger, outcome, reason, is_noted }, error))
+                Err(self.late.keep(late::LateEntry::Whole { trigger, outcome, reason, is_noted }, error))
             }
         }
     }
@@ -143,7 +143,7 @@ impl Store {
             Some(error) => Err(error),
             None => self.db.insist_within(EDGE_PATIENCE, move |tx| fail(tx, id, &end)).await,
         };
-        written.map_err(|error| self.late.keep(late::Entry::End { id, reason }, error))
+        written.map_err(|error| self.late.keep(late::LateEntry::End { id, reason }, error))
     }
 
     /// Writes down what was wished beside the picture and could not be had; the outcome stays as it is.

@@ -86,7 +86,7 @@ use tokio::sync::{broadcast, watch};
 use crate::model::{TargetKind, foreign};
 use crate::system::crash;
 
-pub use access::{Entry, Session, Visitor};
+pub use access::{LoginEntry, Session, Visitor};
 pub use backup::Stop;
 pub use changes::Change;
 pub use compare::Comparison;
@@ -101,12 +101,12 @@ pub use late::CaughtUp;
 pub use ledger::{LedgerEntry, LedgerQuery, TriggerId};
 pub use owner::denial;
 pub use page::{Cursor, Page};
-pub use queue::{Claim, DueUpload, Settlement, Turn};
+pub use queue::{Claim, DueUpload, LaneTurn, Settlement};
 pub use reconcile::Reconciled;
 pub use record::{Entered, Saved};
-pub use recover::{Carried, Opened, Rebuilt};
+pub use recover::{Carried, OpenedStore, Rebuilt};
 pub use seen::{UNSEEN_MAX, Unseen};
-pub use space::{Heap, Held, Room};
+pub use space::{DiskRoom, Held, PictureUsage};
 pub use stats::{CameraTally, Deletable, Kept, Newest, Stats, Witness};
 pub use strange::Strangers;
 pub use takeover::{Former, TakenOver, Takeover};
@@ -116,7 +116,7 @@ pub use wake::{Wake, Wakes, Waking};
 
 use ballast::{Ballast, Ballasted};
 use db::Db;
-use disk::{Place, Standing};
+use disk::{PictureFolder, Standing};
 use files::Files;
 
 /// What went wrong with the disk or the database.
@@ -326,7 +326,7 @@ pub struct Store {
 /// Holds the picture directory and the database for this process until it is dropped.
 #[derive(Debug)]
 pub struct Ownership {
-    place: Place,
+    place: PictureFolder,
     _database: Option<File>,
 }
 

@@ -264,7 +264,7 @@ impl World {
     async fn claim(&mut self, limit: usize, fresh_first: bool) {
         let now = self.now;
         let held = self.claimed.iter().map(DueUpload::row).collect();
-        let turn = Turn { held, after: self.after.clone(), fresh_first };
+        let turn = LaneTurn { held, after: self.after.clone(), fresh_first };
         let claim = self.store.claim(TargetKind::Api, UnixMs(now), limit, turn).await.unwrap();
         let held = |model: &&ModelImage| !self.claimed.iter().any(|upload| upload.filename == model.name);
         let due = self.images.iter().filter(|model| {

@@ -17,7 +17,7 @@ pub(super) struct Waiting {
 
 /// What is due of one camera.
 #[derive(Clone, Debug)]
-pub(super) struct Line {
+pub(super) struct CameraLine {
     /// Its key.
     pub(super) camera: String,
     /// Oldest first.
@@ -28,7 +28,7 @@ pub(super) struct Line {
 /// behind the camera that was served last. Also tells which camera was served last now, if any was.
 pub(super) fn choose(
     mut live: Vec<Waiting>,
-    lines: &[Line],
+    lines: &[CameraLine],
     limit: usize,
     after: Option<&str>,
 ) -> (Vec<i64>, Option<String>) {
@@ -63,8 +63,8 @@ mod tests {
         Waiting { row, taken_at: UnixMs(row * 1000) }
     }
 
-    fn line(camera: &str, rows: &[i64]) -> Line {
-        Line { camera: camera.to_owned(), waiting: rows.iter().copied().map(waiting).collect() }
+    fn line(camera: &str, rows: &[i64]) -> CameraLine {
+        CameraLine { camera: camera.to_owned(), waiting: rows.iter().copied().map(waiting).collect() }
     }
 
     #[test]

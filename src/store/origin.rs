@@ -55,13 +55,13 @@ struct Watch {
 
 /// The file of the database, as it was opened.
 #[derive(Debug)]
-pub(super) struct Origin {
+pub(super) struct DatabaseFile {
     path: PathBuf,
     watch: Mutex<Watch>,
 }
 
 /// What was done for a database that is not in its place.
-pub(super) enum Found {
+pub(super) enum DatabaseFound {
     /// It is in its place, or that cannot be told just now.
     Nothing,
     /// It is not, and could not be put there: new words for people, if there are any.
@@ -94,7 +94,7 @@ fn judge(opened: Numbers, now: Numbers, has_disk: bool) -> Standing {
     }
 }
 
-impl Origin {
+impl DatabaseFile {
     /// The file that has just been opened.
     pub(super) fn of(path: &Path) -> Self {
         let watch = Watch { numbers: Numbers::of(path), times: 0, tried: None, said: None };
@@ -128,16 +128,16 @@ impl Origin {
     }
 
     /// Puts the file back into its place, from what `open` has open. Blocking, as long as copying it takes.
-    pub(super) fn tend(&self, open: &Connection) -> Found {
+    pub(super) fn tend(&self, open: &Connection) -> DatabaseFound {
         if self.is_in_place() {
-            return Found::Nothing;
+            return DatabaseFound::Nothing;
         }
         let has_disk = Mounts::now().unmounted(&resolved(&self.path), None).is_none();
         let mut watch = self.watch();
         let standing = judge(watch.numbers, Numbers::of(&self.path), has_disk);
         let path = self.path.display();
         let failed = match standing {
-            Standing::Same => return Found::Nothing,
+            Standing::Same => return DatabaseFound::Nothing,
             Standing::Away => format!(
                 "the disk with the database {path} is away: its folder is another one. The program goes on with what it \
                  has open; mount the disk again, then restart the program (sudo systemctl restart camera-capture)"
@@ -148,14 +148,14 @@ impl Origin {
                  program), then restart the program (sudo systemctl restart camera-capture)"
             ),
             Standing::Gone if watch.tried.is_some_and(|at| at.elapsed() < AGAIN) => {
-                return Found::Missing(None);
+                return DatabaseFound::Missing(None);
             }
             Standing::Gone => {
                 watch.tried = Some(Instant::now());
                 match put_back(&self.path, watch.numbers.log, open) {
                     Ok(aside) => {
                         (watch.times, watch.tried) = (watch.times + 1, None);
-                        return Found::PutBack(words(&self.path, aside));
+                        return DatabaseFound::PutBack(words(&self.path, aside));
                     }
                     Err(error) => format!(
                         "the database {path} was removed or replaced while the program runs, and it cannot be put back: \
@@ -167,7 +167,7 @@ impl Origin {
         };
         let is_new = watch.said.as_ref() != Some(&failed);
         watch.said = Some(failed.clone());
-        Found::Missing(is_new.then_some(failed))
+        DatabaseFound::Missing(is_new.then_some(failed))
     }
 }
 

@@ -25,7 +25,7 @@ struct Picture {
 }
 
 #[derive(Clone, Debug)]
-struct Entry {
+struct LoginEntry {
     camera: usize,
     ms: i64,
     outcome: Option<usize>,
@@ -53,12 +53,9 @@ fn picture() -> impl Strategy<Value = Picture> {
         .prop_map(|(camera, kind, presence, ms, uploads)| Picture { camera, kind, presence, ms, uploads })
 }
 
-fn entry() -> impl Strategy<Value = Entry> {
-    (0..3_usize, 0..6_i64, prop::option::weighted(0.8, 0..3_usize)).prop_map(|(camera, ms, outcome)| Entry {
-        camera,
-        ms,
-        outcome,
-    })
+fn entry() -> impl Strategy<Value = LoginEntry> {
+    (0..3_usize, 0..6_i64, prop::option::weighted(0.8, 0..3_usize))
+        .prop_map(|(camera, ms, outcome)| LoginEntry { camera, ms, outcome })
 }
 
 fn asked() -> impl Strategy<Value = Asked> {
@@ -96,7 +93,7 @@ impl Asked {
             && self.wants(picture.ms, id)
     }
 
-    fn wants_entry(&self, id: i64, entry: &Entry) -> bool {
+    fn wants_entry(&self, id: i64, entry: &LoginEntry) -> bool {
         self.camera.is_none_or(|camera| camera == entry.camera)
             && self.outcome.is_none_or(|outcome| entry.outcome == Some(outcome))
             && self.wants(entry.ms, id)
@@ -135,7 +132,7 @@ impl Asked {
 }
 
 /// Writes the rows down; identities count from 1.
-fn filled(pictures: &[Picture], entries: &[Entry]) -> (Place, Store) {
+fn filled(pictures: &[Picture], entries: &[LoginEntry]) -> (Place, Store) {
     let place = Place::new();
     let store = place.open_owing(OWED);
     let c = place.sql();

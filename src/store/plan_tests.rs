@@ -334,7 +334,7 @@ async fn a_claim_among_a_hundred_thousand_that_wait_and_a_million_delivered_is_a
     assert_eq!(count, 1_100_000);
     claims_are_little_work(&c);
     let now = UnixMs(T0 + 90_000 * 1000);
-    let mut turn = Turn::default();
+    let mut turn = LaneTurn::default();
     let mut names = Vec::new();
     for _ in 0..6 {
         let claim = store.claim(TargetKind::Api, now, 1, turn.clone()).await.unwrap();
@@ -344,7 +344,7 @@ async fn a_claim_among_a_hundred_thousand_that_wait_and_a_million_delivered_is_a
     }
     let live = |n: i64| format!("r{}_{}.jpg", 1 + n % 4, 1_800_000_000 + n);
     assert_eq!(names, (89_400..89_406).map(live).collect::<Vec<_>>(), "the oldest of those that are live");
-    turn = Turn::default();
+    turn = LaneTurn::default();
     let late = UnixMs(T0 + 400_000 * 1000);
     let claim = store.claim(TargetKind::Api, late, 6, turn).await.unwrap();
     let names: Vec<_> = claim.uploads.iter().map(|upload| upload.filename.to_string()).collect();

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use rusqlite::{Connection, OptionalExtension, Transaction, named_params};
 
 use super::image_row::{COLUMNS, image};
-use super::order::{LIVE_MS, Line, Waiting, choose};
+use super::order::{CameraLine, LIVE_MS, Waiting, choose};
 use super::{Image, Store, StoreError, crash, denial, kept, tree};
 use crate::clock;
 use crate::model::{FileName, ImageId, PictureFacts, TargetKind, UnixMs, UploadState};
@@ -61,7 +61,7 @@ impl DueUpload {
 
 /// What a lane knows when it asks for more.
 #[derive(Clone, Debug, Default)]
-pub struct Turn {
+pub struct LaneTurn {
     /// Rows of the pictures it has in hand: being sent, or sent and not yet written down.
     pub held: Vec<i64>,
     /// The camera whose backlog was served last.
@@ -76,7 +76,7 @@ pub struct Turn {
 pub struct Claim {
     /// In the order in which they should go.
     pub uploads: Vec<DueUpload>,
-    /// The camera whose backlog was served last, for the next [`Turn`].
+    /// The camera whose backlog was served last, for the next [`LaneTurn`].
     pub after: Option<String>,
 }
 
@@ -182,7 +182,7 @@ impl Store {
         target: TargetKind,
         now: UnixMs,
         limit: usize,
-        turn: Turn,
+        turn: LaneTurn,
     ) -> Result<Claim, StoreError> {
         let root = self.root().to_owned();
         self.db
@@ -198,7 +198,7 @@ impl Store {
                         let (from, to) = (now.0.saturating_sub(LIVE_MS), now.0.saturating_add(LIVE_MS));
                         live.extend(look(&camera, from, to)?);
                         let waiting = look(&camera, i64::MIN, i64::MAX)?;
-                        lines.push(Line { camera, waiting });
+                        lines.push(CameraLine { camera, waiting });
                     }
                     Ok(choose(live, &lines, limit, turn.after.as_deref()))
                 };

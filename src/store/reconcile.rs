@@ -55,7 +55,7 @@ pub struct Reconciled {
 }
 
 /// A whole picture found on the disk.
-pub(super) struct Found {
+pub(super) struct FoundPicture {
     pub(super) name: FileName,
     pub(super) row: NewRow,
 }
@@ -221,13 +221,13 @@ pub(super) fn unfinished(done: &mut Reconciled, path: &Path, error: &StoreError)
     error!(path, error = chain(error), "cannot be put in order; the next start tries again");
 }
 
-pub(super) fn is_known(tx: &rusqlite::Transaction<'_>, found: &Found) -> Result<bool, StoreError> {
+pub(super) fn is_known(tx: &rusqlite::Transaction<'_>, found: &FoundPicture) -> Result<bool, StoreError> {
     Ok(tx
         .prepare_cached("select 1 from images where uid = :uid")?
         .exists(named_params! {":uid": found.row.facts.id.as_bytes()})?)
 }
 
-impl Found {
+impl FoundPicture {
     /// Joins it to its trigger, if that is known; a time that was corrected there is corrected here.
     pub(super) fn find_trigger(&mut self, tx: &rusqlite::Transaction<'_>) -> Result<(), StoreError> {
         let Some((id, edge_at)) = trigger_of_orphan(tx, self.name.camera(), self.row.facts.edge_at)? else {
@@ -294,7 +294,7 @@ pub(super) fn read_file(
     files: &Files,
     relative: &Path,
     name: Option<FileName>,
-) -> Result<Option<Found>, StoreError> {
+) -> Result<Option<FoundPicture>, StoreError> {
     let read = files.read(relative).map_err(|source| StoreError::File {
         action: "read",
         path: files.root().join(relative),
@@ -303,7 +303,7 @@ pub(super) fn read_file(
     Ok(read.and_then(|bytes| found(&bytes, name)))
 }
 
-fn found(bytes: &[u8], name: Option<FileName>) -> Option<Found> {
+fn found(bytes: &[u8], name: Option<FileName>) -> Option<FoundPicture> {
     let whole = Whole::of(bytes)?;
     let first_of = |written: &PictureFacts| {
         FileName::new(written.camera.clone(), written.edge_at.epoch_s(), 1).of(whole.medium)
@@ -343,7 +343,10 @@ fn found(bytes: &[u8], name: Option<FileName>) -> Option<Found> {
         note: written.and_then(|written| written.note.as_deref().map(|note| foreign::line(note, NOTE_MAX))),
     };
     let (bytes, sha256) = (bytes.len() as u64, Sha256::digest(bytes).into());
-    Some(Found { name, row: NewRow { facts, dimensions: whole.dimensions, trigger: None, bytes, sha256 } })
+    Some(FoundPicture {
+        name,
+        row: NewRow { facts, dimensions: whole.dimensions, trigger: None, bytes, sha256 },
+    })
 }
 
 /// Whether a row names this place.

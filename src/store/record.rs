@@ -123,7 +123,7 @@ impl Store {
                 Err(StoreError::NoName)
             }
             Err(error) => {
-                let entry = late::Entry::Picture { saved: saved.clone(), row };
+                let entry = late::LateEntry::Picture { saved: saved.clone(), row };
                 Err(StoreError::Kept { why: Box::new(self.late.keep(entry, error)) })
             }
         }

@@ -24,7 +24,7 @@ use crate::model::{FileName, TargetKind, UploadState};
 const ROWS: i64 = 256;
 
 /// What the owner of the directory gets.
-pub struct Opened {
+pub struct OpenedStore {
     /// Everything that is kept.
     pub store: Store,
     /// Held as long as the program runs.
@@ -75,7 +75,7 @@ impl Store {
         database: &Path,
         targets: &[(TargetKind, UploadState)],
         damage: Option<String>,
-    ) -> Result<Opened, StoreError> {
+    ) -> Result<OpenedStore, StoreError> {
         // While its disk is away, the folder is taken later.
         let (folder, lock) = disk::own(images, database)?;
         let folder = folder.ok();
@@ -89,7 +89,7 @@ impl Store {
             None => match Self::open(images, database, targets) {
                 Ok(store) => {
                     let ownership = store.ownership(folder, lock);
-                    return Ok(Opened { store, ownership, alarm: None });
+                    return Ok(OpenedStore { store, ownership, alarm: None });
                 }
                 Err(error) if error.is_damage() => Some(error.to_string()),
                 Err(error) => return Err(error),
@@ -97,7 +97,7 @@ impl Store {
         };
         let alarm = replace_damaged(database, &found.unwrap_or_default())?;
         let store = Self::open(images, database, targets)?;
-        Ok(Opened { ownership: store.ownership(folder, lock), store, alarm: Some(alarm) })
+        Ok(OpenedStore { ownership: store.ownership(folder, lock), store, alarm: Some(alarm) })
     }
 
     /// Builds the database anew from the picture folder. Settings, password, tokens, the ledger, protection and what was

@@ -49,7 +49,7 @@ async fn close(store: Store) {
     store.close().await.unwrap();
 }
 
-fn owned(place: &Place, damage: Option<&str>) -> Result<Opened, StoreError> {
+fn owned(place: &Place, damage: Option<&str>) -> Result<OpenedStore, StoreError> {
     Store::open_owned(&place.images(), &place.database(), OWED, damage.map(str::to_owned))
 }
 
@@ -84,7 +84,7 @@ async fn a_database_without_a_head_is_replaced_by_its_copy_and_the_folder() {
     let newer = take(&store, "r2", T0 + 60_000).await;
     close(store).await;
     destroy_head(&place);
-    let Opened { store, alarm, .. } = owned(&place, None).unwrap();
+    let OpenedStore { store, alarm, .. } = owned(&place, None).unwrap();
     let alarm = alarm.unwrap();
     assert!(alarm.contains("damaged") && alarm.contains("its copy") && alarm.contains("tokens"), "{alarm}");
     assert_eq!(beside(&place, ".damaged-").len(), 1, "the damaged one is kept");
@@ -113,7 +113,7 @@ async fn a_database_without_a_head_and_without_a_copy_is_built_from_the_folder()
     let images = fates(&store).await;
     close(store).await;
     destroy_head(&place);
-    let Opened { store, alarm, .. } = owned(&place, None).unwrap();
+    let OpenedStore { store, alarm, .. } = owned(&place, None).unwrap();
     assert!(alarm.unwrap().contains("a new password must be set"));
     let done = store.reconcile().await.unwrap();
     assert_eq!((done.adopted, done.missing), (3, 0));
@@ -164,7 +164,7 @@ async fn a_damaged_page_is_found_and_costs_only_what_stood_in_it() {
     let found = store.quick_check(Stop::default()).await.unwrap().unwrap();
     assert!(!found.is_empty());
     drop(store);
-    let Opened { store, alarm, .. } = owned(&place, Some(&found)).unwrap();
+    let OpenedStore { store, alarm, .. } = owned(&place, Some(&found)).unwrap();
     let alarm = alarm.unwrap();
     assert!(alarm.contains("rows unreadable"), "{alarm}");
     let kept: i64 = place.sql().query_row("select count(*) from triggers", [], |row| row.get(0)).unwrap();
@@ -201,7 +201,7 @@ async fn a_database_that_is_gone_comes_back_from_its_copy() {
     }
     // Its log is still there, and is not that of the next database.
     assert!(backup::beside(&place.database(), "-wal").exists());
-    let Opened { store, alarm, .. } = owned(&place, None).unwrap();
+    let OpenedStore { store, alarm, .. } = owned(&place, None).unwrap();
     let alarm = alarm.unwrap();
     assert!(alarm.contains("gone") && alarm.contains("tokens"), "{alarm}");
     assert_eq!(store.access().setting(PASSWORD_KEY).await.unwrap().as_deref(), Some("a hash"));
@@ -223,7 +223,7 @@ async fn an_empty_database_file_is_one_that_is_gone() {
     store.back_up(Stop::default()).await.unwrap().unwrap();
     close(store).await;
     fs::write(place.database(), b"").unwrap();
-    let Opened { store, alarm, .. } = owned(&place, None).unwrap();
+    let OpenedStore { store, alarm, .. } = owned(&place, None).unwrap();
     assert!(alarm.is_some());
     assert_eq!(store.access().setting(PASSWORD_KEY).await.unwrap().as_deref(), Some("a hash"));
     assert_eq!(state_of(&store, &images[0].filename).await, (UploadState::Delivered, true));
@@ -257,7 +257,7 @@ async fn a_new_database_that_a_crash_left_finished_is_put_into_its_place() {
     close(store).await;
     fs::rename(backup::path_of(&place.database()), backup::beside(&place.database(), ".rebuilt")).unwrap();
     destroy_head(&place);
-    let Opened { store, .. } = owned(&place, None).unwrap();
+    let OpenedStore { store, .. } = owned(&place, None).unwrap();
     assert_eq!(state_of(&store, &images[0].filename).await, (UploadState::Delivered, true));
     assert_eq!(beside(&place, ".rebuilt").len(), 0);
 }

@@ -12,7 +12,7 @@ use crate::model::{Space, TargetKind};
 
 /// Room for everything that is kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Room {
+pub struct DiskRoom {
     /// Of the pictures' file system.
     pub pictures: Space,
     /// Of the database's, if it is another one.
@@ -27,16 +27,16 @@ pub struct Room {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Held {
     /// Waiting for delivery, by target.
-    pub owed: Vec<(TargetKind, Heap)>,
+    pub owed: Vec<(TargetKind, PictureUsage)>,
     /// Put aside, by target.
-    pub dead: Vec<(TargetKind, Heap)>,
+    pub dead: Vec<(TargetKind, PictureUsage)>,
     /// Protected by a person.
-    pub protected: Heap,
+    pub protected: PictureUsage,
 }
 
 /// So many pictures of so many bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Heap {
+pub struct PictureUsage {
     /// Pictures and clips.
     pub pictures: u64,
     /// Their size.
@@ -60,7 +60,7 @@ const PROTECTED_SQL: &str = "
 
 impl Store {
     /// Room for pictures and database, as it is now.
-    pub async fn room(&self) -> Result<Room, StoreError> {
+    pub async fn room(&self) -> Result<DiskRoom, StoreError> {
         let (files, ballast, database) = (self.files.clone(), self.db.ballast.clone(), self.database.clone());
         blocking(move || {
             let folder = folder_of(&database);
@@ -76,7 +76,7 @@ impl Store {
                 source,
             })?;
             let total = database.unwrap_or(pictures).total_bytes;
-            Ok(Room {
+            Ok(DiskRoom {
                 pictures,
                 database,
                 ballast_bytes: ballast.held(),
@@ -114,7 +114,7 @@ impl Store {
                 let mut rows = statement.query([])?;
                 while let Some(row) = rows.next()? {
                     let (target, state): (String, String) = (row.get(0)?, row.get(1)?);
-                    let heap = Heap { pictures: count(row.get(2)?), bytes: count(row.get(3)?) };
+                    let heap = PictureUsage { pictures: count(row.get(2)?), bytes: count(row.get(3)?) };
                     let Some(target) = TargetKind::parse(&target) else { continue };
                     if state == "pending" {
                         held.owed.push((target, heap))
@@ -123,7 +123,7 @@ impl Store {
                     }
                 }
                 held.protected = c.prepare_cached(PROTECTED_SQL)?.query_row(named_params! {}, |row| {
-                    Ok(Heap { pictures: count(row.get(0)?), bytes: count(row.get(1)?) })
+                    Ok(PictureUsage { pictures: count(row.get(0)?), bytes: count(row.get(1)?) })
                 })?;
                 Ok(held)
             })

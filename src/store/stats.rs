@@ -7,7 +7,7 @@ use rusqlite::{OptionalExtension, named_params};
 
 use super::deletion::mark_deleting;
 use super::queue::oldest;
-use super::space::Heap;
+use super::space::PictureUsage;
 use super::{Store, StoreError};
 use crate::model::{ImageId, TargetKind, UnixMs, UploadState};
 
@@ -243,12 +243,12 @@ impl Store {
     }
 
     /// How many pictures taken before an instant may go, and their size.
-    pub async fn expired(&self, before: UnixMs) -> Result<Heap, StoreError> {
+    pub async fn expired(&self, before: UnixMs) -> Result<PictureUsage, StoreError> {
         self.db
             .read(move |c| {
                 Ok(c.prepare_cached(EXPIRED_SQL)?.query_row(named_params! {":before": before.0}, |row| {
                     let count = |n: i64| u64::try_from(n).unwrap_or(0);
-                    Ok(Heap { pictures: count(row.get(0)?), bytes: count(row.get(1)?) })
+                    Ok(PictureUsage { pictures: count(row.get(0)?), bytes: count(row.get(1)?) })
                 })?)
             })
             .await

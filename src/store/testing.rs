@@ -9,9 +9,9 @@ use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 use tempfile::TempDir;
 
-use super::{DueUpload, Image, NewImage, Store, StoreError, TriggerId, Turn};
+use super::{DueUpload, Image, LaneTurn, NewImage, Store, StoreError, TriggerId};
 use crate::media::frame::{Colours, Frame};
-use crate::media::gop::{AccessUnit, Codec, Stretch};
+use crate::media::gop::{AccessUnit, Codec, UnitRange};
 use crate::media::{exif, jpeg, mp4};
 use crate::model::{
     CameraKey, Cause, Dimensions, FileName, ImageId, ImageKind, Moment, PictureFacts, TargetKind, Trigger,
@@ -234,7 +234,7 @@ pub(crate) fn clip(trigger: &Trigger, row: TriggerId, id: ImageId, frame_offset_
 }
 
 /// Two frames: what x264 writes for 16×16 pixels, and a follower that no decoder would like.
-fn stretch() -> Stretch {
+fn stretch() -> UnitRange {
     let sps = [
         0x67, 0x42, 0xc0, 0x0a, 0xd9, 0x1e, 0xc0, 0x44, 0x00, 0x00, 0x03, 0x00, 0x04, 0x00, 0x00, 0x03, 0x00,
         0xc8, 0x3c, 0x48, 0x99, 0x20,
@@ -254,7 +254,7 @@ fn stretch() -> Stretch {
         is_leading: false,
         doubt: None,
     });
-    Stretch { codec: Codec::H264, units: units.to_vec() }
+    UnitRange { codec: Codec::H264, units: units.to_vec() }
 }
 
 /// A trigger and its picture, recorded.
@@ -266,7 +266,7 @@ pub(crate) async fn take(store: &Store, key: &str, edge_ms: i64) -> Image {
 
 /// Up to `limit` uploads that are due at [`T0`].
 pub(crate) async fn claim(store: &Store, limit: usize) -> Vec<DueUpload> {
-    store.claim(TargetKind::Api, UnixMs(T0), limit, Turn::default()).await.unwrap().uploads
+    store.claim(TargetKind::Api, UnixMs(T0), limit, LaneTurn::default()).await.unwrap().uploads
 }
 
 /// The tallies as they should be, counted anew.

@@ -43,7 +43,7 @@ impl Signals {
     }
 
     /// Waits for the first one that stops.
-    pub async fn asked(&mut self) -> Asked {
+    pub async fn asked(&mut self) -> StopAsked {
         let (name, needed) = loop {
             let hangup = async {
                 match &mut self.hangup {
@@ -66,18 +66,18 @@ impl Signals {
             );
         };
         info!(signal = name, "asked to stop");
-        Asked { needed }
+        StopAsked { needed }
     }
 }
 
 /// The first signal that stops has come.
 #[must_use]
-pub struct Asked {
+pub struct StopAsked {
     /// How many more end the process at once: one, but two behind a SIGHUP, because a session that ends sends both.
     needed: u8,
 }
 
-impl Asked {
+impl StopAsked {
     /// Waits until a further SIGTERM or SIGINT asks for the end at once, for a person who will not wait.
     pub async fn at_once(self) {
         // New ones, because only those behind the first shall be waited for.

@@ -26,7 +26,7 @@ const DAY_S: u64 = 24 * 60 * 60;
 
 /// What the other end shows.
 #[derive(Clone, Copy, Debug)]
-pub struct Shown<'a> {
+pub struct ShownCertificate<'a> {
     /// Its certificate.
     pub own: &'a CertificateDer<'a>,
     /// Those between it and an authority.
@@ -42,7 +42,7 @@ pub struct Shown<'a> {
 /// Whoever says whether a certificate is the right one.
 pub trait Judge: fmt::Debug + Send + Sync + 'static {
     /// Whether it is.
-    fn judge(&self, shown: &Shown<'_>) -> Result<(), rustls::Error>;
+    fn judge(&self, shown: &ShownCertificate<'_>) -> Result<(), rustls::Error>;
 
     /// What is said of an other end that could not prove to hold its certificate's key.
     fn unproven(&self, error: rustls::Error) -> rustls::Error {
@@ -89,7 +89,7 @@ impl Chain {
     }
 
     /// Whether one of them vouches for a certificate at an instant, for its name, too.
-    pub fn verify(&self, shown: &Shown<'_>, at: UnixTime) -> Result<(), rustls::Error> {
+    pub fn verify(&self, shown: &ShownCertificate<'_>, at: UnixTime) -> Result<(), rustls::Error> {
         let chain = self.0.as_ref().ok_or(CertificateError::UnknownIssuer)?;
         chain.verify_server_cert(shown.own, shown.others, shown.name, shown.ocsp, at).map(|_| ())
     }
@@ -111,7 +111,7 @@ impl<J: Judge> ServerCertVerifier for Verifier<J> {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        self.judge.judge(&Shown { own, others, name, ocsp, now })?;
+        self.judge.judge(&ShownCertificate { own, others, name, ocsp, now })?;
         Ok(ServerCertVerified::assertion())
     }
 
@@ -144,7 +144,7 @@ impl<J: Judge> ServerCertVerifier for Verifier<J> {
 
 /// Why there is no secured connection, as far as that is the same for cameras and servers.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Fault<'a> {
+pub enum TlsFault<'a> {
     /// What answers does not speak TLS.
     NoTls,
     /// It speaks only versions or ciphers that are not safe any more.
@@ -159,7 +159,7 @@ pub enum Fault<'a> {
     Other,
 }
 
-impl<'a> Fault<'a> {
+impl<'a> TlsFault<'a> {
     /// What an error of the library means.
     pub fn of(error: &'a rustls::Error) -> Self {
         use AlertDescription as Alert;
@@ -244,7 +244,7 @@ mod tests {
         let name = ServerName::try_from("gate.example").unwrap();
         let own = CertificateDer::from(&b"\x30\x82"[..]);
         let now = UnixTime::since_unix_epoch(std::time::Duration::from_secs(1_800_000_000));
-        let shown = Shown { own: &own, others: &[], name: &name, ocsp: &[], now };
+        let shown = ShownCertificate { own: &own, others: &[], name: &name, ocsp: &[], now };
         let unknown = rustls::Error::from(CertificateError::UnknownIssuer);
         assert_eq!(Chain::new(RootCertStore::empty()).verify(&shown, now), Err(unknown));
     }

@@ -34,7 +34,7 @@ mod tag {
 
 /// What a certificate says of itself. Words of others, fit to be shown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Facts {
+pub(super) struct CertificateFacts {
     /// The names and addresses it is made out to, from `subjectAltName`; where there is none, from the subject.
     pub(super) names: Vec<String>,
     /// Who made it.
@@ -50,7 +50,7 @@ pub(super) struct Facts {
 /// An element of DER: its tag and its content.
 type Element<'a> = (u8, &'a [u8]);
 
-impl Facts {
+impl CertificateFacts {
     /// Reads a certificate; `None` if it is none.
     pub(super) fn read(der: &[u8]) -> Option<Self> {
         let certificate = within(der, tag::SEQUENCE)?;
@@ -209,7 +209,7 @@ mod tests {
 
     #[test]
     fn a_certificate_tells_whose_it_is_who_made_it_and_until_when_it_holds() {
-        let facts = Facts::read(&certificate()).unwrap();
+        let facts = CertificateFacts::read(&certificate()).unwrap();
         assert_eq!(facts.names, ["gate.example", "10.0.0.5", "::1"]);
         assert_eq!(facts.issuer, "Gate authority (Example Ltd)");
         assert!(!facts.is_own);
@@ -219,7 +219,7 @@ mod tests {
 
     #[test]
     fn one_without_alternative_names_is_called_by_its_subject_and_may_be_its_own() {
-        let facts = Facts::read(authority().der()).unwrap();
+        let facts = CertificateFacts::read(authority().der()).unwrap();
         assert_eq!(facts.names, ["Gate authority (Example Ltd)"]);
         assert!(facts.is_own);
     }
@@ -244,7 +244,7 @@ mod tests {
     proptest! {
         #[test]
         fn nothing_that_comes_as_a_certificate_panics(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-            let _ = Facts::read(&bytes);
+            let _ = CertificateFacts::read(&bytes);
         }
 
         #[test]
@@ -254,7 +254,7 @@ mod tests {
                 *byte = to;
             }
             der.truncate(cut);
-            let _ = Facts::read(&der);
+            let _ = CertificateFacts::read(&der);
         }
     }
 }

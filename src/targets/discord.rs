@@ -16,7 +16,7 @@ use url::Url;
 use super::facts::Sender;
 use super::form::Form;
 use super::http::{Http, Reply, put};
-use super::response::{Answer, Settings};
+use super::response::{Settings, TargetAnswer};
 use super::{TargetError, misconfigured, perhaps_of_this_image, rejected};
 use crate::clock;
 use crate::config::{DiscordTargetConfig, UploadConfig};
@@ -202,7 +202,7 @@ struct Said {
 }
 
 impl Said {
-    fn read(answer: &Answer) -> Self {
+    fn read(answer: &TargetAnswer) -> Self {
         let Ok(value) = serde_json::from_str::<Value>(&answer.body) else { return Self::default() };
         // Of a number that is none it says only {"thread_id": ["Value … is not snowflake."]}.
         let is_about = |name: &str| {
@@ -259,15 +259,16 @@ fn field_words(errors: &Value, deep: usize) -> Option<String> {
 }
 
 /// Whether the file is larger than the channel takes; there are two codes for it beside the status.
-fn is_too_large(answer: &Answer) -> bool {
+fn is_too_large(answer: &TargetAnswer) -> bool {
     answer.status == 413
         || ((400..500).contains(&answer.status) && matches!(Said::read(answer).code, 40005 | 50045))
 }
 
 /// What an answer says before it is asked for the picture.
-fn judge(answer: &Answer, now: UnixMs) -> Result<(), TargetError> {
+fn judge(answer: &TargetAnswer, now: UnixMs) -> Result<(), TargetError> {
     let said = Said::read(answer);
-    let plain = Answer { body: said.words.clone().unwrap_or_else(|| answer.body.clone()), ..answer.clone() };
+    let plain =
+        TargetAnswer { body: said.words.clone().unwrap_or_else(|| answer.body.clone()), ..answer.clone() };
     let refused = match plain.judge(now) {
         Ok(()) => return Ok(()),
         Err(TargetError::Busy { message, retry_after }) => {
@@ -310,7 +311,12 @@ fn announced_wait(reply: &Reply, now: UnixMs) -> Option<Duration> {
 
 /// Whether the message has the picture. One that stands in an embed is not listed among the attachments (Discord's issue
 /// 1340); then it is the embed's image that must have its name and size.
-fn confirm(answer: &Answer, name: &str, length: u64, size: Option<(u32, u32)>) -> Result<(), TargetError> {
+fn confirm(
+    answer: &TargetAnswer,
+    name: &str,
+    length: u64,
+    size: Option<(u32, u32)>,
+) -> Result<(), TargetError> {
     let status = answer.status;
     let Ok(message) = serde_json::from_str::<Value>(&answer.body) else {
         return Err(misconfigured(format!(

@@ -1,8 +1,8 @@
 use super::*;
 use proptest::prelude::*;
 
-fn answer(status: u16, body: &str) -> Answer {
-    Answer { status, body: body.to_owned(), settings: Settings::DISCORD, ..Answer::default() }
+fn answer(status: u16, body: &str) -> TargetAnswer {
+    TargetAnswer { status, body: body.to_owned(), settings: Settings::DISCORD, ..TargetAnswer::default() }
 }
 
 fn confirmed(body: &str) -> bool {

@@ -20,9 +20,9 @@ pub(super) struct Heard {
 
 /// Hears answers once it is told to.
 #[derive(Default)]
-pub(super) struct Ear(Mutex<Option<Vec<Heard>>>);
+pub(super) struct AnswerEar(Mutex<Option<Vec<Heard>>>);
 
-impl Ear {
+impl AnswerEar {
     /// From now on answers are kept.
     pub(super) fn listen(&self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Vec::new());

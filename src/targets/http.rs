@@ -15,11 +15,11 @@ use rustls::ClientConfig;
 use tokio::time::Instant;
 use url::Url;
 
-use super::ear::Ear;
-use super::pace::Pace;
-use super::response::{Answer, Settings};
+use super::ear::AnswerEar;
+use super::pace::RateLimit;
+use super::response::{Settings, TargetAnswer};
 use super::{TargetError, misconfigured, secure, text};
-use crate::config::{Fingerprint, Pin, ProxyConfig, UploadConfig};
+use crate::config::{CertificatePin, Fingerprint, ProxyConfig, UploadConfig};
 use crate::model::{TargetKind, secrets::Secrets};
 use crate::system::crash;
 use crate::system::tls;
@@ -77,7 +77,7 @@ pub struct Hop {
 
 /// An answer, and what only some targets look at.
 pub(super) struct Reply {
-    pub(super) answer: Answer,
+    pub(super) answer: TargetAnswer,
     pub(super) headers: HeaderMap,
     /// Whether the connection broke before the body of the answer was whole.
     pub(super) is_cut: bool,
@@ -104,10 +104,10 @@ pub(super) struct Http {
     pin_setting: String,
     /// `UPLOAD_TIMEOUT`.
     pub(super) timeout: Duration,
-    pace: Option<Pace>,
+    pace: Option<RateLimit>,
     pub(super) settings: Settings,
     pub(super) secrets: Secrets,
-    pub(super) ear: Ear,
+    pub(super) ear: AnswerEar,
     /// Made at the first delivery, because a machine without certificates can still take pictures.
     client: Mutex<Option<Client>>,
 }
@@ -145,11 +145,11 @@ impl Http {
             port: url.port_or_known_default().unwrap_or(443),
             ca_file: config.ca_file.clone(),
             pin: pin.map(|pin| pin.fingerprint),
-            pin_setting: pin.map_or_else(|| Pin::setting_of(kind), |pin| pin.setting.clone()),
-            pace: config.rates.get(&kind).copied().map(Pace::new),
+            pin_setting: pin.map_or_else(|| CertificatePin::setting_of(kind), |pin| pin.setting.clone()),
+            pace: config.rates.get(&kind).copied().map(RateLimit::new),
             settings,
             secrets,
-            ear: Ear::default(),
+            ear: AnswerEar::default(),
             client: Mutex::new(None),
         }
     }
@@ -290,7 +290,7 @@ impl Http {
         let text = |name: HeaderName| {
             headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok()).map(str::to_owned)
         };
-        let mut answer = Answer {
+        let mut answer = TargetAnswer {
             status: response.status().as_u16(),
             content_type: text(CONTENT_TYPE).unwrap_or_default(),
             retry_after: text(RETRY_AFTER),
@@ -451,10 +451,10 @@ impl Progress {
 /// The body piece by piece, no faster than `pace` allows.
 fn pieces(
     body: Vec<Bytes>,
-    pace: Option<Pace>,
+    pace: Option<RateLimit>,
     progress: Arc<Mutex<Progress>>,
 ) -> impl stream::Stream<Item = Result<Bytes, std::convert::Infallible>> + Send + 'static {
-    let most = Pace::piece(pace.as_ref());
+    let most = RateLimit::piece(pace.as_ref());
     let body = body.into_iter();
     stream::unfold(
         (Bytes::new(), body, pace, progress),

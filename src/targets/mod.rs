@@ -33,9 +33,9 @@ use crate::store::DueUpload;
 use crate::system::crash;
 
 pub use http::{Hop, SLOWEST, longest};
-pub use response::{Answer, Settings};
+pub use response::{Settings, TargetAnswer};
 pub use tryout::try_out;
-pub use tryout_report::{Report, Step, StepKind, document};
+pub use tryout_report::{StepKind, TryoutReport, TryoutStep, document};
 
 /// Longest path in a message, characters.
 const PATH_MAX: usize = 300;

@@ -44,13 +44,13 @@ impl Bucket {
 
 /// The limit of one target, shared by everything that goes to it at the same time.
 #[derive(Clone, Debug)]
-pub(super) struct Pace {
+pub(super) struct RateLimit {
     bucket: Arc<Mutex<Bucket>>,
     began: Instant,
     piece: usize,
 }
 
-impl Pace {
+impl RateLimit {
     /// At most `rate` bytes per second, measured over any stretch longer than a quarter of a second.
     pub(super) fn new(rate: u64) -> Self {
         let tenth = usize::try_from(rate / 10).unwrap_or(usize::MAX);
@@ -122,7 +122,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn two_bodies_at_the_same_time_share_one_limit() {
-        let pace = Pace::new(100_000);
+        let pace = RateLimit::new(100_000);
         let began = Instant::now();
         let body = async {
             for _ in 0..20 {

@@ -8,7 +8,7 @@ use super::api::identify;
 use super::facts::Sender;
 use super::form::Form;
 use super::http::{ANSWER_BYTES_MAX, Http};
-use super::response::{Answer, Settings};
+use super::response::{Settings, TargetAnswer};
 use super::{TargetError, misconfigured, perhaps_of_this_image};
 use crate::clock;
 use crate::config::{RelayTargetConfig, UploadConfig};
@@ -66,7 +66,7 @@ impl Relay {
 
 /// A status that refuses is what it is, of this picture alone unless others are refused as well; a conflict may say that the
 /// picture is there. A success must say `"success": true`.
-fn judge(answer: &Answer, now: UnixMs) -> Result<(), TargetError> {
+fn judge(answer: &TargetAnswer, now: UnixMs) -> Result<(), TargetError> {
     let said: Option<Value> = serde_json::from_str(&answer.body).ok();
     let text = |said: &Value| {
         let named = ["error", "message", "detail", "reason"].into_iter().find_map(|name| said.get(name));
@@ -80,7 +80,8 @@ fn judge(answer: &Answer, now: UnixMs) -> Result<(), TargetError> {
         }
     };
     // What the status says first: the words of JSON are better than its brackets.
-    let plain = Answer { body: said.as_ref().map_or_else(|| answer.body.clone(), text), ..answer.clone() };
+    let plain =
+        TargetAnswer { body: said.as_ref().map_or_else(|| answer.body.clone(), text), ..answer.clone() };
     let status = answer.status;
     if matches!(status, 409 | 412) && plain.has_it() {
         return Ok(());
@@ -109,7 +110,12 @@ mod tests {
 
     fn judged(status: u16, body: &str) -> Result<(), TargetError> {
         judge(
-            &Answer { status, body: body.to_owned(), settings: Settings::RELAY, ..Answer::default() },
+            &TargetAnswer {
+                status,
+                body: body.to_owned(),
+                settings: Settings::RELAY,
+                ..TargetAnswer::default()
+            },
             UnixMs(0),
         )
     }

@@ -43,7 +43,7 @@ impl Default for Settings {
 
 /// An answer, as far as it matters.
 #[derive(Clone, Debug, Default)]
-pub struct Answer {
+pub struct TargetAnswer {
     /// HTTP status.
     pub status: u16,
     /// `Content-Type`.
@@ -60,7 +60,7 @@ pub struct Answer {
     pub secrets: Secrets,
 }
 
-impl Answer {
+impl TargetAnswer {
     /// Judges the answer: delivered, or why not.
     pub fn judge(&self, now: UnixMs) -> Result<(), TargetError> {
         let status = self.status;
@@ -211,8 +211,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn answer(status: u16) -> Answer {
-        Answer { status, body: "no".to_owned(), ..Answer::default() }
+    fn answer(status: u16) -> TargetAnswer {
+        TargetAnswer { status, body: "no".to_owned(), ..TargetAnswer::default() }
     }
 
     #[test]
@@ -240,11 +240,11 @@ mod tests {
 
     #[test]
     fn a_captive_portal_is_not_a_delivery_but_a_mislabelled_ok_is() {
-        let page = |body: &str| Answer {
+        let page = |body: &str| TargetAnswer {
             status: 200,
             content_type: "text/html; charset=utf-8".to_owned(),
             body: body.to_owned(),
-            ..Answer::default()
+            ..TargetAnswer::default()
         };
         assert!(page("<!DOCTYPE html><title>Log in to the hotel</title>").judge(UnixMs(0)).is_err());
         assert!(page("  <HTML><body>Welcome</body></HTML>").judge(UnixMs(0)).is_err());
@@ -259,7 +259,8 @@ mod tests {
             "<?xml version=\"1.0\"?><!DOCTYPE html><html>",
             "<head><title>x",
         ] {
-            let judged = Answer { status: 200, body: body.to_owned(), ..Answer::default() }.judge(UnixMs(0));
+            let judged = TargetAnswer { status: 200, body: body.to_owned(), ..TargetAnswer::default() }
+                .judge(UnixMs(0));
             assert!(matches!(judged, Err(TargetError::Misconfigured { .. })), "{body}");
         }
     }
@@ -267,7 +268,8 @@ mod tests {
     #[test]
     fn a_success_that_says_no_in_its_body_is_a_refusal_in_the_servers_words() {
         let said = |body: &str| {
-            Answer { status: 200, body: body.to_owned(), ..Answer::default() }.judge_with_body(UnixMs(0))
+            TargetAnswer { status: 200, body: body.to_owned(), ..TargetAnswer::default() }
+                .judge_with_body(UnixMs(0))
         };
         assert_eq!(said("{\"success\":true}"), Ok(()));
         let Err(TargetError::Rejected { message, is_final: false }) =
@@ -281,7 +283,8 @@ mod tests {
     #[test]
     fn what_may_be_the_pictures_own_fault_is_in_doubt_and_what_is_there_already_is_delivered() {
         let said = |status: u16, body: &str| {
-            Answer { status, body: body.to_owned(), ..Answer::default() }.judge_with_body(UnixMs(0))
+            TargetAnswer { status, body: body.to_owned(), ..TargetAnswer::default() }
+                .judge_with_body(UnixMs(0))
         };
         for status in [402, 403, 404, 405, 406, 409, 410, 411, 412, 418, 423, 428, 431, 451, 499] {
             assert!(matches!(said(status, "no"), Err(TargetError::Doubtful { .. })), "{status}");
@@ -316,7 +319,7 @@ mod tests {
     fn retry_after_is_read_as_seconds_or_date_and_bounded() {
         let now = UnixMs(784_111_777_000);
         let asked = |text: &str| {
-            let answer = Answer { retry_after: Some(text.to_owned()), ..answer(429) };
+            let answer = TargetAnswer { retry_after: Some(text.to_owned()), ..answer(429) };
             match answer.judge(now) {
                 Err(TargetError::Busy { retry_after, .. }) => retry_after.map(|wait| wait.as_secs()),
                 other => panic!("{other:?}"),
@@ -331,8 +334,10 @@ mod tests {
 
     #[test]
     fn the_words_of_a_redirect_leave_out_its_query() {
-        let answer =
-            Answer { location: Some("https://x.example/login?token=hunter2".to_owned()), ..answer(302) };
+        let answer = TargetAnswer {
+            location: Some("https://x.example/login?token=hunter2".to_owned()),
+            ..answer(302)
+        };
         let text = answer.judge(UnixMs(0)).unwrap_err().to_string();
         assert!(text.contains("https://x.example/login;") && !text.contains("hunter2"), "{text}");
     }
@@ -340,7 +345,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_answer_is_judged_without_panic(status: u16, body in ".{0,400}", after in ".{0,40}", kind in ".{0,20}") {
-            let answer = Answer { status, body, retry_after: Some(after), content_type: kind, ..Answer::default() };
+            let answer = TargetAnswer { status, body, retry_after: Some(after), content_type: kind, ..TargetAnswer::default() };
             if let Err(error) = answer.judge(UnixMs(1)) {
                 prop_assert!(error.to_string().chars().all(|c| !c.is_control()));
             }

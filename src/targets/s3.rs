@@ -20,9 +20,9 @@ use super::facts::{Sender, header_text};
 use super::http::{Http, Reply, WORDS_BYTES_MAX, put};
 use super::response::Settings;
 use super::s3_answer::{
-    Asked, Said, There, Unknown, is_checksum_unknown, judge, may_be_about_time, may_be_there,
+    ObjectQuestion, Said, There, Unknown, is_checksum_unknown, judge, may_be_about_time, may_be_there,
 };
-use super::s3_object::{Seen, Sum};
+use super::s3_object::{ObjectSeen, Sum};
 use super::{TargetError, misconfigured, rejected};
 use crate::clock;
 use crate::config::{S3Style, S3TargetConfig, UploadConfig};
@@ -116,7 +116,7 @@ impl S3 {
             (Some(host), Some(port)) => format!("{host}:{port}"),
             (host, _) => host.unwrap_or_default().to_owned(),
         });
-        let asked = Asked {
+        let asked = ObjectQuestion {
             bucket: &self.config.bucket,
             host: host.as_deref().unwrap_or_default(),
             region: reply.header("x-amz-bucket-region"),
@@ -189,8 +189,8 @@ impl S3 {
     /// An answer that proves nothing: the object must be there in its whole length.
     async fn look_up(&self, key: &str, sum: &Sum, reply: &Reply) -> Result<(), TargetError> {
         let what = match sum.seen_in(&self.look(key).await?) {
-            Seen::Same | Seen::SameLength | Seen::OtherTag => return Ok(()),
-            Seen::Other(what) | Seen::Nothing(what) => what,
+            ObjectSeen::Same | ObjectSeen::SameLength | ObjectSeen::OtherTag => return Ok(()),
+            ObjectSeen::Other(what) | ObjectSeen::Nothing(what) => what,
         };
         let status = reply.answer.status;
         Err(misconfigured(format!(
@@ -214,17 +214,17 @@ impl S3 {
         };
         let refusal = error.to_string();
         match (sum.seen_in(&found), there) {
-            (Seen::Same | Seen::SameLength, _) => Ok(()),
+            (ObjectSeen::Same | ObjectSeen::SameLength, _) => Ok(()),
             (_, There::Perhaps) => Err(error),
-            (Seen::Other(_) | Seen::OtherTag, There::Kept) => Err(rejected(format!(
+            (ObjectSeen::Other(_) | ObjectSeen::OtherTag, There::Kept) => Err(rejected(format!(
                 "{refusal}; another object has this name ({} bytes were to be sent, and it is not the same): boxes that share a \
                  bucket need an S3_PREFIX of their own",
                 sum.length()
             ))),
-            (Seen::Nothing(_), There::Kept) if found.answer.status >= 500 => {
+            (ObjectSeen::Nothing(_), There::Kept) if found.answer.status >= 500 => {
                 Err(TargetError::Busy { message: refusal, retry_after: None })
             }
-            (Seen::Nothing(what), There::Kept) => {
+            (ObjectSeen::Nothing(what), There::Kept) => {
                 Err(TargetError::Doubtful { message: format!("{refusal}; {what}") })
             }
         }

@@ -5,7 +5,7 @@
 
 use url::Url;
 
-use super::response::Answer;
+use super::response::TargetAnswer;
 use super::{TargetError, misconfigured, perhaps_of_this_image, rejected};
 use crate::model::UnixMs;
 
@@ -25,7 +25,7 @@ pub(super) struct Said {
 
 impl Said {
     /// Reads the XML of an error as far as it came; anything else says nothing.
-    pub(super) fn read(answer: &Answer) -> Self {
+    pub(super) fn read(answer: &TargetAnswer) -> Self {
         let element = |name| element(answer, name);
         let filled = |name| element(name).filter(|text| !text.is_empty());
         Self {
@@ -39,7 +39,7 @@ impl Said {
     }
 
     /// Its words, or those of a proxy in front of the store, in lower case.
-    fn words(&self, answer: &Answer) -> String {
+    fn words(&self, answer: &TargetAnswer) -> String {
         if self.code.is_empty() {
             return answer.body.to_lowercase();
         }
@@ -48,7 +48,7 @@ impl Said {
 }
 
 /// The text of the first element of this name, in one line.
-fn element(answer: &Answer, name: &str) -> Option<String> {
+fn element(answer: &TargetAnswer, name: &str) -> Option<String> {
     let (_, rest) = answer.body.split_once(&format!("<{name}>"))?;
     let (text, _) = rest.split_once(&format!("</{name}>"))?;
     let plain = text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&#39;", "'");
@@ -57,7 +57,7 @@ fn element(answer: &Answer, name: &str) -> Option<String> {
 
 /// What was asked of the store, as far as its answer is understood by it.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Asked<'a> {
+pub(super) struct ObjectQuestion<'a> {
     /// `S3_BUCKET`.
     pub(super) bucket: &'a str,
     /// The host that was signed, with its port if it is not the usual one.
@@ -67,7 +67,11 @@ pub(super) struct Asked<'a> {
 }
 
 /// Judges the answer to a `PUT` of an object: taken, or why not.
-pub(super) fn judge(answer: &Answer, asked: Asked<'_>, now: UnixMs) -> Result<(), TargetError> {
+pub(super) fn judge(
+    answer: &TargetAnswer,
+    asked: ObjectQuestion<'_>,
+    now: UnixMs,
+) -> Result<(), TargetError> {
     let said = Said::read(answer);
     let status = answer.status;
     let words = said.words(answer);
@@ -145,7 +149,7 @@ pub(super) fn judge(answer: &Answer, asked: Asked<'_>, now: UnixMs) -> Result<()
         }
         // A code that is not known: the status tells whose fault it is, the document tells the words.
         _ => {
-            let plain = Answer { body: format!("{}: {}", said.code, said.message), ..answer.clone() };
+            let plain = TargetAnswer { body: format!("{}: {}", said.code, said.message), ..answer.clone() };
             match (elsewhere(answer, &said, asked), plain.judge(now)) {
                 (Some(error), _) => error,
                 (None, Err(error)) => perhaps_of_this_image(status, error),
@@ -201,7 +205,7 @@ fn is_about_signature(said: &Said) -> bool {
 
 /// What to look at when a signature is refused. The store signs what it got, so what a proxy changed on the way (host, path)
 /// looks like a wrong key. Some stores show what they signed (`CanonicalRequest`).
-fn about_signature(answer: &Answer, asked: Asked<'_>) -> String {
+fn about_signature(answer: &TargetAnswer, asked: ObjectQuestion<'_>) -> String {
     let signed = answer.body.split_once("\nhost:").and_then(|(_, rest)| rest.lines().next()).map(str::trim);
     match signed {
         Some(host) if !host.is_empty() && !asked.host.is_empty() && !host.eq_ignore_ascii_case(asked.host) => format!(
@@ -218,7 +222,7 @@ fn about_signature(answer: &Answer, asked: Asked<'_>) -> String {
 }
 
 /// A redirect to where the bucket is; told from one to a captive portal by its header or document.
-fn elsewhere(answer: &Answer, said: &Said, asked: Asked<'_>) -> Option<TargetError> {
+fn elsewhere(answer: &TargetAnswer, said: &Said, asked: ObjectQuestion<'_>) -> Option<TargetError> {
     let is_known = asked.region.is_some() || !said.code.is_empty() || said.endpoint.is_some();
     ((300..400).contains(&answer.status) && is_known).then(|| {
         misconfigured(format!(
@@ -230,7 +234,7 @@ fn elsewhere(answer: &Answer, said: &Said, asked: Asked<'_>) -> Option<TargetErr
 }
 
 /// Which settings lead to where the store says that the bucket is.
-fn next_place(answer: &Answer, said: &Said, asked: Asked<'_>) -> String {
+fn next_place(answer: &TargetAnswer, said: &Said, asked: ObjectQuestion<'_>) -> String {
     let region = said.region.clone().or_else(|| asked.region.map(|text| answer.words(text)));
     let region = region.or_else(|| region_in(&said.message).map(|text| answer.words(&text)));
     let pointed = said.endpoint.as_deref().and_then(|host| address(&format!("https://{host}"), asked.bucket));
@@ -274,7 +278,7 @@ pub(super) enum Unknown {
 
 /// Whether the object is refused for its checksum header and not for its bytes. Backblaze B2 says 400 to headers it does not
 /// know, other stores 501 (older R2, and Amazon's words "a header you provided implies functionality …").
-pub(super) fn is_checksum_unknown(answer: &Answer) -> Option<Unknown> {
+pub(super) fn is_checksum_unknown(answer: &TargetAnswer) -> Option<Unknown> {
     const NAMES: [&str; 5] = ["x-amz-checksum", "checksum-sha256", "checksumsha256", "x-amz-sdk", "trailer"];
     const UNKNOWN: [&str; 5] = [
         "header you provided implies",
@@ -319,7 +323,7 @@ pub(super) enum There {
 }
 
 /// Whether a refusal may mean that the object is there, because an earlier answer was lost. `None`: it does not.
-pub(super) fn may_be_there(answer: &Answer) -> Option<There> {
+pub(super) fn may_be_there(answer: &TargetAnswer) -> Option<There> {
     const KEPT: [&str; 16] = [
         "overwrit",
         "over-writ",
@@ -358,7 +362,7 @@ pub(super) fn may_be_there(answer: &Answer) -> Option<There> {
 
 /// Whether an answer may be a refusal of the time of the signature. A query that is signed for another time is mostly
 /// refused as forbidden, in words of its own.
-pub(super) fn may_be_about_time(answer: &Answer) -> bool {
+pub(super) fn may_be_about_time(answer: &TargetAnswer) -> bool {
     matches!(answer.status, 400 | 401 | 403)
 }
 
@@ -368,10 +372,11 @@ mod tests {
     use crate::targets::Settings;
     use proptest::prelude::*;
 
-    const ASKED: Asked<'_> = Asked { bucket: "gate", host: "s3.example:9000", region: None };
+    const ASKED: ObjectQuestion<'_> =
+        ObjectQuestion { bucket: "gate", host: "s3.example:9000", region: None };
 
-    fn said(status: u16, body: &str) -> Answer {
-        Answer { status, body: body.to_owned(), settings: Settings::S3, ..Answer::default() }
+    fn said(status: u16, body: &str) -> TargetAnswer {
+        TargetAnswer { status, body: body.to_owned(), settings: Settings::S3, ..TargetAnswer::default() }
     }
 
     fn judged(status: u16, body: &str) -> TargetError {
@@ -446,13 +451,13 @@ mod tests {
             );
         }
         let location = Some("http://gate.s3-eu-1.example:8080/x?sig=1".to_owned());
-        let answer = Answer { location, ..said(307, &with("TemporaryRedirect", "")) };
+        let answer = TargetAnswer { location, ..said(307, &with("TemporaryRedirect", "")) };
         let text = judge(&answer, ASKED, UnixMs(0)).unwrap_err().to_string();
         assert!(
             text.contains("set S3_ENDPOINT=http://s3-eu-1.example:8080, ") && !text.contains("sig"),
             "{text}"
         );
-        let asked = Asked { region: Some("eu-west-1"), ..ASKED };
+        let asked = ObjectQuestion { region: Some("eu-west-1"), ..ASKED };
         let text = judge(&said(301, ""), asked, UnixMs(0)).unwrap_err().to_string();
         assert!(text.contains("set S3_REGION=eu-west-1"), "{text}");
     }
@@ -589,9 +594,9 @@ mod tests {
         fn any_answer_is_judged_without_panic(
             status: u16, body in "(<Error><Code>[A-Za-z]{0,12}</Code>)?.{0,200}", region in prop::option::of(".{0,20}"),
         ) {
-            let answer = Answer { status, body, ..Answer::default() };
+            let answer = TargetAnswer { status, body, ..TargetAnswer::default() };
             let _ = (is_checksum_unknown(&answer), may_be_there(&answer));
-            let asked = Asked { region: region.as_deref(), ..ASKED };
+            let asked = ObjectQuestion { region: region.as_deref(), ..ASKED };
             if let Err(error) = judge(&answer, asked, UnixMs(1)) {
                 prop_assert!(error.to_string().chars().all(|c| !c.is_control()));
             }

@@ -17,7 +17,7 @@ pub(super) struct Sum {
 
 /// What a look at an object shows of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Seen {
+pub(super) enum ObjectSeen {
     /// Its checksum is that of the picture.
     Same,
     /// Only its length is seen, and it is the same.
@@ -61,17 +61,20 @@ impl Sum {
     }
 
     /// What the answer to a `HEAD` shows. The object tells its SHA-256 as we sent it along (`x-amz-meta-sha256`).
-    pub(super) fn seen_in(&self, found: &Reply) -> Seen {
+    pub(super) fn seen_in(&self, found: &Reply) -> ObjectSeen {
         let status = found.answer.status;
         if status != 200 {
-            return Seen::Nothing(format!("a look at the object was answered {status}"));
+            return ObjectSeen::Nothing(format!("a look at the object was answered {status}"));
         }
         let Some(length) = found.header("content-length").and_then(|text| text.trim().parse::<u64>().ok())
         else {
-            return Seen::Nothing("a look at the object there shows no length".to_owned());
+            return ObjectSeen::Nothing("a look at the object there shows no length".to_owned());
         };
         if length != self.length {
-            return Seen::Other(format!("the object there has {length} bytes instead of {}", self.length));
+            return ObjectSeen::Other(format!(
+                "the object there has {length} bytes instead of {}",
+                self.length
+            ));
         }
         let of_store = found.header("x-amz-checksum-sha256").map(|text| text == self.sha256());
         let of_ours = found
@@ -79,11 +82,13 @@ impl Sum {
             .map(|text| text.trim().eq_ignore_ascii_case(&hex(&self.sha256)));
         let tag = tag(found);
         match of_store.or(of_ours) {
-            Some(true) => Seen::Same,
-            Some(false) => Seen::Other("the object there has the same length but another SHA-256".to_owned()),
-            None if self.is_tag(tag) => Seen::Same,
-            None if is_md5(tag) && !is_encrypted(found) => Seen::OtherTag,
-            None => Seen::SameLength,
+            Some(true) => ObjectSeen::Same,
+            Some(false) => {
+                ObjectSeen::Other("the object there has the same length but another SHA-256".to_owned())
+            }
+            None if self.is_tag(tag) => ObjectSeen::Same,
+            None if is_md5(tag) && !is_encrypted(found) => ObjectSeen::OtherTag,
+            None => ObjectSeen::SameLength,
         }
     }
 
@@ -112,17 +117,17 @@ mod tests {
     use reqwest::header::HeaderMap;
 
     use super::*;
-    use crate::targets::Answer;
+    use crate::targets::TargetAnswer;
     use crate::targets::http::put;
 
-    fn seen(status: u16, headers: &[(&str, &str)]) -> Seen {
+    fn seen(status: u16, headers: &[(&str, &str)]) -> ObjectSeen {
         let sum = Sum { length: 3, md5: Md5::digest(b"abc").into(), sha256: [7; 32] };
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             put(&mut map, name, value).unwrap();
         }
         sum.seen_in(&Reply {
-            answer: Answer { status, ..Answer::default() },
+            answer: TargetAnswer { status, ..TargetAnswer::default() },
             headers: map,
             is_cut: false,
             early: None,
@@ -138,16 +143,19 @@ mod tests {
             ("etag", "\"d41d8cd98f00b204e9800998ecf8427e\""),
         );
         for (headers, expected) in [
-            (&[THREE][..], Seen::SameLength),
-            (&[THREE, ("x-amz-meta-sha256", &own)], Seen::Same),
-            (&[THREE, ("x-amz-meta-sha256", &own), other_tag], Seen::Same),
-            (&[THREE, ("x-amz-checksum-sha256", "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=")], Seen::Same),
-            (&[THREE, same_tag], Seen::Same),
-            (&[THREE, other_tag], Seen::OtherTag),
-            (&[THREE, other_tag, ("x-amz-server-side-encryption", "AES256")], Seen::OtherTag),
-            (&[THREE, other_tag, ("x-amz-server-side-encryption", "aws:kms")], Seen::SameLength),
-            (&[THREE, ("etag", "\"d41d8cd98f00b204e9800998ecf8427e-2\"")], Seen::SameLength),
-            (&[THREE, ("etag", "W/\"x\"")], Seen::SameLength),
+            (&[THREE][..], ObjectSeen::SameLength),
+            (&[THREE, ("x-amz-meta-sha256", &own)], ObjectSeen::Same),
+            (&[THREE, ("x-amz-meta-sha256", &own), other_tag], ObjectSeen::Same),
+            (
+                &[THREE, ("x-amz-checksum-sha256", "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=")],
+                ObjectSeen::Same,
+            ),
+            (&[THREE, same_tag], ObjectSeen::Same),
+            (&[THREE, other_tag], ObjectSeen::OtherTag),
+            (&[THREE, other_tag, ("x-amz-server-side-encryption", "AES256")], ObjectSeen::OtherTag),
+            (&[THREE, other_tag, ("x-amz-server-side-encryption", "aws:kms")], ObjectSeen::SameLength),
+            (&[THREE, ("etag", "\"d41d8cd98f00b204e9800998ecf8427e-2\"")], ObjectSeen::SameLength),
+            (&[THREE, ("etag", "W/\"x\"")], ObjectSeen::SameLength),
         ] {
             assert_eq!(seen(200, headers), expected, "{headers:?}");
         }
@@ -156,12 +164,12 @@ mod tests {
             &[THREE, ("x-amz-meta-sha256", "00"), same_tag],
             &[THREE, ("x-amz-checksum-sha256", "AAAA"), ("x-amz-meta-sha256", &own)],
         ] {
-            assert!(matches!(seen(200, headers), Seen::Other(_)), "{headers:?}");
+            assert!(matches!(seen(200, headers), ObjectSeen::Other(_)), "{headers:?}");
         }
         for (status, headers) in
             [(404, &[THREE][..]), (403, &[]), (200, &[]), (200, &[("content-length", "x")])]
         {
-            assert!(matches!(seen(status, headers), Seen::Nothing(_)), "{status} {headers:?}");
+            assert!(matches!(seen(status, headers), ObjectSeen::Nothing(_)), "{status} {headers:?}");
         }
     }
 }

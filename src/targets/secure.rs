@@ -17,7 +17,7 @@ use rustls::{CertificateError, ClientConfig, OtherError};
 
 use super::{TargetError, misconfigured};
 use crate::config::Fingerprint;
-use crate::system::tls::{self, Chain, Fault, Judge, Shown};
+use crate::system::tls::{self, Chain, Judge, ShownCertificate, TlsFault};
 
 /// The client of a connection that is not secured. It trusts nobody, so it needs no certificates.
 pub(super) fn plain() -> Result<ClientConfig, TargetError> {
@@ -101,7 +101,7 @@ impl From<Refused> for rustls::Error {
 }
 
 impl Judge for Known {
-    fn judge(&self, shown: &Shown<'_>) -> Result<(), rustls::Error> {
+    fn judge(&self, shown: &ShownCertificate<'_>) -> Result<(), rustls::Error> {
         let seen = Fingerprint::of(shown.own);
         // A proxy on the way may be secured, too.
         if let Some((_, pin)) = self.pin.as_ref().filter(|(host, _)| host == shown.name) {
@@ -150,31 +150,31 @@ pub(super) struct Server<'a> {
 /// What the operator reads.
 pub(super) fn words(error: &rustls::Error, server: Server<'_>) -> String {
     let Server { host, port, address: setting, .. } = server;
-    match Fault::of(error) {
-        Fault::NoTls => format!(
+    match TlsFault::of(error) {
+        TlsFault::NoTls => format!(
             "{host}:{port} does not speak TLS; is its address http:// instead of https://? set {setting} to http://, or to \
              the port of the secured service"
         ),
-        Fault::TooOld => format!(
+        TlsFault::TooOld => format!(
             "{host}:{port} refused the secured connection: it offers only versions or ciphers of TLS that are too old; TLS \
              1.2 with ECDHE and AES-GCM or ChaCha20 is the least that is taken; switch that on at the server, or put a \
              proxy with a newer TLS before it"
         ),
-        Fault::OtherName => format!(
+        TlsFault::OtherName => format!(
             "the server at {host}:{port} does not serve the name {host}; use the name of its certificate in {setting}"
         ),
-        Fault::Asks => format!(
+        TlsFault::Asks => format!(
             "{host}:{port} wants a certificate of its client, which this version does not have; switch that off at the \
              server"
         ),
-        Fault::Certificate(why) => {
+        TlsFault::Certificate(why) => {
             let own = match why {
                 CertificateError::Other(OtherError(own)) => own.downcast_ref::<Refused>(),
                 _ => None,
             };
             own.map_or_else(|| untrusted(why, server), |refused| refused.say(server))
         }
-        Fault::Other => {
+        TlsFault::Other => {
             format!("no secured connection with {host}:{port}: {}", tls::said(&error.to_string()))
         }
     }

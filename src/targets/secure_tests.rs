@@ -37,8 +37,13 @@ fn judged_by(
     let pin = pin.map(|(pinned, certificate)| (host(pinned), Fingerprint::of(certificate.der())));
     let known = Known { pin, chain: Chain::new(roots), own };
     let name_of_server = host(name);
-    let shown =
-        Shown { own: seen.der(), others: &[], name: &name_of_server, ocsp: &[], now: UnixTime::now() };
+    let shown = ShownCertificate {
+        own: seen.der(),
+        others: &[],
+        name: &name_of_server,
+        ocsp: &[],
+        now: UnixTime::now(),
+    };
     let file = Some(Path::new("/etc/nas.pem"));
     let pin = Some("API_UPLOAD_TLS_FINGERPRINT");
     let server = Server { host: name, port: 443, address: "S3_API_URL", file, pin };

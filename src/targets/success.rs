@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use super::response::Answer;
+use super::response::TargetAnswer;
 use super::{TargetError, text};
-use crate::config::{Step, Success, Wanted, Word};
+use crate::config::{JsonStep, Success, WantedAnswer, Word};
 use crate::model::{UnixMs, foreign};
 
 /// Of the rule so much is repeated, characters.
@@ -16,8 +16,8 @@ const VALUE_MAX: usize = 60;
 /// Judges an answer by a rule, which takes the place of reading a no in the body.
 ///
 /// Only a rule of statuses makes a delivery of what is no success; every other status means what it always means.
-pub(super) fn judge(rule: &Success, answer: &Answer, now: UnixMs) -> Result<(), TargetError> {
-    let is_named = matches!(rule.wanted(), Wanted::Status(list) if list.iter().any(|range| range.contains(&answer.status)));
+pub(super) fn judge(rule: &Success, answer: &TargetAnswer, now: UnixMs) -> Result<(), TargetError> {
+    let is_named = matches!(rule.wanted(), WantedAnswer::Status(list) if list.iter().any(|range| range.contains(&answer.status)));
     if is_named {
         return Ok(());
     }
@@ -44,13 +44,13 @@ pub(super) fn judge(rule: &Success, answer: &Answer, now: UnixMs) -> Result<(), 
 }
 
 /// `None` if a body has what is wanted; else what it has in that place, if that can be said.
-fn missed(wanted: &Wanted, body: &str) -> Option<Option<String>> {
+fn missed(wanted: &WantedAnswer, body: &str) -> Option<Option<String>> {
     let body = body.trim_start_matches('\u{feff}').trim();
     match wanted {
         // Its status is none of them.
-        Wanted::Status(_) => Some(None),
-        Wanted::Text(regex) => (!regex.is_match(body)).then_some(None),
-        Wanted::Json { place, path, value } => {
+        WantedAnswer::Status(_) => Some(None),
+        WantedAnswer::Text(regex) => (!regex.is_match(body)).then_some(None),
+        WantedAnswer::Json { place, path, value } => {
             let Some(document) = json(body) else { return Some(Some("it is no JSON".to_owned())) };
             match path.iter().try_fold(&document, step) {
                 Some(found) if is(found, value) => None,
@@ -74,11 +74,11 @@ fn json(text: &str) -> Option<Value> {
 }
 
 /// A name as it stands, else in other letters.
-fn step<'a>(value: &'a Value, step: &Step) -> Option<&'a Value> {
+fn step<'a>(value: &'a Value, step: &JsonStep) -> Option<&'a Value> {
     match (value, step) {
-        (Value::Array(values), Step::Index(index)) => values.get(*index),
-        (Value::Array(values), Step::Name(name)) => values.get(name.parse::<usize>().ok()?),
-        (Value::Object(object), Step::Name(name)) => {
+        (Value::Array(values), JsonStep::Index(index)) => values.get(*index),
+        (Value::Array(values), JsonStep::Name(name)) => values.get(name.parse::<usize>().ok()?),
+        (Value::Object(object), JsonStep::Name(name)) => {
             let other =
                 || object.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value);
             object.get(name).or_else(other)

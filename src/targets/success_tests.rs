@@ -12,7 +12,7 @@ fn rule(text: &str) -> Success {
 }
 
 fn judged(text: &str, status: u16, body: &str) -> Result<(), TargetError> {
-    judge(&rule(text), &Answer { status, body: body.to_owned(), ..Answer::default() }, UnixMs(0))
+    judge(&rule(text), &TargetAnswer { status, body: body.to_owned(), ..TargetAnswer::default() }, UnixMs(0))
 }
 
 fn doubt(text: &str, status: u16, body: &str) -> String {
@@ -121,7 +121,7 @@ proptest! {
     fn any_answer_is_judged_by_any_rule_without_panic_and_in_clean_words(
         status: u16, body in ".{0,300}", wanted in "[a-z0-9]{1,5}", path in "[a-z]{1,3}(\\.[a-z]{1,3}|\\[[0-9]\\]){0,3}",
     ) {
-        let answer = Answer { status, body, ..Answer::default() };
+        let answer = TargetAnswer { status, body, ..TargetAnswer::default() };
         for text in [format!("json:{path}={wanted}"), format!("text:{wanted}"), "status:200-202".to_owned()] {
             if let Err(error) = judge(&rule(&text), &answer, UnixMs(1)) {
                 prop_assert!(error.to_string().chars().all(|c| !c.is_control()));

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::ear::Heard;
 use super::http::longest;
-use super::tryout_report::{Report, Seen, Step, StepKind, TestPicture};
+use super::tryout_report::{StepKind, TestPicture, TryoutReport, TryoutSeen, TryoutStep};
 use super::way::{Way, ms};
 use super::{Target, TargetError};
 use crate::clock;
@@ -37,14 +37,14 @@ pub async fn try_out(
     config: &UploadConfig,
     kind: TargetKind,
     limit: Option<Duration>,
-    tell: &mut (dyn FnMut(&Step) + Send),
-) -> Option<Report> {
+    tell: &mut (dyn FnMut(&TryoutStep) + Send),
+) -> Option<TryoutReport> {
     let config = UploadConfig { enabled: true, ..config.clone() };
     let target = Target::all(&config).into_iter().find(|target| target.kind() == kind)?;
     let http = target.http()?;
     let scheme = if http.is_secured { "https" } else { "http" };
     let host = if http.host.contains(':') { format!("[{}]", http.host) } else { http.host.clone() };
-    let mut report = Report {
+    let mut report = TryoutReport {
         target: kind,
         address: format!("{scheme}://{host}:{}", http.port),
         picture: None,
@@ -97,7 +97,7 @@ struct Sent {
 }
 
 impl Sent {
-    fn steps(self, is_open: bool, target: &Target) -> [Step; 2] {
+    fn steps(self, is_open: bool, target: &Target) -> [TryoutStep; 2] {
         let clean =
             |text: &str| target.http().map(|http| http.secrets.words(text, TYPE_MAX)).unwrap_or_default();
         let (ok, text, took, seen) = match self.heard.last() {
@@ -108,18 +108,18 @@ impl Sent {
                 let what = if content_type.is_empty() { String::new() } else { format!(" ({content_type})") };
                 let text = format!("answered {}{what}", shown.join(", then "));
                 let took = last.at.saturating_duration_since(self.began);
-                (Some(true), text, took, Some(Seen::Answers { statuses, content_type }))
+                (Some(true), text, took, Some(TryoutSeen::Answers { statuses, content_type }))
             }
             None if is_open => (Some(false), "no answer; see the verdict".to_owned(), self.took, None),
             None => (None, "not reached".to_owned(), Duration::ZERO, None),
         };
-        let http = Step { kind: StepKind::Http, ok, text, ms: ms(took), seen };
+        let http = TryoutStep { kind: StepKind::Http, ok, text, ms: ms(took), seen };
         let text = match &self.result {
             Ok(()) => "taken; this counts as a delivery".to_owned(),
             Err(why) => format!("not taken: {why}"),
         };
         let ok = Some(self.result.is_ok());
-        [http, Step { kind: StepKind::Verdict, ok, text, ms: ms(self.took), seen: None }]
+        [http, TryoutStep { kind: StepKind::Verdict, ok, text, ms: ms(self.took), seen: None }]
     }
 }
 
@@ -137,7 +137,12 @@ async fn send(target: &Target, upload: &DueUpload, bytes: Bytes, limit: Duration
             limit.as_secs()
         )),
     };
-    Sent { began, took: began.elapsed(), heard: ear.map(super::ear::Ear::heard).unwrap_or_default(), result }
+    Sent {
+        began,
+        took: began.elapsed(),
+        heard: ear.map(super::ear::AnswerEar::heard).unwrap_or_default(),
+        result,
+    }
 }
 
 /// What becomes of a picture that is answered so.

@@ -41,7 +41,7 @@ impl StepKind {
 
 /// One step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Step {
+pub struct TryoutStep {
     /// Which.
     #[serde(rename = "step")]
     pub kind: StepKind,
@@ -52,10 +52,10 @@ pub struct Step {
     /// How long it took.
     pub ms: u64,
     /// What was seen, for programs.
-    pub seen: Option<Seen>,
+    pub seen: Option<TryoutSeen>,
 }
 
-impl Step {
+impl TryoutStep {
     /// For people, as a line.
     pub fn line(&self) -> String {
         let mark = match self.ok {
@@ -71,7 +71,7 @@ impl Step {
 /// What was seen, for programs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
-pub enum Seen {
+pub enum TryoutSeen {
     /// A name and its addresses.
     Name {
         /// Host of the target, or of the proxy on the way.
@@ -84,7 +84,7 @@ pub enum Seen {
     /// Connections.
     Connections {
         /// One for each address.
-        connections: Vec<Connection>,
+        connections: Vec<ConnectionReport>,
     },
     /// A secured connection.
     Secured {
@@ -104,11 +104,11 @@ pub enum Seen {
 
 /// A connection, or why there is none.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Connection {
+pub struct ConnectionReport {
     /// Address and port.
     pub address: String,
     /// What came of it.
-    pub outcome: Outcome,
+    pub outcome: ConnectionOutcome,
     /// After so long.
     pub ms: u64,
 }
@@ -116,7 +116,7 @@ pub struct Connection {
 /// What comes of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Outcome {
+pub enum ConnectionOutcome {
     /// It is there.
     Connected,
     /// Nothing listens there (RST).
@@ -129,7 +129,7 @@ pub enum Outcome {
     Failed,
 }
 
-impl Outcome {
+impl ConnectionOutcome {
     /// In words.
     pub(super) fn words(self) -> &'static str {
         match self {
@@ -175,7 +175,7 @@ pub struct TestPicture {
 
 /// What came of trying out one target.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Report {
+pub struct TryoutReport {
     /// Which.
     pub target: TargetKind,
     /// Scheme, host and port.
@@ -183,10 +183,10 @@ pub struct Report {
     /// The picture.
     pub picture: Option<TestPicture>,
     /// Step by step.
-    pub steps: Vec<Step>,
+    pub steps: Vec<TryoutStep>,
 }
 
-impl Report {
+impl TryoutReport {
     /// Whether the test picture was taken and no step failed.
     pub fn is_ok(&self) -> bool {
         self.steps.last().is_some_and(|step| step.kind == StepKind::Verdict && step.ok == Some(true))
@@ -213,9 +213,9 @@ impl Report {
 }
 
 /// The document of all targets; `error` is why none was tried.
-pub fn document(reports: &[Report], error: Option<&str>) -> Value {
-    let is_ok = error.is_none() && !reports.is_empty() && reports.iter().all(Report::is_ok);
-    let targets: Vec<_> = reports.iter().map(Report::json).collect();
+pub fn document(reports: &[TryoutReport], error: Option<&str>) -> Value {
+    let is_ok = error.is_none() && !reports.is_empty() && reports.iter().all(TryoutReport::is_ok);
+    let targets: Vec<_> = reports.iter().map(TryoutReport::json).collect();
     json!({ "version": VERSION, "ok": is_ok, "error": error, "targets": targets })
 }
 
@@ -223,12 +223,12 @@ pub fn document(reports: &[Report], error: Option<&str>) -> Value {
 mod tests {
     use super::*;
 
-    fn step(kind: StepKind, ok: Option<bool>) -> Step {
-        Step { kind, ok, text: "words".to_owned(), ms: 7, seen: None }
+    fn step(kind: StepKind, ok: Option<bool>) -> TryoutStep {
+        TryoutStep { kind, ok, text: "words".to_owned(), ms: 7, seen: None }
     }
 
-    fn report(steps: Vec<Step>) -> Report {
-        Report { target: TargetKind::Api, address: "http://gate:80".to_owned(), picture: None, steps }
+    fn report(steps: Vec<TryoutStep>) -> TryoutReport {
+        TryoutReport { target: TargetKind::Api, address: "http://gate:80".to_owned(), picture: None, steps }
     }
 
     #[test]
@@ -255,7 +255,7 @@ mod tests {
 
     #[test]
     fn the_document_has_every_field_whatever_happened() {
-        let seen = Seen::Secured {
+        let seen = TryoutSeen::Secured {
             version: None,
             certificate: Some(Certificate {
                 names: vec!["gate".to_owned()],
@@ -264,7 +264,7 @@ mod tests {
                 not_after: Some(UnixMs(0)),
             }),
         };
-        let tls = Step { seen: Some(seen), ..step(StepKind::Tls, Some(false)) };
+        let tls = TryoutStep { seen: Some(seen), ..step(StepKind::Tls, Some(false)) };
         let document = document(&[report(vec![tls])], None);
         assert_eq!(
             document,

@@ -16,13 +16,15 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 
-use super::certificate::Facts;
+use super::certificate::CertificateFacts;
 use super::http::Http;
-use super::tryout_report::{Certificate, Connection, Outcome, Seen, Step, StepKind};
+use super::tryout_report::{
+    Certificate, ConnectionOutcome, ConnectionReport, StepKind, TryoutSeen, TryoutStep,
+};
 use crate::clock;
 use crate::config::ProxyConfig;
 use crate::model::{UnixMs, foreign, secrets};
-use crate::system::tls::{self, Judge, Shown};
+use crate::system::tls::{self, Judge, ShownCertificate};
 
 /// Longest step; a delivery has as long for all of them together.
 const STEP_LIMIT: Duration = Duration::from_secs(10);
@@ -64,7 +66,7 @@ impl<'a> Way<'a> {
     }
 
     /// Looks at each step and tells it, until one fails. Returns whether the way is open.
-    pub(super) async fn look(&self, tell: &mut (dyn FnMut(Step) + Send)) -> bool {
+    pub(super) async fn look(&self, tell: &mut (dyn FnMut(TryoutStep) + Send)) -> bool {
         let (step, addresses) = self.name().await;
         tell(step);
         let Some(addresses) = addresses else { return false };
@@ -99,7 +101,7 @@ impl<'a> Way<'a> {
     }
 
     /// The addresses of the first machine on the way.
-    async fn name(&self) -> (Step, Option<Vec<SocketAddr>>) {
+    async fn name(&self) -> (TryoutStep, Option<Vec<SocketAddr>>) {
         let began = Instant::now();
         let hop = self.http.first_hop();
         let (host, proxy) = (hop.host.clone(), self.http.proxy.as_ref());
@@ -125,13 +127,13 @@ impl<'a> Way<'a> {
             let rest = if self.http.is_secured { "" } else { "; it is asked for the target by its address" };
             text = format!("{name} is on the way: {text}{rest}");
         }
-        let seen = Seen::Name { host, proxy: proxy.map(|proxy| proxy.setting), addresses: shown };
+        let seen = TryoutSeen::Name { host, proxy: proxy.map(|proxy| proxy.setting), addresses: shown };
         let is_found = !addresses.is_empty();
         (step_of(StepKind::Name, is_found, text, began, Some(seen)), is_found.then_some(addresses))
     }
 
     /// A connection to each of the addresses; the first that is there goes on.
-    async fn tcp(&self, addresses: Vec<SocketAddr>) -> (Step, Option<(SocketAddr, TcpStream)>) {
+    async fn tcp(&self, addresses: Vec<SocketAddr>) -> (TryoutStep, Option<(SocketAddr, TcpStream)>) {
         let began = Instant::now();
         let (connections, connected) = connect(addresses, self.limit()).await;
         let mut text: Vec<String> = connections
@@ -143,13 +145,14 @@ impl<'a> Way<'a> {
             text.extend(
                 self.http.proxy.as_ref().map(|proxy| format!("this is the proxy in {}", proxy.setting)),
             );
-        } else if connections.iter().any(|connection| connection.outcome != Outcome::Connected) {
+        } else if connections.iter().any(|connection| connection.outcome != ConnectionOutcome::Connected) {
             text.push("deliveries take the address that works".to_owned());
         }
         let mut step = step_of(StepKind::Tcp, connected.is_some(), text.join("; "), began, None);
-        let first = connections.iter().filter(|connection| connection.outcome == Outcome::Connected);
+        let first =
+            connections.iter().filter(|connection| connection.outcome == ConnectionOutcome::Connected);
         step.ms = first.map(|connection| connection.ms).min().unwrap_or(step.ms);
-        step.seen = Some(Seen::Connections { connections });
+        step.seen = Some(TryoutSeen::Connections { connections });
         (step, connected)
     }
 
@@ -215,7 +218,7 @@ impl<'a> Way<'a> {
     }
 
     /// TLS with the target, and its certificate.
-    async fn tls(&self, stream: Stream, address: SocketAddr) -> Step {
+    async fn tls(&self, stream: Stream, address: SocketAddr) -> TryoutStep {
         let began = Instant::now();
         let Http { host, port, settings, .. } = self.http;
         let failed = |text: String, seen| step_of(StepKind::Tls, false, text, began, seen);
@@ -233,7 +236,8 @@ impl<'a> Way<'a> {
                     Some(rustls::Error::InvalidCertificate(_) | rustls::Error::General(_))
                 );
                 let shown = if is_about_certificate { self.shown(address).await } else { None };
-                let seen = Seen::Secured { version: None, certificate: shown.as_ref().map(certificate) };
+                let seen =
+                    TryoutSeen::Secured { version: None, certificate: shown.as_ref().map(certificate) };
                 let text = match &shown {
                     Some(facts) => format!("{text}; the certificate is {}", described(facts, clock::now())),
                     None => text,
@@ -261,7 +265,7 @@ impl<'a> Way<'a> {
         if let Some(facts) = &facts {
             text.push_str(&format!("; the certificate is {}", described(facts, clock::now())));
         }
-        let seen = Seen::Secured { version, certificate: facts.as_ref().map(certificate) };
+        let seen = TryoutSeen::Secured { version, certificate: facts.as_ref().map(certificate) };
         step_of(StepKind::Tls, true, text, began, Some(seen))
     }
 
@@ -284,7 +288,7 @@ impl<'a> Way<'a> {
     }
 
     /// The certificate of a server that is not trusted, on a connection that ends with it.
-    async fn shown(&self, address: SocketAddr) -> Option<Facts> {
+    async fn shown(&self, address: SocketAddr) -> Option<CertificateFacts> {
         let look = Look::default();
         let config = tls::client(look.clone()).ok()?;
         let connection = async {
@@ -300,8 +304,8 @@ impl<'a> Way<'a> {
         self.facts(&seen?)
     }
 
-    fn facts(&self, der: &CertificateDer<'_>) -> Option<Facts> {
-        let mut facts = Facts::read(der)?;
+    fn facts(&self, der: &CertificateDer<'_>) -> Option<CertificateFacts> {
+        let mut facts = CertificateFacts::read(der)?;
         let clean = |text: &String| self.http.secrets.words(text, WORDS_MAX);
         facts.names = facts.names.iter().map(clean).collect();
         facts.issuer = clean(&facts.issuer);
@@ -309,8 +313,8 @@ impl<'a> Way<'a> {
     }
 }
 
-fn step_of(kind: StepKind, ok: bool, text: String, began: Instant, seen: Option<Seen>) -> Step {
-    Step { kind, ok: Some(ok), text, ms: ms(began.elapsed()), seen }
+fn step_of(kind: StepKind, ok: bool, text: String, began: Instant, seen: Option<TryoutSeen>) -> TryoutStep {
+    TryoutStep { kind, ok: Some(ok), text, ms: ms(began.elapsed()), seen }
 }
 
 pub(super) fn ms(time: Duration) -> u64 {
@@ -328,11 +332,11 @@ fn no_name(host: &str, error: &io::Error) -> String {
 }
 
 /// What to look at when there is no connection.
-fn advice(connections: &[Connection]) -> &'static str {
+fn advice(connections: &[ConnectionReport]) -> &'static str {
     let is_any = |outcome| connections.iter().any(|connection| connection.outcome == outcome);
-    if is_any(Outcome::Refused) {
+    if is_any(ConnectionOutcome::Refused) {
         "nothing listens there: does the server run, and is the port right?"
-    } else if is_any(Outcome::TimedOut) {
+    } else if is_any(ConnectionOutcome::TimedOut) {
         "nothing came back: is that machine on, and does no firewall drop it?"
     } else {
         "is the network of this machine up?"
@@ -343,11 +347,15 @@ fn advice(connections: &[Connection]) -> &'static str {
 async fn connect(
     addresses: Vec<SocketAddr>,
     limit: Duration,
-) -> (Vec<Connection>, Option<(SocketAddr, TcpStream)>) {
+) -> (Vec<ConnectionReport>, Option<(SocketAddr, TcpStream)>) {
     let began = Instant::now();
-    let mut found: Vec<Connection> = addresses
+    let mut found: Vec<ConnectionReport> = addresses
         .iter()
-        .map(|address| Connection { address: address.to_string(), outcome: Outcome::TimedOut, ms: 0 })
+        .map(|address| ConnectionReport {
+            address: address.to_string(),
+            outcome: ConnectionOutcome::TimedOut,
+            ms: 0,
+        })
         .collect();
     let mut tries = JoinSet::new();
     for (place, address) in addresses.iter().copied().enumerate() {
@@ -358,7 +366,7 @@ async fn connect(
     while let Ok(Some(tried)) = tokio::time::timeout_at(ends_by, tries.join_next()).await {
         let Ok((place, tried)) = tried else { continue };
         let (outcome, stream) = match tried {
-            Ok(stream) => (Outcome::Connected, Some(stream)),
+            Ok(stream) => (ConnectionOutcome::Connected, Some(stream)),
             Err(error) => (outcome(&error), None),
         };
         found[place].outcome = outcome;
@@ -368,21 +376,22 @@ async fn connect(
             ends_by = ends_by.min(Instant::now() + OTHERS_LIMIT);
         }
     }
-    for connection in found.iter_mut().filter(|one| one.outcome == Outcome::TimedOut && one.ms == 0) {
+    for connection in found.iter_mut().filter(|one| one.outcome == ConnectionOutcome::TimedOut && one.ms == 0)
+    {
         connection.ms = ms(began.elapsed());
     }
     (found, connected.map(|(place, stream)| (addresses[place], stream)))
 }
 
-fn outcome(error: &io::Error) -> Outcome {
+fn outcome(error: &io::Error) -> ConnectionOutcome {
     use io::ErrorKind as Kind;
     match error.kind() {
-        Kind::ConnectionRefused => Outcome::Refused,
-        Kind::TimedOut => Outcome::TimedOut,
+        Kind::ConnectionRefused => ConnectionOutcome::Refused,
+        Kind::TimedOut => ConnectionOutcome::TimedOut,
         Kind::NetworkUnreachable | Kind::HostUnreachable | Kind::NetworkDown | Kind::AddrNotAvailable => {
-            Outcome::Unreachable
+            ConnectionOutcome::Unreachable
         }
-        _ => Outcome::Failed,
+        _ => ConnectionOutcome::Failed,
     }
 }
 
@@ -396,7 +405,7 @@ async fn handshake(
 }
 
 /// A certificate for people.
-fn described(facts: &Facts, now: UnixMs) -> String {
+fn described(facts: &CertificateFacts, now: UnixMs) -> String {
     let names = if facts.names.is_empty() { "nobody".to_owned() } else { facts.names.join(", ") };
     let issuer = match facts.issuer.as_str() {
         _ if facts.is_own => "itself",
@@ -416,7 +425,7 @@ fn described(facts: &Facts, now: UnixMs) -> String {
     format!("made out to {names}, by {issuer}{end}")
 }
 
-fn certificate(facts: &Facts) -> Certificate {
+fn certificate(facts: &CertificateFacts) -> Certificate {
     Certificate {
         names: facts.names.clone(),
         issuer: facts.issuer.clone(),
@@ -430,7 +439,7 @@ fn certificate(facts: &Facts) -> Certificate {
 struct Look(Arc<Mutex<Option<CertificateDer<'static>>>>);
 
 impl Judge for Look {
-    fn judge(&self, shown: &Shown<'_>) -> Result<(), rustls::Error> {
+    fn judge(&self, shown: &ShownCertificate<'_>) -> Result<(), rustls::Error> {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(shown.own.clone().into_owned());
         Err(rustls::Error::General("looked at".to_owned()))
     }

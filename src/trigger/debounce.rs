@@ -45,7 +45,7 @@ const SETTLE_MAX: Duration = Duration::from_millis(50);
 
 /// What an edge meant when it came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum EdgeVerdict {
     /// A contact begins to close; it fires if it stays so.
     Closing,
     /// A contact begins to close within the deaf time; it will not fire.
@@ -56,7 +56,7 @@ pub enum Verdict {
     Bounce,
 }
 
-impl Verdict {
+impl EdgeVerdict {
     /// One word for people.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -133,7 +133,7 @@ impl Debounce {
     /// Takes in an edge, and says what it meant and what had settled before it came.
     ///
     /// Edges come in the order of their stamps; one that claims to be older than the last counts as simultaneous.
-    pub fn edge(&mut self, level: Level, at: Instant) -> (Option<Settled>, Verdict) {
+    pub fn edge(&mut self, level: Level, at: Instant) -> (Option<Settled>, EdgeVerdict) {
         let at = self.since.map_or(at, |since| at.max(since));
         let settled = self.settle(at);
         let was_closed = self.is_closed;
@@ -142,22 +142,22 @@ impl Debounce {
         (settled, self.judge(was_closed, at))
     }
 
-    fn judge(&mut self, was_closed: bool, at: Instant) -> Verdict {
+    fn judge(&mut self, was_closed: bool, at: Instant) -> EdgeVerdict {
         match &mut self.change {
             Some(change) => {
                 if self.is_closed && at.duration_since(change.at) > SETTLE_MAX {
                     change.at = at;
                 }
-                Verdict::Bounce
+                EdgeVerdict::Bounce
             }
-            None if self.is_closed == was_closed => Verdict::Bounce,
+            None if self.is_closed == was_closed => EdgeVerdict::Bounce,
             None => {
                 let is_deaf = self.deaf_until.is_some_and(|until| at < until);
                 self.change = Some(Change { at, is_deaf });
                 match (self.is_closed, is_deaf) {
-                    (false, _) => Verdict::Opening,
-                    (true, true) => Verdict::Deaf,
-                    (true, false) => Verdict::Closing,
+                    (false, _) => EdgeVerdict::Opening,
+                    (true, true) => EdgeVerdict::Deaf,
+                    (true, false) => EdgeVerdict::Closing,
                 }
             }
         }

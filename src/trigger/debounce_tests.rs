@@ -113,7 +113,7 @@ fn a_closing_after_seconds_of_chatter_is_not_dated_to_its_begin() {
 fn two_closing_edges_without_an_opening_between_count_as_bounce() {
     assert_eq!(play(OPEN, &[(100, CLOSED), (103, CLOSED), (106, CLOSED)]), [("fired", 100)]);
     let mut line = Debounce::new(ActiveLevel::Low, ms(BOUNCE_MS), OPEN);
-    assert_eq!(line.edge(OPEN, Instant::now()), (None, Verdict::Bounce));
+    assert_eq!(line.edge(OPEN, Instant::now()), (None, EdgeVerdict::Bounce));
     assert_eq!(line.deadline(), None);
 }
 
@@ -122,13 +122,13 @@ fn every_edge_has_its_verdict() {
     let origin = Instant::now();
     let mut line = Debounce::new(ActiveLevel::High, ms(BOUNCE_MS), Level::Low);
     let mut verdict = |at, level| line.edge(level, origin + ms(at)).1;
-    assert_eq!(verdict(100, Level::High), Verdict::Closing);
-    assert_eq!(verdict(101, Level::Low), Verdict::Bounce);
-    assert_eq!(verdict(102, Level::High), Verdict::Bounce);
-    assert_eq!(verdict(200, Level::Low), Verdict::Opening);
-    assert_eq!(verdict(250, Level::High), Verdict::Deaf);
-    assert_eq!(verdict(290, Level::Low), Verdict::Opening);
-    assert_eq!(verdict(900, Level::High), Verdict::Closing);
+    assert_eq!(verdict(100, Level::High), EdgeVerdict::Closing);
+    assert_eq!(verdict(101, Level::Low), EdgeVerdict::Bounce);
+    assert_eq!(verdict(102, Level::High), EdgeVerdict::Bounce);
+    assert_eq!(verdict(200, Level::Low), EdgeVerdict::Opening);
+    assert_eq!(verdict(250, Level::High), EdgeVerdict::Deaf);
+    assert_eq!(verdict(290, Level::Low), EdgeVerdict::Opening);
+    assert_eq!(verdict(900, Level::High), EdgeVerdict::Closing);
 }
 
 #[test]
@@ -147,8 +147,8 @@ fn without_a_bounce_time_the_stable_times_still_hold() {
     line.edge(CLOSED, origin);
     assert_eq!(line.settle(origin + ms(4)), None);
     assert_eq!(line.settle(origin + ms(5)), Some(Settled::Fired { at: origin }));
-    assert_eq!(line.edge(OPEN, origin + ms(10)), (None, Verdict::Opening));
-    assert_eq!(line.edge(CLOSED, origin + ms(14)), (None, Verdict::Bounce));
+    assert_eq!(line.edge(OPEN, origin + ms(10)), (None, EdgeVerdict::Opening));
+    assert_eq!(line.edge(CLOSED, origin + ms(14)), (None, EdgeVerdict::Bounce));
 }
 
 /// What fires on a line that shows `trace[n]` (closed?) throughout millisecond `n`: looks back over the whole trace

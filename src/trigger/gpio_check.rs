@@ -246,7 +246,7 @@ mod tests {
     fn an_edge_is_a_line_with_time_level_and_verdict() {
         let at = Instant::now();
         let mut out = Vec::new();
-        let verdict = crate::trigger::debounce::Verdict::Closing;
+        let verdict = crate::trigger::debounce::EdgeVerdict::Closing;
         write_event(&mut out, &LineEvent::Edge { pin: 18, level: Level::Low, at, verdict }).unwrap();
         let camera = CameraKey::parse("r1").unwrap();
         write_event(&mut out, &LineEvent::Fired { pin: 18, camera, at }).unwrap();

@@ -14,7 +14,7 @@ use crate::clock;
 use crate::config::{ActiveLevel, GpioConfig};
 use crate::gpio::{Edge, EdgeSource, GpioError, Level, Pin};
 use crate::model::{CameraKey, UnixMs};
-use crate::trigger::debounce::{Debounce, Settled, Verdict};
+use crate::trigger::debounce::{Debounce, EdgeVerdict, Settled};
 pub use crate::trigger::gpio_check::{Summary, test_gpio};
 
 /// The longest wait for an edge: how often the heartbeat beats, how soon a stop is noticed, and how long a lost edge
@@ -42,7 +42,7 @@ pub enum LineEvent {
         /// When, by the kernel's stamp.
         at: Instant,
         /// What it meant.
-        verdict: Verdict,
+        verdict: EdgeVerdict,
     },
     /// A contact closed: take the picture.
     Fired {
@@ -252,7 +252,7 @@ impl Watcher {
                 line.level = Some(edge.level);
                 line.last_edge = Some(clock::wall_at(edge.at));
                 line.edges += 1;
-                line.bounces += u64::from(verdict == Verdict::Bounce);
+                line.bounces += u64::from(verdict == EdgeVerdict::Bounce);
             }
             sink(LineEvent::Edge { pin: edge.pin, level: edge.level, at: edge.at, verdict });
         }

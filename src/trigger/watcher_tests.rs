@@ -93,7 +93,7 @@ fn a_closing_contact_is_told_as_edge_trigger_and_level() {
     assert_eq!(
         events,
         [
-            LineEvent::Edge { pin: 18, level: CLOSED, at, verdict: Verdict::Closing },
+            LineEvent::Edge { pin: 18, level: CLOSED, at, verdict: EdgeVerdict::Closing },
             LineEvent::Fired { pin: 18, camera: key("r1"), at },
             LineEvent::Level { pin: 18, level: CLOSED, active: true },
         ]
@@ -149,7 +149,7 @@ fn a_lost_edge_is_found_by_reading_the_level() {
     assert_eq!(fired(&events), [(18, at)]);
     assert!(matches!(
         events.last(),
-        Some(LineEvent::Edge { pin: 18, level: OPEN, verdict: Verdict::Opening, .. })
+        Some(LineEvent::Edge { pin: 18, level: OPEN, verdict: EdgeVerdict::Opening, .. })
     ));
     assert_eq!(contacts.lines()[0].lost, 1);
 }

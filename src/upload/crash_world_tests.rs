@@ -19,7 +19,9 @@ use crate::demo::ReceiverFault;
 use crate::model::{FileName, UploadState, hex};
 use crate::status::Status;
 use crate::store::testing::{Place, T0, assert_in_order, take};
-use crate::store::{Change, DeadQuery, Image, ImageQuery, Opened, Reconciled, Settlement, Store, Turn, Wake};
+use crate::store::{
+    Change, DeadQuery, Image, ImageQuery, LaneTurn, OpenedStore, Reconciled, Settlement, Store, Wake,
+};
 use crate::system::crash::testing::Deed;
 use crate::targets::Target;
 use crate::upload::Lane;
@@ -109,7 +111,7 @@ impl World {
             world.promised.push(take(&store, key, at).await);
         }
         let kind = config.upload.in_use().next().unwrap();
-        let held = store.claim(kind, clock::now(), story.pictures, Turn::default()).await.unwrap();
+        let held = store.claim(kind, clock::now(), story.pictures, LaneTurn::default()).await.unwrap();
         let far_away = clock::now().plus_ms(100 * 24 * 60 * 60 * 1000);
         for upload in held.uploads {
             let error = "as the story wants it".to_owned();
@@ -265,7 +267,7 @@ pub(super) fn parsed(text: &str) -> Config {
 
 /// The part of the daemon that owns the directory and delivers.
 pub(super) struct Life {
-    opened: Opened,
+    opened: OpenedStore,
     pub(super) store: Store,
     lane: Option<Lane>,
     changes: broadcast::Receiver<Change>,

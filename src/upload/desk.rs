@@ -14,7 +14,7 @@ use crate::store::{Settlement, StoreError, TargetQueue};
 
 /// What became of an upload.
 #[derive(Clone, Debug)]
-pub(super) struct Outcome {
+pub(super) struct UploadOutcome {
     /// Row of the picture.
     pub(super) row: i64,
     /// Its name.
@@ -28,7 +28,7 @@ pub(super) struct Outcome {
 }
 
 /// Outcomes with the word whether they changed anything; `false`: the picture was deleted or settled meanwhile.
-pub(super) type Written = Vec<(Outcome, bool)>;
+pub(super) type Written = Vec<(UploadOutcome, bool)>;
 
 /// Longest wait for further outcomes. A power cut within it has those pictures sent again, under the same key.
 const LINGER: Duration = Duration::from_millis(100);
@@ -36,16 +36,16 @@ const LINGER: Duration = Duration::from_millis(100);
 type Write = Pin<Box<dyn Future<Output = Result<Vec<bool>, StoreError>> + Send>>;
 
 /// The outcomes of one lane that are not durable yet.
-pub(super) struct Desk {
+pub(super) struct OutcomeWriter {
     queue: TargetQueue,
-    waiting: Vec<Outcome>,
+    waiting: Vec<UploadOutcome>,
     /// By when what waits is written.
     write_by: Instant,
-    writing: Vec<Outcome>,
+    writing: Vec<UploadOutcome>,
     write: Option<Write>,
 }
 
-impl Desk {
+impl OutcomeWriter {
     /// An empty one.
     pub(super) fn new(queue: &TargetQueue) -> Self {
         Self {
@@ -68,7 +68,7 @@ impl Desk {
     }
 
     /// Takes outcomes in; they are written in this order.
-    pub(super) fn put(&mut self, outcomes: impl IntoIterator<Item = Outcome>) {
+    pub(super) fn put(&mut self, outcomes: impl IntoIterator<Item = UploadOutcome>) {
         if self.waiting.is_empty() {
             self.write_by = Instant::now() + LINGER;
         }
@@ -116,8 +116,8 @@ mod tests {
     use crate::store::DueUpload;
     use crate::store::testing::{Place, T0, claim, take};
 
-    fn delivered(upload: DueUpload) -> Outcome {
-        Outcome {
+    fn delivered(upload: DueUpload) -> UploadOutcome {
+        UploadOutcome {
             row: upload.row(),
             filename: upload.filename,
             bytes: upload.bytes,
@@ -133,7 +133,7 @@ mod tests {
         for second in 0..3 {
             take(&store, "r1", T0 + second * 1000).await;
         }
-        let mut desk = Desk::new(&store.queue(TargetKind::Api));
+        let mut desk = OutcomeWriter::new(&store.queue(TargetKind::Api));
         let mut outcomes = claim(&store, 3).await.into_iter().map(delivered);
         let began = Instant::now();
         desk.put(outcomes.next());
@@ -154,7 +154,7 @@ mod tests {
         for second in 0..2 {
             take(&store, "r1", T0 + second * 1000).await;
         }
-        let mut desk = Desk::new(&store.queue(TargetKind::Api));
+        let mut desk = OutcomeWriter::new(&store.queue(TargetKind::Api));
         let mut outcomes = claim(&store, 2).await.into_iter().map(delivered);
         let states = || place.deliveries().iter().map(|one| one.state).collect::<Vec<_>>();
         let refuse =

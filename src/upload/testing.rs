@@ -20,7 +20,7 @@ pub(super) use super::simulated_target_tests::Mood;
 use super::simulated_target_tests::Server;
 use crate::clock::{self, simulated};
 use crate::config::{Config, Env};
-use crate::disk::{Guard, Refusal, Weight};
+use crate::disk::{DiskGuard, StoreRefusal, Weight};
 use crate::model::{FileName, ImageId, Outcome, UnixMs, UploadState};
 use crate::status::Status;
 use crate::store::testing::{
@@ -120,7 +120,7 @@ pub(super) struct World<'a> {
     place: Place,
     disk: Option<&'a Disk>,
     store: Option<Store>,
-    guard: Option<Guard>,
+    guard: Option<DiskGuard>,
     config: Config,
     status: Status,
     pub(super) server: Arc<Mutex<Server>>,
@@ -187,7 +187,7 @@ impl<'a> World<'a> {
     }
 
     fn begin(&mut self, store: Store) {
-        self.guard = Some(Guard::new(&store, &self.config.storage, &self.status));
+        self.guard = Some(DiskGuard::new(&store, &self.config.storage, &self.status));
         self.store = Some(store);
         if self.is_on {
             self.start_lane();
@@ -314,8 +314,8 @@ impl<'a> World<'a> {
                 // The guard has found room for it, and this very moment somebody else takes it.
                 self.fill(leave);
                 store.record(new).await.map_err(|error| match error {
-                    StoreError::Kept { .. } => Refusal::Kept(error.to_string()),
-                    error => Refusal::Failed(error),
+                    StoreError::Kept { .. } => StoreRefusal::Kept(error.to_string()),
+                    error => StoreRefusal::Failed(error),
                 })
             }
         };
@@ -331,7 +331,7 @@ impl<'a> World<'a> {
                 assert!(self.is_tight(), "{words}");
                 assert!(["full", "free", "space"].iter().any(|word| words.contains(word)), "{words}");
                 self.tally.failed += 1;
-                if matches!(refusal, Refusal::Kept(_)) {
+                if matches!(refusal, StoreRefusal::Kept(_)) {
                     self.failures.push(Failure { row, id, is_kept: true });
                     return "kept as a file";
                 }

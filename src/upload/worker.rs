@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
-use super::desk::{Desk, Outcome, Written};
+use super::desk::{OutcomeWriter, UploadOutcome, Written};
 use super::flight::{Flight, Landing};
 use super::policy::{Decision, Health, Situation, Tried};
 use crate::clock;
@@ -16,7 +16,7 @@ use crate::clock::daily::{Daily, daily};
 use crate::config::{Config, LaneConfig};
 use crate::model::{FileName, TargetKind, UnixMs};
 use crate::status::{AlarmHandle, AlarmKind, Pause, Status};
-use crate::store::{DueUpload, Settlement, StoreError, TargetQueue, Turn, Wake, Waking};
+use crate::store::{DueUpload, LaneTurn, Settlement, StoreError, TargetQueue, Wake, Waking};
 use crate::system::crash;
 use crate::targets::{SLOWEST, Target, TargetError, longest};
 
@@ -80,7 +80,7 @@ pub struct Lane {
     stuck_alarm: AlarmHandle,
     lost_alarm: AlarmHandle,
     /// What became of attempts and is not durable yet; it outlives a run that ended because the disk is full.
-    desk: Desk,
+    desk: OutcomeWriter,
 }
 
 /// A pause of the target.
@@ -116,7 +116,7 @@ impl Lane {
             lost_asked: Instant::now(),
             stuck_alarm: status.alarm(AlarmKind::UploadStuck(kind)),
             lost_alarm: status.alarm(AlarmKind::PicturesLost(kind)),
-            desk: Desk::new(&queue),
+            desk: OutcomeWriter::new(&queue),
             queue,
         }
     }
@@ -155,7 +155,8 @@ impl Lane {
             let mut wait = self.rest(now, closed_until);
             if room > 0 {
                 let held = flight.rows().chain(self.desk.rows()).collect();
-                let turn = Turn { held, after: self.after.clone(), fresh_first: self.health.is_refusing() };
+                let turn =
+                    LaneTurn { held, after: self.after.clone(), fresh_first: self.health.is_refusing() };
                 let claim = self.queue.claim(now, room, turn).await?;
                 self.after = claim.after;
                 if claim.uploads.len() < room {
@@ -351,12 +352,12 @@ impl Lane {
     }
 
     /// What was blamed and is not to blame.
-    fn excused(&self, decision: &Decision) -> Vec<Outcome> {
+    fn excused(&self, decision: &Decision) -> Vec<UploadOutcome> {
         let name = |row: i64| self.blamed.iter().rev().find(|(blamed, _)| *blamed == row);
         let excused = decision.excused.iter().filter_map(|(row, not_before)| {
             let (_, filename) = name(*row)?;
             let settlement = Settlement::Excused { not_before: *not_before };
-            Some(Outcome { row: *row, filename: filename.clone(), bytes: 0, attempts: 0, settlement })
+            Some(UploadOutcome { row: *row, filename: filename.clone(), bytes: 0, attempts: 0, settlement })
         });
         excused.collect()
     }
@@ -389,7 +390,7 @@ impl Lane {
     /// Says what has become durable.
     fn written(&mut self, written: Written) {
         for (outcome, is_changed) in written {
-            let Outcome { row, filename: file, bytes, attempts, settlement, .. } = outcome;
+            let UploadOutcome { row, filename: file, bytes, attempts, settlement, .. } = outcome;
             if !is_changed {
                 debug!(%file, target = %self.kind, "deleted or settled while it was being sent");
                 continue;
@@ -471,8 +472,8 @@ fn until(at: UnixMs, now: UnixMs) -> Duration {
     Duration::from_millis(ms.saturating_add(1))
 }
 
-fn outcome(upload: DueUpload, settlement: Settlement) -> Outcome {
-    Outcome {
+fn outcome(upload: DueUpload, settlement: Settlement) -> UploadOutcome {
+    UploadOutcome {
         row: upload.row(),
         filename: upload.filename,
         bytes: upload.bytes,

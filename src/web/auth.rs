@@ -16,12 +16,12 @@ use super::hasher::{Busy, Hasher};
 use super::password::BUSY_RETRY;
 use super::password_strength;
 use super::secrets::{digest, plain_code, random_code, random_secret, same};
-use super::security_log::{Refusal, SecurityLog};
-use super::throttle::{Outcome, Visitor};
+use super::security_log::{GateRefusal, SecurityLog};
+use super::throttle::{GuessOutcome, Guesser};
 use crate::clock;
 use crate::config::{Secret, WebAccess, WebConfig};
 use crate::model::UnixMs;
-use crate::store::{Access, Entry, Scope, Session, StoreError};
+use crate::store::{Access, LoginEntry, Scope, Session, StoreError};
 
 pub use super::password::{PASSWORD_KEY, PasswordError, hash_password, is_usable_hash};
 pub use super::password_strength::check_new_password;
@@ -164,7 +164,7 @@ impl Auth {
         address: IpAddr,
         is_shared: bool,
         device: Option<&str>,
-    ) -> Result<Visitor, ApiError> {
+    ) -> Result<Guesser, ApiError> {
         let known = match device.map(digest) {
             Some(device) => {
                 let mark = self.current().await.map_err(hidden)?.mark();
@@ -172,13 +172,13 @@ impl Auth {
             }
             None => None,
         };
-        Ok(Visitor { address, is_shared, device: known })
+        Ok(Guesser { address, is_shared, device: known })
     }
 
     /// A new session for whoever knows the password. `device` is the cookie the browser has, if it has one.
     pub(super) async fn log_in(
         &self,
-        visitor: &Visitor,
+        visitor: &Guesser,
         device: Option<String>,
         password: String,
     ) -> Result<NewSession, ApiError> {
@@ -202,7 +202,7 @@ impl Auth {
     /// Sets the first password and logs in whoever has the set-up code.
     pub(super) async fn set_up(
         &self,
-        visitor: &Visitor,
+        visitor: &Guesser,
         code: &str,
         password: String,
     ) -> Result<NewSession, ApiError> {
@@ -214,7 +214,7 @@ impl Auth {
         }
         let guess = self.begin_guess(visitor).await?;
         if !same(&plain_code(code), &plain_code(expected.reveal())) {
-            guess.end(Outcome::Wrong);
+            guess.end(GuessOutcome::Wrong);
             self.log.wrong_code(visitor.address);
             return Err(ApiError::new(
                 ErrorCode::WrongCode,
@@ -223,11 +223,11 @@ impl Auth {
         }
         // Whoever has the right code as well comes after this one, and too late.
         let result = self.set_first_password(visitor, password).await;
-        guess.end(Outcome::Right);
+        guess.end(GuessOutcome::Right);
         result
     }
 
-    async fn set_first_password(&self, visitor: &Visitor, password: String) -> Result<NewSession, ApiError> {
+    async fn set_first_password(&self, visitor: &Guesser, password: String) -> Result<NewSession, ApiError> {
         if self.has_password().await.map_err(hidden)? {
             return Err(already_set_up());
         }
@@ -243,7 +243,7 @@ impl Auth {
     /// Changes the password, ends every session, forgets every device and lets in whoever changed it.
     pub(super) async fn change_password(
         &self,
-        visitor: &Visitor,
+        visitor: &Guesser,
         current: String,
         new: String,
     ) -> Result<NewSession, ApiError> {
@@ -270,7 +270,7 @@ impl Auth {
 
     /// Asks for the password once more, of someone who is logged in; `None` when it is wrong. It is throttled like any
     /// other guess.
-    async fn prove(&self, visitor: &Visitor, password: String) -> Result<Option<Proof>, ApiError> {
+    async fn prove(&self, visitor: &Guesser, password: String) -> Result<Option<Proof>, ApiError> {
         let guess = self.begin_guess(visitor).await?;
         self.verify(guess, password).await
     }
@@ -280,7 +280,7 @@ impl Auth {
     /// the store has as the password's hash, for what follows to be done only while that is so.
     pub(super) async fn confirm(
         &self,
-        visitor: &Visitor,
+        visitor: &Guesser,
         password: Option<String>,
     ) -> Result<Option<String>, ApiError> {
         let current = self.current().await?;
@@ -375,7 +375,7 @@ impl Auth {
         &self,
         password: [u8; 32],
         device: Option<String>,
-    ) -> Result<(NewSession, Entry), ApiError> {
+    ) -> Result<(NewSession, LoginEntry), ApiError> {
         let (secret, csrf) = (random_secret()?, random_secret()?);
         let device = device.map_or_else(random_secret, Ok)?;
         let now = self.session_now().await.map_err(hidden)?;
@@ -386,16 +386,16 @@ impl Auth {
             expires_at: now.plus_ms(ms(ABSOLUTE)),
             password,
         };
-        let entry = Entry { id_hash: digest(&secret), session, device: digest(&device) };
+        let entry = LoginEntry { id_hash: digest(&secret), session, device: digest(&device) };
         Ok((NewSession { secret, csrf, device }, entry))
     }
 
     /// Waits for the turn of a guess, for twenty seconds at most. Dropping the future gives the place back.
-    async fn begin_guess(&self, visitor: &Visitor) -> Result<Guess<'_>, ApiError> {
+    async fn begin_guess(&self, visitor: &Guesser) -> Result<Guess<'_>, ApiError> {
         self.guesses
             .begin(visitor)
             .await
-            .inspect_err(|_| self.log.refused(Refusal::TooMany, visitor.address, "guess"))
+            .inspect_err(|_| self.log.refused(GateRefusal::TooMany, visitor.address, "guess"))
             .map_err(|wait| ApiError::too_many("too many wrong attempts; wait a moment and try again", wait))
     }
 
@@ -404,7 +404,7 @@ impl Auth {
         let current = match self.current().await {
             Ok(current) => current,
             Err(error) => {
-                guess.end(Outcome::NotJudged);
+                guess.end(GuessOutcome::NotJudged);
                 return Err(hidden(error));
             }
         };
@@ -417,15 +417,15 @@ impl Auth {
         };
         match verdict {
             Ok(true) => {
-                guess.end(Outcome::Right);
+                guess.end(GuessOutcome::Right);
                 Ok(Some(Proof(current)))
             }
             Ok(false) => {
-                guess.end(Outcome::Wrong);
+                guess.end(GuessOutcome::Wrong);
                 Ok(None)
             }
             Err(Busy) => {
-                guess.end(Outcome::NotJudged);
+                guess.end(GuessOutcome::NotJudged);
                 Err(busy())
             }
         }

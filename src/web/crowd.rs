@@ -30,7 +30,7 @@ const PER_ADDRESS: usize = 48;
 
 /// How many connections there may be.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
+pub(super) struct CrowdLimits {
     /// Of all.
     pub(super) all: usize,
     /// Of one address.
@@ -39,7 +39,7 @@ pub(super) struct Limits {
     pub(super) per_proxy: usize,
 }
 
-impl Limits {
+impl CrowdLimits {
     /// For so many in all. No one address gets every place, not even a proxy's.
     pub(super) fn of(all: usize) -> Self {
         let per_proxy = (all - all / 4).max(1);
@@ -49,7 +49,7 @@ impl Limits {
 
 /// Where a connection comes from, as far as it counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Origin {
+pub(super) struct PeerOrigin {
     /// The address: of IPv6 its /64, which is what one customer has.
     pub(super) network: u128,
     /// It is this machine.
@@ -79,7 +79,7 @@ pub(super) enum Full {
 
 /// What becomes of a newcomer.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Arrival {
+pub(super) enum Admission {
     /// There was a place.
     Welcome(Id),
     /// It has the place of another, which is gone.
@@ -97,7 +97,7 @@ struct Group {
 }
 
 struct Member<T> {
-    origin: Origin,
+    origin: PeerOrigin,
     group: Rc<Group>,
     doing: Doing,
     since: Instant,
@@ -111,15 +111,15 @@ struct Member<T> {
 
 /// All connections. `T` keeps one open; it is dropped when the connection has to go.
 pub(super) struct Crowd<T> {
-    limits: Limits,
+    limits: CrowdLimits,
     next: Id,
     members: HashMap<Id, Member<T>>,
     /// Of each origin that has any.
-    groups: HashMap<Origin, Rc<Group>>,
+    groups: HashMap<PeerOrigin, Rc<Group>>,
 }
 
 impl<T> Crowd<T> {
-    pub(super) fn new(limits: Limits) -> Self {
+    pub(super) fn new(limits: CrowdLimits) -> Self {
         Self { limits, next: 0, members: HashMap::new(), groups: HashMap::new() }
     }
 
@@ -129,20 +129,20 @@ impl<T> Crowd<T> {
     }
 
     /// Somebody is at the door.
-    pub(super) fn arrive(&mut self, origin: Origin, open: T, now: Instant) -> Arrival {
+    pub(super) fn arrive(&mut self, origin: PeerOrigin, open: T, now: Instant) -> Admission {
         let limit = if origin.is_proxy { self.limits.per_proxy } else { self.limits.per_address };
         let full = if self.groups.get(&origin).is_some_and(|group| group.all.get() >= limit) {
             Full::Address
         } else if self.members.len() >= self.limits.all {
             Full::All
         } else {
-            return Arrival::Welcome(self.insert(origin, open, now));
+            return Admission::Welcome(self.insert(origin, open, now));
         };
         let Some(gone) = self.least_missed(now, |member| full == Full::All || member.origin == origin) else {
-            return Arrival::Refused(full);
+            return Admission::Refused(full);
         };
         self.remove(gone);
-        Arrival::Instead(self.insert(origin, open, now), full)
+        Admission::Instead(self.insert(origin, open, now), full)
     }
 
     /// Ends the connections that are missed least, at most so many. For when descriptors have run out all the same.
@@ -213,7 +213,7 @@ impl<T> Crowd<T> {
         gone.len()
     }
 
-    fn insert(&mut self, origin: Origin, open: T, now: Instant) -> Id {
+    fn insert(&mut self, origin: PeerOrigin, open: T, now: Instant) -> Id {
         let id = self.next;
         self.next += 1;
         let group = Rc::clone(self.groups.entry(origin).or_default());
@@ -255,8 +255,8 @@ mod tests {
     use std::collections::HashSet;
     use std::rc::Weak;
 
-    fn from(network: u128) -> Origin {
-        Origin { network, is_proxy: network == 0 }
+    fn from(network: u128) -> PeerOrigin {
+        PeerOrigin { network, is_proxy: network == 0 }
     }
 
     /// A crowd whose connections can be asked whether they are still open.
@@ -269,7 +269,7 @@ mod tests {
 
     impl Watched {
         fn new(all: usize, per_address: usize, per_proxy: usize) -> Self {
-            let crowd = Crowd::new(Limits { all, per_address, per_proxy });
+            let crowd = Crowd::new(CrowdLimits { all, per_address, per_proxy });
             Self { crowd, open: HashMap::new(), began: Instant::now(), seconds: 0 }
         }
 
@@ -279,11 +279,11 @@ mod tests {
             let open = Rc::new(());
             let watch = Rc::downgrade(&open);
             match self.crowd.arrive(from(network), open, self.now()) {
-                Arrival::Welcome(id) | Arrival::Instead(id, _) => {
+                Admission::Welcome(id) | Admission::Instead(id, _) => {
                     self.open.insert(id, watch);
                     Ok(id)
                 }
-                Arrival::Refused(full) => Err(full),
+                Admission::Refused(full) => Err(full),
             }
         }
 
@@ -406,7 +406,7 @@ mod tests {
     #[test]
     fn even_a_proxy_leaves_places_for_others() {
         for all in 1..400 {
-            let limits = Limits::of(all);
+            let limits = CrowdLimits::of(all);
             assert!(limits.per_address >= 1 && limits.per_address <= limits.per_proxy, "{limits:?}");
             assert!(all < 4 || limits.per_proxy < all, "{limits:?}");
         }

@@ -16,8 +16,8 @@ use super::error::ApiError;
 use super::forwarded;
 use super::routes::Access;
 use super::secrets::same;
-use super::security_log::Refusal as Refused;
-use super::throttle::Visitor;
+use super::security_log::GateRefusal as Refused;
+use super::throttle::Guesser;
 use super::{State, assets, tokens};
 use crate::config::{Network, WebAccess};
 use crate::model::foreign;
@@ -285,7 +285,7 @@ pub(super) fn is_https(request: &HttpRequest) -> bool {
 }
 
 /// Who is about to guess.
-pub(super) async fn visitor(request: &HttpRequest, state: &State) -> Result<Visitor, ApiError> {
+pub(super) async fn visitor(request: &HttpRequest, state: &State) -> Result<Guesser, ApiError> {
     let (connection, peer) = (connection(request), peer(request));
     let is_proxy = connection.is_loopback()
         || state.config.web.trusted_proxies.iter().any(|network| network.contains(connection));

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use super::throttle::{Outcome, Throttle, Ticket, Turn, Visitor};
+use super::throttle::{GuessOutcome, Guesser, Throttle, Ticket, TicketTurn};
 
 /// All guesses under way.
 pub(super) struct Guesses {
@@ -18,7 +18,7 @@ pub(super) struct Guesses {
 pub(super) struct Guess<'a> {
     all: &'a Guesses,
     ticket: Ticket,
-    if_dropped: Outcome,
+    if_dropped: GuessOutcome,
 }
 
 impl Guesses {
@@ -27,9 +27,9 @@ impl Guesses {
     }
 
     /// Waits for the turn of a guess; the error is how long to stay away. Dropping the future gives the place back.
-    pub(super) async fn begin(&self, visitor: &Visitor) -> Result<Guess<'_>, Duration> {
+    pub(super) async fn begin(&self, visitor: &Guesser) -> Result<Guess<'_>, Duration> {
         let ticket = self.throttle().ask(visitor, Instant::now())?;
-        let mut guess = Guess { all: self, ticket, if_dropped: Outcome::NotJudged };
+        let mut guess = Guess { all: self, ticket, if_dropped: GuessOutcome::NotJudged };
         loop {
             let moved = self.moved.notified();
             tokio::pin!(moved);
@@ -37,16 +37,16 @@ impl Guesses {
             moved.as_mut().enable();
             let turn = self.throttle().look(&guess.ticket, Instant::now());
             match turn {
-                Turn::Now => {
-                    guess.if_dropped = Outcome::Wrong;
+                TicketTurn::Now => {
+                    guess.if_dropped = GuessOutcome::Wrong;
                     return Ok(guess);
                 }
-                Turn::Never(wait) => {
+                TicketTurn::Never(wait) => {
                     // The ticket is void and has been forgiven.
-                    guess.if_dropped = Outcome::Wrong;
+                    guess.if_dropped = GuessOutcome::Wrong;
                     return Err(wait);
                 }
-                Turn::Later(wait) => tokio::select! {
+                TicketTurn::Later(wait) => tokio::select! {
                     () = moved => {}
                     () = tokio::time::sleep(wait) => {}
                 },
@@ -62,7 +62,7 @@ impl Guesses {
 
 impl Guess<'_> {
     /// Says how it ended; the next one may begin.
-    pub(super) fn end(mut self, outcome: Outcome) {
+    pub(super) fn end(mut self, outcome: GuessOutcome) {
         self.if_dropped = outcome;
     }
 }
@@ -78,8 +78,8 @@ impl Drop for Guess<'_> {
 mod tests {
     use super::*;
 
-    fn at(last: u8) -> Visitor {
-        Visitor { address: [192, 168, 0, last].into(), is_shared: false, device: None }
+    fn at(last: u8) -> Guesser {
+        Guesser { address: [192, 168, 0, last].into(), is_shared: false, device: None }
     }
 
     #[tokio::test]
@@ -94,6 +94,6 @@ mod tests {
         drop(second);
         assert!(futures_util::poll!(&mut third).is_pending());
         drop(first);
-        third.await.unwrap().end(Outcome::Wrong);
+        third.await.unwrap().end(GuessOutcome::Wrong);
     }
 }

@@ -22,10 +22,10 @@ use super::view::latency::{
     DelayView, LATENCY_MS_MAX, LatencyKnown, LatencyTaken, LatencyView, MeasureState, MeasurementView, Taken,
 };
 use super::view::text;
-use super::visit::{Place, Visit, why_away};
-use crate::capture::latency::{Look, Looks, Origin};
+use super::visit::{StreamPermit, Visit, why_away};
+use crate::capture::latency::{FrameLook, LatencyOrigin, Looks};
 use crate::config::{ClockSource, SourceConfig};
-use crate::media::blockcode::Seen;
+use crate::media::blockcode::BlockcodeSeen;
 use crate::media::delay::{Delay, ENOUGH, Readings};
 use crate::model::CameraKey;
 
@@ -88,7 +88,7 @@ pub(super) async fn take(
     if body.latency_ms.is_some_and(|ms| ms > LATENCY_MS_MAX) {
         return Err(ApiError::bad_request(format!("latency_ms: accepted is 0 to {LATENCY_MS_MAX}, or null")));
     }
-    if latency.origin() == Origin::Setting {
+    if latency.origin() == LatencyOrigin::Setting {
         return Err(ApiError::new(
             ErrorCode::Set,
             format!(
@@ -140,11 +140,11 @@ struct Measurement {
     /// Frames looked at.
     frames: u64,
     /// What was seen since the page was told last: the best of it.
-    seen: Seen,
+    seen: BlockcodeSeen,
     /// When it ends, read or not.
     until: Instant,
     is_over: bool,
-    _place: Place,
+    _place: StreamPermit,
 }
 
 /// Reads the time code from the camera's frames and says how it goes, as server-sent events.
@@ -158,7 +158,7 @@ pub(super) async fn read(request: HttpRequest, state: web::Data<State>) -> Resul
         _place: state.viewers.place(&request, &camera)?,
         readings: Readings::default(),
         frames: 0,
-        seen: Seen::Nothing,
+        seen: BlockcodeSeen::Nothing,
         until: Instant::now() + LOOK,
         is_over: false,
         state,
@@ -202,27 +202,27 @@ impl Measurement {
         let state = match (self.is_over, self.readings.delay(), self.seen) {
             (true, Some(_), _) => MeasureState::Done,
             (true, None, _) => MeasureState::Failed,
-            (false, _, Seen::Code(_)) => MeasureState::Reading,
-            (false, _, Seen::Unclear) => MeasureState::Unclear,
-            (false, _, Seen::Nothing) => MeasureState::Looking,
+            (false, _, BlockcodeSeen::Code(_)) => MeasureState::Reading,
+            (false, _, BlockcodeSeen::Unclear) => MeasureState::Unclear,
+            (false, _, BlockcodeSeen::Nothing) => MeasureState::Looking,
         };
         let event = self.event(state, None);
-        self.seen = Seen::Nothing;
+        self.seen = BlockcodeSeen::Nothing;
         Some(event)
     }
 
-    fn take(&mut self, Look { sent, seen }: Look) {
+    fn take(&mut self, FrameLook { sent, seen }: FrameLook) {
         self.frames += 1;
         match seen {
-            Seen::Code(code) => {
+            BlockcodeSeen::Code(code) => {
                 if self.readings.is_empty() {
                     self.until = self.until.min(Instant::now() + READ);
                 }
                 self.readings.push(clock_ms(&self.state, sent), code);
                 self.seen = seen;
             }
-            Seen::Unclear if self.seen == Seen::Nothing => self.seen = seen,
-            Seen::Unclear | Seen::Nothing => {}
+            BlockcodeSeen::Unclear if self.seen == BlockcodeSeen::Nothing => self.seen = seen,
+            BlockcodeSeen::Unclear | BlockcodeSeen::Nothing => {}
         }
     }
 

@@ -23,7 +23,7 @@ use tokio::task::{LocalSet, spawn_local, yield_now};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use super::crowd::{Arrival, Crowd, Full, Limits, Origin};
+use super::crowd::{Admission, Crowd, CrowdLimits, Full, PeerOrigin};
 use super::seat::{Connections, Seat, Wire};
 use crate::status::descriptors;
 use crate::status::{AlarmHandle, AlarmKind, Status};
@@ -82,7 +82,7 @@ pub(super) struct Counts {
 /// Serves `app` on the listener until `stop`, then lets answers under way end. Blocking: it is a thread's whole work.
 pub(super) fn serve<F, I, S, B>(
     listener: TcpListener,
-    limits: Limits,
+    limits: CrowdLimits,
     counts: &Counts,
     status: &Status,
     stop: &CancellationToken,
@@ -185,7 +185,7 @@ fn is_of_machine(error: &io::Error) -> bool {
 }
 
 /// Where somebody comes from, as far as it counts. A provider gives a customer a /64 of IPv6 at least.
-fn origin(peer: IpAddr) -> Origin {
+fn origin(peer: IpAddr) -> PeerOrigin {
     let address = peer.to_canonical();
     let network = match address {
         IpAddr::V4(v4) => u128::from(u32::from(v4)),
@@ -195,7 +195,7 @@ fn origin(peer: IpAddr) -> Origin {
     // Proxies use these two; the others of 127.0.0.0/8 are as good as anybody's.
     let is_proxy = address == IpAddr::V4(std::net::Ipv4Addr::LOCALHOST)
         || address == IpAddr::V6(std::net::Ipv6Addr::LOCALHOST);
-    Origin { network, is_proxy }
+    PeerOrigin { network, is_proxy }
 }
 
 /// Serves one connection until it ends or is told to; then its descriptor is free. One on which nothing comes costs no
@@ -268,7 +268,7 @@ struct Door<'a> {
 }
 
 impl<'a> Door<'a> {
-    fn new(limits: Limits, counts: &'a Counts, status: &Status) -> Self {
+    fn new(limits: CrowdLimits, counts: &'a Counts, status: &Status) -> Self {
         counts.most.store(limits.all as u64, Ordering::Relaxed);
         let mut interval = tokio::time::interval(SWEEP);
         interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -315,13 +315,13 @@ impl<'a> Door<'a> {
         let (open, told) = oneshot::channel();
         let arrival = self.crowd.borrow_mut().arrive(origin(peer.ip()), open, Instant::now());
         let id = match arrival {
-            Arrival::Welcome(id) => id,
-            Arrival::Instead(id, full) => {
+            Admission::Welcome(id) => id,
+            Admission::Instead(id, full) => {
                 self.counts.closed.fetch_add(1, Ordering::Relaxed);
                 self.too_many(full, peer.ip());
                 id
             }
-            Arrival::Refused(full) => {
+            Admission::Refused(full) => {
                 self.counts.refused.fetch_add(1, Ordering::Relaxed);
                 self.too_many(full, peer.ip());
                 return None;

@@ -29,7 +29,7 @@ use super::view::target::TargetChange;
 use super::view::text;
 use super::view::time::Time;
 use super::view::upload::UploadChange;
-use super::visit::{Place, Visit, interval};
+use super::visit::{StreamPermit, Visit, interval};
 use crate::clock;
 use crate::status::Event;
 use crate::store::Change;
@@ -55,7 +55,7 @@ struct Stream {
     resynced: Option<Instant>,
     beat: Interval,
     has_begun: bool,
-    _place: Place,
+    _place: StreamPermit,
 }
 
 pub(super) async fn stream(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse, ApiError> {

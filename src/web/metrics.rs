@@ -8,7 +8,7 @@ use actix_web::{HttpResponse, web};
 use super::State;
 use super::error::ApiError;
 use super::uploads::Backlog;
-use crate::model::Level;
+use crate::model::RoomLevel;
 use crate::status::CameraState;
 use crate::status::descriptors;
 
@@ -92,7 +92,7 @@ pub(super) async fn metrics(state: web::Data<State>) -> Result<HttpResponse, Api
     );
     page.single("storage_ballast_bytes", "Bytes held back for the ledger.", storage.ballast_bytes);
     page.head("storage_level", "gauge", "1 at the level the disk is at.");
-    for level in [Level::Good, Level::Low, Level::Critical, Level::Full] {
+    for level in [RoomLevel::Good, RoomLevel::Low, RoomLevel::Critical, RoomLevel::Full] {
         page.value("storage_level", &[("level", level.as_str())], u8::from(level == storage.level));
     }
     page.head("evicted_images_total", "counter", "Pictures deleted before their time to make room.");

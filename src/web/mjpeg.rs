@@ -16,8 +16,8 @@ use super::code::ErrorCode;
 use super::error::ApiError;
 use super::parameters;
 use super::query::{Query, camera_of};
-use super::visit::{Place, STALLED, Visit, why_away, wish};
-use crate::capture::live::{Pictures, Wish};
+use super::visit::{STALLED, StreamPermit, Visit, why_away, wish};
+use crate::capture::live::{LivePictures, Wish};
 
 /// Longest until the first picture: a session that is being opened, and a keyframe interval.
 const FIRST: Duration = Duration::from_secs(8);
@@ -30,9 +30,9 @@ const BOUNDARY: &[u8] = b"--picture\r\n";
 /// One viewer's stream.
 struct Stream {
     visit: Visit,
-    pictures: Pictures,
+    pictures: LivePictures,
     wish: Wish,
-    _place: Place,
+    _place: StreamPermit,
 }
 
 pub(super) async fn stream(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
@@ -70,7 +70,7 @@ impl Stream {
 }
 
 /// Sends pictures until nobody takes them.
-async fn show(mut pictures: Pictures, wish: Wish, first: Bytes, pieces: &mpsc::Sender<Bytes>) {
+async fn show(mut pictures: LivePictures, wish: Wish, first: Bytes, pieces: &mpsc::Sender<Bytes>) {
     if pieces.send(Bytes::from_static(BOUNDARY)).await.is_err() {
         return;
     }

@@ -58,7 +58,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::capture::Captures;
 use crate::config::Config;
-use crate::disk::Guard;
+use crate::disk::DiskGuard;
 use crate::disk::retention::Retention;
 use crate::gpio::{Level, Pin};
 use crate::status::Status;
@@ -66,7 +66,7 @@ use crate::status::descriptors;
 use crate::store::{Store, StoreError};
 
 use auth::Auth;
-use crowd::Limits;
+use crowd::CrowdLimits;
 use host::Hosts;
 use listener::Counts;
 use tryout::Tryouts;
@@ -94,7 +94,7 @@ pub struct Parts {
     /// The retention task.
     pub retention: Retention,
     /// The room on the disk, and what was written to it.
-    pub guard: Guard,
+    pub guard: DiskGuard,
     /// Sets a simulated line; `None` unless the back end is `sim`.
     pub sim: Option<Simulate>,
     /// Stops the server.
@@ -108,7 +108,7 @@ struct State {
     status: Status,
     captures: Captures,
     retention: Retention,
-    guard: Guard,
+    guard: DiskGuard,
     sim: Option<Simulate>,
     cancel: CancellationToken,
     auth: Auth,
@@ -202,7 +202,14 @@ impl Bound {
                         .configure(routes::register)
                 };
                 // Nobody may be left to tell.
-                let _ = ended.send(listener::serve(listener, Limits::of(most), &counts, &status, &stop, app));
+                let _ = ended.send(listener::serve(
+                    listener,
+                    CrowdLimits::of(most),
+                    &counts,
+                    &status,
+                    &stop,
+                    app,
+                ));
             };
             std::thread::Builder::new().name("dashboard".to_owned()).spawn(serve)?;
             outcome

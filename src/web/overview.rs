@@ -17,7 +17,7 @@ use super::view::target::{BacklogView, TargetAndBacklog};
 use super::view::upload::UploadCounts;
 use super::{State, latency};
 use crate::config::WebAccess;
-use crate::model::{CameraKey, Level, Medium, UploadState};
+use crate::model::{CameraKey, Medium, RoomLevel, UploadState};
 use crate::status::AlarmKind;
 use crate::store::{CameraTally, ImageQuery, Stats};
 
@@ -132,7 +132,7 @@ pub(super) async fn health(state: web::Data<State>) -> HttpResponse {
     if !answers || !late.is_empty() {
         failing.push("database");
     }
-    let is_full = state.status.storage().level == Level::Full;
+    let is_full = state.status.storage().level == RoomLevel::Full;
     let mut unstored = raised(&[AlarmKind::PicturesUnstored, AlarmKind::PicturesAway]);
     if is_full {
         unstored.extend(raised(&[AlarmKind::DiskShort]));

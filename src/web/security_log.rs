@@ -28,7 +28,7 @@ const WORDS_MAX: usize = 80;
 
 /// Why a request was refused that never reached a handler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub(super) enum GateRefusal {
     /// Too many wrong guesses, or too many log-ins at once (429).
     TooMany,
     /// A change without the CSRF token of its session (403).
@@ -45,10 +45,10 @@ pub(super) enum Refusal {
     Scope,
 }
 
-/// Kinds of [`Refusal`].
+/// Kinds of [`GateRefusal`].
 const REFUSALS: usize = 7;
 
-impl Refusal {
+impl GateRefusal {
     const ALL: [Self; REFUSALS] = [
         Self::TooMany,
         Self::Csrf,
@@ -207,7 +207,7 @@ impl SecurityLog {
     }
 
     /// A request was refused; `what` is its path or what was wrong with it, in the visitor's words.
-    pub(super) fn refused(&self, refusal: Refusal, from: IpAddr, what: &str) {
+    pub(super) fn refused(&self, refusal: GateRefusal, from: IpAddr, what: &str) {
         let said = self.with(|refusals, now| refusals[refusal as usize].happened(now));
         if let Some(left_out) = said {
             let what = cleaned(what);
@@ -218,7 +218,7 @@ impl SecurityLog {
     /// Says how many refusals were left out, where that is due. Called with every request, so that the end of a flood
     /// is written down, too.
     pub(super) fn catch_up(&self) {
-        for refusal in Refusal::ALL {
+        for refusal in GateRefusal::ALL {
             if let Some(left_out) = self.with(|refusals, now| refusals[refusal as usize].overdue(now)) {
                 warn!(target: TARGET, reason = refusal.words(), left_out, "more requests refused");
             }
@@ -303,7 +303,7 @@ mod tests {
 
     #[test]
     fn every_kind_of_refusal_has_a_count_of_its_own() {
-        for (place, refusal) in Refusal::ALL.into_iter().enumerate() {
+        for (place, refusal) in GateRefusal::ALL.into_iter().enumerate() {
             assert_eq!(refusal as usize, place);
         }
     }

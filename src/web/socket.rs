@@ -20,8 +20,8 @@ use super::parameters;
 use super::query::{Query, camera_of};
 use super::view::camera::StreamNews;
 use super::view::text;
-use super::visit::{Place, STALLED, Visit, interval, why_away, wish};
-use crate::capture::live::{Arrival, Pictures, Watch, Wish};
+use super::visit::{STALLED, StreamPermit, Visit, interval, why_away, wish};
+use crate::capture::live::{Arrival, LivePictures, Watch, Wish};
 use crate::media::fmp4::{Muxer, Part};
 use crate::media::gop::Codec;
 use crate::media::jpeg;
@@ -68,7 +68,7 @@ enum Supply {
     /// The stream as the camera sends it.
     Stream { watch: Box<Watch>, group: std::vec::IntoIter<Arrival>, muxer: Muxer, size: (u32, u32) },
     /// Pictures, decoded for all viewers together.
-    Pictures { pictures: Pictures, wish: Wish, size: (u32, u32) },
+    Pictures { pictures: LivePictures, wish: Wish, size: (u32, u32) },
 }
 
 /// What has been sent and not yet been answered.
@@ -88,7 +88,7 @@ struct Viewer {
     state: web::Data<State>,
     session: Session,
     window: Window,
-    _place: Place,
+    _place: StreamPermit,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

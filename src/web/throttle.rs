@@ -57,7 +57,7 @@ const RECORDS_MAX: usize = 4096;
 
 /// Who guesses.
 #[derive(Clone, Debug)]
-pub(super) struct Visitor {
+pub(super) struct Guesser {
     /// Where the visitor is, as far as is known.
     pub(super) address: IpAddr,
     /// Many may have this address: it is that of a proxy that does not say whom it speaks for.
@@ -70,12 +70,12 @@ pub(super) struct Visitor {
 #[derive(Debug)]
 pub(super) struct Ticket {
     number: u64,
-    visitor: Visitor,
+    visitor: Guesser,
 }
 
 /// What the holder of a ticket does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Turn {
+pub(super) enum TicketTurn {
     /// Guess. Until [`Throttle::end`] no other stranger does.
     Now,
     /// Look again when something has moved, at the latest after this.
@@ -86,7 +86,7 @@ pub(super) enum Turn {
 
 /// How a guess ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(super) enum GuessOutcome {
     Right,
     Wrong,
     /// Nobody looked at it; it costs nothing.
@@ -143,7 +143,7 @@ impl Throttle {
 
     /// Asks for one guess. It counts as wrong until it ended otherwise, so that many at once gain nothing. The error is
     /// how long to wait.
-    pub(super) fn ask(&mut self, visitor: &Visitor, now: Instant) -> Result<Ticket, Duration> {
+    pub(super) fn ask(&mut self, visitor: &Guesser, now: Instant) -> Result<Ticket, Duration> {
         let number = self.last_number + 1;
         if let Some(device) = visitor.device {
             self.devices.may(device, FREE_DEVICE, PAUSE_MAX, now)?;
@@ -183,24 +183,24 @@ impl Throttle {
     }
 
     /// Whether it is this ticket's turn.
-    pub(super) fn look(&mut self, ticket: &Ticket, now: Instant) -> Turn {
+    pub(super) fn look(&mut self, ticket: &Ticket, now: Instant) -> TicketTurn {
         let is_this = |stranger: &Waiting| stranger.number == ticket.number;
         if ticket.visitor.device.is_some() || self.judging.as_ref().is_some_and(is_this) {
-            return Turn::Now;
+            return TicketTurn::Now;
         }
         let Some(place) = self.waiting.iter().position(is_this) else {
             // Pushed out by someone who was wrong less often.
             self.forgive(ticket);
-            return Turn::Never(RETRY);
+            return TicketTurn::Never(RETRY);
         };
         let patience = (self.waiting[place].since + WAIT_MAX).saturating_duration_since(now);
         if patience.is_zero() {
             self.waiting.swap_remove(place);
             self.forgive(ticket);
-            return Turn::Never(RETRY);
+            return TicketTurn::Never(RETRY);
         }
         if self.judging.is_some() {
-            return Turn::Later(patience);
+            return TicketTurn::Later(patience);
         }
         let (newcomers, others) = (self.newcomers.wait(now), self.others.wait(now));
         let wait = |stranger: &Waiting| if stranger.is_newcomer() { newcomers } else { others };
@@ -209,11 +209,11 @@ impl Throttle {
             let stranger = self.waiting.swap_remove(place);
             self.budget(&stranger).take(now);
             self.judging = Some(stranger);
-            return Turn::Now;
+            return TicketTurn::Now;
         }
         // One who is ready goes first and will wake this one, unless nobody is.
         let own = wait(&self.waiting[place]);
-        Turn::Later(if own.is_zero() { patience } else { own.min(patience) })
+        TicketTurn::Later(if own.is_zero() { patience } else { own.min(patience) })
     }
 
     fn budget(&mut self, stranger: &Waiting) -> &mut Budget {
@@ -221,13 +221,13 @@ impl Throttle {
     }
 
     /// A guess has ended, or its ticket is given back before its turn. The others should look again.
-    pub(super) fn end(&mut self, ticket: &Ticket, outcome: Outcome) {
+    pub(super) fn end(&mut self, ticket: &Ticket, outcome: GuessOutcome) {
         let judged = self.judging.take_if(|stranger| stranger.number == ticket.number);
         self.waiting.retain(|stranger| stranger.number != ticket.number);
         match outcome {
-            Outcome::Wrong => return,
-            Outcome::NotJudged => self.forgive(ticket),
-            Outcome::Right => {
+            GuessOutcome::Wrong => return,
+            GuessOutcome::NotJudged => self.forgive(ticket),
+            GuessOutcome::Right => {
                 if let Some(device) = &ticket.visitor.device {
                     self.devices.forget(device);
                 } else {

@@ -8,17 +8,17 @@ fn ip(last: u8) -> IpAddr {
     IpAddr::from([192, 168, 0, last])
 }
 
-fn at(address: IpAddr) -> Visitor {
-    Visitor { address, is_shared: false, device: None }
+fn at(address: IpAddr) -> Guesser {
+    Guesser { address, is_shared: false, device: None }
 }
 
 /// A wrong guess, if it may be made now.
-fn guess(throttle: &mut Throttle, visitor: &Visitor, now: Instant) -> Result<(), Duration> {
+fn guess(throttle: &mut Throttle, visitor: &Guesser, now: Instant) -> Result<(), Duration> {
     let ticket = throttle.ask(visitor, now)?;
     match throttle.look(&ticket, now) {
-        Turn::Now => throttle.end(&ticket, Outcome::Wrong),
-        Turn::Later(wait) | Turn::Never(wait) => {
-            throttle.end(&ticket, Outcome::NotJudged);
+        TicketTurn::Now => throttle.end(&ticket, GuessOutcome::Wrong),
+        TicketTurn::Later(wait) | TicketTurn::Never(wait) => {
+            throttle.end(&ticket, GuessOutcome::NotJudged);
             return Err(wait);
         }
     }
@@ -26,7 +26,7 @@ fn guess(throttle: &mut Throttle, visitor: &Visitor, now: Instant) -> Result<(),
 }
 
 /// The pauses between twelve wrong guesses.
-fn pauses(visitor: &Visitor) -> Vec<u64> {
+fn pauses(visitor: &Guesser) -> Vec<u64> {
     let mut now = Instant::now();
     let mut throttle = Throttle::new(now);
     let mut pauses = Vec::new();
@@ -46,12 +46,12 @@ fn each_wrong_guess_doubles_the_pause_up_to_a_minute() {
 
 #[test]
 fn an_address_that_many_share_never_pauses_longer_than_four_seconds() {
-    assert_eq!(pauses(&Visitor { is_shared: true, ..at(ip(1)) }), [1, 2, 4, 4, 4, 4, 4, 4]);
+    assert_eq!(pauses(&Guesser { is_shared: true, ..at(ip(1)) }), [1, 2, 4, 4, 4, 4, 4, 4]);
 }
 
 #[test]
 fn a_device_that_was_right_before_has_a_pause_of_its_own() {
-    let device = |n| Visitor { device: Some([n; 32]), ..at(ip(1)) };
+    let device = |n| Guesser { device: Some([n; 32]), ..at(ip(1)) };
     assert_eq!(pauses(&device(1)), [1, 2]);
     let now = Instant::now();
     let mut throttle = Throttle::new(now);
@@ -68,8 +68,8 @@ fn a_right_guess_ends_the_pauses_of_its_address() {
     }
     let ticket = throttle.ask(&at(ip(1)), now).unwrap();
     assert!(throttle.ask(&at(ip(1)), now).is_err());
-    assert_eq!(throttle.look(&ticket, now), Turn::Now);
-    throttle.end(&ticket, Outcome::Right);
+    assert_eq!(throttle.look(&ticket, now), TicketTurn::Now);
+    throttle.end(&ticket, GuessOutcome::Right);
     assert_eq!(guess(&mut throttle, &at(ip(1)), now), Ok(()));
 }
 
@@ -78,11 +78,11 @@ fn strangers_are_judged_one_at_a_time_and_known_devices_beside_them() {
     let now = Instant::now();
     let mut throttle = Throttle::new(now);
     let tickets = [ip(1), ip(2)].map(|address| throttle.ask(&at(address), now).unwrap());
-    assert_eq!(throttle.look(&tickets[0], now), Turn::Now);
-    assert_eq!(throttle.look(&tickets[1], now), Turn::Later(WAIT_MAX));
-    assert_eq!(guess(&mut throttle, &Visitor { device: Some([1; 32]), ..at(ip(3)) }, now), Ok(()));
-    throttle.end(&tickets[0], Outcome::Wrong);
-    assert_eq!(throttle.look(&tickets[1], now), Turn::Now);
+    assert_eq!(throttle.look(&tickets[0], now), TicketTurn::Now);
+    assert_eq!(throttle.look(&tickets[1], now), TicketTurn::Later(WAIT_MAX));
+    assert_eq!(guess(&mut throttle, &Guesser { device: Some([1; 32]), ..at(ip(3)) }, now), Ok(()));
+    throttle.end(&tickets[0], GuessOutcome::Wrong);
+    assert_eq!(throttle.look(&tickets[1], now), TicketTurn::Now);
 }
 
 #[test]
@@ -91,13 +91,13 @@ fn a_ticket_that_is_given_back_costs_nothing_and_one_that_waited_too_long_is_voi
     let mut throttle = Throttle::new(now);
     for _ in 0..50 {
         let ticket = throttle.ask(&at(ip(1)), now).unwrap();
-        throttle.end(&ticket, Outcome::NotJudged);
+        throttle.end(&ticket, GuessOutcome::NotJudged);
     }
     let first = throttle.ask(&at(ip(1)), now).unwrap();
     let second = throttle.ask(&at(ip(2)), now).unwrap();
-    assert_eq!(throttle.look(&first, now), Turn::Now);
-    assert_eq!(throttle.look(&second, now + WAIT_MAX), Turn::Never(RETRY));
-    throttle.end(&second, Outcome::NotJudged);
+    assert_eq!(throttle.look(&first, now), TicketTurn::Now);
+    assert_eq!(throttle.look(&second, now + WAIT_MAX), TicketTurn::Never(RETRY));
+    throttle.end(&second, GuessOutcome::NotJudged);
     assert!(throttle.waiting.is_empty());
 }
 
@@ -148,15 +148,15 @@ impl Attack {
     }
 
     /// Lets everyone do what can be done now, then moves on. Tells whether `owner` had its turn.
-    fn step(&mut self, step: Duration, owner: Option<&Ticket>) -> Option<Turn> {
+    fn step(&mut self, step: Duration, owner: Option<&Ticket>) -> Option<TicketTurn> {
         for place in 0..self.addresses.len() {
             self.tickets.extend(self.throttle.ask(&at(self.addresses[place]), self.now));
         }
         let mut turn = None;
         while self.now >= self.busy_until {
             turn = owner.map(|ticket| self.throttle.look(ticket, self.now));
-            if let (Some(Turn::Now), Some(ticket)) = (turn, owner) {
-                self.throttle.end(ticket, Outcome::Right);
+            if let (Some(TicketTurn::Now), Some(ticket)) = (turn, owner) {
+                self.throttle.end(ticket, GuessOutcome::Right);
                 break;
             }
             let Some(place) = self.next() else { break };
@@ -164,7 +164,7 @@ impl Attack {
             self.judged.push(self.now);
             self.busy_until = self.now + self.hash;
             // Nothing else is begun before `busy_until`.
-            self.throttle.end(&ticket, Outcome::Wrong);
+            self.throttle.end(&ticket, GuessOutcome::Wrong);
         }
         self.now += step;
         turn
@@ -174,9 +174,9 @@ impl Attack {
         let mut place = 0;
         while place < self.tickets.len() {
             match self.throttle.look(&self.tickets[place], self.now) {
-                Turn::Now => return Some(place),
-                Turn::Later(_) => place += 1,
-                Turn::Never(_) => {
+                TicketTurn::Now => return Some(place),
+                TicketTurn::Later(_) => place += 1,
+                TicketTurn::Never(_) => {
                     // Another one may be the first now: everybody asks again.
                     self.tickets.swap_remove(place);
                     place = 0;
@@ -206,12 +206,12 @@ fn owner_waits(attackers: u8, after: Duration) -> Duration {
             }
         }
         match attack.step(step, ticket.as_ref()) {
-            Some(Turn::Now) => return attack.now - came,
-            Some(Turn::Never(wait)) => {
+            Some(TicketTurn::Now) => return attack.now - came,
+            Some(TicketTurn::Never(wait)) => {
                 ticket = None;
                 come_back = attack.now + wait;
             }
-            Some(Turn::Later(_)) | None => {}
+            Some(TicketTurn::Later(_)) | None => {}
         }
     }
     panic!("the owner is still not in")
@@ -238,7 +238,7 @@ fn attackers_who_keep_some_addresses_fresh_do_not_keep_the_owner_out() {
     attack.step(step, None);
     let came = attack.now;
     let ticket = attack.throttle.ask(&at([203, 0, 113, 7].into()), came).unwrap();
-    while attack.step(step, Some(&ticket)) != Some(Turn::Now) {
+    while attack.step(step, Some(&ticket)) != Some(TicketTurn::Now) {
         assert!(attack.now - came < Duration::from_secs(30));
     }
 }

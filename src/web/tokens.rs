@@ -14,7 +14,7 @@ use super::code::ErrorCode;
 use super::error::ApiError;
 use super::guard::{admitted, peer, visitor};
 use super::secrets::{digest, random_secret};
-use super::security_log::{Deed, Refusal};
+use super::security_log::{Deed, GateRefusal};
 use super::view::account::{MadeToken, TokenList, TokenView, TokenWish};
 use crate::clock;
 use crate::model::{UnixMs, foreign};
@@ -97,7 +97,7 @@ pub(super) async fn within_scope<B: MessageBody>(
     };
     let error = match (admitted(request.request()), least) {
         (Ok(Principal::Token { scope, .. }), Some(least)) if scope < least => {
-            refused(Refusal::Scope);
+            refused(GateRefusal::Scope);
             let (scope, least) = (scope.as_str(), least.as_str());
             ApiError::new(
                 ErrorCode::Scope,
@@ -105,7 +105,7 @@ pub(super) async fn within_scope<B: MessageBody>(
             )
         }
         (Ok(Principal::Token { .. }), None) => {
-            refused(Refusal::PersonOnly);
+            refused(GateRefusal::PersonOnly);
             person_only()
         }
         _ => return Ok(next.call(request).await?.map_into_left_body()),

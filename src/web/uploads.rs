@@ -18,7 +18,7 @@ use crate::clock;
 use crate::config::{Config, LaneConfig};
 use crate::model::{TargetKind, UnixMs};
 use crate::status::TargetStatus;
-use crate::status::pace::Rate;
+use crate::status::pace::DeliveryRate;
 use crate::store::{DeadCursor, DeadLetter, DeadQuery, Stats, Store, StoreError, Wake};
 
 /// Rows of a table that are read and sent at once; this bounds the memory of an export, however long it is.
@@ -39,7 +39,7 @@ pub(super) struct Backlog {
     /// How long ago that was; nought for a picture of a clock that ran ahead.
     pub(super) oldest_age: Option<Duration>,
     /// Deliveries of the last minutes.
-    pub(super) rate: Rate,
+    pub(super) rate: DeliveryRate,
     /// How long what waits takes at this rate; `None` while nothing goes or nothing waits.
     pub(super) drained_in: Option<Duration>,
     /// How it is served.

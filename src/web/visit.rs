@@ -93,7 +93,7 @@ pub(super) struct Places {
 }
 
 /// A place that is taken until it is dropped.
-pub(super) struct Place {
+pub(super) struct StreamPermit {
     _one: OwnedSemaphorePermit,
     _of_programs: Option<OwnedSemaphorePermit>,
     _looking: Option<Looking>,
@@ -105,13 +105,13 @@ impl Places {
     }
 
     /// A place for whoever asks; `None` if there is none for such as them.
-    pub(super) fn take(&self, principal: &Principal) -> Option<Place> {
+    pub(super) fn take(&self, principal: &Principal) -> Option<StreamPermit> {
         let of_programs = match principal {
             Principal::Token { .. } => Some(Arc::clone(&self.of_programs).try_acquire_owned().ok()?),
             Principal::Session { .. } | Principal::Local => None,
         };
         let one = Arc::clone(&self.all).try_acquire_owned().ok()?;
-        Some(Place { _one: one, _of_programs: of_programs, _looking: None })
+        Some(StreamPermit { _one: one, _of_programs: of_programs, _looking: None })
     }
 }
 
@@ -124,7 +124,7 @@ impl Viewers {
     }
 
     /// A place before a camera, kept until dropped.
-    pub(super) fn place(&self, request: &HttpRequest, camera: &CameraKey) -> Result<Place, ApiError> {
+    pub(super) fn place(&self, request: &HttpRequest, camera: &CameraKey) -> Result<StreamPermit, ApiError> {
         let places =
             self.0.get(camera).ok_or_else(|| ApiError::not_found("there is no camera of that name"))?;
         let place = places.take(&admitted(request)?).ok_or_else(|| {
@@ -135,7 +135,7 @@ impl Viewers {
                 ),
             )
         })?;
-        Ok(Place { _looking: Looking::begin(request, camera), ..place })
+        Ok(StreamPermit { _looking: Looking::begin(request, camera), ..place })
     }
 }
 

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use camera_capture::media::decode_error::DecodeError;
 use camera_capture::media::decoder::DecoderKind;
 use camera_capture::media::frame::Frame;
-use camera_capture::media::gop::{AccessUnit, Codec, Excerpt};
-use camera_capture::media::lane::Lane;
+use camera_capture::media::gop::{AccessUnit, Codec, DecodeRun};
+use camera_capture::media::lane::DecodeSession;
 use camera_capture::media::native::libav;
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -107,9 +107,9 @@ fn units(codec: Codec, stream: &[u8]) -> Vec<AccessUnit> {
     (0..).zip(units).map(unit).collect()
 }
 
-fn excerpt(codec: Codec, units: &[AccessUnit], wanted: usize) -> Excerpt {
+fn excerpt(codec: Codec, units: &[AccessUnit], wanted: usize) -> DecodeRun {
     let AccessUnit { rtp_ns, instant, .. } = units[wanted];
-    Excerpt {
+    DecodeRun {
         codec,
         units: units[..=wanted].to_vec(),
         wanted_rtp_ns: rtp_ns,
@@ -119,7 +119,7 @@ fn excerpt(codec: Codec, units: &[AccessUnit], wanted: usize) -> Excerpt {
     }
 }
 
-fn picture(lane: &mut Lane, excerpt: &Excerpt, threads: usize) -> Result<Arc<Frame>, DecodeError> {
+fn picture(lane: &mut DecodeSession, excerpt: &DecodeRun, threads: usize) -> Result<Arc<Frame>, DecodeError> {
     lane.picture(excerpt, DecoderKind::Libavcodec, threads).map(|decoded| decoded.frame)
 }
 
@@ -135,7 +135,7 @@ fn compare(
     threads: usize,
     wishes: &[(Index, Index)],
 ) -> usize {
-    let (mut lane, go_on) = (Lane::default(), AtomicBool::new(false));
+    let (mut lane, go_on) = (DecodeSession::default(), AtomicBool::new(false));
     let mut known: BTreeMap<usize, Result<Arc<Frame>, DecodeError>> = BTreeMap::new();
     let mut failed = 0;
     for (wanted, begun) in wishes {
@@ -145,11 +145,12 @@ fn compare(
             lane.begin(&early, DecoderKind::Libavcodec, threads, &go_on);
         }
         let excerpt = excerpt(codec, units, wanted);
-        let alone = known.entry(wanted).or_insert_with(|| picture(&mut Lane::default(), &excerpt, 1));
+        let alone =
+            known.entry(wanted).or_insert_with(|| picture(&mut DecodeSession::default(), &excerpt, 1));
         let shown = picture(&mut lane, &excerpt, threads);
         if shown.is_ok() && alone.is_ok() && shown != *alone {
             let place = whole.iter().position(|unit| unit.rtp_ns == excerpt.wanted_rtp_ns).unwrap();
-            let right = picture(&mut Lane::default(), &self::excerpt(codec, whole, place), 1);
+            let right = picture(&mut DecodeSession::default(), &self::excerpt(codec, whole, place), 1);
             assert!(shown != right && *alone != right, "unit {wanted} with {threads} threads");
         } else {
             assert_eq!(shown, *alone, "unit {wanted} with {threads} threads");
@@ -168,10 +169,10 @@ fn threads_show_what_one_shows() {
     for (i, (name, ..)) in STREAMS.iter().enumerate() {
         let (codec, units) = &ENCODED[i];
         for threads in 2..=5 {
-            let mut lane = Lane::default();
+            let mut lane = DecodeSession::default();
             for wanted in [0, 5, 6, 20, 21, UNITS - 1, 3] {
                 let excerpt = excerpt(*codec, units, wanted);
-                let alone = picture(&mut Lane::default(), &excerpt, 1);
+                let alone = picture(&mut DecodeSession::default(), &excerpt, 1);
                 assert!(alone.is_ok(), "{name}, unit {wanted}: {alone:?}");
                 assert_eq!(picture(&mut lane, &excerpt, threads), alone, "{name}, unit {wanted}");
             }
@@ -237,7 +238,7 @@ async fn threads_make_a_burst_sooner() {
         let mut took: BTreeMap<usize, Vec<Duration>> = BTreeMap::new();
         for _ in 0..scale("BURSTS", 3) {
             for threads in 1..=4 {
-                let (mut lane, began) = (Lane::default(), Instant::now());
+                let (mut lane, began) = (DecodeSession::default(), Instant::now());
                 picture(&mut lane, &excerpt, threads).unwrap();
                 took.entry(threads).or_default().push(began.elapsed());
             }

@@ -8,7 +8,7 @@ use camera_capture::clock;
 use camera_capture::config::Secret;
 use camera_capture::demo::framecode::{self, Reading};
 use camera_capture::demo::rtsp_server::RtspHandle;
-use camera_capture::demo::{Algorithm, Auth, AuthScheme, Join, RtspFault, RtspServer, StreamConfig};
+use camera_capture::demo::{Algorithm, AuthScheme, Join, RtspAccount, RtspFault, RtspServer, StreamConfig};
 use futures_util::StreamExt as _;
 use openh264::decoder::Decoder;
 use openh264::formats::YUVSource as _;
@@ -43,7 +43,7 @@ impl Rig {
             join: Join::MidGop,
             ..StreamConfig::new(path, "Entry", hue)
         };
-        let auth = auth.map(|scheme| Auth {
+        let auth = auth.map(|scheme| RtspAccount {
             scheme,
             user: "cam".to_owned(),
             password: Secret::new("secret".to_owned()),

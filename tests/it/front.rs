@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use camera_capture::config::{RtspConfig, Transport, Trust};
 use camera_capture::media::gop::Codec;
-use camera_capture::source::front::refusal::Refusal;
-use camera_capture::source::front::{Fault, Front, Item};
+use camera_capture::source::front::refusal::RequestRefusal;
+use camera_capture::source::front::{Front, FrontFault, Item};
 use camera_capture::source::rtp::Described;
 use camera_capture::source::rtp::marker::Markers;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -217,5 +217,5 @@ async fn what_a_camera_said_before_it_hung_up_is_told() {
     };
     let told = async { tokio::join!(refusal, library, front.run()).2 };
     let fault = tokio::time::timeout(SOON, told).await.unwrap();
-    assert!(matches!(fault, Fault::Refused(Refusal { status: 404, .. })), "{fault:?}");
+    assert!(matches!(fault, FrontFault::Refused(RequestRefusal { status: 404, .. })), "{fault:?}");
 }

@@ -123,7 +123,7 @@ fn file(certificates: &[&[u8]]) -> Trust {
 
 /// Opens a front and asks; what is said of the end, or nothing if the camera answered.
 async fn words(config: &RtspConfig) -> Option<(String, bool)> {
-    let say = |fault: camera_capture::source::front::Fault| {
+    let say = |fault: camera_capture::source::front::FrontFault| {
         let named = Named { address: "10.0.0.7:322", host: "10.0.0.7", number: 1 };
         let said = fault.say(&named);
         Some((said.message, said.is_refusal))

@@ -6,8 +6,8 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use camera_capture::media::decoder::{DecoderKind, DecoderPolicy, why_none};
-use camera_capture::media::gop::{AccessUnit, Codec, Gops, Limits};
-use camera_capture::media::lane::Lane;
+use camera_capture::media::gop::{AccessUnit, Codec, GopLimits, Gops};
+use camera_capture::media::lane::DecodeSession;
 use camera_capture::media::unit::{self, Starts};
 
 const FRAME: Duration = Duration::from_millis(100);
@@ -94,7 +94,7 @@ impl Stream {
 
     /// The buffer of a session that begins with this unit and has come to an end with that.
     fn seen(&self, from: usize, to: usize) -> Gops {
-        let limits = Limits { bytes: 48 << 20, span: Duration::from_secs(60) };
+        let limits = GopLimits { bytes: 48 << 20, span: Duration::from_secs(60) };
         let mut gops = Gops::new(self.codec, limits, Duration::from_secs(2));
         for unit in &self.units[from..to] {
             gops.push(unit.clone());
@@ -138,7 +138,7 @@ impl Stream {
     fn at(&self, gops: &Gops, number: u32) -> Outcome {
         let excerpt = gops.nearest(self.start + FRAME * number).unwrap();
         let number = usize::try_from(excerpt.wanted_rtp_ns / 100_000_000).unwrap();
-        let shown = |kind: DecoderKind| match Lane::default().picture(&excerpt, kind, 1) {
+        let shown = |kind: DecoderKind| match DecodeSession::default().picture(&excerpt, kind, 1) {
             Ok(decoded) => {
                 let (ours, theirs) = (&decoded.frame.y, &self.pictures[number]);
                 assert_eq!(ours.len(), theirs.len(), "{kind:?}: {:?}", decoded.frame);

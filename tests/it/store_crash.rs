@@ -11,7 +11,7 @@ use camera_capture::config::{Config, Env, StorageConfig};
 use camera_capture::disk::retention;
 use camera_capture::media::jpeg;
 use camera_capture::model::{FileName, ImageId, TargetKind, UnixMs, UploadState};
-use camera_capture::store::{Image, ImageQuery, Settlement, Store, StoreError, Turn};
+use camera_capture::store::{Image, ImageQuery, LaneTurn, Settlement, Store, StoreError};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -103,7 +103,7 @@ async fn record_without_end(store: &Store, say: impl Fn(String)) {
         let image = take(store, clock::now(), 20_000).await.unwrap();
         say(format!("stored {}", image.filename));
         let now = clock::now();
-        for upload in store.claim(TargetKind::Api, now, 2, Turn::default()).await.unwrap().uploads {
+        for upload in store.claim(TargetKind::Api, now, 2, LaneTurn::default()).await.unwrap().uploads {
             store.settle(&upload, Settlement::Delivered { at: now }).await.unwrap();
             say(format!("delivered {}", upload.filename));
         }
@@ -215,7 +215,8 @@ async fn retention_by_another_handle_never_takes_what_is_owed() {
         take(&store, then.plus_ms(number * 1000), 30_000).await.unwrap();
         if number % 2 == 0 {
             let now = clock::now();
-            let due = store.claim(TargetKind::Api, now, 1, Turn::default()).await.unwrap().uploads.remove(0);
+            let due =
+                store.claim(TargetKind::Api, now, 1, LaneTurn::default()).await.unwrap().uploads.remove(0);
             assert!(store.settle(&due, Settlement::Delivered { at: now }).await.unwrap());
             delivered.insert(due.filename);
         }

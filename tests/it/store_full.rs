@@ -6,10 +6,10 @@ use std::time::Instant;
 use camera_capture::clock;
 use camera_capture::config::{Config, Env};
 use camera_capture::disk::retention;
-use camera_capture::disk::{Guard, Refusal, Weight};
-use camera_capture::model::{ImageId, Level, Outcome, TargetKind, UnixMs, UploadState};
+use camera_capture::disk::{DiskGuard, StoreRefusal, Weight};
+use camera_capture::model::{ImageId, Outcome, RoomLevel, TargetKind, UnixMs, UploadState};
 use camera_capture::status::{AlarmKind, Status};
-use camera_capture::store::{Change, Deletion, DueUpload, Image, LedgerQuery, Settlement, Store, Turn};
+use camera_capture::store::{Change, Deletion, DueUpload, Image, LaneTurn, LedgerQuery, Settlement, Store};
 use rusqlite::Connection;
 
 use super::store_crash::{DAY_MS, OWED, assert_in_order, list, open, storage, take};
@@ -18,30 +18,30 @@ use super::support::small;
 
 const MIB: u64 = 1 << 20;
 
-fn guard(store: &Store) -> (Guard, Status) {
+fn guard(store: &Store) -> (DiskGuard, Status) {
     let (config, _) = Config::parse(&Env::from_pairs::<&str, &str>([])).unwrap();
     let status = Status::new(&config);
-    (Guard::new(store, &config.storage, &status), status)
+    (DiskGuard::new(store, &config.storage, &status), status)
 }
 
 /// A capture as the camera's task does it: ledger, picture, or failure.
-async fn capture(store: &Store, guard: &Guard, edge_at: UnixMs, bytes: usize) -> Result<Image, String> {
+async fn capture(store: &Store, guard: &DiskGuard, edge_at: UnixMs, bytes: usize) -> Result<Image, String> {
     let trigger = small::trigger("r1", edge_at);
     let row = store.begin_trigger(&trigger).await.unwrap();
     let new = small::new_image(&trigger, row, ImageId::random(), vec![7; bytes]);
     match guard.record(new, Weight::Picture).await {
         Ok(image) => Ok(image),
-        Err(Refusal::Full(words)) => {
+        Err(StoreRefusal::Full(words)) => {
             store.fail_trigger(row, words.as_str()).await.unwrap();
             Err(words)
         }
-        Err(Refusal::Failed(error)) => panic!("{error}"),
-        Err(Refusal::Kept(words)) => panic!("{words}"),
+        Err(StoreRefusal::Failed(error)) => panic!("{error}"),
+        Err(StoreRefusal::Kept(words)) => panic!("{words}"),
     }
 }
 
 async fn due(store: &Store, most: usize) -> Vec<DueUpload> {
-    store.claim(TargetKind::Api, clock::now(), most, Turn::default()).await.unwrap().uploads
+    store.claim(TargetKind::Api, clock::now(), most, LaneTurn::default()).await.unwrap().uploads
 }
 
 async fn deliver(store: &Store, most: usize) {
@@ -115,7 +115,7 @@ async fn the_ballast_lets_a_full_disk_write_failures_and_deletions_and_checkpoin
     assert!(store.begin_trigger(&small::trigger("r1", clock::now())).await.unwrap_err().is_full());
     disk.relieve();
 
-    assert_eq!(guard.tend().await.unwrap(), Level::Good);
+    assert_eq!(guard.tend().await.unwrap(), RoomLevel::Good);
     assert_eq!(ballast(place), 32 * MIB / 25);
     store.close().await.unwrap();
     disk.fill();
@@ -127,8 +127,8 @@ async fn the_ballast_lets_a_full_disk_write_failures_and_deletions_and_checkpoin
     for _ in 0..100 {
         capture(&store, &guard, clock::now(), 50_000).await.unwrap_err();
     }
-    assert_eq!(guard.tend().await.unwrap(), Level::Full);
-    assert_eq!(status.storage().level, Level::Full);
+    assert_eq!(guard.tend().await.unwrap(), RoomLevel::Full);
+    assert_eq!(status.storage().level, RoomLevel::Full);
     assert_eq!(kinds(&status), [AlarmKind::DiskShort], "said once");
     store.close().await.unwrap();
     assert_eq!(store.delete_image(&stored[0].filename, true).await.unwrap(), Deletion::Deleted);
@@ -155,7 +155,7 @@ async fn the_ballast_lets_a_full_disk_write_failures_and_deletions_and_checkpoin
     assert_eq!(check, "ok");
 
     disk.relieve();
-    assert_eq!(guard.tend().await.unwrap(), Level::Good);
+    assert_eq!(guard.tend().await.unwrap(), RoomLevel::Good);
     assert_eq!((ballast(place), status.alarms()), (32 * MIB / 25, Vec::new()), "all by itself");
     capture(&store, &guard, clock::now(), 50_000).await.unwrap();
 }
@@ -169,7 +169,7 @@ async fn on_a_full_disk_the_ballast_makes_room_for_what_a_delivery_led_to() {
     for second in 0..2 {
         take(&store, UnixMs(1_800_000_000_000 + second * 1000), 50_000).await.unwrap();
     }
-    assert_eq!(guard.tend().await.unwrap(), Level::Good);
+    assert_eq!(guard.tend().await.unwrap(), RoomLevel::Good);
     // An empty log needs room for its first page.
     store.close().await.unwrap();
     disk.fill();
@@ -222,7 +222,7 @@ async fn delivered_pictures_make_room_one_by_one_and_owed_ones_stay_whatever_com
         let began = Instant::now();
         latest.push(capture(&store, &guard, edge(number), 300_000).await.unwrap().filename);
         assert!(began.elapsed().as_secs() < 5, "a capture waits long");
-        let turn = Turn { held: held.clone(), ..Turn::default() };
+        let turn = LaneTurn { held: held.clone(), ..LaneTurn::default() };
         let now = clock::now();
         for upload in store.claim(TargetKind::Api, now, 10, turn).await.unwrap().uploads {
             assert!(store.settle(&upload, Settlement::Delivered { at: now }).await.unwrap());

@@ -13,7 +13,7 @@ use crate::clock;
 use crate::model::{TargetKind, UploadState};
 use crate::status::Status;
 use crate::store::Store;
-use rule::{Facts, Failures, Rule};
+use rule::{AlarmFacts, Failures, Rule};
 
 /// How late an alarm may be.
 const LOOK: Duration = Duration::from_secs(1);
@@ -85,7 +85,7 @@ impl Alarms {
 
     fn look(&mut self, counts: &Counts) {
         let (cameras, targets, gpio) = (self.status.cameras(), self.status.targets(), self.status.gpio());
-        let facts = Facts {
+        let facts = AlarmFacts {
             cameras: &cameras,
             targets: &targets,
             lines: &gpio.lines,

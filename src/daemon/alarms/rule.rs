@@ -29,7 +29,7 @@ const NOISE_SPAN: Duration = Duration::from_secs(60);
 const NOISE: u64 = 600;
 
 /// How everything stands.
-pub(super) struct Facts<'a> {
+pub(super) struct AlarmFacts<'a> {
     pub(super) cameras: &'a [CameraStatus],
     pub(super) targets: &'a [TargetStatus],
     pub(super) lines: &'a [LineState],
@@ -79,7 +79,7 @@ struct Condition {
 
 impl Rule {
     /// Every alarm at `now`, which is `wall` by the wall clock.
-    pub(super) fn judge(&mut self, now: Instant, wall: UnixMs, facts: &Facts<'_>) -> Vec<Alarm> {
+    pub(super) fn judge(&mut self, now: Instant, wall: UnixMs, facts: &AlarmFacts<'_>) -> Vec<Alarm> {
         let mut conditions = Vec::new();
         conditions.extend(facts.cameras.iter().filter_map(camera));
         conditions.extend(facts.targets.iter().filter_map(target));

@@ -42,8 +42,8 @@ impl Site {
         self
     }
 
-    fn facts(&self) -> Facts<'_> {
-        Facts {
+    fn facts(&self) -> AlarmFacts<'_> {
+        AlarmFacts {
             cameras: &self.cameras,
             targets: &self.targets,
             lines: &self.lines,

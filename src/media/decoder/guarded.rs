@@ -1,7 +1,7 @@
 //! A decoder that meets no parameter set it has not the memory for, wherever in a stream that stands, and that is not
 //! made to hold back more pictures than the stream announced.
 
-use super::{Decoder, Shown};
+use super::{DecodedPicture, Decoder};
 use crate::media::footprint::{self, DECODER_BYTES_MAX, Footprint};
 use crate::media::gop::{AccessUnit, Codec};
 
@@ -34,7 +34,7 @@ impl Guarded {
 }
 
 impl Decoder for Guarded {
-    fn feed(&mut self, unit: &AccessUnit, show: &mut dyn FnMut(Shown<'_>)) -> Result<(), String> {
+    fn feed(&mut self, unit: &AccessUnit, show: &mut dyn FnMut(DecodedPicture<'_>)) -> Result<(), String> {
         let announced = footprint::of(self.codec, &unit.data);
         if let Some(footprint) = announced.map_err(|error| format!("it has {error}"))? {
             self.footprint = footprint;
@@ -54,7 +54,7 @@ impl Decoder for Guarded {
         })
     }
 
-    fn catch_up(&mut self, show: &mut dyn FnMut(Shown<'_>)) -> Result<(), String> {
+    fn catch_up(&mut self, show: &mut dyn FnMut(DecodedPicture<'_>)) -> Result<(), String> {
         let held_back = &mut self.held_back;
         self.inner.catch_up(&mut |shown| {
             *held_back = held_back.saturating_sub(1);
@@ -62,7 +62,7 @@ impl Decoder for Guarded {
         })
     }
 
-    fn drain(&mut self, show: &mut dyn FnMut(Shown<'_>)) -> Result<(), String> {
+    fn drain(&mut self, show: &mut dyn FnMut(DecodedPicture<'_>)) -> Result<(), String> {
         self.held_back = 0;
         self.inner.drain(show)
     }
@@ -81,11 +81,11 @@ mod tests {
     struct Mute;
 
     impl Decoder for Mute {
-        fn feed(&mut self, _: &AccessUnit, _: &mut dyn FnMut(Shown<'_>)) -> Result<(), String> {
+        fn feed(&mut self, _: &AccessUnit, _: &mut dyn FnMut(DecodedPicture<'_>)) -> Result<(), String> {
             Ok(())
         }
 
-        fn drain(&mut self, _: &mut dyn FnMut(Shown<'_>)) -> Result<(), String> {
+        fn drain(&mut self, _: &mut dyn FnMut(DecodedPicture<'_>)) -> Result<(), String> {
             Ok(())
         }
 

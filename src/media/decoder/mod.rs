@@ -15,10 +15,10 @@ use super::footprint::PIXELS_MAX;
 use super::frame::{Colours, Frame};
 use super::gop::Codec;
 use super::native::libav;
-use super::sps::{self, Facts};
+use super::sps::{self, SpsFacts};
 use super::unit::{self, UnitKind};
 
-pub use seam::{Chroma, Decoder, Plane, Shown};
+pub use seam::{Chroma, DecodedPicture, Decoder, Plane};
 
 /// How to get the decoder that takes most.
 const INSTALL: &str = "install libavcodec on this machine (apt-get install libavcodec59, on Debian 13 libavcodec61) and set DECODER to auto";
@@ -92,7 +92,7 @@ impl DecoderKind {
     }
 
     /// Whether it decodes streams of this kind when it begins with a unit of that kind.
-    fn takes(self, facts: Option<&Facts>, begin: UnitKind) -> bool {
+    fn takes(self, facts: Option<&SpsFacts>, begin: UnitKind) -> bool {
         let (chroma, bits) = facts.map_or((1, 8), |facts| (facts.chroma, facts.bits));
         let is_interlaced = facts.is_some_and(|facts| facts.is_interlaced);
         let is_whole = begin.starts.is_none_or(|pictures| pictures == 0);
@@ -151,7 +151,7 @@ pub fn why_none(codec: Codec, first: &[u8]) -> String {
     }
 }
 
-impl Shown<'_> {
+impl DecodedPicture<'_> {
     /// A copy in eight bits, 4:2:0; `None` when a plane is shorter than it must be, or the picture larger than it may be.
     pub fn to_frame(&self, colours: Colours) -> Option<Frame> {
         let (width, height) = (u64::try_from(self.size.0).ok()?, u64::try_from(self.size.1).ok()?);

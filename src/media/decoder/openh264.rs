@@ -4,7 +4,7 @@ use openh264::OpenH264API;
 use openh264::decoder::{DecodedYUV, Decoder as Inner, DecoderConfig, Flush};
 use openh264::formats::YUVSource;
 
-use super::{Chroma, Decoder, Plane, Shown};
+use super::{Chroma, DecodedPicture, Decoder, Plane};
 use crate::media::gop::AccessUnit;
 
 /// What can be said of an error of it.
@@ -22,7 +22,7 @@ impl OpenH264 {
 }
 
 impl Decoder for OpenH264 {
-    fn feed(&mut self, unit: &AccessUnit, show: &mut dyn FnMut(Shown<'_>)) -> Result<(), String> {
+    fn feed(&mut self, unit: &AccessUnit, show: &mut dyn FnMut(DecodedPicture<'_>)) -> Result<(), String> {
         match self.0.decode(&unit.data) {
             Ok(Some(picture)) => show(shown(&picture)),
             Ok(None) => {}
@@ -32,7 +32,7 @@ impl Decoder for OpenH264 {
         Ok(())
     }
 
-    fn drain(&mut self, show: &mut dyn FnMut(Shown<'_>)) -> Result<(), String> {
+    fn drain(&mut self, show: &mut dyn FnMut(DecodedPicture<'_>)) -> Result<(), String> {
         let held_back = self.0.flush_remaining().map_err(|_| REFUSED.to_owned())?;
         held_back.iter().for_each(|picture| show(shown(picture)));
         Ok(())
@@ -43,9 +43,9 @@ impl Decoder for OpenH264 {
     }
 }
 
-fn shown<'a>(picture: &'a DecodedYUV<'_>) -> Shown<'a> {
+fn shown<'a>(picture: &'a DecodedYUV<'_>) -> DecodedPicture<'a> {
     let (y, u, v) = picture.strides();
-    Shown {
+    DecodedPicture {
         size: picture.dimensions(),
         planes: [Plane::Eight(picture.y(), y), Plane::Eight(picture.u(), u), Plane::Eight(picture.v(), v)],
         chroma: Chroma::Quarter,

@@ -4,7 +4,7 @@
 use rust_h264::decoder::{ChromaFormat, Frame as Picture, OrderedDecoder};
 use rust_h264::nal::parse_annex_b;
 
-use super::{Chroma, Decoder, Plane, Shown};
+use super::{Chroma, DecodedPicture, Decoder, Plane};
 use crate::media::gop::AccessUnit;
 
 pub(super) struct RustH264(OrderedDecoder);
@@ -16,7 +16,7 @@ impl RustH264 {
 }
 
 impl Decoder for RustH264 {
-    fn feed(&mut self, unit: &AccessUnit, show: &mut dyn FnMut(Shown<'_>)) -> Result<(), String> {
+    fn feed(&mut self, unit: &AccessUnit, show: &mut dyn FnMut(DecodedPicture<'_>)) -> Result<(), String> {
         for nal in parse_annex_b(&unit.data) {
             for picture in self.0.decode_nal(&nal).map_err(|error| error.to_string())? {
                 show(shown(&picture)?);
@@ -25,7 +25,7 @@ impl Decoder for RustH264 {
         Ok(())
     }
 
-    fn drain(&mut self, show: &mut dyn FnMut(Shown<'_>)) -> Result<(), String> {
+    fn drain(&mut self, show: &mut dyn FnMut(DecodedPicture<'_>)) -> Result<(), String> {
         self.0.flush().iter().try_for_each(|picture| shown(picture).map(&mut *show))
     }
 
@@ -34,7 +34,7 @@ impl Decoder for RustH264 {
     }
 }
 
-fn shown(picture: &Picture) -> Result<Shown<'_>, String> {
+fn shown(picture: &Picture) -> Result<DecodedPicture<'_>, String> {
     let size = (picture.width as usize, picture.height as usize);
     let plane = |samples, stride| match picture.bit_depth {
         8 => Plane::Eight(samples, stride),
@@ -46,5 +46,5 @@ fn shown(picture: &Picture) -> Result<Shown<'_>, String> {
         ChromaFormat::Yuv420 => Chroma::Quarter,
         ChromaFormat::Yuv422 => Chroma::Half,
     };
-    Ok(Shown { size, planes, chroma, rtp_ns: None })
+    Ok(DecodedPicture { size, planes, chroma, rtp_ns: None })
 }

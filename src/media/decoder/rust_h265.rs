@@ -2,7 +2,7 @@
 
 use rust_h265::{Decoder as Inner, Frame as Picture, PixelData, parse_annex_b};
 
-use super::{Chroma, Decoder, Plane, Shown};
+use super::{Chroma, DecodedPicture, Decoder, Plane};
 use crate::media::gop::AccessUnit;
 
 /// Threads of one decoding. More make a picture earlier only while nobody else decodes.
@@ -17,7 +17,7 @@ impl RustH265 {
 }
 
 impl Decoder for RustH265 {
-    fn feed(&mut self, unit: &AccessUnit, show: &mut dyn FnMut(Shown<'_>)) -> Result<(), String> {
+    fn feed(&mut self, unit: &AccessUnit, show: &mut dyn FnMut(DecodedPicture<'_>)) -> Result<(), String> {
         for nal in parse_annex_b(&unit.data) {
             self.0.decode_nal(&nal).map_err(|error| error.to_string())?;
             while let Some(picture) = self.0.next_output() {
@@ -27,7 +27,7 @@ impl Decoder for RustH265 {
         self.0.next_error().map_or(Ok(()), |error| Err(error.to_string()))
     }
 
-    fn drain(&mut self, show: &mut dyn FnMut(Shown<'_>)) -> Result<(), String> {
+    fn drain(&mut self, show: &mut dyn FnMut(DecodedPicture<'_>)) -> Result<(), String> {
         while let Some(picture) = self.0.flush() {
             show(shown(&picture)?);
         }
@@ -39,7 +39,7 @@ impl Decoder for RustH265 {
     }
 }
 
-fn shown(picture: &Picture) -> Result<Shown<'_>, String> {
+fn shown(picture: &Picture) -> Result<DecodedPicture<'_>, String> {
     let size = (picture.width as usize, picture.height as usize);
     // ITU-T H.265 table 6-1.
     let (chroma, columns) = match picture.chroma_format_idc {
@@ -50,7 +50,7 @@ fn shown(picture: &Picture) -> Result<Shown<'_>, String> {
     };
     let plane = |data, stride| plane(data, stride, picture.bit_depth);
     let planes = [plane(&picture.y, size.0), plane(&picture.u, columns), plane(&picture.v, columns)];
-    Ok(Shown { size, planes, chroma, rtp_ns: None })
+    Ok(DecodedPicture { size, planes, chroma, rtp_ns: None })
 }
 
 fn plane(data: &PixelData, stride: usize, bits: u8) -> Plane<'_> {

@@ -6,17 +6,17 @@ use crate::media::gop::AccessUnit;
 pub trait Decoder: Send {
     /// Takes one access unit and shows what comes out, in display order. The error is the decoder's own words; after
     /// one it must not be used again.
-    fn feed(&mut self, unit: &AccessUnit, show: &mut dyn FnMut(Shown<'_>)) -> Result<(), String>;
+    fn feed(&mut self, unit: &AccessUnit, show: &mut dyn FnMut(DecodedPicture<'_>)) -> Result<(), String>;
 
     /// Shows what is held back only because several pictures are decoded at once; the group goes on afterwards.
-    fn catch_up(&mut self, show: &mut dyn FnMut(Shown<'_>)) -> Result<(), String> {
+    fn catch_up(&mut self, show: &mut dyn FnMut(DecodedPicture<'_>)) -> Result<(), String> {
         // Mostly nothing is.
         let _ = show;
         Ok(())
     }
 
     /// Shows everything that is held back.
-    fn drain(&mut self, show: &mut dyn FnMut(Shown<'_>)) -> Result<(), String>;
+    fn drain(&mut self, show: &mut dyn FnMut(DecodedPicture<'_>)) -> Result<(), String>;
 
     /// Whether the same group can be continued after [`Self::drain`], where pictures come in decoding order.
     fn goes_on_after_drain(&self) -> bool;
@@ -48,7 +48,7 @@ pub enum Chroma {
 
 /// A picture that came out, in the decoder's memory.
 #[derive(Clone, Copy, Debug)]
-pub struct Shown<'a> {
+pub struct DecodedPicture<'a> {
     /// Width and height in pixels.
     pub size: (usize, usize),
     /// Luma and the two chroma planes.

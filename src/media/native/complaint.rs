@@ -12,7 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 type Words = &'static CStr;
 
 thread_local! {
-    /// What was complained of first on this thread since [`Ear::listen`].
+    /// What was complained of first on this thread since [`ComplaintEar::listen`].
     static HERE: Cell<Option<Words>> = const { Cell::new(None) };
 }
 
@@ -28,14 +28,14 @@ struct Crews {
 }
 
 /// Hears what is complained of about one stream.
-pub(super) enum Ear {
+pub(super) enum ComplaintEar {
     /// On the thread that asks.
     Here,
     /// Of the decoder that carries this number, on any thread.
     Crew(i64),
 }
 
-impl Ear {
+impl ComplaintEar {
     /// For a decoder with threads of its own.
     pub(super) fn of_crew() -> Self {
         let mut crews = crews();
@@ -63,7 +63,7 @@ impl Ear {
     }
 }
 
-impl Drop for Ear {
+impl Drop for ComplaintEar {
     fn drop(&mut self) {
         if let Self::Crew(number) = self {
             crews().heard.remove(number);
@@ -96,8 +96,8 @@ mod tests {
 
     #[test]
     fn each_hears_of_its_own_stream_on_whichever_thread() {
-        let (one, other, here) = (Ear::of_crew(), Ear::of_crew(), Ear::Here);
-        let Ear::Crew(number) = one else { panic!("it has a number") };
+        let (one, other, here) = (ComplaintEar::of_crew(), ComplaintEar::of_crew(), ComplaintEar::Here);
+        let ComplaintEar::Crew(number) = one else { panic!("it has a number") };
         [&one, &other, &here].iter().for_each(|ear| ear.listen());
         std::thread::spawn(move || {
             complain(c"torn", Some(number));

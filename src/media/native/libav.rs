@@ -12,8 +12,8 @@ use std::sync::OnceLock;
 
 use libloading::Library;
 
-use super::complaint::{Ear, complain};
-use crate::media::decoder::{Chroma, Decoder, Plane, Shown};
+use super::complaint::{ComplaintEar, complain};
+use crate::media::decoder::{Chroma, DecodedPicture, Decoder, Plane};
 use crate::media::footprint::PIXELS_MAX;
 use crate::media::gop::{AccessUnit, Codec};
 use crate::media::unit;
@@ -52,7 +52,7 @@ const STRICT: &CStr = c"+crccheck+bitstream+buffer+explode";
 /// And where it begins elsewhere; what goes wrong there is told by the log.
 const LENIENT: &CStr = c"+crccheck+bitstream+buffer-explode";
 
-/// The option that carries the number of [`Ear::Crew`]: only encoders heed it, and each thread's context has a copy.
+/// The option that carries the number of [`ComplaintEar::Crew`]: only encoders heed it, and each thread's context has a copy.
 const NUMBER: &CStr = c"g";
 
 /// What says only that a unit begins (ITU-T H.264 section 7.3.2.4, H.265 section 7.3.2.5).
@@ -223,7 +223,7 @@ pub struct Libav {
     /// Pictures others refer to until what is shown is whole: it began where pictures are refreshed a part at a time.
     unclean: u32,
     threads: usize,
-    ear: Ear,
+    ear: ComplaintEar,
 }
 
 // SAFETY: a context may be used by any thread as long as only one uses it at a time, which `&mut self` ensures.
@@ -254,7 +254,7 @@ impl Libav {
             let picture = NonNull::new((api.av_frame_alloc)());
             match (packet, picture) {
                 (Some(packet), Some(picture)) => {
-                    let ear = if threads > 1 { Ear::of_crew() } else { Ear::Here };
+                    let ear = if threads > 1 { ComplaintEar::of_crew() } else { ComplaintEar::Here };
                     Self { api, context, packet, picture, codec, is_fresh: true, unclean: 0, threads, ear }
                 }
                 (packet, picture) => {
@@ -271,8 +271,10 @@ impl Libav {
         let pixels = CString::new(PIXELS_MAX.to_string()).map_err(|error| error.to_string())?;
         let crew = CString::new(threads.to_string()).map_err(|error| error.to_string())?;
         let number = match made.ear {
-            Ear::Here => None,
-            Ear::Crew(number) => Some(CString::new(number.to_string()).map_err(|error| error.to_string())?),
+            ComplaintEar::Here => None,
+            ComplaintEar::Crew(number) => {
+                Some(CString::new(number.to_string()).map_err(|error| error.to_string())?)
+            }
         };
         let options = [
             (c"threads", crew.as_c_str()),
@@ -341,7 +343,7 @@ impl Libav {
     }
 
     /// Shows every picture that is ready. Ends when there is none, or no more.
-    fn receive(&mut self, show: &mut dyn FnMut(Shown<'_>)) -> Result<(), String> {
+    fn receive(&mut self, show: &mut dyn FnMut(DecodedPicture<'_>)) -> Result<(), String> {
         loop {
             // SAFETY: an open context and an allocated frame, which the function first empties.
             let result =
@@ -354,7 +356,7 @@ impl Libav {
         }
     }
 
-    fn shown(&self) -> Result<Shown<'_>, String> {
+    fn shown(&self) -> Result<DecodedPicture<'_>, String> {
         // SAFETY: a frame that was just received; it stays as it is until the next one is, which needs `&mut self`.
         let picture = unsafe { self.picture.as_ref() };
         // SAFETY: returns null for an unknown format, else a static text.
@@ -392,12 +394,17 @@ impl Libav {
             Chroma::Full => plane(i, (width, height)),
         };
         let planes = [plane(0, (width, height))?, of_chroma(1)?, of_chroma(2)?];
-        Ok(Shown { size: (width, height), planes, chroma, rtp_ns: Some(picture.pts) })
+        Ok(DecodedPicture { size: (width, height), planes, chroma, rtp_ns: Some(picture.pts) })
     }
 }
 
 impl Libav {
-    fn send(&mut self, data: &[u8], pts: i64, show: &mut dyn FnMut(Shown<'_>)) -> Result<(), String> {
+    fn send(
+        &mut self,
+        data: &[u8],
+        pts: i64,
+        show: &mut dyn FnMut(DecodedPicture<'_>),
+    ) -> Result<(), String> {
         let length = c_int::try_from(data.len()).map_err(|_| "a unit of more than 2 GiB".to_owned())?;
         // SAFETY: `av_new_packet` gives the packet `length` bytes and the zeroed padding that must follow them, or fails; they are
         // written before the decoder reads them, and given back afterwards.
@@ -416,7 +423,7 @@ impl Libav {
 
     /// Pushes out the pictures that the threads hold: each lets go of one when the next unit comes, also when that holds
     /// no picture. Such a unit is an error unless some pictures may be left out; here they may, for there are none.
-    fn push(&mut self, show: &mut dyn FnMut(Shown<'_>)) -> Result<(), String> {
+    fn push(&mut self, show: &mut dyn FnMut(DecodedPicture<'_>)) -> Result<(), String> {
         let delimiter = match self.codec {
             Codec::H265 => DELIMITER_H265,
             Codec::H264 | Codec::Jpeg => DELIMITER_H264,
@@ -428,7 +435,7 @@ impl Libav {
         self.set(c"skip_frame", c"default")
     }
 
-    fn end(&mut self, show: &mut dyn FnMut(Shown<'_>)) -> Result<(), String> {
+    fn end(&mut self, show: &mut dyn FnMut(DecodedPicture<'_>)) -> Result<(), String> {
         // SAFETY: a null packet says that no more comes; flushing makes the context ready for an IDR again.
         let sent = unsafe { (self.api.avcodec_send_packet)(self.context.as_ptr(), null()) };
         self.check(sent)?;
@@ -440,19 +447,19 @@ impl Libav {
 }
 
 impl Decoder for Libav {
-    fn feed(&mut self, unit: &AccessUnit, show: &mut dyn FnMut(Shown<'_>)) -> Result<(), String> {
+    fn feed(&mut self, unit: &AccessUnit, show: &mut dyn FnMut(DecodedPicture<'_>)) -> Result<(), String> {
         self.prepare(unit)?;
         let fed = self.listen(|this| this.send(&unit.data, unit.rtp_ns, show));
         self.unclean = self.unclean.saturating_sub(u32::from(!unit.is_disposable));
         fed
     }
 
-    fn drain(&mut self, show: &mut dyn FnMut(Shown<'_>)) -> Result<(), String> {
+    fn drain(&mut self, show: &mut dyn FnMut(DecodedPicture<'_>)) -> Result<(), String> {
         self.is_fresh = true;
         self.listen(|this| this.end(show))
     }
 
-    fn catch_up(&mut self, show: &mut dyn FnMut(Shown<'_>)) -> Result<(), String> {
+    fn catch_up(&mut self, show: &mut dyn FnMut(DecodedPicture<'_>)) -> Result<(), String> {
         if self.threads == 1 { Ok(()) } else { self.listen(|this| this.push(show)) }
     }
 

@@ -2,19 +2,19 @@
 //! hears what it expects. Pure: messages in, messages out.
 //!
 //! This is where the dialects of cameras are understood. The library hears flawless answers that we make up, the camera
-//! hears its own addresses and numbers, and what it refuses is a [`Fault`] and not the library's affair.
+//! hears its own addresses and numbers, and what it refuses is a [`FrontFault`] and not the library's affair.
 
 use core::net::IpAddr;
 use core::time::Duration;
 
 use super::control::Controls;
-use super::description::{Description, Media};
-use super::keepalive::{Habits, Keepalive, KeepaliveMethod};
+use super::description::{CameraDescription, Media};
+use super::keepalive::{Keepalive, KeepaliveMethod, SessionHabits};
 use super::login::Login;
-use super::message::{Head, Start, session, write};
-use super::refusal::{Access, Refusal, Step};
+use super::message::{MessageHead, Start, session, write};
+use super::refusal::{LoginKnowledge, RequestRefusal, RequestStep};
 use super::transport::TransportAnswer;
-use super::words::Fault;
+use super::words::FrontFault;
 
 /// What the library calls every session.
 const SESSION: &str = "Session: 1";
@@ -30,7 +30,7 @@ pub struct Addresses {
 /// A request that is under way. There is one at a time.
 struct Pending {
     /// What for.
-    step: Step,
+    step: RequestStep,
     method: String,
     /// As the camera knows it.
     url: String,
@@ -110,12 +110,12 @@ impl Conversation {
     }
 
     /// The camera has these habits.
-    pub fn know(&mut self, habits: Habits) {
+    pub fn know(&mut self, habits: SessionHabits) {
         self.keepalive = Keepalive::new(habits);
     }
 
     /// The camera's habits, now that video has come for so long, if it was promised.
-    pub fn habits(&self, lasted: Option<Duration>) -> Habits {
+    pub fn habits(&self, lasted: Option<Duration>) -> SessionHabits {
         self.keepalive.habits(lasted)
     }
 
@@ -137,7 +137,7 @@ impl Conversation {
     /// The channel of packets, once video has been asked for: many a camera sends before it answers, and a keyframe that
     /// was missed then is missed for seconds.
     pub fn channel(&self) -> Option<u8> {
-        let is_asked = self.pending.as_ref().is_some_and(|pending| pending.step == Step::Play);
+        let is_asked = self.pending.as_ref().is_some_and(|pending| pending.step == RequestStep::Play);
         self.channel.filter(|_| self.is_playing || is_asked)
     }
 
@@ -152,30 +152,32 @@ impl Conversation {
     }
 
     /// What it means that the camera closed the connection now.
-    pub fn closed(&self) -> Fault {
+    pub fn closed(&self) -> FrontFault {
         if self.pending.is_some() && self.login.is_told() && !self.keepalive.has_let_in() {
-            return Fault::ClosedAfterLogin;
+            return FrontFault::ClosedAfterLogin;
         }
-        Fault::Closed { is_playing: self.is_playing }
+        FrontFault::Closed { is_playing: self.is_playing }
     }
 
     /// What it means that the connection broke now: some cameras close it so.
-    pub fn broke(&self, error: std::io::Error) -> Fault {
+    pub fn broke(&self, error: std::io::Error) -> FrontFault {
         match self.closed() {
-            Fault::ClosedAfterLogin => Fault::ClosedAfterLogin,
-            _ => Fault::Broken(error),
+            FrontFault::ClosedAfterLogin => FrontFault::ClosedAfterLogin,
+            _ => FrontFault::Broken(error),
         }
     }
 
     /// A request of the library, as the camera hears it.
-    pub fn ask(&mut self, head: Head) -> Vec<u8> {
+    pub fn ask(&mut self, head: MessageHead) -> Vec<u8> {
         let number = head.get("CSeq").unwrap_or_default().to_owned();
         let Start::Request { method, url } = head.start else { return Vec::new() };
         // The library's own keepalives are nothing that a session depends on.
-        let step = Some(Step::of(&method)).filter(|step| *step != Step::Keepalive).unwrap_or(Step::Other);
+        let step = Some(RequestStep::of(&method))
+            .filter(|step| *step != RequestStep::Keepalive)
+            .unwrap_or(RequestStep::Other);
         let url = match (step, &self.controls) {
-            (Step::SetUp, Some(controls)) => controls.setup.first().cloned().unwrap_or(url),
-            (Step::Play, Some(controls)) => controls.play.clone(),
+            (RequestStep::SetUp, Some(controls)) => controls.setup.first().cloned().unwrap_or(url),
+            (RequestStep::Play, Some(controls)) => controls.play.clone(),
             _ => match url.strip_prefix(&self.addresses.own) {
                 Some(rest) => format!("{}{rest}", self.addresses.camera),
                 None => url,
@@ -198,7 +200,7 @@ impl Conversation {
     fn ask_own(&mut self, method: &str) -> Option<Vec<u8>> {
         let Session { url, .. } = self.session.clone()?;
         self.login.begin();
-        let (step, method) = (Step::of(method), method.to_owned());
+        let (step, method) = (RequestStep::of(method), method.to_owned());
         self.pending =
             Some(Pending { step, method, url, headers: Vec::new(), number: String::new(), tries: 0 });
         Some(self.send())
@@ -221,7 +223,7 @@ impl Conversation {
 
     /// An answer of the camera. Its number does not matter: one request is under way at a time, and firmware counts as
     /// it likes (homebridge-foscamcamera 6; Tapo in retina 133).
-    pub fn answered(&mut self, head: &Head, body: &[u8]) -> Result<Answered, Fault> {
+    pub fn answered(&mut self, head: &MessageHead, body: &[u8]) -> Result<Answered, FrontFault> {
         let Start::Response { status, .. } = &head.start else { return Ok(Answered::Idle) };
         if *status < 200 {
             return Ok(Answered::Idle);
@@ -238,14 +240,14 @@ impl Conversation {
             self.login.granted();
             self.keepalive.let_in();
         }
-        if pending.step == Step::Keepalive {
+        if pending.step == RequestStep::Keepalive {
             // A session that gives pictures ends for no word (Tapo in retina 133, thingino 490).
             if !is_good {
                 self.keepalive.refuse();
             }
             return Ok(Answered::Idle);
         }
-        if pending.step == Step::Other {
+        if pending.step == RequestStep::Other {
             return Ok(Answered::Passed(passed(&pending.number, 200, &[], "")));
         }
         if !is_good {
@@ -262,16 +264,16 @@ impl Conversation {
         }
         let id = Some(id).filter(|id| !id.is_empty());
         let (headers, body) = match pending.step {
-            Step::Describe => {
+            RequestStep::Describe => {
                 let description = self.described(&pending.url, head, body)?;
                 (vec!["Content-Type: application/sdp".to_owned()], description)
             }
-            Step::SetUp => {
+            RequestStep::SetUp => {
                 let transport = self.set_up(&pending.headers, head.get("Transport"))?;
                 self.session = Some(Session { id, url: pending.url });
                 (vec![SESSION.to_owned(), format!("Transport: {transport}")], String::new())
             }
-            Step::Play => {
+            RequestStep::Play => {
                 self.is_playing = true;
                 if let Some(session) = &mut self.session {
                     session.url = pending.url;
@@ -279,7 +281,7 @@ impl Conversation {
                 }
                 (vec![SESSION.to_owned()], String::new())
             }
-            Step::Keepalive | Step::Other => (Vec::new(), String::new()),
+            RequestStep::Keepalive | RequestStep::Other => (Vec::new(), String::new()),
         };
         Ok(Answered::Passed(passed(&pending.number, *status, &headers, &body)))
     }
@@ -293,10 +295,10 @@ impl Conversation {
         let Some(controls) = &self.controls else { return false };
         pending.tries += 1;
         match (pending.step, pending.tries) {
-            (Step::SetUp, tries) => {
+            (RequestStep::SetUp, tries) => {
                 controls.setup.get(tries).map(|url| pending.url.clone_from(url)).is_some()
             }
-            (Step::Play, _) => {
+            (RequestStep::Play, _) => {
                 let count = pending.headers.len();
                 // Live video has no range; and where the whole is not played, what was set up is.
                 pending.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("Range"));
@@ -311,22 +313,22 @@ impl Conversation {
     }
 
     /// What a refusal means.
-    fn refused(&mut self, pending: &Pending, status: u16, head: &Head) -> Fault {
+    fn refused(&mut self, pending: &Pending, status: u16, head: &MessageHead) -> FrontFault {
         if (300..400).contains(&status) {
             let place = head.get("Location").unwrap_or_default().to_owned();
             self.moved = Some(place.clone());
-            return Fault::Elsewhere(place);
+            return FrontFault::Elsewhere(place);
         }
         if status >= 600 {
-            return Fault::Status(status);
+            return FrontFault::Status(status);
         }
         let access = match () {
-            () if !self.login.is_known() => Access::Unknown,
-            () if self.login.is_told() => Access::Told,
-            () => Access::Untold,
+            () if !self.login.is_known() => LoginKnowledge::Unknown,
+            () if self.login.is_told() => LoginKnowledge::Told,
+            () => LoginKnowledge::Untold,
         };
         let wants_datagrams = self.udp_port.is_some();
-        Fault::Refused(Refusal {
+        FrontFault::Refused(RequestRefusal {
             step: pending.step,
             status,
             url: pending.url.clone(),
@@ -336,15 +338,15 @@ impl Conversation {
     }
 
     /// Takes in what the camera has; returns what the library hears of it.
-    fn described(&mut self, asked: &str, head: &Head, body: &[u8]) -> Result<String, Fault> {
+    fn described(&mut self, asked: &str, head: &MessageHead, body: &[u8]) -> Result<String, FrontFault> {
         let kind = head.get("Content-Type").unwrap_or_default().to_ascii_lowercase();
         if kind.contains("html") || body.trim_ascii_start().starts_with(b"<") {
-            return Err(Fault::Page);
+            return Err(FrontFault::Page);
         }
-        let description = Description::read(body).map_err(Fault::Description)?;
+        let description = CameraDescription::read(body).map_err(FrontFault::Description)?;
         let best = description.best_video();
         let Some(media) = best.and_then(|at| description.media.get(at)) else {
-            return Err(Fault::NoVideo(description.no_video()));
+            return Err(FrontFault::NoVideo(description.no_video()));
         };
         let base = ["Content-Base", "Content-Location"];
         let base = base.into_iter().find_map(|name| head.get(name).filter(|base| !base.is_empty()));
@@ -356,7 +358,7 @@ impl Conversation {
     }
 
     /// Takes in where packets will come; returns it in the library's words.
-    fn set_up(&mut self, asked: &[(String, String)], answer: Option<&str>) -> Result<String, Fault> {
+    fn set_up(&mut self, asked: &[(String, String)], answer: Option<&str>) -> Result<String, FrontFault> {
         let asked = asked.iter().find(|(name, _)| name.eq_ignore_ascii_case("Transport"));
         let asked = TransportAnswer::parse(asked.map_or("", |(_, value)| value), true);
         let wants_connection = self.udp_port.is_none();
@@ -364,10 +366,10 @@ impl Conversation {
         // for.
         let answer = TransportAnswer::parse(answer.unwrap_or_default(), wants_connection);
         if answer.is_multicast {
-            return Err(Fault::Multicast);
+            return Err(FrontFault::Multicast);
         }
         if wants_connection && answer.is_datagrams && !answer.is_connection {
-            return Err(Fault::DatagramsOnly);
+            return Err(FrontFault::DatagramsOnly);
         }
         let channel = answer.channel.or(asked.channel).unwrap_or(0);
         self.channel = Some(channel);
@@ -379,7 +381,7 @@ impl Conversation {
     }
 
     /// What a camera hears that asks us something.
-    pub fn asked(head: &Head) -> Vec<u8> {
+    pub fn asked(head: &MessageHead) -> Vec<u8> {
         let Start::Request { method, .. } = &head.start else { return Vec::new() };
         let start = match method.as_str() {
             "OPTIONS" | "GET_PARAMETER" | "SET_PARAMETER" => "RTSP/1.0 200 OK",
@@ -393,7 +395,7 @@ impl Conversation {
     /// was not answered until now counts as refused.
     pub fn keepalive(&mut self) -> Option<Vec<u8>> {
         match &self.pending {
-            Some(pending) if pending.step != Step::Keepalive => return None,
+            Some(pending) if pending.step != RequestStep::Keepalive => return None,
             Some(_) => self.keepalive.refuse(),
             None => {}
         }
@@ -418,7 +420,7 @@ impl Conversation {
     }
 }
 
-impl Step {
+impl RequestStep {
     /// What a request is for.
     fn of(method: &str) -> Self {
         let keepalives =

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::source::front::named::Named;
-use crate::source::front::wire::{Event, Reader};
+use crate::source::front::wire::{WireEvent, WireReader};
 use proptest::prelude::*;
 
 const OWN: &str = "rtsp://127.0.0.1:4000/secret";
@@ -12,12 +12,12 @@ fn conversation(udp_port: Option<u16>) -> Conversation {
     Conversation::new(addresses, Login::default(), udp_port)
 }
 
-fn head(text: &str) -> (Head, Vec<u8>) {
-    let mut reader = Reader::default();
+fn head(text: &str) -> (MessageHead, Vec<u8>) {
+    let mut reader = WireReader::default();
     reader.room()[..text.len()].copy_from_slice(text.as_bytes());
     reader.add(text.len());
     match reader.event() {
-        Ok(Some(Event::Message(head, body))) => (head, body),
+        Ok(Some(WireEvent::Message(head, body))) => (head, body),
         seen => panic!("{text:?}: {seen:?}"),
     }
 }
@@ -43,7 +43,7 @@ fn with_body(headers: &str, body: &str) -> String {
     format!("RTSP/1.0 200 OK\r\n{headers}Content-Length: {}\r\n\r\n{body}", body.len())
 }
 
-fn fault(conversation: &mut Conversation, text: &str) -> Fault {
+fn fault(conversation: &mut Conversation, text: &str) -> FrontFault {
     let (head, body) = head(text);
     conversation.answered(&head, &body).unwrap_err()
 }
@@ -247,7 +247,7 @@ fn what_cannot_be_used_is_told() {
         let said = said.say(&NAMED).message;
         assert!(said.contains(part), "{said}");
     }
-    assert!(Fault::NoDatagrams.say(&NAMED).message.contains("CAMERA_3_TRANSPORT to tcp"));
+    assert!(FrontFault::NoDatagrams.say(&NAMED).message.contains("CAMERA_3_TRANSPORT to tcp"));
 }
 
 #[test]
@@ -344,12 +344,12 @@ proptest! {
     ) {
         let mut conversation = conversation(udp_port);
         ask(&mut conversation, &format!("{method} {OWN} RTSP/1.0\r\nCSeq: 1\r\n\r\n"));
-        let answer = Head { start: Start::Response { status, reason }, headers };
+        let answer = MessageHead { start: Start::Response { status, reason }, headers };
         if let Ok(Answered::Passed(bytes)) = conversation.answered(&answer, &body) {
-            let mut reader = Reader::default();
+            let mut reader = WireReader::default();
             reader.room()[..bytes.len()].copy_from_slice(&bytes);
             reader.add(bytes.len());
-            prop_assert!(matches!(reader.event(), Ok(Some(Event::Message(..)))));
+            prop_assert!(matches!(reader.event(), Ok(Some(WireEvent::Message(..)))));
             prop_assert_eq!(reader.event(), Ok(None));
             prop_assert!(!reader.is_inside_message());
         }

@@ -37,7 +37,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 
 /// Why a description is not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Excess {
+pub enum DescriptionExcess {
     /// More than [`MEDIA_MAX`].
     Media(usize),
     /// More than [`LINES_MAX`].
@@ -57,7 +57,7 @@ pub enum NoVideo {
 
 /// What a camera offers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Description {
+pub struct CameraDescription {
     /// In its order.
     pub media: Vec<Media>,
     /// Where all of them are controlled together, as said.
@@ -98,9 +98,9 @@ struct Lines {
     size: Option<(u32, u32)>,
 }
 
-impl Description {
+impl CameraDescription {
     /// Reads what can be read.
-    pub fn read(text: &[u8]) -> Result<Self, Excess> {
+    pub fn read(text: &[u8]) -> Result<Self, DescriptionExcess> {
         let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
         let lines = || {
             text.split(|byte| matches!(byte, b'\r' | b'\n' | 0))
@@ -109,10 +109,10 @@ impl Description {
         };
         let count = lines().filter(|line| line.starts_with(b"m=")).count();
         if count > MEDIA_MAX {
-            return Err(Excess::Media(count));
+            return Err(DescriptionExcess::Media(count));
         }
         if lines().count() > LINES_MAX {
-            return Err(Excess::Lines);
+            return Err(DescriptionExcess::Lines);
         }
         let (mut control, mut media): (_, Vec<Lines>) = (None, Vec::new());
         for line in lines() {

@@ -28,8 +28,8 @@ fn base64(bytes: &[u8]) -> String {
     base64::engine::general_purpose::STANDARD.encode(bytes)
 }
 
-fn read(text: &str) -> Description {
-    Description::read(text.as_bytes()).unwrap()
+fn read(text: &str) -> CameraDescription {
+    CameraDescription::read(text.as_bytes()).unwrap()
 }
 
 /// The one medium of a description.
@@ -49,13 +49,17 @@ fn chosen(text: &str) -> Option<(u8, String, u32)> {
 #[test]
 fn many_media_and_many_lines_are_too_many() {
     let media = |count| {
-        Description::read("m=video 0 RTP/AVP 96\r\n".repeat(count).as_bytes()).map(|read| read.media.len())
+        CameraDescription::read("m=video 0 RTP/AVP 96\r\n".repeat(count).as_bytes())
+            .map(|read| read.media.len())
     };
     assert_eq!(media(MEDIA_MAX), Ok(MEDIA_MAX));
-    assert_eq!(media(MEDIA_MAX + 1), Err(Excess::Media(MEDIA_MAX + 1)));
-    assert!(Description::read("a\n".repeat(LINES_MAX).as_bytes()).is_ok());
-    assert_eq!(Description::read("a\r\n".repeat(LINES_MAX + 1).as_bytes()), Err(Excess::Lines));
-    assert_eq!(Description::read("m=\r".repeat(40).as_bytes()), Err(Excess::Media(40)));
+    assert_eq!(media(MEDIA_MAX + 1), Err(DescriptionExcess::Media(MEDIA_MAX + 1)));
+    assert!(CameraDescription::read("a\n".repeat(LINES_MAX).as_bytes()).is_ok());
+    assert_eq!(
+        CameraDescription::read("a\r\n".repeat(LINES_MAX + 1).as_bytes()),
+        Err(DescriptionExcess::Lines)
+    );
+    assert_eq!(CameraDescription::read("m=\r".repeat(40).as_bytes()), Err(DescriptionExcess::Media(40)));
 }
 
 #[test]
@@ -138,7 +142,7 @@ fn what_packets_hold_is_read_from_what_cameras_write() {
     }
     let latin =
         [b"s=Eingang Stra\xdfe\r\n".as_slice(), video.as_bytes(), b"a=rtpmap:96 H264/90000\r\n"].concat();
-    assert_eq!(Description::read(&latin).unwrap().best_video(), Some(0));
+    assert_eq!(CameraDescription::read(&latin).unwrap().best_video(), Some(0));
 }
 
 #[test]
@@ -245,10 +249,10 @@ proptest! {
         junk in prop::collection::vec(any::<u8>(), 0..60),
     ) {
         let text = [lines.join("\r\n").as_bytes(), b"\r\n", &junk].concat();
-        if let Ok(description) = Description::read(&text) && let Some(best) = description.best_video() {
+        if let Ok(description) = CameraDescription::read(&text) && let Some(best) = description.best_video() {
             let media = &description.media[best];
             prop_assert!((1..=CLOCK_RATE_MAX).contains(&media.clock_rate) && media.payload_type < 128);
-            let again = Description::read(media.strict().as_bytes()).unwrap();
+            let again = CameraDescription::read(media.strict().as_bytes()).unwrap();
             prop_assert_eq!(again.media.len(), 1);
             prop_assert_eq!(&again.media[0].encoding, &media.encoding);
             prop_assert_eq!(again.media[0].payload_type, media.payload_type);

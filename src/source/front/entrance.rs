@@ -9,8 +9,8 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::message::{Head, Start};
-use super::wire::{Event, Reader};
+use super::message::{MessageHead, Start};
+use super::wire::{WireEvent, WireReader};
 
 /// Connections whose first request is awaited. The library sends its own at once; when there are more, the oldest goes.
 const WAITING_MAX: usize = 8;
@@ -23,7 +23,7 @@ pub(super) struct Entrance {
     listener: TcpListener,
     /// What the address of the first request begins with.
     own: String,
-    waiting: Vec<(TcpStream, Reader)>,
+    waiting: Vec<(TcpStream, WireReader)>,
 }
 
 impl Entrance {
@@ -42,7 +42,10 @@ impl Entrance {
     }
 
     /// The connection of who knows the secret, and its first request.
-    pub(super) fn poll_enter(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, Reader, Head)>> {
+    pub(super) fn poll_enter(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<(TcpStream, WireReader, MessageHead)>> {
         while let Poll::Ready(accepted) = self.listener.poll_accept(cx) {
             let (stream, _) = accepted?;
             // A packet and what ends its picture are written apart; neither is to wait for the other's receipt.
@@ -50,7 +53,7 @@ impl Entrance {
             if self.waiting.len() == WAITING_MAX {
                 self.waiting.remove(0);
             }
-            self.waiting.push((stream, Reader::default()));
+            self.waiting.push((stream, WireReader::default()));
         }
         let mut at = 0;
         while let Some((stream, reader)) = self.waiting.get_mut(at) {
@@ -67,17 +70,21 @@ impl Entrance {
     }
 }
 
-fn asks_for(head: &Head, own: &str) -> bool {
+fn asks_for(head: &MessageHead, own: &str) -> bool {
     matches!(&head.start, Start::Request { url, .. } if url.starts_with(own))
 }
 
 /// The first message of a connection; nothing if it cannot be one.
-fn poll_first(stream: &mut TcpStream, reader: &mut Reader, cx: &mut Context<'_>) -> Poll<Option<Head>> {
+fn poll_first(
+    stream: &mut TcpStream,
+    reader: &mut WireReader,
+    cx: &mut Context<'_>,
+) -> Poll<Option<MessageHead>> {
     loop {
         match reader.event() {
-            Ok(Some(Event::Message(head, _))) => return Poll::Ready(Some(head)),
+            Ok(Some(WireEvent::Message(head, _))) => return Poll::Ready(Some(head)),
             Ok(None) => {}
-            Ok(Some(Event::Packet { .. } | Event::Slipped(_))) | Err(_) => return Poll::Ready(None),
+            Ok(Some(WireEvent::Packet { .. } | WireEvent::Slipped(_))) | Err(_) => return Poll::Ready(None),
         }
         let mut room = ReadBuf::new(reader.room());
         match Pin::new(&mut *stream).poll_read(cx, &mut room) {

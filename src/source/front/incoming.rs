@@ -9,10 +9,10 @@ use super::item::report;
 use super::message::Start;
 use super::rate::Bucket;
 use super::slip::PACKET_HEAD;
-use super::wire::Event;
-use super::words::Fault;
+use super::wire::WireEvent;
+use super::words::FrontFault;
 use super::{Front, Library, MESSAGE_LIMIT, PICTURES};
-use crate::source::rtp::Receiver;
+use crate::source::rtp::RtpReceiver;
 use crate::source::rtp::packet::Packet;
 
 /// Most bytes before video is promised. Four answers are some kilobytes; but some cameras send what they have from the
@@ -30,7 +30,7 @@ const ADOPTED: u32 = 20;
 
 impl Front {
     /// What the camera sends. Before the library is there it waits.
-    pub(super) fn poll_camera(&mut self, cx: &mut Context<'_>) -> Result<(), Fault> {
+    pub(super) fn poll_camera(&mut self, cx: &mut Context<'_>) -> Result<(), FrontFault> {
         while !matches!(self.library, Library::Awaited(_)) {
             match self.peer.side.poll_fill(cx) {
                 Poll::Ready(Ok(true)) => self.take()?,
@@ -43,13 +43,13 @@ impl Front {
     }
 
     /// Everything that is whole of what has come.
-    pub(super) fn take(&mut self) -> Result<(), Fault> {
+    pub(super) fn take(&mut self) -> Result<(), FrontFault> {
         // Once for all that has come together.
         let now = Instant::now();
         loop {
             let peer = &mut self.peer;
-            match peer.side.reader.event().map_err(Fault::Wire)? {
-                Some(Event::Packet { channel, whole }) => {
+            match peer.side.reader.event().map_err(FrontFault::Wire)? {
+                Some(WireEvent::Packet { channel, whole }) => {
                     let bytes = &whole[PACKET_HEAD..];
                     let agreed = peer.conversation.channel();
                     if agreed.is_none() {
@@ -78,16 +78,16 @@ impl Front {
                         _ => false,
                     };
                     if !is_useful && !self.useless.take(now) {
-                        return Err(Fault::Flood);
+                        return Err(FrontFault::Flood);
                     }
                     check(self.receiver.as_ref(), &mut self.counted, &mut self.pictures, now)?;
                 }
-                Some(Event::Slipped(_)) => {
+                Some(WireEvent::Slipped(_)) => {
                     if let Some(receiver) = &mut self.receiver {
                         receiver.slip();
                     }
                 }
-                Some(Event::Message(head, body)) => {
+                Some(WireEvent::Message(head, body)) => {
                     self.limit = None;
                     if !peer.conversation.is_playing() {
                         self.opening += head.size() + body.len();
@@ -104,13 +104,13 @@ impl Front {
                         (Answered::Again(bytes), _) => peer.side.send(&bytes),
                         (Answered::Passed(bytes), Library::Here(library)) => library.send(&bytes),
                         _ if self.talk.take(now) && peer.side.has_room() => {}
-                        _ => return Err(Fault::Talk),
+                        _ => return Err(FrontFault::Talk),
                     }
                 }
                 None => break,
             }
             if self.opening > OPENING_MAX {
-                return Err(Fault::Opening(OPENING_MAX));
+                return Err(FrontFault::Opening(OPENING_MAX));
             }
         }
         let reader = &self.peer.side.reader;
@@ -123,7 +123,7 @@ impl Front {
     }
 
     /// Packets that come as datagrams.
-    pub(super) fn poll_datagrams(&mut self, cx: &mut Context<'_>) -> Result<(), Fault> {
+    pub(super) fn poll_datagrams(&mut self, cx: &mut Context<'_>) -> Result<(), FrontFault> {
         let (Some(udp), Some(agreed)) = (&mut self.udp, self.peer.conversation.datagrams()) else {
             return Ok(());
         };
@@ -131,7 +131,7 @@ impl Front {
         let Some(receiver) = &mut self.receiver else { return Ok(()) };
         let now = Instant::now();
         while let Poll::Ready(datagram) = udp.poll_next(cx, agreed) {
-            match datagram.map_err(Fault::Own)? {
+            match datagram.map_err(FrontFault::Own)? {
                 Datagram::Packet(bytes) => _ = receiver.take(bytes, now),
                 Datagram::Report(bytes) if self.reports.take(now) => {
                     report(receiver, bytes, &mut self.reported);
@@ -146,19 +146,19 @@ impl Front {
 
 /// Whether what has come is within its bounds: bytes of what is not a whole picture yet, and pictures in time.
 fn check(
-    receiver: Option<&Receiver>,
+    receiver: Option<&RtpReceiver>,
     counted: &mut u64,
     pictures: &mut Bucket,
     now: Instant,
-) -> Result<(), Fault> {
+) -> Result<(), FrontFault> {
     let Some(receiver) = receiver else { return Ok(()) };
     if receiver.held() > PICTURE_MAX {
-        return Err(Fault::Picture(PICTURE_MAX));
+        return Err(FrontFault::Picture(PICTURE_MAX));
     }
     while *counted < receiver.count() {
         *counted += 1;
         if !pictures.take(now) {
-            return Err(Fault::Pictures(PICTURES.per_second));
+            return Err(FrontFault::Pictures(PICTURES.per_second));
         }
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! What comes of an open session: pictures, and what the camera says of its clock.
 
-use crate::source::rtp::report::Report;
-use crate::source::rtp::{Receiver, Unit};
+use crate::source::rtp::report::SenderReport;
+use crate::source::rtp::{RtpReceiver, Unit};
 
 /// What comes of a session.
 #[derive(Debug)]
@@ -18,8 +18,8 @@ pub enum Item {
 }
 
 /// Reads a report; whether it is one.
-pub(super) fn report(receiver: &Receiver, bytes: &[u8], reported: &mut Option<Item>) -> bool {
-    let Some(Report { ntp, time }) = Report::find(bytes) else { return false };
+pub(super) fn report(receiver: &RtpReceiver, bytes: &[u8], reported: &mut Option<Item>) -> bool {
+    let Some(SenderReport { ntp, time }) = SenderReport::find(bytes) else { return false };
     if let Some(ticks) = receiver.ticks(time) {
         *reported = Some(Item::Report { ticks, ntp });
     }

@@ -50,7 +50,7 @@ impl KeepaliveMethod {
 
 /// What is known of a camera from its sessions before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Habits {
+pub struct SessionHabits {
     /// The way that its sessions live by, if not the usual one.
     method: Option<KeepaliveMethod>,
     deaths: u8,
@@ -61,7 +61,7 @@ pub struct Habits {
 /// The keepalives of one session.
 #[derive(Clone, Debug, Default)]
 pub struct Keepalive {
-    habits: Habits,
+    habits: SessionHabits,
     /// What the camera waits, if it says so.
     timeout: Option<Duration>,
     /// It offers GET_PARAMETER, if it says what it offers.
@@ -74,7 +74,7 @@ pub struct Keepalive {
 
 impl Keepalive {
     /// Of a session of a camera with these habits.
-    pub fn new(habits: Habits) -> Self {
+    pub fn new(habits: SessionHabits) -> Self {
         Self { habits, ..Self::default() }
     }
 
@@ -129,7 +129,7 @@ impl Keepalive {
     }
 
     /// What is known now that the session has lasted so long since video was promised, if it was.
-    pub fn habits(&self, lasted: Option<Duration>) -> Habits {
+    pub fn habits(&self, lasted: Option<Duration>) -> SessionHabits {
         let mut habits = self.habits;
         let Some(lasted) = lasted else { return habits };
         let timeout = self.timeout.unwrap_or(TIMEOUT);
@@ -189,7 +189,7 @@ mod tests {
             let method = keepalive.method();
             (method, keepalive.habits(Some(Duration::from_secs(lasted))))
         };
-        let (mut habits, mut methods) = (Habits::default(), Vec::new());
+        let (mut habits, mut methods) = (SessionHabits::default(), Vec::new());
         for lasted in [11, 12, 11, 14, 9, 10, 11] {
             let (method, next) = session(habits, lasted);
             methods.push(method);
@@ -199,7 +199,7 @@ mod tests {
             methods,
             [Options, Options, GetParameter, GetParameter, SetParameter, SetParameter, Options]
         );
-        let (_, long) = session(session(Habits::default(), 11).1, 500);
+        let (_, long) = session(session(SessionHabits::default(), 11).1, 500);
         assert_eq!(session(long, 11).1.method, None, "between two deaths it lived");
     }
 }

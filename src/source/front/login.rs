@@ -3,7 +3,7 @@
 use http_auth::{PasswordClient, PasswordParams};
 
 use super::challenge::Challenge;
-use super::message::Head;
+use super::message::MessageHead;
 use crate::config::Credentials;
 
 /// How often one request is sent again with a new challenge. More would lock the account of many cameras.
@@ -68,7 +68,7 @@ impl Login {
     /// Takes in a refusal with status 401; whether it is worth asking again: when nothing was answered yet; when the
     /// answer was to a challenge of an earlier request and there is a new one now, or the password was right then; when
     /// the camera says that it was too old; when it now asks for something else. Everything else is a wrong password.
-    pub fn challenged(&mut self, head: &Head) -> bool {
+    pub fn challenged(&mut self, head: &MessageHead) -> bool {
         if self.credentials.is_none() || self.answers >= ANSWERS_MAX {
             return false;
         }
@@ -110,10 +110,10 @@ mod tests {
         Login::new(Some(credentials))
     }
 
-    fn refusal(challenges: &[&str]) -> Head {
+    fn refusal(challenges: &[&str]) -> MessageHead {
         let headers =
             challenges.iter().map(|text| ("WWW-Authenticate".to_owned(), (*text).to_owned())).collect();
-        Head { start: Start::Response { status: 401, reason: String::new() }, headers }
+        MessageHead { start: Start::Response { status: 401, reason: String::new() }, headers }
     }
 
     /// Asks once with each of these refusals in turn; the last `Authorization`, if it was worth it.

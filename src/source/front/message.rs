@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 /// A message without its body.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Head {
+pub struct MessageHead {
     /// Its first line.
     pub start: Start,
     /// Names as they came, and values without the space around them.
@@ -62,7 +62,7 @@ impl Start {
     }
 }
 
-impl Head {
+impl MessageHead {
     /// The value of the first header of that name.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())

@@ -43,24 +43,24 @@ use tokio::time::Sleep;
 use url::{Position, Url};
 
 use super::rtp::marker::Markers;
-use super::rtp::{Described, Receiver};
+use super::rtp::{Described, RtpReceiver};
 use crate::config::{RtspConfig, Transport};
 use conversation::{Addresses, Conversation};
 use datagrams::UdpPair;
 use description::Media;
 use entrance::Entrance;
-use keepalive::Habits;
+use keepalive::SessionHabits;
 use login::Login;
-use message::{Head, Start};
+use message::{MessageHead, Start};
 use peer::Peer;
-use rate::{Bucket, Rate};
+use rate::{Bucket, RateBound};
 use side::Side;
-use wire::Event;
+use wire::WireEvent;
 
 pub use item::Item;
 pub use named::Named;
 pub use peer::{Stale, dial};
-pub use words::Fault;
+pub use words::FrontFault;
 
 /// How long a message may take from its first byte to its last. Slow cameras think before they answer, not within.
 const MESSAGE_LIMIT: Duration = Duration::from_secs(10);
@@ -69,16 +69,16 @@ const MESSAGE_LIMIT: Duration = Duration::from_secs(10);
 const LINGER: Duration = Duration::from_millis(300);
 
 /// Requests of the camera, and answers to nothing. A camera that pings does so every few seconds.
-const TALK: Rate = Rate { per_second: 2, burst: 40 };
+const TALK: RateBound = RateBound { per_second: 2, burst: 40 };
 
 /// Reports that are read. One in five seconds is usual, two a second is the most that was seen; more are dropped.
-const REPORTS: Rate = Rate { per_second: 20, burst: 40 };
+const REPORTS: RateBound = RateBound { per_second: 20, burst: 40 };
 
 /// Packets that are nothing to us: reports beyond that, sound and other media that some cameras send unasked.
-const USELESS: Rate = Rate { per_second: 5000, burst: 10_000 };
+const USELESS: RateBound = RateBound { per_second: 5000, burst: 10_000 };
 
 /// Pictures. The fastest cameras send 120 a second; a restreamer sends some seconds of them at once.
-const PICTURES: Rate = Rate { per_second: 500, burst: 3000 };
+const PICTURES: RateBound = RateBound { per_second: 500, burst: 3000 };
 
 /// A front. See the module.
 pub struct Front {
@@ -87,7 +87,7 @@ pub struct Front {
     library: Library,
     udp: Option<UdpPair>,
     /// What makes pictures of packets, once it is known what they hold.
-    receiver: Option<Receiver>,
+    receiver: Option<RtpReceiver>,
     reported: Option<Item>,
     /// The channel that packets come on, if it is not the one agreed on, and how many came before that was clear.
     other_channel: (Option<u8>, u32),
@@ -105,7 +105,7 @@ pub struct Front {
     wake: Pin<Box<Sleep>>,
     keepalive_at: Option<Instant>,
     /// The camera's end, which is told once all that came before it has been taken.
-    end: Option<(Fault, Pin<Box<Sleep>>)>,
+    end: Option<(FrontFault, Pin<Box<Sleep>>)>,
 }
 
 enum Library {
@@ -118,15 +118,15 @@ enum Library {
 impl Front {
     /// Connects to a camera and opens the place where the library comes in. Has no limit of its own. Dropping it closes
     /// everything.
-    pub async fn open(config: &RtspConfig) -> Result<Self, Fault> {
+    pub async fn open(config: &RtspConfig) -> Result<Self, FrontFault> {
         let stream = peer::connect(config).await?;
-        let entrance = Entrance::open().await.map_err(Fault::Own)?;
+        let entrance = Entrance::open().await.map_err(FrontFault::Own)?;
         let udp = match config.transport {
             Transport::Tcp | Transport::Http => None,
             Transport::Udp => {
                 let ends = stream.local_addr().and_then(|local| Ok((local.ip(), stream.peer_addr()?.ip())));
-                let (local, camera) = ends.map_err(Fault::Broken)?;
-                Some(UdpPair::bind(local, camera).await.map_err(Fault::Own)?)
+                let (local, camera) = ends.map_err(FrontFault::Broken)?;
+                Some(UdpPair::bind(local, camera).await.map_err(FrontFault::Own)?)
             }
         };
         let camera = config.url[..Position::BeforePath].to_owned();
@@ -160,12 +160,12 @@ impl Front {
     }
 
     /// The camera has these habits.
-    pub fn know(&mut self, habits: Habits) {
+    pub fn know(&mut self, habits: SessionHabits) {
         self.peer.conversation.know(habits);
     }
 
     /// The camera's habits, now that video has come for so long, if it was promised.
-    pub fn habits(&self, lasted: Option<Duration>) -> Habits {
+    pub fn habits(&self, lasted: Option<Duration>) -> SessionHabits {
         self.peer.conversation.habits(lasted)
     }
 
@@ -181,7 +181,7 @@ impl Front {
 
     /// What the packets will hold, and what the camera's markers were worth in the session before.
     pub fn expect(&mut self, described: &Described, markers: Markers) {
-        self.receiver = Some(Receiver::new(described, self.udp.is_none(), markers));
+        self.receiver = Some(RtpReceiver::new(described, self.udp.is_none(), markers));
     }
 
     /// The library has opened the session and is done.
@@ -195,12 +195,12 @@ impl Front {
 
     /// What the camera's markers are worth.
     pub fn markers(&self) -> Markers {
-        self.receiver.as_ref().map_or_else(Markers::default, Receiver::markers)
+        self.receiver.as_ref().map_or_else(Markers::default, RtpReceiver::markers)
     }
 
     /// Whether pictures come whose size is said nowhere.
     pub fn has_no_size(&self) -> bool {
-        self.receiver.as_ref().is_some_and(Receiver::has_no_size)
+        self.receiver.as_ref().is_some_and(RtpReceiver::has_no_size)
     }
 
     /// Whether nothing has come where datagrams are awaited.
@@ -210,13 +210,13 @@ impl Front {
 
     /// Hands on what is said while the session is being opened, until that must end; then the fault. May be dropped and
     /// called again at any time.
-    pub async fn run(&mut self) -> Fault {
+    pub async fn run(&mut self) -> FrontFault {
         poll_fn(|cx| self.poll(cx)).await
     }
 
     /// The next thing that comes of an open session, or why nothing comes any more. May be dropped and called again at
     /// any time.
-    pub async fn next(&mut self) -> Result<Item, Fault> {
+    pub async fn next(&mut self) -> Result<Item, FrontFault> {
         poll_fn(|cx| {
             if let Some(item) = self.item() {
                 return Poll::Ready(Ok(item));
@@ -236,7 +236,7 @@ impl Front {
     }
 
     /// Why the camera's end of the connection is gone, if it is.
-    pub fn end(&self) -> Option<&Fault> {
+    pub fn end(&self) -> Option<&FrontFault> {
         self.end.as_ref().map(|(fault, _)| fault)
     }
 
@@ -256,11 +256,11 @@ impl Front {
     }
 
     fn item(&mut self) -> Option<Item> {
-        let unit = self.receiver.as_mut().and_then(Receiver::ready).map(Item::Unit);
+        let unit = self.receiver.as_mut().and_then(RtpReceiver::ready).map(Item::Unit);
         unit.or_else(|| self.reported.take())
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Fault> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<FrontFault> {
         match self.poll_parts(cx) {
             Err(fault) if fault.is_end() && self.end.is_none() => {
                 let linger = if matches!(self.library, Library::Gone) { Duration::ZERO } else { LINGER };
@@ -273,7 +273,7 @@ impl Front {
     }
 
     /// After the camera's end: the library gets the rest and then the end as well.
-    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Fault> {
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<FrontFault> {
         let Some((_, linger)) = &mut self.end else { return Poll::Pending };
         if let Library::Here(library) = &mut self.library
             && library.poll_flush(cx).is_ready()
@@ -288,27 +288,27 @@ impl Front {
     }
 
     /// Does everything that can be done now.
-    fn poll_parts(&mut self, cx: &mut Context<'_>) -> Result<(), Fault> {
+    fn poll_parts(&mut self, cx: &mut Context<'_>) -> Result<(), FrontFault> {
         if self.end.is_some() {
             return Ok(());
         }
         if let Library::Awaited(entrance) = &mut self.library
             && let Poll::Ready(entered) = entrance.poll_enter(cx)
         {
-            let (stream, reader, head) = entered.map_err(Fault::Own)?;
+            let (stream, reader, head) = entered.map_err(FrontFault::Own)?;
             self.library = Library::Here(Side::new(stream, reader));
             self.ask(head);
         }
         self.poll_library(cx)?;
         if let Poll::Ready(Err(error)) = self.peer.side.poll_flush(cx) {
-            return Err(Fault::Broken(error));
+            return Err(FrontFault::Broken(error));
         }
         self.poll_camera(cx)?;
         self.poll_datagrams(cx)?;
         self.poll_limit(cx)?;
         self.poll_wake(cx);
         if let Poll::Ready(Err(error)) = self.peer.side.poll_flush(cx) {
-            return Err(Fault::Broken(error));
+            return Err(FrontFault::Broken(error));
         }
         if let Library::Here(library) = &mut self.library {
             // An error is the library's own end, and whoever asked it knows.
@@ -318,38 +318,38 @@ impl Front {
     }
 
     /// What the library asks.
-    fn poll_library(&mut self, cx: &mut Context<'_>) -> Result<(), Fault> {
+    fn poll_library(&mut self, cx: &mut Context<'_>) -> Result<(), FrontFault> {
         loop {
             let Library::Here(library) = &mut self.library else { return Ok(()) };
             match library.reader.event() {
-                Ok(Some(Event::Message(head, _))) => self.ask(head),
+                Ok(Some(WireEvent::Message(head, _))) => self.ask(head),
                 // Reports of the library, which today's sends none of.
-                Ok(Some(Event::Packet { .. } | Event::Slipped(_))) => {}
+                Ok(Some(WireEvent::Packet { .. } | WireEvent::Slipped(_))) => {}
                 Ok(None) if self.peer.side.has_room() => match library.poll_fill(cx) {
                     Poll::Ready(Ok(true)) => {}
                     Poll::Ready(Ok(false) | Err(_)) | Poll::Pending => return Ok(()),
                 },
                 Ok(None) => return Ok(()),
-                Err(excess) => return Err(Fault::Own(std::io::Error::other(format!("{excess:?}")))),
+                Err(excess) => return Err(FrontFault::Own(std::io::Error::other(format!("{excess:?}")))),
             }
         }
     }
 
-    fn ask(&mut self, head: Head) {
+    fn ask(&mut self, head: MessageHead) {
         if matches!(head.start, Start::Request { .. }) {
             let bytes = self.peer.conversation.ask(head);
             self.peer.side.send(&bytes);
         }
     }
 
-    fn poll_limit(&mut self, cx: &mut Context<'_>) -> Result<(), Fault> {
+    fn poll_limit(&mut self, cx: &mut Context<'_>) -> Result<(), FrontFault> {
         if !self.peer.side.reader.is_inside_message() {
             self.limit = None;
         }
         let is_over = self.limit.as_mut().is_some_and(|limit| limit.as_mut().poll(cx).is_ready());
         match is_over {
             true if self.peer.side.reader.cut_short() => self.take(),
-            true => Err(Fault::Slow(MESSAGE_LIMIT.as_secs())),
+            true => Err(FrontFault::Slow(MESSAGE_LIMIT.as_secs())),
             false => Ok(()),
         }
     }
@@ -357,7 +357,7 @@ impl Front {
     /// What is due without anything coming.
     fn poll_wake(&mut self, cx: &mut Context<'_>) {
         loop {
-            let waiting = self.receiver.as_ref().and_then(Receiver::due_at);
+            let waiting = self.receiver.as_ref().and_then(RtpReceiver::due_at);
             let Some(due) = [waiting, self.keepalive_at].into_iter().flatten().min() else { return };
             let due = tokio::time::Instant::from_std(due);
             if self.wake.deadline() != due {

@@ -11,10 +11,10 @@ use tracing::debug;
 use super::conversation::{Answered, Conversation};
 use super::login::Login;
 use super::side::Side;
-use super::stream::Stream;
+use super::stream::CameraStream;
 use super::tunnel::{self, Half};
-use super::wire::{Event, Reader};
-use super::words::Fault;
+use super::wire::{WireEvent, WireReader};
+use super::words::FrontFault;
 use crate::config::{Fingerprint, RtspConfig, Transport, Trust};
 use crate::source::certificate::Trouble;
 
@@ -59,14 +59,14 @@ impl Stale {
             return true;
         }
         let Ok(stream) = connect(&self.peer.config).await else { return false };
-        self.peer.side = Side::new(stream, Reader::default());
+        self.peer.side = Side::new(stream, WireReader::default());
         self.peer.tear_down().await
     }
 }
 
 impl Peer {
-    pub(super) fn new(stream: Stream, config: RtspConfig, conversation: Conversation) -> Self {
-        Self { side: Side::new(stream, Reader::default()), conversation, config }
+    pub(super) fn new(stream: CameraStream, config: RtspConfig, conversation: Conversation) -> Self {
+        Self { side: Side::new(stream, WireReader::default()), conversation, config }
     }
 
     /// Whether TLS is spoken at the camera's port: a server on GnuTLS, such as GStreamer's, hangs up without a word when
@@ -75,7 +75,7 @@ impl Peer {
         // No certificate has it, so nothing comes of the connection.
         let nobody = Trust::Pinned(Fingerprint::of(b""));
         let asked = RtspConfig { trust: nobody, ..self.config.clone() };
-        matches!(secured(&asked).await, Err(Fault::Tls(Trouble::Changed { .. })))
+        matches!(secured(&asked).await, Err(FrontFault::Tls(Trouble::Changed { .. })))
     }
 
     async fn tear_down(&mut self) -> bool {
@@ -93,20 +93,20 @@ impl Peer {
     }
 
     /// Sends the request under way and reads until it is answered.
-    async fn ask(&mut self, request: &[u8]) -> Result<(), Fault> {
+    async fn ask(&mut self, request: &[u8]) -> Result<(), FrontFault> {
         self.side.send(request);
         loop {
-            poll_fn(|cx| self.side.poll_flush(cx)).await.map_err(Fault::Broken)?;
-            match self.side.reader.event().map_err(Fault::Wire)? {
-                Some(Event::Message(head, body)) => match self.conversation.answered(&head, &body)? {
+            poll_fn(|cx| self.side.poll_flush(cx)).await.map_err(FrontFault::Broken)?;
+            match self.side.reader.event().map_err(FrontFault::Wire)? {
+                Some(WireEvent::Message(head, body)) => match self.conversation.answered(&head, &body)? {
                     Answered::Again(bytes) => self.side.send(&bytes),
                     Answered::Passed(_) => return Ok(()),
                     Answered::Idle => {}
                 },
-                Some(Event::Packet { .. } | Event::Slipped(_)) => {}
+                Some(WireEvent::Packet { .. } | WireEvent::Slipped(_)) => {}
                 None => {
-                    if !poll_fn(|cx| self.side.poll_fill(cx)).await.map_err(Fault::Broken)? {
-                        return Err(Fault::Closed { is_playing: true });
+                    if !poll_fn(|cx| self.side.poll_fill(cx)).await.map_err(FrontFault::Broken)? {
+                        return Err(FrontFault::Closed { is_playing: true });
                     }
                 }
             }
@@ -124,7 +124,7 @@ impl Drop for Peer {
 }
 
 /// A connection to this camera, as far as RTSP can be spoken over it.
-pub(super) async fn connect(config: &RtspConfig) -> Result<Stream, Fault> {
+pub(super) async fn connect(config: &RtspConfig) -> Result<CameraStream, FrontFault> {
     match config.transport {
         Transport::Tcp | Transport::Udp => connect_once(config).await,
         Transport::Http => connect_inside(config).await,
@@ -137,38 +137,38 @@ pub async fn dial(config: &RtspConfig) -> Option<impl AsyncRead + AsyncWrite + U
 }
 
 /// One connection, secured if it is to be.
-async fn connect_once(config: &RtspConfig) -> Result<Stream, Fault> {
+async fn connect_once(config: &RtspConfig) -> Result<CameraStream, FrontFault> {
     if config.is_tls() { secured(config).await } else { Ok(plain(config).await?.into()) }
 }
 
-async fn secured(config: &RtspConfig) -> Result<Stream, Fault> {
+async fn secured(config: &RtspConfig) -> Result<CameraStream, FrontFault> {
     let stream = plain(config).await?;
     // Requests are small, and each is waited for.
-    stream.set_nodelay(true).map_err(Fault::Own)?;
-    Stream::secure(stream, host(config), &config.trust).await
+    stream.set_nodelay(true).map_err(FrontFault::Own)?;
+    CameraStream::secure(stream, host(config), &config.trust).await
 }
 
 fn host(config: &RtspConfig) -> &str {
     config.url.host_str().unwrap_or_default().trim_matches(['[', ']'])
 }
 
-async fn plain(config: &RtspConfig) -> Result<TcpStream, Fault> {
+async fn plain(config: &RtspConfig) -> Result<TcpStream, FrontFault> {
     let found = lookup_host((host(config), config.port())).await;
-    let addresses: Vec<_> = found.map_err(|_| Fault::Name)?.collect();
+    let addresses: Vec<_> = found.map_err(|_| FrontFault::Name)?.collect();
     if addresses.is_empty() {
-        return Err(Fault::Name);
+        return Err(FrontFault::Name);
     }
-    TcpStream::connect(addresses.as_slice()).await.map_err(Fault::Connect)
+    TcpStream::connect(addresses.as_slice()).await.map_err(FrontFault::Connect)
 }
 
 /// Two connections of HTTP that are one.
-async fn connect_inside(config: &RtspConfig) -> Result<Stream, Fault> {
+async fn connect_inside(config: &RtspConfig) -> Result<CameraStream, FrontFault> {
     let mut login = Login::new(config.credentials.clone());
-    let cookie = tunnel::cookie().map_err(Fault::Own)?;
+    let cookie = tunnel::cookie().map_err(FrontFault::Own)?;
     let mut half = Half::Asked;
     while matches!(half, Half::Asked) {
         half = tunnel::open_down(connect_once(config).await?, &config.url, &cookie, &mut login).await?;
     }
-    let Half::Open(down) = half else { return Err(Fault::Tunnel(None)) };
+    let Half::Open(down) = half else { return Err(FrontFault::Tunnel(None)) };
     tunnel::open_up(down, connect_once(config).await?, &config.url, &cookie, &mut login).await
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 /// How often, and how many at once.
 #[derive(Clone, Copy, Debug)]
-pub struct Rate {
+pub struct RateBound {
     /// In a second, in the long run.
     pub per_second: u32,
     /// At once.
@@ -14,7 +14,7 @@ pub struct Rate {
 /// What is left of a rate.
 #[derive(Debug)]
 pub struct Bucket {
-    rate: Rate,
+    rate: RateBound,
     /// As if so much time had been saved up at `at`.
     saved: Duration,
     at: Instant,
@@ -22,7 +22,7 @@ pub struct Bucket {
 
 impl Bucket {
     /// A full one.
-    pub fn new(rate: Rate, now: Instant) -> Self {
+    pub fn new(rate: RateBound, now: Instant) -> Self {
         Self { rate, saved: Self::capacity(rate), at: now }
     }
 
@@ -40,7 +40,7 @@ impl Bucket {
         }
     }
 
-    fn capacity(rate: Rate) -> Duration {
+    fn capacity(rate: RateBound) -> Duration {
         Duration::from_secs(1) / rate.per_second.max(1) * rate.burst
     }
 }
@@ -56,7 +56,7 @@ mod tests {
             per_second in 1_u32..200, burst in 1_u32..200, steps_ms in prop::collection::vec(0_u64..100, 0..500),
         ) {
             let begin = Instant::now();
-            let mut bucket = Bucket::new(Rate { per_second, burst }, begin);
+            let mut bucket = Bucket::new(RateBound { per_second, burst }, begin);
             let (mut now, mut taken) = (begin, 0_u128);
             for step in steps_ms {
                 now += Duration::from_millis(step);
@@ -70,7 +70,7 @@ mod tests {
     #[test]
     fn a_burst_at_once_and_then_the_rate() {
         let now = Instant::now();
-        let mut bucket = Bucket::new(Rate { per_second: 10, burst: 3 }, now);
+        let mut bucket = Bucket::new(RateBound { per_second: 10, burst: 3 }, now);
         let at = |ms| now + Duration::from_millis(ms);
         let taken: Vec<bool> = [0, 0, 0, 0, 100, 100, 1000].map(|ms| bucket.take(at(ms))).into();
         assert_eq!(taken, [true, true, true, false, true, false, true]);

@@ -12,7 +12,7 @@ const PLACE_MAX: usize = 160;
 
 /// What a request was for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum RequestStep {
     /// What the camera has.
     Describe,
     /// How it comes.
@@ -27,7 +27,7 @@ pub enum Step {
 
 /// What the camera knows of who asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
+pub enum LoginKnowledge {
     /// There is no user name to tell it.
     Unknown,
     /// It did not ask in a way that could be answered.
@@ -38,20 +38,20 @@ pub enum Access {
 
 /// A request that was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
+pub struct RequestRefusal {
     /// What it was for.
-    pub step: Step,
+    pub step: RequestStep,
     /// 400 to 599.
     pub status: u16,
     /// Of what.
     pub url: String,
     /// What the camera knew.
-    pub access: Access,
+    pub access: LoginKnowledge,
     /// Datagrams were wanted.
     pub wants_datagrams: bool,
 }
 
-impl Refusal {
+impl RequestRefusal {
     /// What the operator reads. A camera that locks accounts or does not have what is wanted is asked again after minutes
     /// only.
     pub fn say(&self, named: &Named<'_>) -> SourceError {
@@ -61,20 +61,20 @@ impl Refusal {
         let url = Url::parse(&self.url).map_or_else(|_| self.url.clone(), |url| shown_url(&url));
         let url = foreign::line(&url, PLACE_MAX);
         let message = match (status, access) {
-            (401, Access::Unknown) => format!(
+            (401, LoginKnowledge::Unknown) => format!(
                 "the camera at {address} wants a user name and password; set CAMERA_{n}_USERNAME and \
                  CAMERA_{n}_PASSWORD"
             ),
-            (401, Access::Told) => format!(
+            (401, LoginKnowledge::Told) => format!(
                 "the camera at {address} refused the user name or password (status 401); check CAMERA_{n}_USERNAME and \
                  CAMERA_{n}_PASSWORD, or CAMERA_USERNAME and CAMERA_PASSWORD"
             ),
-            (401, Access::Untold) => format!(
+            (401, LoginKnowledge::Untold) => format!(
                 "the camera at {address} refused us and does not say which log-in it wants; its account may be locked \
                  for some minutes: check CAMERA_{n}_USERNAME and CAMERA_{n}_PASSWORD, and set its RTSP log-in to digest \
                  or basic"
             ),
-            (403, Access::Unknown) => format!(
+            (403, LoginKnowledge::Unknown) => format!(
                 "the camera at {address} forbids this stream (status 403); set CAMERA_{n}_USERNAME and \
                  CAMERA_{n}_PASSWORD, or allow it in the camera's settings"
             ),
@@ -103,16 +103,16 @@ impl Refusal {
                  port in CAMERA_{n}_RTSP"
             ),
             _ => match step {
-                Step::Describe => format!(
+                RequestStep::Describe => format!(
                     "the camera at {address} refused the request for {url} (status {status}); check path and channel \
                      in CAMERA_{n}_RTSP, and restart the camera if they are right"
                 ),
-                Step::SetUp => format!(
+                RequestStep::SetUp => format!(
                     "the camera at {address} refused to set up its video (status {status}); set CAMERA_{n}_TRANSPORT to \
                      {}, or use another stream of it in CAMERA_{n}_RTSP",
                     if *wants_datagrams { "tcp" } else { "udp" }
                 ),
-                Step::Play | Step::Keepalive | Step::Other => format!(
+                RequestStep::Play | RequestStep::Keepalive | RequestStep::Other => format!(
                     "the camera at {address} refused to send its video (status {status}); restart it, or use another \
                      stream of it in CAMERA_{n}_RTSP"
                 ),
@@ -131,22 +131,33 @@ mod tests {
     #[test]
     fn every_status_names_the_trouble_and_the_next_step() {
         for (step, status, access, wanted) in [
-            (Step::Describe, 401, Access::Unknown, ["wants a user name", "CAMERA_3_USERNAME"]),
-            (Step::Describe, 401, Access::Told, ["refused the user name or password", "CAMERA_3_PASSWORD"]),
-            (Step::Describe, 401, Access::Untold, ["locked", "CAMERA_3_PASSWORD"]),
-            (Step::Describe, 403, Access::Told, ["rights", "CAMERA_3_USERNAME"]),
-            (Step::Describe, 404, Access::Told, ["no stream at rtsp://10.0.0.7/1", "CAMERA_3_RTSP"]),
-            (Step::Describe, 400, Access::Told, ["path and channel", "CAMERA_3_RTSP"]),
-            (Step::Describe, 455, Access::Unknown, ["path and channel", "restart"]),
-            (Step::Describe, 503, Access::Unknown, ["starting or busy", "asked again"]),
-            (Step::SetUp, 453, Access::Unknown, ["too many", "asked again"]),
-            (Step::SetUp, 461, Access::Unknown, ["CAMERA_3_TRANSPORT", "udp"]),
-            (Step::SetUp, 459, Access::Unknown, ["set up", "CAMERA_3_TRANSPORT"]),
-            (Step::Play, 454, Access::Unknown, ["refused to send", "restart"]),
-            (Step::Play, 551, Access::Unknown, ["refused to send", "CAMERA_3_RTSP"]),
+            (RequestStep::Describe, 401, LoginKnowledge::Unknown, ["wants a user name", "CAMERA_3_USERNAME"]),
+            (
+                RequestStep::Describe,
+                401,
+                LoginKnowledge::Told,
+                ["refused the user name or password", "CAMERA_3_PASSWORD"],
+            ),
+            (RequestStep::Describe, 401, LoginKnowledge::Untold, ["locked", "CAMERA_3_PASSWORD"]),
+            (RequestStep::Describe, 403, LoginKnowledge::Told, ["rights", "CAMERA_3_USERNAME"]),
+            (
+                RequestStep::Describe,
+                404,
+                LoginKnowledge::Told,
+                ["no stream at rtsp://10.0.0.7/1", "CAMERA_3_RTSP"],
+            ),
+            (RequestStep::Describe, 400, LoginKnowledge::Told, ["path and channel", "CAMERA_3_RTSP"]),
+            (RequestStep::Describe, 455, LoginKnowledge::Unknown, ["path and channel", "restart"]),
+            (RequestStep::Describe, 503, LoginKnowledge::Unknown, ["starting or busy", "asked again"]),
+            (RequestStep::SetUp, 453, LoginKnowledge::Unknown, ["too many", "asked again"]),
+            (RequestStep::SetUp, 461, LoginKnowledge::Unknown, ["CAMERA_3_TRANSPORT", "udp"]),
+            (RequestStep::SetUp, 459, LoginKnowledge::Unknown, ["set up", "CAMERA_3_TRANSPORT"]),
+            (RequestStep::Play, 454, LoginKnowledge::Unknown, ["refused to send", "restart"]),
+            (RequestStep::Play, 551, LoginKnowledge::Unknown, ["refused to send", "CAMERA_3_RTSP"]),
         ] {
             let url = "rtsp://u:secret@10.0.0.7/1".to_owned();
-            let said = Refusal { step, status, url, access, wants_datagrams: false }.say(&NAMED).message;
+            let said =
+                RequestRefusal { step, status, url, access, wants_datagrams: false }.say(&NAMED).message;
             for part in wanted {
                 assert!(said.contains(part), "{status}: {said}");
             }
@@ -156,12 +167,14 @@ mod tests {
 
     #[test]
     fn nothing_that_is_said_is_the_language_of_programs() {
-        for step in [Step::Describe, Step::SetUp, Step::Play] {
+        for step in [RequestStep::Describe, RequestStep::SetUp, RequestStep::Play] {
             for (status, access) in (400..600).flat_map(|status| {
-                [Access::Unknown, Access::Untold, Access::Told].map(|access| (status, access))
+                [LoginKnowledge::Unknown, LoginKnowledge::Untold, LoginKnowledge::Told]
+                    .map(|access| (status, access))
             }) {
                 let url = "rtsp://10.0.0.7/1".to_owned();
-                let said = Refusal { step, status, url, access, wants_datagrams: true }.say(&NAMED).message;
+                let said =
+                    RequestRefusal { step, status, url, access, wants_datagrams: true }.say(&NAMED).message;
                 for raw in [
                     "status 200",
                     "Unexpected RTSP",

@@ -6,8 +6,8 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::stream::Stream;
-use super::wire::Reader;
+use super::stream::CameraStream;
+use super::wire::WireReader;
 
 /// While more than this waits to go out, nothing more is taken in for it: what a reader does not take stays with the
 /// sender.
@@ -18,9 +18,9 @@ const KEPT: usize = 64 << 10;
 
 /// A connection.
 pub(super) struct Side {
-    pub(super) stream: Stream,
+    pub(super) stream: CameraStream,
     /// Cuts what comes.
-    pub(super) reader: Reader,
+    pub(super) reader: WireReader,
     out: Vec<u8>,
     /// So much of `out` has gone.
     gone: usize,
@@ -29,7 +29,7 @@ pub(super) struct Side {
 }
 
 impl Side {
-    pub(super) fn new(stream: impl Into<Stream>, reader: Reader) -> Self {
+    pub(super) fn new(stream: impl Into<CameraStream>, reader: WireReader) -> Self {
         Self { stream: stream.into(), reader, out: Vec::new(), gone: 0, has_heard: false }
     }
 

@@ -26,7 +26,7 @@ const SHORTEST: (usize, usize) = (12, 4);
 
 /// What stands at the first byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Look {
+pub enum FirstByte {
     /// A packet of so many bytes with its head, all of which have come.
     Packet(usize),
     /// A message.
@@ -44,41 +44,41 @@ type Fit = Option<bool>;
 
 /// Looks at what has come, which is not empty. Packets are on `channel` and the one after it; others are believed only if
 /// something begins behind them. So is everything after a slip.
-pub fn look(bytes: &[u8], channel: u8, has_slipped: bool) -> Look {
+pub fn look(bytes: &[u8], channel: u8, has_slipped: bool) -> FirstByte {
     match bytes[0] {
         b'$' => packet(bytes, channel, has_slipped),
-        b'\r' | b'\n' | b' ' if !has_slipped => Look::Blank,
+        b'\r' | b'\n' | b' ' if !has_slipped => FirstByte::Blank,
         _ => match message(bytes) {
-            Some(true) => Look::Message,
-            Some(false) => Look::Nothing(1 + nothing(&bytes[1..])),
-            None => Look::More,
+            Some(true) => FirstByte::Message,
+            Some(false) => FirstByte::Nothing(1 + nothing(&bytes[1..])),
+            None => FirstByte::More,
         },
     }
 }
 
-fn packet(bytes: &[u8], channel: u8, has_slipped: bool) -> Look {
-    let Some(length) = length(bytes) else { return Look::More };
+fn packet(bytes: &[u8], channel: u8, has_slipped: bool) -> FirstByte {
+    let Some(length) = length(bytes) else { return FirstByte::More };
     let is_sure = match sure(bytes, channel) {
         Some(is_sure) => is_sure,
-        None => return Look::More,
+        None => return FirstByte::More,
     };
     if has_slipped && !is_sure {
-        return Look::Nothing(1);
+        return FirstByte::Nothing(1);
     }
     if bytes.len() < length {
-        return Look::More;
+        return FirstByte::More;
     }
     let behind = &bytes[length..];
     if is_sure && !has_slipped {
         // It goes on at once; but if what follows has come already and is nothing, it may hold the begin of another.
         let is_odd = behind.first() != Some(&b'$') && begins(behind, false) == Some(false);
         let inside = is_odd.then(|| inside(bytes, length, channel)).flatten();
-        return inside.map_or(Look::Packet(length), Look::Nothing);
+        return inside.map_or(FirstByte::Packet(length), FirstByte::Nothing);
     }
     match begins(behind, has_slipped) {
-        Some(true) => Look::Packet(length),
-        Some(false) => Look::Nothing(1),
-        None => Look::More,
+        Some(true) => FirstByte::Packet(length),
+        Some(false) => FirstByte::Nothing(1),
+        None => FirstByte::More,
     }
 }
 
@@ -156,36 +156,36 @@ mod tests {
     #[test]
     fn a_good_packet_goes_on_at_once_and_a_strange_one_when_something_follows() {
         let good = framed(0, &rtp(1, 40));
-        assert_eq!(look(&good, 0, false), Look::Packet(good.len()));
-        assert_eq!(look(&good[..20], 0, false), Look::More);
-        assert_eq!(look(&good, 0, true), Look::More, "after a slip something has to follow");
-        assert_eq!(look(&[&good[..], &good].concat(), 0, true), Look::Packet(good.len()));
-        assert_eq!(look(&[&good[..], b"RTSP/1.0 200"].concat(), 0, true), Look::Packet(good.len()));
+        assert_eq!(look(&good, 0, false), FirstByte::Packet(good.len()));
+        assert_eq!(look(&good[..20], 0, false), FirstByte::More);
+        assert_eq!(look(&good, 0, true), FirstByte::More, "after a slip something has to follow");
+        assert_eq!(look(&[&good[..], &good].concat(), 0, true), FirstByte::Packet(good.len()));
+        assert_eq!(look(&[&good[..], b"RTSP/1.0 200"].concat(), 0, true), FirstByte::Packet(good.len()));
         // Sound on a channel that nobody asked for, then video.
         let sound = framed(8, &rtp(2, 30));
-        assert_eq!(look(&sound, 0, false), Look::More);
-        assert_eq!(look(&[&sound[..], &good].concat(), 0, false), Look::Packet(sound.len()));
-        assert_eq!(look(&[&sound[..], b"garbage"].concat(), 0, false), Look::Nothing(1));
+        assert_eq!(look(&sound, 0, false), FirstByte::More);
+        assert_eq!(look(&[&sound[..], &good].concat(), 0, false), FirstByte::Packet(sound.len()));
+        assert_eq!(look(&[&sound[..], b"garbage"].concat(), 0, false), FirstByte::Nothing(1));
         let empty = framed(0, b"");
-        assert_eq!(look(&[&empty[..], &good].concat(), 0, false), Look::Packet(4));
+        assert_eq!(look(&[&empty[..], &good].concat(), 0, false), FirstByte::Packet(4));
     }
 
     #[test]
     fn what_is_nothing_is_passed_over_up_to_the_next_possible_begin() {
-        assert_eq!(look(b"\x00\x01$\x00", 0, false), Look::Nothing(2));
-        assert_eq!(look(b"\r\n", 0, false), Look::Blank);
-        assert_eq!(look(b"\r\n\x00", 0, true), Look::Nothing(3));
-        assert_eq!(look(b"RTS", 0, false), Look::More);
-        assert_eq!(look(b"RTSP/1.0", 0, true), Look::Message);
-        assert_eq!(look(b"GET_PARAMETER rtsp://", 0, true), Look::Message);
-        assert_eq!(look(b"GARBAGE", 0, false), Look::Nothing(1));
+        assert_eq!(look(b"\x00\x01$\x00", 0, false), FirstByte::Nothing(2));
+        assert_eq!(look(b"\r\n", 0, false), FirstByte::Blank);
+        assert_eq!(look(b"\r\n\x00", 0, true), FirstByte::Nothing(3));
+        assert_eq!(look(b"RTS", 0, false), FirstByte::More);
+        assert_eq!(look(b"RTSP/1.0", 0, true), FirstByte::Message);
+        assert_eq!(look(b"GET_PARAMETER rtsp://", 0, true), FirstByte::Message);
+        assert_eq!(look(b"GARBAGE", 0, false), FirstByte::Nothing(1));
     }
 
     #[test]
     fn a_packet_whose_begin_was_sent_twice_is_found_in_itself() {
         let (twice, next) = (framed(0, &rtp(1, 900)), framed(0, &rtp(2, 900)));
         let bytes = [&twice[..500], &twice, &next].concat();
-        assert_eq!(look(&bytes, 0, false), Look::Nothing(500));
-        assert_eq!(look(&bytes[500..], 0, true), Look::Packet(twice.len()));
+        assert_eq!(look(&bytes, 0, false), FirstByte::Nothing(500));
+        assert_eq!(look(&bytes[500..], 0, true), FirstByte::Packet(twice.len()));
     }
 }

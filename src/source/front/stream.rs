@@ -16,7 +16,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::tunnel::Tunnel;
-use super::words::Fault;
+use super::words::FrontFault;
 use crate::config::Trust;
 use crate::source::certificate::{self, Trouble};
 
@@ -25,38 +25,39 @@ use crate::source::certificate::{self, Trouble};
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(5);
 
 /// A connection.
-pub(super) enum Stream {
+pub(super) enum CameraStream {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
     Tunnel(Box<Tunnel>),
 }
 
-impl From<TcpStream> for Stream {
+impl From<TcpStream> for CameraStream {
     fn from(stream: TcpStream) -> Self {
         Self::Plain(stream)
     }
 }
 
-impl Stream {
+impl CameraStream {
     /// Secures a connection with `host`.
-    pub(super) async fn secure(stream: TcpStream, host: &str, trust: &Trust) -> Result<Self, Fault> {
-        let mut config = certificate::client(trust).map_err(|error| Fault::Own(io::Error::other(error)))?;
+    pub(super) async fn secure(stream: TcpStream, host: &str, trust: &Trust) -> Result<Self, FrontFault> {
+        let mut config =
+            certificate::client(trust).map_err(|error| FrontFault::Own(io::Error::other(error)))?;
         // Each connection looks at the certificate; cameras forget sessions anyway.
         config.resumption = Resumption::disabled();
         let name = match ServerName::try_from(host.to_owned()) {
             Ok(name) => name,
             // No name that a certificate could have; it may be pinned.
-            Err(_) => ServerName::from(stream.peer_addr().map_err(Fault::Broken)?.ip()),
+            Err(_) => ServerName::from(stream.peer_addr().map_err(FrontFault::Broken)?.ip()),
         };
         let handshake = TlsConnector::from(Arc::new(config)).connect(name, stream);
         match timeout(HANDSHAKE_LIMIT, handshake).await {
             Ok(Ok(stream)) => Ok(Self::Tls(Box::new(stream))),
             Ok(Err(error)) => Err(match Trouble::of(&error) {
-                Some(trouble) => Fault::Tls(trouble),
-                None if is_end(&error) => Fault::Tls(Trouble::Closed),
-                None => Fault::Broken(error),
+                Some(trouble) => FrontFault::Tls(trouble),
+                None if is_end(&error) => FrontFault::Tls(Trouble::Closed),
+                None => FrontFault::Broken(error),
             }),
-            Err(_) => Err(Fault::Tls(Trouble::Silent(HANDSHAKE_LIMIT.as_secs()))),
+            Err(_) => Err(FrontFault::Tls(Trouble::Silent(HANDSHAKE_LIMIT.as_secs()))),
         }
     }
 
@@ -115,7 +116,7 @@ fn is_end(error: &io::Error) -> bool {
     matches!(error.kind(), UnexpectedEof | ConnectionReset | BrokenPipe | ConnectionAborted)
 }
 
-impl AsyncRead for Stream {
+impl AsyncRead for CameraStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -135,7 +136,7 @@ impl AsyncRead for Stream {
     }
 }
 
-impl AsyncWrite for Stream {
+impl AsyncWrite for CameraStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match &mut *self {
             Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),

@@ -12,9 +12,9 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use url::{Position, Url};
 
 use super::login::Login;
-use super::message::{Head, Start};
-use super::stream::Stream;
-use super::words::Fault;
+use super::message::{MessageHead, Start};
+use super::stream::CameraStream;
+use super::words::FrontFault;
 
 /// Longest head of the answer to the GET.
 const HEAD_MAX: usize = 8 << 10;
@@ -24,8 +24,8 @@ const KIND: &str = "application/x-rtsp-tunnelled";
 
 /// Two connections that are one.
 pub(super) struct Tunnel {
-    down: Stream,
-    up: Stream,
+    down: CameraStream,
+    up: CameraStream,
     /// Encoded, and not yet gone from `gone` on.
     out: Vec<u8>,
     gone: usize,
@@ -34,7 +34,7 @@ pub(super) struct Tunnel {
 /// What came of the first half.
 pub(super) enum Half {
     /// It is open.
-    Open(Stream),
+    Open(CameraStream),
     /// The camera wants to know who we are; the login knows what to answer over a new connection.
     Asked,
 }
@@ -48,38 +48,38 @@ pub(super) fn cookie() -> io::Result<String> {
 
 /// Opens the half that answers come by.
 pub(super) async fn open_down(
-    mut stream: Stream,
+    mut stream: CameraStream,
     url: &Url,
     cookie: &str,
     login: &mut Login,
-) -> Result<Half, Fault> {
+) -> Result<Half, FrontFault> {
     let request = request("GET", url, cookie, login, &format!("Accept: {KIND}\r\n"));
-    stream.write_all(request.as_bytes()).await.map_err(Fault::Broken)?;
-    stream.flush().await.map_err(Fault::Broken)?;
+    stream.write_all(request.as_bytes()).await.map_err(FrontFault::Broken)?;
+    stream.flush().await.map_err(FrontFault::Broken)?;
     let head = head(&mut stream).await?;
     match &head.start {
         Start::Response { status: 200, .. } => Ok(Half::Open(stream)),
         Start::Response { status: 401, .. } if login.challenged(&head) => Ok(Half::Asked),
-        Start::Response { status, .. } => Err(Fault::Tunnel(Some(*status))),
-        Start::Request { .. } => Err(Fault::Tunnel(None)),
+        Start::Response { status, .. } => Err(FrontFault::Tunnel(Some(*status))),
+        Start::Request { .. } => Err(FrontFault::Tunnel(None)),
     }
 }
 
 /// Opens the half that requests go by. Nothing is answered there.
 pub(super) async fn open_up(
-    down: Stream,
-    mut up: Stream,
+    down: CameraStream,
+    mut up: CameraStream,
     url: &Url,
     cookie: &str,
     login: &mut Login,
-) -> Result<Stream, Fault> {
+) -> Result<CameraStream, FrontFault> {
     // The length is a fiction that Apple's client began with and that servers expect.
     let more =
         format!("Content-Type: {KIND}\r\nContent-Length: 32767\r\nExpires: Sun, 9 Jan 1972 00:00:00 GMT\r\n");
     let request = request("POST", url, cookie, login, &more);
-    up.write_all(request.as_bytes()).await.map_err(Fault::Broken)?;
-    up.flush().await.map_err(Fault::Broken)?;
-    Ok(Stream::Tunnel(Box::new(Tunnel { down, up, out: Vec::new(), gone: 0 })))
+    up.write_all(request.as_bytes()).await.map_err(FrontFault::Broken)?;
+    up.flush().await.map_err(FrontFault::Broken)?;
+    Ok(CameraStream::Tunnel(Box::new(Tunnel { down, up, out: Vec::new(), gone: 0 })))
 }
 
 fn request(method: &str, url: &Url, cookie: &str, login: &mut Login, more: &str) -> String {
@@ -96,33 +96,34 @@ fn request(method: &str, url: &Url, cookie: &str, login: &mut Login, more: &str)
 }
 
 /// Reads the head of an answer of HTTP to its last byte and no farther.
-async fn head(stream: &mut Stream) -> Result<Head, Fault> {
+async fn head(stream: &mut CameraStream) -> Result<MessageHead, FrontFault> {
     let mut bytes = Vec::new();
     while !bytes.ends_with(b"\r\n\r\n") && !bytes.ends_with(b"\n\n") {
         let byte = stream.read_u8().await.map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => Fault::Tunnel(None),
-            _ => Fault::Broken(error),
+            io::ErrorKind::UnexpectedEof => FrontFault::Tunnel(None),
+            _ => FrontFault::Broken(error),
         })?;
         bytes.push(byte);
         // What cannot become HTTP is not waited for.
         if bytes.len() > HEAD_MAX || !bytes.iter().zip(b"HTTP/1.").all(|(come, wanted)| come == wanted) {
-            return Err(Fault::Tunnel(None));
+            return Err(FrontFault::Tunnel(None));
         }
     }
-    parse(&String::from_utf8_lossy(&bytes)).ok_or(Fault::Tunnel(None))
+    parse(&String::from_utf8_lossy(&bytes)).ok_or(FrontFault::Tunnel(None))
 }
 
-fn parse(text: &str) -> Option<Head> {
+fn parse(text: &str) -> Option<MessageHead> {
     let mut lines = text.lines();
     let status = lines.next()?.split_whitespace().nth(1)?.parse().ok()?;
-    let mut head = Head { start: Start::Response { status, reason: String::new() }, headers: Vec::new() };
+    let mut head =
+        MessageHead { start: Start::Response { status, reason: String::new() }, headers: Vec::new() };
     lines.take_while(|line| !line.is_empty()).for_each(|line| head.take_line(line));
     Some(head)
 }
 
 impl Tunnel {
     /// The half that answers come by.
-    pub(super) fn down(&self) -> &Stream {
+    pub(super) fn down(&self) -> &CameraStream {
         &self.down
     }
 

@@ -5,8 +5,8 @@
 //! say and lies in a buffer of fixed size, a header or body takes as much memory as bytes of it have come. What exceeds
 //! a bound is an error at the first byte that does, and the reader is of no use any more.
 
-use super::message::{Head, NoStart, Start};
-use super::slip::{self, Look, PACKET_HEAD};
+use super::message::{MessageHead, NoStart, Start};
+use super::slip::{self, FirstByte, PACKET_HEAD};
 
 /// Longest line of a head. The longest honest one is a challenge or an `RTP-Info` of some hundred bytes.
 pub const LINE_MAX: usize = 8 << 10;
@@ -42,7 +42,7 @@ const _: () = assert!(PACKET_MAX + slip::AHEAD < BUFFER && LINE_MAX < BUFFER);
 
 /// What has come.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Event<'a> {
+pub enum WireEvent<'a> {
     /// A packet.
     Packet {
         /// What it belongs to.
@@ -51,14 +51,14 @@ pub enum Event<'a> {
         whole: &'a [u8],
     },
     /// A request or an answer, and its body.
-    Message(Head, Vec<u8>),
+    Message(MessageHead, Vec<u8>),
     /// So many bytes were neither; what follows is whole again.
     Slipped(usize),
 }
 
 /// Why what came is not taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Excess {
+pub enum WireExcess {
     /// A line longer than [`LINE_MAX`].
     Line,
     /// More than [`HEAD_MAX`] bytes or [`LINES_MAX`] lines before the empty one.
@@ -82,14 +82,14 @@ enum State {
     /// So many bytes of empty lines have passed since the last event.
     Between { blank: usize },
     /// Inside a head, of which so many bytes and lines have come.
-    Head { head: Option<Head>, bytes: usize, lines: usize },
+    Head { head: Option<MessageHead>, bytes: usize, lines: usize },
     /// Inside a body of this length.
-    Body { head: Head, body: Vec<u8>, length: usize },
+    Body { head: MessageHead, body: Vec<u8>, length: usize },
 }
 
 /// Cuts bytes into events.
 #[derive(Debug)]
-pub struct Reader {
+pub struct WireReader {
     buffer: Box<[u8]>,
     /// What has come and is not yet part of an event: `buffer[begin..end]`.
     begin: usize,
@@ -107,7 +107,7 @@ pub struct Reader {
     rest: usize,
 }
 
-impl Default for Reader {
+impl Default for WireReader {
     fn default() -> Self {
         let state = State::Between { blank: 0 };
         Self {
@@ -124,8 +124,8 @@ impl Default for Reader {
     }
 }
 
-impl Reader {
-    /// Where the next bytes may be put; never empty once [`Reader::event`] has returned `None`.
+impl WireReader {
+    /// Where the next bytes may be put; never empty once [`WireReader::event`] has returned `None`.
     pub fn room(&mut self) -> &mut [u8] {
         if self.begin == self.end {
             (self.begin, self.end) = (0, 0);
@@ -169,13 +169,13 @@ impl Reader {
     pub fn held(&self) -> usize {
         match &self.state {
             State::Between { .. } => 0,
-            State::Head { head, .. } => head.as_ref().map_or(0, Head::size),
+            State::Head { head, .. } => head.as_ref().map_or(0, MessageHead::size),
             State::Body { head, body, .. } => head.size() + body.capacity(),
         }
     }
 
     /// The next event, or `None` while more bytes are needed for it.
-    pub fn event(&mut self) -> Result<Option<Event<'_>>, Excess> {
+    pub fn event(&mut self) -> Result<Option<WireEvent<'_>>, WireExcess> {
         loop {
             match &mut self.state {
                 State::Between { .. } if self.channel.is_some() => match self.between()? {
@@ -183,12 +183,12 @@ impl Reader {
                         let at = self.begin;
                         self.begin += length;
                         let whole = &self.buffer[at..at + length];
-                        return Ok(Some(Event::Packet { channel: whole[1], whole }));
+                        return Ok(Some(WireEvent::Packet { channel: whole[1], whole }));
                     }
                     None if matches!(self.state, State::Head { .. }) => {}
                     None if self.slipped > 0 && self.is_found => {
                         self.is_found = false;
-                        return Ok(Some(Event::Slipped(std::mem::take(&mut self.slipped))));
+                        return Ok(Some(WireEvent::Slipped(std::mem::take(&mut self.slipped))));
                     }
                     None => return Ok(None),
                 },
@@ -198,19 +198,21 @@ impl Reader {
                         // However much comes at once, so many bytes are passed over and no more.
                         not_a_packet if self.rest > 0 && not_a_packet != b'$' => {
                             match slip::look(&self.buffer[self.begin..self.end], 0, true) {
-                                Look::Message => self.state = State::Head { head: None, bytes: 0, lines: 0 },
-                                Look::Nothing(count) => {
+                                FirstByte::Message => {
+                                    self.state = State::Head { head: None, bytes: 0, lines: 0 }
+                                }
+                                FirstByte::Nothing(count) => {
                                     let count = count.min(self.rest);
                                     self.begin += count;
                                     self.rest -= count;
                                 }
-                                Look::Packet(_) | Look::Blank | Look::More => return Ok(None),
+                                FirstByte::Packet(_) | FirstByte::Blank | FirstByte::More => return Ok(None),
                             }
                         }
                         b'\r' | b'\n' | b' ' => {
                             *blank += 1;
                             if *blank > BLANK_MAX {
-                                return Err(Excess::Unknown);
+                                return Err(WireExcess::Unknown);
                             }
                             self.begin += 1;
                         }
@@ -222,11 +224,11 @@ impl Reader {
                             let at = self.begin;
                             self.begin += length;
                             let whole = &self.buffer[at..at + length];
-                            return Ok(Some(Event::Packet { channel: whole[1], whole }));
+                            return Ok(Some(WireEvent::Packet { channel: whole[1], whole }));
                         }
                         b'A'..=b'Z' => self.state = State::Head { head: None, bytes: 0, lines: 0 },
-                        TLS_ALERT => return Err(Excess::Tls),
-                        _ => return Err(Excess::Unknown),
+                        TLS_ALERT => return Err(WireExcess::Tls),
+                        _ => return Err(WireExcess::Unknown),
                     }
                 }
                 State::Head { .. } => {
@@ -246,11 +248,12 @@ impl Reader {
                     if come.len() < missing {
                         return Ok(None);
                     }
-                    let head = Head { start: head.start.clone(), headers: std::mem::take(&mut head.headers) };
+                    let head =
+                        MessageHead { start: head.start.clone(), headers: std::mem::take(&mut head.headers) };
                     let body = std::mem::take(body);
                     self.rest = if body.is_empty() { 0 } else { REST_MAX };
                     self.state = State::Between { blank: 0 };
-                    return Ok(Some(Event::Message(head, body)));
+                    return Ok(Some(WireEvent::Message(head, body)));
                 }
             }
         }
@@ -258,7 +261,7 @@ impl Reader {
 
     /// What comes between events while the camera plays: the length of a packet, or nothing, when a message has begun,
     /// what slipped is to be told, or more bytes are needed.
-    fn between(&mut self) -> Result<Option<usize>, Excess> {
+    fn between(&mut self) -> Result<Option<usize>, WireExcess> {
         loop {
             let (Some(channel), State::Between { blank }) = (self.channel, &mut self.state) else {
                 return Ok(None);
@@ -268,45 +271,45 @@ impl Reader {
                 return Ok(None);
             }
             let look = match slip::look(come, channel, self.slipped > 0) {
-                Look::Blank if *blank >= BLANK_MAX => Look::Nothing(1),
+                FirstByte::Blank if *blank >= BLANK_MAX => FirstByte::Nothing(1),
                 look => look,
             };
             match look {
-                Look::Packet(_) | Look::Message if self.slipped > 0 => {
+                FirstByte::Packet(_) | FirstByte::Message if self.slipped > 0 => {
                     self.is_found = true;
                     return Ok(None);
                 }
-                Look::Packet(length) => {
+                FirstByte::Packet(length) => {
                     *blank = 0;
                     return Ok(Some(length));
                 }
-                Look::Message => {
+                FirstByte::Message => {
                     self.state = State::Head { head: None, bytes: 0, lines: 0 };
                     return Ok(None);
                 }
-                Look::Blank => {
+                FirstByte::Blank => {
                     *blank += 1;
                     self.begin += 1;
                 }
-                Look::Nothing(count) => {
+                FirstByte::Nothing(count) => {
                     *blank = 0;
                     self.begin += count;
                     self.slipped += count;
                     if self.slipped > SLIP_MAX {
-                        return Err(Excess::Slip);
+                        return Err(WireExcess::Slip);
                     }
                 }
-                Look::More => return Ok(None),
+                FirstByte::More => return Ok(None),
             }
         }
     }
 
     /// The next line without its end. Old and hand-written servers end it with LF alone (OvenMediaEngine PR 1936).
-    fn line(&mut self) -> Result<Option<String>, Excess> {
+    fn line(&mut self) -> Result<Option<String>, WireExcess> {
         let come = &self.buffer[self.begin..self.end];
         let end = come[self.searched..].iter().position(|byte| *byte == b'\n').map(|at| at + self.searched);
         if end.unwrap_or(come.len()) > LINE_MAX {
-            return Err(Excess::Line);
+            return Err(WireExcess::Line);
         }
         let Some(end) = end else {
             self.searched = come.len();
@@ -319,19 +322,19 @@ impl Reader {
     }
 
     /// Takes in a line of the head; returns the head if that was its last.
-    fn take_line(&mut self, line: &str) -> Result<Option<Head>, Excess> {
+    fn take_line(&mut self, line: &str) -> Result<Option<MessageHead>, WireExcess> {
         let State::Head { head, bytes, lines } = &mut self.state else { return Ok(None) };
         (*bytes, *lines) = (*bytes + line.len() + 2, *lines + 1);
         if *bytes > HEAD_MAX || *lines > LINES_MAX {
-            return Err(Excess::Head);
+            return Err(WireExcess::Head);
         }
         match head {
             None => {
                 let start = Start::parse(line).map_err(|none| match none {
-                    NoStart::Http => Excess::Http,
-                    NoStart::Unknown => Excess::Unknown,
+                    NoStart::Http => WireExcess::Http,
+                    NoStart::Unknown => WireExcess::Unknown,
                 })?;
-                *head = Some(Head { start, headers: Vec::new() });
+                *head = Some(MessageHead { start, headers: Vec::new() });
             }
             Some(_) if line.is_empty() => return Ok(head.take()),
             Some(head) => head.take_line(line),
@@ -347,7 +350,7 @@ fn packet_length(come: &[u8]) -> Option<usize> {
     (come.len() >= length).then_some(length)
 }
 
-fn body_length(head: &Head) -> Result<usize, Excess> {
+fn body_length(head: &MessageHead) -> Result<usize, WireExcess> {
     let mut lengths = head.all("Content-Length");
     let Some(text) = lengths.next() else {
         // A description without a length is as long as what comes of it.
@@ -358,11 +361,11 @@ fn body_length(head: &Head) -> Result<usize, Excess> {
         || text.is_empty()
         || !text.bytes().all(|byte| byte.is_ascii_digit())
     {
-        return Err(Excess::Length);
+        return Err(WireExcess::Length);
     }
     // Digits that do not fit are a number all the same.
     let length = text.parse::<u64>().unwrap_or(u64::MAX);
-    usize::try_from(length).ok().filter(|length| *length <= BODY_MAX).ok_or(Excess::Body(length))
+    usize::try_from(length).ok().filter(|length| *length <= BODY_MAX).ok_or(WireExcess::Body(length))
 }
 
 #[cfg(test)]

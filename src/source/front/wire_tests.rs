@@ -7,24 +7,24 @@ use proptest::prelude::*;
 #[derive(Clone, Debug, PartialEq)]
 enum Seen {
     Packet(u8, Vec<u8>),
-    Message(Head, Vec<u8>),
+    Message(MessageHead, Vec<u8>),
     Slipped(usize),
-    Excess(Excess),
+    Excess(WireExcess),
 }
 
 /// Gives a reader these bytes in these portions.
 fn read(bytes: &[u8], portions: &[usize]) -> Vec<Seen> {
-    read_with(Reader::default(), bytes, portions)
+    read_with(WireReader::default(), bytes, portions)
 }
 
 /// The same while the camera plays on channels 0 and 1.
 fn read_playing(bytes: &[u8], portions: &[usize]) -> Vec<Seen> {
-    let mut reader = Reader::default();
+    let mut reader = WireReader::default();
     reader.expect(0);
     read_with(reader, bytes, portions)
 }
 
-fn read_with(mut reader: Reader, bytes: &[u8], portions: &[usize]) -> Vec<Seen> {
+fn read_with(mut reader: WireReader, bytes: &[u8], portions: &[usize]) -> Vec<Seen> {
     let (mut seen, mut rest) = (Vec::new(), bytes);
     let mut portions = portions.iter().copied().chain(std::iter::repeat(usize::MAX));
     while !rest.is_empty() {
@@ -36,11 +36,11 @@ fn read_with(mut reader: Reader, bytes: &[u8], portions: &[usize]) -> Vec<Seen> 
         rest = &rest[count..];
         loop {
             match reader.event() {
-                Ok(Some(Event::Packet { channel, whole })) => {
+                Ok(Some(WireEvent::Packet { channel, whole })) => {
                     seen.push(Seen::Packet(channel, whole.to_vec()))
                 }
-                Ok(Some(Event::Message(head, body))) => seen.push(Seen::Message(head, body)),
-                Ok(Some(Event::Slipped(count))) => seen.push(Seen::Slipped(count)),
+                Ok(Some(WireEvent::Message(head, body))) => seen.push(Seen::Message(head, body)),
+                Ok(Some(WireEvent::Slipped(count))) => seen.push(Seen::Slipped(count)),
                 Ok(None) => break,
                 Err(excess) => {
                     seen.push(Seen::Excess(excess));
@@ -53,7 +53,7 @@ fn read_with(mut reader: Reader, bytes: &[u8], portions: &[usize]) -> Vec<Seen> 
     seen
 }
 
-fn excess(bytes: &[u8]) -> Option<Excess> {
+fn excess(bytes: &[u8]) -> Option<WireExcess> {
     match read(bytes, &[]).pop() {
         Some(Seen::Excess(excess)) => Some(excess),
         _ => None,
@@ -78,26 +78,26 @@ fn every_bound_is_met_at_the_byte_that_exceeds_it() {
     let head = "RTSP/1.0 200 OK\r\n";
     let line = |length: usize| format!("{head}{}", "a".repeat(length));
     assert_eq!(excess(line(LINE_MAX).as_bytes()), None);
-    assert_eq!(excess(line(LINE_MAX + 1).as_bytes()), Some(Excess::Line));
-    assert_eq!(excess("R".repeat(LINE_MAX + 1).as_bytes()), Some(Excess::Line));
+    assert_eq!(excess(line(LINE_MAX + 1).as_bytes()), Some(WireExcess::Line));
+    assert_eq!(excess("R".repeat(LINE_MAX + 1).as_bytes()), Some(WireExcess::Line));
     let lines = |count: usize| format!("{head}{}", "a: b\r\n".repeat(count));
     assert_eq!(excess(lines(LINES_MAX - 1).as_bytes()), None);
-    assert_eq!(excess(lines(LINES_MAX).as_bytes()), Some(Excess::Head));
+    assert_eq!(excess(lines(LINES_MAX).as_bytes()), Some(WireExcess::Head));
     let long = format!("a: {}\r\n", "b".repeat(8000));
-    assert_eq!(excess(format!("{head}{}", long.repeat(9)).as_bytes()), Some(Excess::Head));
+    assert_eq!(excess(format!("{head}{}", long.repeat(9)).as_bytes()), Some(WireExcess::Head));
     let announced = |length: &str| format!("{head}Content-Length: {length}\r\n\r\n");
     assert_eq!(excess(announced(&BODY_MAX.to_string()).as_bytes()), None);
-    assert_eq!(excess(announced("8000000000").as_bytes()), Some(Excess::Body(8_000_000_000)));
-    assert_eq!(excess(announced(&"9".repeat(99)).as_bytes()), Some(Excess::Body(u64::MAX)));
-    assert_eq!(excess(announced("-1").as_bytes()), Some(Excess::Length));
+    assert_eq!(excess(announced("8000000000").as_bytes()), Some(WireExcess::Body(8_000_000_000)));
+    assert_eq!(excess(announced(&"9".repeat(99)).as_bytes()), Some(WireExcess::Body(u64::MAX)));
+    assert_eq!(excess(announced("-1").as_bytes()), Some(WireExcess::Length));
     assert_eq!(
         excess(format!("{head}Content-Length: 1\r\n{}", &announced("2")[17..]).as_bytes()),
-        Some(Excess::Length)
+        Some(WireExcess::Length)
     );
-    assert_eq!(excess("\r\n".repeat(BLANK_MAX).as_bytes()), Some(Excess::Unknown));
-    assert_eq!(excess(b"HTTP/1.1 400 Bad Request\r\n"), Some(Excess::Http));
+    assert_eq!(excess("\r\n".repeat(BLANK_MAX).as_bytes()), Some(WireExcess::Unknown));
+    assert_eq!(excess(b"HTTP/1.1 400 Bad Request\r\n"), Some(WireExcess::Http));
     for garbage in [&b"\x00\x01"[..], b"hello\r\n", b"NOTHING\r\n", b"\xff$"] {
-        assert_eq!(excess(garbage), Some(Excess::Unknown), "{garbage:?}");
+        assert_eq!(excess(garbage), Some(WireExcess::Unknown), "{garbage:?}");
     }
 }
 
@@ -134,7 +134,7 @@ fn the_rest_of_a_body_is_passed_over_and_a_body_that_does_not_come_is_not_awaite
     let [Seen::Message(..), Seen::Message(second, _)] = &seen[..] else { panic!("{seen:?}") };
     assert_eq!(second.start, Start::Response { status: 404, reason: "x".to_owned() });
     for length in ["Content-Length: 900\r\n", "Content-Type: application/sdp\r\n"] {
-        let mut reader = Reader::default();
+        let mut reader = WireReader::default();
         let text = format!("RTSP/1.0 200 OK\r\n{length}\r\nv=0\r\n");
         assert!(!reader.cut_short());
         reader.room()[..text.len()].copy_from_slice(text.as_bytes());
@@ -142,7 +142,7 @@ fn the_rest_of_a_body_is_passed_over_and_a_body_that_does_not_come_is_not_awaite
         assert_eq!(reader.event(), Ok(None));
         assert!(reader.is_inside_body() && reader.cut_short());
         assert!(
-            matches!(reader.event(), Ok(Some(Event::Message(_, body))) if body == b"v=0\r\n"),
+            matches!(reader.event(), Ok(Some(WireEvent::Message(_, body))) if body == b"v=0\r\n"),
             "{length}"
         );
     }
@@ -187,7 +187,7 @@ fn the_rest_of_a_body_has_an_end_however_it_comes() {
         let bytes = [&answer[..], &rest].concat();
         for portions in [&[][..], &[1; 30_000], &[900; 40]] {
             let seen = read(&bytes, portions);
-            assert!(matches!(seen[..], [Seen::Message(..), Seen::Excess(Excess::Unknown)]), "{seen:?}");
+            assert!(matches!(seen[..], [Seen::Message(..), Seen::Excess(WireExcess::Unknown)]), "{seen:?}");
         }
     }
 }
@@ -195,7 +195,7 @@ fn the_rest_of_a_body_has_an_end_however_it_comes() {
 #[test]
 fn nonsense_without_end_is_not_read_for_ever() {
     let junk = vec![7; SLIP_MAX + 10];
-    assert_eq!(read_playing(&junk, &[]), [Seen::Excess(Excess::Slip)]);
+    assert_eq!(read_playing(&junk, &[]), [Seen::Excess(WireExcess::Slip)]);
 }
 
 proptest! {

@@ -6,7 +6,7 @@ use url::Url;
 
 use super::description::{self, NoVideo};
 use super::named::Named;
-use super::refusal::Refusal;
+use super::refusal::RequestRefusal;
 use super::wire;
 use crate::config::shown_url;
 use crate::model::foreign;
@@ -15,21 +15,21 @@ use crate::source::certificate::Trouble;
 
 /// Why a conversation ended.
 #[derive(Debug)]
-pub enum Fault {
+pub enum FrontFault {
     /// The camera's name is not known.
     Name,
     /// No connection came about.
     Connect(std::io::Error),
     /// What came over the connection exceeds a bound, or is not RTSP.
-    Wire(wire::Excess),
+    Wire(wire::WireExcess),
     /// A session description exceeds a bound.
-    Description(description::Excess),
+    Description(description::DescriptionExcess),
     /// A session description is of no use.
     NoVideo(NoVideo),
     /// A page of the web came where a description was asked for.
     Page,
     /// The camera refused a request.
-    Refused(Refusal),
+    Refused(RequestRefusal),
     /// The camera sends to everybody on the network.
     Multicast,
     /// The camera sends datagrams although the connection was asked for.
@@ -79,7 +79,7 @@ const CODEC_MAX: usize = 40;
 const DISTRUST: &str =
     "restart it and update its firmware; if it goes on, disconnect it: it may be broken or taken over";
 
-impl Fault {
+impl FrontFault {
     /// Whether what was seen before it may still be read by the library: nothing in it was out of bounds.
     pub fn is_end(&self) -> bool {
         matches!(self, Self::Closed { .. } | Self::ClosedAfterLogin | Self::Broken(_))
@@ -103,43 +103,43 @@ impl Fault {
                 }
                 _ => format!("cannot connect to the camera at {address}: {error}"),
             },
-            Self::Wire(wire::Excess::Http) => format!(
+            Self::Wire(wire::WireExcess::Http) => format!(
                 "the camera at {address} answers with HTTP: this is the port of its web pages; set the port of its RTSP \
                  service, often 554, in CAMERA_{n}_RTSP"
             ),
-            Self::Wire(wire::Excess::Tls) => format!(
+            Self::Wire(wire::WireExcess::Tls) => format!(
                 "the camera at {address} wants an encrypted connection on this port; begin CAMERA_{n}_RTSP with \
                  rtsps:// instead of rtsp://"
             ),
-            Self::Wire(wire::Excess::Slip) => format!(
+            Self::Wire(wire::WireExcess::Slip) => format!(
                 "the camera at {address} sends nothing but what cannot be read as RTSP any more; restart it, or set \
                  CAMERA_{n}_TRANSPORT to udp"
             ),
-            Self::Wire(wire::Excess::Unknown) => format!(
+            Self::Wire(wire::WireExcess::Unknown) => format!(
                 "the camera at {address} sent what cannot be read as RTSP; check the port in CAMERA_{n}_RTSP, and \
                  restart the camera"
             ),
-            Self::Wire(wire::Excess::Length) => format!(
+            Self::Wire(wire::WireExcess::Length) => format!(
                 "the camera at {address} sent an answer whose length is contradictory; restart it and update its firmware"
             ),
-            Self::Wire(wire::Excess::Line) => format!(
+            Self::Wire(wire::WireExcess::Line) => format!(
                 "the camera at {address} sent a line of more than {} kB where RTSP has short ones; {DISTRUST}",
                 wire::LINE_MAX >> 10
             ),
-            Self::Wire(wire::Excess::Head) => format!(
+            Self::Wire(wire::WireExcess::Head) => format!(
                 "the camera at {address} sent headers without end (more than {} lines or {} kB); {DISTRUST}",
                 wire::LINES_MAX,
                 wire::HEAD_MAX >> 10
             ),
-            Self::Wire(wire::Excess::Body(length)) => format!(
+            Self::Wire(wire::WireExcess::Body(length)) => format!(
                 "the camera at {address} announced an answer of {length} bytes, and {} kB are the limit; {DISTRUST}",
                 wire::BODY_MAX >> 10
             ),
-            Self::Description(description::Excess::Media(count)) => format!(
+            Self::Description(description::DescriptionExcess::Media(count)) => format!(
                 "the camera at {address} describes {count} media, and {} are the limit; {DISTRUST}",
                 description::MEDIA_MAX
             ),
-            Self::Description(description::Excess::Lines) => format!(
+            Self::Description(description::DescriptionExcess::Lines) => format!(
                 "the camera at {address} describes its stream in more than {} lines; {DISTRUST}",
                 description::LINES_MAX
             ),
@@ -256,7 +256,7 @@ impl Fault {
     fn is_out_of_bounds(&self) -> bool {
         match self {
             Self::Wire(excess) => {
-                matches!(excess, wire::Excess::Line | wire::Excess::Head | wire::Excess::Body(_))
+                matches!(excess, wire::WireExcess::Line | wire::WireExcess::Head | wire::WireExcess::Body(_))
             }
             // The video is chosen in the camera's settings, and tried log-ins lock accounts.
             Self::NoVideo(NoVideo::Other | NoVideo::Codec(_)) | Self::ClosedAfterLogin => true,

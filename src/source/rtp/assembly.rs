@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::marker::Markers;
 use super::nal::{Format, Piece};
-use super::order::Place;
+use super::order::PacketPlace;
 use super::packet::Packet;
 use super::sets::Sets;
 use crate::media::h264::nal_units;
@@ -101,7 +101,7 @@ impl Assembly {
     }
 
     /// The next packet in order; gives the units that have ended.
-    pub fn take(&mut self, packet: Packet<'_>, place: Place, out: &mut impl FnMut(Assembled)) {
+    pub fn take(&mut self, packet: Packet<'_>, place: PacketPlace, out: &mut impl FnMut(Assembled)) {
         let mut first = None;
         self.format.pieces(packet.payload, &mut |piece| _ = first.get_or_insert(piece));
         let Some(first) = first else {
@@ -151,7 +151,7 @@ impl Assembly {
     fn separate(
         &mut self,
         packet: Packet<'_>,
-        place: Place,
+        place: PacketPlace,
         first: Piece<'_>,
         out: &mut impl FnMut(Assembled),
     ) {
@@ -349,7 +349,7 @@ mod tests {
                 payload,
             };
             let at = start + Duration::from_millis(10) * i;
-            let place = Place { at, is_after_loss: *is_after_loss };
+            let place = PacketPlace { at, is_after_loss: *is_after_loss };
             assembly.take(packet, place, &mut |unit| given.push(unit));
         }
         given

@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use super::assembly::Assembled;
-use super::order::Place;
+use super::order::PacketPlace;
 use super::packet::Packet;
 use super::tables;
 
@@ -56,7 +56,7 @@ struct Head {
 
 /// Puts pictures together.
 #[derive(Debug, Default)]
-pub struct Pictures {
+pub struct JpegAssembly {
     open: Option<Open>,
     /// What the session description says of the size.
     described: Option<(u32, u32)>,
@@ -66,7 +66,7 @@ pub struct Pictures {
     has_no_size: bool,
 }
 
-impl Pictures {
+impl JpegAssembly {
     /// Nothing has come; the session description says this of the size.
     pub fn new(described: Option<(u32, u32)>) -> Self {
         Self { described, ..Self::default() }
@@ -83,7 +83,7 @@ impl Pictures {
     }
 
     /// The next packet in order; gives the pictures that have ended.
-    pub fn take(&mut self, packet: Packet<'_>, place: Place, out: &mut impl FnMut(Assembled)) {
+    pub fn take(&mut self, packet: Packet<'_>, place: PacketPlace, out: &mut impl FnMut(Assembled)) {
         self.is_after_loss |= place.is_after_loss;
         let Some((offset, head, data)) = self.read(packet) else { return };
         if offset == 0 {
@@ -287,7 +287,7 @@ mod tests {
         [&[0, a, b, c, kind, quality, size.0, size.1][..], rest].concat()
     }
 
-    fn give(pictures: &mut Pictures, packets: &[(u32, bool, Vec<u8>)]) -> Vec<Assembled> {
+    fn give(pictures: &mut JpegAssembly, packets: &[(u32, bool, Vec<u8>)]) -> Vec<Assembled> {
         let (mut given, at) = (Vec::new(), Instant::now());
         for (time, mark, payload) in packets {
             let packet = Packet {
@@ -299,7 +299,8 @@ mod tests {
                 extension: None,
                 payload,
             };
-            pictures.take(packet, Place { at, is_after_loss: false }, &mut |picture| given.push(picture));
+            pictures
+                .take(packet, PacketPlace { at, is_after_loss: false }, &mut |picture| given.push(picture));
         }
         pictures.expire(at + SETTLED, &mut |picture| given.push(picture));
         given
@@ -313,7 +314,7 @@ mod tests {
             (0, false, payload(0, 1, 50, (2, 2), &data[..2])),
             (0, true, payload(2, 1, 50, (2, 2), &data[2..])),
         ];
-        let given = give(&mut Pictures::new(None), &packets);
+        let given = give(&mut JpegAssembly::new(None), &packets);
         let [picture] = given.as_slice() else { panic!("{given:?}") };
         assert_eq!(inspect(&picture.data).unwrap(), (16, 16));
         assert!(picture.data.ends_with(&[0xff, 0xd9]) && !picture.is_damaged);
@@ -323,7 +324,7 @@ mod tests {
     #[test]
     fn one_table_is_enough_and_tables_are_remembered_by_their_number() {
         let table = [&[0, 0, 0, 64][..], &[3; 64]].concat();
-        let mut pictures = Pictures::new(None);
+        let mut pictures = JpegAssembly::new(None);
         let given =
             give(&mut pictures, &[(0, true, payload(0, 1, 200, (2, 2), &[&table[..], &[9]].concat()))]);
         assert_eq!(given[0].data.windows(2).filter(|two| *two == [0xff, 0xdb]).count(), 1);
@@ -337,7 +338,7 @@ mod tests {
     #[test]
     fn sizes_that_do_not_fit_are_taken_from_elsewhere() {
         let size = |described, said| {
-            let given = give(&mut Pictures::new(described), &[(0, true, payload(0, 1, 50, said, &[9]))]);
+            let given = give(&mut JpegAssembly::new(described), &[(0, true, payload(0, 1, 50, said, &[9]))]);
             given.first().map(|picture| inspect(&picture.data).unwrap())
         };
         assert_eq!(size(Some((2560, 1440)), (0, 0)), Some((2560, 1440)));
@@ -352,7 +353,7 @@ mod tests {
 
     #[test]
     fn a_missing_part_damages_its_picture_and_a_marker_in_the_midst_does_not() {
-        let mut pictures = Pictures::new(None);
+        let mut pictures = JpegAssembly::new(None);
         let part = |offset, rest: &[u8]| payload(offset, 1, 50, (2, 2), rest);
         let given =
             give(&mut pictures, &[(0, false, part(0, &[1, 2])), (0, true, part(5, &[3, 0xff, 0xd9]))]);
@@ -365,7 +366,7 @@ mod tests {
         #[test]
         fn any_packets_are_taken(packets in prop::collection::vec(
             (0_u32..3, any::<bool>(), prop::collection::vec(prop_oneof![any::<u8>(), 0_u8..3], 0..60)), 0..40)) {
-            for picture in give(&mut Pictures::new(None), &packets) {
+            for picture in give(&mut JpegAssembly::new(None), &packets) {
                 prop_assert!(picture.data.starts_with(&[0xff, 0xd8]));
             }
         }

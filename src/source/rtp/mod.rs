@@ -21,7 +21,7 @@ use crate::media::gop::Codec;
 use assembly::{Assembled, Assembly};
 use marker::Markers;
 use nal::Format;
-use order::Order;
+use order::PacketOrder;
 use packet::Packet;
 
 /// So many packets of another type are passed over before they are taken for the stream.
@@ -54,16 +54,16 @@ pub struct Unit {
 #[derive(Debug)]
 enum Kind {
     Nal(Box<Assembly>),
-    Jpeg(Box<jpeg::Pictures>),
+    Jpeg(Box<jpeg::JpegAssembly>),
 }
 
 /// Makes pictures of the packets of one stream.
 #[derive(Debug)]
-pub struct Receiver {
+pub struct RtpReceiver {
     payload_type: u8,
     /// Packets that called themselves otherwise, before any that did not.
     others: Option<u32>,
-    order: Order,
+    order: PacketOrder,
     kind: Kind,
     made: Made,
 }
@@ -77,12 +77,12 @@ struct Made {
     count: u64,
 }
 
-impl Receiver {
+impl RtpReceiver {
     /// Of a stream that comes over a connection (in order) or as datagrams; nothing has come.
     pub fn new(described: &Described, is_ordered: bool, markers: Markers) -> Self {
         let Described { codec, payload_type, sets, has_order, size } = described;
         let kind = match codec {
-            Codec::Jpeg => Kind::Jpeg(Box::new(jpeg::Pictures::new(*size))),
+            Codec::Jpeg => Kind::Jpeg(Box::new(jpeg::JpegAssembly::new(*size))),
             Codec::H264 | Codec::H265 => {
                 let format = Format { codec: *codec, has_order: *has_order };
                 Kind::Nal(Box::new(Assembly::new(format, sets, markers)))
@@ -91,7 +91,7 @@ impl Receiver {
         Self {
             payload_type: *payload_type,
             others: Some(0),
-            order: Order::new(is_ordered),
+            order: PacketOrder::new(is_ordered),
             kind,
             made: Made::default(),
         }
@@ -180,7 +180,7 @@ impl Receiver {
 }
 
 impl Kind {
-    fn take(&mut self, bytes: &[u8], place: order::Place, out: &mut impl FnMut(Assembled)) {
+    fn take(&mut self, bytes: &[u8], place: order::PacketPlace, out: &mut impl FnMut(Assembled)) {
         let Some(packet) = Packet::parse(bytes) else { return };
         match self {
             Self::Nal(assembly) => assembly.take(packet, place, out),
@@ -220,7 +220,7 @@ mod tests {
 
     #[test]
     fn time_goes_on_where_32_bits_end() {
-        let mut receiver = Receiver::new(&described(Codec::H264), true, Markers::Seen(9));
+        let mut receiver = RtpReceiver::new(&described(Codec::H264), true, Markers::Seen(9));
         for (i, time) in (0..).zip([u32::MAX - 3599, 0, 3600]) {
             assert!(receiver.take(&packet(96, i, time, &[0x41, 0x9a]), Instant::now()));
         }
@@ -231,14 +231,14 @@ mod tests {
 
     #[test]
     fn another_type_than_the_one_said_is_taken_when_nothing_else_comes() {
-        let mut receiver = Receiver::new(&described(Codec::H264), true, Markers::Seen(9));
-        let taken = |receiver: &mut Receiver, count: u16, kind| {
+        let mut receiver = RtpReceiver::new(&described(Codec::H264), true, Markers::Seen(9));
+        let taken = |receiver: &mut RtpReceiver, count: u16, kind| {
             (0..count)
                 .filter(|i| receiver.take(&packet(kind, *i, u32::from(*i), &[0x41, 0x9a]), Instant::now()))
                 .count()
         };
         assert_eq!(taken(&mut receiver, 60, 35), 11);
-        let mut receiver = Receiver::new(&described(Codec::H264), true, Markers::Seen(9));
+        let mut receiver = RtpReceiver::new(&described(Codec::H264), true, Markers::Seen(9));
         assert_eq!(
             (taken(&mut receiver, 1, 96), taken(&mut receiver, 200, 35)),
             (1, 0),
@@ -252,7 +252,7 @@ mod tests {
             packets in prop::collection::vec(prop::collection::vec(prop_oneof![any::<u8>(), 0_u8..4, Just(0x80_u8)], 0..60), 0..120),
             is_ordered in any::<bool>(), codec in prop_oneof![Just(Codec::H264), Just(Codec::H265), Just(Codec::Jpeg)],
         ) {
-            let mut receiver = Receiver::new(&described(codec), is_ordered, Markers::default());
+            let mut receiver = RtpReceiver::new(&described(codec), is_ordered, Markers::default());
             let (mut now, mut bytes) = (Instant::now(), 0);
             for payload in &packets {
                 now += Duration::from_millis(7);

@@ -33,7 +33,7 @@ const REPLACED: Duration = Duration::from_secs(2);
 
 /// What is known of a packet's place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct PacketPlace {
     /// When it came.
     pub at: Instant,
     /// Something is missing before it.
@@ -50,7 +50,7 @@ struct Held {
 
 /// Puts packets in order.
 #[derive(Debug)]
-pub struct Order {
+pub struct PacketOrder {
     /// Over a connection nothing is overtaken.
     is_ordered: bool,
     /// The stream that is listened to.
@@ -70,7 +70,7 @@ pub struct Order {
     is_doubtful: bool,
 }
 
-impl Order {
+impl PacketOrder {
     /// Of packets that come over a connection, or as datagrams.
     pub fn new(is_ordered: bool) -> Self {
         Self {
@@ -98,7 +98,7 @@ impl Order {
         packet: Packet<'_>,
         bytes: &[u8],
         at: Instant,
-        out: &mut impl FnMut(&[u8], Place),
+        out: &mut impl FnMut(&[u8], PacketPlace),
     ) {
         if !self.follow(packet, at, out) {
             return;
@@ -135,7 +135,7 @@ impl Order {
     }
 
     /// Gives those that have waited long enough, and what follows them.
-    pub fn expire(&mut self, now: Instant, out: &mut impl FnMut(&[u8], Place)) {
+    pub fn expire(&mut self, now: Instant, out: &mut impl FnMut(&[u8], PacketPlace)) {
         while self.due_at().is_some_and(|due| due <= now) {
             self.skip(out);
         }
@@ -147,7 +147,7 @@ impl Order {
     }
 
     /// Whether this stream is the one that is listened to, which a new one is from its first packet on.
-    fn follow(&mut self, packet: Packet<'_>, at: Instant, out: &mut impl FnMut(&[u8], Place)) -> bool {
+    fn follow(&mut self, packet: Packet<'_>, at: Instant, out: &mut impl FnMut(&[u8], PacketPlace)) -> bool {
         let ssrc = packet.ssrc;
         if self.ssrc == Some(ssrc) {
             return true;
@@ -175,7 +175,7 @@ impl Order {
     }
 
     /// Gives up what is missing before the first that waits.
-    fn skip(&mut self, out: &mut impl FnMut(&[u8], Place)) {
+    fn skip(&mut self, out: &mut impl FnMut(&[u8], PacketPlace)) {
         if let Some(first) = self.held.pop_front() {
             self.has_slipped = true;
             self.give(first.sequence, &first.bytes, first.at, out);
@@ -184,7 +184,7 @@ impl Order {
     }
 
     /// Gives those that wait for nothing any more.
-    fn follow_up(&mut self, out: &mut impl FnMut(&[u8], Place)) {
+    fn follow_up(&mut self, out: &mut impl FnMut(&[u8], PacketPlace)) {
         while self.held.front().is_some_and(|held| Some(held.sequence) == self.due)
             && let Some(next) = self.held.pop_front()
         {
@@ -193,16 +193,16 @@ impl Order {
     }
 
     /// Gives all that wait, with or without those before them.
-    fn release(&mut self, out: &mut impl FnMut(&[u8], Place)) {
+    fn release(&mut self, out: &mut impl FnMut(&[u8], PacketPlace)) {
         while !self.held.is_empty() {
             self.skip(out);
         }
     }
 
-    fn give(&mut self, sequence: u16, bytes: &[u8], at: Instant, out: &mut impl FnMut(&[u8], Place)) {
+    fn give(&mut self, sequence: u16, bytes: &[u8], at: Instant, out: &mut impl FnMut(&[u8], PacketPlace)) {
         self.due = Some(sequence.wrapping_add(1));
         self.late_in_a_row = 0;
-        out(bytes, Place { at, is_after_loss: std::mem::take(&mut self.has_slipped) });
+        out(bytes, PacketPlace { at, is_after_loss: std::mem::take(&mut self.has_slipped) });
     }
 }
 
@@ -217,7 +217,7 @@ mod tests {
     }
 
     /// Numbers given, and whether something is missing before each.
-    fn give(order: &mut Order, packets: &[(u16, u32)], at: Instant) -> Vec<(u16, bool)> {
+    fn give(order: &mut PacketOrder, packets: &[(u16, u32)], at: Instant) -> Vec<(u16, bool)> {
         let mut given = Vec::new();
         for (sequence, ssrc) in packets {
             let bytes = packet(*sequence, *ssrc);
@@ -228,7 +228,7 @@ mod tests {
         given
     }
 
-    fn expire(order: &mut Order, now: Instant) -> Vec<(u16, bool)> {
+    fn expire(order: &mut PacketOrder, now: Instant) -> Vec<(u16, bool)> {
         let mut given = Vec::new();
         order.expire(now, &mut |bytes, place| {
             given.push((Packet::parse(bytes).unwrap().sequence, place.is_after_loss));
@@ -242,14 +242,17 @@ mod tests {
 
     #[test]
     fn datagrams_that_changed_places_are_given_in_order_and_doubled_ones_once() {
-        let given =
-            give(&mut Order::new(false), &of_one(&[65534, 0, 65535, 65535, 3, 2, 1, 0, 4]), Instant::now());
+        let given = give(
+            &mut PacketOrder::new(false),
+            &of_one(&[65534, 0, 65535, 65535, 3, 2, 1, 0, 4]),
+            Instant::now(),
+        );
         assert_eq!(given, [65534, 65535, 0, 1, 2, 3, 4].map(|number| (number, false)));
     }
 
     #[test]
     fn what_does_not_come_is_waited_for_no_longer_than_the_patience() {
-        let (mut order, now) = (Order::new(false), Instant::now());
+        let (mut order, now) = (PacketOrder::new(false), Instant::now());
         assert_eq!(give(&mut order, &of_one(&[1, 3, 4, 6]), now), [(1, false)]);
         assert_eq!(order.due_at(), Some(now + PATIENCE));
         assert_eq!(expire(&mut order, now + PATIENCE / 2), []);
@@ -261,10 +264,10 @@ mod tests {
     #[test]
     fn a_camera_that_counts_anew_is_followed() {
         let now = Instant::now();
-        let given = give(&mut Order::new(false), &of_one(&[40_000, 5, 6]), now);
+        let given = give(&mut PacketOrder::new(false), &of_one(&[40_000, 5, 6]), now);
         assert_eq!(given, [(40_000, false), (5, true), (6, false)]);
         // Close behind, so that it looks late at first.
-        let mut order = Order::new(false);
+        let mut order = PacketOrder::new(false);
         give(&mut order, &of_one(&[500]), now);
         let numbers: Vec<u16> = (100..140).collect();
         let given = give(&mut order, &of_one(&numbers), now);
@@ -275,19 +278,20 @@ mod tests {
     fn a_new_stream_is_taken_over_and_the_old_one_not_mixed_in() {
         let now = Instant::now();
         for is_ordered in [true, false] {
-            let given = give(&mut Order::new(is_ordered), &[(1, 1), (900, 2), (2, 1), (901, 2)], now);
+            let given = give(&mut PacketOrder::new(is_ordered), &[(1, 1), (900, 2), (2, 1), (901, 2)], now);
             assert_eq!(given, [(1, false), (900, true), (901, false)], "{is_ordered}");
         }
-        let mut order = Order::new(true);
+        let mut order = PacketOrder::new(true);
         give(&mut order, &[(1, 1), (900, 2)], now);
         assert_eq!(give(&mut order, &[(2, 1)], now + REPLACED), [(2, true)], "it came back");
-        let given = give(&mut Order::new(true), &[(1, 1), (2, 2), (3, 3)], now);
+        let given = give(&mut PacketOrder::new(true), &[(1, 1), (2, 2), (3, 3)], now);
         assert_eq!(given, [1, 2, 3].map(|number| (number, false)), "it counts on under another name");
     }
 
     #[test]
     fn over_a_connection_a_number_that_leaps_is_a_loss_and_one_that_goes_back_or_stands_is_none() {
-        let given = give(&mut Order::new(true), &of_one(&[1, 2, 5, 32_767, 0, 1, 1, 1, 2]), Instant::now());
+        let given =
+            give(&mut PacketOrder::new(true), &of_one(&[1, 2, 5, 32_767, 0, 1, 1, 1, 2]), Instant::now());
         let lost: Vec<u16> = given.iter().filter(|(_, lost)| *lost).map(|(number, _)| *number).collect();
         assert_eq!((lost, given.len()), (vec![5, 32_767], 9));
     }
@@ -295,7 +299,7 @@ mod tests {
     #[test]
     fn bytes_that_are_no_packet_cost_nothing_where_the_numbers_go_on() {
         let now = Instant::now();
-        let mut order = Order::new(true);
+        let mut order = PacketOrder::new(true);
         order.slip();
         let given = give(&mut order, &of_one(&[1, 2]), now);
         assert_eq!(given, [(1, true), (2, false)], "nothing is known of the numbers yet");
@@ -305,7 +309,7 @@ mod tests {
         order.slip();
         assert_eq!(give(&mut order, &of_one(&[13, 14]), now), [(13, true), (14, false)]);
         // Of one whose numbers stand still nothing can be known.
-        let mut order = Order::new(true);
+        let mut order = PacketOrder::new(true);
         give(&mut order, &of_one(&[5; 20]), now);
         order.slip();
         assert_eq!(give(&mut order, &of_one(&[5, 5]), now), [(5, true), (5, false)]);
@@ -324,7 +328,7 @@ mod tests {
                     numbers.swap(a, b);
                 }
             }
-            let given = give(&mut Order::new(false), &of_one(&numbers), Instant::now());
+            let given = give(&mut PacketOrder::new(false), &of_one(&numbers), Instant::now());
             let expected: Vec<_> = (0..200).map(|i| (start.wrapping_add(i), false)).collect();
             prop_assert_eq!(given, expected);
         }
@@ -333,7 +337,7 @@ mod tests {
         fn whatever_comes_little_is_held_and_nothing_is_given_twice_in_a_row(
             packets in prop::collection::vec((any::<u16>(), 0_u32..3), 0..300), is_ordered in any::<bool>(),
         ) {
-            let mut order = Order::new(is_ordered);
+            let mut order = PacketOrder::new(is_ordered);
             let given = give(&mut order, &packets, Instant::now());
             prop_assert!(order.held.len() <= HELD_MAX + 1);
             prop_assert!(given.len() <= packets.len());

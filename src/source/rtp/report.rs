@@ -3,7 +3,7 @@
 
 /// A sender report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Report {
+pub struct SenderReport {
     /// Time of day since 1900: seconds in the upper half, parts of one in the lower.
     pub ntp: u64,
     /// The same instant as RTP time.
@@ -16,7 +16,7 @@ const SENDER: u8 = 200;
 /// Bytes of a sender report before its blocks.
 const LENGTH: usize = 28;
 
-impl Report {
+impl SenderReport {
     /// The first one in a compound packet.
     pub fn find(bytes: &[u8]) -> Option<Self> {
         let mut rest = bytes;
@@ -47,18 +47,18 @@ mod tests {
     fn a_report_is_found_behind_others_and_with_a_wrong_length() {
         let body = [&[0; 4][..], &7_u64.to_be_bytes(), &9_u32.to_be_bytes(), &[0; 8]].concat();
         let report = |words: u8| [&[0x80, 200, 0, words][..], &body].concat();
-        let expected = Some(Report { ntp: 7, time: 9 });
-        assert_eq!(Report::find(&report(6)), expected);
-        assert_eq!(Report::find(&report(20)), expected);
-        assert_eq!(Report::find(&[&[0x80, 201, 0, 1, 0, 0, 0, 0][..], &report(6)].concat()), expected);
-        assert_eq!(Report::find(&report(6)[..27]), None);
-        assert_eq!(Report::find(&[0x80, 0xc9, 0, 0]), None);
+        let expected = Some(SenderReport { ntp: 7, time: 9 });
+        assert_eq!(SenderReport::find(&report(6)), expected);
+        assert_eq!(SenderReport::find(&report(20)), expected);
+        assert_eq!(SenderReport::find(&[&[0x80, 201, 0, 1, 0, 0, 0, 0][..], &report(6)].concat()), expected);
+        assert_eq!(SenderReport::find(&report(6)[..27]), None);
+        assert_eq!(SenderReport::find(&[0x80, 0xc9, 0, 0]), None);
     }
 
     proptest! {
         #[test]
         fn any_bytes_are_read(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
-            let _ = Report::find(&bytes);
+            let _ = SenderReport::find(&bytes);
         }
     }
 }

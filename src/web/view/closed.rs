@@ -7,10 +7,10 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::capture::latency::Origin;
+use crate::capture::latency::LatencyOrigin;
 use crate::gpio::Level;
 use crate::model::{
-    CameraKey, Cause, ClockState, FileName, ImageId, ImageKind, Level as Room, Medium, Outcome, Stamps,
+    CameraKey, Cause, ClockState, FileName, ImageId, ImageKind, Medium, Outcome, RoomLevel as Room, Stamps,
     TargetKind, UploadState,
 };
 use crate::status::{CameraState, Pause, Severity};
@@ -69,7 +69,7 @@ closed! {
     Scope as "Scope" as_str { Read, Operate, Full }
         "read: look; operate: captures, protection, sending again, simulated contacts, too; full: deleting, too."
     Level as "Level" word { Low, High } "The electrical level of a line."
-    Origin as "LatencyOrigin" word { Setting, Measured, Unknown } "Where it is known from; unknown counts as 0."
+    LatencyOrigin as "LatencyOrigin" word { Setting, Measured, Unknown } "Where it is known from; unknown counts as 0."
     StepKind as "TestStepKind" word { Name, Tcp, Proxy, Tls, Http, Verdict } "A step on the way to a delivery."
 }
 
@@ -87,7 +87,7 @@ impl Word for Level {
     }
 }
 
-impl Word for Origin {
+impl Word for LatencyOrigin {
     fn word(&self) -> &'static str {
         match self {
             Self::Setting => "setting",

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::capture::latency::Origin;
+use crate::capture::latency::LatencyOrigin;
 use crate::model::CameraKey;
 
 /// From the light on the sensor to the first packet.
@@ -12,7 +12,7 @@ use crate::model::CameraKey;
 pub(in crate::web) struct LatencyView {
     #[schema(example = 142)]
     pub(in crate::web) ms: u64,
-    #[schema(value_type = Origin)]
+    #[schema(value_type = LatencyOrigin)]
     pub(in crate::web) from: &'static str,
 }
 

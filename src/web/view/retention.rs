@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::time::Time;
-use crate::disk::retention::Report;
+use crate::disk::retention::RetentionReport;
 use crate::model::TargetKind;
-use crate::store::Heap;
+use crate::store::PictureUsage;
 
 /// A retention run.
 #[derive(Default, Deserialize, ToSchema)]
@@ -22,7 +22,7 @@ pub(in crate::web) struct CleanUp {
 
 /// So many pictures of so many bytes.
 #[derive(Serialize, ToSchema)]
-#[schema(as = Heap)]
+#[schema(as = PictureUsage)]
 pub(in crate::web) struct HeapView {
     #[schema(example = 12)]
     pub(in crate::web) images: u64,
@@ -30,8 +30,8 @@ pub(in crate::web) struct HeapView {
     pub(in crate::web) bytes: u64,
 }
 
-impl From<&Heap> for HeapView {
-    fn from(heap: &Heap) -> Self {
+impl From<&PictureUsage> for HeapView {
+    fn from(heap: &PictureUsage) -> Self {
         Self { images: heap.pictures, bytes: heap.bytes }
     }
 }
@@ -71,7 +71,7 @@ pub(in crate::web) struct HeldView {
 
 /// What a retention run did, or would do.
 #[derive(Serialize, ToSchema)]
-#[schema(as = Report)]
+#[schema(as = RetentionReport)]
 pub(in crate::web) struct ReportView {
     /// Nothing was deleted; the numbers are what would be.
     #[schema(example = true)]
@@ -102,9 +102,9 @@ pub(in crate::web) struct ReportView {
     pub(in crate::web) refused: Option<String>,
 }
 
-impl From<Report> for ReportView {
-    fn from(report: Report) -> Self {
-        let by_target = |list: &[(TargetKind, Heap)]| -> BTreeMap<&'static str, HeapView> {
+impl From<RetentionReport> for ReportView {
+    fn from(report: RetentionReport) -> Self {
+        let by_target = |list: &[(TargetKind, PictureUsage)]| -> BTreeMap<&'static str, HeapView> {
             list.iter().map(|(target, heap)| (target.as_str(), heap.into())).collect()
         };
         Self {

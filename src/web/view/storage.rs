@@ -5,13 +5,13 @@ use utoipa::ToSchema;
 
 use super::time::Time;
 use crate::disk::Wear;
-use crate::model::{Level, StorageState};
+use crate::model::{RoomLevel, StorageState};
 
 /// How the disk stands, as known since it was last looked at.
 #[derive(Serialize, ToSchema)]
 #[schema(as = StorageEvent)]
 pub(in crate::web) struct StorageView {
-    #[schema(value_type = Level)]
+    #[schema(value_type = RoomLevel)]
     pub(in crate::web) level: &'static str,
     /// Since when.
     pub(in crate::web) since: Time,

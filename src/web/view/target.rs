@@ -8,7 +8,7 @@ use super::closed::Word;
 use super::time::Time;
 use crate::model::{FileName, ImageId, TargetKind};
 use crate::status::{Pause, TargetStatus};
-use crate::targets::{Report, StepKind};
+use crate::targets::{StepKind, TryoutReport};
 use crate::web::uploads::Backlog;
 
 /// How an upload target stands.
@@ -161,8 +161,8 @@ pub(in crate::web) struct StepView {
     pub(in crate::web) seen: Option<Value>,
 }
 
-impl From<Report> for TestView {
-    fn from(report: Report) -> Self {
+impl From<TryoutReport> for TestView {
+    fn from(report: TryoutReport) -> Self {
         Self {
             target: report.target,
             ok: report.is_ok(),

@@ -19,7 +19,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use camera_capture::config::{Config, Env};
 use camera_capture::model::{ImageId, ImageKind, TargetKind, UnixMs, UploadState};
-use camera_capture::store::{DueUpload, Image, Store, Turn};
+use camera_capture::store::{DueUpload, Image, LaneTurn, Store};
 use camera_capture::targets::{Target, TargetError};
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
@@ -82,7 +82,7 @@ impl Rig {
     /// The oldest picture that is due, and was not claimed before.
     async fn claim(&self) -> DueUpload {
         let (kind, held) = (self.target().kind(), self.held.lock().unwrap().clone());
-        let turn = Turn { held, ..Turn::default() };
+        let turn = LaneTurn { held, ..LaneTurn::default() };
         let upload = self.store.claim(kind, UnixMs(T0), 1, turn).await.unwrap().uploads.remove(0);
         self.held.lock().unwrap().push(upload.row());
         upload

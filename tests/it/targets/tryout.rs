@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use camera_capture::config::{Config, Env, UploadConfig};
-use camera_capture::targets::{Report, StepKind, try_out};
+use camera_capture::targets::{StepKind, TryoutReport, try_out};
 use serde_json::json;
 
 use super::conformance::{CANARY, CASES, Case};
@@ -21,7 +21,7 @@ fn upload_config(case: &Case, origin: &str) -> UploadConfig {
     Config::parse(&Env::from_pairs(pairs)).unwrap().0.upload
 }
 
-async fn tried(case: &Case, origin: &str) -> Report {
+async fn tried(case: &Case, origin: &str) -> TryoutReport {
     let mut told = Vec::new();
     let config = upload_config(case, origin);
     let report =
@@ -33,7 +33,7 @@ async fn tried(case: &Case, origin: &str) -> Report {
     report
 }
 
-fn states(report: &Report) -> Vec<(StepKind, Option<bool>)> {
+fn states(report: &TryoutReport) -> Vec<(StepKind, Option<bool>)> {
     report.steps.iter().map(|step| (step.kind, step.ok)).collect()
 }
 

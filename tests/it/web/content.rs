@@ -1,8 +1,8 @@
 //! What is served to those who may have it.
 
-use camera_capture::model::{Cause, Level, Moment, NoPicture, Outcome, Trigger, UnixMs};
+use camera_capture::model::{Cause, Moment, NoPicture, Outcome, RoomLevel, Trigger, UnixMs};
 use camera_capture::status::AlarmKind;
-use camera_capture::store::{Settlement, Turn};
+use camera_capture::store::{LaneTurn, Settlement};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -341,7 +341,7 @@ async fn what_was_put_aside_is_owed_again_at_a_wish() {
     dashboard.record("r1", AT).await;
     let now = camera_capture::clock::now();
     let target = camera_capture::model::TargetKind::Api;
-    let due = dashboard.store.claim(target, now, 1, Turn::default()).await.unwrap().uploads;
+    let due = dashboard.store.claim(target, now, 1, LaneTurn::default()).await.unwrap().uploads;
     let refused = Settlement::Dead { error: "422 no plate found".to_owned() };
     dashboard.store.settle(&due[0], refused).await.unwrap();
     let browser = dashboard.browser().await;
@@ -445,7 +445,7 @@ async fn the_status_the_stream_and_the_metrics_tell_how_the_disk_stands_and_heal
     let browser = dashboard.browser().await;
     let mut stream = browser.stream().await;
     dashboard.status.update_storage(|storage| {
-        storage.level = Level::Full;
+        storage.level = RoomLevel::Full;
         storage.message = Some("secret path /mnt/card is full".to_owned());
         storage.evicted = 3;
     });

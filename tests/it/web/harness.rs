@@ -7,15 +7,15 @@ use std::time::{Duration, Instant};
 
 use camera_capture::capture::Captures;
 use camera_capture::config::{
-    ActiveLevel, ApiTargetConfig, CameraConfig, CameraEngine, ClockSource, Config, DecoderChoice,
-    EngineConfig, GpioBackend, GpioConfig, LanesConfig, LogConfig, LogFormat, Mode, RtspConfig, Secret,
+    ActiveLevel, ApiTargetConfig, CameraConfig, CameraEngine, ClockSource, Config, DecodeMode, DecoderChoice,
+    EngineConfig, GpioBackend, GpioConfig, LanesConfig, LogConfig, LogFormat, RtspConfig, Secret,
     SourceConfig, StorageConfig, Transport, Trust, UploadConfig, WebAccess, WebConfig,
 };
-use camera_capture::disk::Guard;
+use camera_capture::disk::DiskGuard;
 use camera_capture::disk::retention::RetentionTask;
 use camera_capture::gpio::{Level, Pin};
 use camera_capture::media::frame::{Colours, Frame};
-use camera_capture::media::gop::{AccessUnit, Codec, Stretch};
+use camera_capture::media::gop::{AccessUnit, Codec, UnitRange};
 use camera_capture::media::{exif, jpeg, mp4};
 use camera_capture::model::{
     CameraKey, Cause, Dimensions, ImageKind, Moment, PictureFacts, TargetKind, Trigger, UnixMs, UploadState,
@@ -138,7 +138,7 @@ pub(crate) fn config(dir: &Path, access: WebAccess) -> Config {
         best: None,
         pin: Some(17 + number),
         engine: CameraEngine {
-            mode: Mode::Cold,
+            mode: DecodeMode::Cold,
             armed_by: Vec::new(),
             tolerance: Duration::ZERO,
             latency: None,
@@ -233,7 +233,7 @@ pub(crate) async fn start_with(
     }
     let status = Status::new(&config);
     // No camera runs: whoever asks for a picture is told that the program is shutting down.
-    let guard = Guard::new(&store, &config.storage, &status);
+    let guard = DiskGuard::new(&store, &config.storage, &status);
     let (captures, _) = Captures::new(&config, &store, &guard, &status);
     let cancel = CancellationToken::new();
     let (mut retention_task, retention) = RetentionTask::new(&store, &config.storage, &guard, &status);
@@ -325,7 +325,7 @@ fn caption(facts: PictureFacts) -> exif::Caption {
 }
 
 /// Two frames: what x264 writes for 16×16 pixels, and a follower that no decoder would like.
-fn stretch() -> Stretch {
+fn stretch() -> UnitRange {
     let sps = [
         0x67, 0x42, 0xc0, 0x0a, 0xd9, 0x1e, 0xc0, 0x44, 0x00, 0x00, 0x03, 0x00, 0x04, 0x00, 0x00, 0x03, 0x00,
         0xc8, 0x3c, 0x48, 0x99, 0x20,
@@ -345,7 +345,7 @@ fn stretch() -> Stretch {
         is_leading: false,
         doubt: None,
     });
-    Stretch { codec: Codec::H264, units: units.to_vec() }
+    UnitRange { codec: Codec::H264, units: units.to_vec() }
 }
 
 impl Browser {

@@ -7,12 +7,12 @@ use std::time::Duration;
 use camera_capture::capture::Captures;
 use camera_capture::clock;
 use camera_capture::config::WebAccess;
-use camera_capture::disk::Guard;
+use camera_capture::disk::DiskGuard;
 use camera_capture::disk::retention::RetentionTask;
 use camera_capture::gpio::Level;
 use camera_capture::model::{Cause, Moment, Outcome, TargetKind, Trigger, UnixMs};
 use camera_capture::status::{AlarmKind, Status};
-use camera_capture::store::{Settlement, Store, Turn};
+use camera_capture::store::{LaneTurn, Settlement, Store};
 use camera_capture::web::{Parts, bind};
 
 use reqwest::Method;
@@ -113,7 +113,7 @@ async fn a_second_dashboard_hears_what_another_does_and_how_a_delivery_went() {
     assert_eq!(events.next("changed").await["protected"], false);
 
     let now = clock::now();
-    let due = dashboard.store.claim(TargetKind::Api, now, 1, Turn::default()).await.unwrap().uploads;
+    let due = dashboard.store.claim(TargetKind::Api, now, 1, LaneTurn::default()).await.unwrap().uploads;
     let later = UnixMs(now.0 + 60_000);
     let settle = async |settlement| assert!(dashboard.store.settle(&due[0], settlement).await.unwrap());
     settle(Settlement::Retry { not_before: later, error: "busy".to_owned() }).await;
@@ -248,7 +248,7 @@ fn error_of_binding(dir: &Path, addr: std::net::SocketAddr, hash: Option<&str>) 
     config.web.password_hash = hash.map(|hash| camera_capture::config::Secret::new(hash.to_owned()));
     let store = Store::open(&config.storage.images, &config.storage.database, &[]).unwrap();
     let status = Status::new(&config);
-    let guard = Guard::new(&store, &config.storage, &status);
+    let guard = DiskGuard::new(&store, &config.storage, &status);
     let (captures, _) = Captures::new(&config, &store, &guard, &status);
     let (_, retention) = RetentionTask::new(&store, &config.storage, &guard, &status);
     let parts = Parts {

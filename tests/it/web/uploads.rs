@@ -2,7 +2,7 @@
 
 use camera_capture::clock;
 use camera_capture::model::{TargetKind, UnixMs, UploadState};
-use camera_capture::store::{Settlement, Turn, Wake};
+use camera_capture::store::{LaneTurn, Settlement, Wake};
 use serde_json::{Value, json};
 
 use super::harness::{Dashboard, dashboard};
@@ -15,7 +15,7 @@ async fn with_dead(count: i64, dead: usize, words: &str) -> Dashboard {
         dashboard.record("r1", first.plus_ms(n * 1000)).await;
     }
     let now = UnixMs(clock::now().0);
-    let claim = dashboard.store.claim(TargetKind::Api, now, dead, Turn::default()).await.unwrap();
+    let claim = dashboard.store.claim(TargetKind::Api, now, dead, LaneTurn::default()).await.unwrap();
     for upload in claim.uploads {
         let refused = Settlement::Dead { error: words.to_owned() };
         assert!(dashboard.store.settle(&upload, refused).await.unwrap());
