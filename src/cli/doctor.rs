@@ -9,7 +9,7 @@ use futures_util::stream;
 use tokio::sync::{Mutex, mpsc};
 
 use super::doctor_ask::{FRAME_LIMIT, ask};
-use super::doctor_report::{CameraVerdict, Change, SavedPicture, document};
+use super::doctor_report::{CameraVerdict, SavedPicture, SettingChange, document};
 use super::output::say;
 use super::{doctor_probe, doctor_snapshot, runtime};
 use crate::capture::examine;
@@ -120,7 +120,7 @@ impl Doctor<'_> {
             let error = format!("{error:#}");
             // What another try has shown says more than the words of the first.
             if verdict.changes.is_empty() {
-                let parts = error.split("; ").map(|part| Change::of(part, camera.number));
+                let parts = error.split("; ").map(|part| SettingChange::of(part, camera.number));
                 verdict.changes.extend(parts.filter(|change| change.setting.is_some()));
             }
             verdict.error = Some(error);
@@ -171,7 +171,7 @@ impl Doctor<'_> {
         verdict.picture = Some(save(camera, &self.config.storage, &picture)?);
         let about = advice::about(verdict.stream.as_ref(), verdict.decoding.as_ref());
         verdict.facts.extend(about.facts);
-        verdict.changes.extend(about.changes.iter().map(|text| Change::of(text, camera.number)));
+        verdict.changes.extend(about.changes.iter().map(|text| SettingChange::of(text, camera.number)));
         Ok(())
     }
 
@@ -219,7 +219,7 @@ impl Doctor<'_> {
         camera: &CameraConfig,
         rtsp: &RtspConfig,
         error: &SourceError,
-    ) -> Option<Change> {
+    ) -> Option<SettingChange> {
         let n = camera.number;
         let name = format!("CAMERA_{n}_TRANSPORT");
         // Datagrams are what firewalls and Wi-Fi lose; a refused log-in is refused both ways.
@@ -236,7 +236,7 @@ impl Doctor<'_> {
         let source = Some(SourceConfig::Rtsp(RtspConfig { transport, ..rtsp.clone() }));
         let other = CameraConfig { source, ..camera.clone() };
         let has_worked = matches!(self.look(&other, Duration::ZERO).await, Ok(Ok(_)));
-        has_worked.then(|| Change {
+        has_worked.then(|| SettingChange {
             text: format!("with {value} it works, as was just tried"),
             setting: Some((name, value.to_owned())),
         })
@@ -277,7 +277,7 @@ impl Doctor<'_> {
                     "with the decoder {} it works, as was just tried: set DECODER to auto",
                     any.decoder
                 );
-                verdict.changes.push(Change::of(&text, camera.number));
+                verdict.changes.push(SettingChange::of(&text, camera.number));
             }
         }
         Err(error)

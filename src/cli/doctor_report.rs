@@ -29,7 +29,7 @@ pub(super) struct CameraVerdict {
     /// What it is like, in sentences.
     pub(super) facts: Vec<String>,
     /// What to change.
-    pub(super) changes: Vec<Change>,
+    pub(super) changes: Vec<SettingChange>,
 }
 
 /// A picture that was written.
@@ -43,14 +43,14 @@ pub(super) struct SavedPicture {
 
 /// Something to change.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Change {
+pub(super) struct SettingChange {
     /// What, for people.
     pub(super) text: String,
     /// The line of the settings file that does it: name and value.
     pub(super) setting: Option<(String, String)>,
 }
 
-impl Change {
+impl SettingChange {
     /// A change in the words of somebody who names the setting in them, for camera `number`.
     pub(super) fn of(text: &str, number: u8) -> Self {
         let text = text.replace("CAMERA_n_", &format!("CAMERA_{number}_"));
@@ -174,7 +174,7 @@ mod tests {
             let found = setting(text, 3).map(|(name, value)| format!("{name}={value}"));
             assert_eq!(found.as_deref(), line, "{text}");
         }
-        assert_eq!(Change::of("set CAMERA_n_MODE=hot", 7).text, "set CAMERA_7_MODE=hot");
+        assert_eq!(SettingChange::of("set CAMERA_n_MODE=hot", 7).text, "set CAMERA_7_MODE=hot");
     }
 
     #[test]
@@ -183,7 +183,7 @@ mod tests {
             key: "r1".to_owned(),
             label: "Entry".to_owned(),
             error: Some("it refused this transport".to_owned()),
-            changes: vec![Change::of("set CAMERA_1_TRANSPORT to udp", 1)],
+            changes: vec![SettingChange::of("set CAMERA_1_TRANSPORT to udp", 1)],
             ..CameraVerdict::default()
         };
         assert_eq!(

@@ -6,7 +6,7 @@ use anyhow::Context;
 use tokio::sync::mpsc;
 
 use super::doctor_ask::{FINE, FRAME_LIMIT, ask};
-use super::doctor_report::{CameraVerdict, Change};
+use super::doctor_report::{CameraVerdict, SettingChange};
 use crate::media::gop::DecodeRun;
 use crate::source::Requests;
 use crate::source::snapshot::{Snapshot, SnapshotReport};
@@ -71,7 +71,7 @@ impl SnapshotFindings {
         ));
         verdict.facts.push(format!("age of the pictures: {}", self.age(n)));
         let habits = &self.report.habits;
-        let mut change = |what: &str| verdict.changes.push(Change::of(what, n));
+        let mut change = |what: &str| verdict.changes.push(SettingChange::of(what, n));
         if habits.same > 0 {
             change(&format!(
                 "it gave the same picture again {} times, so it takes one only now and then; look for an address without a \

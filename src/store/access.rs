@@ -6,7 +6,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, named_params};
 
-use super::{Access, StoreError};
+use super::{StoreAccess, StoreError};
 use crate::model::UnixMs;
 
 /// Devices remembered; the one that has not logged in longest goes first.
@@ -51,7 +51,7 @@ pub struct LoginEntry {
     pub device: [u8; 32],
 }
 
-impl Access {
+impl StoreAccess {
     /// A setting's value.
     pub async fn setting(&self, key: &'static str) -> Result<Option<String>, StoreError> {
         self.db.read(move |c| stored(c, key)).await
@@ -63,7 +63,7 @@ impl Access {
         self.db.insist(move |tx| put_password(tx, key, &hash)).await
     }
 
-    /// As [`Access::set_password_hash`], and lets in whoever did it, unless what is stored is no longer `verified`: then
+    /// As [`StoreAccess::set_password_hash`], and lets in whoever did it, unless what is stored is no longer `verified`: then
     /// nothing is done and the answer is `false`. Devices are forgotten because whoever found out the old password may
     /// have one.
     pub async fn replace_password(

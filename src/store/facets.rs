@@ -10,7 +10,7 @@ use crate::model::{TargetKind, UnixMs};
 
 /// The door: settings, sessions, known devices and tokens, and nothing of pictures.
 #[derive(Clone)]
-pub struct Access {
+pub struct StoreAccess {
     pub(super) db: Ballasted,
     pub(super) boot_id: Arc<str>,
 }
@@ -24,8 +24,8 @@ pub struct TargetQueue {
 
 impl Store {
     /// What is kept of who may come in.
-    pub fn access(&self) -> Access {
-        Access { db: self.db.clone(), boot_id: Arc::clone(&self.boot_id) }
+    pub fn access(&self) -> StoreAccess {
+        StoreAccess { db: self.db.clone(), boot_id: Arc::clone(&self.boot_id) }
     }
 
     /// What is owed to `target`.

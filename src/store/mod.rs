@@ -93,7 +93,7 @@ pub use compare::Comparison;
 pub use dead::{DeadCursor, DeadLetter, DeadQuery};
 pub use deletion::Deletion;
 pub use disk::{Disk, database_away, pictures_away, remember_database};
-pub use facets::{Access, TargetQueue};
+pub use facets::{StoreAccess, TargetQueue};
 pub use files::save_apart;
 pub use gone::GoneCount;
 pub use images::{Image, ImageQuery, NewImage, UploadInfo};

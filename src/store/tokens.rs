@@ -3,7 +3,7 @@
 use rusqlite::{OptionalExtension, Row, named_params};
 
 use super::access::stored;
-use super::{Access, StoreError};
+use super::{StoreAccess, StoreError};
 use crate::model::UnixMs;
 
 /// What a token allows; each scope contains those before it. Passwords, sessions and tokens are in none.
@@ -87,7 +87,7 @@ fn token(row: &Row<'_>) -> rusqlite::Result<Token> {
     })
 }
 
-impl Access {
+impl StoreAccess {
     /// Keeps a program's token under its SHA-256, for someone whose password was compared with `verified`. Unless that is
     /// still what is stored under `key` nothing is done and the answer is `None`: a token outlives a change of password.
     pub async fn insert_token(

@@ -28,7 +28,7 @@ pub(super) struct UploadOutcome {
 }
 
 /// Outcomes with the word whether they changed anything; `false`: the picture was deleted or settled meanwhile.
-pub(super) type Written = Vec<(UploadOutcome, bool)>;
+pub(super) type WrittenOutcome = Vec<(UploadOutcome, bool)>;
 
 /// Longest wait for further outcomes. A power cut within it has those pictures sent again, under the same key.
 const LINGER: Duration = Duration::from_millis(100);
@@ -80,7 +80,7 @@ impl OutcomeWriter {
     ///
     /// With `more_to_come`, what waits is written a tenth of a second after the first of it came, together with what has
     /// come by then.
-    pub(super) async fn written(&mut self, more_to_come: bool) -> Result<Written, StoreError> {
+    pub(super) async fn written(&mut self, more_to_come: bool) -> Result<WrittenOutcome, StoreError> {
         if self.write.is_none() {
             if self.waiting.is_empty() {
                 return std::future::pending().await;

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
-use super::desk::{OutcomeWriter, UploadOutcome, Written};
+use super::desk::{OutcomeWriter, UploadOutcome, WrittenOutcome};
 use super::flight::{Flight, Landing};
 use super::policy::{Decision, Health, Situation, Tried};
 use crate::clock;
@@ -388,7 +388,7 @@ impl Lane {
     }
 
     /// Says what has become durable.
-    fn written(&mut self, written: Written) {
+    fn written(&mut self, written: WrittenOutcome) {
         for (outcome, is_changed) in written {
             let UploadOutcome { row, filename: file, bytes, attempts, settlement, .. } = outcome;
             if !is_changed {

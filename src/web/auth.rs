@@ -21,7 +21,7 @@ use super::throttle::{GuessOutcome, Guesser};
 use crate::clock;
 use crate::config::{Secret, WebAccess, WebConfig};
 use crate::model::UnixMs;
-use crate::store::{Access, LoginEntry, Scope, Session, StoreError};
+use crate::store::{LoginEntry, Scope, Session, StoreAccess, StoreError};
 
 pub use super::password::{PASSWORD_KEY, PasswordError, hash_password, is_usable_hash};
 pub use super::password_strength::check_new_password;
@@ -83,7 +83,7 @@ struct Proof(Current);
 
 /// The door: knows who may come in.
 pub struct Auth {
-    door: Access,
+    door: StoreAccess,
     access: WebAccess,
     configured: Option<Secret<String>>,
     hasher: Hasher,
@@ -99,7 +99,7 @@ pub struct Auth {
 }
 
 impl Auth {
-    pub(super) fn new(door: Access, config: &WebConfig) -> Result<Self, String> {
+    pub(super) fn new(door: StoreAccess, config: &WebConfig) -> Result<Self, String> {
         if let Some(hash) = &config.password_hash
             && !is_usable_hash(hash.reveal())
         {
@@ -302,7 +302,7 @@ impl Auth {
         }
     }
 
-    pub(super) fn door(&self) -> &Access {
+    pub(super) fn door(&self) -> &StoreAccess {
         &self.door
     }
 

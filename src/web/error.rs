@@ -8,7 +8,7 @@ use actix_web::{HttpResponse, ResponseError};
 use tracing::error;
 
 use super::code::ErrorCode;
-use super::view::failure::{Failure, FailureDetail};
+use super::view::failure::{FailureDetail, FailureView};
 use crate::capture::CaptureError;
 use crate::store::StoreError;
 
@@ -70,7 +70,7 @@ impl ResponseError for ApiError {
             answer.insert_header((header::RETRY_AFTER, seconds.max(1)));
         }
         let detail = FailureDetail { code: self.code.word(), message: self.message.clone() };
-        answer.json(Failure { error: detail })
+        answer.json(FailureView { error: detail })
     }
 }
 

@@ -10,7 +10,7 @@ use super::code::ErrorCode;
 use super::error::ApiError;
 use super::query::camera_of;
 use super::security_log::Deed;
-use super::view::closed::Word;
+use super::view::closed::ClosedWord;
 use super::view::contact::{GpioView, SimulatedView};
 use super::view::simulation::{PULSE_MS_MAX, Simulation};
 use crate::config::ActiveLevel;

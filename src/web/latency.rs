@@ -17,7 +17,7 @@ use super::error::ApiError;
 use super::query::{Query, camera_of};
 use super::route::Shape;
 use super::security_log::Deed;
-use super::view::closed::Word;
+use super::view::closed::ClosedWord;
 use super::view::latency::{
     DelayView, LATENCY_MS_MAX, LatencyKnown, LatencyTaken, LatencyView, MeasureState, MeasurementView, Taken,
 };

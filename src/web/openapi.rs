@@ -10,9 +10,9 @@ use utoipa::openapi::{RefOr, Schema};
 
 use super::code::ErrorCode;
 use super::openapi_text::pretty;
-use super::route::{Access, Content, Gives, Parameter, Route, Shape};
+use super::route::{Access, ContentShape, Gives, Parameter, Route, Shape};
 use super::routes::ROUTES;
-use super::view::failure::Failure;
+use super::view::failure::FailureView;
 use crate::store::Scope;
 
 /// Above everything.
@@ -106,7 +106,7 @@ fn require_all(schema: &mut Value) {
 pub fn document() -> String {
     let mut schemas = Schemas::default();
     let mut refusals = BTreeMap::new();
-    schemas.refer(Shape::of::<Failure>());
+    schemas.refer(Shape::of::<FailureView>());
     let operations: Vec<_> =
         ROUTES.iter().map(|route| (route, operation(route, &mut schemas, &mut refusals))).collect();
     schemas.complete();
@@ -218,12 +218,12 @@ fn responses(
 
 fn add_content(answer: &mut Value, gives: &Gives, schemas: &mut Schemas) {
     match &gives.content {
-        Content::Nothing => {}
-        Content::Json(shape) => {
+        ContentShape::Nothing => {}
+        ContentShape::Json(shape) => {
             answer["content"]["application/json"] = json!({ "schema": schemas.refer(*shape) });
         }
-        Content::Media(media_type) => answer["content"][*media_type] = json!({}),
-        Content::Events(events) => {
+        ContentShape::Media(media_type) => answer["content"][*media_type] = json!({}),
+        ContentShape::Events(events) => {
             answer["content"]["text/event-stream"] = json!({ "schema": { "type": "string" } });
             let shapes: Map<_, _> =
                 events.iter().map(|(name, shape)| ((*name).to_owned(), schemas.refer(*shape))).collect();

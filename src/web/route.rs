@@ -48,7 +48,7 @@ pub struct Route {
     /// What may stand in the query; `None`: it is not looked at.
     pub(super) query: Option<&'static [Parameter]>,
     /// The JSON body it takes.
-    pub(super) body: Option<Body>,
+    pub(super) body: Option<BodyShape>,
     /// What it answers when all is well.
     pub(super) gives: &'static [Gives],
     /// Why it does not do what was asked, beside what all routes of its kind refuse.
@@ -104,13 +104,13 @@ impl Route {
 
     /// It takes a JSON body of that shape.
     pub(super) const fn takes<T: ToSchema>(mut self) -> Self {
-        self.body = Some(Body { shape: Shape::of::<T>(), required: true });
+        self.body = Some(BodyShape { shape: Shape::of::<T>(), required: true });
         self
     }
 
     /// It takes a JSON body of that shape, or none.
     pub(super) const fn may_take<T: ToSchema>(mut self) -> Self {
-        self.body = Some(Body { shape: Shape::of::<T>(), required: false });
+        self.body = Some(BodyShape { shape: Shape::of::<T>(), required: false });
         self
     }
 
@@ -142,7 +142,7 @@ pub(super) struct Parameter {
 }
 
 /// A JSON body.
-pub(super) struct Body {
+pub(super) struct BodyShape {
     pub(super) shape: Shape,
     pub(super) required: bool,
 }
@@ -168,11 +168,11 @@ impl Shape {
 pub(super) struct Gives {
     pub(super) status: u16,
     pub(super) says: &'static str,
-    pub(super) content: Content,
+    pub(super) content: ContentShape,
 }
 
 /// What an answer carries.
-pub(super) enum Content {
+pub(super) enum ContentShape {
     Nothing,
     Json(Shape),
     /// Bytes of this media type.
@@ -183,20 +183,20 @@ pub(super) enum Content {
 
 /// An answer without a body.
 pub(super) const fn nothing(status: u16, says: &'static str) -> Gives {
-    Gives { status, says, content: Content::Nothing }
+    Gives { status, says, content: ContentShape::Nothing }
 }
 
 /// A JSON answer.
 pub(super) const fn json<T: ToSchema>(status: u16, says: &'static str) -> Gives {
-    Gives { status, says, content: Content::Json(Shape::of::<T>()) }
+    Gives { status, says, content: ContentShape::Json(Shape::of::<T>()) }
 }
 
 /// An answer of bytes.
 pub(super) const fn media(status: u16, media_type: &'static str, says: &'static str) -> Gives {
-    Gives { status, says, content: Content::Media(media_type) }
+    Gives { status, says, content: ContentShape::Media(media_type) }
 }
 
 /// An answer of server-sent events.
 pub(super) const fn events(says: &'static str, events: &'static [(&'static str, Shape)]) -> Gives {
-    Gives { status: 200, says, content: Content::Events(events) }
+    Gives { status: 200, says, content: ContentShape::Events(events) }
 }

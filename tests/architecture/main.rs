@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot read the sources fails")]
 
 mod docs;
+mod glossary;
 mod rules;
 
 use std::collections::BTreeSet;
@@ -354,7 +355,7 @@ fn a_breach_is_shown_with_file_line_and_rule() {
         judged("store/mod.rs", "//! Store.\n#![allow(unsafe_code)]\n"),
         ["src/store/mod.rs:2: `unsafe_code`: C libraries are wrapped in one place"]
     );
-    assert_eq!(judged("clock/mod.rs", "use super::store;\n").len(), 1);
+    assert_eq!(judged("clock.rs", "use super::store;\n").len(), 1);
     let after_tests = "#[cfg(test)]\nmod tests {\n}\n#[cfg(test)]\nconst X: u8 = 1;\nuse crate::gpio;\n";
     assert_eq!(judged("store/mod.rs", after_tests).len(), 1, "code after tests is code");
     assert_eq!(judged("trigger/debounce.rs", "fn x() { Instant::now(); }\n").len(), 1);
@@ -378,5 +379,5 @@ fn nested_groups_are_spread() {
     let paths = crate_paths("use crate::{a::{b, c::D}, e};\nlet f = crate::g::H::i();\n");
     let paths: Vec<String> = paths.into_iter().map(|(_, path)| path.join("::")).collect();
     assert_eq!(paths, ["a::b", "a::c::D", "e", "g::H::i"]);
-    assert_eq!(rules(MADE_UP).map, names(&["clock/mod.rs", "gpio/mod.rs"]));
+    assert_eq!(rules(MADE_UP).map, names(&["clock.rs", "gpio/mod.rs"]));
 }

@@ -47,7 +47,7 @@ pub(super) fn code(text: &str) -> String {
 }
 
 /// Words in backticks.
-fn quoted(text: &str) -> Vec<String> {
+pub(super) fn quoted(text: &str) -> Vec<String> {
     text.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }
 

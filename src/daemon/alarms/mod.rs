@@ -13,7 +13,7 @@ use crate::clock;
 use crate::model::{TargetKind, UploadState};
 use crate::status::Status;
 use crate::store::Store;
-use rule::{AlarmFacts, Failures, Rule};
+use rule::{AlarmFacts, FailureCounts, Rule};
 
 /// How late an alarm may be.
 const LOOK: Duration = Duration::from_secs(1);
@@ -32,7 +32,7 @@ pub struct Alarms {
 #[derive(Default)]
 struct Counts {
     refused: Vec<(TargetKind, u64)>,
-    failures: Failures,
+    failures: FailureCounts,
 }
 
 impl Alarms {
@@ -74,7 +74,7 @@ impl Alarms {
         };
         let refused = stats.uploads.iter().map(|(target, states)| (*target, dead(states))).collect();
         let newest = unseen.newest.into_iter().next();
-        let failures = Failures {
+        let failures = FailureCounts {
             unseen: unseen.count,
             newest: newest.map(|entry| {
                 (entry.id.get(), entry.camera, entry.edge_at, entry.reason.map(|reason| reason.to_string()))

@@ -35,12 +35,12 @@ pub(super) struct AlarmFacts<'a> {
     pub(super) lines: &'a [LineState],
     /// How many pictures each target has refused for good.
     pub(super) refused: &'a [(TargetKind, u64)],
-    pub(super) failures: &'a Failures,
+    pub(super) failures: &'a FailureCounts,
 }
 
 /// Failed triggers that nobody has seen and that are not over.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Failures {
+pub(super) struct FailureCounts {
     pub(super) unseen: u64,
     /// Number in the ledger, camera, instant and reason of the newest.
     pub(super) newest: Option<(i64, CameraKey, UnixMs, Option<String>)>,
@@ -214,7 +214,7 @@ fn noisy(line: &LineState, cameras: &[CameraStatus]) -> Condition {
     }
 }
 
-fn failed(failures: &Failures, cameras: &[CameraStatus]) -> Option<Condition> {
+fn failed(failures: &FailureCounts, cameras: &[CameraStatus]) -> Option<Condition> {
     let (id, camera, edge_at, reason) = failures.newest.as_ref()?;
     let (label, reason) = (label(camera, cameras), reason.as_deref().unwrap_or("no reason is known"));
     let message = match failures.unseen {

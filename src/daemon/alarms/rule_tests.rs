@@ -13,7 +13,7 @@ struct Site {
     targets: Vec<TargetStatus>,
     lines: Vec<LineState>,
     refused: Vec<(TargetKind, u64)>,
-    failures: Failures,
+    failures: FailureCounts,
 }
 
 impl Site {
@@ -34,7 +34,7 @@ impl Site {
             edges: 0,
             bounces: 0,
         };
-        Self { cameras, targets, lines: vec![line], refused: Vec::new(), failures: Failures::default() }
+        Self { cameras, targets, lines: vec![line], refused: Vec::new(), failures: FailureCounts::default() }
     }
 
     fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
@@ -89,7 +89,8 @@ fn each_condition_is_an_alarm_after_its_patience_with_a_next_step() {
     let stuck = Site::new().with(|site| site.lines[0].active = true);
     let failed = Site::new().with(|site| {
         let camera = site.cameras[0].key.clone();
-        site.failures = Failures { unseen: 1, newest: Some((7, camera, WALL, Some("no frame".to_owned()))) };
+        site.failures =
+            FailureCounts { unseen: 1, newest: Some((7, camera, WALL, Some("no frame".to_owned()))) };
     });
     let denied = Site::new()
         .with(|site| site.targets[0].denied = Some((2, "a.jpg belongs to root (user 0)".to_owned())));

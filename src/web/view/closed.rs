@@ -74,11 +74,11 @@ closed! {
 }
 
 /// Words of what has none of its own.
-pub(in crate::web) trait Word {
+pub(in crate::web) trait ClosedWord {
     fn word(&self) -> &'static str;
 }
 
-impl Word for Level {
+impl ClosedWord for Level {
     fn word(&self) -> &'static str {
         match self {
             Self::Low => "low",
@@ -87,7 +87,7 @@ impl Word for Level {
     }
 }
 
-impl Word for LatencyOrigin {
+impl ClosedWord for LatencyOrigin {
     fn word(&self) -> &'static str {
         match self {
             Self::Setting => "setting",
@@ -114,7 +114,7 @@ impl ToSchema for Stamps {
     }
 }
 
-impl Word for StepKind {
+impl ClosedWord for StepKind {
     fn word(&self) -> &'static str {
         match self {
             Self::Name => "name",

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::closed::Word;
+use super::closed::ClosedWord;
 use super::time::Time;
 use crate::gpio::Level;
 use crate::model::CameraKey;

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 /// Why a request was refused.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Error)]
-pub(in crate::web) struct Failure {
+pub(in crate::web) struct FailureView {
     pub(in crate::web) error: FailureDetail,
 }
 

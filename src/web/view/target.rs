@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::closed::Word;
+use super::closed::ClosedWord;
 use super::time::Time;
 use crate::model::{FileName, ImageId, TargetKind};
 use crate::status::{Pause, TargetStatus};
