@@ -1,9 +1,9 @@
 //! camera-capture: the picture of the instant a contact closes, kept safe and delivered.
 //!
 //! ```text
-//!  gpio/ ──edge──▶ trigger/ ──trigger──▶ capture ──image──▶ store/ ──upload──▶ upload/ ──▶ target/
+//!  gpio/ ──edge──▶ trigger/ ──trigger──▶ capture/ ─image──▶ store/ ──upload──▶ upload/ ──▶ targets/
 //!                                           ▲                │
-//!                                         frame              ├─▶ retention
+//!                                         frame              ├─▶ disk/
 //!                                         source/            └─▶ web/
 //! ```
 //!

@@ -1,4 +1,4 @@
-//! Pictures for whoever looks, while they come: the pump decodes them once for all, here each is encoded once.
+//! Pictures for whoever looks, while they come: the live decoder decodes them once for all, here each is encoded once.
 //!
 //! Each viewer takes the newest picture when it is ready for one, so a slow one misses some and holds nobody up. Viewers
 //! who want the same rate and size are shown the same pictures, and whoever comes first has one encoded. While no

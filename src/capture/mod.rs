@@ -11,9 +11,9 @@ mod engine;
 mod follow;
 pub mod latency;
 pub mod live;
+mod live_decoder;
 mod measure;
 mod order;
-mod pump;
 mod room;
 mod session;
 mod shot;
@@ -40,14 +40,14 @@ use crate::store::{Image, Store, StoreError};
 use budget::Budget;
 use engine::Engine;
 use live::JpegCache;
+use live_decoder::DecodedPictures;
 use order::{CaptureContext, CaptureOrder, heavy};
-use pump::DecodedPictures;
 use room::DecoderRoom;
 use shot::FrameTaker;
 
+pub use live_decoder::{LiveDecoder, LiveFrame};
 pub use measure::examine;
 pub use order::Capture;
-pub use pump::{LiveDecoder, LiveFrame};
 pub use session::CameraSession;
 
 /// Triggers of one camera that wait to be served, and as many that are being served; more are coalesced.
@@ -139,7 +139,7 @@ pub struct CameraTasks {
     /// Its triggers.
     pub capture: Capture,
     /// Its decoding while frames arrive.
-    pub pump: LiveDecoder,
+    pub live_decoder: LiveDecoder,
 }
 
 impl Captures {
@@ -184,7 +184,7 @@ impl Captures {
                         status: status.clone(),
                     },
                     capture: Capture { config: camera.clone(), orders: order_receiver, worker },
-                    pump: LiveDecoder::new(
+                    live_decoder: LiveDecoder::new(
                         camera,
                         engine.beside(),
                         requests,

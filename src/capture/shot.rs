@@ -10,7 +10,7 @@ use tracing::debug;
 
 use super::CaptureError;
 use super::engine::{Engine, EngineError};
-use super::pump::DecodedPictures;
+use super::live_decoder::DecodedPictures;
 use crate::media::decode::{self, WantedPicture};
 use crate::media::doubt::Doubt;
 use crate::media::gop::{AccessUnit, DecodeRun};

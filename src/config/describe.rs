@@ -163,7 +163,7 @@ fn describe_upload(lines: &mut Lines, upload: &UploadConfig) {
     for (kind, rate) in &upload.rates {
         lines.set(&format!("{}_UPLOAD_RATE", kind.as_str().to_ascii_uppercase()), rate);
     }
-    lines.set("UPLOAD_QUEUE_SIZE", upload.prefetch);
+    lines.set("UPLOAD_QUEUE_SIZE", upload.queue_size);
     lines.set("OFFLINE_RETRY_INTERVAL", upload.retry_interval.as_secs());
     lines.set("CONNECTIVITY_CHECK_INTERVAL", upload.check_interval.as_secs());
 }

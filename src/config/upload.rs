@@ -12,7 +12,7 @@ use super::{ApiTargetConfig, CertificatePin, DiscordTargetConfig, RelayTargetCon
 use crate::model::{CameraKey, TargetKind};
 
 /// Most uploads held in memory.
-const PREFETCH_MAX: u64 = 10_000;
+const QUEUE_SIZE_MAX: u64 = 10_000;
 
 /// Longest `OFFLINE_RETRY_INTERVAL` and `CONNECTIVITY_CHECK_INTERVAL`, seconds: a day.
 const INTERVAL_S_MAX: u64 = 86_400;
@@ -35,7 +35,7 @@ pub struct UploadConfig {
     /// `BACKGROUND_UPLOAD`: if false, a manual capture answers after its first delivery attempt.
     pub background: bool,
     /// `UPLOAD_QUEUE_SIZE`, 1 to 10000: rows held in memory at once; the durable queue has no limit but the disk.
-    pub prefetch: usize,
+    pub queue_size: usize,
     /// `OFFLINE_RETRY_INTERVAL`, a second to a day: longest pause between attempts on a target that is away.
     pub retry_interval: Duration,
     /// `CONNECTIVITY_CHECK_INTERVAL`, a second to a day: how often an idle target is asked for a connection.
@@ -71,7 +71,7 @@ impl UploadConfig {
     pub(super) fn read(reader: &mut VariableReader<'_>) -> ReadResult<Self> {
         let enabled = reader.required("UPLOAD_ENABLED", boolean);
         let background = reader.required("BACKGROUND_UPLOAD", boolean);
-        let prefetch = reader.required("UPLOAD_QUEUE_SIZE", whole(1..=PREFETCH_MAX, "uploads"));
+        let queue_size = reader.required("UPLOAD_QUEUE_SIZE", whole(1..=QUEUE_SIZE_MAX, "uploads"));
         let retry = reader.required("OFFLINE_RETRY_INTERVAL", whole(1..=INTERVAL_S_MAX, "s"));
         let check = reader.required("CONNECTIVITY_CHECK_INTERVAL", whole(1..=INTERVAL_S_MAX, "s"));
         let timeout = reader.required("UPLOAD_TIMEOUT", whole(1..=TIMEOUT_S_MAX, "s"));
@@ -122,7 +122,7 @@ impl UploadConfig {
             enabled: enabled?,
             background: background?,
             // The range above fits.
-            prefetch: usize::try_from(prefetch?).unwrap_or(usize::MAX),
+            queue_size: usize::try_from(queue_size?).unwrap_or(usize::MAX),
             retry_interval: Duration::from_secs(retry?),
             check_interval: Duration::from_secs(check?),
             timeout: Duration::from_secs(timeout?),
@@ -219,7 +219,7 @@ mod tests {
     fn nothing_is_sent_until_a_target_is_configured() {
         let upload = config(&[]).upload;
         assert!(upload.enabled && upload.background && upload.in_use().next().is_none());
-        assert_eq!(upload.prefetch, 100);
+        assert_eq!(upload.queue_size, 100);
         let minute = Duration::from_secs(60);
         assert_eq!((upload.retry_interval, upload.check_interval), (minute, minute));
         assert!(!upload.metadata && upload.rates.is_empty());

@@ -326,9 +326,9 @@ async fn serve(
     let guard = DiskGuard::new(&store, &config.storage, &status);
     let (captures, cameras) = Captures::new(&config, &store, &guard, &status);
     captures.recall_latencies(&store).await.context("read the latencies of the cameras")?;
-    for CameraTasks { camera, capture, pump } in cameras {
+    for CameraTasks { camera, capture, live_decoder } in cameras {
         session_tasks.spawn(camera, &sessions);
-        session_tasks.spawn(pump, &sessions);
+        session_tasks.spawn(live_decoder, &sessions);
         intake_tasks.spawn(capture, &intake);
     }
     let triggers = Triggers::new(&config, &captures, &store, &status);

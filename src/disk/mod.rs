@@ -228,7 +228,7 @@ impl DiskGuard {
     /// Looks at the disk, deletes down to the floor, sees to the ballast, shows how it stands, and writes what the ledger
     /// is owed. Writes nothing while there is room and nothing is owed.
     pub async fn tend(&self) -> Result<RoomLevel, StoreError> {
-        let level = self.make_order().await;
+        let level = self.tidy().await;
         self.catch_up().await;
         level
     }
@@ -255,7 +255,7 @@ impl DiskGuard {
         self.0.alarms.late.raise(self.0.store.late().unwrap_or_else(|| error.to_string()));
     }
 
-    async fn make_order(&self) -> Result<RoomLevel, StoreError> {
+    async fn tidy(&self) -> Result<RoomLevel, StoreError> {
         if self.0.store.away().is_some() {
             // What is in its place is another disk.
             return Ok(RoomLevel::Good);

@@ -155,7 +155,7 @@ fn consequence(error: &TargetError) -> &'static str {
         TargetError::Doubtful { .. } | TargetError::Rejected { is_final: false, .. } => {
             "such a picture is sent again, and put aside if that does not help"
         }
-        TargetError::Rejected { is_final: true, .. } => "such a picture is put aside",
+        TargetError::Rejected { is_final: true, .. } => "such a picture is put aside (failed permanently)",
         TargetError::Denied { .. } => "such a picture waits until it can be read",
         TargetError::Unreadable { .. } => "such a picture is lost",
     }

@@ -3,8 +3,8 @@
 mod connectivity;
 #[cfg(test)]
 mod crash_tests;
-mod desk;
 mod flight;
+mod outcome_writer;
 mod policy;
 #[cfg(test)]
 mod policy_tests;

@@ -63,7 +63,7 @@ pub(super) struct Situation {
     /// Now.
     pub(super) now: UnixMs,
     /// Longest pause.
-    pub(super) cap: Duration,
+    pub(super) retry_interval: Duration,
     /// From 0 to 1, drawn evenly.
     pub(super) random: f64,
     /// Whether the target is paused already: this attempt began before, and tells nothing new about it.
@@ -237,7 +237,7 @@ impl Health {
 }
 
 fn wait(base: Duration, times: u32, at: Situation) -> Duration {
-    Backoff { base: base.min(at.cap), cap: at.cap }.delay(times, at.random)
+    Backoff { base: base.min(at.retry_interval), cap: at.retry_interval }.delay(times, at.random)
 }
 
 fn after(now: UnixMs, wait: Duration) -> UnixMs {

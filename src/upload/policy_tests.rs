@@ -16,7 +16,7 @@ const CAP: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_secs(1);
 
 fn at(now: i64) -> Situation {
-    Situation { now: UnixMs(now), cap: CAP, random: 1.0, is_paused: false }
+    Situation { now: UnixMs(now), retry_interval: CAP, random: 1.0, is_paused: false }
 }
 
 fn tried(row: i64) -> Tried {
@@ -299,7 +299,7 @@ proptest! {
         for _ in 0..failures {
             health.judge(tried(7), Err(TargetError::Broken { message: text() }), at(0));
         }
-        let situation = Situation { now: UnixMs(0), cap: Duration::from_secs(cap), random, is_paused: false };
+        let situation = Situation { now: UnixMs(0), retry_interval: Duration::from_secs(cap), random, is_paused: false };
         for error in [
             TargetError::Broken { message: text() },
             TargetError::Busy { message: text(), retry_after: asked.map(Duration::from_secs) },
@@ -314,7 +314,7 @@ proptest! {
 
     #[test]
     fn a_failing_target_is_never_tried_at_once(attempts: u32, random in 0.0_f64..=1.0, cap in 1_u64..600) {
-        let situation = Situation { now: UnixMs(0), cap: Duration::from_secs(cap), random, is_paused: false };
+        let situation = Situation { now: UnixMs(0), retry_interval: Duration::from_secs(cap), random, is_paused: false };
         let error = TargetError::Unreachable { message: text() };
         let decision = Health::default().judge(Tried { attempts, ..tried(1) }, Err(error), situation);
         prop_assert!(decision.pause.unwrap() >= Duration::from_millis(500));

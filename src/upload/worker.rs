@@ -8,8 +8,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
-use super::desk::{OutcomeWriter, UploadOutcome, WrittenOutcome};
 use super::flight::{Flight, Landing};
+use super::outcome_writer::{OutcomeWriter, UploadOutcome, WrittenOutcome};
 use super::policy::{Decision, Health, Situation, Tried};
 use crate::clock;
 use crate::clock::daily::{Daily, daily};
@@ -53,9 +53,9 @@ pub struct Lane {
     kind: TargetKind,
     config: LaneConfig,
     /// Most uploads in hand.
-    prefetch: usize,
+    queue_size: usize,
     /// Longest pause.
-    cap: Duration,
+    retry_interval: Duration,
     /// Shortest limit of an attempt.
     limit: Duration,
     queue: TargetQueue,
@@ -80,7 +80,7 @@ pub struct Lane {
     stuck_alarm: AlarmHandle,
     lost_alarm: AlarmHandle,
     /// What became of attempts and is not durable yet; it outlives a run that ended because the disk is full.
-    desk: OutcomeWriter,
+    writer: OutcomeWriter,
 }
 
 /// A pause of the target.
@@ -99,8 +99,8 @@ impl Lane {
             kind,
             target,
             config: config.lanes.of(kind),
-            prefetch: config.upload.prefetch,
-            cap: config.upload.retry_interval,
+            queue_size: config.upload.queue_size,
+            retry_interval: config.upload.retry_interval,
             // An object in a store takes a second question.
             limit: longest(0, config.upload.timeout) * 2 + SLACK,
             waking: queue.waking(),
@@ -116,7 +116,7 @@ impl Lane {
             lost_asked: Instant::now(),
             stuck_alarm: status.alarm(AlarmKind::UploadStuck(kind)),
             lost_alarm: status.alarm(AlarmKind::PicturesLost(kind)),
-            desk: OutcomeWriter::new(&queue),
+            writer: OutcomeWriter::new(&queue),
             queue,
         }
     }
@@ -149,12 +149,12 @@ impl Lane {
             self.tell(closed_until);
             self.forget_denied();
             let room = match (closed_until, &self.pause) {
-                (None, None) if self.queue.away().is_none() => self.room(flight.len(), self.desk.len()),
+                (None, None) if self.queue.away().is_none() => self.room(flight.len(), self.writer.len()),
                 _ => 0,
             };
             let mut wait = self.rest(now, closed_until);
             if room > 0 {
-                let held = flight.rows().chain(self.desk.rows()).collect();
+                let held = flight.rows().chain(self.writer.rows()).collect();
                 let turn =
                     LaneTurn { held, after: self.after.clone(), fresh_first: self.health.is_refusing() };
                 let claim = self.queue.claim(now, room, turn).await?;
@@ -170,13 +170,13 @@ impl Lane {
             }
             // A new picture is the best probe of a target that refuses the old ones.
             let is_refusing = self.health.is_refusing() && flight.len() == 0;
-            let in_hand = flight.len() + self.desk.len();
+            let in_hand = flight.len() + self.writer.len();
             let more_to_come =
-                flight.len() > 0 && self.desk.len() < WRITTEN_AT_ONCE && in_hand < self.prefetch;
+                flight.len() > 0 && self.writer.len() < WRITTEN_AT_ONCE && in_hand < self.queue_size;
             tokio::select! {
                 () = cancel.cancelled() => return self.finish().await,
                 landing = flight.landing() => self.landed(landing),
-                written = self.desk.written(more_to_come) => self.written(written?),
+                written = self.writer.written(more_to_come) => self.written(written?),
                 wake = self.waking.next() => match wake {
                     Wake::Owed(_) => {
                         self.was_owed = true;
@@ -198,7 +198,7 @@ impl Lane {
     /// How many more attempts may begin. A target that fails is probed with one picture.
     fn room(&self, under_way: usize, unwritten: usize) -> usize {
         let allowed = if self.health.is_failing() { 1 } else { self.config.parallel };
-        let in_hand = self.prefetch.saturating_sub(under_way + unwritten);
+        let in_hand = self.queue_size.saturating_sub(under_way + unwritten);
         allowed.saturating_sub(under_way).min(in_hand)
     }
 
@@ -231,7 +231,7 @@ impl Lane {
 
     /// Nothing waits longer than this.
     fn latest(&self) -> UnixMs {
-        let wait = self.cap.saturating_mul(WAITS_MAX).saturating_add(WAIT_MAX);
+        let wait = self.retry_interval.saturating_mul(WAITS_MAX).saturating_add(WAIT_MAX);
         clock::now().plus_ms(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX))
     }
 
@@ -244,8 +244,8 @@ impl Lane {
 
     /// Writes down everything that has ended.
     async fn finish(&mut self) -> Result<(), StoreError> {
-        while self.desk.len() > 0 {
-            let written = self.desk.written(false).await?;
+        while self.writer.len() > 0 {
+            let written = self.writer.written(false).await?;
             self.written(written);
         }
         Ok(())
@@ -271,7 +271,7 @@ impl Lane {
         let tried = Tried { row: upload.row(), attempts: upload.attempts, refusals: upload.refusals };
         let situation = Situation {
             now: clock::now(),
-            cap: self.cap,
+            retry_interval: self.retry_interval,
             random: fastrand::f64(),
             is_paused: self.pause.is_some(),
         };
@@ -287,7 +287,7 @@ impl Lane {
             self.blamed.drain(..self.blamed.len().saturating_sub(BLAMED_MAX));
         }
         let excused = self.excused(&decision);
-        self.desk.put(std::iter::once(outcome(upload, decision.settlement)).chain(excused));
+        self.writer.put(std::iter::once(outcome(upload, decision.settlement)).chain(excused));
     }
 
     /// Remembers which files cannot be read, for the alarm that says so until they can.
@@ -310,7 +310,7 @@ impl Lane {
 
     /// One that has not been tried for longer than it waits was deleted or settled by somebody else.
     fn forget_denied(&mut self) {
-        let longest = self.cap.saturating_mul(2).saturating_add(LOOK_AGAIN.saturating_mul(2));
+        let longest = self.retry_interval.saturating_mul(2).saturating_add(LOOK_AGAIN.saturating_mul(2));
         let before = self.denied.len();
         self.denied.retain(|_, (at, _)| at.elapsed() < longest);
         if self.denied.len() != before {
@@ -414,7 +414,7 @@ impl Lane {
                     warn!(%file, target = %self.kind, error, "refused by the target, will be tried again");
                 }
                 Settlement::Dead { error } => {
-                    warn!(%file, target = %self.kind, error, "refused by the target, put aside");
+                    warn!(%file, target = %self.kind, error, "refused by the target: failed permanently, put aside");
                 }
                 Settlement::Lost { error } => {
                     tracing::error!(%file, target = %self.kind, error, "a picture that was owed is gone");

@@ -166,7 +166,10 @@ fn refused(target: TargetKind, count: u64) -> Option<Condition> {
     Some(Condition {
         kind: AlarmKind::PicturesRefused(target),
         patience: Duration::ZERO,
-        message: format!("{words} {} and put aside; nothing sends them again by itself", name(target)),
+        message: format!(
+            "{words} {} and put aside (failed permanently); nothing sends them again by itself",
+            name(target)
+        ),
         args: json!({"count": count}),
     })
 }

@@ -164,7 +164,7 @@ pub(crate) fn config(dir: &Path, access: WebAccess) -> Config {
         upload: UploadConfig {
             enabled: true,
             background: true,
-            prefetch: 100,
+            queue_size: 100,
             retry_interval: Duration::from_secs(60),
             check_interval: Duration::from_secs(60),
             timeout: Duration::from_secs(300),

@@ -31,7 +31,7 @@ const KEPT: usize = 10;
 /// As many are kept however large they are: the newest one, and that before it for an instant between them.
 const KEPT_MIN: usize = 2;
 
-/// How long a trigger waits for the pump to have decoded its frame before it decodes by itself.
+/// How long a trigger waits for the live decoder to have decoded its frame before it decodes by itself.
 const FIND_LIMIT: Duration = Duration::from_millis(250);
 
 /// So many seconds behind, it goes on with the next keyframe.
@@ -63,7 +63,7 @@ pub struct LiveFrame {
     pub frame: Arc<Frame>,
 }
 
-/// A handle on the pictures of a pump.
+/// A handle on the pictures of a live decoder.
 #[derive(Clone)]
 pub(super) struct DecodedPictures(Arc<Shared>);
 
@@ -74,7 +74,7 @@ struct Shared {
     wake: Notify,
 }
 
-/// The pump task of one camera.
+/// The decoding task of one camera.
 pub struct LiveDecoder {
     key: CameraKey,
     mode: DecodeMode,
@@ -225,7 +225,7 @@ impl LiveDecoder {
                 self.say(true, false);
                 tokio::select! {
                     () = cancel.cancelled() => return,
-                    () = self.pump() => {}
+                    () = self.decode() => {}
                 }
                 pictures.clear();
                 self.engine.rest();
@@ -240,7 +240,7 @@ impl LiveDecoder {
     }
 
     /// Decodes what arrives until nobody wants it.
-    async fn pump(&mut self) {
+    async fn decode(&mut self) {
         let Some(Watch { begin, mut units }) = self.watch().await else { return };
         let mut group = begin.map(|stretch| Group { codec: stretch.codec, units: stretch.units, shown: 0 });
         let mut is_behind = false;

@@ -133,17 +133,17 @@ mod tests {
         for second in 0..3 {
             take(&store, "r1", T0 + second * 1000).await;
         }
-        let mut desk = OutcomeWriter::new(&store.queue(TargetKind::Api));
+        let mut writer = OutcomeWriter::new(&store.queue(TargetKind::Api));
         let mut outcomes = claim(&store, 3).await.into_iter().map(delivered);
         let began = Instant::now();
-        desk.put(outcomes.next());
-        let early = tokio::time::timeout(Duration::from_millis(60), desk.written(true)).await;
+        writer.put(outcomes.next());
+        let early = tokio::time::timeout(Duration::from_millis(60), writer.written(true)).await;
         assert!(early.is_err(), "it waits for the next one");
-        desk.put(outcomes.next());
-        assert_eq!(desk.written(true).await.unwrap().len(), 2, "one write");
+        writer.put(outcomes.next());
+        assert_eq!(writer.written(true).await.unwrap().len(), 2, "one write");
         assert_eq!(began.elapsed(), LINGER, "from when the first one came");
-        desk.put(outcomes.next());
-        assert_eq!(desk.written(false).await.unwrap().len(), 1);
+        writer.put(outcomes.next());
+        assert_eq!(writer.written(false).await.unwrap().len(), 1);
         assert_eq!(began.elapsed(), LINGER, "at once when nothing is to come");
     }
 
@@ -154,23 +154,23 @@ mod tests {
         for second in 0..2 {
             take(&store, "r1", T0 + second * 1000).await;
         }
-        let mut desk = OutcomeWriter::new(&store.queue(TargetKind::Api));
+        let mut writer = OutcomeWriter::new(&store.queue(TargetKind::Api));
         let mut outcomes = claim(&store, 2).await.into_iter().map(delivered);
         let states = || place.deliveries().iter().map(|one| one.state).collect::<Vec<_>>();
         let refuse =
             "create trigger refuse before update on uploads begin select raise(abort, 'no room'); end";
         place.sql().execute_batch(refuse).unwrap();
-        desk.put(outcomes.next());
-        assert!(desk.written(false).await.is_err());
-        assert_eq!((desk.len(), desk.rows().count()), (1, 1));
-        assert!(desk.written(false).await.is_err(), "and once more");
+        writer.put(outcomes.next());
+        assert!(writer.written(false).await.is_err());
+        assert_eq!((writer.len(), writer.rows().count()), (1, 1));
+        assert!(writer.written(false).await.is_err(), "and once more");
         assert_eq!(states(), [UploadState::Pending; 2]);
 
         place.sql().execute_batch("drop trigger refuse").unwrap();
-        desk.put(outcomes.next());
+        writer.put(outcomes.next());
         let written: Vec<_> =
-            desk.written(false).await.unwrap().into_iter().map(|(one, done)| (one.row, done)).collect();
+            writer.written(false).await.unwrap().into_iter().map(|(one, done)| (one.row, done)).collect();
         assert_eq!(written, [(1, true), (2, true)], "in the order in which they came");
-        assert_eq!((desk.len(), states()), (0, vec![UploadState::Delivered; 2]));
+        assert_eq!((writer.len(), states()), (0, vec![UploadState::Delivered; 2]));
     }
 }
