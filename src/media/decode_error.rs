@@ -51,7 +51,7 @@ pub enum DecodeError {
 }
 
 impl DecodeError {
-    /// Of an excerpt for whose first unit there is no [`DecoderKind::candidates`].
+    /// Of an excerpt for whose first unit there is no [`super::decoder::DecoderKind::candidates`].
     pub fn no_decoder(excerpt: &DecodeRun) -> Self {
         let first = excerpt.units.first().map_or(&[][..], |unit| &unit.data);
         Self::NoDecoder { reason: decoder::why_none(excerpt.codec, first) }

@@ -188,7 +188,7 @@ fn header(bytes: &[u8]) -> Result<(u8, (u32, u32)), NotJpeg> {
 
 /// A smaller JPEG of at most 320 pixels in width for a picture that carries no thumbnail of its own.
 ///
-/// `None` when it cannot be decoded within the limits of [`footprint`]: 20 megapixels, or half of that where all
+/// `None` when it cannot be decoded within the limits of [`super::limits`]: 20 megapixels, or half of that where all
 /// coefficients have to be kept (progressive).
 pub fn thumbnail(jpeg: &[u8]) -> Option<Vec<u8>> {
     let side = u32::try_from(THUMBNAIL_WIDTH).ok()?;
