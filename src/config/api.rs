@@ -3,13 +3,10 @@
 use url::Url;
 
 use super::endpoint::http_address;
-use super::fields::{self, Beside, FieldTemplate};
+use super::fields::{self, Beside, FieldTemplate, field_name};
 use super::problem::Wrong;
 use super::reader::{ReadResult, Reported, VariableReader};
 use super::{Secret, Success};
-
-/// Longest `UPLOAD_FIELD_NAME`, characters.
-const FIELD_NAME_CHARS_MAX: usize = 64;
 
 /// Most headers of `UPLOAD_HEADERS`.
 const HEADERS_MAX: usize = 32;
@@ -60,16 +57,6 @@ impl ApiTargetConfig {
         let success = reader.optional("UPLOAD_SUCCESS", Success::parse);
         let (url, field_name, headers, fields, success) = (url?, field_name?, headers?, fields?, success?);
         Ok(url.map(|url| Self { url: Secret::new(url), field_name, headers, fields, success }))
-    }
-}
-
-/// Reads the name of a form field.
-pub(super) fn field_name(text: &str) -> Result<String, Wrong> {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"_-.[]".contains(&b);
-    if text.len() <= FIELD_NAME_CHARS_MAX && text.bytes().all(plain) {
-        Ok(text.to_owned())
-    } else {
-        Err(Wrong::new("not a field name", "up to 64 letters, digits and _ - . [ ]"))
     }
 }
 

@@ -4,7 +4,6 @@
 //! at an end stands in double quotes, and `""` in it is one of them. `{{` and `}}` are braces.
 
 use super::Secret;
-use super::api::field_name;
 use super::problem::Wrong;
 use super::reader::{ReadResult, Reported, VariableReader};
 
@@ -25,6 +24,19 @@ const VALUE_CHARS_MAX: usize = 1000;
 const ACCEPTED: &str = "name=value; name=value, with {id} {camera} {label} {taken_at} {edge_at} {frame_offset_ms} {cause} \
                         {kind} {sha256} {site} {filename} in the values; a value with ; in double quotes, {{ and }} for \
                         braces";
+
+/// Longest `UPLOAD_FIELD_NAME`, characters.
+const FIELD_NAME_CHARS_MAX: usize = 64;
+
+/// Reads the name of a form field.
+pub(super) fn field_name(text: &str) -> Result<String, Wrong> {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"_-.[]".contains(&b);
+    if text.len() <= FIELD_NAME_CHARS_MAX && text.bytes().all(plain) {
+        Ok(text.to_owned())
+    } else {
+        Err(Wrong::new("not a field name", "up to 64 letters, digits and _ - . [ ]"))
+    }
+}
 
 /// A field and how its value is made.
 #[derive(Clone, Debug)]
