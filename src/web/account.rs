@@ -5,11 +5,12 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::State;
-use super::auth::{NewSession, Principal};
+use super::auth::NewSession;
 use super::body::Json;
 use super::error::ApiError;
-use super::guard::{COOKIE, CSRF_HEADER, DEVICE_COOKIE, admitted, is_https, peer, visitor};
+use super::guard::{COOKIE, CSRF_HEADER};
 use super::view::account::{AccessKind, AskerKind, AskerView, ChangePassword, LogIn, SetUp, WelcomeView};
+use super::who::{DEVICE_COOKIE, Principal, admitted, is_https, peer, visitor};
 use crate::config::WebAccess;
 
 /// A browser is known for so long after its last log-in; longer is cut off by browsers.

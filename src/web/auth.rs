@@ -18,10 +18,11 @@ use super::password_strength;
 use super::secrets::{digest, plain_code, random_code, random_secret, same};
 use super::security_log::{GateRefusal, SecurityLog};
 use super::throttle::{GuessOutcome, Guesser};
+use super::who::Principal;
 use crate::clock;
 use crate::config::{Secret, WebAccess, WebConfig};
 use crate::model::UnixMs;
-use crate::store::{LoginEntry, Scope, Session, StoreAccess, StoreError};
+use crate::store::{LoginEntry, Session, StoreAccess, StoreError};
 
 pub use super::password::{PASSWORD_KEY, PasswordError, hash_password, is_usable_hash};
 pub use super::password_strength::check_new_password;
@@ -34,17 +35,6 @@ const ABSOLUTE: Duration = Duration::from_secs(12 * 60 * 60);
 
 /// The use of a session is written down at most this often: each note is a write to the card.
 const TOUCH: Duration = Duration::from_secs(5 * 60);
-
-/// Who is asking.
-#[derive(Clone, Debug)]
-pub(super) enum Principal {
-    /// A browser with a session.
-    Session { id_hash: [u8; 32], csrf: String },
-    /// A program with a token.
-    Token { hash: [u8; 32], id: i64, scope: Scope },
-    /// A browser or program on this machine, where no password is asked for.
-    Local,
-}
 
 /// How long a guess that has its turn waits for the hashing that others have begun and left.
 const HASHER_WAIT: Duration = Duration::from_secs(10);

@@ -1,8 +1,6 @@
 //! The gate every request passes: who is asking, may they, and did a foreign page make them ask. It also dresses every
 //! answer in the security headers.
 
-use std::net::{IpAddr, Ipv4Addr};
-
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -10,23 +8,19 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpRequest, ResponseError, web};
 
-use super::auth::Principal;
 use super::code::ErrorCode;
 use super::error::ApiError;
 use super::forwarded;
 use super::routes::Access;
 use super::secrets::same;
 use super::security_log::GateRefusal as Refused;
-use super::throttle::Guesser;
+use super::who::{Principal, connection, peer};
 use super::{State, assets, tokens};
-use crate::config::{Network, WebAccess};
+use crate::config::WebAccess;
 use crate::model::foreign;
 
 /// Name of the session's cookie.
 pub(super) const COOKIE: &str = "session";
-
-/// Name of the cookie by which a browser is known that was let in before.
-pub(super) const DEVICE_COOKIE: &str = "device";
 
 /// The header in which a browser's mutations carry the token of their session.
 pub(super) const CSRF_HEADER: &str = "x-csrf-token";
@@ -265,45 +259,10 @@ fn has_own_origin(headers: &HeaderMap) -> bool {
     host.is_some_and(|host| !host.is_empty() && authority.eq_ignore_ascii_case(host))
 }
 
-/// The address at the other end of the connection: the visitor's or that of a proxy.
-pub(super) fn connection(request: &HttpRequest) -> IpAddr {
-    request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip().to_canonical())
-}
-
-/// The address of the visitor, for the throttle and the log: behind a trusted proxy the one that it names.
-pub(super) fn peer(request: &HttpRequest) -> IpAddr {
-    forwarded::client(connection(request), request.headers(), trusted(request))
-}
-
-fn trusted(request: &HttpRequest) -> &[Network] {
-    request.app_data::<web::Data<State>>().map_or(&[], |state| &state.config.web.trusted_proxies)
-}
-
-/// Whether the visitor speaks TLS with the proxy in front.
-pub(super) fn is_https(request: &HttpRequest) -> bool {
-    forwarded::is_https(connection(request), request.headers(), trusted(request))
-}
-
-/// Who is about to guess.
-pub(super) async fn visitor(request: &HttpRequest, state: &State) -> Result<Guesser, ApiError> {
-    let (connection, peer) = (connection(request), peer(request));
-    let is_proxy = connection.is_loopback()
-        || state.config.web.trusted_proxies.iter().any(|network| network.contains(connection));
-    // Then it is not known who is behind it.
-    let is_shared = is_proxy && peer == connection;
-    let cookie = request.cookie(DEVICE_COOKIE);
-    state.auth.visitor(peer, is_shared, cookie.as_ref().map(|cookie| cookie.value())).await
-}
-
 /// Whether no password is asked for because the settings say so.
 fn is_open(request: &HttpRequest) -> bool {
     let state = request.app_data::<web::Data<State>>();
     state.is_some_and(|state| state.auth.access() == WebAccess::Loopback)
-}
-
-/// Who was let in; every handler behind the gate has one.
-pub(super) fn admitted(request: &HttpRequest) -> Result<Principal, ApiError> {
-    request.extensions().get::<Principal>().cloned().ok_or_else(ApiError::unauthorized)
 }
 
 #[cfg(test)]

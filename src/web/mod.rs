@@ -45,6 +45,7 @@ mod tryout;
 mod uploads;
 mod view;
 mod visit;
+mod who;
 
 use std::future::Future;
 use std::io;

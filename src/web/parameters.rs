@@ -4,8 +4,17 @@ use serde_json::{Value, json};
 use utoipa::PartialSchema;
 
 use super::route::Parameter;
-use super::visit::{FPS, FPS_MAX, WIDTH, WIDTHS};
 use crate::model::{CameraKey, FileName, Medium, Outcome, TargetKind, UploadState};
+
+/// The rate of pictures unless asked otherwise: fluent enough for a gate.
+pub(super) const FPS: u8 = 10;
+
+/// The fastest rate that can be asked for.
+pub(super) const FPS_MAX: u8 = 25;
+
+/// The width of pictures unless asked otherwise, and what can be asked for.
+pub(super) const WIDTH: u16 = 1280;
+pub(super) const WIDTHS: std::ops::RangeInclusive<u16> = 320..=1920;
 
 /// Items on a page unless asked otherwise.
 pub(super) const LIMIT_DEFAULT: u32 = 50;

@@ -17,9 +17,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 
-use super::auth::Principal;
 use super::crowd::{Crowd, Id};
 use super::intake::Intake;
+use super::who::Principal;
 
 /// Bytes read from a stranger at once, before it is known how much of them may be taken.
 const PIECE: usize = 4096;

@@ -13,8 +13,7 @@ use actix_web::{HttpRequest, web};
 use tracing::{info, warn};
 
 use super::State;
-use super::auth::Principal;
-use super::guard::{admitted, peer};
+use super::who::{Principal, admitted, peer};
 use crate::model::{CameraKey, foreign, hex};
 
 /// What every line of this log carries.

@@ -4,14 +4,14 @@ use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::State;
-use super::auth::{Auth, NewSession, Principal, has_ended};
+use super::auth::{Auth, NewSession, has_ended};
 use super::code::ErrorCode;
 use super::error::ApiError;
-use super::guard::{admitted, peer};
 use super::secrets::digest;
 use super::security_log::{Deed, short};
 use super::view::account::{SessionList, SessionView, SessionsEnded};
 use super::view::time::Time;
+use super::who::{Principal, admitted, peer};
 use crate::clock;
 use crate::model::{UnixMs, foreign};
 use crate::store::{StoreError, Visitor};

@@ -8,14 +8,14 @@ use actix_web::middleware::Next;
 use actix_web::{Error, HttpRequest, HttpResponse, ResponseError, web};
 
 use super::State;
-use super::auth::{Auth, PASSWORD_KEY, Principal, ms};
+use super::auth::{Auth, PASSWORD_KEY, ms};
 use super::body::Json;
 use super::code::ErrorCode;
 use super::error::ApiError;
-use super::guard::{admitted, peer, visitor};
 use super::secrets::{digest, random_secret};
 use super::security_log::{Deed, GateRefusal};
 use super::view::account::{MadeToken, TokenList, TokenView, TokenWish};
+use super::who::{Principal, admitted, peer, visitor};
 use crate::clock;
 use crate::model::{UnixMs, foreign};
 use crate::store::{NewToken, Scope, StoreError, Token};

@@ -9,33 +9,23 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Interval, MissedTickBehavior};
 
 use super::State;
-use super::auth::Principal;
 use super::code::ErrorCode;
 use super::error::ApiError;
-use super::guard::admitted;
+use super::parameters::{FPS, FPS_MAX, WIDTH, WIDTHS};
 use super::query::Query;
 use super::security_log::Looking;
+use super::who::{Principal, admitted};
 use crate::capture::live::Wish;
 use crate::model::CameraKey;
-
-/// The session is looked at this often, beside when one was revoked: it may have run out.
-const RECHECK: Duration = Duration::from_secs(30);
 
 /// Viewers of one camera at once. Each takes its bit rate from the network; the eighth fills that of a small computer.
 const VIEWERS_MAX: usize = 8;
 
+/// The session is looked at this often, beside when one was revoked: it may have run out.
+const RECHECK: Duration = Duration::from_secs(30);
+
 /// A viewer who takes nothing for so long has gone without a word.
 pub(super) const STALLED: Duration = Duration::from_secs(15);
-
-/// The rate of pictures unless asked otherwise: fluent enough for a gate.
-pub(super) const FPS: u8 = 10;
-
-/// The fastest rate that can be asked for.
-pub(super) const FPS_MAX: u8 = 25;
-
-/// The width of pictures unless asked otherwise, and what can be asked for.
-pub(super) const WIDTH: u16 = 1280;
-pub(super) const WIDTHS: std::ops::RangeInclusive<u16> = 320..=1920;
 
 /// Someone who was let in and stays.
 pub(super) struct Visit {
