@@ -10,7 +10,7 @@ import { $, say } from "./page/dom.js";
 import * as events from "./page/events.js";
 import * as gallery from "./page/gallery.js";
 import { catchUp, complain, later, load, loadStatus } from "./page/load.js";
-import { changed, known, watch } from "./page/state.js";
+import { changed, known, take, watch } from "./page/state.js";
 import * as storage from "./page/storage.js";
 import * as targets from "./page/targets.js";
 import * as top from "./page/top.js";
@@ -30,8 +30,8 @@ function listen() {
   return new Promise((resolve) => {
     setTimeout(resolve, STREAM_MS);
     const stream = new Stream({
-      // Before everything was read once there is nothing to keep up to date.
-      event: (name, data) => known.status && CHANGES[name](data),
+      // Before the counts were read once there is nothing to keep up to date.
+      event: (name, data) => take(() => known.status && CHANGES[name](data)),
       state(state) {
         known.link = state;
         known.heard = stream.heard;

@@ -63,6 +63,31 @@ test("a failure, a retry and the delivery are seen in the other browser, with th
   assert.ok(await other.evaluate(() => window.isSame), "it was not loaded anew");
 });
 
+test("a picture that comes while the list is on its way is not lost with the list's old answer", async (t) => {
+  const box = await daemon(t, { env: { CAMERA_1_SNAPSHOT_URL: (await camera(t)).url } });
+  await until("the camera is there", async () => (await box.api("/api/status")).cameras[0].state === "connected");
+  const page = await box.open(t);
+  await until("the empty list is there", () => page.locator("#gallery-empty").textContent());
+  let letGo;
+  const isHeld = new Promise((resolve) => {
+    page.route("**/api/images?*", async (route) => {
+      const answer = await route.fetch();
+      resolve();
+      await new Promise((go) => letGo = go);
+      await route.fulfill({ response: answer });
+    }, { times: 1 });
+  });
+  await page.locator("#filter select").first().selectOption("r1");
+  await isHeld;
+  await box.api("/api/capture/r1", "POST");
+  await until("the picture is there", async () => await page.locator(".tile").count() === 1);
+  const answer = page.waitForResponse("**/api/images?*");
+  letGo();
+  await (await answer).finished();
+  await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
+  assert.equal(await page.locator(".tile").count(), 1);
+});
+
 test("a deletion closes the picture in the other browser within a second", async (t) => {
   const { one, other, image } = await two(t, 200);
   await until("it is delivered", async () => (await image()).uploads[0].state === "delivered");

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import {
-  changed, fits, joined, newestOf, watch, withEvent, withImage, withSeen, withTrigger, withUpload,
+  changed, fits, joined, newestOf, read, take, watch, withEvent, withImage, withSeen, withTrigger, withUpload,
 } from "../../web/page/state.js";
 
 const upload = (target, more = {}) =>
@@ -91,4 +91,35 @@ test("who watches several parts is told once, and others not at all", () => {
   watch(["three"], () => told.push("three"));
   changed("one", "two", "nobody");
   assert.deepEqual(told, ["both"]);
+});
+
+test("what is told while an answer is on its way is taken over again after it, whatever the answer's age", async () => {
+  let list = [];
+  const answers = [];
+  const ask = () => new Promise((resolve) => answers.push(resolve));
+  const told = (name) => take(() => {
+    list = [...list.filter((one) => one !== name), name];
+  });
+  const keep = (answer) => {
+    list = answer;
+  };
+  const [first, second] = [read(ask, keep), read(ask, keep)];
+  told("new");
+  assert.deepEqual(list, ["new"], "nobody waits for it");
+  answers[0](["old"]);
+  await first;
+  assert.deepEqual(list, ["old", "new"]);
+  told("newer");
+  answers[1](["old", "new"]);
+  await second;
+  assert.deepEqual(list, ["old", "new", "newer"]);
+});
+
+test("an answer that never came leaves nothing to be taken over", async () => {
+  let count = 0;
+  const asked = read(() => Promise.reject(new Error("gone")), () => {});
+  take(() => count += 1);
+  await assert.rejects(asked, /gone/);
+  await read(() => Promise.resolve(1), () => {});
+  assert.equal(count, 1);
 });

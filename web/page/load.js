@@ -2,19 +2,18 @@
 
 import { api, Refused } from "./api.js";
 import { $, say } from "./dom.js";
-import { changed, joined, known } from "./state.js";
+import { changed, joined, known, read } from "./state.js";
 
 const PAGE = 24;
 const EVENTS_PAGE = 10;
 /** The counts are read anew so often at most, however many events come. */
 const PAUSE_MS = 1000;
 
-export async function loadStatus() {
-  [known.status, known.stats] = await Promise.all([api("/api/status"), api("/api/stats")]);
-  known.skew = Date.parse(known.status.clock.now) - Date.now();
+export const loadStatus = () => read(() => Promise.all([api("/api/status"), api("/api/stats")]), ([status, stats]) => {
+  Object.assign(known, { status, stats, skew: Date.parse(status.clock.now) - Date.now() });
   $("lost").hidden = true;
   changed("status");
-}
+});
 
 let timer = 0;
 let isBehind = false;
@@ -34,23 +33,25 @@ export function catchUp() {
   if (!document.hidden && isBehind) loadStatus().catch(() => {});
 }
 
-export async function loadImages(more = false) {
+export function loadImages(more = false) {
   const query = new URLSearchParams({ ...known.filter, limit: PAGE });
   if (more) query.set("cursor", known.imagesNext);
-  const page = await api(`/api/images?${query}`);
-  known.images = joined(more ? known.images : [], page.images, "filename");
-  known.imagesNext = page.next_cursor;
-  known.shown = known.images.find((one) => one.filename === known.shown?.filename) ?? known.shown;
-  changed("images", "shown");
+  return read(() => api(`/api/images?${query}`), (page) => {
+    known.images = joined(more ? known.images : [], page.images, "filename");
+    known.imagesNext = page.next_cursor;
+    known.shown = known.images.find((one) => one.filename === known.shown?.filename) ?? known.shown;
+    changed("images", "shown");
+  });
 }
 
-export async function loadEvents(more = false) {
+export function loadEvents(more = false) {
   const query = new URLSearchParams({ outcome: known.onlyFailed ? "failed" : "", limit: EVENTS_PAGE });
   if (more) query.set("cursor", known.eventsNext);
-  const page = await api(`/api/events?${query}`);
-  known.events = joined(more ? known.events : [], page.events, "id");
-  known.eventsNext = page.next_cursor;
-  changed("events");
+  return read(() => api(`/api/events?${query}`), (page) => {
+    known.events = joined(more ? known.events : [], page.events, "id");
+    known.eventsNext = page.next_cursor;
+    changed("events");
+  });
 }
 
 export async function load() {

@@ -37,6 +37,30 @@ export function changed(...parts) {
   for (const draw of new Set(parts.flatMap((part) => watchers.get(part) ?? []))) draw();
 }
 
+/** Of each answer that is waited for, what the stream has told since it was asked for. */
+const underWay = new Set();
+
+/**
+ * Takes over a change that the stream told: at once, and again after every answer that was on its way meanwhile, which
+ * may be of the time before it. So each change must come to the same when it is taken over twice.
+ */
+export function take(change) {
+  change();
+  for (const since of underWay) since.push(change);
+}
+
+/** Reads the server's answer by `ask()` and takes it over by `keep(answer)`. */
+export async function read(ask, keep) {
+  const since = [];
+  underWay.add(since);
+  try {
+    keep(await ask());
+  } finally {
+    underWay.delete(since);
+  }
+  for (const change of since) change();
+}
+
 export const now = () => Date.now() + known.skew;
 
 export const label = (key) => known.status?.cameras.find((camera) => camera.key === key)?.label ?? key;
