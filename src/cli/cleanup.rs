@@ -62,7 +62,7 @@ fn heaped(heap: PictureUsage) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::TargetKind;
+    use crate::model::TargetId;
     use crate::store::{Held, Kept};
 
     #[test]
@@ -78,7 +78,7 @@ mod tests {
             span: Some((UnixMs(1_800_000_000_000), UnixMs(1_800_000_001_000))),
             kept: Kept { owed: 1, dead: 0, protected: 1 },
             held: Held {
-                owed: vec![(TargetKind::Api, heap(7, 2_100_000))],
+                owed: vec![(TargetId::API, heap(7, 2_100_000))],
                 protected: heap(1, 300_000),
                 ..Held::default()
             },

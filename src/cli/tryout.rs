@@ -1,7 +1,7 @@
 //! `--test-upload`: a test picture for every target, and what was seen on the way to it, in words or as a document.
 
 use crate::config::{Config, UploadConfig};
-use crate::model::{TargetKind, foreign};
+use crate::model::{TargetId, foreign};
 use crate::targets::{self, TryoutReport};
 
 use super::output::{say, say_error};
@@ -38,7 +38,7 @@ pub(super) fn run(config: &Config, names: &[String], json: bool) -> anyhow::Resu
     Ok(reports.iter().all(TryoutReport::is_ok))
 }
 
-async fn try_out(upload: &UploadConfig, kind: TargetKind, json: bool) -> Option<TryoutReport> {
+async fn try_out(upload: &UploadConfig, kind: TargetId, json: bool) -> Option<TryoutReport> {
     if json {
         // The document comes at the end, in one piece.
         return targets::try_out(upload, kind, None, &mut |_| {}).await;
@@ -52,8 +52,8 @@ async fn try_out(upload: &UploadConfig, kind: TargetKind, json: bool) -> Option<
     Some(report)
 }
 
-fn chosen(upload: &UploadConfig, names: &[String]) -> anyhow::Result<Vec<TargetKind>> {
-    let there: Vec<TargetKind> = upload.in_use().collect();
+fn chosen(upload: &UploadConfig, names: &[String]) -> anyhow::Result<Vec<TargetId>> {
+    let there: Vec<TargetId> = upload.in_use().collect();
     if names.is_empty() {
         if there.is_empty() {
             anyhow::bail!(
@@ -64,11 +64,11 @@ fn chosen(upload: &UploadConfig, names: &[String]) -> anyhow::Result<Vec<TargetK
     }
     let mut chosen = Vec::new();
     for name in names {
-        let known = TargetKind::parse(&name.to_ascii_lowercase()).filter(|kind| there.contains(kind));
+        let known = TargetId::parse(&name.to_ascii_lowercase()).filter(|kind| there.contains(kind));
         let Some(kind) = known else {
             let list: Vec<&str> = there.iter().map(|kind| kind.as_str()).collect();
             let list = if list.is_empty() { "none".to_owned() } else { list.join(", ") };
-            let is_kind = TargetKind::parse(name).is_some();
+            let is_kind = TargetId::parse(name).is_some();
             let what = if is_kind { "is not in use here" } else { "is no upload target" };
             let name = foreign::line(name, WORD_MAX);
             return Err(Usage(format!("{name} {what}; there are: {list}")).into());
@@ -90,7 +90,7 @@ mod tests {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let chosen = chosen(&config.upload, &names);
         let list =
-            |kinds: Vec<TargetKind>| kinds.iter().map(|kind| kind.as_str()).collect::<Vec<_>>().join(" ");
+            |kinds: Vec<TargetId>| kinds.iter().map(|kind| kind.as_str()).collect::<Vec<_>>().join(" ");
         chosen.map(list).map_err(|error| {
             let status = if error.is::<Usage>() { 2 } else { 1 };
             format!("{status}: {error}")

@@ -10,7 +10,7 @@ use super::{
     Flush, LanesConfig, S3TargetConfig, SourceConfig, Trust, UploadConfig, WebAccess, camera, engine, gpio,
     lane, log, s3,
 };
-use crate::model::TargetKind;
+use crate::model::TargetId;
 
 impl Config {
     /// Every setting as a `NAME=value` line that could be read back. What is secret stands in a comment that says it
@@ -130,7 +130,7 @@ fn describe_engine(lines: &mut Lines, number: u8, engine: &CameraEngine) {
 fn describe_upload(lines: &mut Lines, upload: &UploadConfig) {
     lines.set("UPLOAD_ENABLED", upload.enabled);
     lines.set("BACKGROUND_UPLOAD", upload.background);
-    let in_use: Vec<_> = upload.in_use().map(TargetKind::as_str).collect();
+    let in_use: Vec<_> = upload.in_use().map(TargetId::as_str).collect();
     if !in_use.is_empty() {
         // No setting: those whose addresses are hidden could not be read back.
         lines.comment(format_args!("targets in use: {}", in_use.join(", ")));
@@ -174,7 +174,7 @@ fn describe_pins(lines: &mut Lines, upload: &UploadConfig) {
         upload.pins.iter().map(|(kind, pin)| (&pin.setting, (*kind, pin.fingerprint))).collect();
     for (setting, (kind, fingerprint)) in pins {
         let is_of_one = *setting == CertificatePin::setting_of(kind);
-        match is_of_one && kind != TargetKind::Api {
+        match is_of_one && kind != TargetId::API {
             true => lines.comment(format_args!("{setting}={fingerprint}")),
             false => lines.set(setting, fingerprint),
         }

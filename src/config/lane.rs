@@ -5,7 +5,7 @@ use std::fmt;
 use super::problem::Wrong;
 use super::reader::{ReadResult, VariableReader};
 use super::values::whole;
-use crate::model::TargetKind;
+use crate::model::TargetId;
 
 /// Most deliveries to one target at a time. Each holds a picture in memory, twice while it is sent.
 const PARALLEL_MAX: u64 = 8;
@@ -88,7 +88,7 @@ impl LanesConfig {
     }
 
     /// How pictures are sent to a target.
-    pub fn of(&self, kind: TargetKind) -> LaneConfig {
+    pub fn of(&self, kind: TargetId) -> LaneConfig {
         let own = self.own.iter().find(|own| own.name == kind.as_str());
         LaneConfig {
             parallel: own.and_then(|own| own.parallel).unwrap_or(self.all.parallel),
@@ -144,9 +144,10 @@ fn time(text: &str) -> Option<u16> {
 mod tests {
     use super::super::testing::{config, problem, problems};
     use super::*;
+    use crate::model::TargetKind;
 
     fn api(pairs: &[(&str, &str)]) -> LaneConfig {
-        config(pairs).lanes.of(TargetKind::Api)
+        config(pairs).lanes.of(TargetId::API)
     }
 
     #[test]
@@ -171,7 +172,7 @@ mod tests {
 
     #[test]
     fn every_target_there_is_has_its_variables() {
-        for kind in TargetKind::ALL {
+        for kind in TargetKind::ALL.map(TargetId::first) {
             assert!(NAMES.contains(&kind.as_str()), "{kind}");
         }
     }

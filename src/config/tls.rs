@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 
 use super::problem::Wrong;
 use super::reader::{ReadResult, VariableReader};
-use crate::model::TargetKind;
+use crate::model::{TargetId, TargetKind};
 
 /// What a fingerprint looks like.
 const FINGERPRINT_ACCEPTED: &str = "the SHA-256 fingerprint of its certificate: 64 hexadecimal digits, with colons or without, as a camera's own page or \
@@ -103,14 +103,14 @@ pub struct CertificatePin {
 
 impl CertificatePin {
     /// The variable of one target.
-    pub fn setting_of(kind: TargetKind) -> String {
+    pub fn setting_of(kind: TargetId) -> String {
         format!("{}_{PIN}", kind.as_str().to_ascii_uppercase())
     }
 
     /// Reads `UPLOAD_TLS_FINGERPRINT` and those of single targets, which win.
-    pub(super) fn read_all(reader: &mut VariableReader<'_>) -> ReadResult<BTreeMap<TargetKind, Self>> {
+    pub(super) fn read_all(reader: &mut VariableReader<'_>) -> ReadResult<BTreeMap<TargetId, Self>> {
         let common = reader.optional(PIN, Fingerprint::parse);
-        let own = TargetKind::ALL.map(|kind| {
+        let own = TargetKind::ALL.map(TargetId::first).map(|kind| {
             let setting = Self::setting_of(kind);
             (kind, reader.optional(&setting, Fingerprint::parse), setting)
         });

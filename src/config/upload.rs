@@ -9,7 +9,7 @@ use super::proxy::ProxiesConfig;
 use super::reader::{ReadResult, VariableReader};
 use super::values::{boolean, path, short, size, whole};
 use super::{ApiTargetConfig, CertificatePin, DiscordTargetConfig, RelayTargetConfig, S3TargetConfig};
-use crate::model::{CameraKey, TargetKind};
+use crate::model::{CameraKey, TargetId, TargetKind};
 
 /// Most uploads held in memory.
 const QUEUE_SIZE_MAX: u64 = 10_000;
@@ -48,7 +48,7 @@ pub struct UploadConfig {
     /// when a connection is made.
     pub ca_file: Option<PathBuf>,
     /// `UPLOAD_TLS_FINGERPRINT` and its kin: the one certificate that the server of a target must have.
-    pub pins: BTreeMap<TargetKind, CertificatePin>,
+    pub pins: BTreeMap<TargetId, CertificatePin>,
     /// `UPLOAD_METADATA`: whether `api` and `relay` get the facts as form fields.
     pub metadata: bool,
     /// `SITE_NAME`, up to 64 characters.
@@ -56,7 +56,7 @@ pub struct UploadConfig {
     /// Names of the cameras for people.
     pub labels: BTreeMap<CameraKey, String>,
     /// `UPLOAD_RATE` and its kin, bytes per second from 32 KiB; a target that is not there has no limit.
-    pub rates: BTreeMap<TargetKind, u64>,
+    pub rates: BTreeMap<TargetId, u64>,
     /// The HTTP API, if it is in use.
     pub api: Option<ApiTargetConfig>,
     /// The bucket, if it is in use.
@@ -91,14 +91,10 @@ impl UploadConfig {
         let (api, s3, discord, relay, named) = (api?, s3?, discord?, relay?, named?);
         let is_named = |kind| named.as_ref().is_none_or(|named| named.contains(&kind));
         let configured = [
-            (TargetKind::Api, api.is_some(), "S3_API_URL"),
-            (
-                TargetKind::S3,
-                s3.is_some(),
-                "S3_ENDPOINT, S3_BUCKET, S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY",
-            ),
-            (TargetKind::Discord, discord.is_some(), "DISCORD_WEBHOOK_URL"),
-            (TargetKind::Relay, relay.is_some(), "RELAY_URL"),
+            (TargetId::API, api.is_some(), "S3_API_URL"),
+            (TargetId::S3, s3.is_some(), "S3_ENDPOINT, S3_BUCKET, S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY"),
+            (TargetId::DISCORD, discord.is_some(), "DISCORD_WEBHOOK_URL"),
+            (TargetId::RELAY, relay.is_some(), "RELAY_URL"),
         ];
         let mut is_complete = Ok(());
         for (kind, _, names) in configured.iter().filter(|(_, is_there, _)| !is_there) {
@@ -133,10 +129,10 @@ impl UploadConfig {
             site: site?,
             labels: BTreeMap::new(),
             rates: rates?,
-            api: api.filter(|_| is_named(TargetKind::Api)),
-            s3: s3.filter(|_| is_named(TargetKind::S3)),
-            discord: discord.filter(|_| is_named(TargetKind::Discord)),
-            relay: relay.filter(|_| is_named(TargetKind::Relay)),
+            api: api.filter(|_| is_named(TargetId::API)),
+            s3: s3.filter(|_| is_named(TargetId::S3)),
+            discord: discord.filter(|_| is_named(TargetId::DISCORD)),
+            relay: relay.filter(|_| is_named(TargetId::RELAY)),
         };
         upload.warn_of_idle_pins(reader);
         Ok(upload)
@@ -144,8 +140,8 @@ impl UploadConfig {
 
     /// Says which pins hold for nothing, because what they are for is not secured or not there.
     fn warn_of_idle_pins(&self, reader: &mut VariableReader<'_>) {
-        let is_secured = |kind: TargetKind| {
-            let url = match kind {
+        let is_secured = |kind: TargetId| {
+            let url = match kind.kind() {
                 TargetKind::Api => self.api.as_ref().map(|api| api.url.reveal()),
                 TargetKind::S3 => self.s3.as_ref().map(|s3| &s3.endpoint),
                 TargetKind::Discord => self.discord.as_ref().map(|discord| discord.url.reveal()),
@@ -166,8 +162,8 @@ impl UploadConfig {
     }
 
     /// The targets in use, whether or not anything is sent.
-    pub fn in_use(&self) -> impl Iterator<Item = TargetKind> + '_ {
-        TargetKind::ALL.into_iter().filter(|kind| match kind {
+    pub fn in_use(&self) -> impl Iterator<Item = TargetId> + '_ {
+        TargetKind::ALL.map(TargetId::first).into_iter().filter(|id| match id.kind() {
             TargetKind::Api => self.api.is_some(),
             TargetKind::S3 => self.s3.is_some(),
             TargetKind::Discord => self.discord.is_some(),
@@ -177,19 +173,19 @@ impl UploadConfig {
 }
 
 /// Reads `UPLOAD_TARGETS`.
-fn targets(text: &str) -> Result<Vec<TargetKind>, Wrong> {
-    let kinds = text.split(',').map(|name| TargetKind::parse(&name.trim().to_ascii_lowercase()));
+fn targets(text: &str) -> Result<Vec<TargetId>, Wrong> {
+    let kinds = text.split(',').map(|name| TargetId::parse(&name.trim().to_ascii_lowercase()));
     kinds.collect::<Option<_>>().ok_or_else(|| {
-        let known: Vec<_> = TargetKind::ALL.iter().map(|kind| kind.as_str()).collect();
+        let known: Vec<_> = TargetKind::ALL.map(TargetId::first).iter().map(|kind| kind.as_str()).collect();
         Wrong::new("names an unknown target", format!("one or more of {}", known.join(", ")))
     })
 }
 
 /// Reads `UPLOAD_RATE` and those of single targets, which win.
-fn rates(reader: &mut VariableReader<'_>) -> ReadResult<BTreeMap<TargetKind, u64>> {
+fn rates(reader: &mut VariableReader<'_>) -> ReadResult<BTreeMap<TargetId, u64>> {
     let rate = |text: &str| size(RATE_MIN, "32768 (32 KiB) to 1 EiB per second", text);
     let common = reader.optional("UPLOAD_RATE", rate);
-    let own = TargetKind::ALL.map(|kind| {
+    let own = TargetKind::ALL.map(TargetId::first).map(|kind| {
         let name = format!("{}_UPLOAD_RATE", kind.as_str().to_ascii_uppercase());
         (kind, reader.optional(&name, rate))
     });
@@ -211,7 +207,7 @@ mod tests {
     const URL: (&str, &str) = ("S3_API_URL", "https://u:p@api.example/Upload?modulename=anpr");
     const RELAY: (&str, &str) = ("RELAY_URL", "http://10.0.0.9:9000/upload");
 
-    fn in_use(pairs: &[(&str, &str)]) -> Vec<TargetKind> {
+    fn in_use(pairs: &[(&str, &str)]) -> Vec<TargetId> {
         config(pairs).upload.in_use().collect()
     }
 
@@ -227,8 +223,8 @@ mod tests {
 
     #[test]
     fn those_that_are_configured_are_in_use_unless_others_are_named() {
-        assert_eq!(in_use(&[URL, RELAY]), [TargetKind::Api, TargetKind::Relay]);
-        assert_eq!(in_use(&[URL, RELAY, ("UPLOAD_TARGETS", " Relay ,relay")]), [TargetKind::Relay]);
+        assert_eq!(in_use(&[URL, RELAY]), [TargetId::API, TargetId::RELAY]);
+        assert_eq!(in_use(&[URL, RELAY, ("UPLOAD_TARGETS", " Relay ,relay")]), [TargetId::RELAY]);
     }
 
     #[test]
@@ -250,10 +246,10 @@ mod tests {
         assert_eq!(
             rates.into_iter().collect::<Vec<_>>(),
             [
-                (TargetKind::Api, 1_000_000),
-                (TargetKind::S3, 65_536),
-                (TargetKind::Discord, 1_000_000),
-                (TargetKind::Relay, 1_000_000)
+                (TargetId::API, 1_000_000),
+                (TargetId::S3, 65_536),
+                (TargetId::DISCORD, 1_000_000),
+                (TargetId::RELAY, 1_000_000)
             ]
         );
         assert!(problem(&[("RELAY_UPLOAD_RATE", "100")]).starts_with("RELAY_UPLOAD_RATE: "));
@@ -283,7 +279,7 @@ mod tests {
         let common = "UPLOAD_TLS_FINGERPRINT";
         let [api, relay] = ["API_UPLOAD_TLS_FINGERPRINT", "RELAY_UPLOAD_TLS_FINGERPRINT"];
         assert_eq!(settings, [api, common, common, relay]);
-        assert_ne!(pins[&TargetKind::Api].fingerprint, pins[&TargetKind::S3].fingerprint);
+        assert_ne!(pins[&TargetId::API].fingerprint, pins[&TargetId::S3].fingerprint);
         let idle = "not used, because no address of a target that it is for begins with https://";
         assert_eq!(warnings(&pairs), [format!("{relay}: {idle}"), format!("{common}: {idle}")]);
         assert_eq!(warnings(&pairs[..3]), [] as [String; 0]);

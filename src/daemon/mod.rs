@@ -27,7 +27,7 @@ use crate::daemon::upkeep::Upkeep;
 use crate::disk::DiskGuard;
 use crate::disk::retention::{Retention, RetentionTask};
 use crate::model::chain::chain;
-use crate::model::{CameraKey, TargetKind, UploadState};
+use crate::model::{CameraKey, TargetId, UploadState};
 use crate::status::descriptors::DescriptorWatch;
 use crate::status::{AlarmKind, Status};
 use crate::store::{self, Former, OpenedStore, Store};
@@ -96,7 +96,7 @@ task!(Capture, "capture", this => format!("capture:{}", this.key()));
 task!(Triggers, "contacts", _this => "contacts".to_owned());
 task!(DescriptorWatch, "descriptors-watch", _this => "descriptors".to_owned());
 task!(RetentionTask, "retention", _this => "retention".to_owned());
-task!(Connectivity, "connectivity", this => format!("connectivity:{}", this.kind()));
+task!(Connectivity, "connectivity", this => format!("connectivity:{}", this.id()));
 
 impl Task for Lane {
     fn kind(&self) -> &'static str {
@@ -104,7 +104,7 @@ impl Task for Lane {
     }
 
     fn label(&self) -> String {
-        format!("upload:{}", Self::kind(self))
+        format!("upload:{}", Self::id(self))
     }
 
     async fn run(&mut self, cancel: &CancellationToken) -> Result<(), String> {
@@ -229,7 +229,7 @@ impl Task for Watchdog {
 }
 
 /// Which targets get a row for each new picture, and in which state.
-pub fn owed_to(config: &Config) -> Vec<(TargetKind, UploadState)> {
+pub fn owed_to(config: &Config) -> Vec<(TargetId, UploadState)> {
     let state = if config.upload.enabled { UploadState::Pending } else { UploadState::Skipped };
     config.upload.in_use().map(|target| (target, state)).collect()
 }
@@ -337,7 +337,7 @@ async fn serve(
         intake_tasks.spawn(triggers, &intake);
     }
     for target in Target::all(&config.upload).into_iter().map(Arc::new) {
-        work_tasks.spawn(Lane::new(target.clone(), &config, store.queue(target.kind()), &status), &work);
+        work_tasks.spawn(Lane::new(target.clone(), &config, store.queue(target.id()), &status), &work);
         work_tasks.spawn(Connectivity::new(target, &config.upload, &status, store.wakes()), &work);
     }
     work_tasks.spawn(ClockWatch::new(&store, &status), &work);

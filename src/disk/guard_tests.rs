@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::config::{Config, Env};
-use crate::model::{ImageId, StorageState, TargetKind};
+use crate::model::{ImageId, StorageState, TargetId};
 use crate::store::testing::{OWED, Place, SKIPPED, T0, assert_in_order, picture, take, trigger};
 use crate::store::{Change, ImageQuery, LaneTurn, Settlement};
 
@@ -71,7 +71,7 @@ async fn what_is_owed_or_protected_stays_and_the_picture_is_stored_all_the_same(
         take(&store, "r1", T0 + second * 1000).await;
     }
     let now = UnixMs(T0);
-    let due = store.claim(TargetKind::Api, now, 2, LaneTurn::default()).await.unwrap().uploads;
+    let due = store.claim(TargetId::API, now, 2, LaneTurn::default()).await.unwrap().uploads;
     store.settle(&due[0], Settlement::Dead { error: "no".to_owned() }).await.unwrap();
     store.settle(&due[1], Settlement::Delivered { at: now }).await.unwrap();
     store.protect(&due[1].filename, true).await.unwrap();

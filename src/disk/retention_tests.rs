@@ -1,7 +1,7 @@
 //! What goes and what stays, by age and by room, and what happens when the clock is wrong.
 
 use super::*;
-use crate::model::{FileName, TargetKind};
+use crate::model::{FileName, TargetId};
 use crate::status::Status;
 use crate::store::LaneTurn;
 use crate::store::testing::{Place, SKIPPED, T0, assert_in_order, take};
@@ -52,7 +52,7 @@ async fn take_at(store: &Store, days: &[i64]) {
 }
 
 async fn settle_all(store: &Store, settlement: Settlement) {
-    for upload in store.claim(TargetKind::Api, NOW, 10_000, LaneTurn::default()).await.unwrap().uploads {
+    for upload in store.claim(TargetId::API, NOW, 10_000, LaneTurn::default()).await.unwrap().uploads {
         store.settle(&upload, settlement.clone()).await.unwrap();
     }
 }
@@ -148,7 +148,7 @@ async fn not_even_a_full_disk_lets_an_owed_put_aside_or_protected_picture_go() {
     let report = run_twice(&store, &full, missing(u64::MAX)).await;
     assert_eq!(report.deleted, 0);
     let heaps =
-        |list: &[(TargetKind, PictureUsage)]| list.iter().map(|(_, heap)| heap.pictures).collect::<Vec<_>>();
+        |list: &[(TargetId, PictureUsage)]| list.iter().map(|(_, heap)| heap.pictures).collect::<Vec<_>>();
     assert_eq!((heaps(&report.held.owed), heaps(&report.held.dead)), (vec![1], vec![1]));
     assert_eq!(report.held.protected.pictures, 1);
     assert_eq!(left(&store).await.len(), 3);
@@ -350,7 +350,7 @@ async fn a_preview_tells_by_reason_by_camera_and_by_day_what_would_go_and_delete
     let cameras: Vec<_> = report.by_camera.iter().map(|(key, heap)| (key.as_str(), heap.pictures)).collect();
     assert_eq!(cameras, [("r1", 3), ("r2", 1)]);
     assert_eq!(report.span, Some((UnixMs(T0 - 200 * DAY_MS), UnixMs(T0 - 40 * DAY_MS))));
-    assert_eq!(report.held.owed, [(TargetKind::Api, PictureUsage { pictures: 1, bytes: one })]);
+    assert_eq!(report.held.owed, [(TargetId::API, PictureUsage { pictures: 1, bytes: one })]);
 
     let (mut task, retention) = guarded(&store, &storage(120), &status);
     let cancel = CancellationToken::new();

@@ -1,7 +1,7 @@
 //! What is said about room, for people: how much is left, what may not go and why, what to do.
 
 use super::level::{Marks, Short};
-use crate::model::{RoomLevel, TargetKind};
+use crate::model::{RoomLevel, TargetId};
 use crate::store::{DiskRoom, Held, PictureUsage};
 
 /// A size as people say it, in powers of 1000.
@@ -78,7 +78,7 @@ fn held_back(short: Short, held: &Held) -> String {
         return "no picture lies there that could go; make room on that disk".to_owned();
     }
     let (mut facts, mut deeds) = (Vec::new(), Vec::new());
-    let names = |list: &[(TargetKind, PictureUsage)]| {
+    let names = |list: &[(TargetId, PictureUsage)]| {
         list.iter().map(|(target, _)| target.to_string()).collect::<Vec<_>>().join(" and ")
     };
     for (target, heap) in &held.owed {
@@ -148,8 +148,8 @@ mod tests {
     #[test]
     fn a_full_disk_says_what_is_owed_to_whom_and_what_to_do() {
         let held = Held {
-            owed: vec![(TargetKind::Api, PictureUsage { pictures: 87, bytes: 26_100_000 })],
-            dead: vec![(TargetKind::Api, PictureUsage { pictures: 1, bytes: 300_000 })],
+            owed: vec![(TargetId::API, PictureUsage { pictures: 87, bytes: 26_100_000 })],
+            dead: vec![(TargetId::API, PictureUsage { pictures: 1, bytes: 300_000 })],
             protected: PictureUsage { pictures: 2, bytes: 600_000 },
         };
         assert_eq!(

@@ -14,6 +14,7 @@ mod reason;
 pub mod secrets;
 mod space;
 mod stamps;
+mod target;
 
 use std::fmt;
 use std::str::FromStr;
@@ -26,6 +27,7 @@ pub use picture::{Cause, Dimensions, ImageKind, Medium, PictureFacts};
 pub use reason::{NoPicture, UNSTORED};
 pub use space::{Amount, RoomLevel, Space, StorageState};
 pub use stamps::Stamps;
+pub use target::{NoTarget, TargetId, TargetKind};
 
 /// Most characters in a [`CameraKey`].
 const CAMERA_KEY_MAX: usize = 32;
@@ -280,46 +282,6 @@ impl UploadState {
     /// Parses what [`Self::as_str`] writes.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|state| state.as_str() == text)
-    }
-}
-
-/// The kind of an upload target; one of each can be configured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum TargetKind {
-    /// An HTTP endpoint that takes `multipart/form-data`.
-    Api,
-    /// A bucket of an S3 store.
-    S3,
-    /// A Discord channel.
-    Discord,
-    /// Another box that takes pictures.
-    Relay,
-}
-
-impl TargetKind {
-    /// Every kind.
-    pub const ALL: [Self; 4] = [Self::Api, Self::S3, Self::Discord, Self::Relay];
-
-    /// As in the configuration, the database and the API.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Api => "api",
-            Self::S3 => "s3",
-            Self::Discord => "discord",
-            Self::Relay => "relay",
-        }
-    }
-
-    /// Parses what [`Self::as_str`] writes.
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
-    }
-}
-
-impl fmt::Display for TargetKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
     }
 }
 

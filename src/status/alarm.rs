@@ -9,7 +9,7 @@ use std::fmt;
 use serde_json::{Map, Value, json};
 
 use super::Status;
-use crate::model::{CameraKey, TargetKind, UnixMs};
+use crate::model::{CameraKey, TargetId, UnixMs};
 
 /// How bad it is; from the least to the worst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,7 +69,7 @@ pub enum AlarmKind {
     /// Stored pictures are gone from the disk.
     PicturesGone,
     /// Pictures were gone when they were to be sent.
-    PicturesLost(TargetKind),
+    PicturesLost(TargetId),
     /// Something in the picture directory is in the way.
     FolderNotFollowed,
     /// The database was damaged, or is.
@@ -85,7 +85,7 @@ pub enum AlarmKind {
     /// No copy of the database could be made.
     BackupFailed,
     /// An upload did not end; over with the next delivery.
-    UploadStuck(TargetKind),
+    UploadStuck(TargetId),
     /// Every connection to the dashboard is taken.
     ConnectionsTaken,
     /// Open files run short.
@@ -93,13 +93,13 @@ pub enum AlarmKind {
     /// A camera gives no pictures.
     CameraAway(CameraKey),
     /// A target cannot be reached.
-    TargetAway(TargetKind),
+    TargetAway(TargetId),
     /// A target takes no pictures.
-    TargetRefusing(TargetKind),
+    TargetRefusing(TargetId),
     /// Pictures were put aside because a target refuses them.
-    PicturesRefused(TargetKind),
+    PicturesRefused(TargetId),
     /// Files of owed pictures cannot be read.
-    PicturesUnreadable(TargetKind),
+    PicturesUnreadable(TargetId),
     /// The contact of a camera stays closed.
     ContactStuck(CameraKey),
     /// The contact of a camera bounces without end.

@@ -20,7 +20,7 @@ use tokio::sync::broadcast;
 use crate::clock;
 use crate::config::{CameraConfig, Config};
 use crate::gpio::{Level, Pin};
-use crate::model::{CameraKey, Stamps, StorageState, TargetKind, UnixMs};
+use crate::model::{CameraKey, Stamps, StorageState, TargetId, UnixMs};
 use crate::status::pace::DeliveryPace;
 
 pub use alarm::{Action, Alarm, AlarmHandle, AlarmKind, Severity};
@@ -173,7 +173,7 @@ impl Pause {
 #[derive(Clone, Debug)]
 pub struct TargetStatus {
     /// Which.
-    pub kind: TargetKind,
+    pub id: TargetId,
     /// How deliveries go: whether it can be reached and took the last one; `None` before the first contact.
     pub online: Option<bool>,
     /// Whether it can be reached; `None` before the first contact.
@@ -228,7 +228,7 @@ pub struct Status {
 struct Inner {
     cameras: BTreeMap<u8, CameraStatus>,
     gpio: GpioStatus,
-    targets: BTreeMap<TargetKind, TargetStatus>,
+    targets: BTreeMap<TargetId, TargetStatus>,
     storage: StorageState,
     /// Those that are raised by the part that owns them.
     alarms: BTreeMap<AlarmKind, Alarm>,
@@ -252,9 +252,9 @@ impl Status {
         let cameras =
             config.cameras.iter().map(|camera| (camera.number, CameraStatus::new(camera))).collect();
         let gpio = GpioStatus { enabled: config.gpio.enabled, backend: "", error: None, lines: Vec::new() };
-        let targets = config.upload.in_use().filter(|_| config.upload.enabled).map(|kind| {
+        let targets = config.upload.in_use().filter(|_| config.upload.enabled).map(|id| {
             let status = TargetStatus {
-                kind,
+                id,
                 online: None,
                 is_reachable: None,
                 tried_at: None,
@@ -267,7 +267,7 @@ impl Status {
                 pace: DeliveryPace::default(),
                 denied: None,
             };
-            (kind, status)
+            (id, status)
         });
         Self {
             inner: Arc::new(Mutex::new(Inner {
@@ -360,9 +360,9 @@ impl Status {
     }
 
     /// Changes one target; pushed when anything of it changed but its pace, which is only read.
-    pub fn update_target(&self, kind: TargetKind, change: impl FnOnce(&mut TargetStatus)) {
+    pub fn update_target(&self, id: TargetId, change: impl FnOnce(&mut TargetStatus)) {
         let mut inner = self.lock();
-        let Some(target) = inner.targets.get_mut(&kind) else { return };
+        let Some(target) = inner.targets.get_mut(&id) else { return };
         let before = target.clone();
         change(target);
         target.online = target.is_reachable.map(|is_reachable| is_reachable && !target.is_failing);

@@ -77,8 +77,8 @@ fn each_value_that_is_shown_is_told_when_it_changes_and_only_then() {
         |target| target.last_error = Some("401".to_owned()),
     ];
     for (number, change) in of_target.into_iter().enumerate() {
-        status.update_target(TargetKind::Api, change);
-        status.update_target(TargetKind::Api, change);
+        status.update_target(TargetId::API, change);
+        status.update_target(TargetId::API, change);
         assert!(matches!(told(&mut events)[..], [Event::Target(_)]), "change {number} of a target");
     }
     for change in [(|storage| storage.pictures.free_bytes = 7) as Change<StorageState>, |storage| {
@@ -97,13 +97,13 @@ fn each_value_that_is_shown_is_told_when_it_changes_and_only_then() {
 fn a_target_that_fails_is_not_online_whatever_its_port_says() {
     let status = status();
     let online = || (status.is_online(), status.targets()[0].online);
-    status.update_target(TargetKind::Api, |target| target.is_reachable = Some(true));
+    status.update_target(TargetId::API, |target| target.is_reachable = Some(true));
     assert_eq!(online(), (true, Some(true)));
-    status.update_target(TargetKind::Api, |target| target.is_failing = true);
+    status.update_target(TargetId::API, |target| target.is_failing = true);
     assert_eq!(online(), (false, Some(false)));
-    status.update_target(TargetKind::Api, |target| target.is_reachable = Some(true));
+    status.update_target(TargetId::API, |target| target.is_reachable = Some(true));
     assert_eq!(online(), (false, Some(false)), "the port has been looked at again");
-    status.update_target(TargetKind::Api, |target| target.is_failing = false);
+    status.update_target(TargetId::API, |target| target.is_failing = false);
     assert_eq!(online(), (true, Some(true)));
 }
 
@@ -135,8 +135,8 @@ fn an_alarm_ends_with_its_owner_and_each_target_and_task_has_its_own() {
     let all = [
         task("upload:api"),
         task("upload:s3"),
-        AlarmKind::UploadStuck(TargetKind::Api),
-        AlarmKind::UploadStuck(TargetKind::S3),
+        AlarmKind::UploadStuck(TargetId::API),
+        AlarmKind::UploadStuck(TargetId::S3),
     ];
     let handles = all.clone().map(|kind| status.alarm(kind));
     handles.iter().for_each(|handle| handle.raise("broken".to_owned()));

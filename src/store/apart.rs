@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use sha2::{Digest, Sha256};
 
 use super::queue::DueUpload;
-use crate::model::{FileName, PictureFacts, TargetKind};
+use crate::model::{FileName, PictureFacts, TargetId};
 
 impl DueUpload {
     /// A picture with these facts and bytes that is owed to nobody and settled nowhere, as a target is told of one.
-    pub fn apart(target: TargetKind, facts: PictureFacts, filename: FileName, bytes: &[u8]) -> Self {
+    pub fn apart(target: TargetId, facts: PictureFacts, filename: FileName, bytes: &[u8]) -> Self {
         Self {
             // No row has it.
             row: 0,

@@ -15,7 +15,7 @@ use super::images::{self, Image, UploadInfo};
 use super::ledger::{self, LedgerEntry, TriggerId};
 use super::wake::{Wake, Wakes};
 use super::{StoreError, parsed, seen};
-use crate::model::{FileName, TargetKind};
+use crate::model::{FileName, TargetId};
 
 /// Changes that a slow listener may lag behind before it misses some; a burst of three cameras makes a few dozen.
 const CHANGES_KEPT: usize = 256;
@@ -73,13 +73,13 @@ struct Noted {
     listed: BTreeSet<i64>,
     images: BTreeSet<i64>,
     /// In the order in which they changed, which is that of a lane's outcomes.
-    uploads: Vec<(i64, TargetKind)>,
+    uploads: Vec<(i64, TargetId)>,
     deleted: BTreeSet<i64>,
     missing: BTreeSet<i64>,
     triggers: BTreeSet<i64>,
     seen_up_to: Option<i64>,
     /// Targets to which something became due at once.
-    due: BTreeSet<TargetKind>,
+    due: BTreeSet<TargetId>,
     /// There were more.
     is_beyond: bool,
 }
@@ -163,7 +163,7 @@ impl Changes {
         // Not usable in what a file says: only the triggers below call it.
         writer.create_scalar_function("told", 3, FunctionFlags::SQLITE_UTF8, move |call| {
             let (row, target) = (call.get::<i64>(1)?, call.get::<Option<String>>(2)?);
-            let target = target.as_deref().and_then(TargetKind::parse);
+            let target = target.as_deref().and_then(TargetId::parse);
             lock(&noted).note(call.get_raw(0).as_str()?, row, target);
             Ok(None::<i64>)
         })?;
@@ -221,12 +221,12 @@ impl Changes {
 /// What a write will have changed.
 pub(super) struct Gathered {
     changes: Vec<Change>,
-    due: BTreeSet<TargetKind>,
+    due: BTreeSet<TargetId>,
     is_any: bool,
 }
 
 impl Noted {
-    fn note(&mut self, what: &str, row: i64, target: Option<TargetKind>) {
+    fn note(&mut self, what: &str, row: i64, target: Option<TargetId>) {
         if let ("due", Some(target)) = (what, target) {
             self.due.insert(target);
             return;

@@ -128,14 +128,14 @@ async fn an_attempt_that_failed_wakes_no_lane_and_a_wait_that_is_ended_does() {
     let store = place.open();
     take(&store, "r1", T0).await;
     let due = claim(&store, 1).await.remove(0);
-    let mut waking = store.wakes().of(TargetKind::Api);
+    let mut waking = store.wakes().of(TargetId::API);
     let later = UnixMs(T0 + 60_000);
     for not_before in [later, UnixMs(0)] {
         store.settle(&due, Settlement::Retry { not_before, error: "away".to_owned() }).await.unwrap();
     }
     assert!(!waking.forget_owed(), "its target is away; trying at once would end the pause");
     store.settle(&due, Settlement::Retry { not_before: later, error: "away".to_owned() }).await.unwrap();
-    store.end_waits(TargetKind::Api, UnixMs(T0)).await.unwrap();
+    store.end_waits(TargetId::API, UnixMs(T0)).await.unwrap();
     assert!(waking.forget_owed());
 }
 
@@ -153,10 +153,10 @@ async fn what_a_person_does_to_a_picture_is_told_once() {
     assert_eq!(told(&mut changes), Vec::<String>::new(), "it was protected");
     store.protect(&name, false).await.unwrap();
     assert_eq!(told(&mut changes), ["changed r1_1800000000.jpg, protected false, 0"]);
-    let mut waking = store.wakes().of(TargetKind::Api);
+    let mut waking = store.wakes().of(TargetId::API);
     store.retry(&name).await.unwrap();
     assert_eq!(told(&mut changes), ["upload r1_1800000000.jpg: pending 1 Some(\"no\") None None"]);
-    assert_eq!(waking.next().await, Wake::Owed(TargetKind::Api));
+    assert_eq!(waking.next().await, Wake::Owed(TargetId::API));
     store.settle(&due, Settlement::Dead { error: "no".to_owned() }).await.unwrap();
     store.retry_dead(None).await.unwrap();
     assert_eq!(
@@ -223,7 +223,7 @@ async fn a_write_that_fails_or_is_rolled_back_tells_nothing() {
     let store = place.open();
     let name = take(&store, "r1", T0).await.filename;
     let (mut changes, commits) = (store.changes(), store.commits());
-    let mut waking = store.wakes().of(TargetKind::Api);
+    let mut waking = store.wakes().of(TargetId::API);
     // The last statement of the transaction fails, after the rows were changed.
     let refuse = "create trigger refuse before update on uploads begin select raise(abort, 'no'); end";
     place.sql().execute_batch(refuse).unwrap();
@@ -268,10 +268,10 @@ async fn what_changes_by_the_hundred_is_told_in_one_word_and_no_listener_keeps_a
              select i, 'api', 'dead', 'r1', {T0} + i from n;"
     );
     place.sql().execute_batch(&fill).unwrap();
-    let mut waking = store.wakes().of(TargetKind::Api);
+    let mut waking = store.wakes().of(TargetId::API);
     assert_eq!(store.retry_dead(None).await.unwrap(), 1200);
     assert_eq!(told(&mut slow), ["many"; 3], "one for each write");
-    assert_eq!(waking.next().await, Wake::Owed(TargetKind::Api));
+    assert_eq!(waking.next().await, Wake::Owed(TargetId::API));
     // It does not listen while more is told than is kept for it.
     let names: Vec<_> = (1..=300).map(|n| format!("r1_{}.jpg", 1_800_000_000 + n)).collect();
     for name in &names {
@@ -284,10 +284,10 @@ async fn what_changes_by_the_hundred_is_told_in_one_word_and_no_listener_keeps_a
 async fn nothing_is_read_for_nobody_and_a_lane_is_woken_all_the_same() {
     let place = Place::new();
     let store = place.open_owing(OWED);
-    let (mut waking, mut commits) = (store.wakes().of(TargetKind::Api), store.commits());
+    let (mut waking, mut commits) = (store.wakes().of(TargetId::API), store.commits());
     commits.mark_unchanged();
     let name = take(&store, "r1", T0).await.filename;
-    assert_eq!(waking.next().await, Wake::Owed(TargetKind::Api));
+    assert_eq!(waking.next().await, Wake::Owed(TargetId::API));
     assert!(commits.has_changed().unwrap());
     let gathered = store
         .db

@@ -14,10 +14,11 @@ use tracing::{error, info, warn};
 use super::crash;
 use super::files::Files;
 use super::images::name_is_known;
+use super::queue::known_targets;
 use super::reconcile::{Reconciled, is_known, path_is_known, read_file, unfinished};
 use super::tree::Kind;
 use super::{Store, StoreError};
-use crate::model::{FileName, TargetKind, UploadState};
+use crate::model::{FileName, UploadState};
 
 /// Rows compared with the disk, or names with the database, in one step.
 const STEP: i64 = 500;
@@ -256,7 +257,7 @@ impl Store {
         let targets = self.targets.clone();
         self.db
             .write(move |tx| {
-                for target in TargetKind::ALL {
+                for target in known_targets(tx)? {
                     let is_on = targets.contains(&(target, UploadState::Pending));
                     let state = if is_on { UploadState::Pending } else { UploadState::Skipped };
                     tx.execute(

@@ -3,8 +3,9 @@
 use rusqlite::{Connection, Row, named_params};
 
 use super::page::Page;
+use super::queue::known_targets;
 use super::{Store, StoreError, crash, parsed, said};
-use crate::model::{CameraKey, FileName, TargetKind, UnixMs, UploadState};
+use crate::model::{CameraKey, FileName, TargetId, UnixMs, UploadState};
 
 /// Rows that one transaction makes due again; the writer is free for a capture after each.
 const ROWS_AT_A_TIME: i64 = 500;
@@ -22,7 +23,7 @@ pub struct DeadLetter {
     /// Length of its file.
     pub bytes: u64,
     /// Who refused it.
-    pub target: TargetKind,
+    pub target: TargetId,
     /// Attempts so far.
     pub attempts: u32,
     /// What the target said.
@@ -35,14 +36,14 @@ pub struct DeadLetter {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeadCursor {
     row: i64,
-    target: TargetKind,
+    target: TargetId,
 }
 
 impl DeadCursor {
     /// Parses what [`std::fmt::Display`] writes.
     pub fn parse(text: &str) -> Option<Self> {
         let (row, target) = text.split_once('.')?;
-        Some(Self { row: row.parse().ok()?, target: TargetKind::parse(target)? })
+        Some(Self { row: row.parse().ok()?, target: TargetId::parse(target)? })
     }
 }
 
@@ -56,7 +57,7 @@ impl std::fmt::Display for DeadCursor {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DeadQuery {
     /// Only those of this target.
-    pub target: Option<TargetKind>,
+    pub target: Option<TargetId>,
     /// At most this many, from 1.
     pub limit: u32,
     /// Where the previous page ended.
@@ -90,7 +91,7 @@ impl Store {
     }
 
     /// Whether pictures are delivered to a target in this run.
-    pub fn delivers_to(&self, target: TargetKind) -> bool {
+    pub fn delivers_to(&self, target: TargetId) -> bool {
         self.targets.contains(&(target, UploadState::Pending))
     }
 
@@ -98,12 +99,10 @@ impl Store {
     ///
     /// In bounded transactions, so that captures pass in between; dropping the future stops between two of them. What
     /// is refused again meanwhile is not looked at twice.
-    pub async fn retry_dead(&self, target: Option<TargetKind>) -> Result<u64, StoreError> {
+    pub async fn retry_dead(&self, target: Option<TargetId>) -> Result<u64, StoreError> {
         let mut count = 0;
-        for target in TargetKind::ALL.into_iter().filter(|kind| target.is_none_or(|wanted| wanted == *kind)) {
-            if !self.delivers_to(target) {
-                continue;
-            }
+        let wanted = self.targets.iter().map(|(id, _)| *id).filter(|id| target.is_none_or(|one| one == *id));
+        for target in wanted.filter(|id| self.delivers_to(*id)) {
             let mut after = i64::MIN;
             while let Some((rows, last)) = self.retry_some(target, after).await? {
                 crash::point("revived");
@@ -115,7 +114,7 @@ impl Store {
     }
 
     /// How many rows after `after`, and the last of them; `None` at the end.
-    async fn retry_some(&self, target: TargetKind, after: i64) -> Result<Option<(u64, i64)>, StoreError> {
+    async fn retry_some(&self, target: TargetId, after: i64) -> Result<Option<(u64, i64)>, StoreError> {
         self.db
             .write(move |tx| {
                 let rows: Vec<i64> = tx
@@ -140,7 +139,8 @@ fn list(c: &Connection, query: DeadQuery) -> Result<Page<DeadLetter, DeadCursor>
     let (row, before) = query.cursor.map_or((i64::MAX, ""), |cursor| (cursor.row, cursor.target.as_str()));
     let mut letters: Vec<DeadLetter> = Vec::new();
     let mut statement = c.prepare_cached(DEAD_SQL)?;
-    for target in TargetKind::ALL.into_iter().filter(|kind| query.target.is_none_or(|wanted| wanted == *kind))
+    for target in
+        known_targets(c)?.into_iter().filter(|target| query.target.is_none_or(|wanted| wanted == *target))
     {
         // Of the picture at which the page before ended, the targets that come after are still to be shown.
         let before = if target.as_str() < before { row.saturating_add(1) } else { row };
@@ -167,7 +167,7 @@ fn letter(row: &Row<'_>) -> rusqlite::Result<DeadLetter> {
         camera: parsed("camera", CameraKey::parse(&row.get::<_, String>("camera")?).ok())?,
         taken_at: UnixMs(row.get("taken_at")?),
         bytes: u64::try_from(row.get::<_, i64>("bytes")?).unwrap_or(0),
-        target: parsed("target", TargetKind::parse(&row.get::<_, String>("target")?))?,
+        target: parsed("target", TargetId::parse(&row.get::<_, String>("target")?))?,
         attempts: row.get("attempts")?,
         last_error: said(row, "last_error")?,
         tried_at: row.get::<_, Option<i64>>("tried_at")?.map(UnixMs),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::ballast::Ballasted;
 use super::{Claim, LaneTurn, Settlement, Store, StoreError, Waking};
-use crate::model::{TargetKind, UnixMs};
+use crate::model::{TargetId, UnixMs};
 
 /// The door: settings, sessions, known devices and tokens, and nothing of pictures.
 #[derive(Clone)]
@@ -19,7 +19,7 @@ pub struct StoreAccess {
 #[derive(Clone)]
 pub struct TargetQueue {
     store: Store,
-    target: TargetKind,
+    target: TargetId,
 }
 
 impl Store {
@@ -29,14 +29,14 @@ impl Store {
     }
 
     /// What is owed to `target`.
-    pub fn queue(&self, target: TargetKind) -> TargetQueue {
+    pub fn queue(&self, target: TargetId) -> TargetQueue {
         TargetQueue { store: self.clone(), target }
     }
 }
 
 impl TargetQueue {
     /// The target.
-    pub fn target(&self) -> TargetKind {
+    pub fn target(&self) -> TargetId {
         self.target
     }
 

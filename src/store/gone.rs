@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use super::compare::Row;
 use super::{Store, StoreError};
-use crate::model::TargetKind;
+use crate::model::TargetId;
 
 /// Most pictures that are remembered; a folder that was emptied has hundreds of thousands. Of any more only the number is
 /// known, so their alarm stays until the next start.
@@ -113,11 +113,7 @@ impl Store {
     }
 
     /// Of these pictures, those that are still given up for `target` for want of their file. One that was deleted is not.
-    pub async fn still_lost(
-        &self,
-        target: TargetKind,
-        images: Vec<i64>,
-    ) -> Result<BTreeSet<i64>, StoreError> {
+    pub async fn still_lost(&self, target: TargetId, images: Vec<i64>) -> Result<BTreeSet<i64>, StoreError> {
         const LOST_SQL: &str = "
             select 1 from uploads
             where image_id = :image and target = :target and state = 'lost'

@@ -14,8 +14,7 @@ use super::list::list;
 use super::page::{Cursor, Page, list_of};
 use super::{Store, StoreError, parsed, said, tree};
 use crate::model::{
-    CameraKey, ClockState, Dimensions, FileName, ImageId, Medium, PictureFacts, TargetKind, UnixMs,
-    UploadState,
+    CameraKey, ClockState, Dimensions, FileName, ImageId, Medium, PictureFacts, TargetId, UnixMs, UploadState,
 };
 
 /// A picture or clip to be kept.
@@ -61,7 +60,7 @@ pub struct Image {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UploadInfo {
     /// To whom.
-    pub target: TargetKind,
+    pub target: TargetId,
     /// How it stands.
     pub state: UploadState,
     /// Attempts so far.
@@ -155,7 +154,7 @@ pub(super) fn by_row(c: &Connection, row: i64) -> Result<Option<Image>, StoreErr
 pub(super) fn upload_of(
     c: &Connection,
     row: i64,
-    target: TargetKind,
+    target: TargetId,
 ) -> Result<Option<(FileName, UploadInfo)>, StoreError> {
     const UPLOAD_SQL: &str = "
         select target, uploads.state, attempts, last_error, delivered_at, not_before, file_name
@@ -216,7 +215,7 @@ fn upload(row: &Row<'_>) -> rusqlite::Result<UploadInfo> {
     let state = parsed("state", UploadState::parse(&row.get::<_, String>("state")?))?;
     let not_before: i64 = row.get("not_before")?;
     Ok(UploadInfo {
-        target: parsed("target", TargetKind::parse(&row.get::<_, String>("target")?))?,
+        target: parsed("target", TargetId::parse(&row.get::<_, String>("target")?))?,
         state,
         attempts: row.get("attempts")?,
         last_error: said(row, "last_error")?,

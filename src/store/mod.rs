@@ -83,7 +83,7 @@ use std::sync::Arc;
 
 use tokio::sync::{broadcast, watch};
 
-use crate::model::{TargetKind, foreign};
+use crate::model::{TargetId, foreign};
 use crate::system::crash;
 
 pub use access::{LoginEntry, Session, Visitor};
@@ -320,7 +320,7 @@ pub struct Store {
     /// Pictures found gone.
     gone: gone::Gone,
     /// Targets that get a row for each new image, and the state it starts in.
-    targets: Arc<[(TargetKind, crate::model::UploadState)]>,
+    targets: Arc<[(TargetId, crate::model::UploadState)]>,
 }
 
 /// Holds the picture directory and the database for this process until it is dropped.
@@ -345,7 +345,7 @@ impl Store {
     pub fn open(
         images: &Path,
         database: &Path,
-        targets: &[(TargetKind, crate::model::UploadState)],
+        targets: &[(TargetId, crate::model::UploadState)],
     ) -> Result<Self, StoreError> {
         let files = Files::at(images);
         let standing = disk::stand(images, database);

@@ -185,7 +185,7 @@ impl World {
                 }
             }
             Op::EndWaits => {
-                self.store.end_waits(TargetKind::Api, UnixMs(self.now + 50)).await.unwrap();
+                self.store.end_waits(TargetId::API, UnixMs(self.now + 50)).await.unwrap();
                 for model in self.images.iter_mut().filter(|model| model.state == UploadState::Pending) {
                     if model.not_before > self.now + 50 {
                         model.not_before = 0;
@@ -265,7 +265,7 @@ impl World {
         let now = self.now;
         let held = self.claimed.iter().map(DueUpload::row).collect();
         let turn = LaneTurn { held, after: self.after.clone(), fresh_first };
-        let claim = self.store.claim(TargetKind::Api, UnixMs(now), limit, turn).await.unwrap();
+        let claim = self.store.claim(TargetId::API, UnixMs(now), limit, turn).await.unwrap();
         let held = |model: &&ModelImage| !self.claimed.iter().any(|upload| upload.filename == model.name);
         let due = self.images.iter().filter(|model| {
             model.state == UploadState::Pending
@@ -298,7 +298,7 @@ impl World {
         self.claimed.extend(claim.uploads);
         let pending = self.images.iter().filter(|model| model.state == UploadState::Pending);
         let next = pending.map(|model| UnixMs(model.not_before)).filter(|at| at.0 > now).min();
-        assert_eq!(self.store.next_due(TargetKind::Api, UnixMs(now)).await.unwrap(), next);
+        assert_eq!(self.store.next_due(TargetId::API, UnixMs(now)).await.unwrap(), next);
     }
 
     async fn settle(&mut self, upload: &DueUpload, how: usize) {

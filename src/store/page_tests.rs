@@ -32,7 +32,7 @@ struct LoginEntry {
 }
 
 const OUTCOMES: [Outcome; 3] = [Outcome::Captured, Outcome::Coalesced, Outcome::Failed];
-const TARGETS: [TargetKind; 2] = [TargetKind::Api, TargetKind::S3];
+const TARGETS: [TargetId; 2] = [TargetId::API, TargetId::S3];
 
 /// What is asked for; a date may lie before, between or after all rows, and `from` after `to`.
 #[derive(Clone, Debug)]

@@ -337,7 +337,7 @@ async fn a_claim_among_a_hundred_thousand_that_wait_and_a_million_delivered_is_a
     let mut turn = LaneTurn::default();
     let mut names = Vec::new();
     for _ in 0..6 {
-        let claim = store.claim(TargetKind::Api, now, 1, turn.clone()).await.unwrap();
+        let claim = store.claim(TargetId::API, now, 1, turn.clone()).await.unwrap();
         turn.held.push(claim.uploads[0].row());
         turn.after = claim.after;
         names.push(claim.uploads[0].filename.to_string());
@@ -346,7 +346,7 @@ async fn a_claim_among_a_hundred_thousand_that_wait_and_a_million_delivered_is_a
     assert_eq!(names, (89_400..89_406).map(live).collect::<Vec<_>>(), "the oldest of those that are live");
     turn = LaneTurn::default();
     let late = UnixMs(T0 + 400_000 * 1000);
-    let claim = store.claim(TargetKind::Api, late, 6, turn).await.unwrap();
+    let claim = store.claim(TargetId::API, late, 6, turn).await.unwrap();
     let names: Vec<_> = claim.uploads.iter().map(|upload| upload.filename.to_string()).collect();
     assert_eq!(names, [4, 1, 2, 3, 8, 5].map(live), "one camera after the other");
 }

@@ -13,7 +13,7 @@ use super::image_row::{COLUMNS, image};
 use super::order::{CameraLine, LIVE_MS, Waiting, choose};
 use super::{Image, Store, StoreError, crash, denial, kept, tree};
 use crate::clock;
-use crate::model::{FileName, ImageId, PictureFacts, TargetKind, UnixMs, UploadState};
+use crate::model::{FileName, ImageId, PictureFacts, TargetId, UnixMs, UploadState};
 
 /// One picture that is owed to a target.
 #[derive(Clone, Debug)]
@@ -21,7 +21,7 @@ pub struct DueUpload {
     /// Row of the picture.
     pub(super) row: i64,
     /// To whom.
-    pub target: TargetKind,
+    pub target: TargetId,
     /// What is told of it; its identity is the idempotency key.
     pub facts: PictureFacts,
     /// Its name.
@@ -132,6 +132,9 @@ impl Settlement {
 }
 
 /// Of which camera something waits, one after the other.
+pub(super) const KNOWN_TARGETS_SQL: &str = "
+    select distinct subject from tallies where what >= 'upload:' and what < 'upload;'";
+
 pub(super) const NEXT_CAMERA_SQL: &str = "
     select camera from uploads indexed by uploads_waiting
     where target = :target and state = 'pending' and camera > :after
@@ -179,7 +182,7 @@ impl Store {
     /// then the backlog, oldest first and one camera after the other. Writes nothing.
     pub async fn claim(
         &self,
-        target: TargetKind,
+        target: TargetId,
         now: UnixMs,
         limit: usize,
         turn: LaneTurn,
@@ -226,7 +229,7 @@ impl Store {
     /// the ballast makes room for it: what is known to be delivered may go, and that ends the shortage.
     pub async fn settle_all(
         &self,
-        target: TargetKind,
+        target: TargetId,
         outcomes: Vec<(i64, Settlement)>,
     ) -> Result<Vec<bool>, StoreError> {
         let settled = self
@@ -247,7 +250,7 @@ impl Store {
     /// Ends the waits of a target's uploads that would end after `latest`: they are due at once.
     ///
     /// No wait is longer than a lane makes it, so one that ends later is of a clock that has been set back since.
-    pub async fn end_waits(&self, target: TargetKind, latest: UnixMs) -> Result<(), StoreError> {
+    pub async fn end_waits(&self, target: TargetId, latest: UnixMs) -> Result<(), StoreError> {
         // At rest nothing is written.
         if self.next_due(target, latest).await?.is_none() {
             return Ok(());
@@ -265,7 +268,7 @@ impl Store {
     }
 
     /// When the next upload of a target falls due of those that wait for an instant after `now`; `None` when none does.
-    pub async fn next_due(&self, target: TargetKind, now: UnixMs) -> Result<Option<UnixMs>, StoreError> {
+    pub async fn next_due(&self, target: TargetId, now: UnixMs) -> Result<Option<UnixMs>, StoreError> {
         self.db
             .read(move |c| {
                 let at = c
@@ -307,7 +310,7 @@ impl Store {
               and (select value from tallies where subject = :target and what = 'upload:skipped') > 0";
         const SKIP_SQL: &str = "
             update uploads set state = 'skipped' where target = :target and state = 'pending'";
-        let active: Vec<TargetKind> = self
+        let active: Vec<TargetId> = self
             .targets
             .iter()
             .filter(|(_, state)| *state == UploadState::Pending)
@@ -315,7 +318,7 @@ impl Store {
             .collect();
         self.db
             .write(move |tx| {
-                for target in TargetKind::ALL {
+                for target in known_targets(tx)? {
                     let sql = if active.contains(&target) { OWED_AGAIN_SQL } else { SKIP_SQL };
                     tx.execute(sql, named_params! {":target": target.as_str()})?;
                     crash::point("aligned one");
@@ -344,8 +347,16 @@ impl Store {
     }
 }
 
+/// Every target of which something was ever owed. Those of a newer version are not known and left alone.
+pub(super) fn known_targets(c: &Connection) -> Result<Vec<TargetId>, StoreError> {
+    let mut statement = c.prepare_cached(KNOWN_TARGETS_SQL)?;
+    let names = statement.query_map([], |row| row.get::<_, String>(0))?;
+    let names = names.collect::<Result<Vec<_>, _>>()?;
+    Ok(names.iter().filter_map(|name| TargetId::parse(name)).collect())
+}
+
 /// The cameras of which something waits for a target, in the order of their keys.
-pub(super) fn cameras(c: &Connection, target: TargetKind) -> Result<Vec<String>, StoreError> {
+pub(super) fn cameras(c: &Connection, target: TargetId) -> Result<Vec<String>, StoreError> {
     let mut statement = c.prepare_cached(NEXT_CAMERA_SQL)?;
     let mut cameras: Vec<String> = Vec::new();
     loop {
@@ -361,7 +372,7 @@ pub(super) fn cameras(c: &Connection, target: TargetKind) -> Result<Vec<String>,
 }
 
 /// The instant of the oldest picture that waits for a target.
-pub(super) fn oldest(c: &Connection, target: TargetKind) -> Result<Option<UnixMs>, StoreError> {
+pub(super) fn oldest(c: &Connection, target: TargetId) -> Result<Option<UnixMs>, StoreError> {
     let mut oldest = None;
     for camera in cameras(c, target)? {
         let at: Option<i64> = c
@@ -376,7 +387,7 @@ pub(super) fn oldest(c: &Connection, target: TargetKind) -> Result<Option<UnixMs
 
 fn waiting(
     c: &Connection,
-    target: TargetKind,
+    target: TargetId,
     camera: &str,
     (from, to): (i64, i64),
     now: UnixMs,
@@ -394,12 +405,7 @@ fn waiting(
     Ok(rows.into_iter().filter(|waiting| !held.contains(&waiting.row)).collect())
 }
 
-fn write(
-    tx: &Transaction<'_>,
-    target: TargetKind,
-    row: i64,
-    outcome: Settlement,
-) -> Result<bool, StoreError> {
+fn write(tx: &Transaction<'_>, target: TargetId, row: i64, outcome: Settlement) -> Result<bool, StoreError> {
     let state = outcome.state();
     let (not_before, error, delivered_at, refusals) = match outcome {
         Settlement::Delivered { at } => (0, None, Some(at.0), 0),
@@ -423,7 +429,7 @@ fn write(
 
 fn due_upload(
     c: &Connection,
-    target: TargetKind,
+    target: TargetId,
     row: i64,
     root: &std::path::Path,
 ) -> Result<Option<DueUpload>, StoreError> {

@@ -20,7 +20,7 @@ use super::ledger::{TriggerId, edge_of, mark_captured, trigger_of_orphan};
 use super::list::bit;
 use super::{Image, Store, StoreError, late, ledger};
 use crate::clock;
-use crate::model::{FileName, ImageId, Medium, Moment, TargetKind, Trigger, UnixMs, UploadState};
+use crate::model::{FileName, ImageId, Medium, Moment, TargetId, Trigger, UnixMs, UploadState};
 
 /// A picture or clip whose file is whole and synced, and that has no row yet. The file stays when this is dropped.
 #[derive(Clone, Debug)]
@@ -273,7 +273,7 @@ pub(super) fn insert(
     name: &FileName,
     path: &Path,
     new: &NewRow,
-    owed: &[(TargetKind, UploadState)],
+    owed: &[(TargetId, UploadState)],
 ) -> Result<(), StoreError> {
     let deliveries = owed.iter().fold(0, |sum, (_, state)| sum | bit(*state));
     let image = insert_image(tx, name, path, new, deliveries)?;
@@ -287,7 +287,7 @@ pub(super) fn insert(
 pub(super) fn owe(
     tx: &Transaction<'_>,
     image: i64,
-    target: TargetKind,
+    target: TargetId,
     state: UploadState,
 ) -> Result<bool, StoreError> {
     const OWE_SQL: &str = "

@@ -18,7 +18,7 @@ use super::disk;
 use super::files::{Files, is_day};
 use super::replace::{file, finish_replacement, is_file, put_in_place};
 use super::{Ownership, Reconciled, Store, StoreError, db, migrate, takeover};
-use crate::model::{FileName, TargetKind, UploadState};
+use crate::model::{FileName, TargetId, UploadState};
 
 /// Rows read at a time. Where a page cannot be read, the rows around it are tried one by one.
 const ROWS: i64 = 256;
@@ -73,7 +73,7 @@ impl Store {
     pub fn open_owned(
         images: &Path,
         database: &Path,
-        targets: &[(TargetKind, UploadState)],
+        targets: &[(TargetId, UploadState)],
         damage: Option<String>,
     ) -> Result<OpenedStore, StoreError> {
         // While its disk is away, the folder is taken later.
@@ -106,7 +106,7 @@ impl Store {
     pub async fn rebuild(
         images: PathBuf,
         database: PathBuf,
-        targets: Vec<(TargetKind, UploadState)>,
+        targets: Vec<(TargetId, UploadState)>,
     ) -> Result<Rebuilt, StoreError> {
         let (set_aside, carried, store, _ownership) = db::blocking(move || {
             let (folder, lock) = disk::own(&images, &database)?;

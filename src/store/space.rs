@@ -8,7 +8,7 @@ use rusqlite::named_params;
 use super::ballast::Ballast;
 use super::db::blocking;
 use super::{Store, StoreError};
-use crate::model::{Space, TargetKind};
+use crate::model::{Space, TargetId};
 
 /// Room for everything that is kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,9 +27,9 @@ pub struct DiskRoom {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Held {
     /// Waiting for delivery, by target.
-    pub owed: Vec<(TargetKind, PictureUsage)>,
+    pub owed: Vec<(TargetId, PictureUsage)>,
     /// Put aside, by target.
-    pub dead: Vec<(TargetKind, PictureUsage)>,
+    pub dead: Vec<(TargetId, PictureUsage)>,
     /// Protected by a person.
     pub protected: PictureUsage,
 }
@@ -115,7 +115,7 @@ impl Store {
                 while let Some(row) = rows.next()? {
                     let (target, state): (String, String) = (row.get(0)?, row.get(1)?);
                     let heap = PictureUsage { pictures: count(row.get(2)?), bytes: count(row.get(3)?) };
-                    let Some(target) = TargetKind::parse(&target) else { continue };
+                    let Some(target) = TargetId::parse(&target) else { continue };
                     if state == "pending" {
                         held.owed.push((target, heap))
                     } else {

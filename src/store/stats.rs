@@ -9,7 +9,7 @@ use super::deletion::mark_deleting;
 use super::queue::oldest;
 use super::space::PictureUsage;
 use super::{Store, StoreError};
-use crate::model::{ImageId, TargetKind, UnixMs, UploadState};
+use crate::model::{ImageId, TargetId, UnixMs, UploadState};
 
 /// What has happened so far, and what is kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,9 +17,9 @@ pub struct Stats {
     /// By camera key.
     pub cameras: BTreeMap<String, CameraTally>,
     /// Number of uploads by target and state.
-    pub uploads: BTreeMap<TargetKind, Vec<(UploadState, u64)>>,
+    pub uploads: BTreeMap<TargetId, Vec<(UploadState, u64)>>,
     /// The instant of the oldest picture that waits, by target; a target for which nothing waits is not there.
-    pub oldest: BTreeMap<TargetKind, UnixMs>,
+    pub oldest: BTreeMap<TargetId, UnixMs>,
     /// Bytes an ordinary user may still write to the pictures' file system.
     pub free_bytes: u64,
     /// Size of that file system.
@@ -53,7 +53,7 @@ impl Stats {
     }
 
     /// Uploads of one target in one state.
-    pub fn of_target(&self, target: TargetKind, wanted: UploadState) -> u64 {
+    pub fn of_target(&self, target: TargetId, wanted: UploadState) -> u64 {
         let states = self.uploads.get(&target).into_iter().flatten();
         states.filter(|(state, _)| *state == wanted).map(|(_, n)| n).sum()
     }
@@ -168,7 +168,13 @@ impl Store {
                     let value = u64::try_from(row.get::<_, i64>(2)?).unwrap_or(0);
                     stats.add(subject, &what, value);
                 }
-                for target in TargetKind::ALL {
+                let waiting: Vec<_> = stats
+                    .uploads
+                    .keys()
+                    .copied()
+                    .filter(|target| stats.of_target(*target, UploadState::Pending) > 0)
+                    .collect();
+                for target in waiting {
                     if let Some(at) = oldest(c, target)? {
                         stats.oldest.insert(target, at);
                     }
@@ -307,7 +313,7 @@ impl Store {
 impl Stats {
     fn add(&mut self, subject: String, what: &str, value: u64) {
         if let Some(state) = what.strip_prefix("upload:") {
-            if let (Some(target), Some(state)) = (TargetKind::parse(&subject), UploadState::parse(state)) {
+            if let (Some(target), Some(state)) = (TargetId::parse(&subject), UploadState::parse(state)) {
                 self.uploads.entry(target).or_default().push((state, value));
             }
             return;

@@ -300,7 +300,7 @@ async fn a_rebuild_follows_nothing() {
             take(&store, "r1", T0).await;
             drop(store);
             victim.put(thing, &place.images().join(at));
-            let targets = vec![(crate::model::TargetKind::Api, UploadState::Pending)];
+            let targets = vec![(crate::model::TargetId::API, UploadState::Pending)];
             let rebuilt = Store::rebuild(place.images(), place.database(), targets).await.unwrap();
             let is_hit = at == NAME || at == DAY;
             assert_eq!(rebuilt.images, u64::from(!is_hit), "{thing:?} at {at}");
@@ -430,7 +430,7 @@ proptest! {
             store.finish_begun_deletions().await.unwrap();
             drop(_owned);
             drop(store);
-            let targets = vec![(crate::model::TargetKind::Api, UploadState::Pending)];
+            let targets = vec![(crate::model::TargetId::API, UploadState::Pending)];
             Store::rebuild(place.images(), place.database(), targets).await.unwrap();
             victim.assert_untouched(&format!("{before:?} {between:?}"));
         });

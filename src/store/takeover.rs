@@ -18,7 +18,7 @@ use super::record::{self, owe};
 use super::stats::UNSET;
 use super::{SAID_MAX, Store, StoreError, former};
 use crate::clock;
-use crate::model::{CameraKey, FileName, TargetKind, UnixMs, UploadState, foreign};
+use crate::model::{CameraKey, FileName, TargetId, UnixMs, UploadState, foreign};
 
 /// What was still to be sent, as such programs called it.
 const PENDING_LIST: &str = "pending_uploads.json";
@@ -210,7 +210,7 @@ impl Store {
                         .optional()?;
                     match row {
                         Some((image, state_now)) if state_now == "present" => {
-                            owed += u64::from(owe(tx, image, TargetKind::Api, state)?);
+                            owed += u64::from(owe(tx, image, TargetId::API, state)?);
                         }
                         // A person deleted it here, after it was taken over.
                         Some(_) => {}
@@ -279,7 +279,7 @@ impl Store {
 
     /// In which state something becomes owed to the HTTP API; switched off, it waits until that is configured.
     fn owed_state(&self) -> UploadState {
-        let api = self.targets.iter().find(|(target, _)| *target == TargetKind::Api);
+        let api = self.targets.iter().find(|(target, _)| *target == TargetId::API);
         api.map_or(UploadState::Skipped, |(_, state)| *state)
     }
 
@@ -304,7 +304,7 @@ impl Store {
                 let Some(name) = free_name(tx, found.name.clone(), &found.row)? else {
                     return Ok(Became::Copy);
                 };
-                let owed = [(TargetKind::Api, state)];
+                let owed = [(TargetId::API, state)];
                 record::insert(tx, &name, &path, &found.row, if is_owed { &owed } else { &[] })?;
                 Ok(Became::Adopted { is_owed })
             })

@@ -14,7 +14,7 @@ use crate::media::frame::{Colours, Frame};
 use crate::media::gop::{AccessUnit, Codec, UnitRange};
 use crate::media::{exif, jpeg, mp4};
 use crate::model::{
-    CameraKey, Cause, Dimensions, FileName, ImageId, ImageKind, Moment, PictureFacts, TargetKind, Trigger,
+    CameraKey, Cause, Dimensions, FileName, ImageId, ImageKind, Moment, PictureFacts, TargetId, Trigger,
     UnixMs, UploadState,
 };
 
@@ -26,10 +26,10 @@ pub(crate) mod disk;
 pub(crate) const T0: i64 = 1_800_000_000_000;
 
 /// Owed to the one target.
-pub(crate) const OWED: &[(TargetKind, UploadState)] = &[(TargetKind::Api, UploadState::Pending)];
+pub(crate) const OWED: &[(TargetId, UploadState)] = &[(TargetId::API, UploadState::Pending)];
 
 /// The one target is switched off.
-pub(crate) const SKIPPED: &[(TargetKind, UploadState)] = &[(TargetKind::Api, UploadState::Skipped)];
+pub(crate) const SKIPPED: &[(TargetId, UploadState)] = &[(TargetId::API, UploadState::Skipped)];
 
 /// A directory for pictures and database.
 pub(crate) struct Place(TempDir);
@@ -62,11 +62,11 @@ impl Place {
         self.open_owing(OWED)
     }
 
-    pub(crate) fn open_owing(&self, targets: &[(TargetKind, UploadState)]) -> Store {
+    pub(crate) fn open_owing(&self, targets: &[(TargetId, UploadState)]) -> Store {
         self.try_open(targets).unwrap()
     }
 
-    pub(crate) fn try_open(&self, targets: &[(TargetKind, UploadState)]) -> Result<Store, StoreError> {
+    pub(crate) fn try_open(&self, targets: &[(TargetId, UploadState)]) -> Result<Store, StoreError> {
         Store::open(&self.images(), &self.database(), targets)
     }
 
@@ -266,7 +266,7 @@ pub(crate) async fn take(store: &Store, key: &str, edge_ms: i64) -> Image {
 
 /// Up to `limit` uploads that are due at [`T0`].
 pub(crate) async fn claim(store: &Store, limit: usize) -> Vec<DueUpload> {
-    store.claim(TargetKind::Api, UnixMs(T0), limit, LaneTurn::default()).await.unwrap().uploads
+    store.claim(TargetId::API, UnixMs(T0), limit, LaneTurn::default()).await.unwrap().uploads
 }
 
 /// The tallies as they should be, counted anew.

@@ -35,7 +35,7 @@ async fn a_recorded_picture_has_its_file_its_row_its_upload_and_its_trigger_ends
     let row = store.begin_trigger(&trigger).await.unwrap();
     let new = picture(&trigger, row, ImageId::random(), -12);
     let (id, jpeg) = (new.facts.id, new.file.clone());
-    let mut waking = store.wakes().of(TargetKind::Api);
+    let mut waking = store.wakes().of(TargetId::API);
 
     let image = store.record(new).await.unwrap();
 
@@ -47,7 +47,7 @@ async fn a_recorded_picture_has_its_file_its_row_its_upload_and_its_trigger_ends
     );
     assert_eq!(fs::read(store.path_of(&image)).unwrap(), jpeg);
     let owed = UploadInfo {
-        target: TargetKind::Api,
+        target: TargetId::API,
         state: UploadState::Pending,
         attempts: 0,
         last_error: None,
@@ -59,7 +59,7 @@ async fn a_recorded_picture_has_its_file_its_row_its_upload_and_its_trigger_ends
     assert_eq!((entry.outcome, entry.reason), (Some(Outcome::Captured), None));
     assert!(entry.latency_ms.is_some());
     assert_eq!(entry.images.iter().map(|image| image.facts.id).collect::<Vec<_>>(), [id]);
-    assert_eq!(waking.next().await, Wake::Owed(TargetKind::Api));
+    assert_eq!(waking.next().await, Wake::Owed(TargetId::API));
     assert_in_order(&place);
 }
 
@@ -274,8 +274,8 @@ async fn a_store_at_rest_writes_nothing() {
     let log = || fs::read(place.database().with_extension("db-wal")).unwrap();
     let before = log();
     assert_eq!(claim(&store, 1).await.len(), 1, "a claim writes nothing either");
-    store.end_waits(TargetKind::Api, UnixMs(T0)).await.unwrap();
-    store.next_due(TargetKind::Api, UnixMs(T0)).await.unwrap();
+    store.end_waits(TargetId::API, UnixMs(T0)).await.unwrap();
+    store.next_due(TargetId::API, UnixMs(T0)).await.unwrap();
     store.delete_expired(Vec::new()).await.unwrap();
     store.finish_begun_deletions().await.unwrap();
     store.stats().await.unwrap();

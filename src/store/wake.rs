@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use tokio::sync::watch;
 
-use crate::model::TargetKind;
+use crate::model::TargetId;
 
 /// Why a lane looks at its queue before its time. The first of several that came meanwhile is heard first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -16,13 +16,13 @@ pub enum Wake {
     /// The disk with the pictures is back, or pictures of a program before this one were taken over.
     Disk,
     /// This target can be reached again.
-    Reachable(TargetKind),
+    Reachable(TargetId),
     /// Something became due to this target by itself: a new picture, or one that is owed again.
-    Owed(TargetKind),
+    Owed(TargetId),
 }
 
 impl Wake {
-    fn concerns(self, target: TargetKind) -> bool {
+    fn concerns(self, target: TargetId) -> bool {
         match self {
             Self::Person | Self::Clock | Self::Disk => true,
             Self::Reachable(of) | Self::Owed(of) => of == target,
@@ -47,7 +47,7 @@ impl Wakes {
     }
 
     /// What concerns the lane of `target` from now on.
-    pub fn of(&self, target: TargetKind) -> Waking {
+    pub fn of(&self, target: TargetId) -> Waking {
         let counts = self.0.subscribe();
         let heard = counts.borrow().clone();
         Waking { target, counts, heard }
@@ -57,7 +57,7 @@ impl Wakes {
 /// What one lane hears.
 #[derive(Debug)]
 pub struct Waking {
-    target: TargetKind,
+    target: TargetId,
     counts: watch::Receiver<Counts>,
     heard: Counts,
 }
@@ -112,19 +112,19 @@ mod tests {
     async fn each_lane_hears_what_concerns_it_once_and_the_most_urgent_first() {
         let wakes = Wakes::default();
         wakes.raise(Wake::Person);
-        let (mut api, mut s3) = (wakes.of(TargetKind::Api), wakes.of(TargetKind::S3));
+        let (mut api, mut s3) = (wakes.of(TargetId::API), wakes.of(TargetId::S3));
         assert_eq!(heard(&mut api).await, [], "what was before is over");
         for wake in [
-            Wake::Owed(TargetKind::Api),
-            Wake::Owed(TargetKind::Api),
-            Wake::Reachable(TargetKind::S3),
+            Wake::Owed(TargetId::API),
+            Wake::Owed(TargetId::API),
+            Wake::Reachable(TargetId::S3),
             Wake::Clock,
             Wake::Person,
         ] {
             wakes.raise(wake);
         }
-        assert_eq!(heard(&mut api).await, [Wake::Person, Wake::Clock, Wake::Owed(TargetKind::Api)]);
-        assert_eq!(heard(&mut s3).await, [Wake::Person, Wake::Clock, Wake::Reachable(TargetKind::S3)]);
+        assert_eq!(heard(&mut api).await, [Wake::Person, Wake::Clock, Wake::Owed(TargetId::API)]);
+        assert_eq!(heard(&mut s3).await, [Wake::Person, Wake::Clock, Wake::Reachable(TargetId::S3)]);
         assert_eq!(heard(&mut api).await, []);
         wakes.raise(Wake::Disk);
         assert_eq!(heard(&mut api).await, [Wake::Disk]);
@@ -133,23 +133,23 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_is_due_and_asked_for_wakes_nobody_and_what_comes_after_that_does() {
         let wakes = Wakes::default();
-        let mut api = wakes.of(TargetKind::Api);
-        wakes.raise(Wake::Owed(TargetKind::Api));
+        let mut api = wakes.of(TargetId::API);
+        wakes.raise(Wake::Owed(TargetId::API));
         wakes.raise(Wake::Person);
         assert!(api.forget_owed());
         assert!(!api.forget_owed());
         assert_eq!(heard(&mut api).await, [Wake::Person], "a person's wish is not forgotten");
-        wakes.raise(Wake::Owed(TargetKind::Api));
-        assert_eq!(heard(&mut api).await, [Wake::Owed(TargetKind::Api)]);
+        wakes.raise(Wake::Owed(TargetId::API));
+        assert_eq!(heard(&mut api).await, [Wake::Owed(TargetId::API)]);
     }
 
     #[tokio::test]
     async fn a_lane_that_waits_is_woken() {
         let wakes = Wakes::default();
-        let mut api = wakes.of(TargetKind::Api);
+        let mut api = wakes.of(TargetId::API);
         let waits = tokio::spawn(async move { api.next().await });
         tokio::task::yield_now().await;
-        wakes.raise(Wake::Reachable(TargetKind::Api));
-        assert_eq!(waits.await.unwrap(), Wake::Reachable(TargetKind::Api));
+        wakes.raise(Wake::Reachable(TargetId::API));
+        assert_eq!(waits.await.unwrap(), Wake::Reachable(TargetId::API));
     }
 }

@@ -10,7 +10,7 @@ use super::response::Settings;
 use super::{TargetError, misconfigured, success};
 use crate::clock;
 use crate::config::{ApiTargetConfig, FILENAME, FieldTemplate, UploadConfig};
-use crate::model::{TargetKind, secrets::Secrets};
+use crate::model::{TargetId, secrets::Secrets};
 use crate::store::DueUpload;
 
 /// An HTTP endpoint.
@@ -39,7 +39,7 @@ impl Api {
         });
         Self {
             config: api.clone(),
-            http: Http::new(config, TargetKind::Api, url, Settings::API, &secrets),
+            http: Http::new(config, TargetId::API, url, Settings::API, &secrets),
             sender: Sender::new(config),
             has_facts: config.metadata,
             secrets,

@@ -21,7 +21,7 @@ use super::{TargetError, misconfigured, perhaps_of_this_image, rejected};
 use crate::clock;
 use crate::config::{DiscordTargetConfig, UploadConfig};
 use crate::media::jpeg;
-use crate::model::{Medium, TargetKind, UnixMs, secrets::Secrets};
+use crate::model::{Medium, TargetId, UnixMs, secrets::Secrets};
 use crate::store::DueUpload;
 
 /// Of an answer's body this much is read: a message with its embeds is a few kilobytes.
@@ -64,7 +64,7 @@ impl Discord {
             .collect();
         url.query_pairs_mut().clear().extend_pairs(others).append_pair("wait", "true");
         Self {
-            http: Http::new(config, TargetKind::Discord, &url, Settings::DISCORD, &secrets),
+            http: Http::new(config, TargetId::DISCORD, &url, Settings::DISCORD, &secrets),
             sender: Sender::new(config),
             secrets,
             max_bytes: AtomicU64::new(discord.max_bytes),

@@ -20,7 +20,7 @@ use super::pace::RateLimit;
 use super::response::{Settings, TargetAnswer};
 use super::{TargetError, misconfigured, secure, text};
 use crate::config::{CertificatePin, Fingerprint, ProxyConfig, UploadConfig};
-use crate::model::{TargetKind, secrets::Secrets};
+use crate::model::{TargetId, secrets::Secrets};
 use crate::system::crash;
 use crate::system::tls;
 
@@ -127,7 +127,7 @@ impl Http {
     /// of its words.
     pub(super) fn new(
         config: &UploadConfig,
-        kind: TargetKind,
+        kind: TargetId,
         url: &Url,
         settings: Settings,
         secrets: &Secrets,

@@ -28,7 +28,7 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use crate::config::UploadConfig;
-use crate::model::{TargetKind, foreign};
+use crate::model::{TargetId, foreign};
 use crate::store::DueUpload;
 use crate::system::crash;
 
@@ -177,15 +177,15 @@ impl Target {
         [api, s3, discord, relay].into_iter().flatten().collect()
     }
 
-    /// Which kind it is.
-    pub fn kind(&self) -> TargetKind {
+    /// Which it is.
+    pub fn id(&self) -> TargetId {
         match self {
-            Self::Api(_) => TargetKind::Api,
-            Self::S3(_) => TargetKind::S3,
-            Self::Discord(_) => TargetKind::Discord,
-            Self::Relay(_) => TargetKind::Relay,
+            Self::Api(_) => TargetId::API,
+            Self::S3(_) => TargetId::S3,
+            Self::Discord(_) => TargetId::DISCORD,
+            Self::Relay(_) => TargetId::RELAY,
             #[cfg(test)]
-            Self::Scripted(_) => TargetKind::Api,
+            Self::Scripted(_) => TargetId::API,
         }
     }
 

@@ -12,7 +12,7 @@ use super::response::{Settings, TargetAnswer};
 use super::{TargetError, misconfigured, perhaps_of_this_image};
 use crate::clock;
 use crate::config::{RelayTargetConfig, UploadConfig};
-use crate::model::{TargetKind, UnixMs, secrets::Secrets};
+use crate::model::{TargetId, UnixMs, secrets::Secrets};
 use crate::store::DueUpload;
 
 /// Name of the part, as every such box takes it.
@@ -34,7 +34,7 @@ impl Relay {
         let secrets = Secrets::of_url(url);
         Self {
             config: relay.clone(),
-            http: Http::new(config, TargetKind::Relay, url, Settings::RELAY, &secrets),
+            http: Http::new(config, TargetId::RELAY, url, Settings::RELAY, &secrets),
             sender: config.metadata.then(|| Sender::new(config)),
             secrets,
         }

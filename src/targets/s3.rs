@@ -26,7 +26,7 @@ use super::s3_object::{ObjectSeen, Sum};
 use super::{TargetError, misconfigured, rejected};
 use crate::clock;
 use crate::config::{S3Style, S3TargetConfig, UploadConfig};
-use crate::model::{TargetKind, secrets::Secrets};
+use crate::model::{TargetId, secrets::Secrets};
 use crate::store::DueUpload;
 
 /// How long a signature holds. Stores allow a quarter of an hour of difference between the clocks anyway.
@@ -70,7 +70,7 @@ impl S3 {
         };
         let url = bucket.as_ref().map_or(&s3.endpoint, Bucket::base_url);
         Self {
-            http: Http::new(config, TargetKind::S3, url, Settings::S3, &secrets),
+            http: Http::new(config, TargetId::S3, url, Settings::S3, &secrets),
             sender: Sender::new(config),
             credentials,
             config: s3.clone(),

@@ -16,7 +16,7 @@ use super::{Target, TargetError};
 use crate::clock;
 use crate::config::UploadConfig;
 use crate::media::{card, exif, jpeg};
-use crate::model::{CameraKey, Cause, FileName, ImageId, ImageKind, PictureFacts, TargetKind, UnixMs};
+use crate::model::{CameraKey, Cause, FileName, ImageId, ImageKind, PictureFacts, TargetId, UnixMs};
 use crate::store::DueUpload;
 
 /// An attempt ends by its own limits; so much later it is stuck.
@@ -35,17 +35,17 @@ const TYPE_MAX: usize = 60;
 /// Dropping the future ends it; the target may have taken the picture all the same.
 pub async fn try_out(
     config: &UploadConfig,
-    kind: TargetKind,
+    id: TargetId,
     limit: Option<Duration>,
     tell: &mut (dyn FnMut(&TryoutStep) + Send),
 ) -> Option<TryoutReport> {
     let config = UploadConfig { enabled: true, ..config.clone() };
-    let target = Target::all(&config).into_iter().find(|target| target.kind() == kind)?;
+    let target = Target::all(&config).into_iter().find(|target| target.id() == id)?;
     let http = target.http()?;
     let scheme = if http.is_secured { "https" } else { "http" };
     let host = if http.host.contains(':') { format!("[{}]", http.host) } else { http.host.clone() };
     let mut report = TryoutReport {
-        target: kind,
+        target: id,
         address: format!("{scheme}://{host}:{}", http.port),
         picture: None,
         steps: Vec::new(),
@@ -58,7 +58,7 @@ pub async fn try_out(
             report.steps.push(step);
         })
         .await;
-    let drawn = tokio::task::spawn_blocking(move || picture(&config, kind, clock::now())).await;
+    let drawn = tokio::task::spawn_blocking(move || picture(&config, id, clock::now())).await;
     let sent = match drawn {
         Ok(Some((upload, bytes))) => {
             report.picture = Some(TestPicture {
@@ -162,10 +162,10 @@ fn consequence(error: &TargetError) -> &'static str {
 }
 
 /// The test picture of an instant; `None` if it cannot be encoded.
-fn picture(config: &UploadConfig, kind: TargetKind, now: UnixMs) -> Option<(DueUpload, Bytes)> {
+fn picture(config: &UploadConfig, id: TargetId, now: UnixMs) -> Option<(DueUpload, Bytes)> {
     let camera = camera(config)?;
     let time = now.rfc3339();
-    let sent_by = format!("camera-capture to {kind}");
+    let sent_by = format!("camera-capture to {id}");
     let mut lines = vec![time.as_str(), sent_by.as_str()];
     lines.extend(config.site.as_deref());
     let facts = PictureFacts {
@@ -181,7 +181,7 @@ fn picture(config: &UploadConfig, kind: TargetKind, now: UnixMs) -> Option<(DueU
     let caption = exif::Caption { facts: facts.clone(), label, utc_offset_s: clock::utc_offset_s(now) };
     let bytes = jpeg::encode(&card::test_card(&lines), &caption).ok()?;
     let name = FileName::new(camera, now.epoch_s(), ordinal(now));
-    Some((DueUpload::apart(kind, facts, name, &bytes), bytes.into()))
+    Some((DueUpload::apart(id, facts, name, &bytes), bytes.into()))
 }
 
 /// Which one of its second a test picture is: that of its millisecond. Nobody counts them, and a name that came before

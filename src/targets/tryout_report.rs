@@ -3,7 +3,7 @@
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
-use crate::model::{FileName, ImageId, TargetKind, UnixMs};
+use crate::model::{FileName, ImageId, TargetId, UnixMs};
 
 /// Version of the document: a number that grows when something that was there is not any more.
 const VERSION: u32 = 1;
@@ -177,7 +177,7 @@ pub struct TestPicture {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TryoutReport {
     /// Which.
-    pub target: TargetKind,
+    pub target: TargetId,
     /// Scheme, host and port.
     pub address: String,
     /// The picture.
@@ -228,7 +228,7 @@ mod tests {
     }
 
     fn report(steps: Vec<TryoutStep>) -> TryoutReport {
-        TryoutReport { target: TargetKind::Api, address: "http://gate:80".to_owned(), picture: None, steps }
+        TryoutReport { target: TargetId::API, address: "http://gate:80".to_owned(), picture: None, steps }
     }
 
     #[test]

@@ -12,7 +12,7 @@ fn config(pairs: &[(&str, &str)]) -> UploadConfig {
 #[test]
 fn the_test_picture_is_a_whole_one_with_its_facts_and_a_name_that_says_what_it_is() {
     let now = UnixMs(1_698_765_432_500);
-    let (upload, bytes) = picture(&config(&[]), TargetKind::Api, now).unwrap();
+    let (upload, bytes) = picture(&config(&[]), TargetId::API, now).unwrap();
     assert_eq!(upload.filename.to_string(), "test_1698765432_501.jpg");
     assert_eq!(FileName::parse("test_1698765432_501.jpg"), Some(upload.filename.clone()));
     assert_eq!(jpeg::inspect(&bytes), Ok((640, 360)));
@@ -21,15 +21,15 @@ fn the_test_picture_is_a_whole_one_with_its_facts_and_a_name_that_says_what_it_i
     assert!(facts.note.unwrap().contains("test picture"));
     assert_eq!((upload.bytes, upload.row()), (bytes.len() as u64, 0));
     assert_eq!(upload.path, Path::new("test_1698765432_501.jpg"));
-    let (next, _) = picture(&config(&[]), TargetKind::Api, UnixMs(now.0 + 1)).unwrap();
+    let (next, _) = picture(&config(&[]), TargetId::API, UnixMs(now.0 + 1)).unwrap();
     assert_eq!(
         next.filename.to_string(),
         "test_1698765432_502.jpg",
         "one of the same second has another name"
     );
-    let (first, _) = picture(&config(&[]), TargetKind::Api, UnixMs(1_698_765_432_000)).unwrap();
+    let (first, _) = picture(&config(&[]), TargetId::API, UnixMs(1_698_765_432_000)).unwrap();
     assert_eq!(first.filename.to_string(), "test_1698765432.jpg");
-    let (again, _) = picture(&config(&[]), TargetKind::Api, now).unwrap();
+    let (again, _) = picture(&config(&[]), TargetId::API, now).unwrap();
     assert_ne!(again.facts.id, upload.facts.id, "no server takes it for the same one");
 }
 
@@ -49,5 +49,5 @@ fn a_test_picture_is_never_called_after_a_camera() {
 #[tokio::test]
 async fn a_target_that_is_not_in_use_is_not_tried() {
     let config = config(&[("S3_API_URL", "http://127.0.0.1:9/")]);
-    assert!(try_out(&config, TargetKind::S3, None, &mut |_| {}).await.is_none());
+    assert!(try_out(&config, TargetId::S3, None, &mut |_| {}).await.is_none());
 }

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::config::UploadConfig;
-use crate::model::TargetKind;
+use crate::model::TargetId;
 use crate::status::Status;
 use crate::store::{Wake, Wakes};
 use crate::targets::{Hop, Target};
@@ -33,7 +33,7 @@ const AWAY_INTERVAL: Duration = Duration::from_secs(5);
 /// The watch over one target's connection.
 pub struct Connectivity {
     target: Arc<Target>,
-    kind: TargetKind,
+    id: TargetId,
     interval: Duration,
     status: Status,
     wakes: Wakes,
@@ -68,13 +68,13 @@ impl Worth {
 impl Connectivity {
     /// Watches `target` every `CONNECTIVITY_CHECK_INTERVAL`; `wakes` wakes its lane.
     pub fn new(target: Arc<Target>, config: &UploadConfig, status: &Status, wakes: &Wakes) -> Self {
-        let (kind, interval, status) = (target.kind(), config.check_interval, status.clone());
-        Self { kind, target, interval, status, wakes: wakes.clone(), was_open: true }
+        let (id, interval, status) = (target.id(), config.check_interval, status.clone());
+        Self { id, target, interval, status, wakes: wakes.clone(), was_open: true }
     }
 
-    /// The target's kind.
-    pub fn kind(&self) -> TargetKind {
-        self.kind
+    /// Which target it is of.
+    pub fn id(&self) -> TargetId {
+        self.id
     }
 
     /// Watches until cancelled.
@@ -105,7 +105,7 @@ impl Connectivity {
     /// What is known, and when a delivery told it.
     fn known(&self) -> (Option<bool>, Option<Instant>) {
         let targets = self.status.targets();
-        let target = targets.iter().find(|target| target.kind == self.kind);
+        let target = targets.iter().find(|target| target.id == self.id);
         target.map_or((None, None), |target| (target.online, target.tried_at))
     }
 
@@ -120,7 +120,7 @@ impl Connectivity {
         let has_opened = is_open && !self.was_open;
         self.was_open = is_open;
         if self.worth() == Worth::Word {
-            self.status.update_target(self.kind, |target| {
+            self.status.update_target(self.id, |target| {
                 if error.is_some() || target.is_reachable == Some(false) {
                     target.last_error = error;
                 }
@@ -132,8 +132,8 @@ impl Connectivity {
             });
         }
         if has_opened {
-            info!(target = %self.kind, "the way to the target is open again");
-            self.wakes.raise(Wake::Reachable(self.kind));
+            info!(target = %self.id, "the way to the target is open again");
+            self.wakes.raise(Wake::Reachable(self.id));
         }
     }
 }

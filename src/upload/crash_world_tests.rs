@@ -294,7 +294,7 @@ impl Life {
         let (store, status) = (opened.store.clone(), Status::new(config));
         let target = Target::all(&config.upload).pop().map(Arc::new);
         let lane = target.map(|target| {
-            let queue = store.queue(target.kind());
+            let queue = store.queue(target.id());
             Lane::new(target, config, queue, &status)
         });
         let tried = tried_before(&place.join("x.db"));

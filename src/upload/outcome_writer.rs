@@ -112,7 +112,7 @@ impl OutcomeWriter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{TargetKind, UnixMs, UploadState};
+    use crate::model::{TargetId, UnixMs, UploadState};
     use crate::store::DueUpload;
     use crate::store::testing::{Place, T0, claim, take};
 
@@ -133,7 +133,7 @@ mod tests {
         for second in 0..3 {
             take(&store, "r1", T0 + second * 1000).await;
         }
-        let mut writer = OutcomeWriter::new(&store.queue(TargetKind::Api));
+        let mut writer = OutcomeWriter::new(&store.queue(TargetId::API));
         let mut outcomes = claim(&store, 3).await.into_iter().map(delivered);
         let began = Instant::now();
         writer.put(outcomes.next());
@@ -154,7 +154,7 @@ mod tests {
         for second in 0..2 {
             take(&store, "r1", T0 + second * 1000).await;
         }
-        let mut writer = OutcomeWriter::new(&store.queue(TargetKind::Api));
+        let mut writer = OutcomeWriter::new(&store.queue(TargetId::API));
         let mut outcomes = claim(&store, 2).await.into_iter().map(delivered);
         let states = || place.deliveries().iter().map(|one| one.state).collect::<Vec<_>>();
         let refuse =

@@ -212,7 +212,7 @@ impl<'a> World<'a> {
         });
         let cancel = CancellationToken::new();
         let target = Arc::new(Target::Scripted(script));
-        let queue = self.store().queue(target.kind());
+        let queue = self.store().queue(target.id());
         let mut lane = Lane::new(target, &self.config, queue, &self.status);
         let (stop, is_tight, failures) =
             (cancel.clone(), Arc::clone(&self.is_tight), Arc::clone(&self.lane_failures));

@@ -14,7 +14,7 @@ use super::policy::{Decision, Health, Situation, Tried};
 use crate::clock;
 use crate::clock::daily::{Daily, daily};
 use crate::config::{Config, LaneConfig};
-use crate::model::{FileName, TargetKind, UnixMs};
+use crate::model::{FileName, TargetId, UnixMs};
 use crate::status::{AlarmHandle, AlarmKind, Pause, Status};
 use crate::store::{DueUpload, LaneTurn, Settlement, StoreError, TargetQueue, Wake, Waking};
 use crate::system::crash;
@@ -50,7 +50,7 @@ const LOST_MAX: usize = 100;
 /// The lane of one target.
 pub struct Lane {
     target: Arc<Target>,
-    kind: TargetKind,
+    id: TargetId,
     config: LaneConfig,
     /// Most uploads in hand.
     queue_size: usize,
@@ -94,11 +94,11 @@ struct Rest {
 impl Lane {
     /// The lane of `target`, whose queue it is.
     pub fn new(target: Arc<Target>, config: &Config, queue: TargetQueue, status: &Status) -> Self {
-        let kind = target.kind();
+        let id = target.id();
         Self {
-            kind,
+            id,
             target,
-            config: config.lanes.of(kind),
+            config: config.lanes.of(id),
             queue_size: config.upload.queue_size,
             retry_interval: config.upload.retry_interval,
             // An object in a store takes a second question.
@@ -114,8 +114,8 @@ impl Lane {
             denied: BTreeMap::new(),
             lost: BTreeMap::new(),
             lost_asked: Instant::now(),
-            stuck_alarm: status.alarm(AlarmKind::UploadStuck(kind)),
-            lost_alarm: status.alarm(AlarmKind::PicturesLost(kind)),
+            stuck_alarm: status.alarm(AlarmKind::UploadStuck(id)),
+            lost_alarm: status.alarm(AlarmKind::PicturesLost(id)),
             writer: OutcomeWriter::new(&queue),
             queue,
         }
@@ -127,9 +127,9 @@ impl Lane {
         Self { limit, ..self }
     }
 
-    /// The target's kind.
-    pub fn kind(&self) -> TargetKind {
-        self.kind
+    /// Which target it is of.
+    pub fn id(&self) -> TargetId {
+        self.id
     }
 
     /// Delivers until cancelled. Attempts under way are dropped then; their rows stay pending and are sent again.
@@ -237,7 +237,7 @@ impl Lane {
 
     /// Someone wants a try now: what waits by itself waits no longer.
     async fn hurry(&mut self, wake: Wake) -> Result<(), StoreError> {
-        debug!(target = %self.kind, ?wake, "waiting ended early");
+        debug!(target = %self.id, ?wake, "waiting ended early");
         self.pause = None;
         self.queue.end_waits(clock::now()).await
     }
@@ -258,10 +258,10 @@ impl Lane {
             Landing::Ended(upload, result) => (upload, self.unless_disk_is_away(result)),
             Landing::Stuck(upload, limit) => {
                 let seconds = limit.as_secs();
-                error!(file = %upload.filename, target = %self.kind, seconds, "an upload was stuck and was dropped");
+                error!(file = %upload.filename, target = %self.id, seconds, "an upload was stuck and was dropped");
                 let message = format!(
                     "the upload of {} to {} did not end within {seconds} s and was dropped; it is sent again by itself",
-                    upload.filename, self.kind
+                    upload.filename, self.id
                 );
                 self.stuck_alarm.raise(message.clone());
                 (upload, Err(TargetError::Broken { message }))
@@ -295,13 +295,13 @@ impl Lane {
         let before = self.denied.remove(&row);
         if let Err(TargetError::Denied { message }) = result {
             if before.is_none() {
-                error!(target = %self.kind, error = message, "a picture that is owed cannot be read");
+                error!(target = %self.id, error = message, "a picture that is owed cannot be read");
             }
             if self.denied.len() < DENIED_MAX {
                 self.denied.insert(row, (Instant::now(), message.clone()));
             }
         } else if before.is_some() {
-            info!(target = %self.kind, row, "a picture that could not be read can be read again, or is gone");
+            info!(target = %self.id, row, "a picture that could not be read can be read again, or is gone");
         } else {
             return;
         }
@@ -348,7 +348,7 @@ impl Lane {
     fn show_denied(&self) {
         let newest = self.denied.values().max_by_key(|(at, _)| *at).map(|(_, why)| why.clone());
         let denied = newest.map(|why| (self.denied.len() as u64, why));
-        self.status.update_target(self.kind, |target| target.denied = denied);
+        self.status.update_target(self.id, |target| target.denied = denied);
     }
 
     /// What was blamed and is not to blame.
@@ -392,7 +392,7 @@ impl Lane {
         for (outcome, is_changed) in written {
             let UploadOutcome { row, filename: file, bytes, attempts, settlement, .. } = outcome;
             if !is_changed {
-                debug!(%file, target = %self.kind, "deleted or settled while it was being sent");
+                debug!(%file, target = %self.id, "deleted or settled while it was being sent");
                 continue;
             }
             if !matches!(settlement, Settlement::Lost { .. }) && self.lost.remove(&row).is_some() {
@@ -400,28 +400,28 @@ impl Lane {
             }
             match settlement {
                 Settlement::Delivered { at } => {
-                    info!(%file, target = %self.kind, attempts, "delivered");
+                    info!(%file, target = %self.id, attempts, "delivered");
                     self.stuck_alarm.clear();
-                    self.status.update_target(self.kind, |target| {
+                    self.status.update_target(self.id, |target| {
                         target.last_delivered = Some(at);
                         target.pace.add(std::time::Instant::now(), bytes);
                     });
                 }
                 Settlement::Retry { error, .. } => {
-                    debug!(%file, target = %self.kind, error, "not delivered, will be tried again");
+                    debug!(%file, target = %self.id, error, "not delivered, will be tried again");
                 }
                 Settlement::Refused { error, .. } => {
-                    warn!(%file, target = %self.kind, error, "refused by the target, will be tried again");
+                    warn!(%file, target = %self.id, error, "refused by the target, will be tried again");
                 }
                 Settlement::Dead { error } => {
-                    warn!(%file, target = %self.kind, error, "refused by the target: failed permanently, put aside");
+                    warn!(%file, target = %self.id, error, "refused by the target: failed permanently, put aside");
                 }
                 Settlement::Lost { error } => {
-                    tracing::error!(%file, target = %self.kind, error, "a picture that was owed is gone");
+                    tracing::error!(%file, target = %self.id, error, "a picture that was owed is gone");
                     self.note_lost(row, &error);
                 }
                 Settlement::Excused { .. } => {
-                    info!(%file, target = %self.kind, "the target was to blame; owed again");
+                    info!(%file, target = %self.id, "the target was to blame; owed again");
                 }
             }
         }
@@ -432,13 +432,13 @@ impl Lane {
         let Some(is_online) = decision.is_online else { return };
         let error = decision.words.as_deref();
         if !was_failing && self.health.is_failing() {
-            warn!(target = %self.kind, error, "target paused; pictures wait");
+            warn!(target = %self.id, error, "target paused; pictures wait");
         }
         if was_failing && !self.health.is_failing() {
-            info!(target = %self.kind, "target is back");
+            info!(target = %self.id, "target is back");
         }
         let is_failing = is_online && self.health.is_failing();
-        self.status.update_target(self.kind, |target| {
+        self.status.update_target(self.id, |target| {
             target.is_reachable = Some(is_online);
             target.tried_at = Some(std::time::Instant::now());
             target.is_failing = is_failing;
@@ -456,10 +456,10 @@ impl Lane {
         if let (Some((_, Pause::Window)), false) =
             (rest, self.told.is_some_and(|(_, why)| why == Pause::Window))
         {
-            info!(target = %self.kind, "outside of its time of day; pictures wait");
+            info!(target = %self.id, "outside of its time of day; pictures wait");
         }
         self.told = rest;
-        self.status.update_target(self.kind, |target| {
+        self.status.update_target(self.id, |target| {
             target.paused_until = rest.map(|(until, _)| until);
             target.paused_by = rest.map(|(_, why)| why);
         });

@@ -118,7 +118,7 @@ pub(super) async fn metrics(state: web::Data<State>) -> Result<HttpResponse, Api
     );
     for target in state.status.targets() {
         let is_online = target.online.unwrap_or(false);
-        page.value("target_online", &[("target", target.kind.as_str())], u8::from(is_online));
+        page.value("target_online", &[("target", target.id.as_str())], u8::from(is_online));
     }
     page.head(
         "target_paused",
@@ -126,11 +126,7 @@ pub(super) async fn metrics(state: web::Data<State>) -> Result<HttpResponse, Api
         "1 while nothing is sent to the target, for a fault or by its time of day.",
     );
     for target in state.status.targets() {
-        page.value(
-            "target_paused",
-            &[("target", target.kind.as_str())],
-            u8::from(target.paused_by.is_some()),
-        );
+        page.value("target_paused", &[("target", target.id.as_str())], u8::from(target.paused_by.is_some()));
     }
     let backlogs: Vec<_> =
         state.status.targets().iter().map(|t| Backlog::of(t, &stats, &state.config)).collect();
@@ -138,7 +134,7 @@ pub(super) async fn metrics(state: web::Data<State>) -> Result<HttpResponse, Api
         page.head(name, "gauge", help);
         for backlog in &backlogs {
             if let Some(number) = value(backlog) {
-                page.value(name, &[("target", backlog.kind.as_str())], number);
+                page.value(name, &[("target", backlog.id.as_str())], number);
             }
         }
     }

@@ -103,7 +103,7 @@ pub(super) async fn stats(state: web::Data<State>) -> Result<HttpResponse, ApiEr
     let backlog = state.status.targets();
     let backlog = backlog
         .iter()
-        .map(|target| (target.kind.as_str(), BacklogView::from(&Backlog::of(target, &stats, &state.config))));
+        .map(|target| (target.id.as_str(), BacklogView::from(&Backlog::of(target, &stats, &state.config))));
     let backlog = backlog.collect();
     let uploads = UploadStats { total: UploadCounts::of(|wanted| stats.in_state(wanted)), targets, backlog };
     let storage = storage(&state, &stats);

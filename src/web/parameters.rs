@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use utoipa::PartialSchema;
 
 use super::route::Parameter;
-use crate::model::{CameraKey, FileName, Medium, Outcome, TargetKind, UploadState};
+use crate::model::{CameraKey, FileName, Medium, Outcome, TargetId, UploadState};
 
 /// The rate of pictures unless asked otherwise: fluent enough for a gate.
 pub(super) const FPS: u8 = 10;
@@ -81,7 +81,7 @@ pub(super) const OF_TOKEN: &[Parameter] =
     &[parameter("id", "number of the token", || json!({ "type": "integer", "format": "int64" }))];
 
 /// The target in a path.
-pub(super) const OF_TARGET: &[Parameter] = &[parameter("target", "one that is in use", of::<TargetKind>)];
+pub(super) const OF_TARGET: &[Parameter] = &[parameter("target", "one that is in use", of::<TargetId>)];
 
 /// Of a list of pictures.
 pub(super) const IMAGES: &[Parameter] = &[
@@ -106,7 +106,7 @@ pub(super) const EVENTS: &[Parameter] =
 
 /// Of what was put aside.
 pub(super) const DEAD: &[Parameter] = &[
-    parameter("target", "only those of this target", of::<TargetKind>),
+    parameter("target", "only those of this target", of::<TargetId>),
     LIMIT,
     CURSOR,
     parameter(

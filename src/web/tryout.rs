@@ -10,7 +10,7 @@ use super::error::ApiError;
 use super::security_log::Deed;
 use super::view::target::TestView;
 use crate::config::UploadConfig;
-use crate::model::TargetKind;
+use crate::model::TargetId;
 use crate::targets::try_out as try_out_target;
 
 /// All of it ends within so long: proxies before the dashboard end an answer after a minute, and so does the page.
@@ -61,23 +61,23 @@ impl Drop for Turn<'_> {
 
 /// Sends a test picture to a target, and tells what was seen on the way.
 pub(super) async fn try_out(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
-    let kind = target_of(&request, &state.config.upload)?;
+    let id = target_of(&request, &state.config.upload)?;
     let _turn = state.tryouts.begin(Instant::now())?;
-    state.note(&request, Deed::TargetTested, kind);
+    state.note(&request, Deed::TargetTested, id);
     let upload = &state.config.upload;
-    let report = Box::pin(try_out_target(upload, kind, Some(LIMIT), &mut |_| {})).await;
+    let report = Box::pin(try_out_target(upload, id, Some(LIMIT), &mut |_| {})).await;
     let report = report.ok_or_else(|| unknown(upload))?;
     Ok(HttpResponse::Ok().json(TestView::from(report)))
 }
 
 /// The target in the path, if it is in use.
-fn target_of(request: &HttpRequest, upload: &UploadConfig) -> Result<TargetKind, ApiError> {
-    let named = TargetKind::parse(request.match_info().query("target"));
-    named.filter(|kind| upload.in_use().any(|used| used == *kind)).ok_or_else(|| unknown(upload))
+fn target_of(request: &HttpRequest, upload: &UploadConfig) -> Result<TargetId, ApiError> {
+    let named = TargetId::parse(request.match_info().query("target"));
+    named.filter(|id| upload.in_use().any(|used| used == *id)).ok_or_else(|| unknown(upload))
 }
 
 fn unknown(upload: &UploadConfig) -> ApiError {
-    let there: Vec<&str> = upload.in_use().map(TargetKind::as_str).collect();
+    let there: Vec<&str> = upload.in_use().map(TargetId::as_str).collect();
     let list = if there.is_empty() { "none".to_owned() } else { there.join(", ") };
     ApiError::not_found(format!("that upload target is not in use; there are: {list}"))
 }

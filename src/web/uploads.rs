@@ -16,7 +16,7 @@ use super::view::upload::{DeadLetterPage, DeadLetterView, OwedAgain, RetryWish};
 use super::{State, parameters};
 use crate::clock;
 use crate::config::{Config, LaneConfig};
-use crate::model::{TargetKind, UnixMs};
+use crate::model::{TargetId, UnixMs};
 use crate::status::TargetStatus;
 use crate::status::pace::DeliveryRate;
 use crate::store::{DeadCursor, DeadLetter, DeadQuery, Stats, Store, StoreError, Wake};
@@ -31,7 +31,7 @@ const HEAD: &str = "filename,camera,taken_at,bytes,target,attempts,tried_at,erro
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Backlog {
     /// The target.
-    pub(super) kind: TargetKind,
+    pub(super) id: TargetId,
     /// Uploads that wait or are under way.
     pub(super) pending: u64,
     /// The instant of the oldest picture among them.
@@ -50,20 +50,20 @@ impl Backlog {
     /// The backlog of a target as it is now.
     pub(super) fn of(target: &TargetStatus, stats: &Stats, config: &Config) -> Self {
         let now = Instant::now();
-        let pending = stats.of_target(target.kind, crate::model::UploadState::Pending);
-        let oldest = stats.oldest.get(&target.kind).copied();
+        let pending = stats.of_target(target.id, crate::model::UploadState::Pending);
+        let oldest = stats.oldest.get(&target.id).copied();
         let age = |at: UnixMs| {
             Duration::from_millis(u64::try_from(clock::now().0.saturating_sub(at.0)).unwrap_or(0))
         };
         let is_moving = pending > 0 && target.paused_by.is_none();
         Self {
-            kind: target.kind,
+            id: target.id,
             pending,
             oldest,
             oldest_age: oldest.map(age),
             rate: target.pace.rate(now),
             drained_in: is_moving.then(|| target.pace.time_for(pending, now)).flatten(),
-            lane: config.lanes.of(target.kind),
+            lane: config.lanes.of(target.id),
         }
     }
 }
@@ -83,7 +83,7 @@ pub(super) async fn dead(request: HttpRequest, state: web::Data<State>) -> Resul
         _ => None,
     })?;
     let query = DeadQuery {
-        target: query.parsed("target", &targets(), TargetKind::parse)?,
+        target: query.parsed("target", &targets(), TargetId::parse)?,
         limit: query.limit()?,
         cursor: query.parsed("cursor", "the next_cursor of the page before", DeadCursor::parse)?,
     };
@@ -99,10 +99,10 @@ pub(super) async fn dead(request: HttpRequest, state: web::Data<State>) -> Resul
 
 /// Which targets there can be, for messages.
 fn targets() -> String {
-    TargetKind::ALL.map(TargetKind::as_str).join(", ")
+    TargetId::ACCEPTED.to_owned()
 }
 
-fn export(store: &Store, target: Option<TargetKind>) -> HttpResponse {
+fn export(store: &Store, target: Option<TargetId>) -> HttpResponse {
     let first = DeadQuery { target, limit: EXPORT_ROWS, cursor: None };
     let store = store.clone();
     let rows = stream::unfold(Some(first), move |query| {
@@ -169,7 +169,7 @@ pub(super) async fn retry(
     let target = match body.target.as_deref() {
         None => None,
         Some(text) => Some(
-            TargetKind::parse(text)
+            TargetId::parse(text)
                 .ok_or_else(|| ApiError::bad_request(format!("target: accepted is {}", targets())))?,
         ),
     };

@@ -10,7 +10,7 @@ use camera_capture::clock;
 use camera_capture::config::{Config, Env, StorageConfig};
 use camera_capture::disk::retention;
 use camera_capture::media::jpeg;
-use camera_capture::model::{FileName, ImageId, TargetKind, UnixMs, UploadState};
+use camera_capture::model::{FileName, ImageId, TargetId, UnixMs, UploadState};
 use camera_capture::store::{Image, ImageQuery, LaneTurn, Settlement, Store, StoreError};
 use rusqlite::Connection;
 use tempfile::TempDir;
@@ -21,8 +21,8 @@ use super::support::small;
 const PLACE: &str = "CAMERA_CAPTURE_TEST_PLACE";
 const DEED: &str = "CAMERA_CAPTURE_TEST_DEED";
 
-pub(crate) const OWED: &[(TargetKind, UploadState)] = &[(TargetKind::Api, UploadState::Pending)];
-const SKIPPED: &[(TargetKind, UploadState)] = &[(TargetKind::Api, UploadState::Skipped)];
+pub(crate) const OWED: &[(TargetId, UploadState)] = &[(TargetId::API, UploadState::Pending)];
+const SKIPPED: &[(TargetId, UploadState)] = &[(TargetId::API, UploadState::Skipped)];
 
 pub(crate) const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
@@ -30,7 +30,7 @@ fn place() -> TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }
 
-pub(crate) fn open(place: &Path, targets: &[(TargetKind, UploadState)]) -> Store {
+pub(crate) fn open(place: &Path, targets: &[(TargetId, UploadState)]) -> Store {
     Store::open(&place.join("images"), &place.join("x.db"), targets).unwrap()
 }
 
@@ -103,7 +103,7 @@ async fn record_without_end(store: &Store, say: impl Fn(String)) {
         let image = take(store, clock::now(), 20_000).await.unwrap();
         say(format!("stored {}", image.filename));
         let now = clock::now();
-        for upload in store.claim(TargetKind::Api, now, 2, LaneTurn::default()).await.unwrap().uploads {
+        for upload in store.claim(TargetId::API, now, 2, LaneTurn::default()).await.unwrap().uploads {
             store.settle(&upload, Settlement::Delivered { at: now }).await.unwrap();
             say(format!("delivered {}", upload.filename));
         }
@@ -216,7 +216,7 @@ async fn retention_by_another_handle_never_takes_what_is_owed() {
         if number % 2 == 0 {
             let now = clock::now();
             let due =
-                store.claim(TargetKind::Api, now, 1, LaneTurn::default()).await.unwrap().uploads.remove(0);
+                store.claim(TargetId::API, now, 1, LaneTurn::default()).await.unwrap().uploads.remove(0);
             assert!(store.settle(&due, Settlement::Delivered { at: now }).await.unwrap());
             delivered.insert(due.filename);
         }

@@ -7,7 +7,7 @@ use camera_capture::clock;
 use camera_capture::config::{Config, Env};
 use camera_capture::disk::retention;
 use camera_capture::disk::{DiskGuard, StoreRefusal, Weight};
-use camera_capture::model::{ImageId, Outcome, RoomLevel, TargetKind, UnixMs, UploadState};
+use camera_capture::model::{ImageId, Outcome, RoomLevel, TargetId, UnixMs, UploadState};
 use camera_capture::status::{AlarmKind, Status};
 use camera_capture::store::{Change, Deletion, DueUpload, Image, LaneTurn, LedgerQuery, Settlement, Store};
 use rusqlite::Connection;
@@ -41,7 +41,7 @@ async fn capture(store: &Store, guard: &DiskGuard, edge_at: UnixMs, bytes: usize
 }
 
 async fn due(store: &Store, most: usize) -> Vec<DueUpload> {
-    store.claim(TargetKind::Api, clock::now(), most, LaneTurn::default()).await.unwrap().uploads
+    store.claim(TargetId::API, clock::now(), most, LaneTurn::default()).await.unwrap().uploads
 }
 
 async fn deliver(store: &Store, most: usize) {
@@ -224,7 +224,7 @@ async fn delivered_pictures_make_room_one_by_one_and_owed_ones_stay_whatever_com
         assert!(began.elapsed().as_secs() < 5, "a capture waits long");
         let turn = LaneTurn { held: held.clone(), ..LaneTurn::default() };
         let now = clock::now();
-        for upload in store.claim(TargetKind::Api, now, 10, turn).await.unwrap().uploads {
+        for upload in store.claim(TargetId::API, now, 10, turn).await.unwrap().uploads {
             assert!(store.settle(&upload, Settlement::Delivered { at: now }).await.unwrap());
         }
     }

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::clock;
-use crate::model::{TargetKind, UploadState};
+use crate::model::{TargetId, UploadState};
 use crate::status::Status;
 use crate::store::Store;
 use rule::{AlarmFacts, FailureCounts, Rule};
@@ -31,7 +31,7 @@ pub struct Alarms {
 /// What only the database knows.
 #[derive(Default)]
 struct Counts {
-    refused: Vec<(TargetKind, u64)>,
+    refused: Vec<(TargetId, u64)>,
     failures: FailureCounts,
 }
 

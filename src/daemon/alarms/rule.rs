@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::model::{CameraKey, TargetKind, UnixMs};
+use crate::model::{CameraKey, TargetId, TargetKind, UnixMs};
 use crate::status::{Alarm, AlarmKind, CameraState, CameraStatus, LineState, TargetStatus};
 
 /// A camera or target may be away for so long: it restarts, or the network does.
@@ -34,7 +34,7 @@ pub(super) struct AlarmFacts<'a> {
     pub(super) targets: &'a [TargetStatus],
     pub(super) lines: &'a [LineState],
     /// How many pictures each target has refused for good.
-    pub(super) refused: &'a [(TargetKind, u64)],
+    pub(super) refused: &'a [(TargetId, u64)],
     pub(super) failures: &'a FailureCounts,
 }
 
@@ -141,13 +141,13 @@ fn target(target: &TargetStatus) -> Option<Condition> {
     if target.online != Some(false) {
         return None;
     }
-    let name = name(target.kind);
+    let name = name(target.id);
     let reason = target.last_error.clone().unwrap_or_else(|| "it has said nothing".to_owned());
     let is_away = target.is_reachable == Some(false);
     let (kind, what) = if is_away {
-        (AlarmKind::TargetAway(target.kind), "cannot be reached, pictures wait")
+        (AlarmKind::TargetAway(target.id), "cannot be reached, pictures wait")
     } else {
-        (AlarmKind::TargetRefusing(target.kind), "takes no pictures, they wait")
+        (AlarmKind::TargetRefusing(target.id), "takes no pictures, they wait")
     };
     Some(Condition {
         kind,
@@ -157,7 +157,7 @@ fn target(target: &TargetStatus) -> Option<Condition> {
     })
 }
 
-fn refused(target: TargetKind, count: u64) -> Option<Condition> {
+fn refused(target: TargetId, count: u64) -> Option<Condition> {
     let words = match count {
         0 => return None,
         1 => "one picture was refused by".to_owned(),
@@ -182,11 +182,11 @@ fn denied(target: &TargetStatus) -> Option<Condition> {
         many => format!(" (and {} more)", many - 1),
     };
     Some(Condition {
-        kind: AlarmKind::PicturesUnreadable(target.kind),
+        kind: AlarmKind::PicturesUnreadable(target.id),
         patience: Duration::ZERO,
         message: format!(
             "a picture that is owed to {} waits because its file cannot be read{others}: {reason}",
-            name(target.kind)
+            name(target.id)
         ),
         args: json!({"count": count, "reason": reason}),
     })
@@ -241,13 +241,15 @@ fn label(key: &CameraKey, cameras: &[CameraStatus]) -> String {
 }
 
 /// As the dashboard calls it.
-fn name(target: TargetKind) -> &'static str {
-    match target {
+fn name(target: TargetId) -> String {
+    let number = if target.number() == 1 { String::new() } else { format!(" {}", target.number()) };
+    let name = match target.kind() {
         TargetKind::Api => "the HTTP API",
         TargetKind::S3 => "the S3 store",
         TargetKind::Discord => "Discord",
         TargetKind::Relay => "the relay",
-    }
+    };
+    format!("{name}{number}")
 }
 
 #[cfg(test)]

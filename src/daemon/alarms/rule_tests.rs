@@ -12,7 +12,7 @@ struct Site {
     cameras: Vec<CameraStatus>,
     targets: Vec<TargetStatus>,
     lines: Vec<LineState>,
-    refused: Vec<(TargetKind, u64)>,
+    refused: Vec<(TargetId, u64)>,
     failures: FailureCounts,
 }
 
@@ -85,7 +85,7 @@ fn each_condition_is_an_alarm_after_its_patience_with_a_next_step() {
         site.targets[0].last_error = Some("answered 401".to_owned());
     });
     let gone = failing.clone().with(|site| site.targets[0].is_reachable = Some(false));
-    let refused = Site::new().with(|site| site.refused = vec![(TargetKind::Api, 2)]);
+    let refused = Site::new().with(|site| site.refused = vec![(TargetId::API, 2)]);
     let stuck = Site::new().with(|site| site.lines[0].active = true);
     let failed = Site::new().with(|site| {
         let camera = site.cameras[0].key.clone();

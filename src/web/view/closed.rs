@@ -11,7 +11,7 @@ use crate::capture::latency::LatencyOrigin;
 use crate::gpio::Level;
 use crate::model::{
     CameraKey, Cause, ClockState, FileName, ImageId, ImageKind, Medium, Outcome, RoomLevel as Room, Stamps,
-    TargetKind, UploadState,
+    TargetId, TargetKind, UploadState,
 };
 use crate::status::{CameraState, Pause, Severity};
 use crate::store::Scope;
@@ -49,7 +49,6 @@ macro_rules! closed {
 }
 
 closed! {
-    TargetKind as "TargetKind" as_str { Api, S3, Discord, Relay } "An upload target."
     UploadState as "UploadState" as_str { Pending, Delivered, Dead, Skipped, Lost }
         "pending: owed; dead: refused for good and put aside; skipped: the target is switched off; lost: its file is gone."
     ImageKind as "ImageKind" as_str { Instant, Best, Clip }
@@ -124,6 +123,24 @@ impl ClosedWord for StepKind {
             Self::Http => "http",
             Self::Verdict => "verdict",
         }
+    }
+}
+
+impl PartialSchema for TargetId {
+    fn schema() -> RefOr<Schema> {
+        let kinds = TargetKind::ALL.map(TargetKind::as_str).join("|");
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .pattern(Some(format!("^({kinds})(_[2-{}])?$", TargetId::NUMBER_MAX)))
+            .examples([TargetId::API.as_str()])
+            .description(Some("An upload target: its kind, and a number from the second of its kind on."))
+            .into()
+    }
+}
+
+impl ToSchema for TargetId {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("TargetId")
     }
 }
 

@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use super::time::Time;
 use crate::model::{
-    CameraKey, Cause, ClockState, FileName, ImageId, ImageKind, Medium, TargetKind, UploadState, hex,
+    CameraKey, Cause, ClockState, FileName, ImageId, ImageKind, Medium, TargetId, UploadState, hex,
 };
 use crate::store::{Image, UploadInfo};
 
@@ -85,7 +85,7 @@ impl From<Image> for ImageView {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Upload)]
 pub(in crate::web) struct UploadView {
-    pub(in crate::web) target: TargetKind,
+    pub(in crate::web) target: TargetId,
     pub(in crate::web) state: UploadState,
     /// Attempts so far.
     #[schema(example = 1)]

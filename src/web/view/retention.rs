@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::time::Time;
 use crate::disk::retention::RetentionReport;
-use crate::model::TargetKind;
+use crate::model::TargetId;
 use crate::store::PictureUsage;
 
 /// A retention run.
@@ -104,7 +104,7 @@ pub(in crate::web) struct ReportView {
 
 impl From<RetentionReport> for ReportView {
     fn from(report: RetentionReport) -> Self {
-        let by_target = |list: &[(TargetKind, PictureUsage)]| -> BTreeMap<&'static str, HeapView> {
+        let by_target = |list: &[(TargetId, PictureUsage)]| -> BTreeMap<&'static str, HeapView> {
             list.iter().map(|(target, heap)| (target.as_str(), heap.into())).collect()
         };
         Self {

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use super::closed::ClosedWord;
 use super::time::Time;
-use crate::model::{FileName, ImageId, TargetKind};
+use crate::model::{FileName, ImageId, TargetId};
 use crate::status::{Pause, TargetStatus};
 use crate::targets::{StepKind, TryoutReport};
 use crate::web::uploads::Backlog;
@@ -15,7 +15,7 @@ use crate::web::uploads::Backlog;
 #[derive(Serialize, ToSchema)]
 #[schema(as = TargetEvent)]
 pub(in crate::web) struct TargetView {
-    pub(in crate::web) target: TargetKind,
+    pub(in crate::web) target: TargetId,
     /// How deliveries go: it can be reached and has not refused or failed the last one; null before the first contact.
     pub(in crate::web) online: Option<bool>,
     /// Null before the first contact.
@@ -37,7 +37,7 @@ pub(in crate::web) struct TargetView {
 impl From<TargetStatus> for TargetView {
     fn from(target: TargetStatus) -> Self {
         Self {
-            target: target.kind,
+            target: target.id,
             online: target.online,
             reachable: target.is_reachable,
             failing: target.is_failing,
@@ -114,7 +114,7 @@ impl From<&Backlog> for BacklogView {
 #[derive(Serialize, ToSchema)]
 #[schema(as = TargetTest)]
 pub(in crate::web) struct TestView {
-    pub(in crate::web) target: TargetKind,
+    pub(in crate::web) target: TargetId,
     /// Scheme, host and port.
     #[schema(example = "https://gate.example:443")]
     pub(in crate::web) address: String,

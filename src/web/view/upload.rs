@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use super::image::UploadView;
 use super::time::Time;
-use crate::model::{CameraKey, FileName, TargetKind, UploadState};
+use crate::model::{CameraKey, FileName, TargetId, UploadState};
 use crate::store::{DeadLetter, UploadInfo};
 
 /// An upload that was put aside.
@@ -22,7 +22,7 @@ pub(in crate::web) struct DeadLetterView {
     #[schema(example = 412_306)]
     pub(in crate::web) bytes: u64,
     /// Who refused it.
-    pub(in crate::web) target: TargetKind,
+    pub(in crate::web) target: TargetId,
     /// Attempts so far.
     #[schema(example = 1)]
     pub(in crate::web) attempts: u32,
@@ -63,7 +63,7 @@ pub(in crate::web) struct DeadLetterPage {
 #[schema(as = Retry)]
 pub(in crate::web) struct RetryWish {
     /// Only to this target.
-    #[schema(value_type = Option<TargetKind>)]
+    #[schema(value_type = Option<TargetId>)]
     pub(in crate::web) target: Option<String>,
     /// What was put aside; what waits is sent by itself.
     #[schema(pattern = "^dead$", example = "dead")]

@@ -8,7 +8,7 @@ use camera_capture::targets::TargetError;
 use serde_json::json;
 
 use super::server::{Act, Request, Server, answer, answer_text, silent_port};
-use super::{Rig, TargetKind, kind};
+use super::{Rig, TargetId, TargetKind, kind};
 
 /// Stands in every credential; must stand in nothing that people see.
 pub(super) const CANARY: &str = "canary-hunter2";
@@ -139,7 +139,7 @@ async fn every_target_gets_the_bytes_of_the_picture_with_their_length_and_one_id
         let rig = case.rig(&server.origin(), &[]);
         rig.take(0, picture.clone()).await;
         let (target, upload) = (rig.target(), rig.claim().await);
-        assert_eq!(target.kind(), case.kind);
+        assert_eq!(target.id(), TargetId::first(case.kind));
         for _ in 0..2 {
             assert_eq!(kind(&target.deliver(&upload).await), "busy", "{}", case.kind);
         }

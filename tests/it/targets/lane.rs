@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::conformance::CASES;
 use super::server::{Act, Request, Server, answer, answer_text};
-use super::{Rig, T0, TargetKind, open};
+use super::{Rig, T0, TargetId, TargetKind, open};
 
 /// Whatever is waited for comes sooner; only a failing test waits so long.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -43,7 +43,7 @@ impl Running {
         let (changes, wakes) = (rig.store.changes(), rig.store.wakes().clone());
         let cancel = CancellationToken::new();
         let target = Arc::new(rig.target());
-        let queue = rig.store.queue(target.kind());
+        let queue = rig.store.queue(target.id());
         let mut lane = Lane::new(target, &rig.config, queue, &status);
         if let Some(limit) = limit {
             lane = lane.with_limit(limit);
@@ -430,7 +430,7 @@ async fn five_refused_in_a_row_pause_the_target_and_none_is_dead_after_it_heals(
     delivered.sort();
     assert_eq!(delivered, (0..8).map(name).collect::<Vec<_>>());
     let stats = rig.store.stats().await.unwrap();
-    assert_eq!(stats.of_target(TargetKind::Api, UploadState::Dead), 0);
+    assert_eq!(stats.of_target(TargetId::API, UploadState::Dead), 0);
     lane.shown(|status| status.targets()[0].paused_by.is_none()).await;
     lane.stop().await;
 }
@@ -614,7 +614,7 @@ async fn an_attempt_that_never_ends_is_dropped_with_an_alarm_and_the_lane_goes_o
     assert_eq!(lane.next().await, (name(0), UploadState::Pending));
     let alarm = lane.status.alarms().remove(0);
     assert!(
-        alarm.kind == AlarmKind::UploadStuck(TargetKind::Api) && alarm.message.contains("was dropped"),
+        alarm.kind == AlarmKind::UploadStuck(TargetId::API) && alarm.message.contains("was dropped"),
         "{alarm:?}"
     );
     assert!(upload(&rig, 0).await.last_error.unwrap().contains(&name(0)));

@@ -18,7 +18,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use camera_capture::config::{Config, Env};
-use camera_capture::model::{ImageId, ImageKind, TargetKind, UnixMs, UploadState};
+use camera_capture::model::{ImageId, ImageKind, TargetId, TargetKind, UnixMs, UploadState};
 use camera_capture::store::{DueUpload, Image, LaneTurn, Store};
 use camera_capture::targets::{Target, TargetError};
 use sha2::{Digest as _, Sha256};
@@ -81,19 +81,19 @@ impl Rig {
 
     /// The oldest picture that is due, and was not claimed before.
     async fn claim(&self) -> DueUpload {
-        let (kind, held) = (self.target().kind(), self.held.lock().unwrap().clone());
+        let (id, held) = (self.target().id(), self.held.lock().unwrap().clone());
         let turn = LaneTurn { held, ..LaneTurn::default() };
-        let upload = self.store.claim(kind, UnixMs(T0), 1, turn).await.unwrap().uploads.remove(0);
+        let upload = self.store.claim(id, UnixMs(T0), 1, turn).await.unwrap().uploads.remove(0);
         self.held.lock().unwrap().push(upload.row());
         upload
     }
 }
 
 fn open(dir: &TempDir) -> Store {
-    open_owing(dir, &[(TargetKind::Api, UploadState::Pending)])
+    open_owing(dir, &[(TargetId::API, UploadState::Pending)])
 }
 
-fn open_owing(dir: &TempDir, owed: &[(TargetKind, UploadState)]) -> Store {
+fn open_owing(dir: &TempDir, owed: &[(TargetId, UploadState)]) -> Store {
     Store::open(&dir.path().join("images"), &dir.path().join("x.db"), owed).unwrap()
 }
 
@@ -319,5 +319,5 @@ fn nothing_is_sent_while_uploads_are_switched_off() {
     let rig = Rig::with(&[("S3_API_URL", "http://127.0.0.1:9/"), ("UPLOAD_ENABLED", "false")]);
     assert_eq!(Target::all(&rig.config.upload).len(), 0);
     let owed = camera_capture::daemon::owed_to(&rig.config);
-    assert_eq!(owed, [(TargetKind::Api, UploadState::Skipped)]);
+    assert_eq!(owed, [(TargetId::API, UploadState::Skipped)]);
 }

@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::kind;
 use super::server::{Act, Request, Server, answer};
-use super::{Rig, TargetKind};
+use super::{Rig, TargetId};
 use crate::support::s3::{ACCESS_KEY_ID, BUCKET, S3Peer, SECRET_ACCESS_KEY, is_available};
 
 fn rig(endpoint: &str, further: &[(&str, &str)]) -> Rig {
@@ -163,7 +163,7 @@ fn a_bucket_before_the_host_is_part_of_the_address_that_is_watched() {
     let rig = rig("https://s3.gate.example:9000", &[("S3_STYLE", "virtual")]);
     let hop = rig.target().first_hop();
     assert_eq!((hop.host, hop.port), (format!("{BUCKET}.s3.gate.example"), 9000));
-    assert_eq!(rig.target().kind(), TargetKind::S3);
+    assert_eq!(rig.target().id(), TargetId::S3);
 }
 
 /// The ETag of one byte `x`.

@@ -11,7 +11,7 @@ use serde_json::json;
 use super::conformance::{CANARY, CASES, Case};
 use super::server::{Act, Request, Server, answer};
 use crate::support::multipart::find;
-use crate::targets::TargetKind;
+use crate::targets::{TargetId, TargetKind};
 
 fn upload_config(case: &Case, origin: &str) -> UploadConfig {
     // A second installation in the same process is refused and does no harm.
@@ -25,7 +25,9 @@ async fn tried(case: &Case, origin: &str) -> TryoutReport {
     let mut told = Vec::new();
     let config = upload_config(case, origin);
     let report =
-        Box::pin(try_out(&config, case.kind, None, &mut |step| told.push(step.clone()))).await.unwrap();
+        Box::pin(try_out(&config, TargetId::first(case.kind), None, &mut |step| told.push(step.clone())))
+            .await
+            .unwrap();
     assert_eq!(told, report.steps, "each step is told");
     let document = report.json().to_string();
     let lines: Vec<_> = report.steps.iter().map(|step| step.line()).collect();
@@ -117,9 +119,10 @@ async fn a_test_that_may_not_wait_as_long_as_a_delivery_says_so() {
     let mut server = Server::start(|_, _| Act::Hold).await;
     let config = upload_config(&CASES[0], &server.origin());
     let limit = Some(Duration::from_secs(45));
-    let test = tokio::spawn(async move {
-        Box::pin(try_out(&config, TargetKind::Api, limit, &mut |_| {})).await.unwrap()
-    });
+    let test =
+        tokio::spawn(
+            async move { Box::pin(try_out(&config, TargetId::API, limit, &mut |_| {})).await.unwrap() },
+        );
     server.arrival().await;
     tokio::time::pause();
     let report = test.await.unwrap();

@@ -340,7 +340,7 @@ async fn what_was_put_aside_is_owed_again_at_a_wish() {
     let dashboard = dashboard().await;
     dashboard.record("r1", AT).await;
     let now = camera_capture::clock::now();
-    let target = camera_capture::model::TargetKind::Api;
+    let target = camera_capture::model::TargetId::API;
     let due = dashboard.store.claim(target, now, 1, LaneTurn::default()).await.unwrap().uploads;
     let refused = Settlement::Dead { error: "422 no plate found".to_owned() };
     dashboard.store.settle(&due[0], refused).await.unwrap();

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use camera_capture::gpio::Level;
-use camera_capture::model::{Cause, Moment, Outcome, TargetKind, Trigger, UnixMs};
+use camera_capture::model::{Cause, Moment, Outcome, TargetId, Trigger, UnixMs};
 use camera_capture::status::{AlarmKind, ClockStep, LineState};
 use camera_capture::store::{LaneTurn, Settlement};
 use camera_capture::web::openapi;
@@ -102,7 +102,7 @@ async fn every_event_is_as_described() {
     store.protect(&image.filename, true).await.unwrap();
     events.next("changed").await;
     store.protect(&image.filename, false).await.unwrap();
-    let due = store.claim(TargetKind::Api, at, 1, LaneTurn::default()).await.unwrap().uploads;
+    let due = store.claim(TargetId::API, at, 1, LaneTurn::default()).await.unwrap().uploads;
     store.settle(&due[0], Settlement::Delivered { at }).await.unwrap();
     events.next("upload").await;
     store.delete_image(&image.filename, true).await.unwrap();
@@ -127,7 +127,7 @@ async fn every_event_is_as_described() {
     events.next("contacts").await;
     status.update_camera(&key("r1"), |camera| camera.last_error = Some("no route".to_owned()));
     events.next("camera").await;
-    status.update_target(TargetKind::Api, |target| target.last_error = Some("no answer".to_owned()));
+    status.update_target(TargetId::API, |target| target.last_error = Some("no answer".to_owned()));
     events.next("connectivity").await;
     status.update_clock(|clock| clock.last_step = Some(ClockStep { at, moved_ms: -2 }));
     events.next("clock").await;

@@ -18,7 +18,7 @@ use camera_capture::media::frame::{Colours, Frame};
 use camera_capture::media::gop::{AccessUnit, Codec, UnitRange};
 use camera_capture::media::{exif, jpeg, mp4};
 use camera_capture::model::{
-    CameraKey, Cause, Dimensions, ImageKind, Moment, PictureFacts, TargetKind, Trigger, UnixMs, UploadState,
+    CameraKey, Cause, Dimensions, ImageKind, Moment, PictureFacts, TargetId, Trigger, UnixMs, UploadState,
 };
 use camera_capture::status::Status;
 use camera_capture::store::{Image, LedgerQuery, NewImage, Store};
@@ -226,7 +226,7 @@ pub(crate) async fn start_with(
     let mut config = config(dir.path(), access);
     change(&mut config.web);
     let config = Arc::new(config);
-    let targets = [(TargetKind::Api, UploadState::Pending)];
+    let targets = [(TargetId::API, UploadState::Pending)];
     let store = Store::open(&config.storage.images, &config.storage.database, &targets).unwrap();
     if let Some(hash) = hash {
         store.access().set_password_hash(auth::PASSWORD_KEY, hash).await.unwrap();

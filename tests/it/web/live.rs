@@ -10,7 +10,7 @@ use camera_capture::config::WebAccess;
 use camera_capture::disk::DiskGuard;
 use camera_capture::disk::retention::RetentionTask;
 use camera_capture::gpio::Level;
-use camera_capture::model::{Cause, Moment, Outcome, TargetKind, Trigger, UnixMs};
+use camera_capture::model::{Cause, Moment, Outcome, TargetId, Trigger, UnixMs};
 use camera_capture::status::{AlarmKind, Status};
 use camera_capture::store::{LaneTurn, Settlement, Store};
 use camera_capture::web::{Parts, bind};
@@ -113,7 +113,7 @@ async fn a_second_dashboard_hears_what_another_does_and_how_a_delivery_went() {
     assert_eq!(events.next("changed").await["protected"], false);
 
     let now = clock::now();
-    let due = dashboard.store.claim(TargetKind::Api, now, 1, LaneTurn::default()).await.unwrap().uploads;
+    let due = dashboard.store.claim(TargetId::API, now, 1, LaneTurn::default()).await.unwrap().uploads;
     let later = UnixMs(now.0 + 60_000);
     let settle = async |settlement| assert!(dashboard.store.settle(&due[0], settlement).await.unwrap());
     settle(Settlement::Retry { not_before: later, error: "busy".to_owned() }).await;

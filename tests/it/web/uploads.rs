@@ -1,7 +1,7 @@
 //! The queue as a whole in the API: what waits, and what was put aside.
 
 use camera_capture::clock;
-use camera_capture::model::{TargetKind, UnixMs, UploadState};
+use camera_capture::model::{TargetId, UnixMs, UploadState};
 use camera_capture::store::{LaneTurn, Settlement, Wake};
 use serde_json::{Value, json};
 
@@ -15,7 +15,7 @@ async fn with_dead(count: i64, dead: usize, words: &str) -> Dashboard {
         dashboard.record("r1", first.plus_ms(n * 1000)).await;
     }
     let now = UnixMs(clock::now().0);
-    let claim = dashboard.store.claim(TargetKind::Api, now, dead, LaneTurn::default()).await.unwrap();
+    let claim = dashboard.store.claim(TargetId::API, now, dead, LaneTurn::default()).await.unwrap();
     for upload in claim.uploads {
         let refused = Settlement::Dead { error: words.to_owned() };
         assert!(dashboard.store.settle(&upload, refused).await.unwrap());
@@ -26,7 +26,7 @@ async fn with_dead(count: i64, dead: usize, words: &str) -> Dashboard {
 #[tokio::test]
 async fn the_backlog_is_told_by_target_in_status_stats_and_metrics() {
     let dashboard = with_dead(3, 1, "no").await;
-    dashboard.status.update_target(TargetKind::Api, |target| {
+    dashboard.status.update_target(TargetId::API, |target| {
         for _ in 0..7 {
             target.pace.add(std::time::Instant::now(), 300_000);
         }
@@ -123,7 +123,7 @@ async fn a_long_table_comes_whole_in_pieces() {
 #[tokio::test]
 async fn everything_that_was_put_aside_is_owed_again_at_one_wish() {
     let dashboard = with_dead(4, 3, "no").await;
-    let mut waking = dashboard.store.wakes().of(TargetKind::Api);
+    let mut waking = dashboard.store.wakes().of(TargetId::API);
     let browser = dashboard.browser().await;
     for (body, status) in [
         (r#"{"state": "lost"}"#, 400),
