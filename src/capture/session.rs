@@ -49,8 +49,9 @@ impl CameraSession {
             }
             self.status.update_camera(&self.key, |camera| {
                 camera.state = CameraState::Degraded;
-                camera.last_error = Some(error.message.clone());
+                camera.last_error = Some(error.fault.clone());
             });
+            let words = error.to_string();
             let backoff = if error.is_refusal { RECONNECT_AFTER_REFUSAL } else { RECONNECT };
             let pause = tokio::time::sleep(backoff.jittered(failures));
             tokio::pin!(pause);
@@ -59,7 +60,7 @@ impl CameraSession {
                     () = cancel.cancelled() => return,
                     () = &mut pause => break,
                     has_come = self.requests.next(None) => {
-                        self.requests.expire(Instant::now(), &error.message);
+                        self.requests.expire(Instant::now(), &words);
                         // A car is at the barrier: try at once, unless the camera said no.
                         if has_come && !error.is_refusal && failures <= 3 {
                             break;

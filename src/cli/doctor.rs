@@ -158,7 +158,7 @@ impl Doctor<'_> {
             Ok(look) => look,
             Err(error) => {
                 verdict.changes.extend(self.other_transport(camera, rtsp, &error).await);
-                anyhow::bail!(error.message);
+                anyhow::bail!(error.fault);
             }
         };
         verdict.first_picture_ms = Some(look.first.as_millis());
@@ -223,7 +223,7 @@ impl Doctor<'_> {
         let n = camera.number;
         let name = format!("CAMERA_{n}_TRANSPORT");
         // Datagrams are what firewalls and Wi-Fi lose; a refused log-in is refused both ways.
-        let is_named = error.message.contains(&name);
+        let is_named = error.to_string().contains(&name);
         if !is_named && (rtsp.transport == Transport::Tcp || error.is_refusal) {
             return None;
         }

@@ -45,7 +45,7 @@ pub(super) async fn look(camera: &mut Snapshot) -> anyhow::Result<SnapshotFindin
         anyhow::Ok((excerpt, first, times))
     };
     let (excerpt, first, times) = tokio::select! {
-        error = camera.serve(&mut requests) => anyhow::bail!(error.message),
+        error = camera.serve(&mut requests) => anyhow::bail!(error.fault),
         looked = looking => looked.context("ask for pictures")?,
     };
     Ok(SnapshotFindings { excerpt, first, times, report: camera.report() })

@@ -72,7 +72,7 @@ async fn what_is_owed_or_protected_stays_and_the_picture_is_stored_all_the_same(
     }
     let now = UnixMs(T0);
     let due = store.claim(TargetId::API, now, 2, LaneTurn::default()).await.unwrap().uploads;
-    store.settle(&due[0], Settlement::Dead { error: "no".to_owned() }).await.unwrap();
+    store.settle(&due[0], Settlement::Dead { error: "no".into() }).await.unwrap();
     store.settle(&due[1], Settlement::Delivered { at: now }).await.unwrap();
     store.protect(&due[1].filename, true).await.unwrap();
     let (guard, status) = guard(&store, floor_above(&store).await);

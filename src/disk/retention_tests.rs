@@ -83,7 +83,7 @@ async fn what_is_past_its_time_goes_oldest_first_unless_it_is_owed_put_aside_or_
     take_at(&store, &[200, 190, 180, 121, 119]).await;
     settle_all(&store, Settlement::Delivered { at: NOW }).await;
     take_at(&store, &[170]).await;
-    settle_all(&store, Settlement::Dead { error: "no".to_owned() }).await;
+    settle_all(&store, Settlement::Dead { error: "no".into() }).await;
     take_at(&store, &[160]).await;
     store.protect(&FileName::parse(&name(190)).unwrap(), true).await.unwrap();
 
@@ -142,7 +142,7 @@ async fn not_even_a_full_disk_lets_an_owed_put_aside_or_protected_picture_go() {
     settle_all(&store, Settlement::Delivered { at: NOW }).await;
     store.protect(&FileName::parse(&name(5)).unwrap(), true).await.unwrap();
     take_at(&store, &[4]).await;
-    settle_all(&store, Settlement::Dead { error: "no".to_owned() }).await;
+    settle_all(&store, Settlement::Dead { error: "no".into() }).await;
     take_at(&store, &[3]).await;
     let full = StorageConfig { max_bytes: Some(1), ..storage(1) };
     let report = run_twice(&store, &full, missing(u64::MAX)).await;

@@ -4,7 +4,9 @@
 //! afterwards. Nothing here does input or output.
 
 pub mod backoff;
+mod camera_fault;
 pub mod chain;
+mod coded;
 mod disguise;
 mod filename;
 pub mod foreign;
@@ -15,19 +17,25 @@ pub mod secrets;
 mod space;
 mod stamps;
 mod target;
+mod upload_fault;
+mod words;
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Serialize, Serializer};
 
+pub use camera_fault::CameraFault;
+pub use coded::{Because, Coded};
 pub use filename::FileName;
 pub use moment::Moment;
 pub use picture::{Cause, Dimensions, ImageKind, Medium, PictureFacts};
-pub use reason::{NoPicture, UNSTORED};
+pub use reason::NoPicture;
 pub use space::{Amount, RoomLevel, Space, StorageState};
 pub use stamps::Stamps;
 pub use target::{NoTarget, TargetId, TargetKind};
+pub use upload_fault::{ObjectOddity, UploadFault};
+pub use words::UNSTORED;
 
 /// Most characters in a [`CameraKey`].
 const CAMERA_KEY_MAX: usize = 32;

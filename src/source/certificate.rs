@@ -13,6 +13,7 @@ use rustls::{CertificateError, ClientConfig, OtherError, RootCertStore};
 
 use super::SourceError;
 use crate::config::{Authorities, Fingerprint, Trust};
+use crate::model::CameraFault;
 use crate::system::tls::{self, Chain, Judge, ShownCertificate};
 
 /// Why there is no secured connection.
@@ -95,70 +96,40 @@ impl Trouble {
     /// What the operator reads of the camera `number` at `address`, whose address stands in the variable `setting`;
     /// without TLS it begins with `plain`.
     pub(super) fn say(&self, address: &str, number: u8, setting: &str, plain: &str) -> SourceError {
-        let pin = |seen: &Fingerprint| format!("CAMERA_{number}_TLS_FINGERPRINT={seen}");
-        let message = match self {
-            Self::Unknown { seen, file } => {
-                let place = file
-                    .as_ref()
-                    .map_or("among this machine's authorities".to_owned(), |file| format!("in {file}"));
-                format!(
-                    "the certificate of the camera at {address} is not known: who made it is not {place}; compare its \
-                     SHA-256 fingerprint with the one on the camera's own page, and if it is the same, set {}",
-                    pin(seen)
-                )
+        let (address, number) = (address.to_owned(), u64::from(number));
+        let (setting, plain) = (setting.to_owned(), plain.to_owned());
+        let fault = match self {
+            Self::Unknown { seen, file } => CameraFault::CertificateUnknown {
+                address,
+                number,
+                file: file.clone(),
+                seen: seen.to_string(),
+            },
+            Self::Changed { seen } => {
+                CameraFault::CertificateChanged { address, number, seen: seen.to_string() }
             }
-            Self::Changed { seen } => format!(
-                "the certificate of the camera at {address} is not the one in CAMERA_{number}_TLS_FINGERPRINT: either the \
-                 camera has a new one, or another device answers in its place; nothing was sent to it; compare the \
-                 fingerprint with the one on the camera's own page, and only if it is the same, set {}",
-                pin(seen)
-            ),
-            Self::Expired { seen, days } => format!(
-                "the certificate of the camera at {address} has expired {days} days ago; make a new one on the camera's own \
-                 page (and check that this machine's date is right), or trust this very one, whatever its date, with {}",
-                pin(seen)
-            ),
-            Self::NotYet { seen, days } => format!(
-                "the certificate of the camera at {address} is valid only in {days} days; check this machine's date and, \
-                 when the certificate was made, the camera's; or trust this very one, whatever its date, with {}",
-                pin(seen)
-            ),
-            Self::Name { seen, names } => {
-                let names = if names.is_empty() { "another name".to_owned() } else { names.clone() };
-                format!(
-                    "the certificate of the camera at {address} is made out to {names}; use that name in {setting}, make a \
-                     certificate for the camera's address, or trust this very one, whatever its name, with {}",
-                    pin(seen)
-                )
+            Self::Expired { seen, days } => {
+                CameraFault::CertificateExpired { address, number, days: *days, seen: seen.to_string() }
             }
-            Self::Unproven(why) => format!(
-                "the camera at {address} could not prove that its certificate is its own ({why}); make a new certificate on \
-                 the camera's own page, with a key of at least 2048 bits (RSA) or 256 bits (ECDSA) and SHA-256"
-            ),
-            Self::NoTls => format!(
-                "what answers at {address} does not speak TLS; set {setting} to {plain}:// and the port of that service, or \
-                 to the port of the secured one"
-            ),
-            Self::TooOld => format!(
-                "the camera at {address} refused the secured connection: it offers only old versions or ciphers of TLS, and \
-                 TLS 1.2 with ECDHE is the least that is taken; update its firmware, or set {setting} to {plain}:// on a \
-                 network of your own"
-            ),
-            Self::Asks => format!(
-                "the camera at {address} wants a certificate of its client, which this version does not have; switch that \
-                 off on the camera's own page"
-            ),
-            Self::Closed => format!(
-                "the camera at {address} closed the connection before it was secured; does that port speak TLS? if not, set \
-                 {setting} to {plain}:// and the port of that service"
-            ),
-            Self::Silent(seconds) => format!(
-                "the camera at {address} accepts connections but did not answer in TLS within {seconds} s; does that port \
-                 speak TLS? if not, set {setting} to {plain}:// and the port of that service"
-            ),
-            Self::Other(said) => format!("no secured connection with the camera at {address}: {said}"),
+            Self::NotYet { seen, days } => {
+                CameraFault::CertificateTooNew { address, number, days: *days, seen: seen.to_string() }
+            }
+            Self::Name { seen, names } => CameraFault::CertificateOfOthers {
+                address,
+                number,
+                names: names.clone(),
+                setting,
+                seen: seen.to_string(),
+            },
+            Self::Unproven(why) => CameraFault::CertificateUnproven { address, error: why.clone() },
+            Self::NoTls => CameraFault::TlsMissing { address, setting, plain },
+            Self::TooOld => CameraFault::TlsTooOld { address, setting, plain },
+            Self::Asks => CameraFault::TlsClientCertificate { address },
+            Self::Closed => CameraFault::TlsClosed { address, setting, plain },
+            Self::Silent(seconds) => CameraFault::TlsSilent { address, setting, plain, seconds: *seconds },
+            Self::Other(said) => CameraFault::TlsFailed { address, error: said.clone() },
         };
-        SourceError { message, is_refusal: self.is_refusal() }
+        SourceError { fault, is_refusal: self.is_refusal() }
     }
 
     /// Whether only a person can mend it. A date may be wrong because this machine's clock is not set yet.

@@ -120,7 +120,7 @@ fn every_trouble_names_what_to_set() {
         (Trouble::Silent(5), ["within 5 s", setting], false),
     ] {
         let said = trouble.say("10.0.0.7:322", 4, setting, "rtsp");
-        let message = &said.message;
+        let message = &said.fault.to_string();
         assert!(
             words.iter().all(|word| message.contains(word)) && message.contains("10.0.0.7:322"),
             "{message}"

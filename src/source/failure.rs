@@ -10,6 +10,7 @@ use super::{SourceError, body};
 use crate::config::{Credentials, shown_url};
 use crate::media::footprint::TooLarge;
 use crate::media::jpeg::NotJpeg;
+use crate::model::CameraFault;
 use crate::model::chain::chain;
 use crate::model::secrets::Secrets;
 
@@ -25,8 +26,8 @@ const PAGE_MAX: usize = 4096;
 /// Why there is no picture.
 #[derive(Debug)]
 pub(super) struct Failure {
-    /// What was seen and what to do, for people.
-    pub(super) message: String,
+    /// What was seen, for programs and people.
+    pub(super) fault: CameraFault,
     kind: Kind,
 }
 
@@ -42,16 +43,16 @@ enum Kind {
 
 impl Failure {
     /// A fault that may pass.
-    pub(super) fn broken(message: String) -> Self {
-        Self { message, kind: Kind::Broken }
+    pub(super) fn broken(fault: CameraFault) -> Self {
+        Self { fault, kind: Kind::Broken }
     }
 
-    fn silent(message: String) -> Self {
-        Self { message, kind: Kind::Silent }
+    fn silent(fault: CameraFault) -> Self {
+        Self { fault, kind: Kind::Silent }
     }
 
-    fn refused(message: String) -> Self {
-        Self { message, kind: Kind::Refused }
+    fn refused(fault: CameraFault) -> Self {
+        Self { fault, kind: Kind::Refused }
     }
 
     /// Whether asking again at once may help.
@@ -62,7 +63,7 @@ impl Failure {
 
 impl From<Failure> for SourceError {
     fn from(failure: Failure) -> Self {
-        Self { message: failure.message, is_refusal: failure.kind == Kind::Refused }
+        Self { fault: failure.fault, is_refusal: failure.kind == Kind::Refused }
     }
 }
 
@@ -100,62 +101,46 @@ impl Sentences {
         kinds(challenges, |text| self.said(text))
     }
 
+    /// Its address and the number of its variables.
+    fn named(&self) -> (String, u64) {
+        (self.address.clone(), u64::from(self.number))
+    }
+
     /// It asked for these kinds of log-in and liked no answer.
     pub(super) fn wrong_password(&self, kinds: &str) -> Failure {
-        Failure::refused(format!(
-            "the camera at {} refused the user name or password ({kinds}, status 401); check CAMERA_{n}_USERNAME and \
-             CAMERA_{n}_PASSWORD, or CAMERA_USERNAME and CAMERA_PASSWORD",
-            self.address,
-            n = self.number
-        ))
+        let ((address, number), kinds) = (self.named(), Some(kinds.to_owned()));
+        Failure::refused(CameraFault::LoginRefused { address, number, kinds })
     }
 
     /// It asked for one of these kinds of log-in, and there is none to give.
     pub(super) fn no_password(&self, kinds: &str) -> Failure {
-        Failure::refused(format!(
-            "the camera at {} wants a user name and password ({kinds}); set CAMERA_{n}_USERNAME and CAMERA_{n}_PASSWORD",
-            self.address,
-            n = self.number
-        ))
+        let ((address, number), kinds) = (self.named(), Some(kinds.to_owned()));
+        Failure::refused(CameraFault::LoginMissing { address, number, kinds })
     }
 
     /// It asked for kinds of log-in nobody here knows.
     pub(super) fn strange_login(&self, kinds: &str) -> Failure {
-        Failure::refused(format!(
-            "the camera at {} wants a log-in of a kind that is not known here ({kinds}); set it to digest or basic",
-            self.address
-        ))
+        let (address, kinds) = (self.address.clone(), kinds.to_owned());
+        Failure::refused(CameraFault::LoginStrange { address, kinds })
     }
 
     /// It redirected to `to`, or to something that is no address.
     pub(super) fn redirect(&self, to: Option<&Url>) -> Failure {
-        let to =
-            to.map_or_else(|| "nowhere".to_owned(), |to| self.secrets.words(&shown_url(to), ADDRESS_MAX));
-        Failure::broken(format!(
-            "the camera at {} redirects to {to}, which is not followed; if that is the camera, set \
-             CAMERA_{}_SNAPSHOT_URL to it",
-            self.address, self.number
-        ))
+        let (address, number) = self.named();
+        let to = to.map(|to| self.secrets.words(&shown_url(to), ADDRESS_MAX));
+        Failure::broken(CameraFault::Redirected { address, number, to })
     }
 
     /// So many requests led to no picture.
     pub(super) fn circles(&self, requests: usize) -> Failure {
-        Failure::broken(format!(
-            "the camera at {} sent us round in circles ({requests} requests without a picture); check \
-             CAMERA_{}_SNAPSHOT_URL",
-            self.address, self.number
-        ))
+        let ((address, number), count) = (self.named(), requests as u64);
+        Failure::broken(CameraFault::RedirectedInCircles { address, number, count })
     }
 
     /// It answered with a stream of this media type, and no picture of it came.
     pub(super) fn stream(&self, kind: &str) -> Failure {
-        Failure::broken(format!(
-            "the camera at {} sends a stream of pictures ({}), and none of them was whole; set CAMERA_{}_SNAPSHOT_URL to its address of a single one \
-             (on an ESP32-CAM http://…/capture)",
-            self.address,
-            self.said(kind),
-            self.number
-        ))
+        let ((address, number), kind) = (self.named(), self.said(kind));
+        Failure::broken(CameraFault::StreamOfPictures { address, number, kind })
     }
 
     /// Its answer was a stream, of which the first picture was taken.
@@ -177,180 +162,120 @@ impl Sentences {
 
     /// Its answer has more bytes than `limit`.
     pub(super) fn too_large(&self, limit: usize) -> Failure {
-        Failure::broken(format!(
-            "the answer of the camera at {} is larger than {} MiB; is CAMERA_{}_SNAPSHOT_URL the address of a single \
-             picture?",
-            self.address,
-            limit >> 20,
-            self.number
-        ))
+        let ((address, number), most_mib) = (self.named(), limit as u64 >> 20);
+        Failure::broken(CameraFault::AnswerTooLarge { address, number, most_mib })
     }
 
     /// Its picture claims more pixels than can be taken.
     pub(super) fn too_many_pixels(&self, error: TooLarge) -> Failure {
-        Failure::broken(format!(
-            "the camera at {} sends {error}; ask it for a smaller picture in CAMERA_{}_SNAPSHOT_URL",
-            self.address, self.number
-        ))
+        let ((address, number), error) = (self.named(), error.to_string());
+        Failure::broken(CameraFault::PictureTooLarge { address, number, error, snapshot: true })
     }
 
     /// The machine itself cannot make a connection.
     pub(super) fn no_client(&self, error: &str) -> Failure {
-        Failure::broken(format!("no secure connection can be made on this machine: {error}"))
+        Failure::broken(CameraFault::NoTlsClient { error: error.to_owned() })
     }
 
     /// It answered with this status.
     pub(super) fn status(&self, status: StatusCode) -> Failure {
-        let (address, n) = (&self.address, self.number);
+        let (address, number) = self.named();
         match status.as_u16() {
-            403 => Failure::refused(format!(
-                "the camera at {address} forbids this picture (status 403); check the rights of its user, and \
-                 CAMERA_{n}_SNAPSHOT_URL"
-            )),
-            404 => Failure::broken(format!(
-                "the camera at {address} has no picture at {} (status 404); check CAMERA_{n}_SNAPSHOT_URL",
-                shown_url(&self.url)
-            )),
-            code @ 500..=599 => Failure::broken(format!(
-                "the camera at {address} answered with status {code}: it is busy or its sensor failed; if this goes on, \
-                 restart it"
-            )),
-            code => Failure::broken(format!(
-                "the camera at {address} answered with status {code} instead of a picture; check CAMERA_{n}_SNAPSHOT_URL"
-            )),
+            403 => Failure::refused(CameraFault::PictureForbidden { address, number }),
+            404 => {
+                let url = shown_url(&self.url);
+                Failure::broken(CameraFault::NoSuchPicture { address, number, url })
+            }
+            status @ 500..=599 => Failure::broken(CameraFault::CameraFailed { address, status }),
+            status => Failure::broken(CameraFault::Status { address, number, status }),
         }
     }
 
     /// The connection ended in the middle of the picture.
     pub(super) fn broken_off(&self, received: usize, length: Option<u64>) -> Failure {
-        let of = length.map(|length| format!(" of {length}")).unwrap_or_default();
-        Failure::broken(format!(
-            "the picture of the camera at {} broke off after {received}{of} bytes; check its network and power supply",
-            self.address
-        ))
+        let (address, received) = (self.address.clone(), received as u64);
+        Failure::broken(CameraFault::PictureBrokeOff { address, received, bytes: length })
     }
 
     /// What it sent is no picture.
     pub(super) fn no_picture(&self, error: NotJpeg, bytes: &[u8], kind: &str) -> Failure {
-        let (address, n) = (&self.address, self.number);
-        let check = format!("is CAMERA_{n}_SNAPSHOT_URL the address of a single JPEG picture?");
+        let (address, number) = self.named();
+        let length = bytes.len() as u64;
         Failure::broken(match error {
-            NotJpeg::NoStart if bytes.is_empty() => {
-                format!("the camera at {address} sent an empty picture; if this goes on, restart it")
-            }
+            NotJpeg::NoStart if bytes.is_empty() => CameraFault::PictureEmpty { address },
             NotJpeg::NoStart
                 if kind.to_ascii_lowercase().starts_with("text/html")
                     || bytes.trim_ascii_start().starts_with(b"<") =>
             {
-                format!(
-                    "the camera at {address} sent a web page{} instead of a picture; {check}",
-                    title(bytes, |text| self.said(text))
-                )
+                let title = title(bytes, |text| self.said(text));
+                CameraFault::PageNotPicture { address, number, title }
             }
-            NotJpeg::NoStart if body::format(bytes) == Some("gzip") => format!(
-                "the camera at {address} sends its picture packed (gzip), which was not asked for; switch off compression in \
-                 its web server"
-            ),
+            NotJpeg::NoStart if body::format(bytes) == Some("gzip") => CameraFault::PicturePacked { address },
             NotJpeg::NoStart => match body::format(bytes) {
-                Some(format) => format!(
-                    "the camera at {address} sends {format} instead of JPEG; set its snapshots to JPEG, or \
-                     CAMERA_{n}_SNAPSHOT_URL to the address of a JPEG picture"
-                ),
-                None => {
-                    let kind = if kind.is_empty() { "something of no kind" } else { kind };
-                    format!("the camera at {address} sent no JPEG but {}; {check}", self.said(kind))
-                }
+                Some(format) => CameraFault::NotJpeg { address, number, format: format.to_owned() },
+                None => CameraFault::NotPicture { address, number, kind: self.said(kind) },
             },
-            NotJpeg::NoEnd => format!(
-                "the picture of the camera at {address} is cut off, or its Content-Length is wrong ({} bytes without the end \
-                 marker FF D9); check its network and power supply, or set a smaller picture",
-                bytes.len()
-            ),
-            NotJpeg::NoFrame => format!(
-                "the picture of the camera at {address} is damaged ({} bytes without a frame header); if this goes on, \
-                 restart it",
-                bytes.len()
-            ),
+            NotJpeg::NoEnd => CameraFault::PictureCutOff { address, bytes: length },
+            NotJpeg::NoFrame => CameraFault::PictureDamaged { address, bytes: length },
         })
     }
 
     /// Within `limit` nothing came, or no more than `received` bytes of the picture.
     pub(super) fn too_slow(&self, limit: Duration, received: Option<usize>) -> Failure {
-        let (address, seconds) = (&self.address, limit.as_secs());
+        let (address, seconds) = (self.address.clone(), limit.as_secs());
         Failure::silent(match received {
-            None => format!(
-                "the camera at {address} accepts connections but has sent nothing for {seconds} s; if this goes on, \
-                 restart it"
-            ),
-            Some(bytes) => format!(
-                "the camera at {address} sends its picture too slowly: {bytes} bytes, and not the rest within {seconds} s; \
-                 check its network, or set a smaller picture"
-            ),
+            None => CameraFault::NothingSent { address, seconds },
+            Some(bytes) => CameraFault::PictureTooSlow { address, bytes: bytes as u64, seconds },
         })
     }
 
     /// The connection ended before an answer, as it was read as it comes.
     pub(super) fn broke(&self, error: &std::io::Error) -> Failure {
-        let said = self.secrets.words(&error.to_string(), ADDRESS_MAX);
-        Failure::broken(format!(
-            "the connection with the camera at {} broke before an answer came: {said}; if this goes on, restart it",
-            self.address
-        ))
+        let error = self.secrets.words(&error.to_string(), ADDRESS_MAX);
+        Failure::broken(CameraFault::BrokeBeforeAnswer { address: self.address.clone(), error })
     }
 
     /// No answer came; a connection was tried for `limit`.
     pub(super) fn unreachable(&self, error: reqwest::Error, limit: Duration) -> Failure {
-        let (address, n) = (&self.address, &self.number);
+        let (address, number) = self.named();
         // The address may hold a password.
         let error = error.without_url();
         let text = chain(&error);
         // A certificate says what its maker likes.
         let said = self.secrets.words(&text, ADDRESS_MAX);
-        let host = self.url.host_str().unwrap_or("?");
         if error.is_timeout() {
-            let or_tls = if self.url.scheme() == "https" { ", and whether it speaks TLS" } else { "" };
-            return Failure::silent(format!(
-                "the camera at {address} does not answer (tried for {} s); check its power, cable or Wi-Fi, and \
-                 address{or_tls}",
-                limit.as_secs()
-            ));
+            let (seconds, is_tls) = (limit.as_secs(), self.url.scheme() == "https");
+            return Failure::silent(CameraFault::NoWebAnswer { address, seconds, is_tls });
         }
         if let Some(trouble) = Trouble::among(&error) {
-            let said = trouble.say(address, *n, &format!("CAMERA_{n}_SNAPSHOT_URL"), "http");
-            return if said.is_refusal {
-                Failure::refused(said.message)
-            } else {
-                Failure::broken(said.message)
-            };
+            let setting = format!("CAMERA_{number}_SNAPSHOT_URL");
+            let said = trouble.say(&address, self.number, &setting, "http");
+            return if said.is_refusal { Failure::refused(said.fault) } else { Failure::broken(said.fault) };
         }
         Failure::broken(if !error.is_connect() {
-            format!(
-                "the connection with the camera at {address} broke before an answer came: {said}; if this goes on, restart it"
-            )
+            CameraFault::BrokeBeforeAnswer { address, error: said }
         } else if text.contains("failed to lookup") || text.contains("dns error") {
-            format!("the name {host} was not found; check CAMERA_{n}_SNAPSHOT_URL")
+            let host = self.url.host_str().unwrap_or("?").to_owned();
+            CameraFault::NameUnknown { host, number, snapshot: true }
         } else if text.contains("Connection refused") {
-            format!(
-                "nothing listens at {address} (connection refused); is the camera's web server switched on, and is the \
-                 port right?"
-            )
+            CameraFault::NothingListens { address, snapshot: true }
         } else if text.contains("No route to host") || text.contains("Network is unreachable") {
-            format!("the camera at {address} cannot be reached: no route; check cable, power and address")
+            CameraFault::NoRoute { address }
         } else {
-            format!("no connection with the camera at {address}: {said}")
+            CameraFault::NoConnection { address, error: said, snapshot: true }
         })
     }
 }
 
-/// The title of a web page in quotation marks, behind a space.
-fn title(page: &[u8], said: impl Fn(&str) -> String) -> String {
+/// The title of a web page.
+fn title(page: &[u8], said: impl Fn(&str) -> String) -> Option<String> {
     let page = String::from_utf8_lossy(&page[..page.len().min(PAGE_MAX)]).into_owned();
     let lower = page.to_ascii_lowercase();
     let title = lower.find("<title>").map(|at| at + "<title>".len()).and_then(|begin| {
         let end = begin + lower[begin..].find("</title>")?;
         Some(said(&page[begin..end]))
     });
-    title.filter(|title| !title.is_empty()).map(|title| format!(" (\"{title}\")")).unwrap_or_default()
+    title.filter(|title| !title.is_empty())
 }
 
 /// The kinds of log-in, of which what the camera says is made fit by `said`.
@@ -376,6 +301,7 @@ fn kinds(challenges: &[String], said: impl Fn(&str) -> String) -> String {
 mod tests {
     use super::*;
     use crate::config::Secret;
+    use crate::model::Coded as _;
     use proptest::prelude::*;
 
     #[test]
@@ -399,8 +325,8 @@ mod tests {
     #[test]
     fn a_web_page_is_told_by_its_title() {
         let title = |page: &[u8]| title(page, |text| camera().said(text));
-        assert_eq!(title(b"<html><TITLE> Log\x07 in </TITLE>"), " (\"Log in\")");
-        assert_eq!(title(b"<html><title>"), "");
+        assert_eq!(title(b"<html><TITLE> Log\x07 in </TITLE>").as_deref(), Some("Log in"));
+        assert_eq!(title(b"<html><title>"), None);
     }
 
     #[test]
@@ -410,17 +336,19 @@ mod tests {
         let hash = "response=0123456789abcdef0123456789abcdef";
         let page = |text: &str| format!("<html><title>{text}</title>");
         let redirect = Url::parse(&format!("http://evil.example/{}", said.replace(' ', "/"))).unwrap();
-        for message in [
-            camera().stream(said).message,
-            camera().no_picture(NotJpeg::NoStart, page(said).as_bytes(), "text/html").message,
-            camera().no_picture(NotJpeg::NoStart, page(hash).as_bytes(), "text/html").message,
-            camera().no_picture(NotJpeg::NoStart, b"x", said).message,
-            camera().redirect(Some(&redirect)).message,
+        for fault in [
+            camera().stream(said).fault,
+            camera().no_picture(NotJpeg::NoStart, page(said).as_bytes(), "text/html").fault,
+            camera().no_picture(NotJpeg::NoStart, page(hash).as_bytes(), "text/html").fault,
+            camera().no_picture(NotJpeg::NoStart, b"x", said).fault,
+            camera().redirect(Some(&redirect)).fault,
             camera()
                 .strange_login(&camera().kinds(&[said.to_owned(), "open-sesame realm=\"x\"".to_owned()]))
-                .message,
+                .fault,
         ] {
-            let lower = message.to_lowercase();
+            let params = serde_json::Value::Object(fault.params()).to_string();
+            let message = fault.to_string();
+            let lower = format!("{message} {params}").to_lowercase();
             for secret in ["z2f0zwtl", "zw4tc2vz", "sesame", "t0ken", "gatekeeper", "0123456789abcdef"] {
                 assert!(!lower.contains(secret), "{secret}: {message}");
             }

@@ -23,6 +23,7 @@ use tokio::sync::{broadcast, oneshot};
 use crate::config::{CameraConfig, SourceConfig};
 use crate::media::gop::{AccessUnit, Codec, DecodeRun, UnitRange};
 use crate::media::shelf::Shelf;
+use crate::model::CameraFault;
 use crate::status::Status;
 
 pub use latency::{Latency, LatencyOrigin};
@@ -108,10 +109,10 @@ pub struct NoFrame(pub String);
 
 /// Why a session ended.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
+#[error("{fault}")]
 pub struct SourceError {
-    /// What was attempted, what was seen and what to do, for people.
-    pub message: String,
+    /// What was seen, for programs and people.
+    pub fault: CameraFault,
     /// Whether trying again soon is pointless or harmful: a wrong password locks many cameras.
     pub is_refusal: bool,
 }

@@ -30,7 +30,7 @@ use crate::media::gop::{AccessUnit, Codec};
 use crate::media::shelf::Shelf;
 use crate::media::timeline::Placed;
 use crate::media::unit;
-use crate::model::{CameraKey, foreign};
+use crate::model::{CameraFault, CameraKey, foreign};
 use crate::status::{CameraState, Status};
 
 /// From the first packet to the first byte of video promised. Slow cameras take five seconds after a reboot.
@@ -134,7 +134,7 @@ impl Rtsp {
     pub async fn serve(&mut self, requests: &mut Requests) -> SourceError {
         let reason = self.status.camera(&self.key).and_then(|camera| camera.last_error);
         let reason =
-            reason.unwrap_or_else(|| format!("the camera at {} is still being connected", self.address()));
+            reason.unwrap_or_else(|| CameraFault::Connecting { address: self.address() }).to_string();
         let opened = {
             let opening = self.open();
             tokio::pin!(opening);
@@ -193,7 +193,7 @@ impl Rtsp {
                 _ = requests.next(Some(&mut stream.gops)) => {
                     requests.answer(&stream.gops);
                     requests.settle(&stream.gops, Instant::now());
-                    requests.expire(Instant::now(), &stream.reason(&self.address()));
+                    requests.expire(Instant::now(), &stream.reason(self.address()).to_string());
                 }
             }
         }
@@ -202,34 +202,21 @@ impl Rtsp {
     fn no_picture(&self, front: &Front, silence: Duration) -> SourceError {
         let (address, seconds) = (self.address(), silence.as_secs());
         if front.has_no_size() {
-            return refusal(format!(
-                "the camera at {address} sends JPEG pictures larger than 2040 pixels, which do not fit into RTP, and does \
-                 not say their size; set its video encoding to H.264, or a smaller size"
-            ));
+            return refusal(CameraFault::JpegSizeUnknown { address });
         }
         if front.is_without_datagrams() {
             return self.say(&FrontFault::NoDatagrams);
         }
-        fault(format!(
-            "the camera at {address} is connected but has sent no picture for {seconds} s; if this goes on, restart it"
-        ))
+        fault(CameraFault::NoPicture { address, seconds })
     }
 
     fn only_damaged(&self, span: Duration) -> SourceError {
-        fault(format!(
-            "the camera at {} has sent nothing but damaged pictures for {} s; check the network to it, lower its bit rate, or \
-             restart it",
-            self.address(),
-            span.as_secs()
-        ))
+        fault(CameraFault::OnlyDamaged { address: self.address(), seconds: span.as_secs() })
     }
 
     fn too_large(&self, error: TooLarge) -> SourceError {
-        refusal(format!(
-            "the camera at {} sends {error}; lower its resolution, or use its sub-stream in CAMERA_{}_RTSP",
-            self.address(),
-            self.number
-        ))
+        let (address, number) = (self.address(), u64::from(self.number));
+        refusal(CameraFault::PictureTooLarge { address, number, error: error.to_string(), snapshot: false })
     }
 
     /// Host and port, for people.
@@ -381,7 +368,7 @@ impl Rtsp {
         } else if stream.keyframes.are_missing(now) {
             self.status.update_camera(&self.key, |camera| {
                 camera.state = CameraState::Degraded;
-                camera.last_error = Some(stream.no_keyframe(&self.address()));
+                camera.last_error = Some(stream.no_keyframe(self.address()));
             });
         } else if stream.has_new_stamps() && stream.gops.is_ready() {
             self.show_connected(stream);
@@ -421,11 +408,7 @@ impl Rtsp {
         // The library sees no more than that its connection ended.
         match front.end() {
             Some(fault) => self.say(fault),
-            None => fault(format!(
-                "the session with the camera at {} could not be opened; it is tried again; if this goes on, restart the \
-                 camera and update its firmware",
-                self.address()
-            )),
+            None => fault(CameraFault::SessionFailed { address: self.address() }),
         }
     }
 
@@ -443,29 +426,21 @@ impl Rtsp {
     fn silent(&mut self) -> SourceError {
         let seconds = self.patience.as_secs();
         self.patience = OPEN_DEADLINE;
-        fault(format!(
-            "the camera at {} does not answer (tried for {seconds} s); check its power, cable and address",
-            self.address()
-        ))
+        fault(CameraFault::NoAnswer { address: self.address(), seconds: Some(seconds) })
     }
 
     /// A camera is connected and gave no video in time: it gets more the next time.
     fn slow(&mut self) -> SourceError {
         let seconds = self.patience.as_secs();
         self.patience = (self.patience * 2).min(OPEN_DEADLINE_MAX);
-        fault(format!(
-            "the camera at {} accepts connections but gave no video within {seconds} s; it gets {} s the next time; if \
-             this goes on, restart it",
-            self.address(),
-            self.patience.as_secs()
-        ))
+        fault(CameraFault::TooSlow { address: self.address(), seconds, next: self.patience.as_secs() })
     }
 }
 
-fn fault(message: String) -> SourceError {
-    SourceError { message, is_refusal: false }
+fn fault(fault: CameraFault) -> SourceError {
+    SourceError { fault, is_refusal: false }
 }
 
-fn refusal(message: String) -> SourceError {
-    SourceError { message, is_refusal: true }
+fn refusal(fault: CameraFault) -> SourceError {
+    SourceError { fault, is_refusal: true }
 }

@@ -13,7 +13,7 @@ use crate::media::shelf::Shelf;
 use crate::media::sps::{self, SpsFacts};
 use crate::media::timeline::Timeline;
 use crate::media::unit::Starts;
-use crate::model::Stamps;
+use crate::model::{CameraFault, Stamps};
 use crate::status::StreamInfo;
 
 /// Bounds of what is kept of one camera. 48 MiB hold 20 s of 16 Mbit/s and leave room for three cameras in 256 MiB. Cameras
@@ -119,40 +119,29 @@ impl StreamState {
     }
 
     /// Why a request got no frame from a session that stands.
-    pub(super) fn reason(&self, address: &str) -> String {
+    pub(super) fn reason(&self, address: String) -> CameraFault {
         if self.gops.is_outgrown() {
-            format!(
-                "the pictures of the camera at {address} since its last keyframe take more memory than there is for them; \
-                 set its I-frame interval to its frame rate, or lower its bit rate"
-            )
+            CameraFault::GroupTooLarge { address }
         } else if self.gops.is_ready() {
-            format!("the camera at {address} has sent no picture since the trigger")
+            CameraFault::NoPictureSince { address }
         } else if self.is_new {
-            let seconds = self.last_frame.elapsed().as_secs_f64();
-            format!("the camera at {address} was connected {seconds:.1} s ago and has sent no picture since")
+            // Rounded.
+            let tenths =
+                u64::try_from((self.last_frame.elapsed().as_millis() + 50) / 100).unwrap_or(u64::MAX);
+            CameraFault::NoFirstPicture { address, tenths }
         } else {
             self.no_keyframe(address)
         }
     }
 
     /// Why nothing can be decoded although pictures come.
-    pub(super) fn no_keyframe(&self, address: &str) -> String {
+    pub(super) fn no_keyframe(&self, address: String) -> CameraFault {
         if self.gops.is_outgrown() {
             return self.reason(address);
         }
         let (since, usual) = self.keyframes.since(Instant::now());
-        let usually = match usual {
-            Some(usual) if usual > since => format!(
-                ", and data was lost since; one comes every {} s, which is how long that takes to heal",
-                usual.as_secs()
-            ),
-            _ => String::new(),
-        };
-        format!(
-            "the camera at {address} has sent no keyframe for {} s{usually}; set its I-frame interval to its frame rate and \
-             switch off smart or \"plus\" encoding and intra refresh",
-            since.as_secs()
-        )
+        let usual = usual.filter(|usual| *usual > since).map(|usual| usual.as_secs());
+        CameraFault::NoKeyframe { address, seconds: since.as_secs(), usual }
     }
 }
 

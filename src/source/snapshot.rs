@@ -24,7 +24,7 @@ use super::{Requests, SourceError};
 use crate::config::SnapshotConfig;
 use crate::media::gop::{AccessUnit, Codec, DecodeRun};
 use crate::media::jpeg;
-use crate::model::{CameraKey, Stamps};
+use crate::model::{CameraFault, CameraKey, Stamps};
 use crate::status::{CameraState, Status, StreamInfo};
 
 /// How often an idle camera is asked for a picture. An ESP32-CAM on a battery notices every one; an operator wants to
@@ -214,7 +214,7 @@ impl Snapshot {
         if let Err(failure) = &asked
             && failure.is_passing()
         {
-            debug!(camera = %self.key, reason = %failure.message, "asking again");
+            debug!(camera = %self.key, reason = %failure.fault, "asking again");
             asked = self.pictures.ask().await;
         }
         self.last_asked = Instant::now();
@@ -301,7 +301,7 @@ impl Snapshot {
             match self.ask().await {
                 Ok(picture) => pictures.push(picture),
                 Err(failure) => {
-                    debug!(camera = %self.key, reason = %failure.message, "fewer pictures are compared");
+                    debug!(camera = %self.key, reason = %failure.fault, "fewer pictures are compared");
                     break;
                 }
             }
@@ -395,16 +395,10 @@ impl Snapshot {
     }
 
     fn never_fresh(&self, why: Why, asked: u32) -> Failure {
-        let address = self.pictures.address();
+        let (address, count) = (self.pictures.address().to_owned(), u64::from(asked));
         Failure::broken(match why {
-            Why::Same => format!(
-                "the camera at {address} gave the same picture {asked} times: it is an old one, and was not kept; restart \
-                 the camera, or ask its maker for an address that gives a new picture each time"
-            ),
-            Why::Stamp | Why::Unsettled | Why::Habit => format!(
-                "the camera at {address} gave {asked} pictures that were all taken before they were asked for, and none \
-                 was kept; set fb_count = 2 and grab_mode = CAMERA_GRAB_LATEST in its firmware"
-            ),
+            Why::Same => CameraFault::PictureRepeated { address, count },
+            Why::Stamp | Why::Unsettled | Why::Habit => CameraFault::PicturesStale { address, count },
         })
     }
 

@@ -20,7 +20,7 @@ use tokio::sync::broadcast;
 use crate::clock;
 use crate::config::{CameraConfig, Config};
 use crate::gpio::{Level, Pin};
-use crate::model::{CameraKey, Stamps, StorageState, TargetId, UnixMs};
+use crate::model::{CameraFault, CameraKey, Stamps, StorageState, TargetId, UnixMs, UploadFault};
 use crate::status::pace::DeliveryPace;
 
 pub use alarm::{Action, Alarm, AlarmHandle, AlarmKind, Severity};
@@ -108,7 +108,7 @@ pub struct CameraStatus {
     /// How ready it is.
     pub state: CameraState,
     /// What is wrong, and what to do; `None` while nothing is.
-    pub last_error: Option<String>,
+    pub last_error: Option<CameraFault>,
     /// What its stream is like, once one was open.
     pub stream: Option<StreamInfo>,
     /// How it is decoded, once that was measured.
@@ -185,7 +185,7 @@ pub struct TargetStatus {
     /// Since when it is as it is.
     pub since: UnixMs,
     /// What it last said when it refused or could not be reached.
-    pub last_error: Option<String>,
+    pub last_error: Option<UploadFault>,
     /// When it last took a picture.
     pub last_delivered: Option<UnixMs>,
     /// When it is tried again, while it is paused.
@@ -195,7 +195,7 @@ pub struct TargetStatus {
     /// How fast it takes pictures.
     pub pace: DeliveryPace,
     /// Pictures owed to it whose files cannot be read, and why the one that was tried last cannot.
-    pub denied: Option<(u64, String)>,
+    pub denied: Option<(u64, UploadFault)>,
 }
 
 /// A change of what is shown beyond the database, as it is pushed to dashboards.

@@ -74,7 +74,7 @@ fn each_value_that_is_shown_is_told_when_it_changes_and_only_then() {
         |target| target.is_failing = true,
         |target| target.last_delivered = Some(UnixMs(5)),
         |target| target.paused_until = Some(UnixMs(5)),
-        |target| target.last_error = Some("401".to_owned()),
+        |target| target.last_error = Some("401".into()),
     ];
     for (number, change) in of_target.into_iter().enumerate() {
         status.update_target(TargetId::API, change);
@@ -88,8 +88,8 @@ fn each_value_that_is_shown_is_told_when_it_changes_and_only_then() {
         status.update_storage(change);
         assert!(matches!(told(&mut events)[..], [Event::Storage(_)]), "a change of the disk");
     }
-    status.update_camera(&camera, |camera| camera.last_error = Some("away".to_owned()));
-    status.update_camera(&camera, |camera| camera.last_error = Some("away".to_owned()));
+    status.update_camera(&camera, |camera| camera.last_error = Some("away".into()));
+    status.update_camera(&camera, |camera| camera.last_error = Some("away".into()));
     assert!(matches!(told(&mut events)[..], [Event::Camera(_)]));
 }
 

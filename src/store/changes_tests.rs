@@ -6,7 +6,7 @@ use super::super::testing::{OWED, Place, T0, claim, picture, take, trigger};
 use super::super::*;
 use super::*;
 use crate::clock;
-use crate::model::{ImageId, Outcome, UnixMs, UploadState};
+use crate::model::{ImageId, Outcome, UnixMs, UploadFault, UploadState};
 
 /// What was told since, in a word each.
 fn told(changes: &mut broadcast::Receiver<Change>) -> Vec<String> {
@@ -34,6 +34,7 @@ fn word(change: &Change) -> String {
         }
         Change::Upload { filename, upload } => {
             let UploadInfo { state, attempts, last_error, delivered_at, next_attempt, .. } = upload;
+            let last_error = last_error.as_ref().map(|fault| fault.to_string());
             let (at, next) = (delivered_at.map(|at| at.0 - T0), next_attempt.map(|at| at.0 - T0));
             format!("upload {filename}: {} {attempts} {last_error:?} {at:?} {next:?}", state.as_str())
         }
@@ -96,11 +97,11 @@ async fn every_outcome_of_an_attempt_is_told_with_what_is_in_the_row() {
     take(&store, "r1", T0).await;
     let due = claim(&store, 1).await.remove(0);
     let mut changes = store.changes();
-    let (later, error) = (UnixMs(T0 + 60_000), "busy".to_owned());
+    let (later, error) = (UnixMs(T0 + 60_000), UploadFault::from("busy"));
     for settlement in [
         Settlement::Retry { not_before: later, error: error.clone() },
         Settlement::Refused { not_before: later, error: error.clone() },
-        Settlement::Dead { error: "413".to_owned() },
+        Settlement::Dead { error: "413".into() },
         Settlement::Excused { not_before: later },
         Settlement::Delivered { at: UnixMs(T0 + 5) },
     ] {
@@ -131,10 +132,10 @@ async fn an_attempt_that_failed_wakes_no_lane_and_a_wait_that_is_ended_does() {
     let mut waking = store.wakes().of(TargetId::API);
     let later = UnixMs(T0 + 60_000);
     for not_before in [later, UnixMs(0)] {
-        store.settle(&due, Settlement::Retry { not_before, error: "away".to_owned() }).await.unwrap();
+        store.settle(&due, Settlement::Retry { not_before, error: "away".into() }).await.unwrap();
     }
     assert!(!waking.forget_owed(), "its target is away; trying at once would end the pause");
-    store.settle(&due, Settlement::Retry { not_before: later, error: "away".to_owned() }).await.unwrap();
+    store.settle(&due, Settlement::Retry { not_before: later, error: "away".into() }).await.unwrap();
     store.end_waits(TargetId::API, UnixMs(T0)).await.unwrap();
     assert!(waking.forget_owed());
 }
@@ -145,7 +146,7 @@ async fn what_a_person_does_to_a_picture_is_told_once() {
     let store = place.open();
     let name = take(&store, "r1", T0).await.filename;
     let due = claim(&store, 1).await.remove(0);
-    store.settle(&due, Settlement::Dead { error: "no".to_owned() }).await.unwrap();
+    store.settle(&due, Settlement::Dead { error: "no".into() }).await.unwrap();
     let mut changes = store.changes();
     store.protect(&name, true).await.unwrap();
     assert_eq!(told(&mut changes), ["changed r1_1800000000.jpg, protected true, 0"]);
@@ -157,7 +158,7 @@ async fn what_a_person_does_to_a_picture_is_told_once() {
     store.retry(&name).await.unwrap();
     assert_eq!(told(&mut changes), ["upload r1_1800000000.jpg: pending 1 Some(\"no\") None None"]);
     assert_eq!(waking.next().await, Wake::Owed(TargetId::API));
-    store.settle(&due, Settlement::Dead { error: "no".to_owned() }).await.unwrap();
+    store.settle(&due, Settlement::Dead { error: "no".into() }).await.unwrap();
     store.retry_dead(None).await.unwrap();
     assert_eq!(
         told(&mut changes),
@@ -316,7 +317,7 @@ async fn changes_are_told_after_the_database_was_put_back_in_its_place() {
     store.protect(&name, true).await.unwrap();
     assert_eq!(told(&mut changes), ["changed r1_1800000000.jpg, protected true, 0"]);
     let due = claim(&store, 1).await.remove(0);
-    store.settle(&due, Settlement::Lost { error: "gone".to_owned() }).await.unwrap();
+    store.settle(&due, Settlement::Lost { error: "gone".into() }).await.unwrap();
     let upload = store.image(&name).await.unwrap().unwrap().uploads.remove(0);
     assert_eq!(upload.state, UploadState::Lost);
     assert_eq!(told(&mut changes), ["upload r1_1800000000.jpg: lost 1 Some(\"gone\") None None"]);

@@ -17,8 +17,9 @@ use super::images::name_is_known;
 use super::queue::known_targets;
 use super::reconcile::{Reconciled, is_known, path_is_known, read_file, unfinished};
 use super::tree::Kind;
+use super::written::Written;
 use super::{Store, StoreError};
-use crate::model::{FileName, UploadState};
+use crate::model::{FileName, UploadFault, UploadState};
 
 /// Rows compared with the disk, or names with the database, in one step.
 const STEP: i64 = 500;
@@ -29,9 +30,6 @@ const NEWEST: usize = 2;
 
 /// Missing pictures that one step names in the log; of any more only the number is said.
 const NAMED_MAX: usize = 3;
-
-/// Why an upload is lost, when it is lost for want of its file.
-const FILE_GONE: &str = "its file is gone from the disk";
 
 /// How far a comparison has come. Everything is compared once.
 #[derive(Debug)]
@@ -203,12 +201,14 @@ impl Store {
         // A picture that retention deleted a moment ago is not missing.
         const STATE_SQL: &str = "update images set state = :state where id = :image and state = :was";
         const LOST_SQL: &str = "
-            update uploads set state = 'lost', last_error = :error
+            update uploads
+            set state = 'lost', last_error = :error, last_error_code = :error_code, last_error_params = :error_params
             where image_id = :image and state in ('pending', 'dead', 'skipped')";
         let (gone, back) = self
             .db
             .write(move |tx| {
                 let (mut gone, mut back) = (Vec::new(), Vec::new());
+                let error = Written::of(&UploadFault::FileMissing);
                 for Change { image, path, is_there } in changes {
                     let (was, state) = if is_there { ("missing", "present") } else { ("present", "missing") };
                     let changed = tx
@@ -229,8 +229,10 @@ impl Store {
                             "a stored picture is gone or changed its size; is the disk mounted?"
                         );
                     }
-                    tx.prepare_cached(LOST_SQL)?
-                        .execute(named_params! {":error": FILE_GONE, ":image": image})?;
+                    tx.prepare_cached(LOST_SQL)?.execute(named_params! {
+                        ":error": error.words, ":error_code": error.code, ":error_params": error.params,
+                        ":image": image,
+                    })?;
                 }
                 Ok((gone, back))
             })

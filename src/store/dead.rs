@@ -4,8 +4,8 @@ use rusqlite::{Connection, Row, named_params};
 
 use super::page::Page;
 use super::queue::known_targets;
-use super::{Store, StoreError, crash, parsed, said};
-use crate::model::{CameraKey, FileName, TargetId, UnixMs, UploadState};
+use super::{Store, StoreError, crash, parsed, written};
+use crate::model::{CameraKey, FileName, TargetId, UnixMs, UploadFault, UploadState};
 
 /// Rows that one transaction makes due again; the writer is free for a capture after each.
 const ROWS_AT_A_TIME: i64 = 500;
@@ -27,7 +27,7 @@ pub struct DeadLetter {
     /// Attempts so far.
     pub attempts: u32,
     /// What the target said.
-    pub last_error: Option<String>,
+    pub last_error: Option<UploadFault>,
     /// When it was last tried; unknown of those put aside by older versions.
     pub tried_at: Option<UnixMs>,
 }
@@ -67,7 +67,8 @@ pub struct DeadQuery {
 /// Those of one target. The list of all of them is the newest of every target's, because few were put aside by one of
 /// them while the other has a million.
 pub(super) const DEAD_SQL: &str = "
-    select image_id, u.target, u.attempts, u.last_error, u.tried_at, i.taken_at, i.file_name, i.camera, i.bytes
+    select image_id, u.target, u.attempts, u.last_error, u.last_error_code, u.last_error_params, u.tried_at, i.taken_at,
+           i.file_name, i.camera, i.bytes
     from uploads u indexed by uploads_dead cross join images i on i.id = u.image_id
     where u.state = 'dead' and u.target = :target and u.image_id < :before
     order by u.image_id desc
@@ -169,7 +170,7 @@ fn letter(row: &Row<'_>) -> rusqlite::Result<DeadLetter> {
         bytes: u64::try_from(row.get::<_, i64>("bytes")?).unwrap_or(0),
         target: parsed("target", TargetId::parse(&row.get::<_, String>("target")?))?,
         attempts: row.get("attempts")?,
-        last_error: said(row, "last_error")?,
+        last_error: written::read(row, "last_error")?,
         tried_at: row.get::<_, Option<i64>>("tried_at")?.map(UnixMs),
     })
 }

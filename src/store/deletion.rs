@@ -6,9 +6,10 @@ use rusqlite::{Transaction, named_params};
 
 use super::crash;
 use super::images::by_name;
+use super::written::Written;
 use super::{Store, StoreError};
 use crate::clock;
-use crate::model::{FileName, ImageId, UploadState};
+use crate::model::{FileName, ImageId, UploadFault, UploadState};
 
 /// What became of a wish to delete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,9 +106,13 @@ pub(super) fn mark_deleting(tx: &Transaction<'_>, id: ImageId, reason: &str) -> 
     const DELETING_SQL: &str = "
         update images set state = 'deleting', delete_reason = :reason where uid = :uid and state = 'present'";
     const LOST_SQL: &str = "
-        update uploads set state = 'lost', last_error = 'deleted by an operator before it was delivered'
+        update uploads
+        set state = 'lost', last_error = :error, last_error_code = :error_code, last_error_params = :error_params
         where image_id = (select id from images where uid = :uid) and state in ('pending', 'dead')";
     tx.prepare_cached(DELETING_SQL)?.execute(named_params! {":uid": id.as_bytes(), ":reason": reason})?;
-    tx.prepare_cached(LOST_SQL)?.execute(named_params! {":uid": id.as_bytes()})?;
+    let error = Written::of(&UploadFault::Deleted);
+    tx.prepare_cached(LOST_SQL)?.execute(named_params! {
+        ":uid": id.as_bytes(), ":error": error.words, ":error_code": error.code, ":error_params": error.params,
+    })?;
     Ok(())
 }

@@ -12,9 +12,10 @@ use super::image_row::{COLUMNS, image};
 use super::ledger::TriggerId;
 use super::list::list;
 use super::page::{Cursor, Page, list_of};
-use super::{Store, StoreError, parsed, said, tree};
+use super::{Store, StoreError, parsed, tree, written};
 use crate::model::{
-    CameraKey, ClockState, Dimensions, FileName, ImageId, Medium, PictureFacts, TargetId, UnixMs, UploadState,
+    CameraKey, ClockState, Dimensions, FileName, ImageId, Medium, PictureFacts, TargetId, UnixMs,
+    UploadFault, UploadState,
 };
 
 /// A picture or clip to be kept.
@@ -66,7 +67,7 @@ pub struct UploadInfo {
     /// Attempts so far.
     pub attempts: u32,
     /// What the last failed attempt met.
-    pub last_error: Option<String>,
+    pub last_error: Option<UploadFault>,
     /// When the target confirmed it.
     pub delivered_at: Option<UnixMs>,
     /// Before when it is not tried again; `None` while it is due, or not to be tried at all.
@@ -157,7 +158,8 @@ pub(super) fn upload_of(
     target: TargetId,
 ) -> Result<Option<(FileName, UploadInfo)>, StoreError> {
     const UPLOAD_SQL: &str = "
-        select target, uploads.state, attempts, last_error, delivered_at, not_before, file_name
+        select target, uploads.state, attempts, last_error, last_error_code, last_error_params, delivered_at, not_before,
+               file_name
         from uploads join images on images.id = image_id
         where image_id = :row and target = :target and images.state = 'present'";
     let found = c
@@ -198,7 +200,8 @@ pub(super) fn images_of_triggers(
 /// Some rows with their uploads, in the same order.
 pub(super) fn with_uploads(c: &Connection, rows: Vec<(i64, Image)>) -> Result<Vec<Image>, StoreError> {
     const UPLOADS_SQL: &str = "
-        select image_id, target, state, attempts, last_error, delivered_at, not_before from uploads
+        select image_id, target, state, attempts, last_error, last_error_code, last_error_params, delivered_at, not_before
+        from uploads
         where image_id in (select value from json_each(:images))
         order by image_id, target";
     let mut uploads: HashMap<i64, Vec<UploadInfo>> = HashMap::new();
@@ -218,7 +221,7 @@ fn upload(row: &Row<'_>) -> rusqlite::Result<UploadInfo> {
         target: parsed("target", TargetId::parse(&row.get::<_, String>("target")?))?,
         state,
         attempts: row.get("attempts")?,
-        last_error: said(row, "last_error")?,
+        last_error: written::read(row, "last_error")?,
         delivered_at: row.get::<_, Option<i64>>("delivered_at")?.map(UnixMs),
         next_attempt: (state == UploadState::Pending && not_before > 0).then_some(UnixMs(not_before)),
     })

@@ -15,7 +15,7 @@ use super::db::{EDGE_PATIENCE, blocking};
 use super::ledger::{self, TriggerId};
 use super::record::Saved;
 use super::{Image, Store, StoreError};
-use crate::model::{CameraKey, NoPicture, Outcome, Trigger, UnixMs};
+use crate::model::{CameraKey, Coded as _, NoPicture, Outcome, Trigger, UnixMs};
 
 /// Most entries; about 500 bytes each. Of any more only the number is known, and the next start finds their files.
 const ENTRIES_MAX: usize = 10_000;

@@ -4,11 +4,11 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, named_params};
-use serde_json::Value;
 
 use super::db::EDGE_PATIENCE;
 use super::images::images_of_triggers;
 use super::page::{Bounds, Cursor, Page, list_of, newest};
+use super::written::{self, Written};
 use super::{Image, Store, StoreError, kept, late, parsed, said, time};
 use crate::clock;
 use crate::model::{CameraKey, Cause, ClockState, NoPicture, Outcome, Trigger, UnixMs};
@@ -277,23 +277,6 @@ impl Values {
     }
 }
 
-/// A reason as its columns have it.
-#[derive(Default)]
-struct Written {
-    words: Option<String>,
-    code: Option<&'static str>,
-    params: Option<String>,
-}
-
-impl Written {
-    fn of(reason: &NoPicture) -> Self {
-        let reason = reason.clone().with_words(kept);
-        let code = reason.code();
-        let params = code.map(|_| Value::Object(reason.params()).to_string());
-        Self { words: Some(reason.to_string()), code, params }
-    }
-}
-
 /// Ends an open trigger without a picture.
 pub(super) fn fail(tx: &Transaction<'_>, id: TriggerId, reason: &NoPicture) -> Result<(), StoreError> {
     let reason = Written::of(reason);
@@ -434,11 +417,6 @@ fn with_images(c: &Connection, entries: Vec<LedgerEntry>) -> Result<Vec<LedgerEn
 
 pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<LedgerEntry> {
     let outcome: Option<String> = row.get("outcome")?;
-    let (code, params): (Option<String>, Option<String>) =
-        (row.get("reason_code")?, row.get("reason_params")?);
-    let reason = row.get::<_, Option<String>>("reason")?;
-    let reason =
-        reason.map(|words| NoPicture::of(code.as_deref(), params.as_deref(), &words).with_words(kept));
     Ok(LedgerEntry {
         id: TriggerId(row.get("id")?),
         camera: parsed("camera", CameraKey::parse(&row.get::<_, String>("camera")?).ok())?,
@@ -447,7 +425,7 @@ pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<LedgerEntry> {
         clock: parsed("clock", ClockState::parse(&row.get::<_, String>("clock")?))?,
         stamped_at: row.get::<_, Option<i64>>("stamped_at")?.map(UnixMs),
         outcome: outcome.map(|text| parsed("outcome", Outcome::parse(&text))).transpose()?,
-        reason,
+        reason: written::read(row, "reason")?,
         remark: said(row, "remark")?,
         latency_ms: row.get("latency_ms")?,
         seen_at: row.get::<_, Option<i64>>("seen_at")?.map(UnixMs),

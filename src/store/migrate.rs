@@ -20,6 +20,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0007_tokens.sql"),
     include_str!("../../migrations/0008_pages.sql"),
     include_str!("../../migrations/0009_reasons.sql"),
+    include_str!("../../migrations/0010_upload_errors.sql"),
 ];
 
 /// Refuses a file that another program made or a newer version of this one, before anything is written to it.

@@ -47,6 +47,7 @@ mod tree;
 mod unwritten;
 mod wake;
 mod words;
+mod written;
 
 #[cfg(test)]
 mod crash_tests;

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::testing::{OWED, Place, SKIPPED, T0, picture, recount, tallies, trigger, wrong_deliveries};
 use super::*;
-use crate::model::{FileName, ImageId, Outcome, Trigger, UnixMs, UploadState};
+use crate::model::{FileName, ImageId, Outcome, Trigger, UnixMs, UploadFault, UploadState};
 
 #[derive(Clone, Debug)]
 enum Op {
@@ -302,7 +302,7 @@ impl World {
     }
 
     async fn settle(&mut self, upload: &DueUpload, how: usize) {
-        let (at, error) = (UnixMs(self.now), "why".to_owned());
+        let (at, error) = (UnixMs(self.now), UploadFault::from("why"));
         let not_before = UnixMs(self.now + 70);
         let (settlement, state) = match how {
             0 => (Settlement::Delivered { at }, UploadState::Delivered),

@@ -11,9 +11,10 @@ use rusqlite::{Connection, OptionalExtension, Transaction, named_params};
 
 use super::image_row::{COLUMNS, image};
 use super::order::{CameraLine, LIVE_MS, Waiting, choose};
-use super::{Image, Store, StoreError, crash, denial, kept, tree};
+use super::written::Written;
+use super::{Image, Store, StoreError, crash, denial, tree};
 use crate::clock;
-use crate::model::{FileName, ImageId, PictureFacts, TargetId, UnixMs, UploadState};
+use crate::model::{FileName, ImageId, PictureFacts, TargetId, UnixMs, UploadFault, UploadState};
 
 /// One picture that is owed to a target.
 #[derive(Clone, Debug)]
@@ -93,24 +94,24 @@ pub enum Settlement {
         /// Earliest next attempt.
         not_before: UnixMs,
         /// What was met.
-        error: String,
+        error: UploadFault,
     },
     /// The target refused this picture, and perhaps means it; tried again, and it counts.
     Refused {
         /// Earliest next attempt.
         not_before: UnixMs,
         /// What the target said.
-        error: String,
+        error: UploadFault,
     },
     /// Put aside until someone asks for it.
     Dead {
         /// What the target said.
-        error: String,
+        error: UploadFault,
     },
     /// The file is gone or damaged.
     Lost {
         /// What was found.
-        error: String,
+        error: UploadFault,
     },
     /// Not the picture's fault after all: owed again, as if it had never been refused. Says nothing of an attempt.
     Excused {
@@ -160,7 +161,9 @@ pub(super) const OLDEST_SQL: &str = "
 pub(super) const SETTLE_SQL: &str = "
     update uploads
     set state = :state, attempts = attempts + 1, refusals = refusals + :refusals, not_before = :not_before,
-        tried_at = :now, last_error = coalesce(:error, last_error), delivered_at = :delivered_at
+        tried_at = :now, delivered_at = :delivered_at, last_error = coalesce(:error, last_error),
+        last_error_code = case when :error is null then last_error_code else :error_code end,
+        last_error_params = case when :error is null then last_error_params else :error_params end
     where image_id = :image and target = :target and state = 'pending'";
 
 pub(super) const EXCUSE_SQL: &str = "
@@ -420,9 +423,11 @@ fn write(tx: &Transaction<'_>, target: TargetId, row: i64, outcome: Settlement) 
             return Ok(excused > 0);
         }
     };
+    let error = error.as_ref().map(Written::of).unwrap_or_default();
     let settled = tx.prepare_cached(SETTLE_SQL)?.execute(named_params! {
         ":state": state.as_str(), ":refusals": refusals, ":not_before": not_before, ":now": clock::now().0,
-        ":error": error.map(|error| kept(&error)), ":delivered_at": delivered_at, ":image": row, ":target": target.as_str(),
+        ":error": error.words, ":error_code": error.code, ":error_params": error.params, ":delivered_at": delivered_at,
+        ":image": row, ":target": target.as_str(),
     })?;
     Ok(settled > 0)
 }

@@ -164,7 +164,7 @@ async fn what_was_given_up_while_the_disk_was_away_is_owed_again_at_the_next_sta
     let store = place.open();
     let image = take(&store, "r1", T0).await;
     let due = claim(&store, 1).await;
-    store.settle(&due[0], Settlement::Lost { error: "input/output error".to_owned() }).await.unwrap();
+    store.settle(&due[0], Settlement::Lost { error: "input/output error".into() }).await.unwrap();
     store.reconcile().await.unwrap();
     assert_eq!(state_of(&store, &image.filename).await, UploadState::Pending);
     assert_in_order(&place);

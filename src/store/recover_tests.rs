@@ -19,7 +19,7 @@ async fn fates(store: &Store) -> Vec<Image> {
     }
     let due = claim(store, 4).await;
     store.settle(&due[0], Settlement::Delivered { at: UnixMs(T0 + 9) }).await.unwrap();
-    store.settle(&due[2], Settlement::Dead { error: "413".to_owned() }).await.unwrap();
+    store.settle(&due[2], Settlement::Dead { error: "413".into() }).await.unwrap();
     store.settle(&due[3], Settlement::Delivered { at: UnixMs(T0 + 9) }).await.unwrap();
     store.protect(&images[0].filename, true).await.unwrap();
     store.delete_image(&images[3].filename, false).await.unwrap();

@@ -169,7 +169,7 @@ async fn a_picture_that_was_put_aside_counts_as_owed_and_a_delivered_one_does_no
     let store = place.open();
     let image = take(&store, "r1", T0).await.filename;
     let due = claim(&store, 1).await;
-    store.settle(&due[0], Settlement::Dead { error: "no".to_owned() }).await.unwrap();
+    store.settle(&due[0], Settlement::Dead { error: "no".into() }).await.unwrap();
     assert_eq!(store.delete_image(&image, false).await.unwrap(), Deletion::Owed);
     let again = store.retry(&image).await.unwrap().unwrap();
     assert_eq!(again.uploads[0].state, UploadState::Pending);
@@ -249,7 +249,7 @@ async fn lists_are_narrowed_by_camera_time_and_state() {
         take(&store, if second % 2 == 0 { "r1" } else { "r2" }, T0 + second * SECOND).await;
     }
     let due = claim(&store, 1).await;
-    store.settle(&due[0], Settlement::Dead { error: "no".to_owned() }).await.unwrap();
+    store.settle(&due[0], Settlement::Dead { error: "no".into() }).await.unwrap();
     let seconds = |query: ImageQuery| {
         let store = store.clone();
         async move {

@@ -10,7 +10,7 @@ use super::db::blocking;
 use super::ledger::Values;
 use super::reconcile::{Reconciled, unfinished};
 use super::{Store, StoreError};
-use crate::model::{CameraKey, Cause, ClockState, NoPicture, Outcome, Trigger, UnixMs};
+use crate::model::{CameraKey, Cause, ClockState, Coded, NoPicture, Outcome, Trigger, UnixMs};
 
 /// What the name of the note of an edge ends with, and of one whose end is known, too. They are parts to an older version.
 const EDGE: &str = ".edge.part";

@@ -10,7 +10,7 @@ use super::response::Settings;
 use super::{TargetError, misconfigured, success};
 use crate::clock;
 use crate::config::{ApiTargetConfig, FILENAME, FieldTemplate, UploadConfig};
-use crate::model::{TargetId, secrets::Secrets};
+use crate::model::{TargetId, UploadFault, secrets::Secrets};
 use crate::store::DueUpload;
 
 /// An HTTP endpoint.
@@ -72,9 +72,9 @@ impl Api {
         let mut headers = HeaderMap::new();
         for (name, value) in &self.config.headers {
             let name = HeaderName::try_from(name.as_str())
-                .map_err(|_| misconfigured("UPLOAD_HEADERS has a bad name".to_owned()))?;
+                .map_err(|_| misconfigured(UploadFault::HeadersBadName))?;
             let mut value = HeaderValue::try_from(value.reveal().as_str())
-                .map_err(|_| misconfigured("UPLOAD_HEADERS has a bad value".to_owned()))?;
+                .map_err(|_| misconfigured(UploadFault::HeadersBadValue))?;
             value.set_sensitive(true);
             headers.insert(name, value);
         }
@@ -86,9 +86,9 @@ impl Api {
         };
         match success::judge(rule, &reply.answer, clock::now()) {
             Ok(()) => reply.early.map_or(Ok(()), Err),
-            Err(TargetError::Doubtful { .. }) if reply.is_cut => Err(TargetError::Broken {
-                message: "the connection broke before the answer was whole".to_owned(),
-            }),
+            Err(TargetError::Doubtful { .. }) if reply.is_cut => {
+                Err(TargetError::Broken { fault: UploadFault::AnswerCut })
+            }
             judged => judged,
         }
     }

@@ -21,7 +21,7 @@ use super::{TargetError, misconfigured, perhaps_of_this_image, rejected};
 use crate::clock;
 use crate::config::{DiscordTargetConfig, UploadConfig};
 use crate::media::jpeg;
-use crate::model::{Medium, TargetId, UnixMs, secrets::Secrets};
+use crate::model::{Medium, TargetId, UnixMs, UploadFault, secrets::Secrets};
 use crate::store::DueUpload;
 
 /// Of an answer's body this much is read: a message with its embeds is a few kilobytes.
@@ -94,19 +94,15 @@ impl Discord {
         if is_too_large(&reply.answer) && upload.filename.medium() == Medium::Jpeg && length > LEAST_BYTES {
             let less = (length * SHRINK_PERCENT / 100).max(LEAST_BYTES);
             self.max_bytes.fetch_min(less, Ordering::Relaxed);
+            let status = reply.answer.status;
             return Err(TargetError::Busy {
-                message: format!(
-                    "answered {}: {length} bytes are too large; the next try has at most {less}",
-                    reply.answer.status
-                ),
+                fault: UploadFault::PictureShrunk { status, bytes: length, less },
                 retry_after: Some(Duration::from_secs(1)),
             });
         }
         judge(&reply.answer, now)?;
         if reply.is_cut {
-            return Err(TargetError::Broken {
-                message: "the connection broke before the answer was whole".to_owned(),
-            });
+            return Err(TargetError::Broken { fault: UploadFault::AnswerCut });
         }
         let size = jpeg::inspect(&file).ok();
         confirm(&reply.answer, &upload.filename.to_string(), length, size)
@@ -119,10 +115,7 @@ impl Discord {
             return Ok(());
         };
         if wait > WAIT_MAX {
-            return Err(TargetError::Busy {
-                message: "the channel takes no message yet (rate limit)".to_owned(),
-                retry_after: Some(wait),
-            });
+            return Err(TargetError::Busy { fault: UploadFault::RateLimited, retry_after: Some(wait) });
         }
         tokio::time::sleep(wait).await;
         Ok(())
@@ -170,13 +163,8 @@ async fn fit(upload: &DueUpload, file: Bytes, max_bytes: u64) -> Result<Bytes, T
     if length <= max_bytes {
         return Ok(file);
     }
-    let too_large = |what: &str| {
-        rejected(format!(
-            "{what} of {length} bytes is larger than the channel takes ({max_bytes}, DISCORD_MAX_BYTES)"
-        ))
-    };
     match upload.filename.medium() {
-        Medium::Mp4 => Err(too_large("a clip")),
+        Medium::Mp4 => Err(rejected(UploadFault::ClipTooLarge { bytes: length, most: max_bytes })),
         Medium::Jpeg => {
             let most = usize::try_from(max_bytes).unwrap_or(usize::MAX);
             // Decoding and encoding takes tenths of a second.
@@ -185,7 +173,7 @@ async fn fit(upload: &DueUpload, file: Bytes, max_bytes: u64) -> Result<Bytes, T
                 .ok()
                 .flatten()
                 .map(Bytes::from)
-                .ok_or_else(|| too_large("a picture that cannot be made smaller"))
+                .ok_or_else(|| rejected(UploadFault::PictureTooLarge { bytes: length, most: max_bytes }))
         }
     }
 }
@@ -223,27 +211,18 @@ impl Said {
     }
 
     /// What to do about a fault of the webhook or its channel, which meets every picture.
-    fn next_step(&self) -> Option<&'static str> {
-        match self.code {
-            10015 | 50027 => Some(NEW_WEBHOOK),
-            _ if self.is_about_webhook => Some(NEW_WEBHOOK),
-            220_001 => Some(
-                "; it is a forum channel: put ?thread_id=number with the number of one of its posts behind DISCORD_WEBHOOK_URL",
-            ),
-            10003 | 50024 | 50083 | 160_005 | 220_002..=220_004 => {
-                Some("; check the channel, and thread_id in DISCORD_WEBHOOK_URL if there is one")
-            }
-            50001 | 50013 => Some(
-                "; check the permissions of the channel, or make the webhook of DISCORD_WEBHOOK_URL anew",
-            ),
-            _ if self.is_about_thread => Some("; check thread_id in DISCORD_WEBHOOK_URL"),
-            _ => None,
-        }
+    fn next_step(&self, status: u16, words: String) -> Option<UploadFault> {
+        Some(match self.code {
+            10015 | 50027 => UploadFault::WebhookGone { status, words },
+            _ if self.is_about_webhook => UploadFault::WebhookGone { status, words },
+            220_001 => UploadFault::ThreadNeeded { status, words },
+            10003 | 50024 | 50083 | 160_005 | 220_002..=220_004 => UploadFault::ChannelBad { status, words },
+            50001 | 50013 => UploadFault::ChannelForbidden { status, words },
+            _ if self.is_about_thread => UploadFault::ThreadBad { status, words },
+            _ => return None,
+        })
     }
 }
-
-/// What to do about a webhook that is gone or never was.
-const NEW_WEBHOOK: &str = "; make a new webhook in the channel's settings (Integrations) and put its address into DISCORD_WEBHOOK_URL";
 
 /// How deep the words about a field may lie: `embeds`, `0`, `fields`, `1`, `value`.
 const FIELDS_DEEP: usize = 6;
@@ -271,17 +250,15 @@ fn judge(answer: &TargetAnswer, now: UnixMs) -> Result<(), TargetError> {
         TargetAnswer { body: said.words.clone().unwrap_or_else(|| answer.body.clone()), ..answer.clone() };
     let refused = match plain.judge(now) {
         Ok(()) => return Ok(()),
-        Err(TargetError::Busy { message, retry_after }) => {
-            return Err(TargetError::Busy { message, retry_after: exact_wait(&answer.body).or(retry_after) });
+        Err(TargetError::Busy { fault, retry_after }) => {
+            return Err(TargetError::Busy { fault, retry_after: exact_wait(&answer.body).or(retry_after) });
         }
         Err(error) => error,
     };
     let status = answer.status;
-    match said.next_step().filter(|_| (400..500).contains(&status)) {
-        Some(step) => {
-            let words = said.words.unwrap_or_else(|| answer.words(&answer.body));
-            Err(misconfigured(format!("answered {status}: {words}{step}")))
-        }
+    let words = said.words.clone().unwrap_or_else(|| answer.words(&answer.body));
+    match said.next_step(status, words).filter(|_| (400..500).contains(&status)) {
+        Some(fault) => Err(misconfigured(fault)),
         None => Err(perhaps_of_this_image(status, refused)),
     }
 }
@@ -319,10 +296,7 @@ fn confirm(
 ) -> Result<(), TargetError> {
     let status = answer.status;
     let Ok(message) = serde_json::from_str::<Value>(&answer.body) else {
-        return Err(misconfigured(format!(
-            "answered {status} without JSON: {}; is DISCORD_WEBHOOK_URL the address of a webhook?",
-            answer.words(&answer.body)
-        )));
+        return Err(misconfigured(UploadFault::WebhookUnlike { status, words: answer.words(&answer.body) }));
     };
     let list = |list: &str| message.get(list).and_then(Value::as_array).cloned().unwrap_or_default();
     let is_attached = list("attachments").iter().any(|attachment| {
@@ -346,10 +320,10 @@ fn confirm(
     if is_attached || is_shown {
         return Ok(());
     }
-    let words = format!("answered {status}, but the message is without the picture ({length} bytes)");
+    let fault = UploadFault::PictureLeftOut { status, bytes: length };
     // A message, and not just any JSON.
     let is_message = message.get("id").is_some();
-    Err(if is_message { TargetError::Doubtful { message: words } } else { misconfigured(words) })
+    Err(if is_message { TargetError::Doubtful { fault } } else { misconfigured(fault) })
 }
 
 #[cfg(test)]

@@ -35,7 +35,7 @@ fn a_message_counts_only_with_the_picture_in_its_size() {
 fn the_wait_of_a_full_channel_is_read_to_the_millisecond() {
     let said = answer(429, r#"{"message":"You are being rate limited.","retry_after":1.337,"global":false}"#);
     let expected = TargetError::Busy {
-        message: "answered 429: You are being rate limited.".to_owned(),
+        fault: UploadFault::Answered { status: 429, words: "You are being rate limited.".to_owned() },
         retry_after: Some(Duration::from_millis(1337)),
     };
     assert_eq!(judge(&said, UnixMs(0)), Err(expected));
@@ -70,9 +70,10 @@ fn a_fault_of_webhook_or_channel_blames_no_picture_and_names_the_setting() {
         (401, said(0, ""), "DISCORD_WEBHOOK_URL"),
         (407, String::new(), "DISCORD_WEBHOOK_URL"),
     ] {
-        let Err(TargetError::Misconfigured { message }) = judge(&answer(status, &body), UnixMs(0)) else {
+        let Err(TargetError::Misconfigured { fault }) = judge(&answer(status, &body), UnixMs(0)) else {
             panic!("{status} {body}");
         };
+        let message = fault.to_string();
         assert!(message.contains(word) && message.contains("DISCORD_WEBHOOK_URL"), "{message}");
         assert!(body.is_empty() || message.contains("its words"), "{message}");
     }
@@ -88,10 +89,10 @@ fn what_may_be_of_one_picture_alone_does_not_speak_for_the_channel() {
     }
     let field = r#"{"message":"Invalid Form Body","code":50035,
         "errors":{"embeds":{"0":{"title":{"_errors":[{"message":"Must be 256 or fewer in length."}]}}}}}"#;
-    let Err(TargetError::Rejected { message, is_final: false }) = judge(&answer(400, field), UnixMs(0))
-    else {
+    let Err(TargetError::Rejected { fault, is_final: false }) = judge(&answer(400, field), UnixMs(0)) else {
         panic!("not of this picture");
     };
+    let message = fault.to_string();
     assert!(message.contains("Invalid Form Body (embeds: 0: title: Must be 256"), "{message}");
     let without = confirm(&answer(200, r#"{"id":"1","attachments":[]}"#), "r1_1.jpg", 9, None);
     assert!(matches!(without, Err(TargetError::Doubtful { .. })), "{without:?}");

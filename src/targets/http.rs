@@ -20,7 +20,7 @@ use super::pace::RateLimit;
 use super::response::{Settings, TargetAnswer};
 use super::{TargetError, misconfigured, secure, text};
 use crate::config::{CertificatePin, Fingerprint, ProxyConfig, UploadConfig};
-use crate::model::{TargetId, secrets::Secrets};
+use crate::model::{Coded as _, TargetId, UploadFault, secrets::Secrets};
 use crate::system::crash;
 use crate::system::tls;
 
@@ -71,8 +71,20 @@ pub struct Hop {
     pub host: String,
     /// Its port.
     pub port: u16,
+    /// Host and port as they are shown.
+    pub address: String,
+    /// The setting it comes from, if it is a proxy.
+    pub proxy: Option<String>,
+}
+
+impl Hop {
     /// What it is called in words.
-    pub name: String,
+    pub fn name(&self) -> String {
+        match &self.proxy {
+            Some(setting) => format!("the proxy {} ({setting})", self.address),
+            None => self.address.clone(),
+        }
+    }
 }
 
 /// An answer, and what only some targets look at.
@@ -159,14 +171,10 @@ impl Http {
         match &self.proxy {
             Some(proxy) => {
                 let (host, port) = proxy.place();
-                let name = format!("the proxy {host}:{port} ({})", proxy.setting);
-                Hop { host, port, name }
+                let address = format!("{host}:{port}");
+                Hop { host, port, address, proxy: Some(proxy.setting.to_owned()) }
             }
-            None => {
-                let (host, port) = (self.host.clone(), self.port);
-                let name = format!("{host}:{port}");
-                Hop { host, port, name }
-            }
+            None => Hop { host: self.host.clone(), port: self.port, address: self.target(), proxy: None },
         }
     }
 
@@ -176,9 +184,7 @@ impl Http {
         if let Some(client) = &*client {
             return Ok(client.clone());
         }
-        let failed = |error: &reqwest::Error| {
-            misconfigured(format!("no connection can be made on this machine: {}", chain(error)))
-        };
+        let failed = |error: &reqwest::Error| misconfigured(UploadFault::NoClient { error: chain(error) });
         let is_proxy_secured =
             self.proxy.as_ref().is_some_and(|proxy| proxy.address.reveal().scheme() == "https");
         let tls = if self.is_secured || is_proxy_secured { self.secured()? } else { secure::plain()? };
@@ -212,10 +218,16 @@ impl Http {
     }
 
     /// Why a connection with the target, or with a proxy, was not secured; its address stands in `address`.
-    pub(super) fn untrusted(&self, error: &rustls::Error, host: &str, port: u16, address: &str) -> String {
+    pub(super) fn untrusted(
+        &self,
+        error: &rustls::Error,
+        host: &str,
+        port: u16,
+        address: &str,
+    ) -> UploadFault {
         let pin = (host == self.host).then_some(self.pin_setting.as_str());
         let server = secure::Server { host, port, address, file: self.ca_file.as_deref(), pin };
-        self.secrets.strike(secure::words(error, server))
+        secure::fault(error, server).with_words(|words| self.secrets.strike(words.to_owned()))
     }
 
     /// Sends a request with this body, its length announced, and reads up to `most` bytes of the answer's body.
@@ -271,9 +283,7 @@ impl Http {
         let mut reply = self.read(response, most).await?;
         let status = reply.answer.status;
         let early = (left > 0).then(|| TargetError::Rejected {
-            message: format!(
-                "answered {status} before it had the picture: {left} of {length} bytes were still to be sent"
-            ),
+            fault: UploadFault::AnswerEarly { status, left, bytes: length },
             is_final: false,
         });
         match early {
@@ -323,10 +333,11 @@ impl Http {
         body.truncate(most);
         answer.body = text::of(&body, &answer.content_type, most.max(ANSWER_BYTES_MAX));
         if !self.is_secured && secure::is_wanted_by(answer.status, &answer.body) {
-            return Err(misconfigured(format!(
-                "{}:{} wants TLS on this port (it answered {} to a request without); set {} to https://",
-                self.host, self.port, answer.status, self.settings.address
-            )));
+            return Err(misconfigured(UploadFault::TlsWanted {
+                target: self.target(),
+                status: answer.status,
+                setting: self.settings.address.to_owned(),
+            }));
         }
         if let Some(proxy) = self.proxy.as_ref().filter(|_| answer.status == 407) {
             return Err(misconfigured(self.wants_login(proxy)));
@@ -335,28 +346,20 @@ impl Http {
     }
 
     fn silent(&self) -> TargetError {
-        TargetError::Broken { message: format!("{}:{} did not answer in time", self.host, self.port) }
+        TargetError::Broken { fault: UploadFault::AnswerStalled { target: self.target() } }
     }
 
     /// Nothing moved for too long before an answer began.
     fn late(&self, progress: &Mutex<Progress>) -> TargetError {
         let progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
-        let (host, port, sent) = (&self.host, self.port, progress.length - progress.left);
-        let message = if progress.left == 0 {
+        let (target, sent, bytes) = (self.target(), progress.length - progress.left, progress.length);
+        let fault = if progress.left == 0 {
             let seconds = self.timeout.as_secs();
-            format!(
-                "{host}:{port} did not answer in time: everything was sent, and then there was no answer for {seconds} s; \
-                 UPLOAD_TIMEOUT={} gives it longer",
-                seconds.saturating_mul(2).min(3600)
-            )
+            UploadFault::NoAnswer { target, seconds, longer: seconds.saturating_mul(2).min(3600) }
         } else {
-            format!(
-                "{host}:{port} did not take the picture in time: {sent} of {} bytes went out, and then too few; the line \
-                 must carry at least {SLOWEST} bytes per second; smaller pictures need less time",
-                progress.length
-            )
+            UploadFault::LineTooSlow { target, sent, bytes, least: SLOWEST }
         };
-        TargetError::Broken { message }
+        TargetError::Broken { fault }
     }
 
     /// There is no answer.
@@ -368,20 +371,22 @@ impl Http {
         if self.is_secured || error.is_connect() {
             return failed;
         }
-        failed.map_message(|message| {
-            format!(
-                "{message}; if that port speaks TLS, the address in {} must begin with https://",
-                self.settings.address
-            )
-        })
+        match failed {
+            TargetError::Broken { fault: UploadFault::ConnectionBroke { target, error, .. } } => {
+                let setting = Some(self.settings.address.to_owned());
+                TargetError::Broken { fault: UploadFault::ConnectionBroke { target, error, setting } }
+            }
+            other => other,
+        }
     }
 
-    pub(super) fn wants_login(&self, proxy: &ProxyConfig) -> String {
-        format!(
-            "{} wants a log-in (407); set {} to http://user:password@host:port",
-            self.first_hop().name,
-            proxy.setting
-        )
+    pub(super) fn wants_login(&self, proxy: &ProxyConfig) -> UploadFault {
+        UploadFault::ProxyLogin { hop: self.first_hop().address, proxy: proxy.setting.to_owned() }
+    }
+
+    /// Host and port of the server.
+    fn target(&self) -> String {
+        format!("{}:{}", self.host, self.port)
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> TargetError {
@@ -393,46 +398,35 @@ impl Http {
             if error.is_timeout() {
                 return self.silent();
             }
-            return TargetError::Broken { message: format!("the connection to {host}:{port} broke: {said}") };
+            let (target, setting) = (self.target(), None);
+            return TargetError::Broken {
+                fault: UploadFault::ConnectionBroke { target, error: said, setting },
+            };
         }
         if let Some(error) = tls::among(error) {
-            let message = self.untrusted(error, host, port, self.settings.address);
-            return TargetError::Unreachable { message };
+            let fault = self.untrusted(error, host, port, self.settings.address);
+            return TargetError::Unreachable { fault };
         }
-        let hop = self.first_hop();
-        let aim =
-            if self.proxy.is_some() { format!("; it is on the way to {host}:{port}") } else { String::new() };
-        let message = match &self.proxy {
+        let setting = || self.settings.address.to_owned();
+        let target = self.proxy.is_some().then(|| self.target());
+        let Hop { host: hop_host, address: hop, proxy, .. } = self.first_hop();
+        let fault = match &self.proxy {
             Some(proxy) if text.contains("proxy auth") => self.wants_login(proxy),
             Some(proxy) if text.contains("tunnel error") && !text.contains("underlying connection") => {
-                format!(
-                    "{} did not let a connection to {host}:{port} through: {said}; allow it there, or set {} to another proxy",
-                    hop.name, proxy.setting
-                )
+                let proxy = proxy.setting.to_owned();
+                UploadFault::ProxyRefused { hop, proxy, target: self.target(), error: said }
             }
-            _ if error.is_timeout() => format!("{} did not answer in time{aim}", hop.name),
+            _ if error.is_timeout() => UploadFault::ConnectTimeout { hop, proxy, target },
             _ if text.contains("failed to lookup") || text.contains("dns error") => {
-                format!(
-                    "the name {} was not found; is this machine on line, and is the name right?{}",
-                    hop.host,
-                    self.proxy
-                        .as_ref()
-                        .map_or_else(String::new, |proxy| format!(" it is the proxy in {}", proxy.setting))
-                )
+                UploadFault::NameUnknown { host: hop_host, proxy }
             }
-            _ if text.contains("Connection refused") => {
-                format!("nothing listens at {} (connection refused){aim}", hop.name)
-            }
+            _ if text.contains("Connection refused") => UploadFault::NothingListens { hop, proxy, target },
             _ if text.contains("tls handshake eof") || (self.is_secured && text.contains("reset")) => {
-                format!(
-                    "{host}:{port} closed the connection before it was secured; does that port speak TLS? if not, set {} to \
-                 http://",
-                    self.settings.address
-                )
+                UploadFault::TlsClosed { target: self.target(), setting: setting() }
             }
-            _ => format!("no answer from {}: {said}{aim}", hop.name),
+            _ => UploadFault::NoConnection { hop, proxy, target, error: said },
         };
-        TargetError::Unreachable { message }
+        TargetError::Unreachable { fault }
     }
 }
 
@@ -479,10 +473,10 @@ fn pieces(
 
 /// A header whose value may not be one.
 pub(super) fn put(headers: &mut HeaderMap, name: &str, value: &str) -> Result<(), TargetError> {
-    let name =
-        HeaderName::try_from(name).map_err(|_| misconfigured(format!("{name:?} is no header name")))?;
+    let name = HeaderName::try_from(name)
+        .map_err(|_| misconfigured(UploadFault::HeaderBadName { name: name.to_owned() }))?;
     let value = HeaderValue::try_from(value)
-        .map_err(|_| misconfigured(format!("the value of {name} is no header")))?;
+        .map_err(|_| misconfigured(UploadFault::HeaderBadValue { name: name.to_string() }))?;
     headers.insert(name, value);
     Ok(())
 }

@@ -28,7 +28,7 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use crate::config::UploadConfig;
-use crate::model::{TargetId, foreign};
+use crate::model::{Coded as _, TargetId, UploadFault, foreign};
 use crate::store::DueUpload;
 use crate::system::crash;
 
@@ -44,94 +44,108 @@ const PATH_MAX: usize = 300;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TargetError {
     /// No connection: name, route, port, TLS. Says nothing about the image.
-    #[error("{message}")]
+    #[error("{fault}")]
     Unreachable {
         /// What was attempted and what was seen.
-        message: String,
+        fault: UploadFault,
     },
     /// The connection broke, or no answer came in time, after the target had been reached. Mostly the network; but a
     /// proxy that closes on a large body looks the same, so another image should go first the next time.
-    #[error("{message}")]
+    #[error("{fault}")]
     Broken {
         /// What was attempted and what was seen.
-        message: String,
+        fault: UploadFault,
     },
     /// The target asked for patience (408, 425, 429) or failed by itself (5xx), or this machine had no room for the file
     /// just now.
-    #[error("{message}")]
+    #[error("{fault}")]
     Busy {
         /// What it said.
-        message: String,
+        fault: UploadFault,
         /// How long it asked us to wait.
         retry_after: Option<Duration>,
     },
     /// The target will refuse every image until someone changes something: log-in, path, captive portal.
-    #[error("{message}")]
+    #[error("{fault}")]
     Misconfigured {
         /// What it said.
-        message: String,
+        fault: UploadFault,
     },
     /// The target refuses this image, or every image; only what it says to others tells.
-    #[error("{message}")]
+    #[error("{fault}")]
     Doubtful {
         /// What it said.
-        message: String,
+        fault: UploadFault,
     },
     /// The target refuses this image.
-    #[error("{message}")]
+    #[error("{fault}")]
     Rejected {
         /// What it said.
-        message: String,
+        fault: UploadFault,
         /// Whether that is its last word (413, 415, 422), or it may think better of it (400).
         is_final: bool,
     },
     /// The image's file is there, but this program may not read it, or the disk does not give it. Others are not
     /// concerned, and neither is the target.
-    #[error("{message}")]
+    #[error("{fault}")]
     Denied {
         /// What was found, and what to do.
-        message: String,
+        fault: UploadFault,
     },
     /// The image's file is gone or is not what was stored.
-    #[error("{message}")]
+    #[error("{fault}")]
     Unreadable {
         /// What was found.
-        message: String,
+        fault: UploadFault,
     },
 }
 
 impl TargetError {
-    /// The same error in other words.
-    fn map_message(mut self, change: impl FnOnce(String) -> String) -> Self {
+    /// What was met, for programs and people.
+    pub fn fault(&self) -> &UploadFault {
+        match self {
+            Self::Unreachable { fault }
+            | Self::Broken { fault }
+            | Self::Busy { fault, .. }
+            | Self::Misconfigured { fault }
+            | Self::Doubtful { fault }
+            | Self::Rejected { fault, .. }
+            | Self::Denied { fault }
+            | Self::Unreadable { fault } => fault,
+        }
+    }
+
+    /// The same error with the words in it changed.
+    fn with_words(mut self, mut change: impl FnMut(&str) -> String) -> Self {
         match &mut self {
-            Self::Unreachable { message }
-            | Self::Broken { message }
-            | Self::Busy { message, .. }
-            | Self::Misconfigured { message }
-            | Self::Doubtful { message }
-            | Self::Rejected { message, .. }
-            | Self::Denied { message }
-            | Self::Unreadable { message } => *message = change(std::mem::take(message)),
+            Self::Unreachable { fault }
+            | Self::Broken { fault }
+            | Self::Busy { fault, .. }
+            | Self::Misconfigured { fault }
+            | Self::Doubtful { fault }
+            | Self::Rejected { fault, .. }
+            | Self::Denied { fault }
+            | Self::Unreadable { fault } => fault.reword(&mut change),
         }
         self
     }
 }
 
-fn misconfigured(message: String) -> TargetError {
-    TargetError::Misconfigured { message }
+fn misconfigured(fault: UploadFault) -> TargetError {
+    TargetError::Misconfigured { fault }
 }
 
-fn rejected(message: String) -> TargetError {
-    TargetError::Rejected { message, is_final: true }
+fn rejected(fault: UploadFault) -> TargetError {
+    TargetError::Rejected { fault, is_final: true }
 }
 
 /// A refusal that is not about the log-in may be of this image alone; only what the target says to others tells.
 fn perhaps_of_this_image(status: u16, error: TargetError) -> TargetError {
     match error {
-        TargetError::Misconfigured { message }
+        TargetError::Misconfigured { fault }
             if (400..500).contains(&status) && !matches!(status, 401 | 407) =>
         {
-            TargetError::Doubtful { message }
+            TargetError::Doubtful { fault }
         }
         error => error,
     }
@@ -210,7 +224,7 @@ impl Target {
             Self::Relay(relay) => relay.http().first_hop(),
             #[cfg(test)]
             Self::Scripted(_) => {
-                Hop { host: "localhost".to_owned(), port: 9, name: "localhost:9".to_owned() }
+                Hop { host: "localhost".to_owned(), port: 9, address: "localhost:9".to_owned(), proxy: None }
             }
         }
     }
@@ -233,7 +247,7 @@ impl Target {
             #[cfg(test)]
             Self::Scripted(script) => return script(upload).await,
         };
-        result.map_err(|error| error.map_message(|message| secrets.strike(message)))
+        result.map_err(|error| error.with_words(|words| secrets.strike(words.to_owned())))
     }
 }
 
@@ -246,20 +260,21 @@ async fn read(upload: &DueUpload) -> Result<Vec<u8>, TargetError> {
     let due = upload.clone();
     let read = tokio::task::spawn_blocking(move || read_intact(&due)).await;
     let failed = |error: std::io::Error| {
-        let message = format!("{} cannot be read: {error}", shown(upload));
-        match error.kind() {
-            std::io::ErrorKind::NotFound => unreadable(upload, &error.to_string()),
-            std::io::ErrorKind::PermissionDenied => TargetError::Denied {
-                message: upload.denial().map_or_else(|| message.clone(), |why| format!("{message}; {why}")),
-            },
-            _ if is_of_the_disk(&error) => {
-                TargetError::Denied { message: format!("{message}; look at the disk or card (dmesg, fsck)") }
+        let (kind, is_of_the_disk) = (error.kind(), is_of_the_disk(&error));
+        let (file, error) = (shown(upload), error.to_string());
+        match kind {
+            std::io::ErrorKind::NotFound => {
+                TargetError::Unreadable { fault: UploadFault::FileGone { file, error } }
             }
-            _ => TargetError::Busy { message, retry_after: None },
+            std::io::ErrorKind::PermissionDenied => TargetError::Denied {
+                fault: UploadFault::FileForbidden { file, error, advice: upload.denial() },
+            },
+            _ if is_of_the_disk => TargetError::Denied { fault: UploadFault::FileDamaged { file, error } },
+            _ => TargetError::Busy { fault: UploadFault::FileUnreadable { file, error }, retry_after: None },
         }
     };
     let bytes = read.map_err(std::io::Error::other).flatten().map_err(failed)?;
-    bytes.ok_or_else(|| unreadable(upload, "the file is not what was stored (length or SHA-256)"))
+    bytes.ok_or_else(|| TargetError::Unreadable { fault: UploadFault::FileChanged { file: shown(upload) } })
 }
 
 /// Whether a disk says that it cannot read a file (EIO, EUCLEAN, EBADMSG), which says nothing of other files.
@@ -268,10 +283,6 @@ fn is_of_the_disk(error: &std::io::Error) -> bool {
     const EBADMSG: i32 = 74;
     const EUCLEAN: i32 = 117;
     error.raw_os_error().is_some_and(|code| [EIO, EBADMSG, EUCLEAN].contains(&code))
-}
-
-fn unreadable(upload: &DueUpload, what: &str) -> TargetError {
-    TargetError::Unreadable { message: format!("{}: {what}", shown(upload)) }
 }
 
 /// The path of a file, which an operator chose.

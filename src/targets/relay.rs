@@ -12,7 +12,7 @@ use super::response::{Settings, TargetAnswer};
 use super::{TargetError, misconfigured, perhaps_of_this_image};
 use crate::clock;
 use crate::config::{RelayTargetConfig, UploadConfig};
-use crate::model::{TargetId, UnixMs, secrets::Secrets};
+use crate::model::{TargetId, UnixMs, UploadFault, secrets::Secrets};
 use crate::store::DueUpload;
 
 /// Name of the part, as every such box takes it.
@@ -56,9 +56,7 @@ impl Relay {
         let request = self.http.client()?.post(self.config.url.reveal().clone()).headers(headers);
         let reply = self.http.send(request, form.into_pieces(), ANSWER_BYTES_MAX).await?;
         if reply.is_cut && (200..300).contains(&reply.answer.status) {
-            return Err(TargetError::Broken {
-                message: "the connection broke before the answer was whole".to_owned(),
-            });
+            return Err(TargetError::Broken { fault: UploadFault::AnswerCut });
         }
         judge(&reply.answer, clock::now())
     }
@@ -87,19 +85,19 @@ fn judge(answer: &TargetAnswer, now: UnixMs) -> Result<(), TargetError> {
         return Ok(());
     }
     plain.judge(now).map_err(|error| perhaps_of_this_image(status, error))?;
+    let setting = || answer.settings.address.to_owned();
     match said.as_ref().map(|said| (said.get("success").and_then(Value::as_bool), said)) {
         Some((Some(true), _)) => Ok(()),
-        Some((Some(false), said)) => Err(TargetError::Doubtful {
-            message: format!("answered {status}, but did not take the picture: {}", text(said)),
-        }),
-        Some((None, said)) => Err(misconfigured(format!(
-            "answered {status} without \"success\": {}; is RELAY_URL the upload address of another box?",
-            text(said)
-        ))),
-        None => Err(misconfigured(format!(
-            "answered {status} without JSON: {}; is RELAY_URL the upload address of another box?",
-            answer.words(&answer.body)
-        ))),
+        Some((Some(false), said)) => {
+            Err(TargetError::Doubtful { fault: UploadFault::NotTaken { status, words: text(said) } })
+        }
+        Some((None, said)) => {
+            Err(misconfigured(UploadFault::RelayUndecided { status, words: text(said), setting: setting() }))
+        }
+        None => {
+            let words = answer.words(&answer.body);
+            Err(misconfigured(UploadFault::RelayUnlike { status, words, setting: setting() }))
+        }
     }
 }
 

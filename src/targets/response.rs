@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{TargetError, text, verdict};
-use crate::model::{UnixMs, secrets::Secrets};
+use crate::model::{UnixMs, UploadFault, secrets::Secrets};
 
 /// Longest wait that a target may ask for; a typing error there must not stop deliveries for days.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
@@ -64,30 +64,25 @@ impl TargetAnswer {
     /// Judges the answer: delivered, or why not.
     pub fn judge(&self, now: UnixMs) -> Result<(), TargetError> {
         let status = self.status;
-        let message = self.sentence();
+        let fault = || self.fault();
         match status {
             200..=299 if self.is_web_page() => Err(TargetError::Misconfigured {
-                message: format!(
-                    "answered {status} with a web page instead of taking the picture; is it a captive portal or the \
-                     wrong address? {message}"
-                ),
+                fault: UploadFault::WebPage { status, words: self.said(), rule: None },
             }),
             200..=299 => Ok(()),
             300..=399 => Err(TargetError::Misconfigured {
-                message: format!(
-                    "redirected ({status}) to {}; pictures follow no redirects, set {} to the final address",
-                    self.location
-                        .as_deref()
-                        .map_or_else(|| "nowhere".to_owned(), |to| self.words(without_query(to))),
-                    self.settings.address
-                ),
+                fault: UploadFault::Redirected {
+                    status,
+                    to: self.location.as_deref().map(|to| self.words(without_query(to))),
+                    setting: self.settings.address.to_owned(),
+                },
             }),
-            400 | 413 | 415 | 422 => Err(TargetError::Rejected { message, is_final: status != 400 }),
+            400 | 413 | 415 | 422 => Err(TargetError::Rejected { fault: fault(), is_final: status != 400 }),
             408 | 425 | 429 | 500..=599 => Err(TargetError::Busy {
-                message,
+                fault: fault(),
                 retry_after: self.retry_after.as_deref().and_then(|t| wait(t, now)),
             }),
-            _ => Err(TargetError::Misconfigured { message }),
+            _ => Err(TargetError::Misconfigured { fault: fault() }),
         }
     }
 
@@ -98,20 +93,19 @@ impl TargetAnswer {
             Err(TargetError::Misconfigured { .. }) if matches!(self.status, 409 | 412) && self.has_it() => {
                 Ok(())
             }
-            Err(TargetError::Misconfigured { message })
+            Err(TargetError::Misconfigured { fault })
                 if (400..500).contains(&self.status) && !matches!(self.status, 401 | 407) =>
             {
-                Err(TargetError::Doubtful { message })
+                Err(TargetError::Doubtful { fault })
             }
             Err(error) => Err(error),
             Ok(()) => match verdict::refusal(&self.body) {
                 None => Ok(()),
                 Some(no) => Err(TargetError::Rejected {
-                    message: format!(
-                        "answered {}, but did not take the picture: {}",
-                        self.status,
-                        self.words(&text::without_markup(&no))
-                    ),
+                    fault: UploadFault::NotTaken {
+                        status: self.status,
+                        words: self.words(&text::without_markup(&no)),
+                    },
                     is_final: false,
                 }),
             },
@@ -173,17 +167,22 @@ impl TargetAnswer {
             || (self.is_success_in_html() && start.starts_with('<') && !verdict::is_of_php(start))
     }
 
-    fn sentence(&self) -> String {
-        let said = self.words(&text::without_markup(&self.body));
-        let hint = match self.status {
-            401 | 403 | 407 => format!("; check {}", self.settings.login),
-            404 | 405 => format!("; check the path in {}", self.settings.address),
-            _ => String::new(),
-        };
-        if said.is_empty() {
-            format!("answered {}{hint}", self.status)
-        } else {
-            format!("answered {}: {said}{hint}", self.status)
+    /// The words of its body.
+    fn said(&self) -> String {
+        self.words(&text::without_markup(&self.body))
+    }
+
+    /// What its status says.
+    fn fault(&self) -> UploadFault {
+        let (status, words) = (self.status, self.said());
+        match status {
+            401 | 403 | 407 => {
+                UploadFault::LoginRefused { status, words, setting: self.settings.login.to_owned() }
+            }
+            404 | 405 => {
+                UploadFault::PathRefused { status, words, setting: self.settings.address.to_owned() }
+            }
+            _ => UploadFault::Answered { status, words },
         }
     }
 }
@@ -272,12 +271,12 @@ mod tests {
                 .judge_with_body(UnixMs(0))
         };
         assert_eq!(said("{\"success\":true}"), Ok(()));
-        let Err(TargetError::Rejected { message, is_final: false }) =
+        let Err(TargetError::Rejected { fault, is_final: false }) =
             said("{\"success\":false,\"message\":\"disk full\"}")
         else {
             panic!("taken");
         };
-        assert_eq!(message, "answered 200, but did not take the picture: disk full");
+        assert_eq!(fault.to_string(), "answered 200, but did not take the picture: disk full");
     }
 
     #[test]

@@ -26,7 +26,7 @@ use super::s3_object::{ObjectSeen, Sum};
 use super::{TargetError, misconfigured, rejected};
 use crate::clock;
 use crate::config::{S3Style, S3TargetConfig, UploadConfig};
-use crate::model::{TargetId, secrets::Secrets};
+use crate::model::{Because, TargetId, UploadFault, secrets::Secrets};
 use crate::store::DueUpload;
 
 /// How long a signature holds. Stores allow a quarter of an hour of difference between the clocks anyway.
@@ -188,15 +188,11 @@ impl S3 {
 
     /// An answer that proves nothing: the object must be there in its whole length.
     async fn look_up(&self, key: &str, sum: &Sum, reply: &Reply) -> Result<(), TargetError> {
-        let what = match sum.seen_in(&self.look(key).await?) {
+        let object = match sum.seen_in(&self.look(key).await?) {
             ObjectSeen::Same | ObjectSeen::SameLength | ObjectSeen::OtherTag => return Ok(()),
-            ObjectSeen::Other(what) | ObjectSeen::Nothing(what) => what,
+            ObjectSeen::Other(object) | ObjectSeen::Nothing(object) => object,
         };
-        let status = reply.answer.status;
-        Err(misconfigured(format!(
-            "answered {status}, but nothing shows that the picture arrived: its ETag is not the MD5 of the picture, it does \
-             not repeat the checksum, and {what}; is S3_ENDPOINT an S3 store, and may the key read objects (s3:GetObject)?"
-        )))
+        Err(misconfigured(UploadFault::ObjectUnproven { status: reply.answer.status, object }))
     }
 
     /// The store refused what may be there already, because an earlier answer was lost: then it has it. Otherwise this one
@@ -212,20 +208,20 @@ impl S3 {
             Err(_) if there == There::Perhaps => return Err(error),
             found => found?,
         };
-        let refusal = error.to_string();
+        let refusal = error.fault().clone();
         match (sum.seen_in(&found), there) {
             (ObjectSeen::Same | ObjectSeen::SameLength, _) => Ok(()),
             (_, There::Perhaps) => Err(error),
-            (ObjectSeen::Other(_) | ObjectSeen::OtherTag, There::Kept) => Err(rejected(format!(
-                "{refusal}; another object has this name ({} bytes were to be sent, and it is not the same): boxes that share a \
-                 bucket need an S3_PREFIX of their own",
-                sum.length()
-            ))),
-            (ObjectSeen::Nothing(_), There::Kept) if found.answer.status >= 500 => {
-                Err(TargetError::Busy { message: refusal, retry_after: None })
+            (ObjectSeen::Other(_) | ObjectSeen::OtherTag, There::Kept) => {
+                let cause = Because::new(refusal);
+                Err(rejected(UploadFault::ObjectNameTaken { cause, bytes: sum.length() }))
             }
-            (ObjectSeen::Nothing(what), There::Kept) => {
-                Err(TargetError::Doubtful { message: format!("{refusal}; {what}") })
+            (ObjectSeen::Nothing(_), There::Kept) if found.answer.status >= 500 => {
+                Err(TargetError::Busy { fault: refusal, retry_after: None })
+            }
+            (ObjectSeen::Nothing(object), There::Kept) => {
+                let fault = UploadFault::ObjectNotThere { cause: Because::new(refusal), object };
+                Err(TargetError::Doubtful { fault })
             }
         }
     }
@@ -239,9 +235,9 @@ impl S3 {
     }
 
     fn bucket(&self) -> Result<&Bucket, TargetError> {
-        self.bucket.as_ref().map_err(|error| {
-            misconfigured(format!("no address can be made of S3_ENDPOINT and S3_BUCKET: {error}"))
-        })
+        self.bucket
+            .as_ref()
+            .map_err(|error| misconfigured(UploadFault::S3AddressBad { error: error.clone() }))
     }
 
     /// Signs with the store's time.

@@ -7,7 +7,7 @@ use url::Url;
 
 use super::response::TargetAnswer;
 use super::{TargetError, misconfigured, perhaps_of_this_image, rejected};
-use crate::model::UnixMs;
+use crate::model::{UnixMs, UploadFault};
 
 /// What an error document says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -74,45 +74,43 @@ pub(super) fn judge(
 ) -> Result<(), TargetError> {
     let said = Said::read(answer);
     let status = answer.status;
-    let words = said.words(answer);
+    let is_full = is_full(status, &said.words(answer));
     if said.code.is_empty() {
         let judged = elsewhere(answer, &said, asked).map_or_else(|| answer.judge(now), Err);
         return match judged {
-            Err(error) if status >= 400 && is_full(status, &words) => {
-                let said = answer.words(&super::text::without_markup(&answer.body));
-                let colon = if said.is_empty() { "" } else { ": " };
-                Err(full(error, format!("answered {status}{colon}{said}{FULL}")))
+            Err(error) if status >= 400 && is_full => {
+                let words = answer.words(&super::text::without_markup(&answer.body));
+                Err(full(error, UploadFault::StoreFull { status, error: String::new(), words }))
             }
             judged => judged.map_err(|error| perhaps_of_this_image(status, error)),
         };
     }
-    let sentence = |hint: &str| {
-        let colon = if said.message.is_empty() { "" } else { ": " };
-        format!("answered {status} {}{colon}{}{hint}", said.code, said.message)
-    };
-    if is_full(status, &words) {
-        let plain = answer.judge(now).err();
-        let error = plain.unwrap_or(TargetError::Busy { message: String::new(), retry_after: None });
-        return Err(full(error, sentence(FULL)));
+    let (error, words) = (said.code.clone(), said.message.clone());
+    if is_full {
+        let fault = UploadFault::StoreFull { status, error, words };
+        return Err(match answer.judge(now) {
+            Err(error) => full(error, fault),
+            Ok(()) => TargetError::Busy { fault, retry_after: None },
+        });
     }
     if is_about_signature(&said) {
-        return Err(misconfigured(sentence(&about_signature(answer, asked))));
+        return Err(misconfigured(about_signature(answer, &said, asked)));
     }
     Err(match said.code.as_str() {
-        "InvalidAccessKeyId" | "NotSignedUp" => misconfigured(sentence("; check S3_ACCESS_KEY_ID")),
+        "InvalidAccessKeyId" | "NotSignedUp" => {
+            misconfigured(UploadFault::AccessKeyRefused { status, error, words })
+        }
         "ExpiredToken" | "InvalidToken" | "TokenRefreshRequired" => {
-            misconfigured(sentence("; check S3_SESSION_TOKEN, temporary keys run out"))
+            misconfigured(UploadFault::SessionTokenRefused { status, error, words })
         }
         "AllAccessDisabled" | "AccountProblem" => {
-            misconfigured(sentence("; the account is closed for now, look into the store's console"))
+            misconfigured(UploadFault::AccountClosed { status, error, words })
         }
         // One object that may not be written again is refused like everything without a permission.
-        "AccessDenied" | "Forbidden" => TargetError::Doubtful {
-            message: sentence("; the key must be allowed to put objects into S3_BUCKET (s3:PutObject)"),
-        },
-        "NoSuchBucket" | "InvalidBucketName" => {
-            misconfigured(sentence("; check S3_BUCKET, and S3_STYLE; buckets are not made by this program"))
+        "AccessDenied" | "Forbidden" => {
+            TargetError::Doubtful { fault: UploadFault::PutForbidden { status, error, words } }
         }
+        "NoSuchBucket" | "InvalidBucketName" => misconfigured(UploadFault::NoBucket { status, error, words }),
         "PermanentRedirect"
         | "TemporaryRedirect"
         | "Redirect"
@@ -120,18 +118,25 @@ pub(super) fn judge(
         | "AuthorizationQueryParametersError"
         | "IllegalLocationConstraintException"
         | "InvalidRegion"
-        | "InvalidRegionName" => misconfigured(sentence(&format!("; {}", next_place(answer, &said, asked)))),
-        "RequestTimeTooSkewed" | "RequestExpired" => {
-            misconfigured(sentence("; the clock of this machine or of the store is wrong"))
+        | "InvalidRegionName" => {
+            let (region, endpoint) = next_place(answer, &said, asked);
+            misconfigured(UploadFault::BucketElsewhere { status, error, words, region, endpoint })
         }
-        "EntityTooLarge" | "EntityTooSmall" | "MaxMessageLengthExceeded" => rejected(sentence("")),
+        "RequestTimeTooSkewed" | "RequestExpired" => {
+            misconfigured(UploadFault::ClockDiffers { status, error, words })
+        }
+        "EntityTooLarge" | "EntityTooSmall" | "MaxMessageLengthExceeded" => {
+            rejected(UploadFault::StoreAnswered { status, error, words })
+        }
         // The line between us: what came is not what was sent.
         "BadDigest"
         | "InvalidDigest"
         | "XAmzContentChecksumMismatch"
         | "XAmzContentSHA256Mismatch"
         | "IncompleteBody"
-        | "RequestTimeout" => TargetError::Broken { message: sentence("") },
+        | "RequestTimeout" => {
+            TargetError::Broken { fault: UploadFault::StoreAnswered { status, error, words } }
+        }
         "SlowDown"
         | "ServiceUnavailable"
         | "InternalError"
@@ -145,7 +150,7 @@ pub(super) fn judge(
                 Err(TargetError::Busy { retry_after, .. }) => retry_after,
                 _ => None,
             };
-            TargetError::Busy { message: sentence(""), retry_after }
+            TargetError::Busy { fault: UploadFault::StoreAnswered { status, error, words }, retry_after }
         }
         // A code that is not known: the status tells whose fault it is, the document tells the words.
         _ => {
@@ -154,15 +159,14 @@ pub(super) fn judge(
                 (Some(error), _) => error,
                 (None, Err(error)) => perhaps_of_this_image(status, error),
                 // An error in a success, as some stores send it when the headers had gone out already.
-                (None, Ok(())) => TargetError::Busy { message: sentence(""), retry_after: None },
+                (None, Ok(())) => TargetError::Busy {
+                    fault: UploadFault::StoreAnswered { status, error, words },
+                    retry_after: None,
+                },
             }
         }
     })
 }
-
-/// What is to be done about a store without room.
-const FULL: &str =
-    "; the store is full or its quota is used up (the keys are right): make room there, or raise the quota";
 
 /// Whether a store refuses for want of room, in the words of those that have quotas: Ceph, MinIO (`XMinioStorageFull`),
 /// Garage, Backblaze (`storage cap exceeded`), and 507 of any (RFC 4918 section 11.5).
@@ -188,10 +192,10 @@ fn is_full(status: u16, words: &str) -> bool {
 }
 
 /// The same in other words. No picture is to blame for it; a store whose fault it is says when it wants to be asked again.
-fn full(error: TargetError, message: String) -> TargetError {
+fn full(error: TargetError, fault: UploadFault) -> TargetError {
     match error {
-        TargetError::Busy { retry_after, .. } => TargetError::Busy { message, retry_after },
-        _ => TargetError::Misconfigured { message },
+        TargetError::Busy { retry_after, .. } => TargetError::Busy { fault, retry_after },
+        _ => TargetError::Misconfigured { fault },
     }
 }
 
@@ -205,19 +209,17 @@ fn is_about_signature(said: &Said) -> bool {
 
 /// What to look at when a signature is refused. The store signs what it got, so what a proxy changed on the way (host, path)
 /// looks like a wrong key. Some stores show what they signed (`CanonicalRequest`).
-fn about_signature(answer: &TargetAnswer, asked: ObjectQuestion<'_>) -> String {
+fn about_signature(answer: &TargetAnswer, said: &Said, asked: ObjectQuestion<'_>) -> UploadFault {
+    let (status, error, words) = (answer.status, said.code.clone(), said.message.clone());
     let signed = answer.body.split_once("\nhost:").and_then(|(_, rest)| rest.lines().next()).map(str::trim);
     match signed {
-        Some(host) if !host.is_empty() && !asked.host.is_empty() && !host.eq_ignore_ascii_case(asked.host) => format!(
-            "; the store saw the host {} instead of {}, so a proxy on the way rewrites Host: let it pass Host on as it came, \
-             or set S3_ENDPOINT to the address that the store knows itself by",
-            answer.words(host),
-            asked.host
-        ),
-        _ => "; check S3_SECRET_ACCESS_KEY, and S3_REGION if the store is strict about it; if they are right, a proxy before the \
-              store rewrites Host or the path: let it pass both on as they came (nginx: proxy_set_header Host $http_host), or set \
-              S3_ENDPOINT to the address that the store knows itself by"
-            .to_owned(),
+        Some(host)
+            if !host.is_empty() && !asked.host.is_empty() && !host.eq_ignore_ascii_case(asked.host) =>
+        {
+            let (seen, signed) = (answer.words(host), asked.host.to_owned());
+            UploadFault::SignatureRewritten { status, error, words, seen, signed }
+        }
+        _ => UploadFault::SignatureRefused { status, error, words },
     }
 }
 
@@ -225,26 +227,23 @@ fn about_signature(answer: &TargetAnswer, asked: ObjectQuestion<'_>) -> String {
 fn elsewhere(answer: &TargetAnswer, said: &Said, asked: ObjectQuestion<'_>) -> Option<TargetError> {
     let is_known = asked.region.is_some() || !said.code.is_empty() || said.endpoint.is_some();
     ((300..400).contains(&answer.status) && is_known).then(|| {
-        misconfigured(format!(
-            "answered {}: the bucket is elsewhere; {}",
-            answer.status,
-            next_place(answer, said, asked)
-        ))
+        let (region, endpoint) = next_place(answer, said, asked);
+        let (status, error, words) = (answer.status, String::new(), String::new());
+        misconfigured(UploadFault::BucketElsewhere { status, error, words, region, endpoint })
     })
 }
 
-/// Which settings lead to where the store says that the bucket is.
-fn next_place(answer: &TargetAnswer, said: &Said, asked: ObjectQuestion<'_>) -> String {
+/// Region and address of where the store says that the bucket is.
+fn next_place(
+    answer: &TargetAnswer,
+    said: &Said,
+    asked: ObjectQuestion<'_>,
+) -> (Option<String>, Option<String>) {
     let region = said.region.clone().or_else(|| asked.region.map(|text| answer.words(text)));
     let region = region.or_else(|| region_in(&said.message).map(|text| answer.words(&text)));
     let pointed = said.endpoint.as_deref().and_then(|host| address(&format!("https://{host}"), asked.bucket));
     let pointed = pointed.or_else(|| address(answer.location.as_deref()?, asked.bucket));
-    match (region, pointed.map(|text| answer.words(&text))) {
-        (Some(region), Some(to)) => format!("set S3_REGION={region} and S3_ENDPOINT={to}"),
-        (Some(region), None) => format!("set S3_REGION={region} and the S3_ENDPOINT of that region"),
-        (None, Some(to)) => format!("set S3_ENDPOINT={to}, and S3_REGION to the region of that address"),
-        (None, None) => "check S3_REGION and S3_ENDPOINT".to_owned(),
-    }
+    (region, pointed.map(|text| answer.words(&text)))
 }
 
 /// Scheme, host and port of an address, without the bucket in front.
@@ -446,7 +445,7 @@ mod tests {
         ] {
             let error = judged(status, &body);
             assert!(
-                matches!(&error, TargetError::Misconfigured { message } if message.contains(expected)),
+                matches!(&error, TargetError::Misconfigured { fault } if fault.to_string().contains(expected)),
                 "{error}"
             );
         }

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use md5::{Digest, Md5};
 
 use super::http::Reply;
-use crate::model::hex;
+use crate::model::{ObjectOddity, hex};
 use crate::store::DueUpload;
 
 /// What must be there afterwards.
@@ -24,10 +24,10 @@ pub(super) enum ObjectSeen {
     SameLength,
     /// Its length is the same, but its ETag looks like the MD5 of other bytes. A store may make its ETags in another way.
     OtherTag,
-    /// It is not the picture, in words.
-    Other(String),
-    /// Nothing, in words.
-    Nothing(String),
+    /// It is not the picture.
+    Other(ObjectOddity),
+    /// Nothing.
+    Nothing(ObjectOddity),
 }
 
 impl Sum {
@@ -64,17 +64,14 @@ impl Sum {
     pub(super) fn seen_in(&self, found: &Reply) -> ObjectSeen {
         let status = found.answer.status;
         if status != 200 {
-            return ObjectSeen::Nothing(format!("a look at the object was answered {status}"));
+            return ObjectSeen::Nothing(ObjectOddity::Status { status });
         }
         let Some(length) = found.header("content-length").and_then(|text| text.trim().parse::<u64>().ok())
         else {
-            return ObjectSeen::Nothing("a look at the object there shows no length".to_owned());
+            return ObjectSeen::Nothing(ObjectOddity::NoLength);
         };
         if length != self.length {
-            return ObjectSeen::Other(format!(
-                "the object there has {length} bytes instead of {}",
-                self.length
-            ));
+            return ObjectSeen::Other(ObjectOddity::Length { bytes: length, wanted: self.length });
         }
         let of_store = found.header("x-amz-checksum-sha256").map(|text| text == self.sha256());
         let of_ours = found
@@ -83,9 +80,7 @@ impl Sum {
         let tag = tag(found);
         match of_store.or(of_ours) {
             Some(true) => ObjectSeen::Same,
-            Some(false) => {
-                ObjectSeen::Other("the object there has the same length but another SHA-256".to_owned())
-            }
+            Some(false) => ObjectSeen::Other(ObjectOddity::Content),
             None if self.is_tag(tag) => ObjectSeen::Same,
             None if is_md5(tag) && !is_encrypted(found) => ObjectSeen::OtherTag,
             None => ObjectSeen::SameLength,

@@ -5,7 +5,6 @@
 //! whose certificate is pinned by its fingerprint (`UPLOAD_TLS_FINGERPRINT`) that one is right and no other, whatever is
 //! written in it.
 
-use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -17,6 +16,7 @@ use rustls::{CertificateError, ClientConfig, OtherError};
 
 use super::{TargetError, misconfigured};
 use crate::config::Fingerprint;
+use crate::model::UploadFault;
 use crate::system::tls::{self, Chain, Judge, ShownCertificate, TlsFault};
 
 /// The client of a connection that is not secured. It trusts nobody, so it needs no certificates.
@@ -33,43 +33,33 @@ pub(super) fn client(
     let own = file.map_or_else(|| Ok(Vec::new()), certificates)?;
     let pin = pin.map(|(host, pin)| match ServerName::try_from(host.to_owned()) {
         Ok(host) => Ok((host, pin)),
-        Err(_) => {
-            Err(misconfigured(format!("{host} is no name that a secured connection could be made with")))
-        }
+        Err(_) => Err(misconfigured(UploadFault::NoTlsName { host: host.to_owned() })),
     });
     let pin = pin.transpose()?;
     let mut roots = tls::system_authorities();
     roots.add_parsable_certificates(own.iter().cloned());
     if roots.is_empty() && pin.is_none() {
-        return Err(misconfigured(
-            "no secure connection can be made on this machine, because it has no certificates of authorities; install the \
-             package ca-certificates"
-                .to_owned(),
-        ));
+        return Err(misconfigured(UploadFault::NoAuthorities));
     }
     made(tls::client(Known { pin, chain: Chain::new(roots), own }))
 }
 
 fn made(client: Result<ClientConfig, rustls::Error>) -> Result<ClientConfig, TargetError> {
-    let mut client = client.map_err(|error| {
-        misconfigured(format!("no secure connection can be made on this machine: {error}"))
-    })?;
+    let mut client =
+        client.map_err(|error| misconfigured(UploadFault::NoTlsClient { error: error.to_string() }))?;
     client.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(client)
 }
 
 /// Those of `UPLOAD_CA_FILE`.
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TargetError> {
-    let failed = |what: String| misconfigured(format!("UPLOAD_CA_FILE, {}: {what}", path.display()));
+    let file = || path.display().to_string();
+    let failed = |error: String| misconfigured(UploadFault::CaFileUnreadable { file: file(), error });
     let text = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
     let found = found.map_err(|error| failed(tls::said(&error.to_string())))?;
     if found.is_empty() {
-        return Err(failed(
-            "no certificate in it; it must be PEM, with BEGIN CERTIFICATE (openssl x509 -inform der -in FILE makes it of \
-             another form)"
-                .to_owned(),
-        ));
+        return Err(misconfigured(UploadFault::CaFileEmpty { file: file() }));
     }
     Ok(found)
 }
@@ -147,36 +137,23 @@ pub(super) struct Server<'a> {
     pub(super) pin: Option<&'a str>,
 }
 
-/// What the operator reads.
-pub(super) fn words(error: &rustls::Error, server: Server<'_>) -> String {
-    let Server { host, port, address: setting, .. } = server;
+/// Why there is no secured connection.
+pub(super) fn fault(error: &rustls::Error, server: Server<'_>) -> UploadFault {
+    let target = format!("{}:{}", server.host, server.port);
+    let setting = server.address.to_owned();
     match TlsFault::of(error) {
-        TlsFault::NoTls => format!(
-            "{host}:{port} does not speak TLS; is its address http:// instead of https://? set {setting} to http://, or to \
-             the port of the secured service"
-        ),
-        TlsFault::TooOld => format!(
-            "{host}:{port} refused the secured connection: it offers only versions or ciphers of TLS that are too old; TLS \
-             1.2 with ECDHE and AES-GCM or ChaCha20 is the least that is taken; switch that on at the server, or put a \
-             proxy with a newer TLS before it"
-        ),
-        TlsFault::OtherName => format!(
-            "the server at {host}:{port} does not serve the name {host}; use the name of its certificate in {setting}"
-        ),
-        TlsFault::Asks => format!(
-            "{host}:{port} wants a certificate of its client, which this version does not have; switch that off at the \
-             server"
-        ),
+        TlsFault::NoTls => UploadFault::TlsMissing { target, setting },
+        TlsFault::TooOld => UploadFault::TlsTooOld { target },
+        TlsFault::OtherName => UploadFault::TlsNameUnknown { target, host: server.host.to_owned(), setting },
+        TlsFault::Asks => UploadFault::TlsClientCertificate { target },
         TlsFault::Certificate(why) => {
             let own = match why {
                 CertificateError::Other(OtherError(own)) => own.downcast_ref::<Refused>(),
                 _ => None,
             };
-            own.map_or_else(|| untrusted(why, server), |refused| refused.say(server))
+            own.map_or_else(|| untrusted(why, server, None), |refused| refused.fault(server))
         }
-        TlsFault::Other => {
-            format!("no secured connection with {host}:{port}: {}", tls::said(&error.to_string()))
-        }
+        TlsFault::Other => UploadFault::TlsFailed { target, error: tls::said(&error.to_string()) },
     }
 }
 
@@ -188,98 +165,60 @@ impl Refused {
         }
     }
 
-    fn say(&self, server: Server<'_>) -> String {
-        let Server { host, port, pin, .. } = server;
-        match (self, pin) {
-            (Self::Changed { seen }, pin) => {
-                let pin = pin.unwrap_or("UPLOAD_TLS_FINGERPRINT");
-                format!(
-                    "the certificate of {host}:{port} is not the one in {pin}: either the server has a new one, or another \
-                     machine answers in its place; no picture was sent to it; ask at the server for the SHA-256 \
-                     fingerprint of its certificate, and only if it is the one seen, set {pin}={seen}"
-                )
-            }
-            (Self::Untrusted { seen, why }, Some(pin)) => format!(
-                "{}; or take this very one whatever is written in it, if its SHA-256 fingerprint is the same at the server, \
-                 with {pin}={seen}",
-                untrusted(why, server)
-            ),
-            // A proxy.
-            (Self::Untrusted { why, .. }, None) => untrusted(why, server),
+    fn fault(&self, server: Server<'_>) -> UploadFault {
+        match self {
+            Self::Changed { seen } => UploadFault::CertificateChanged {
+                target: format!("{}:{}", server.host, server.port),
+                pin: server.pin.unwrap_or("UPLOAD_TLS_FINGERPRINT").to_owned(),
+                seen: seen.to_string(),
+            },
+            // A proxy has no pin.
+            Self::Untrusted { seen, why } => untrusted(why, server, server.pin.map(|pin| (pin, seen))),
         }
     }
 }
 
-fn untrusted(why: &CertificateError, server: Server<'_>) -> String {
-    let Server { host, address, file, .. } = server;
-    format!("the certificate of {host} is not trusted: {}", certificate(why, host, address, file))
-}
-
-fn certificate(why: &CertificateError, host: &str, setting: &str, file: Option<&Path>) -> String {
+/// Why a certificate is not taken, and by which setting this very one would be.
+fn untrusted(why: &CertificateError, server: Server<'_>, pin: Option<(&str, &Fingerprint)>) -> UploadFault {
     use CertificateError as Wrong;
-    let clock = "is the clock of this machine right? if it is, the server needs a new certificate";
+    let host = server.host.to_owned();
+    let (pin, seen) = pin.map(|(pin, seen)| (pin.to_owned(), seen.to_string())).unzip();
+    let alternative = alternative(server.host);
     match why {
         Wrong::ExpiredContext { time, not_after } => {
-            format!("it expired {} days ago; {clock}", tls::days(*not_after, *time))
+            let days = Some(tls::days(*not_after, *time));
+            UploadFault::CertificateExpired { host, days, pin, seen }
         }
-        Wrong::Expired => format!("it has expired; {clock}"),
+        Wrong::Expired => UploadFault::CertificateExpired { host, days: None, pin, seen },
         Wrong::NotValidYetContext { time, not_before } => {
-            format!("it is not valid yet, only in {} days; {clock}", tls::days(*time, *not_before))
+            let days = Some(tls::days(*time, *not_before));
+            UploadFault::CertificateTooNew { host, days, pin, seen }
         }
-        Wrong::NotValidYet => format!("it is not valid yet; {clock}"),
-        Wrong::NotValidForName => another_name("", host, setting),
-        Wrong::NotValidForNameContext { presented, .. } => {
-            another_name(&tls::names(presented), host, setting)
-        }
-        Wrong::UnknownIssuer => {
-            let place = match file {
-                Some(file) => format!(
-                    "neither among this machine's authorities nor in {}; that file needs the certificate of the authority \
-                     that made it (with all between), or the server's own as it is now",
-                    file.display()
-                ),
-                None => "not among this machine's authorities; the certificate of a private authority, or the server's own \
-                         if it signed it itself, goes into UPLOAD_CA_FILE"
-                    .to_owned(),
-            };
-            format!("who made it is {place}")
-        }
-        Wrong::BadSignature | Wrong::UnsupportedSignatureAlgorithmContext { .. } => format!(
-            "its signature cannot be checked ({}); make a new one with SHA-256 and a key of at least 2048 bits (RSA) or 256 \
-             bits (ECDSA)",
-            tls::said(&why.to_string())
-        ),
-        _ => {
-            let said = tls::said(&format!("{why:?}"));
-            let mut words = said.clone();
-            if said.contains("CaUsedAsEndEntity") {
-                words = "it may vouch for others (CA:TRUE), which no server's may".to_owned();
+        Wrong::NotValidYet => UploadFault::CertificateTooNew { host, days: None, pin, seen },
+        Wrong::NotValidForName => UploadFault::CertificateNameless { host, alternative, pin, seen },
+        Wrong::NotValidForNameContext { presented, .. } => match tls::names(presented) {
+            names if names.is_empty() => UploadFault::CertificateNameless { host, alternative, pin, seen },
+            names => {
+                let setting = server.address.to_owned();
+                UploadFault::CertificateOfOthers { host, names, setting, alternative, pin, seen }
             }
-            // The library's errors have no words of their own.
-            let _ = write!(
-                words,
-                "; put this very certificate into UPLOAD_CA_FILE, or make one with basicConstraints=critical,CA:FALSE and \
-                 subjectAltName={}",
-                alternative(host)
-            );
-            words
+        },
+        Wrong::UnknownIssuer => {
+            let file = server.file.map(|file| file.display().to_string());
+            UploadFault::CertificateUnknownIssuer { host, file, pin, seen }
         }
+        Wrong::BadSignature | Wrong::UnsupportedSignatureAlgorithmContext { .. } => {
+            let error = tls::said(&why.to_string());
+            UploadFault::CertificateBadSignature { host, error, pin, seen }
+        }
+        // The library's errors have no words of their own.
+        _ => match tls::said(&format!("{why:?}")) {
+            said if said.contains("CaUsedAsEndEntity") => {
+                UploadFault::CertificateOfAuthority { host, alternative, pin, seen }
+            }
+            error => UploadFault::CertificateUntrusted { host, error, alternative, pin, seen },
+        },
     }
-}
-
-fn another_name(names: &str, host: &str, setting: &str) -> String {
-    if names.is_empty() {
-        return format!(
-            "no name stands in it where one is looked for (subjectAltName; the one in CN does not count any more); make a \
-             new one with -addext subjectAltName={}",
-            alternative(host)
-        );
-    }
-    format!(
-        "it is made out to {names}, not to {host}; use that name in {setting}, or make one with \
-         subjectAltName={}",
-        alternative(host)
-    )
 }
 
 /// How OpenSSL calls a host.

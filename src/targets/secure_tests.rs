@@ -47,7 +47,7 @@ fn judged_by(
     let file = Some(Path::new("/etc/nas.pem"));
     let pin = Some("API_UPLOAD_TLS_FINGERPRINT");
     let server = Server { host: name, port: 443, address: "S3_API_URL", file, pin };
-    known.judge(&shown).map_err(|error| words(&error, server))
+    known.judge(&shown).map_err(|error| fault(&error, server).to_string())
 }
 
 #[test]

@@ -3,9 +3,9 @@
 use serde_json::Value;
 
 use super::response::TargetAnswer;
-use super::{TargetError, text};
+use super::{TargetError, misconfigured, text};
 use crate::config::{JsonStep, Success, WantedAnswer, Word};
-use crate::model::{UnixMs, foreign};
+use crate::model::{UnixMs, UploadFault, foreign};
 
 /// Of the rule so much is repeated, characters.
 const RULE_MAX: usize = 80;
@@ -27,37 +27,52 @@ pub(super) fn judge(rule: &Success, answer: &TargetAnswer, now: UnixMs) -> Resul
     let Some(seen) = missed(rule.wanted(), &answer.body) else { return Ok(()) };
     let rule = foreign::line(&rule.to_string(), RULE_MAX);
     if let Err(portal) = answer.judge(now) {
-        return Err(
-            portal.map_message(|words| format!("{words}; nor is it what UPLOAD_SUCCESS={rule} wants"))
-        );
+        return Err(match portal {
+            TargetError::Misconfigured { fault: UploadFault::WebPage { status, words, .. } } => {
+                misconfigured(UploadFault::WebPage { status, words, rule: Some(rule) })
+            }
+            other => other,
+        });
     }
     let words = answer.words(&text::without_markup(&answer.body));
-    let said = if words.is_empty() { "it said nothing".to_owned() } else { format!("it said {words}") };
-    let seen = seen.map(|seen| format!(" ({})", answer.words(&seen))).unwrap_or_default();
+    let clean = |text: Option<String>| text.map(|text| answer.words(&text));
+    let (is_json, place, value) = match seen {
+        SeenBody::NoJson => (false, None, None),
+        SeenBody::Unlike => (true, None, None),
+        SeenBody::At(place, value) => (true, clean(Some(place)), clean(value)),
+    };
+    let status = answer.status;
     Err(TargetError::Doubtful {
-        message: format!(
-            "answered {}, but by UPLOAD_SUCCESS={rule} that is no delivery{seen}: {said}; if it was one, change \
-             UPLOAD_SUCCESS",
-            answer.status
-        ),
+        fault: UploadFault::RuleUnmet { status, rule, is_json, place, value, words },
     })
 }
 
-/// `None` if a body has what is wanted; else what it has in that place, if that can be said.
-fn missed(wanted: &WantedAnswer, body: &str) -> Option<Option<String>> {
+/// What a body has that is not wanted.
+enum SeenBody {
+    /// It has not what is wanted, and no more can be said.
+    Unlike,
+    /// JSON is wanted.
+    NoJson,
+    /// In this place there is this value, or nothing.
+    At(String, Option<String>),
+}
+
+/// `None` if a body has what is wanted; else what it has.
+fn missed(wanted: &WantedAnswer, body: &str) -> Option<SeenBody> {
     let body = body.trim_start_matches('\u{feff}').trim();
     match wanted {
         // Its status is none of them.
-        WantedAnswer::Status(_) => Some(None),
-        WantedAnswer::Text(regex) => (!regex.is_match(body)).then_some(None),
+        WantedAnswer::Status(_) => Some(SeenBody::Unlike),
+        WantedAnswer::Text(regex) => (!regex.is_match(body)).then_some(SeenBody::Unlike),
         WantedAnswer::Json { place, path, value } => {
-            let Some(document) = json(body) else { return Some(Some("it is no JSON".to_owned())) };
+            let Some(document) = json(body) else { return Some(SeenBody::NoJson) };
             match path.iter().try_fold(&document, step) {
                 Some(found) if is(found, value) => None,
                 Some(found) => {
-                    Some(Some(format!("{place} is {}", foreign::line(&found.to_string(), VALUE_MAX))))
+                    let value = foreign::line(&found.to_string(), VALUE_MAX);
+                    Some(SeenBody::At(place.to_string(), Some(value)))
                 }
-                None => Some(Some(format!("there is no {place}"))),
+                None => Some(SeenBody::At(place.to_string(), None)),
             }
         }
     }

@@ -17,7 +17,7 @@ fn judged(text: &str, status: u16, body: &str) -> Result<(), TargetError> {
 
 fn doubt(text: &str, status: u16, body: &str) -> String {
     match judged(text, status, body) {
-        Err(TargetError::Doubtful { message }) => message,
+        Err(TargetError::Doubtful { fault }) => fault.to_string(),
         other => panic!("{text} {status} {body}: {other:?}"),
     }
 }
@@ -108,7 +108,8 @@ fn a_web_page_that_is_not_what_is_wanted_is_the_fault_of_no_picture() {
     for text in ["json:ok=true", "text:^OK", "status:201"] {
         let page = "<!DOCTYPE html><script>x = {\"n\":1}</script>Sign in to Wi-Fi";
         match judged(text, 200, page) {
-            Err(TargetError::Misconfigured { message }) => {
+            Err(TargetError::Misconfigured { fault }) => {
+                let message = fault.to_string();
                 assert!(message.contains("captive portal") && message.contains(text), "{message}");
             }
             other => panic!("{text}: {other:?}"),

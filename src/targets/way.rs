@@ -123,7 +123,7 @@ impl<'a> Way<'a> {
             };
         }
         if proxy.is_some() {
-            let name = &hop.name;
+            let name = &hop.name();
             let rest = if self.http.is_secured { "" } else { "; it is asked for the target by its address" };
             text = format!("{name} is on the way: {text}{rest}");
         }
@@ -158,7 +158,7 @@ impl<'a> Way<'a> {
 
     /// Has a proxy open the way (RFC 9110 section 9.3.6).
     async fn tunnel(&self, proxy: &ProxyConfig, stream: Stream) -> Result<Stream, String> {
-        let name = self.http.first_hop().name;
+        let name = self.http.first_hop().name();
         let limit = self.limit();
         timeout(limit, self.tunnelled(proxy, stream)).await.unwrap_or_else(|_| {
             Err(format!("{name} accepted the connection but did not answer within {} s", limit.as_secs()))
@@ -167,7 +167,7 @@ impl<'a> Way<'a> {
 
     async fn tunnelled(&self, proxy: &ProxyConfig, mut stream: Stream) -> Result<Stream, String> {
         let Http { host, port, secrets: hidden, .. } = self.http;
-        let name = self.http.first_hop().name;
+        let name = self.http.first_hop().name();
         let broke = |error: io::Error| {
             format!(
                 "the connection to {name} broke: {}; is it a proxy?",
@@ -204,7 +204,7 @@ impl<'a> Way<'a> {
         let is_http = words.next().is_some_and(|version| version.starts_with("HTTP/"));
         match words.next().and_then(|status| status.parse::<u16>().ok()).filter(|_| is_http) {
             Some(200..=299) => Ok(stream),
-            Some(407) => Err(self.http.wants_login(proxy)),
+            Some(407) => Err(self.http.wants_login(proxy).to_string()),
             Some(status) => Err(format!(
                 "{name} did not let a connection to {place} through: it answered {status}; allow it there, or set {} to \
                  another proxy",
@@ -272,7 +272,7 @@ impl<'a> Way<'a> {
     /// Why a connection was not secured, in words.
     fn untrusted(&self, error: &io::Error, host: &str, port: u16, setting: &str) -> String {
         let text = match tls::among(error) {
-            Some(error) => self.http.untrusted(error, host, port, setting),
+            Some(error) => self.http.untrusted(error, host, port, setting).to_string(),
             None if matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset) => {
                 format!(
                     "{host}:{port} closed the connection before it was secured; does that port speak TLS? if not, set {setting} \

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::config::UploadConfig;
-use crate::model::TargetId;
+use crate::model::{TargetId, UploadFault};
 use crate::status::Status;
 use crate::store::{Wake, Wakes};
 use crate::targets::{Hop, Target};
@@ -88,8 +88,11 @@ impl Connectivity {
                 };
                 let error = match found {
                     Ok(Ok(())) => None,
-                    Ok(Err(error)) => Some(format!("{} cannot be reached: {error}", hop.name)),
-                    Err(_) => Some(format!("{} does not answer", hop.name)),
+                    Ok(Err(error)) => {
+                        let error = error.to_string();
+                        Some(UploadFault::HopUnreachable { hop: hop.address, proxy: hop.proxy, error })
+                    }
+                    Err(_) => Some(UploadFault::HopSilent { hop: hop.address, proxy: hop.proxy }),
                 };
                 self.found(error);
             }
@@ -115,7 +118,7 @@ impl Connectivity {
     }
 
     /// Follows from a look, which may have taken a while.
-    fn found(&mut self, error: Option<String>) {
+    fn found(&mut self, error: Option<UploadFault>) {
         let is_open = error.is_none();
         let has_opened = is_open && !self.was_open;
         self.was_open = is_open;

@@ -23,7 +23,7 @@ async fn the_way_is_open_when_any_address_of_a_name_answers() {
     // The name has an IPv6 address, too, at which nobody listens.
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let hop = Hop { host: "localhost".to_owned(), port, name: String::new() };
+    let hop = Hop { host: "localhost".to_owned(), port, address: String::new(), proxy: None };
     connect(&hop).await.unwrap();
     drop(listener);
     assert!(connect(&hop).await.is_err());

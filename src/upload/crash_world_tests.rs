@@ -114,7 +114,7 @@ impl World {
         let held = store.claim(kind, clock::now(), story.pictures, LaneTurn::default()).await.unwrap();
         let far_away = clock::now().plus_ms(100 * 24 * 60 * 60 * 1000);
         for upload in held.uploads {
-            let error = "as the story wants it".to_owned();
+            let error = "as the story wants it".into();
             let settlement = match story.before {
                 Before::Dead => Settlement::Dead { error },
                 Before::Waiting => Settlement::Retry { not_before: far_away, error },
@@ -232,7 +232,7 @@ impl World {
                     assert!(letters.iter().any(|letter| letter.filename == image.filename), "{at}");
                 }
                 UploadState::Lost => {
-                    let words = image.uploads[0].last_error.as_deref().unwrap();
+                    let words = image.uploads[0].last_error.as_ref().unwrap().to_string();
                     assert!(words.contains("No such file"), "{at}: {words}");
                 }
                 other => panic!("{at}: {} is {other:?}", image.filename),

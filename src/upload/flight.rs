@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::Instant;
 
+use crate::model::UploadFault;
 use crate::store::DueUpload;
 use crate::targets::{Target, TargetError};
 
@@ -85,9 +86,6 @@ impl Flight {
 fn flat(ended: Result<(Id, Result<(), TargetError>), JoinError>) -> (Id, Result<(), TargetError>) {
     match ended {
         Ok(ended) => ended,
-        Err(error) => {
-            let message = "the attempt failed by a fault of this program; the log has it".to_owned();
-            (error.id(), Err(TargetError::Broken { message }))
-        }
+        Err(error) => (error.id(), Err(TargetError::Broken { fault: UploadFault::ProgramFault })),
     }
 }

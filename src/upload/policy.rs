@@ -8,8 +8,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::model::UnixMs;
 use crate::model::backoff::Backoff;
+use crate::model::{Because, UnixMs, UploadFault};
 use crate::store::Settlement;
 use crate::targets::TargetError;
 
@@ -41,7 +41,7 @@ pub(super) struct Decision {
     /// For the target: how long it is left alone. `None`: the next image follows at once.
     pub(super) pause: Option<Duration>,
     /// What is wrong with the target, in words, or what it said of this image.
-    pub(super) words: Option<String>,
+    pub(super) words: Option<UploadFault>,
     /// Whether the target could be reached; `None` when nothing was asked of it.
     pub(super) is_online: Option<bool>,
 }
@@ -124,53 +124,56 @@ impl Health {
                 }
                 to_blame.remove(&tried.row);
                 *self = Self { to_blame, has_delivered: true, ..Self::default() };
-                Decision { words: None, ..answered(Settlement::Delivered { at: at.now }, String::new()) }
+                Decision {
+                    words: None,
+                    ..answered(Settlement::Delivered { at: at.now }, UploadFault::Words(String::new()))
+                }
             }
-            Err(TargetError::Unreachable { message }) => {
+            Err(TargetError::Unreachable { fault }) => {
                 let pause = self.fault(PAUSE_BASE, at);
                 Decision {
                     // No wait of its own: the oldest image goes first when the target is back.
-                    settlement: Settlement::Retry { not_before: UnixMs(0), error: message.clone() },
+                    settlement: Settlement::Retry { not_before: UnixMs(0), error: fault.clone() },
                     is_online: Some(false),
-                    ..paused(pause, message)
+                    ..paused(pause, fault)
                 }
             }
-            Err(TargetError::Broken { message }) => {
+            Err(TargetError::Broken { fault }) => {
                 let pause = self.fault(PAUSE_BASE, at);
-                behind(tried, pause, message, at)
+                behind(tried, pause, fault, at)
             }
-            Err(TargetError::Busy { message, retry_after }) => {
+            Err(TargetError::Busy { fault, retry_after }) => {
                 let pause = self.fault(PAUSE_BASE, at);
-                behind(tried, retry_after.unwrap_or(pause), message, at)
+                behind(tried, retry_after.unwrap_or(pause), fault, at)
             }
-            Err(TargetError::Misconfigured { message }) => {
+            Err(TargetError::Misconfigured { fault }) => {
                 let pause = self.fault(MISCONFIGURED_BASE, at);
-                behind(tried, pause, message, at)
+                behind(tried, pause, fault, at)
             }
-            Err(TargetError::Rejected { message, is_final }) => {
-                self.refusal(tried, message, if is_final { Refusal::Final } else { Refusal::Open }, at)
+            Err(TargetError::Rejected { fault, is_final }) => {
+                self.refusal(tried, fault, if is_final { Refusal::Final } else { Refusal::Open }, at)
             }
-            Err(TargetError::Doubtful { message }) => self.refusal(tried, message, Refusal::Doubtful, at),
+            Err(TargetError::Doubtful { fault }) => self.refusal(tried, fault, Refusal::Doubtful, at),
             // It is tried again now and then; neither the target nor other images wait for it.
-            Err(TargetError::Denied { message }) => {
+            Err(TargetError::Denied { fault }) => {
                 let again = wait(REFUSED_BASE, tried.attempts.saturating_add(1), at);
-                let settlement =
-                    Settlement::Retry { not_before: after(at.now, again), error: message.clone() };
-                Decision { is_online: None, ..answered(settlement, message) }
+                let settlement = Settlement::Retry { not_before: after(at.now, again), error: fault.clone() };
+                Decision { is_online: None, ..answered(settlement, fault) }
             }
-            Err(TargetError::Unreadable { message }) => {
-                Decision { is_online: None, ..answered(Settlement::Lost { error: message.clone() }, message) }
+            Err(TargetError::Unreadable { fault }) => {
+                Decision { is_online: None, ..answered(Settlement::Lost { error: fault.clone() }, fault) }
             }
         }
     }
 
-    fn refusal(&mut self, tried: Tried, message: String, refusal: Refusal, at: Situation) -> Decision {
+    fn refusal(&mut self, tried: Tried, fault: UploadFault, refusal: Refusal, at: Situation) -> Decision {
         if self.is_refusing {
             let pause = self.fault(MISCONFIGURED_BASE, at);
-            return aside(tried, pause, &message, at);
+            return aside(tried, pause, fault, at);
         }
         // What stands before the colon is the answer's kind, behind it the server may name the image.
-        let way = message.split(':').next().unwrap_or_default();
+        let said = fault.to_string();
+        let way = said.split(':').next().unwrap_or_default();
         if self.way != way {
             self.row.clear();
             way.clone_into(&mut self.way);
@@ -187,7 +190,7 @@ impl Health {
                 let own = wait(REFUSED_BASE, attempts.saturating_add(1), at).saturating_mul(place);
                 (row, after(at.now, pause.saturating_add(own)))
             });
-            return Decision { excused: excused.collect(), ..aside(tried, pause, &message, at) };
+            return Decision { excused: excused.collect(), ..aside(tried, pause, fault, at) };
         }
         let refusals = tried.refusals.saturating_add(1);
         let not_before =
@@ -203,8 +206,8 @@ impl Health {
             let pause = is_open.then(|| self.fault(PAUSE_BASE, at));
             self.failures = self.failures.max(1);
             let not_before = not_before(pause.unwrap_or_default());
-            let settlement = Settlement::Refused { not_before, error: message.clone() };
-            return Decision { pause, ..answered(settlement, message) };
+            let settlement = Settlement::Refused { not_before, error: fault.clone() };
+            return Decision { pause, ..answered(settlement, fault) };
         }
         let is_its_own = match (refusal, self.to_blame.get_mut(&tried.row)) {
             (Refusal::Final, _) => true,
@@ -221,10 +224,10 @@ impl Health {
         }
         if is_its_own {
             self.to_blame.remove(&tried.row);
-            return answered(Settlement::Dead { error: message.clone() }, message);
+            return answered(Settlement::Dead { error: fault.clone() }, fault);
         }
         let not_before = not_before(Duration::ZERO);
-        answered(Settlement::Refused { not_before, error: message.clone() }, message)
+        answered(Settlement::Refused { not_before, error: fault.clone() }, fault)
     }
 
     /// Counts a fault of the target and gives the pause that follows. Attempts that ran side by side count once.
@@ -245,40 +248,31 @@ fn after(now: UnixMs, wait: Duration) -> UnixMs {
 }
 
 /// The target answered, and goes on.
-fn answered(settlement: Settlement, words: String) -> Decision {
+fn answered(settlement: Settlement, words: UploadFault) -> Decision {
     Decision { settlement, excused: Vec::new(), pause: None, words: Some(words), is_online: Some(true) }
 }
 
 /// The target is left alone for a while, and the image waits for it and no longer.
-fn paused(pause: Duration, words: String) -> Decision {
+fn paused(pause: Duration, words: UploadFault) -> Decision {
     let settlement = Settlement::Retry { not_before: UnixMs(0), error: words.clone() };
     Decision { pause: Some(pause), ..answered(settlement, words) }
 }
 
 /// Perhaps the target stumbles over this very image: after its second try it is not due when the pause ends, so that
 /// another one goes first.
-fn behind(tried: Tried, pause: Duration, message: String, at: Situation) -> Decision {
+fn behind(tried: Tried, pause: Duration, fault: UploadFault, at: Situation) -> Decision {
     let own = match tried.attempts {
         0 => Duration::ZERO,
         again => wait(PAUSE_BASE, again, at),
     };
     let not_before = after(at.now, pause.saturating_add(own));
-    Decision {
-        settlement: Settlement::Retry { not_before, error: message.clone() },
-        ..paused(pause, message)
-    }
+    Decision { settlement: Settlement::Retry { not_before, error: fault.clone() }, ..paused(pause, fault) }
 }
 
 /// The target refuses everything: the next probe is another image, and none is to blame.
-fn aside(tried: Tried, pause: Duration, message: &str, at: Situation) -> Decision {
+fn aside(tried: Tried, pause: Duration, fault: UploadFault, at: Situation) -> Decision {
     let own = wait(REFUSED_BASE, tried.attempts.saturating_add(1), at);
-    let words = format!(
-        "refused different pictures one after the other in the same way, so the target or its settings are to blame, not \
-         the pictures; they wait. It said: {message}"
-    );
+    let words = UploadFault::AllRefused { cause: Because::new(fault.clone()) };
     let not_before = after(at.now, pause.saturating_add(own));
-    Decision {
-        settlement: Settlement::Retry { not_before, error: message.to_owned() },
-        ..paused(pause, words)
-    }
+    Decision { settlement: Settlement::Retry { not_before, error: fault }, ..paused(pause, words) }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 
 use super::policy::{Decision, Health, Situation, Tried};
-use crate::model::UnixMs;
+use crate::model::{UnixMs, UploadFault};
 use crate::store::Settlement;
 use crate::targets::TargetError;
 use std::time::Duration;
@@ -23,15 +23,15 @@ fn tried(row: i64) -> Tried {
     Tried { row, attempts: 0, refusals: 0 }
 }
 
-fn text() -> String {
-    "why".to_owned()
+fn text() -> UploadFault {
+    "why".into()
 }
 
 fn refused(status: u16) -> Result<(), TargetError> {
-    let message = format!("answered {status}: words");
+    let fault = format!("answered {status}: words").into();
     match status {
-        403 => Err(TargetError::Doubtful { message }),
-        _ => Err(TargetError::Rejected { message, is_final: status != 400 }),
+        403 => Err(TargetError::Doubtful { fault }),
+        _ => Err(TargetError::Rejected { fault, is_final: status != 400 }),
     }
 }
 
@@ -40,10 +40,10 @@ fn an_outage_of_any_length_never_puts_an_image_aside() {
     let mut health = Health::default();
     for attempts in [0, 1, 10, 1_000, u32::MAX] {
         for error in [
-            TargetError::Unreachable { message: text() },
-            TargetError::Broken { message: text() },
-            TargetError::Busy { message: text(), retry_after: None },
-            TargetError::Misconfigured { message: text() },
+            TargetError::Unreachable { fault: text() },
+            TargetError::Broken { fault: text() },
+            TargetError::Busy { fault: text(), retry_after: None },
+            TargetError::Misconfigured { fault: text() },
         ] {
             let decision = health.judge(Tried { attempts, ..tried(1) }, Err(error), at(0));
             assert!(matches!(decision.settlement, Settlement::Retry { .. }));
@@ -58,7 +58,10 @@ fn an_image_that_is_too_large_or_wrong_is_put_aside_at_once_and_the_next_one_fol
     for status in [413, 415, 422] {
         let mut health = Health::default();
         let decision = health.judge(tried(1), refused(status), at(0));
-        assert_eq!(decision.settlement, Settlement::Dead { error: format!("answered {status}: words") });
+        assert_eq!(
+            decision.settlement,
+            Settlement::Dead { error: format!("answered {status}: words").into() }
+        );
         assert_eq!((decision.pause, health.is_failing()), (None, false));
     }
 }
@@ -130,7 +133,7 @@ fn five_different_images_refused_alike_excuse_each_other_and_pause_the_target() 
     assert!(matches!(last.settlement, Settlement::Retry { .. }), "{last:?}");
     assert_eq!(last.excused.iter().map(|(row, _)| *row).collect::<Vec<_>>(), [1, 2, 3, 4]);
     assert_eq!(last.pause, Some(Duration::from_secs(15)));
-    let words = last.words.as_ref().unwrap();
+    let words = last.words.as_ref().unwrap().to_string();
     assert!(words.contains("different pictures") && words.ends_with("answered 413: words"), "{words}");
     // Not all at once: between them others get a turn.
     let due: BTreeSet<i64> = last.excused.iter().map(|(_, at)| at.0).collect();
@@ -147,9 +150,9 @@ fn a_row_is_broken_by_a_delivery_and_by_another_way_but_not_by_an_outage_or_a_lo
     };
     assert_eq!(ends(Ok(())), 0);
     assert_eq!(ends(refused(422)), 0);
-    assert_eq!(ends(Err(TargetError::Unreachable { message: text() })), 4);
-    assert_eq!(ends(Err(TargetError::Busy { message: text(), retry_after: None })), 4);
-    assert_eq!(ends(Err(TargetError::Unreadable { message: text() })), 4);
+    assert_eq!(ends(Err(TargetError::Unreachable { fault: text() })), 4);
+    assert_eq!(ends(Err(TargetError::Busy { fault: text(), retry_after: None })), 4);
+    assert_eq!(ends(Err(TargetError::Unreadable { fault: text() })), 4);
     let (mut health, _) = row_of(4, |_| refused(400));
     let again = health.judge(Tried { refusals: 1, attempts: 1, ..tried(4) }, refused(400), at(0));
     assert_eq!(again.excused, [], "the same image does not count twice");
@@ -174,7 +177,7 @@ fn while_the_target_refuses_everything_each_probe_is_another_image_and_a_deliver
 
 #[test]
 fn attempts_that_ran_side_by_side_count_as_one_fault() {
-    let busy = || Err(TargetError::Busy { message: text(), retry_after: None });
+    let busy = || Err(TargetError::Busy { fault: text(), retry_after: None });
     let mut health = Health::default();
     let first = health.judge(tried(1), busy(), at(0)).pause;
     for row in 2..9 {
@@ -187,7 +190,7 @@ fn attempts_that_ran_side_by_side_count_as_one_fault() {
 #[test]
 fn the_wait_a_server_asks_for_is_kept() {
     let retry_after = Some(Duration::from_secs(600));
-    let error = TargetError::Busy { message: text(), retry_after };
+    let error = TargetError::Busy { fault: text(), retry_after };
     let decision = Health::default().judge(Tried { attempts: 3, ..tried(1) }, Err(error), at(1_000_000));
     assert_eq!(decision.pause, retry_after);
     assert!(matches!(decision.settlement,
@@ -197,8 +200,8 @@ fn the_wait_a_server_asks_for_is_kept() {
 #[test]
 fn a_lost_file_says_nothing_about_the_target() {
     let mut health = Health::default();
-    health.judge(tried(1), Err(TargetError::Unreachable { message: text() }), at(0));
-    let decision = health.judge(tried(2), Err(TargetError::Unreadable { message: text() }), at(0));
+    health.judge(tried(1), Err(TargetError::Unreachable { fault: text() }), at(0));
+    let decision = health.judge(tried(2), Err(TargetError::Unreadable { fault: text() }), at(0));
     assert_eq!((decision.settlement, decision.is_online), (Settlement::Lost { error: text() }, None));
     assert!(health.is_failing());
 }
@@ -254,10 +257,10 @@ fn drain(
 
 fn fault() -> impl Strategy<Value = TargetError> {
     prop_oneof![
-        Just(TargetError::Unreachable { message: text() }),
-        Just(TargetError::Broken { message: text() }),
-        Just(TargetError::Busy { message: text(), retry_after: Some(Duration::from_secs(1)) }),
-        Just(TargetError::Misconfigured { message: text() }),
+        Just(TargetError::Unreachable { fault: text() }),
+        Just(TargetError::Broken { fault: text() }),
+        Just(TargetError::Busy { fault: text(), retry_after: Some(Duration::from_secs(1)) }),
+        Just(TargetError::Misconfigured { fault: text() }),
     ]
 }
 
@@ -297,13 +300,13 @@ proptest! {
     ) {
         let mut health = Health::default();
         for _ in 0..failures {
-            health.judge(tried(7), Err(TargetError::Broken { message: text() }), at(0));
+            health.judge(tried(7), Err(TargetError::Broken { fault: text() }), at(0));
         }
         let situation = Situation { now: UnixMs(0), retry_interval: Duration::from_secs(cap), random, is_paused: false };
         for error in [
-            TargetError::Broken { message: text() },
-            TargetError::Busy { message: text(), retry_after: asked.map(Duration::from_secs) },
-            TargetError::Misconfigured { message: text() },
+            TargetError::Broken { fault: text() },
+            TargetError::Busy { fault: text(), retry_after: asked.map(Duration::from_secs) },
+            TargetError::Misconfigured { fault: text() },
         ] {
             let decision = health.judge(Tried { attempts, ..tried(1) }, Err(error), situation);
             let pause = i64::try_from(decision.pause.unwrap().as_millis()).unwrap();
@@ -315,7 +318,7 @@ proptest! {
     #[test]
     fn a_failing_target_is_never_tried_at_once(attempts: u32, random in 0.0_f64..=1.0, cap in 1_u64..600) {
         let situation = Situation { now: UnixMs(0), retry_interval: Duration::from_secs(cap), random, is_paused: false };
-        let error = TargetError::Unreachable { message: text() };
+        let error = TargetError::Unreachable { fault: text() };
         let decision = Health::default().judge(Tried { attempts, ..tried(1) }, Err(error), situation);
         prop_assert!(decision.pause.unwrap() >= Duration::from_millis(500));
     }
@@ -326,7 +329,7 @@ fn a_picture_that_cannot_be_read_waits_for_itself_alone_and_is_never_given_up() 
     let mut health = Health::default();
     health.judge(tried(2), Ok(()), at(0));
     for attempts in [0, 1, 5, 1_000, u32::MAX] {
-        let denied = Err(TargetError::Denied { message: text() });
+        let denied = Err(TargetError::Denied { fault: text() });
         let decision = health.judge(Tried { attempts, refusals: 0, ..tried(1) }, denied, at(0));
         let Settlement::Retry { not_before, .. } = decision.settlement else { panic!("{decision:?}") };
         assert!(

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::clock;
-use crate::model::{FileName, ImageId, UnixMs};
+use crate::model::{FileName, ImageId, UnixMs, UploadFault};
 use crate::targets::TargetError;
 
 /// How long a delivery takes.
@@ -114,7 +114,7 @@ impl Server {
         sha256: [u8; 32],
         life: u64,
     ) -> Result<(), TargetError> {
-        let message = || "as the story wants it".to_owned();
+        let message = || UploadFault::from("as the story wants it");
         if self.confirmed.get(&id) == Some(&life) {
             self.wrong.push(format!("{name} was confirmed, and the same lane sends it again"));
         }
@@ -132,19 +132,19 @@ impl Server {
                     self.taken.insert(id, (name.clone(), sha256, clock::now()));
                 }
                 if self.mood == Mood::TakesSilently {
-                    return Err(TargetError::Broken { message: message() });
+                    return Err(TargetError::Broken { fault: message() });
                 }
                 self.confirmed.insert(id, life);
                 self.row.clear();
                 (self.way, self.is_refusing) = ("", false);
                 Ok(())
             }
-            Mood::Away => Err(TargetError::Unreachable { message: message() }),
-            Mood::Breaks | Mood::Hangs => Err(TargetError::Broken { message: message() }),
+            Mood::Away => Err(TargetError::Unreachable { fault: message() }),
+            Mood::Breaks | Mood::Hangs => Err(TargetError::Broken { fault: message() }),
             Mood::Busy => {
-                Err(TargetError::Busy { message: message(), retry_after: Some(Duration::from_secs(600)) })
+                Err(TargetError::Busy { fault: message(), retry_after: Some(Duration::from_secs(600)) })
             }
-            Mood::Misconfigured => Err(TargetError::Misconfigured { message: message() }),
+            Mood::Misconfigured => Err(TargetError::Misconfigured { fault: message() }),
             Mood::Refuses { is_final } => self.refuse(id, "any picture", is_final),
         }
     }
@@ -152,7 +152,7 @@ impl Server {
     /// The rule of refusals, told as plainly as it can be.
     fn refuse(&mut self, id: ImageId, way: &'static str, is_final: bool) -> Result<(), TargetError> {
         let refused =
-            Err(TargetError::Rejected { message: format!("{way}: as the story wants it"), is_final });
+            Err(TargetError::Rejected { fault: format!("{way}: as the story wants it").into(), is_final });
         if self.is_refusing {
             return refused;
         }

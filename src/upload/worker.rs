@@ -14,7 +14,7 @@ use super::policy::{Decision, Health, Situation, Tried};
 use crate::clock;
 use crate::clock::daily::{Daily, daily};
 use crate::config::{Config, LaneConfig};
-use crate::model::{FileName, TargetId, UnixMs};
+use crate::model::{FileName, TargetId, UnixMs, UploadFault};
 use crate::status::{AlarmHandle, AlarmKind, Pause, Status};
 use crate::store::{DueUpload, LaneTurn, Settlement, StoreError, TargetQueue, Wake, Waking};
 use crate::system::crash;
@@ -72,9 +72,9 @@ pub struct Lane {
     /// Pictures that were refused lately.
     blamed: Vec<(i64, FileName)>,
     /// Rows of pictures whose files could not be read: when they were tried last, and why.
-    denied: BTreeMap<i64, (Instant, String)>,
+    denied: BTreeMap<i64, (Instant, UploadFault)>,
     /// Rows of pictures that were gone when they were to be sent, and their words.
-    lost: BTreeMap<i64, String>,
+    lost: BTreeMap<i64, UploadFault>,
     /// When it was asked last which of them still are.
     lost_asked: Instant,
     stuck_alarm: AlarmHandle,
@@ -259,12 +259,10 @@ impl Lane {
             Landing::Stuck(upload, limit) => {
                 let seconds = limit.as_secs();
                 error!(file = %upload.filename, target = %self.id, seconds, "an upload was stuck and was dropped");
-                let message = format!(
-                    "the upload of {} to {} did not end within {seconds} s and was dropped; it is sent again by itself",
-                    upload.filename, self.id
-                );
-                self.stuck_alarm.raise(message.clone());
-                (upload, Err(TargetError::Broken { message }))
+                let (file, target) = (upload.filename.to_string(), self.id.to_string());
+                let fault = UploadFault::Stuck { file, target, seconds };
+                self.stuck_alarm.raise(fault.to_string());
+                (upload, Err(TargetError::Broken { fault }))
             }
         };
         self.note_denied(upload.row(), &result);
@@ -293,12 +291,12 @@ impl Lane {
     /// Remembers which files cannot be read, for the alarm that says so until they can.
     fn note_denied(&mut self, row: i64, result: &Result<(), TargetError>) {
         let before = self.denied.remove(&row);
-        if let Err(TargetError::Denied { message }) = result {
+        if let Err(TargetError::Denied { fault }) = result {
             if before.is_none() {
-                error!(target = %self.id, error = message, "a picture that is owed cannot be read");
+                error!(target = %self.id, error = %fault, "a picture that is owed cannot be read");
             }
             if self.denied.len() < DENIED_MAX {
-                self.denied.insert(row, (Instant::now(), message.clone()));
+                self.denied.insert(row, (Instant::now(), fault.clone()));
             }
         } else if before.is_some() {
             info!(target = %self.id, row, "a picture that could not be read can be read again, or is gone");
@@ -319,9 +317,9 @@ impl Lane {
     }
 
     /// Remembers which pictures are gone, for the alarm that says so.
-    fn note_lost(&mut self, row: i64, error: &str) {
+    fn note_lost(&mut self, row: i64, error: &UploadFault) {
         if self.lost.len() < LOST_MAX {
-            self.lost.insert(row, error.to_owned());
+            self.lost.insert(row, error.clone());
         }
         self.lost_alarm.raise(format!("a picture that was owed is gone: {error}"));
     }
@@ -376,11 +374,11 @@ impl Lane {
     /// While the disk with the pictures is not mounted, no picture is given up because its file is not there.
     fn unless_disk_is_away(&self, result: Result<(), TargetError>) -> Result<(), TargetError> {
         match result {
-            Err(TargetError::Denied { message }) if self.queue.away().is_some() => {
-                Err(TargetError::Busy { message, retry_after: None })
+            Err(TargetError::Denied { fault }) if self.queue.away().is_some() => {
+                Err(TargetError::Busy { fault, retry_after: None })
             }
             Err(TargetError::Unreadable { .. }) if !self.queue.is_there() => Err(TargetError::Busy {
-                message: format!("{} is away; is the disk mounted?", self.queue.root().display()),
+                fault: UploadFault::DiskAway { folder: self.queue.root().display().to_string() },
                 retry_after: None,
             }),
             result => result,
@@ -408,16 +406,16 @@ impl Lane {
                     });
                 }
                 Settlement::Retry { error, .. } => {
-                    debug!(%file, target = %self.id, error, "not delivered, will be tried again");
+                    debug!(%file, target = %self.id, %error, "not delivered, will be tried again");
                 }
                 Settlement::Refused { error, .. } => {
-                    warn!(%file, target = %self.id, error, "refused by the target, will be tried again");
+                    warn!(%file, target = %self.id, %error, "refused by the target, will be tried again");
                 }
                 Settlement::Dead { error } => {
-                    warn!(%file, target = %self.id, error, "refused by the target: failed permanently, put aside");
+                    warn!(%file, target = %self.id, %error, "refused by the target: failed permanently, put aside");
                 }
                 Settlement::Lost { error } => {
-                    tracing::error!(%file, target = %self.id, error, "a picture that was owed is gone");
+                    tracing::error!(%file, target = %self.id, %error, "a picture that was owed is gone");
                     self.note_lost(row, &error);
                 }
                 Settlement::Excused { .. } => {
@@ -430,9 +428,9 @@ impl Lane {
     /// Brings the target's state up to date. A fault is logged when it begins and when it ends, not in between.
     fn show(&mut self, decision: &Decision, was_failing: bool) {
         let Some(is_online) = decision.is_online else { return };
-        let error = decision.words.as_deref();
+        let error = decision.words.as_ref();
         if !was_failing && self.health.is_failing() {
-            warn!(target = %self.id, error, "target paused; pictures wait");
+            warn!(target = %self.id, error = error.map(tracing::field::display), "target paused; pictures wait");
         }
         if was_failing && !self.health.is_failing() {
             info!(target = %self.id, "target is back");
@@ -442,7 +440,7 @@ impl Lane {
             target.is_reachable = Some(is_online);
             target.tried_at = Some(std::time::Instant::now());
             target.is_failing = is_failing;
-            target.last_error = error.map(str::to_owned);
+            target.last_error = error.cloned();
         });
     }
 

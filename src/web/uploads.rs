@@ -142,7 +142,7 @@ fn line(letter: &DeadLetter) -> String {
         letter.target.to_string(),
         letter.attempts.to_string(),
         letter.tried_at.map(UnixMs::rfc3339).unwrap_or_default(),
-        letter.last_error.clone().unwrap_or_default(),
+        letter.last_error.as_ref().map(ToString::to_string).unwrap_or_default(),
     ];
     cells.map(|text| cell(&text)).join(",") + "\r\n"
 }

@@ -143,7 +143,7 @@ pub(super) fn wish(query: &Query) -> Result<Wish, ApiError> {
 /// Why a camera shows nothing, for people.
 pub(super) fn why_away(state: &State, camera: &CameraKey) -> String {
     let reason = state.status.camera(camera).and_then(|camera| camera.last_error);
-    reason.unwrap_or_else(|| format!("camera {camera} sends no picture at present"))
+    reason.map_or_else(|| format!("camera {camera} sends no picture at present"), |reason| reason.to_string())
 }
 
 #[cfg(test)]

@@ -126,7 +126,7 @@ async fn words(config: &RtspConfig) -> Option<(String, bool)> {
     let say = |fault: camera_capture::source::front::FrontFault| {
         let named = Named { address: "10.0.0.7:322", host: "10.0.0.7", number: 1 };
         let said = fault.say(&named);
-        Some((said.message, said.is_refusal))
+        Some((said.fault.to_string(), said.is_refusal))
     };
     let mut front = match Front::open(config).await {
         Ok(front) => front,

@@ -128,7 +128,8 @@ fn camera(camera: &CameraStatus) -> Option<Condition> {
     if !is_away || !camera.enabled {
         return None;
     }
-    let reason = camera.last_error.clone().unwrap_or_else(|| "it has not answered yet".to_owned());
+    let reason =
+        camera.last_error.as_ref().map_or_else(|| "it has not answered yet".to_owned(), ToString::to_string);
     Some(Condition {
         kind: AlarmKind::CameraAway(camera.key.clone()),
         patience: PATIENCE,
@@ -142,7 +143,8 @@ fn target(target: &TargetStatus) -> Option<Condition> {
         return None;
     }
     let name = name(target.id);
-    let reason = target.last_error.clone().unwrap_or_else(|| "it has said nothing".to_owned());
+    let reason =
+        target.last_error.as_ref().map_or_else(|| "it has said nothing".to_owned(), ToString::to_string);
     let is_away = target.is_reachable == Some(false);
     let (kind, what) = if is_away {
         (AlarmKind::TargetAway(target.id), "cannot be reached, pictures wait")
@@ -188,7 +190,7 @@ fn denied(target: &TargetStatus) -> Option<Condition> {
             "a picture that is owed to {} waits because its file cannot be read{others}: {reason}",
             name(target.id)
         ),
-        args: json!({"count": count, "reason": reason}),
+        args: json!({"count": count, "reason": reason.to_string()}),
     })
 }
 

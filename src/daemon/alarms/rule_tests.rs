@@ -56,7 +56,7 @@ impl Site {
 fn away() -> Site {
     Site::new().with(|site| {
         site.cameras[0].state = CameraState::Degraded;
-        site.cameras[0].last_error = Some("nothing listens".to_owned());
+        site.cameras[0].last_error = Some("nothing listens".into());
     })
 }
 
@@ -82,7 +82,7 @@ fn each_condition_is_an_alarm_after_its_patience_with_a_next_step() {
     let failing = Site::new().with(|site| {
         site.targets[0].online = Some(false);
         site.targets[0].is_reachable = Some(true);
-        site.targets[0].last_error = Some("answered 401".to_owned());
+        site.targets[0].last_error = Some("answered 401".into());
     });
     let gone = failing.clone().with(|site| site.targets[0].is_reachable = Some(false));
     let refused = Site::new().with(|site| site.refused = vec![(TargetId::API, 2)]);
@@ -92,8 +92,8 @@ fn each_condition_is_an_alarm_after_its_patience_with_a_next_step() {
         site.failures =
             FailureCounts { unseen: 1, newest: Some((7, camera, WALL, Some("no frame".to_owned()))) };
     });
-    let denied = Site::new()
-        .with(|site| site.targets[0].denied = Some((2, "a.jpg belongs to root (user 0)".to_owned())));
+    let denied =
+        Site::new().with(|site| site.targets[0].denied = Some((2, "a.jpg belongs to root (user 0)".into())));
     let connecting = Site::new().with(|site| site.cameras[0].state = CameraState::Connecting);
     for (site, code, after) in [
         (away(), "camera_away", 60),

@@ -117,7 +117,8 @@ fn what_is_refused_is_asked_in_other_words() {
     assert_eq!(asked, "PLAY rtsp://10.0.0.7/live/ch0 RTSP/1.0\r\nCSeq: 5\r\nSession: 5\r\n\r\n");
     let asked = again(&mut conversation, "RTSP/1.0 460 Only aggregate operation allowed\r\n\r\n");
     assert!(asked.starts_with("PLAY rtsp://10.0.0.7/live/trackID=0 "), "{asked}");
-    let said = fault(&mut conversation, "RTSP/1.0 454 Session Not Found\r\n\r\n").say(&NAMED).message;
+    let said =
+        fault(&mut conversation, "RTSP/1.0 454 Session Not Found\r\n\r\n").say(&NAMED).fault.to_string();
     assert!(said.contains("refused to send its video"), "{said}");
 }
 
@@ -198,7 +199,7 @@ fn a_nonce_that_ends_between_keepalives_is_exchanged() {
 fn who_closes_when_told_a_password_is_asked_again_after_minutes() {
     let closed = |conversation: &Conversation| {
         let said = conversation.closed().say(&NAMED);
-        (said.is_refusal, said.message.contains("user name"))
+        (said.is_refusal, said.fault.to_string().contains("user name"))
     };
     let password = crate::config::Secret::new("opens-the-gate".to_owned());
     let credentials = crate::config::Credentials { username: "cam".to_owned(), password };
@@ -234,7 +235,7 @@ fn what_cannot_be_used_is_told() {
     ] {
         let mut conversation = conversation(None);
         ask(&mut conversation, &format!("DESCRIBE {OWN}/1 RTSP/1.0\r\nCSeq: 1\r\n\r\n"));
-        let said = fault(&mut conversation, &text).say(&NAMED).message;
+        let said = fault(&mut conversation, &text).say(&NAMED).fault.to_string();
         assert!(parts.iter().all(|part| said.contains(part)), "{text:?}: {said}");
     }
     for (udp_port, transport, part) in [
@@ -244,10 +245,10 @@ fn what_cannot_be_used_is_told() {
         let mut conversation = conversation(udp_port);
         ask(&mut conversation, &format!("SETUP {OWN} RTSP/1.0\r\nCSeq: 1\r\n\r\n"));
         let said = fault(&mut conversation, &format!("RTSP/1.0 200 OK\r\nTransport: {transport}\r\n\r\n"));
-        let said = said.say(&NAMED).message;
+        let said = said.say(&NAMED).fault.to_string();
         assert!(said.contains(part), "{said}");
     }
-    assert!(FrontFault::NoDatagrams.say(&NAMED).message.contains("CAMERA_3_TRANSPORT to tcp"));
+    assert!(FrontFault::NoDatagrams.say(&NAMED).fault.to_string().contains("CAMERA_3_TRANSPORT to tcp"));
 }
 
 #[test]
@@ -316,11 +317,12 @@ fn where_a_camera_sends_us_and_what_nobody_knows_are_told_at_once() {
     };
     let said = fault("RTSP/1.0 302 Moved\r\nLocation: rtsp://u:secret@10.0.0.8/x\x1b[31m\r\n\r\n")
         .say(&NAMED)
-        .message;
+        .fault
+        .to_string();
     assert!(said.contains("rtsp://10.0.0.8/x") && said.contains("CAMERA_3_RTSP"), "{said}");
     assert!(!said.contains("secret") && !said.contains('\x1b'), "{said}");
-    assert!(fault("RTSP/1.0 301\r\n\r\n").say(&NAMED).message.contains("does not say where"));
-    assert!(fault("RTSP/1.0 999 x\r\n\r\n").say(&NAMED).message.contains("status 999"));
+    assert!(fault("RTSP/1.0 301\r\n\r\n").say(&NAMED).fault.to_string().contains("does not say where"));
+    assert!(fault("RTSP/1.0 999 x\r\n\r\n").say(&NAMED).fault.to_string().contains("status 999"));
 }
 
 #[test]

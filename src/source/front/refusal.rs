@@ -4,7 +4,7 @@ use url::Url;
 
 use super::named::Named;
 use crate::config::shown_url;
-use crate::model::foreign;
+use crate::model::{CameraFault, foreign};
 use crate::source::SourceError;
 
 /// Of an address so many characters are shown.
@@ -55,70 +55,32 @@ impl RequestRefusal {
     /// What the operator reads. A camera that locks accounts or does not have what is wanted is asked again after minutes
     /// only.
     pub fn say(&self, named: &Named<'_>) -> SourceError {
-        let Named { address, number: n, .. } = named;
+        let (address, number) = (named.address.to_owned(), u64::from(named.number));
         let Self { step, status, access, wants_datagrams, .. } = self;
         // A user and a password may stand in it.
         let url = Url::parse(&self.url).map_or_else(|_| self.url.clone(), |url| shown_url(&url));
         let url = foreign::line(&url, PLACE_MAX);
-        let message = match (status, access) {
-            (401, LoginKnowledge::Unknown) => format!(
-                "the camera at {address} wants a user name and password; set CAMERA_{n}_USERNAME and \
-                 CAMERA_{n}_PASSWORD"
-            ),
-            (401, LoginKnowledge::Told) => format!(
-                "the camera at {address} refused the user name or password (status 401); check CAMERA_{n}_USERNAME and \
-                 CAMERA_{n}_PASSWORD, or CAMERA_USERNAME and CAMERA_PASSWORD"
-            ),
-            (401, LoginKnowledge::Untold) => format!(
-                "the camera at {address} refused us and does not say which log-in it wants; its account may be locked \
-                 for some minutes: check CAMERA_{n}_USERNAME and CAMERA_{n}_PASSWORD, and set its RTSP log-in to digest \
-                 or basic"
-            ),
-            (403, LoginKnowledge::Unknown) => format!(
-                "the camera at {address} forbids this stream (status 403); set CAMERA_{n}_USERNAME and \
-                 CAMERA_{n}_PASSWORD, or allow it in the camera's settings"
-            ),
-            (403, _) => format!(
-                "the camera at {address} refused the user name or password, or its user may not see this stream (status \
-                 403); check CAMERA_{n}_USERNAME and CAMERA_{n}_PASSWORD, and the rights of that user"
-            ),
-            (404 | 410, _) => format!(
-                "the camera at {address} has no stream at {url} (status {status}); check path and channel in \
-                 CAMERA_{n}_RTSP"
-            ),
-            (453, _) => format!(
-                "the camera at {address} has no session or bandwidth left for us (status 453): too many programs watch \
-                 it; close one, or let the camera allow more; it is asked again"
-            ),
-            (461, _) => format!(
-                "the camera at {address} refused this transport; set CAMERA_{n}_TRANSPORT to {}",
-                if *wants_datagrams { "tcp" } else { "udp" }
-            ),
-            (408 | 500 | 502..=504, _) => format!(
-                "the camera at {address} is starting or busy (status {status}); it is asked again; if this goes on, \
-                 restart it"
-            ),
-            (505, _) => format!(
-                "the camera at {address} speaks another version of RTSP (status 505); update its firmware, or check the \
-                 port in CAMERA_{n}_RTSP"
-            ),
+        let (status, transport) = (*status, if *wants_datagrams { "tcp" } else { "udp" }.to_owned());
+        let fault = match (status, access) {
+            (401, LoginKnowledge::Unknown) => CameraFault::LoginMissing { address, number, kinds: None },
+            (401, LoginKnowledge::Told) => CameraFault::LoginRefused { address, number, kinds: None },
+            (401, LoginKnowledge::Untold) => CameraFault::LoginUnsaid { address, number },
+            (403, LoginKnowledge::Unknown) => CameraFault::StreamForbidden { address, number },
+            (403, _) => CameraFault::UserForbidden { address, number },
+            (404 | 410, _) => CameraFault::NoStream { address, number, url, status },
+            (453, _) => CameraFault::NoSession { address },
+            (461, _) => CameraFault::TransportRefused { address, number, transport },
+            (408 | 500 | 502..=504, _) => CameraFault::Busy { address, status },
+            (505, _) => CameraFault::VersionUnknown { address, number },
             _ => match step {
-                RequestStep::Describe => format!(
-                    "the camera at {address} refused the request for {url} (status {status}); check path and channel \
-                     in CAMERA_{n}_RTSP, and restart the camera if they are right"
-                ),
-                RequestStep::SetUp => format!(
-                    "the camera at {address} refused to set up its video (status {status}); set CAMERA_{n}_TRANSPORT to \
-                     {}, or use another stream of it in CAMERA_{n}_RTSP",
-                    if *wants_datagrams { "tcp" } else { "udp" }
-                ),
-                RequestStep::Play | RequestStep::Keepalive | RequestStep::Other => format!(
-                    "the camera at {address} refused to send its video (status {status}); restart it, or use another \
-                     stream of it in CAMERA_{n}_RTSP"
-                ),
+                RequestStep::Describe => CameraFault::DescribeRefused { address, number, url, status },
+                RequestStep::SetUp => CameraFault::SetupRefused { address, number, transport, status },
+                RequestStep::Play | RequestStep::Keepalive | RequestStep::Other => {
+                    CameraFault::PlayRefused { address, number, status }
+                }
             },
         };
-        SourceError { message, is_refusal: matches!(status, 401 | 403 | 404 | 410 | 461) }
+        SourceError { fault, is_refusal: matches!(status, 401 | 403 | 404 | 410 | 461) }
     }
 }
 
@@ -156,8 +118,10 @@ mod tests {
             (RequestStep::Play, 551, LoginKnowledge::Unknown, ["refused to send", "CAMERA_3_RTSP"]),
         ] {
             let url = "rtsp://u:secret@10.0.0.7/1".to_owned();
-            let said =
-                RequestRefusal { step, status, url, access, wants_datagrams: false }.say(&NAMED).message;
+            let said = RequestRefusal { step, status, url, access, wants_datagrams: false }
+                .say(&NAMED)
+                .fault
+                .to_string();
             for part in wanted {
                 assert!(said.contains(part), "{status}: {said}");
             }
@@ -173,8 +137,10 @@ mod tests {
                     .map(|access| (status, access))
             }) {
                 let url = "rtsp://10.0.0.7/1".to_owned();
-                let said =
-                    RequestRefusal { step, status, url, access, wants_datagrams: true }.say(&NAMED).message;
+                let said = RequestRefusal { step, status, url, access, wants_datagrams: true }
+                    .say(&NAMED)
+                    .fault
+                    .to_string();
                 for raw in [
                     "status 200",
                     "Unexpected RTSP",

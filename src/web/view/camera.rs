@@ -1,11 +1,12 @@
 //! Cameras: how they stand, and what is shown of them live.
 
 use serde::Serialize;
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::image::LastImage;
 use super::latency::LatencyView;
-use crate::model::{CameraKey, Stamps};
+use crate::model::{CameraKey, Coded, Stamps};
 use crate::status::advice;
 use crate::status::{CameraState, CameraStatus, Decoding, StreamInfo};
 
@@ -24,6 +25,12 @@ pub(in crate::web) struct CameraView {
     pub(in crate::web) state: &'static str,
     /// What is wrong, and what to do.
     pub(in crate::web) last_error: Option<String>,
+    /// The same for programs: one of the codes in docs/codes.md.
+    #[schema(example = json!(null))]
+    pub(in crate::web) last_error_code: Option<&'static str>,
+    /// What the code is about.
+    #[schema(value_type = Option<Object>, example = json!(null))]
+    pub(in crate::web) last_error_params: Option<Map<String, Value>>,
     /// Null until one was open.
     pub(in crate::web) stream: Option<StreamView>,
     /// Null until that was measured.
@@ -39,7 +46,9 @@ impl From<CameraStatus> for CameraView {
             label: camera.label,
             enabled: camera.enabled,
             state: camera.state.as_str(),
-            last_error: camera.last_error,
+            last_error_code: camera.last_error.as_ref().and_then(Coded::code),
+            last_error_params: camera.last_error.as_ref().map(Coded::params),
+            last_error: camera.last_error.map(|fault| fault.to_string()),
             stream: camera.stream.map(StreamView::from),
             decoding: camera.decoding.map(DecodingView::from),
             about: CameraAdvice { facts: about.facts, changes: about.changes },

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use super::image::ImageView;
 use super::time::Time;
-use crate::model::{CameraKey, Cause, ClockState, NoPicture, Outcome};
+use crate::model::{CameraKey, Cause, ClockState, Coded, Outcome};
 use crate::store::{LedgerEntry, Unseen};
 
 /// A trigger and what came of it.
@@ -61,8 +61,8 @@ impl From<LedgerEntry> for EventView {
             clock: entry.clock,
             stamped_at: entry.stamped_at.map(Time),
             outcome: entry.outcome,
-            reason_code: entry.reason.as_ref().and_then(NoPicture::code),
-            reason_params: entry.reason.as_ref().map(NoPicture::params),
+            reason_code: entry.reason.as_ref().and_then(Coded::code),
+            reason_params: entry.reason.as_ref().map(Coded::params),
             reason: entry.reason.map(|reason| reason.to_string()),
             remark: entry.remark,
             latency_ms: entry.latency_ms,

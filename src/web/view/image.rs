@@ -1,11 +1,12 @@
 //! Pictures and clips.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::time::Time;
 use crate::model::{
-    CameraKey, Cause, ClockState, FileName, ImageId, ImageKind, Medium, TargetId, UploadState, hex,
+    CameraKey, Cause, ClockState, Coded, FileName, ImageId, ImageKind, Medium, TargetId, UploadState, hex,
 };
 use crate::store::{Image, UploadInfo};
 
@@ -92,6 +93,12 @@ pub(in crate::web) struct UploadView {
     pub(in crate::web) attempts: u32,
     /// What the last failed attempt met.
     pub(in crate::web) last_error: Option<String>,
+    /// The same for programs: one of the codes in docs/codes.md; null where there is none, as in rows of older versions.
+    #[schema(example = json!(null))]
+    pub(in crate::web) last_error_code: Option<&'static str>,
+    /// What the code is about.
+    #[schema(value_type = Option<Object>, example = json!(null))]
+    pub(in crate::web) last_error_params: Option<Map<String, Value>>,
     /// When the target confirmed it.
     pub(in crate::web) delivered_at: Option<Time>,
     /// Not before this it is tried again, while it is pending.
@@ -105,7 +112,9 @@ impl From<UploadInfo> for UploadView {
             target: upload.target,
             state: upload.state,
             attempts: upload.attempts,
-            last_error: upload.last_error,
+            last_error_code: upload.last_error.as_ref().and_then(Coded::code),
+            last_error_params: upload.last_error.as_ref().map(Coded::params),
+            last_error: upload.last_error.map(|fault| fault.to_string()),
             delivered_at: upload.delivered_at.map(Time),
             next_attempt_at: upload.next_attempt.map(Time),
         }

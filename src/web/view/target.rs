@@ -1,12 +1,12 @@
 //! Targets: how they stand, what waits for them, and what came of trying one out.
 
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 use super::closed::ClosedWord;
 use super::time::Time;
-use crate::model::{FileName, ImageId, TargetId};
+use crate::model::{Coded, FileName, ImageId, TargetId};
 use crate::status::{Pause, TargetStatus};
 use crate::targets::{StepKind, TryoutReport};
 use crate::web::uploads::Backlog;
@@ -26,6 +26,12 @@ pub(in crate::web) struct TargetView {
     pub(in crate::web) since: Time,
     /// What it last said when it refused or could not be reached.
     pub(in crate::web) last_error: Option<String>,
+    /// The same for programs: one of the codes in docs/codes.md.
+    #[schema(example = json!(null))]
+    pub(in crate::web) last_error_code: Option<&'static str>,
+    /// What the code is about.
+    #[schema(value_type = Option<Object>, example = json!(null))]
+    pub(in crate::web) last_error_params: Option<Map<String, Value>>,
     pub(in crate::web) last_delivered: Option<Time>,
     /// When it is tried again, while it is paused.
     #[schema(example = json!(null))]
@@ -42,7 +48,9 @@ impl From<TargetStatus> for TargetView {
             reachable: target.is_reachable,
             failing: target.is_failing,
             since: Time(target.since),
-            last_error: target.last_error,
+            last_error_code: target.last_error.as_ref().and_then(Coded::code),
+            last_error_params: target.last_error.as_ref().map(Coded::params),
+            last_error: target.last_error.map(|fault| fault.to_string()),
             last_delivered: target.last_delivered.map(Time),
             paused_until: target.paused_until.map(Time),
             paused_by: target.paused_by.map(Pause::as_str),

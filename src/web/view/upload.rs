@@ -1,11 +1,12 @@
 //! What waits, and what was put aside.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::image::UploadView;
 use super::time::Time;
-use crate::model::{CameraKey, FileName, TargetId, UploadState};
+use crate::model::{CameraKey, Coded, FileName, TargetId, UploadState};
 use crate::store::{DeadLetter, UploadInfo};
 
 /// An upload that was put aside.
@@ -29,6 +30,12 @@ pub(in crate::web) struct DeadLetterView {
     /// What the target said.
     #[schema(example = "answered 413: too large")]
     pub(in crate::web) last_error: Option<String>,
+    /// The same for programs: one of the codes in docs/codes.md; null where there is none, as in rows of older versions.
+    #[schema(example = "answered")]
+    pub(in crate::web) last_error_code: Option<&'static str>,
+    /// What the code is about.
+    #[schema(value_type = Option<Object>, example = json!({"status": 413, "words": "too large"}))]
+    pub(in crate::web) last_error_params: Option<Map<String, Value>>,
     /// When it was last tried; null for those put aside by older versions.
     pub(in crate::web) tried_at: Option<Time>,
 }
@@ -43,7 +50,9 @@ impl From<DeadLetter> for DeadLetterView {
             bytes: letter.bytes,
             target: letter.target,
             attempts: letter.attempts,
-            last_error: letter.last_error,
+            last_error_code: letter.last_error.as_ref().and_then(Coded::code),
+            last_error_params: letter.last_error.as_ref().map(Coded::params),
+            last_error: letter.last_error.map(|fault| fault.to_string()),
             tried_at: letter.tried_at.map(Time),
         }
     }
@@ -114,7 +123,8 @@ pub(in crate::web) struct UploadChange {
 
 impl UploadChange {
     pub(in crate::web) fn of(filename: FileName, upload: UploadInfo) -> Self {
-        let error = upload.last_error.clone().filter(|_| upload.state != UploadState::Delivered);
+        let error = upload.last_error.as_ref().filter(|_| upload.state != UploadState::Delivered);
+        let error = error.map(ToString::to_string);
         Self { upload: upload.into(), filename, error }
     }
 }

@@ -191,7 +191,7 @@ async fn a_refused_picture_is_put_aside_with_the_words_of_the_server_and_sent_ag
     let mut lane = Running::start(&rig);
     assert_eq!(lane.next().await, (name(0), UploadState::Dead));
     assert_eq!(lane.next().await, (name(1), UploadState::Delivered));
-    assert!(upload(&rig, 0).await.last_error.unwrap().contains("no plate"));
+    assert!(upload(&rig, 0).await.last_error.unwrap().to_string().contains("no plate"));
     rig.store.retry(&image.filename).await.unwrap().unwrap();
     assert_eq!(lane.next().await, (name(0), UploadState::Delivered));
     let seen = server.seen();
@@ -336,7 +336,7 @@ async fn while_the_disk_is_away_no_picture_is_given_up() {
     std::fs::create_dir(&images).unwrap();
     let mut lane = Running::start(&rig);
     assert_eq!(lane.next().await, (name(0), UploadState::Pending));
-    assert!(upload(&rig, 0).await.last_error.unwrap().contains("is the disk mounted?"));
+    assert!(upload(&rig, 0).await.last_error.unwrap().to_string().contains("is the disk mounted?"));
     assert_eq!(lane.status.alarms(), []);
     std::fs::remove_dir(&images).unwrap();
     std::fs::rename(&away, &images).unwrap();
@@ -415,7 +415,7 @@ async fn five_refused_in_a_row_pause_the_target_and_none_is_dead_after_it_heals(
     assert_eq!(states.into_keys().collect::<Vec<_>>(), (0..5).map(name).collect::<Vec<_>>());
     let target = lane.status.targets().remove(0);
     assert_eq!(target.paused_by, Some(Pause::Refusals));
-    let words = target.last_error.unwrap();
+    let words = target.last_error.unwrap().to_string();
     assert!(words.contains("not the pictures") && words.contains(TOO_LARGE), "{words}");
     // While it goes on, one picture at a time, each time another, and none is put aside.
     for second in 5..7 {
@@ -527,7 +527,7 @@ async fn one_picture_that_a_target_refuses_holds_up_no_other_and_is_put_aside_by
             }
             assert!(dead, "{text}");
             let done = upload(&rig, 1).await;
-            assert!(done.last_error.unwrap().contains(&status.to_string()), "{text}");
+            assert!(done.last_error.unwrap().to_string().contains(&status.to_string()), "{text}");
             lane.stop().await;
         }
     }
@@ -617,7 +617,7 @@ async fn an_attempt_that_never_ends_is_dropped_with_an_alarm_and_the_lane_goes_o
         alarm.kind == AlarmKind::UploadStuck(TargetId::API) && alarm.message.contains("was dropped"),
         "{alarm:?}"
     );
-    assert!(upload(&rig, 0).await.last_error.unwrap().contains(&name(0)));
+    assert!(upload(&rig, 0).await.last_error.unwrap().to_string().contains(&name(0)));
     lane.wakes.raise(Wake::Person);
     assert_eq!(lane.delivered(2).await, [name(0), name(1)]);
     lane.shown(|status| status.alarms().is_empty()).await;

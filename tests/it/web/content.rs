@@ -342,7 +342,7 @@ async fn what_was_put_aside_is_owed_again_at_a_wish() {
     let now = camera_capture::clock::now();
     let target = camera_capture::model::TargetId::API;
     let due = dashboard.store.claim(target, now, 1, LaneTurn::default()).await.unwrap().uploads;
-    let refused = Settlement::Dead { error: "422 no plate found".to_owned() };
+    let refused = Settlement::Dead { error: "422 no plate found".into() };
     dashboard.store.settle(&due[0], refused).await.unwrap();
     let browser = dashboard.browser().await;
     let listed = browser.get("/api/images?state=dead").await.json();

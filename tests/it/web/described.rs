@@ -125,9 +125,9 @@ async fn every_event_is_as_described() {
     status.update_lines(|| vec![line]);
     status.update_gpio(|gpio| gpio.error = Some("no chip".to_owned()));
     events.next("contacts").await;
-    status.update_camera(&key("r1"), |camera| camera.last_error = Some("no route".to_owned()));
+    status.update_camera(&key("r1"), |camera| camera.last_error = Some("no route".into()));
     events.next("camera").await;
-    status.update_target(TargetId::API, |target| target.last_error = Some("no answer".to_owned()));
+    status.update_target(TargetId::API, |target| target.last_error = Some("no answer".into()));
     events.next("connectivity").await;
     status.update_clock(|clock| clock.last_step = Some(ClockStep { at, moved_ms: -2 }));
     events.next("clock").await;

@@ -116,7 +116,7 @@ async fn a_second_dashboard_hears_what_another_does_and_how_a_delivery_went() {
     let due = dashboard.store.claim(TargetId::API, now, 1, LaneTurn::default()).await.unwrap().uploads;
     let later = UnixMs(now.0 + 60_000);
     let settle = async |settlement| assert!(dashboard.store.settle(&due[0], settlement).await.unwrap());
-    settle(Settlement::Retry { not_before: later, error: "busy".to_owned() }).await;
+    settle(Settlement::Retry { not_before: later, error: "busy".into() }).await;
     let expected = |state: &str, attempts: u32| {
         json!({
             "filename": image.filename, "target": "api", "state": state, "attempts": attempts, "error": "busy",

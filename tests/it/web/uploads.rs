@@ -17,7 +17,7 @@ async fn with_dead(count: i64, dead: usize, words: &str) -> Dashboard {
     let now = UnixMs(clock::now().0);
     let claim = dashboard.store.claim(TargetId::API, now, dead, LaneTurn::default()).await.unwrap();
     for upload in claim.uploads {
-        let refused = Settlement::Dead { error: words.to_owned() };
+        let refused = Settlement::Dead { error: words.into() };
         assert!(dashboard.store.settle(&upload, refused).await.unwrap());
     }
     dashboard

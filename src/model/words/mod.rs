@@ -1,0 +1,9 @@
+//! The sentences that people read, made of codes and parameters. They are in this folder and nowhere else, so another
+//! language is this folder once more.
+
+mod camera;
+mod camera_tls;
+mod no_picture;
+mod upload;
+
+pub use no_picture::UNSTORED;
