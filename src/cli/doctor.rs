@@ -223,7 +223,7 @@ impl Doctor<'_> {
         let n = camera.number;
         let name = format!("CAMERA_{n}_TRANSPORT");
         // Datagrams are what firewalls and Wi-Fi lose; a refused log-in is refused both ways.
-        let is_named = error.to_string().contains(&name);
+        let is_named = error.fault.is_about_transport();
         if !is_named && (rtsp.transport == Transport::Tcp || error.is_refusal) {
             return None;
         }

@@ -27,7 +27,7 @@ use crate::daemon::upkeep::Upkeep;
 use crate::disk::DiskGuard;
 use crate::disk::retention::{Retention, RetentionTask};
 use crate::model::chain::chain;
-use crate::model::{CameraKey, TargetId, UploadState};
+use crate::model::{AlarmText, CameraKey, TargetId, UploadState};
 use crate::status::descriptors::DescriptorWatch;
 use crate::status::{AlarmKind, Status};
 use crate::store::{self, Former, OpenedStore, Store};
@@ -316,7 +316,7 @@ async fn serve(
     found.context("put the picture directory and the database in order")?;
     let status = Status::new(&config);
     let damaged = status.alarm(AlarmKind::DatabaseDamaged);
-    damaged.set(alarm);
+    damaged.set(alarm.map(|detail| AlarmText::DatabaseDamaged { detail }));
 
     let (intake, sessions, work) =
         (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
@@ -374,10 +374,7 @@ async fn serve(
             if may_replace {
                 End::Damaged(found)
             } else {
-                damaged.raise(format!(
-                    "the database is damaged again ({found}); check the disk or card, then stop the program and run it \
-                     with --rebuild"
-                ));
+                damaged.raise(AlarmText::DatabaseDamagedAgain { error: found });
                 asked(signals).await;
                 End::Asked
             }

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, error, info_span};
 
 use crate::model::backoff::Backoff;
-use crate::model::foreign;
+use crate::model::{AlarmText, foreign};
 use crate::status::{AlarmKind, Status};
 
 /// Longest words of a defect, characters.
@@ -94,7 +94,7 @@ async fn keep(mut task: impl Task, status: Status, cancel: CancellationToken) {
         failures = if began.elapsed() >= HEALTHY_AFTER { 1 } else { failures + 1 };
         let pause = RESTART.jittered(failures);
         error!(reason, failures, restart_in = ?pause, "task failed");
-        alarm.raise(format!("{} stopped and is started again: {reason}", task.label()));
+        alarm.raise(AlarmText::TaskStopped { name: task.label(), reason });
         tokio::select! {
             () = cancel.cancelled() => return,
             () = tokio::time::sleep(pause) => {}
@@ -200,7 +200,7 @@ mod tests {
         let status = Status::new(&config);
         let (mut supervisor, cancel) = (Supervisor::new(&status), CancellationToken::new());
         let domain = status.alarm(AlarmKind::RetentionFailed);
-        domain.raise("old pictures are not deleted".to_owned());
+        domain.raise("old pictures are not deleted");
         let task = Shaky { kind: "retention", label: "retention", failures: 1 };
         supervisor.spawn(task, &cancel);
         tokio::time::sleep(HEALTHY_AFTER * 3).await;

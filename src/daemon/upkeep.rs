@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::clock;
+use crate::model::AlarmText;
 use crate::status::{AlarmHandle, AlarmKind, Status};
 use crate::store::{Disk, Former, Reconciled, Stop, Store, StoreError, Wake};
 
@@ -70,7 +71,7 @@ impl Upkeep {
             takeover: status.alarm(AlarmKind::TakeoverIncomplete),
             backup: status.alarm(AlarmKind::BackupFailed),
         });
-        alarms.away.set(store.away());
+        alarms.away.set(store.away().map(|detail| AlarmText::FolderAway { detail }));
         alarms.gone.set(words_of_gone(store.gone().now()));
         Self {
             store: store.clone(),
@@ -96,7 +97,8 @@ impl Upkeep {
         let mut said = store.said_of_database();
         let folder = async {
             loop {
-                alarms.folder.set(strangers.next().await);
+                let found = strangers.next().await;
+                alarms.folder.set(found.map(|detail| AlarmText::FolderNotFollowed { detail }));
             }
         };
         let missing = async {
@@ -110,9 +112,9 @@ impl Upkeep {
                     warn!(%error, "it cannot be told whether the database is in its place");
                 }
                 if said.has_changed().unwrap_or(false)
-                    && let Some(words) = said.borrow_and_update().clone()
+                    && let Some(detail) = said.borrow_and_update().clone()
                 {
-                    alarms.replaced.raise(words);
+                    alarms.replaced.raise(AlarmText::DatabaseReplaced { detail });
                 }
                 tokio::time::sleep(LOOK).await;
             }
@@ -177,8 +179,7 @@ impl Upkeep {
             // What does not concern other work; the next start tries again.
             Err(error @ StoreError::File { .. }) => {
                 warn!(%error, "what a program before this one left cannot be looked at");
-                let words = format!("what a program before this one left cannot be looked at: {error}");
-                self.alarms.takeover.raise(words);
+                self.alarms.takeover.raise(AlarmText::TakeoverFailed { error: error.to_string() });
                 None
             }
             begun => begun?,
@@ -190,7 +191,8 @@ impl Upkeep {
                     () = tokio::time::sleep(TAKEOVER_PAUSE) => {}
                 }
             }
-            self.alarms.takeover.set(self.store.finish_takeover(takeover).await?.alarm());
+            let left = self.store.finish_takeover(takeover).await?.alarm();
+            self.alarms.takeover.set(left.map(|detail| AlarmText::TakeoverIncomplete { detail }));
             self.store.wakes().raise(Wake::Disk);
         }
         self.has_taken_over = true;
@@ -273,7 +275,7 @@ impl Upkeep {
                 if error.is_damage() {
                     self.store.report_damage(error.to_string());
                 }
-                self.alarms.backup.raise(format!("no copy of the database could be made: {error}"));
+                self.alarms.backup.raise(AlarmText::BackupFailed { error: error.to_string() });
                 return false;
             }
         }
@@ -286,12 +288,12 @@ async fn watch_disk(store: &Store, alarm: &AlarmHandle) {
     loop {
         match store.look_for_disk().await {
             Ok(Disk::Here) => alarm.clear(),
-            Ok(Disk::Away(why)) => alarm.raise(why),
+            Ok(Disk::Away(detail)) => alarm.raise(AlarmText::FolderAway { detail }),
             Ok(Disk::Back(found)) => {
                 info!(adopted = found.adopted, missing = found.missing, "its newest pictures were looked at");
                 alarm.clear();
             }
-            Err(error) => alarm.raise(format!("the picture directory cannot be used: {error}")),
+            Err(error) => alarm.raise(AlarmText::FolderUnusable { error: error.to_string() }),
         }
         tokio::time::sleep(LOOK).await;
     }
@@ -308,9 +310,8 @@ async fn look_for_gone(store: &Store) {
 }
 
 /// What is said of so many pictures.
-fn words_of_gone(count: usize) -> Option<String> {
-    let words = "stored pictures are gone from the disk or changed their size; the log names them; is the disk mounted?";
-    (count > 0).then(|| format!("{count} {words}"))
+fn words_of_gone(count: usize) -> Option<AlarmText> {
+    (count > 0).then_some(AlarmText::PicturesGone { count: count as u64 })
 }
 
 /// How long the first copy of a run waits, given the age of the one there is.

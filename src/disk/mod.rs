@@ -17,7 +17,7 @@ use tracing::{error, info, warn};
 
 use crate::clock;
 use crate::config::StorageConfig;
-use crate::model::{Amount, RoomLevel, UnixMs, UploadState};
+use crate::model::{AlarmText, Amount, RoomLevel, UnixMs, UploadState};
 use crate::status::{AlarmHandle, AlarmKind, Status};
 use crate::store::{
     Deletable, DiskRoom, Entered, Held, Image, NewImage, PictureUsage, Saved, Store, StoreError, TriggerId,
@@ -247,12 +247,14 @@ impl DiskGuard {
     }
 
     fn say_late(&self) {
-        self.0.alarms.late.set(self.0.store.late());
+        let late = self.0.store.late().map(|detail| AlarmText::LedgerLate { detail });
+        self.0.alarms.late.set(late);
     }
 
     /// The ledger did not take something; says so until it does.
     pub fn ledger_refused(&self, error: &StoreError) {
-        self.0.alarms.late.raise(self.0.store.late().unwrap_or_else(|| error.to_string()));
+        let detail = self.0.store.late().unwrap_or_else(|| error.to_string());
+        self.0.alarms.late.raise(AlarmText::LedgerLate { detail });
     }
 
     async fn tidy(&self) -> Result<RoomLevel, StoreError> {
@@ -347,7 +349,8 @@ impl DiskGuard {
         if let Err(error) = &deleted {
             error!(%error, "no room could be made");
         }
-        let words = deleted.as_ref().err().map(|error| format!("old pictures could not be deleted: {error}"));
+        let words =
+            deleted.as_ref().err().map(|error| AlarmText::DeletionFailed { error: error.to_string() });
         self.0.alarms.no_room.set(words);
         match deleted {
             Ok(gone) if gone.is_empty() => {
@@ -391,7 +394,7 @@ impl DiskGuard {
         }
         self.0.wake.notify_one();
         if !error.is_full() {
-            self.0.alarms.unstored.raise(format!("pictures cannot be stored: {error}"));
+            self.0.alarms.unstored.raise(AlarmText::PictureUnstored { error: error.to_string() });
             return StoreRefusal::Failed(error);
         }
         // It may be more than this program can see, such as a quota; then the words of the system must do.
@@ -403,9 +406,9 @@ impl DiskGuard {
             self.show(room, outlook).await;
             return StoreRefusal::Full(self.words(room, outlook).await);
         }
-        let words = format!("the disk is full ({error}); make room on it");
-        self.0.alarms.unstored.raise(words.clone());
-        StoreRefusal::Full(words)
+        let text = AlarmText::DiskFull { error: error.to_string() };
+        self.0.alarms.unstored.raise(text.clone());
+        StoreRefusal::Full(text.to_string())
     }
 
     async fn look(&self, incoming: Amount) -> Result<(DiskRoom, Outlook), StoreError> {
@@ -461,7 +464,8 @@ impl DiskGuard {
                 RoomLevel::Critical | RoomLevel::Full => error!(level, message, "room on the disk"),
             }
         }
-        self.0.alarms.disk.set(message.clone().filter(|_| outlook.level >= RoomLevel::Critical));
+        let short = message.clone().filter(|_| outlook.level >= RoomLevel::Critical);
+        self.0.alarms.disk.set(short.map(|detail| AlarmText::DiskShort { detail }));
         self.0.status.update_storage(|storage| {
             if storage.level != outlook.level {
                 storage.since = clock::now();

@@ -11,7 +11,7 @@ use tracing::{error, info, warn};
 use crate::clock;
 use crate::config::StorageConfig;
 use crate::disk::{DiskGuard, enough, outlook};
-use crate::model::{Amount, RoomLevel, UnixMs};
+use crate::model::{AlarmText, Amount, RoomLevel, UnixMs};
 use crate::status::{AlarmHandle, AlarmKind, Status};
 use crate::store::{Deletable, Held, Kept, Newest, PictureUsage, Store, StoreError, Witness};
 
@@ -449,7 +449,7 @@ impl RetentionTask {
             Ok(report) => report,
             Err(error) => {
                 error!(%error, "the retention run failed");
-                return self.alarm.raise(format!("old pictures could not be deleted: {error}"));
+                return self.alarm.raise(AlarmText::DeletionFailed { error: error.to_string() });
             }
         };
         match &report.refused {
@@ -458,7 +458,7 @@ impl RetentionTask {
                     warn!(reason, "the retention run was refused");
                     self.told = Some(Instant::now());
                 }
-                self.alarm.raise(format!("old pictures are not deleted: {reason}"));
+                self.alarm.raise(AlarmText::DeletionRefused { reason: reason.clone() });
             }
             None => {
                 self.told = None;

@@ -210,3 +210,20 @@ coded! {
         "pictures_stale" => PicturesStale { address: String, count: u64 },
     }
 }
+
+impl CameraFault {
+    /// Whether another transport may help.
+    pub fn is_about_transport(&self) -> bool {
+        matches!(
+            self,
+            Self::TransportRefused { .. }
+                | Self::SetupRefused { .. }
+                | Self::TunnelLoginRefused { .. }
+                | Self::TunnelRefused { .. }
+                | Self::StreamGarbled { .. }
+                | Self::Multicast { .. }
+                | Self::DatagramsOnly { .. }
+                | Self::DatagramsLost { .. }
+        )
+    }
+}

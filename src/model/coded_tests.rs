@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{CameraFault, NoPicture, UploadFault};
+use crate::model::{AlarmText, CameraFault, NoPicture, UploadFault};
 
 /// Every reason of a kind keeps what it is over the columns of a database.
 fn is_kept<T: Coded + Samples + PartialEq + Debug>(text: &str, number: u64) {
@@ -38,6 +38,7 @@ fn every_code_has_a_sentence() {
     is_said::<NoPicture>();
     is_said::<UploadFault>();
     is_said::<CameraFault>();
+    is_said::<AlarmText>();
 }
 
 #[test]
@@ -77,6 +78,13 @@ fn a_reason_among_the_parameters_of_another_says_what_it_is() {
 }
 
 #[test]
+fn a_fault_that_another_transport_may_mend_names_it() {
+    for fault in CameraFault::samples("x", 7) {
+        assert_eq!(fault.is_about_transport(), fault.to_string().contains("CAMERA_7_TRANSPORT"), "{fault}");
+    }
+}
+
+#[test]
 fn a_picture_that_was_too_old_says_by_how_much() {
     assert_eq!(
         NoPicture::FrameTooOld { age_ms: 2_340 }.to_string(),
@@ -90,6 +98,7 @@ proptest! {
         is_kept::<NoPicture>(&text, number);
         is_kept::<UploadFault>(&text, number);
         is_kept::<CameraFault>(&text, number);
+        is_kept::<AlarmText>(&text, number);
     }
 
     #[test]
@@ -151,4 +160,5 @@ fn the_manual_lists_every_code_with_its_parameters() {
     is_listed::<NoPicture>("Why a trigger has no picture");
     is_listed::<UploadFault>("Why a picture was not delivered");
     is_listed::<CameraFault>("Why a camera gives no pictures");
+    is_listed::<AlarmText>("What an alarm says");
 }

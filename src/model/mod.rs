@@ -3,6 +3,7 @@
 //! Everything here is parsed once, where it enters; an invalid key, file name or identity cannot be written down
 //! afterwards. Nothing here does input or output.
 
+mod alarm_text;
 pub mod backoff;
 mod camera_fault;
 pub mod chain;
@@ -25,7 +26,10 @@ use std::str::FromStr;
 
 use serde::{Serialize, Serializer};
 
+pub use alarm_text::AlarmText;
 pub use camera_fault::CameraFault;
+#[cfg(test)]
+pub(crate) use coded::Samples;
 pub use coded::{Because, Coded};
 pub use filename::FileName;
 pub use moment::Moment;

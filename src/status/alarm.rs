@@ -9,7 +9,7 @@ use std::fmt;
 use serde_json::{Map, Value, json};
 
 use super::Status;
-use crate::model::{CameraKey, TargetId, UnixMs};
+use crate::model::{AlarmText, CameraKey, Coded as _, TargetId, UnixMs};
 
 /// How bad it is; from the least to the worst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -296,9 +296,13 @@ pub struct Alarm {
 }
 
 impl Alarm {
-    /// An alarm of which no more is known than what it is and its words.
-    pub fn new(kind: AlarmKind, message: String, since: UnixMs) -> Self {
-        Self { args: kind.args(), kind, message, since }
+    /// What it says, and the same for programs: `what` among the arguments is the code of its sentence.
+    pub fn new(kind: AlarmKind, text: impl Into<AlarmText>, since: UnixMs) -> Self {
+        let text = text.into();
+        let mut args = kind.args();
+        args.extend(text.params());
+        args.extend(text.code().map(|code| ("what".to_owned(), code.into())));
+        Self { args, kind, message: text.to_string(), since }
     }
 
     /// The same with more for programs.
@@ -324,8 +328,8 @@ pub struct AlarmHandle {
 
 impl AlarmHandle {
     /// Raises the alarm, or changes its words.
-    pub fn raise(&self, message: String) {
-        self.status.raise(&self.kind, message);
+    pub fn raise(&self, text: impl Into<AlarmText>) {
+        self.status.raise(&self.kind, text.into());
     }
 
     /// Ends the alarm, if it is raised.
@@ -334,9 +338,9 @@ impl AlarmHandle {
     }
 
     /// Raises it with these words, or ends it where there are none.
-    pub fn set(&self, message: Option<String>) {
-        match message {
-            Some(message) => self.raise(message),
+    pub fn set(&self, text: Option<AlarmText>) {
+        match text {
+            Some(text) => self.raise(text),
             None => self.clear(),
         }
     }
@@ -364,6 +368,14 @@ impl Status {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_an_alarm_says_is_among_its_arguments_for_programs() {
+        let text = AlarmText::TargetAway { target: "api".to_owned(), cause: None };
+        let alarm = Alarm::new(AlarmKind::TargetAway(TargetId::API), text, UnixMs(1));
+        assert_eq!(Value::Object(alarm.args), json!({"target": "api", "what": "target_away", "cause": null}));
+        assert_eq!(alarm.message, "the HTTP API cannot be reached, pictures wait: it has said nothing");
+    }
 
     #[test]
     fn the_worst_comes_first() {

@@ -11,6 +11,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use crate::model::AlarmText;
 use crate::status::{AlarmHandle, AlarmKind, Status};
 
 /// The limit the program gives itself where it may. Sixteen times what a large site uses; more would only make counting
@@ -134,10 +135,7 @@ impl DescriptorWatch {
         if self.is_low {
             // In steps, so that the alarm is not a new one each time.
             let about = in_use.next_multiple_of(32).min(limit);
-            self.alarm.raise(format!(
-                "about {about} of {limit} open files are in use; with none left pictures fail; restart the program, set \
-                 LimitNOFILE=8192 in its unit, and report it if it comes back"
-            ));
+            self.alarm.raise(AlarmText::DescriptorsShort { about, limit });
         }
         match (was_low, self.is_low) {
             (false, true) => warn!(in_use, limit, "open files run short"),

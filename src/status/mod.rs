@@ -20,7 +20,7 @@ use tokio::sync::broadcast;
 use crate::clock;
 use crate::config::{CameraConfig, Config};
 use crate::gpio::{Level, Pin};
-use crate::model::{CameraFault, CameraKey, Stamps, StorageState, TargetId, UnixMs, UploadFault};
+use crate::model::{AlarmText, CameraFault, CameraKey, Stamps, StorageState, TargetId, UnixMs, UploadFault};
 use crate::status::pace::DeliveryPace;
 
 pub use alarm::{Action, Alarm, AlarmHandle, AlarmKind, Severity};
@@ -400,15 +400,16 @@ impl Status {
     }
 
     /// For its owner only, see [`AlarmHandle`].
-    fn raise(&self, kind: &AlarmKind, message: String) {
+    fn raise(&self, kind: &AlarmKind, text: AlarmText) {
         let mut inner = self.lock();
-        match inner.alarms.get_mut(kind) {
-            Some(alarm) if alarm.message == message => return,
-            Some(alarm) => alarm.message = message,
-            None => {
-                inner.alarms.insert(kind.clone(), Alarm::new(kind.clone(), message, clock::now()));
+        let mut raised = Alarm::new(kind.clone(), text, clock::now());
+        if let Some(known) = inner.alarms.get(kind) {
+            raised.since = known.since;
+            if *known == raised {
+                return;
             }
         }
+        inner.alarms.insert(kind.clone(), raised);
         self.publish(Event::Alarms(inner.all_alarms()));
     }
 

@@ -17,7 +17,7 @@ use super::images::name_is_known;
 use super::queue::known_targets;
 use super::reconcile::{Reconciled, is_known, path_is_known, read_file, unfinished};
 use super::tree::Kind;
-use super::written::Written;
+use super::written::KeptReason;
 use super::{Store, StoreError};
 use crate::model::{FileName, UploadFault, UploadState};
 
@@ -208,7 +208,7 @@ impl Store {
             .db
             .write(move |tx| {
                 let (mut gone, mut back) = (Vec::new(), Vec::new());
-                let error = Written::of(&UploadFault::FileMissing);
+                let error = KeptReason::of(&UploadFault::FileMissing);
                 for Change { image, path, is_there } in changes {
                     let (was, state) = if is_there { ("missing", "present") } else { ("present", "missing") };
                     let changed = tx

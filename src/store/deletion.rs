@@ -6,7 +6,7 @@ use rusqlite::{Transaction, named_params};
 
 use super::crash;
 use super::images::by_name;
-use super::written::Written;
+use super::written::KeptReason;
 use super::{Store, StoreError};
 use crate::clock;
 use crate::model::{FileName, ImageId, UploadFault, UploadState};
@@ -110,7 +110,7 @@ pub(super) fn mark_deleting(tx: &Transaction<'_>, id: ImageId, reason: &str) -> 
         set state = 'lost', last_error = :error, last_error_code = :error_code, last_error_params = :error_params
         where image_id = (select id from images where uid = :uid) and state in ('pending', 'dead')";
     tx.prepare_cached(DELETING_SQL)?.execute(named_params! {":uid": id.as_bytes(), ":reason": reason})?;
-    let error = Written::of(&UploadFault::Deleted);
+    let error = KeptReason::of(&UploadFault::Deleted);
     tx.prepare_cached(LOST_SQL)?.execute(named_params! {
         ":uid": id.as_bytes(), ":error": error.words, ":error_code": error.code, ":error_params": error.params,
     })?;

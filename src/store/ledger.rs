@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, named_params};
 use super::db::EDGE_PATIENCE;
 use super::images::images_of_triggers;
 use super::page::{Bounds, Cursor, Page, list_of, newest};
-use super::written::{self, Written};
+use super::written::{self, KeptReason};
 use super::{Image, Store, StoreError, kept, late, parsed, said, time};
 use crate::clock;
 use crate::model::{CameraKey, Cause, ClockState, NoPicture, Outcome, Trigger, UnixMs};
@@ -187,7 +187,7 @@ impl Store {
             update triggers
             set outcome = 'failed', reason = :reason, reason_code = :reason_code, reason_params = :reason_params
             where outcome is null";
-        let reason = Written::of(&NoPicture::Interrupted);
+        let reason = KeptReason::of(&NoPicture::Interrupted);
         let close = move |tx: &Transaction<'_>| {
             Ok(tx.execute(
                 CLOSE_SQL,
@@ -236,7 +236,7 @@ impl Values {
 
     pub(super) fn insert(&self, tx: &Transaction<'_>) -> Result<TriggerId, StoreError> {
         let (outcome, reason) =
-            self.end.as_ref().map(|(outcome, reason)| (outcome.as_str(), Written::of(reason))).unzip();
+            self.end.as_ref().map(|(outcome, reason)| (outcome.as_str(), KeptReason::of(reason))).unzip();
         let reason = reason.unwrap_or_default();
         tx.prepare_cached(BEGIN_SQL)?.execute(named_params! {
             ":camera": self.camera.as_str(),
@@ -279,7 +279,7 @@ impl Values {
 
 /// Ends an open trigger without a picture.
 pub(super) fn fail(tx: &Transaction<'_>, id: TriggerId, reason: &NoPicture) -> Result<(), StoreError> {
-    let reason = Written::of(reason);
+    let reason = KeptReason::of(reason);
     tx.prepare_cached(FINISH_SQL)?.execute(named_params! {
         ":id": id.0, ":outcome": Outcome::Failed.as_str(), ":reason": reason.words, ":reason_code": reason.code,
         ":reason_params": reason.params,

@@ -11,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, named_params};
 
 use super::image_row::{COLUMNS, image};
 use super::order::{CameraLine, LIVE_MS, Waiting, choose};
-use super::written::Written;
+use super::written::KeptReason;
 use super::{Image, Store, StoreError, crash, denial, tree};
 use crate::clock;
 use crate::model::{FileName, ImageId, PictureFacts, TargetId, UnixMs, UploadFault, UploadState};
@@ -423,7 +423,7 @@ fn write(tx: &Transaction<'_>, target: TargetId, row: i64, outcome: Settlement) 
             return Ok(excused > 0);
         }
     };
-    let error = error.as_ref().map(Written::of).unwrap_or_default();
+    let error = error.as_ref().map(KeptReason::of).unwrap_or_default();
     let settled = tx.prepare_cached(SETTLE_SQL)?.execute(named_params! {
         ":state": state.as_str(), ":refusals": refusals, ":not_before": not_before, ":now": clock::now().0,
         ":error": error.words, ":error_code": error.code, ":error_params": error.params, ":delivered_at": delivered_at,

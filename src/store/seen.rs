@@ -38,13 +38,15 @@ pub(super) const STORED_SQL: &str = "
     where outcome = 'captured'
     order by id desc limit 1";
 
-/// What was written late has a number that says nothing of when it was.
+/// What was written late has a number that says nothing of when it was. Rows of before codes are known by their words.
 pub(super) const STANDING_SQL: &str = "
     select id, camera, cause, edge_at, clock, stamped_at, outcome, reason, reason_code, reason_params,
            remark, latency_ms, seen_at
     from triggers indexed by triggers_unseen
     where outcome = 'failed' and seen_at is null
-      and not ((id < :stored or edge_at < :stored_at) and reason is not null and substr(reason, 1, length(:unstored)) = :unstored)
+      and not ((id < :stored or edge_at < :stored_at)
+               and (ifnull(reason_code, '') in ('not_stored', 'disk_full')
+                    or (reason is not null and substr(reason, 1, length(:unstored)) = :unstored)))
     order by id desc
     limit :limit";
 

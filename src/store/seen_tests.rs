@@ -1,6 +1,6 @@
 use super::super::testing::{Place, camera, moment, take};
 use super::*;
-use crate::model::{Cause, Outcome, Trigger};
+use crate::model::{Cause, NoPicture, Outcome, Trigger};
 
 fn trigger(name: &str, at: i64) -> Trigger {
     Trigger { camera: camera(name), cause: Cause::Gpio, edge: moment(at) }
@@ -59,6 +59,11 @@ async fn a_picture_that_is_stored_ends_the_alarm_of_those_that_could_not_be_and_
     // Written down late, of an edge before.
     failed(1_500, &format!("{UNSTORED}, and at first not even this: read-only")).await;
     assert_eq!(store.standing().await.unwrap().count, 0);
+    // In whatever language.
+    let full = NoPicture::DiskFull { detail: "full".to_owned() };
+    store.end_trigger(&trigger("r1", 1_600), Outcome::Failed, full).await.unwrap();
+    place.sql().execute_batch("update triggers set reason = 'voll' where reason_code = 'disk_full'").unwrap();
+    assert_eq!(store.standing().await.unwrap().count, 0);
     // It fails again; and a camera that was away has nothing to do with the disk.
     let again = failed(3_000, &format!("{UNSTORED}: read-only file system")).await;
     let standing = store.standing().await.unwrap();
@@ -67,5 +72,5 @@ async fn a_picture_that_is_stored_ends_the_alarm_of_those_that_could_not_be_and_
     take(&store, "r2", 4_000).await;
     let standing = store.standing().await.unwrap();
     assert_eq!((standing.count, standing.newest[0].id, standing.newest.len()), (1, away, 1));
-    assert_eq!(store.unseen(3).await.unwrap().count, 4, "all are shown until they were seen");
+    assert_eq!(store.unseen(3).await.unwrap().count, 5, "all are shown until they were seen");
 }

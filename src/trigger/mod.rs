@@ -17,7 +17,7 @@ use crate::config::{Config, GpioConfig};
 use crate::gpio::{self, GpioError, Level, Pin, SimHandle};
 use crate::model::backoff::Backoff;
 use crate::model::chain::chain;
-use crate::model::{CameraKey, Cause, Outcome, Trigger};
+use crate::model::{AlarmText, CameraKey, Cause, Outcome, Trigger};
 use crate::status::{AlarmHandle, AlarmKind, LineState, Status};
 use crate::store::Store;
 use watcher::{Contacts, LineEvent, LineStatus, Watcher};
@@ -104,7 +104,7 @@ impl Triggers {
                 gpio.backend = "";
                 gpio.error = Some(error.clone());
             });
-            self.unwatched.raise(format!("the contacts cannot be watched: {error}"));
+            self.unwatched.raise(AlarmText::ContactsUnwatched { error });
             tokio::select! {
                 () = cancel.cancelled() => return,
                 () = tokio::time::sleep(REOPEN.jittered(failures)) => {}
@@ -173,9 +173,7 @@ impl Triggers {
                     && refused.try_send((trigger, reason)).is_err()
                 {
                     error!("more triggers than can be written down; is a contact flickering?");
-                    flickers.raise(
-                        "a contact closes faster than it can be written down; check its wiring".to_owned(),
-                    );
+                    flickers.raise(AlarmText::ContactFlickers);
                 }
             }
             LineEvent::Fired { .. } => {}

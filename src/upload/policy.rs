@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::model::backoff::Backoff;
-use crate::model::{Because, UnixMs, UploadFault};
+use crate::model::{Because, Coded as _, UnixMs, UploadFault};
 use crate::store::Settlement;
 use crate::targets::TargetError;
 
@@ -171,12 +171,10 @@ impl Health {
             let pause = self.fault(MISCONFIGURED_BASE, at);
             return aside(tried, pause, fault, at);
         }
-        // What stands before the colon is the answer's kind, behind it the server may name the image.
-        let said = fault.to_string();
-        let way = said.split(':').next().unwrap_or_default();
+        let way = way(&fault);
         if self.way != way {
             self.row.clear();
-            way.clone_into(&mut self.way);
+            self.way = way;
         }
         if !self.row.iter().any(|(row, _)| *row == tried.row) && !self.to_blame.contains_key(&tried.row) {
             self.row.push((tried.row, tried.attempts));
@@ -237,6 +235,17 @@ impl Health {
         }
         wait(base, self.failures, at)
     }
+}
+
+/// In which way an image was refused, whatever the words: they may name the image. Of words without a code that is what
+/// stands before the colon.
+fn way(fault: &UploadFault) -> String {
+    let Some(code) = fault.code() else {
+        return fault.to_string().split(':').next().unwrap_or_default().to_owned();
+    };
+    let params = fault.params();
+    let part = |name| params.get(name).map(ToString::to_string).unwrap_or_default();
+    format!("{code} {} {}", part("status"), part("error"))
 }
 
 fn wait(base: Duration, times: u32, at: Situation) -> Duration {

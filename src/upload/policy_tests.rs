@@ -36,6 +36,19 @@ fn refused(status: u16) -> Result<(), TargetError> {
 }
 
 #[test]
+fn refusals_of_one_code_and_status_are_one_way_whatever_the_server_says() {
+    let said = |row: i64, status: u16| {
+        let words =
+            ["no plate in r1.jpg", "", "kein Kennzeichen", "no: plate", "why"][row as usize % 5].to_owned();
+        Err(TargetError::Rejected { fault: UploadFault::Answered { status, words }, is_final: true })
+    };
+    let (health, _) = row_of(5, |row| said(row, 422));
+    assert!(health.is_refusing(), "one way");
+    let (health, _) = row_of(5, |row| said(row, if row == 3 { 413 } else { 422 }));
+    assert!(!health.is_refusing(), "another status is another way");
+}
+
+#[test]
 fn an_outage_of_any_length_never_puts_an_image_aside() {
     let mut health = Health::default();
     for attempts in [0, 1, 10, 1_000, u32::MAX] {

@@ -14,7 +14,7 @@ use super::policy::{Decision, Health, Situation, Tried};
 use crate::clock;
 use crate::clock::daily::{Daily, daily};
 use crate::config::{Config, LaneConfig};
-use crate::model::{FileName, TargetId, UnixMs, UploadFault};
+use crate::model::{AlarmText, Because, FileName, TargetId, UnixMs, UploadFault};
 use crate::status::{AlarmHandle, AlarmKind, Pause, Status};
 use crate::store::{DueUpload, LaneTurn, Settlement, StoreError, TargetQueue, Wake, Waking};
 use crate::system::crash;
@@ -261,7 +261,7 @@ impl Lane {
                 error!(file = %upload.filename, target = %self.id, seconds, "an upload was stuck and was dropped");
                 let (file, target) = (upload.filename.to_string(), self.id.to_string());
                 let fault = UploadFault::Stuck { file, target, seconds };
-                self.stuck_alarm.raise(fault.to_string());
+                self.stuck_alarm.raise(AlarmText::UploadStuck { cause: Because::new(fault.clone()) });
                 (upload, Err(TargetError::Broken { fault }))
             }
         };
@@ -321,7 +321,7 @@ impl Lane {
         if self.lost.len() < LOST_MAX {
             self.lost.insert(row, error.clone());
         }
-        self.lost_alarm.raise(format!("a picture that was owed is gone: {error}"));
+        self.lost_alarm.raise(AlarmText::PictureLost { cause: Because::new(error.clone()) });
     }
 
     /// A picture that came back is owed again, and nobody waits for one that was deleted. Asked when something became
@@ -340,7 +340,8 @@ impl Lane {
 
     fn show_lost(&self) {
         let newest = self.lost.values().next_back();
-        self.lost_alarm.set(newest.map(|error| format!("a picture that was owed is gone: {error}")));
+        self.lost_alarm
+            .set(newest.map(|error| AlarmText::PictureLost { cause: Because::new(error.clone()) }));
     }
 
     fn show_denied(&self) {

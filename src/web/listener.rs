@@ -25,6 +25,7 @@ use tracing::{debug, info, warn};
 
 use super::crowd::{Admission, Crowd, CrowdLimits, Full, PeerOrigin};
 use super::seat::{Connections, Seat, Wire};
+use crate::model::AlarmText;
 use crate::status::descriptors;
 use crate::status::{AlarmHandle, AlarmKind, Status};
 
@@ -339,11 +340,7 @@ impl<'a> Door<'a> {
     fn too_many(&mut self, full: Full, peer: IpAddr) {
         let now = Instant::now();
         match full {
-            Full::All => self.press(now, || {
-                "every connection the dashboard may have is taken; those of people who have not logged in are closed \
-                 for new ones; pictures are not affected; let only those reach its port who should"
-                    .to_owned()
-            }),
+            Full::All => self.press(now, AlarmText::ConnectionsTaken),
             Full::Address => {
                 self.untold += 1;
                 if self.told.is_none_or(|told| now - told >= QUIET) {
@@ -355,23 +352,17 @@ impl<'a> Door<'a> {
         }
     }
 
-    fn press(&mut self, now: Instant, message: impl FnOnce() -> String) {
+    fn press(&mut self, now: Instant, text: AlarmText) {
         if self.pressed.replace(now).is_none() {
-            let message = message();
-            warn!("{message}");
-            self.alarm.raise(message);
+            warn!("{text}");
+            self.alarm.raise(text);
         }
     }
 
     /// Nothing could be accepted. Some connections go, because what has run out may be needed by a capture.
     async fn exhausted(&mut self, error: &io::Error) {
         let now = Instant::now();
-        self.press(now, || {
-            format!(
-                "no connection to the dashboard could be accepted: {error}; the program or the machine has run out; see \
-                 LimitNOFILE= of the unit, and what else runs here"
-            )
-        });
+        self.press(now, AlarmText::ConnectionsExhausted { error: error.to_string() });
         let shed = self.crowd.borrow_mut().shed(SHED, now);
         self.counts.closed.fetch_add(shed as u64, Ordering::Relaxed);
         tokio::time::sleep(EXHAUSTED_PAUSE).await;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::model::{CameraKey, TargetId, TargetKind, UnixMs};
+use crate::model::{AlarmText, Because, CameraKey, TargetId, UnixMs};
 use crate::status::{Alarm, AlarmKind, CameraState, CameraStatus, LineState, TargetStatus};
 
 /// A camera or target may be away for so long: it restarts, or the network does.
@@ -74,7 +74,7 @@ struct Condition {
     patience: Duration,
     /// What programs are told beside the kind.
     args: Value,
-    message: String,
+    text: AlarmText,
 }
 
 impl Rule {
@@ -99,12 +99,12 @@ impl Rule {
 
     /// The alarm of a condition that has lasted.
     fn alarm(&mut self, now: Instant, wall: UnixMs, condition: Condition) -> Option<Alarm> {
-        let Condition { kind, patience, args, message } = condition;
+        let Condition { kind, patience, args, text } = condition;
         let spell = self.spells.entry(kind.clone()).or_insert(Spell { began: now, last: now });
         spell.last = now;
         let lasted = now.saturating_duration_since(spell.began);
         let since = wall.plus_ms(-i64::try_from(lasted.as_millis()).unwrap_or(0));
-        (lasted >= patience).then(|| Alarm::new(kind, message, since).with_args(args))
+        (lasted >= patience).then(|| Alarm::new(kind, text, since).with_args(args))
     }
 
     /// Whether the line bounced more than a contact can, in the last whole span or already in this one.
@@ -130,11 +130,12 @@ fn camera(camera: &CameraStatus) -> Option<Condition> {
     }
     let reason =
         camera.last_error.as_ref().map_or_else(|| "it has not answered yet".to_owned(), ToString::to_string);
+    let (label, cause) = (camera.label.clone(), camera.last_error.clone().map(Because::new));
     Some(Condition {
         kind: AlarmKind::CameraAway(camera.key.clone()),
         patience: PATIENCE,
-        message: format!("{} gives no pictures: {reason}", camera.label),
-        args: json!({"label": camera.label, "reason": reason}),
+        text: AlarmText::CameraAway { label, cause },
+        args: json!({"reason": reason}),
     })
 }
 
@@ -142,55 +143,34 @@ fn target(target: &TargetStatus) -> Option<Condition> {
     if target.online != Some(false) {
         return None;
     }
-    let name = name(target.id);
     let reason =
         target.last_error.as_ref().map_or_else(|| "it has said nothing".to_owned(), ToString::to_string);
-    let is_away = target.is_reachable == Some(false);
-    let (kind, what) = if is_away {
-        (AlarmKind::TargetAway(target.id), "cannot be reached, pictures wait")
+    let (name, cause) = (target.id.to_string(), target.last_error.clone().map(Because::new));
+    let (kind, text) = if target.is_reachable == Some(false) {
+        (AlarmKind::TargetAway(target.id), AlarmText::TargetAway { target: name, cause })
     } else {
-        (AlarmKind::TargetRefusing(target.id), "takes no pictures, they wait")
+        (AlarmKind::TargetRefusing(target.id), AlarmText::TargetRefusing { target: name, cause })
     };
-    Some(Condition {
-        kind,
-        patience: PATIENCE,
-        message: format!("{name} {what}: {reason}"),
-        args: json!({"reason": reason}),
-    })
+    Some(Condition { kind, patience: PATIENCE, text, args: json!({"reason": reason}) })
 }
 
 fn refused(target: TargetId, count: u64) -> Option<Condition> {
-    let words = match count {
-        0 => return None,
-        1 => "one picture was refused by".to_owned(),
-        many => format!("{many} pictures were refused by"),
-    };
-    Some(Condition {
+    (count > 0).then(|| Condition {
         kind: AlarmKind::PicturesRefused(target),
         patience: Duration::ZERO,
-        message: format!(
-            "{words} {} and put aside (failed permanently); nothing sends them again by itself",
-            name(target)
-        ),
-        args: json!({"count": count}),
+        text: AlarmText::PicturesRefused { target: target.to_string(), count },
+        args: Value::Null,
     })
 }
 
 fn denied(target: &TargetStatus) -> Option<Condition> {
-    let (count, reason) = target.denied.as_ref()?;
-    let others = match count {
-        0 => return None,
-        1 => String::new(),
-        many => format!(" (and {} more)", many - 1),
-    };
+    let (count, reason) = target.denied.as_ref().filter(|(count, _)| *count > 0)?;
+    let (name, cause) = (target.id.to_string(), Because::new(reason.clone()));
     Some(Condition {
         kind: AlarmKind::PicturesUnreadable(target.id),
         patience: Duration::ZERO,
-        message: format!(
-            "a picture that is owed to {} waits because its file cannot be read{others}: {reason}",
-            name(target.id)
-        ),
-        args: json!({"count": count, "reason": reason.to_string()}),
+        text: AlarmText::PicturesUnreadable { target: name, count: *count, cause },
+        args: json!({"reason": reason.to_string()}),
     })
 }
 
@@ -198,11 +178,7 @@ fn stuck(line: &LineState, cameras: &[CameraStatus]) -> Option<Condition> {
     line.active.then(|| Condition {
         kind: AlarmKind::ContactStuck(line.camera.clone()),
         patience: STUCK,
-        message: format!(
-            "the contact of {} has been closed for more than {} minutes; while it is, no picture is taken",
-            label(&line.camera, cameras),
-            STUCK.as_secs() / 60
-        ),
+        text: AlarmText::ContactStuck { label: label(&line.camera, cameras), minutes: STUCK.as_secs() / 60 },
         args: json!({"pin": line.pin}),
     })
 }
@@ -211,26 +187,26 @@ fn noisy(line: &LineState, cameras: &[CameraStatus]) -> Condition {
     Condition {
         kind: AlarmKind::ContactNoisy(line.camera.clone()),
         patience: Duration::ZERO,
-        message: format!(
-            "the contact of {} bounces without end, more than {NOISE} times in a minute",
-            label(&line.camera, cameras)
-        ),
+        text: AlarmText::ContactNoisy { label: label(&line.camera, cameras), most: NOISE },
         args: json!({"pin": line.pin}),
     }
 }
 
 fn failed(failures: &FailureCounts, cameras: &[CameraStatus]) -> Option<Condition> {
     let (id, camera, edge_at, reason) = failures.newest.as_ref()?;
-    let (label, reason) = (label(camera, cameras), reason.as_deref().unwrap_or("no reason is known"));
-    let message = match failures.unseen {
-        0 => return None,
-        1 => format!("{label} has no picture of a trigger: {reason}"),
-        many => format!("{many} triggers have no picture; the newest is of {label}: {reason}"),
+    if failures.unseen == 0 {
+        return None;
+    }
+    let text = AlarmText::TriggerFailed {
+        label: label(camera, cameras),
+        count: failures.unseen,
+        reason: reason.clone(),
     };
+    let reason = reason.as_deref().unwrap_or("no reason is known");
     Some(Condition {
         kind: AlarmKind::TriggerFailed,
         patience: Duration::ZERO,
-        message,
+        text,
         args: json!({
             "count": failures.unseen, "id": id, "camera": camera, "edge_at": edge_at.rfc3339(), "reason": reason,
         }),
@@ -240,18 +216,6 @@ fn failed(failures: &FailureCounts, cameras: &[CameraStatus]) -> Option<Conditio
 fn label(key: &CameraKey, cameras: &[CameraStatus]) -> String {
     let known = cameras.iter().find(|camera| camera.key == *key);
     known.map_or_else(|| key.to_string(), |camera| camera.label.clone())
-}
-
-/// As the dashboard calls it.
-fn name(target: TargetId) -> String {
-    let number = if target.number() == 1 { String::new() } else { format!(" {}", target.number()) };
-    let name = match target.kind() {
-        TargetKind::Api => "the HTTP API",
-        TargetKind::S3 => "the S3 store",
-        TargetKind::Discord => "Discord",
-        TargetKind::Relay => "the relay",
-    };
-    format!("{name}{number}")
 }
 
 #[cfg(test)]

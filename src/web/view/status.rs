@@ -91,7 +91,8 @@ pub(in crate::web) struct AlarmView {
     /// run short); there may be more. Of a code there is one alarm for each camera, target or task.
     #[schema(example = "camera_away")]
     pub(in crate::web) code: &'static str,
-    /// What the code is about, such as camera, target, name (of a task), count, reason.
+    /// What the code is about, such as camera, target, name (of a task), count, reason; `what` is the code of its sentence,
+    /// one of those in docs/codes.md.
     #[schema(value_type = Object, example = json!({"camera": "r1"}))]
     pub(in crate::web) args: Map<String, Value>,
     #[schema(value_type = Severity)]

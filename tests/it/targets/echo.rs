@@ -2,6 +2,8 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+use camera_capture::model::Coded as _;
+use serde_json::Value;
 
 use super::*;
 
@@ -71,6 +73,8 @@ async fn check(pairs: impl Fn(&str) -> Vec<(&'static str, String)>, secrets: &[&
         for _ in 0..count {
             if let Err(error) = target.deliver(&due).await {
                 assert_silent(&error.to_string(), &secrets, &format!("{status}"));
+                let params = Value::Object(error.fault().params()).to_string();
+                assert_silent(&params, &secrets, &format!("parameters of {status}"));
             }
         }
     }

@@ -82,8 +82,8 @@ async fn a_picture_is_listed_with_everything_the_contract_names() {
         "sha256": camera_capture::model::hex(&image.sha256),
         "protected": false,
         "uploads": [
-            {"target": "api", "state": "pending", "attempts": 0, "last_error": null, "delivered_at": null,
-             "next_attempt_at": null},
+            {"target": "api", "state": "pending", "attempts": 0, "last_error": null, "last_error_code": null,
+             "last_error_params": null, "delivered_at": null, "next_attempt_at": null},
         ],
     });
     assert_eq!(page, json!({"images": [expected], "next_cursor": null}));

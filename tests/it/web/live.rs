@@ -10,7 +10,7 @@ use camera_capture::config::WebAccess;
 use camera_capture::disk::DiskGuard;
 use camera_capture::disk::retention::RetentionTask;
 use camera_capture::gpio::Level;
-use camera_capture::model::{Cause, Moment, Outcome, TargetId, Trigger, UnixMs};
+use camera_capture::model::{CameraFault, Cause, Moment, Outcome, TargetId, Trigger, UnixMs, UploadFault};
 use camera_capture::status::{AlarmKind, Status};
 use camera_capture::store::{LaneTurn, Settlement, Store};
 use camera_capture::web::{Parts, bind};
@@ -116,11 +116,13 @@ async fn a_second_dashboard_hears_what_another_does_and_how_a_delivery_went() {
     let due = dashboard.store.claim(TargetId::API, now, 1, LaneTurn::default()).await.unwrap().uploads;
     let later = UnixMs(now.0 + 60_000);
     let settle = async |settlement| assert!(dashboard.store.settle(&due[0], settlement).await.unwrap());
-    settle(Settlement::Retry { not_before: later, error: "busy".into() }).await;
+    let busy = UploadFault::Answered { status: 429, words: "busy".to_owned() };
+    settle(Settlement::Retry { not_before: later, error: busy }).await;
     let expected = |state: &str, attempts: u32| {
         json!({
-            "filename": image.filename, "target": "api", "state": state, "attempts": attempts, "error": "busy",
-            "last_error": "busy", "delivered_at": null, "next_attempt_at": null,
+            "filename": image.filename, "target": "api", "state": state, "attempts": attempts,
+            "error": "answered 429: busy", "last_error": "answered 429: busy", "last_error_code": "answered",
+            "last_error_params": {"status": 429, "words": "busy"}, "delivered_at": null, "next_attempt_at": null,
         })
     };
     let mut waits = expected("pending", 1);
@@ -168,6 +170,35 @@ async fn a_stream_beats_at_once_and_every_ten_seconds() {
     }
     let took = began.elapsed();
     assert!((9..15).contains(&took.as_secs()), "two beats took {took:?}");
+}
+
+#[tokio::test]
+async fn why_a_camera_or_a_target_is_away_is_told_by_code_too() {
+    let dashboard = dashboard().await;
+    let browser = dashboard.browser().await;
+    let mut events = Events::of(&browser).await;
+    let address = "10.0.0.7:554".to_owned();
+    dashboard.status.update_camera(&key("r1"), |camera| {
+        camera.last_error = Some(CameraFault::NoRoute { address });
+    });
+    let camera = events.next("camera").await;
+    assert_eq!(
+        (&camera["last_error_code"], &camera["last_error_params"]),
+        (&json!("no_route"), &json!({"address": "10.0.0.7:554"}))
+    );
+    assert!(camera["last_error"].as_str().unwrap().contains("no route; check cable"), "{camera}");
+    dashboard.status.update_target(TargetId::API, |target| {
+        target.last_error = Some(UploadFault::HopSilent { hop: "gate.example:443".to_owned(), proxy: None });
+    });
+    let target = events.next("connectivity").await;
+    assert_eq!(
+        (&target["last_error"], &target["last_error_code"], &target["last_error_params"]),
+        (
+            &json!("gate.example:443 does not answer"),
+            &json!("hop_silent"),
+            &json!({"hop": "gate.example:443", "proxy": null})
+        )
+    );
 }
 
 #[tokio::test]
