@@ -221,7 +221,8 @@ impl Captures {
     pub async fn take(&self, camera: &CameraKey) -> Result<Image, CaptureError> {
         let mailbox = self.mailbox(camera)?;
         let (reply, answer) = oneshot::channel();
-        let trigger = Trigger { camera: camera.clone(), cause: Cause::Manual, edge: clock::moment() };
+        let (camera, edge) = (camera.clone(), clock::moment());
+        let trigger = Trigger { camera, cause: Cause::Manual, edge, device: None };
         mailbox.orders.try_send(CaptureOrder { trigger, reply: Some(reply) }).map_err(refused)?;
         answer.await.unwrap_or(Err(CaptureError::Stopping))
     }

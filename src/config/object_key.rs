@@ -71,8 +71,8 @@ impl KeyTemplate {
     /// Only the fixed text can make a key bad, so one key, of the longest parts there are, tells of all.
     fn check(&self, wrong: impl Fn(&str) -> Wrong) -> Result<(), Wrong> {
         let camera = CameraKey::parse(&"c".repeat(32)).map_err(|_| wrong("cannot be tried"))?;
-        let name = FileName::new(camera, 99_999_999_999, FileName::ORDINAL_MAX);
-        let key = self.key(&name, ImageId::from_bytes([0; 16]));
+        let name = FileName::new(camera.clone(), 99_999_999_999, FileName::ORDINAL_MAX);
+        let key = self.key(&camera, &name, ImageId::from_bytes([0; 16]));
         if key.len() > KEY_BYTES_MAX {
             return Err(wrong("makes keys of more than 1024 bytes"));
         }
@@ -87,9 +87,10 @@ impl KeyTemplate {
         Ok(())
     }
 
-    /// The key of one picture or clip, at most 1024 bytes. Year, month and day are those of its name, in UTC: the time of
-    /// a picture may be corrected once the clock is set, and an attempt after that must not make a second object.
-    pub fn key(&self, filename: &FileName, id: ImageId) -> String {
+    /// The key of one picture or clip, at most 1024 bytes. Year, month and day are those of its name, in UTC but
+    /// for a pushed one: the time of a picture may be corrected once the clock is set, and an attempt after that must not make
+    /// a second object.
+    pub fn key(&self, camera: &CameraKey, filename: &FileName, id: ImageId) -> String {
         let day = filename.day();
         let part = |index: usize| day.split('-').nth(index).unwrap_or_default().to_owned();
         self.pieces
@@ -98,7 +99,7 @@ impl KeyTemplate {
                 Piece::Text(text) => text.clone(),
                 Piece::Filename => filename.to_string(),
                 Piece::Id => id.to_string(),
-                Piece::Camera => filename.camera().to_string(),
+                Piece::Camera => camera.to_string(),
                 Piece::Year => part(0),
                 Piece::Month => part(1),
                 Piece::Day => part(2),
@@ -125,7 +126,7 @@ mod tests {
     fn key(text: &str, prefix: &str, site: Option<&str>) -> Result<String, String> {
         let template = KeyTemplate::parse(text, prefix, site).map_err(|wrong| wrong.what)?;
         let name = FileName::parse("r1_1698765432.jpg").unwrap();
-        Ok(template.key(&name, ImageId::from_bytes([0xab; 16])))
+        Ok(template.key(name.camera().unwrap(), &name, ImageId::from_bytes([0xab; 16])))
     }
 
     #[test]
@@ -177,7 +178,7 @@ mod tests {
             if let Ok(template) = KeyTemplate::parse(&text, &prefix, Some("s")) {
                 let key = |epoch: u64| {
                     let name = FileName::new(CameraKey::parse("r1").unwrap(), epoch, 1);
-                    template.key(&name, ImageId::from_bytes(u128::from(epoch).to_be_bytes()))
+                    template.key(name.camera().unwrap(), &name, ImageId::from_bytes(u128::from(epoch).to_be_bytes()))
                 };
                 prop_assert_eq!(key(first) == key(second), first == second);
                 prop_assert!(key(first).len() <= KEY_BYTES_MAX);

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{CameraKey, Cause, ImageId, ImageKind, PictureFacts, UnixMs};
+use crate::model::{CameraKey, Cause, DeviceName, ImageId, ImageKind, PictureFacts, PushFacts, UnixMs};
 
 /// What is written into a picture.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +31,37 @@ struct Comment {
     kind: Option<String>,
     #[serde(default)]
     note: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    push: Option<PushComment>,
+}
+
+/// [`PushFacts`] in a [`Comment`].
+#[derive(Serialize, Deserialize)]
+struct PushComment {
+    device: String,
+    own_name: Option<String>,
+    device_time: Option<String>,
+    first_id: Option<String>,
+}
+
+impl PushComment {
+    fn of(push: &PushFacts) -> Self {
+        Self {
+            device: push.device.to_string(),
+            own_name: push.own_name.clone(),
+            device_time: push.device_time.clone(),
+            first_id: push.first_id.map(|id| id.to_string()),
+        }
+    }
+
+    fn facts(self) -> Option<PushFacts> {
+        Some(PushFacts {
+            device: DeviceName::parse(&self.device).ok()?,
+            own_name: self.own_name,
+            device_time: self.device_time,
+            first_id: self.first_id.as_deref().and_then(ImageId::parse),
+        })
+    }
 }
 
 /// `UserComment` begins with its character code.
@@ -99,6 +130,7 @@ fn whole(caption: &Caption, thumbnail: &[u8], orientation: Option<u16>) -> Vec<u
         frame_offset_ms: facts.frame_offset_ms,
         kind: Some(facts.kind.as_str().to_owned()),
         note: facts.note.clone(),
+        push: facts.push.as_ref().map(PushComment::of),
     };
     let mut user_comment = ASCII_CODE.to_vec();
     user_comment.extend(serde_json::to_vec(&comment).unwrap_or_default());
@@ -212,6 +244,11 @@ pub fn read(jpeg: &[u8]) -> Option<Caption> {
     Tiff::of(jpeg)?.caption()
 }
 
+/// What stands in the payload of an APP1 segment that this program wrote; `None` for any other.
+pub(super) fn read_segment(payload: &[u8]) -> Option<Caption> {
+    read_block(payload.strip_prefix(EXIF_HEADER)?)
+}
+
 /// What stands in what [`block`] wrote.
 pub fn read_block(block: &[u8]) -> Option<Caption> {
     Tiff::of_block(block)?.caption()
@@ -230,23 +267,60 @@ pub fn thumbnail_in_block(block: &[u8]) -> Option<&[u8]> {
 /// How a JPEG of any maker has to be turned to stand upright, 1 (not at all) to 8, if it says so (`Orientation`): phones
 /// that serve as cameras write pictures as their sensor lies.
 pub fn orientation(jpeg: &[u8]) -> Option<u16> {
-    let block = exif_block(jpeg)?;
-    let is_big_endian = match block.first_chunk()? {
-        b"II*\0" => false,
-        b"MM\0*" => true,
-        _ => return None,
-    };
-    let u16_at = |at: usize| {
-        let two = *block.get(at..)?.first_chunk()?;
-        Some(if is_big_endian { u16::from_be_bytes(two) } else { u16::from_le_bytes(two) })
-    };
-    let four = *block.get(4..)?.first_chunk()?;
-    let directory = if is_big_endian { u32::from_be_bytes(four) } else { u32::from_le_bytes(four) };
-    let directory = usize::try_from(directory).ok()?;
-    let count = usize::from(u16_at(directory)?);
-    let mut entries = (0..count).map(|i| directory.saturating_add(2 + i * 12));
-    let entry = entries.find(|at| u16_at(*at) == Some(tag::ORIENTATION))?;
-    u16_at(entry.checked_add(8)?).filter(|value| (1..=8).contains(value))
+    let tiff = AnyTiff::of(jpeg)?;
+    tiff.u16(tiff.value(tiff.u32(4)?, tag::ORIENTATION)?).filter(|value| (1..=8).contains(value))
+}
+
+/// When a JPEG of any maker says that it was taken (`DateTimeOriginal`, else `DateTime`), by the clock of its camera, such as
+/// `2024-01-01 12:00:00`. Nothing says of which zone; a camera whose clock was never set says what it likes.
+pub fn own_time(jpeg: &[u8]) -> Option<String> {
+    let tiff = AnyTiff::of(jpeg)?;
+    let main = tiff.u32(4)?;
+    let inner = tiff.value(main, tag::EXIF_IFD).and_then(|at| tiff.u32(at));
+    let original = inner.and_then(|inner| tiff.value(inner, tag::DATE_TIME_ORIGINAL));
+    let at = usize::try_from(tiff.u32(original.or_else(|| tiff.value(main, tag::DATE_TIME))?)?).ok()?;
+    let text = tiff.block.get(at..at.checked_add(19)?)?;
+    let is_like = |(byte, like): (&u8, &u8)| if *like == b'0' { byte.is_ascii_digit() } else { byte == like };
+    if !text.iter().zip(b"0000:00:00 00:00:00").all(is_like) {
+        return None;
+    }
+    let text = std::str::from_utf8(text).ok()?;
+    Some(format!("{} {}", text[..10].replace(':', "-"), &text[11..]))
+}
+
+/// The first EXIF block of a JPEG of any maker, in either order of bytes; every access is checked.
+struct AnyTiff<'a> {
+    block: &'a [u8],
+    is_big_endian: bool,
+}
+
+impl<'a> AnyTiff<'a> {
+    fn of(jpeg: &'a [u8]) -> Option<Self> {
+        let block = exif_block(jpeg)?;
+        match block.first_chunk()? {
+            b"II*\0" => Some(Self { block, is_big_endian: false }),
+            b"MM\0*" => Some(Self { block, is_big_endian: true }),
+            _ => None,
+        }
+    }
+
+    fn u16(&self, at: usize) -> Option<u16> {
+        let two = *self.block.get(at..)?.first_chunk()?;
+        Some(if self.is_big_endian { u16::from_be_bytes(two) } else { u16::from_le_bytes(two) })
+    }
+
+    fn u32(&self, at: usize) -> Option<u32> {
+        let four = *self.block.get(at..)?.first_chunk()?;
+        Some(if self.is_big_endian { u32::from_be_bytes(four) } else { u32::from_le_bytes(four) })
+    }
+
+    /// Where the value of an entry stands, or what says where it stands.
+    fn value(&self, directory: u32, tag: u16) -> Option<usize> {
+        let directory = usize::try_from(directory).ok()?;
+        let count = usize::from(self.u16(directory)?);
+        let mut entries = (0..count).map(|i| directory.saturating_add(2 + i * 12));
+        entries.find(|at| self.u16(*at) == Some(tag))?.checked_add(8)
+    }
 }
 
 /// The payload of the first EXIF segment of a JPEG, without its header.
@@ -316,6 +390,7 @@ impl<'a> Tiff<'a> {
                 edge_at: UnixMs(comment.edge_ms),
                 frame_offset_ms: comment.frame_offset_ms,
                 note: comment.note,
+                push: comment.push.and_then(PushComment::facts),
             },
             label: description.split(" (").next().unwrap_or_default().to_owned(),
             utc_offset_s: exif
@@ -384,6 +459,7 @@ mod tests {
                 id: ImageId::random(),
                 camera: CameraKey::parse("r1").unwrap(),
                 cause: Cause::Gpio,
+                push: None,
                 kind: ImageKind::Best,
                 edge_at: UnixMs(1_698_765_432_250),
                 frame_offset_ms: Some(-12),

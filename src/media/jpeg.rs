@@ -81,6 +81,17 @@ pub fn with_caption(jpeg: &[u8], caption: &exif::Caption) -> Result<(Vec<u8>, (u
     ))
 }
 
+/// What [`with_caption`] was given, in two parts; a JPEG without a caption of this program is the second part alone.
+pub fn without_caption(jpeg: &[u8]) -> (&[u8], &[u8]) {
+    let split = || {
+        let (start, rest) = jpeg.split_at_checked(2)?;
+        let [0xff, 0xe1, high, low, ..] = rest else { return None };
+        let (segment, rest) = rest.split_at_checked(2 + usize::from(u16::from_be_bytes([*high, *low])))?;
+        exif::read_segment(segment.get(4..)?).map(|_| (start, rest))
+    };
+    split().unwrap_or((&[], jpeg))
+}
+
 /// A JPEG with an APP1 segment after its start marker; `None` when the segment is longer than its length can say.
 fn with_segment(jpeg: &[u8], segment: &[u8]) -> Option<Vec<u8>> {
     let length = u16::try_from(segment.len() + 2).ok()?;
@@ -298,6 +309,7 @@ mod tests {
                 id: ImageId::random(),
                 camera: CameraKey::parse("r1").unwrap(),
                 cause: Cause::Gpio,
+                push: None,
                 kind: ImageKind::Instant,
                 edge_at: UnixMs(1_698_765_432_250),
                 frame_offset_ms: Some(4),

@@ -51,6 +51,7 @@ fn caption_of(note: Option<&str>) -> exif::Caption {
             edge_at: UnixMs(1_698_765_432_250),
             frame_offset_ms: Some(-3_012),
             note: note.map(str::to_owned),
+            push: None,
         },
         label: "Entry".to_owned(),
         utc_offset_s: 0,

@@ -31,9 +31,9 @@ pub use camera_fault::CameraFault;
 #[cfg(test)]
 pub(crate) use coded::Samples;
 pub use coded::{Because, Coded};
-pub use filename::FileName;
+pub use filename::{FileName, FileStem};
 pub use moment::Moment;
-pub use picture::{Cause, Dimensions, ImageKind, Medium, PictureFacts};
+pub use picture::{Cause, Dimensions, ImageKind, Medium, PUSH_AGE_MAX_MS, PictureFacts, PushFacts};
 pub use reason::NoPicture;
 pub use space::{Amount, RoomLevel, Space, StorageState};
 pub use stamps::Stamps;
@@ -95,6 +95,46 @@ impl fmt::Debug for CameraKey {
 impl Serialize for CameraKey {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.0)
+    }
+}
+
+/// The name of a device that sends its pictures by itself. It has the grammar of a camera's key, because the pictures of
+/// a device that stands for no configured camera are listed under it.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DeviceName(CameraKey);
+
+impl DeviceName {
+    /// Parses a name; the error says what is accepted.
+    pub fn parse(text: &str) -> Result<Self, InvalidKey> {
+        CameraKey::parse(text).map(Self)
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+
+    /// The key under which its pictures are listed where it stands for no camera.
+    pub fn key(&self) -> &CameraKey {
+        &self.0
+    }
+}
+
+impl fmt::Display for DeviceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for DeviceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Serialize for DeviceName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
     }
 }
 
@@ -193,15 +233,17 @@ impl UnixMs {
     }
 }
 
-/// A debounced edge or a command: the wish for a picture of one instant.
+/// A debounced edge or a command: the wish for a picture of one instant. Or a picture that came by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trigger {
     /// The camera that shall take it.
     pub camera: CameraKey,
     /// What asked.
     pub cause: Cause,
-    /// The instant asked for: the kernel's time stamp of the edge.
+    /// The instant asked for: the kernel's time stamp of the edge. Of a pushed picture, when it arrived.
     pub edge: Moment,
+    /// The device that sent its picture.
+    pub device: Option<DeviceName>,
 }
 
 /// How a trigger ended.

@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use super::{CameraKey, ImageId, Trigger, UnixMs};
+use super::{CameraKey, DeviceName, FileName, FileStem, ImageId, Trigger, UnixMs};
 
 /// What a picture or clip is and where it comes from: all that its file tells of it beside what it shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,12 +16,31 @@ pub struct PictureFacts {
     pub cause: Cause,
     /// What it is to its trigger.
     pub kind: ImageKind,
-    /// The instant asked for, by the wall clock; its second gives the name.
+    /// The instant asked for, by the wall clock; its second gives the name. Of a pushed picture, when it arrived.
     pub edge_at: UnixMs,
     /// The instant shown (of a clip: first shown) minus the edge, in milliseconds; `None` where it is not known.
     pub frame_offset_ms: Option<i64>,
     /// Why it is not the plain one that was asked for, for people.
     pub note: Option<String>,
+    /// Who sent it, if nobody asked for it.
+    pub push: Option<PushFacts>,
+}
+
+/// How much older than its arrival a pushed picture may be: a box in a chain may have been without a network for a season.
+/// What claims to be older comes from a clock that was never set.
+pub const PUSH_AGE_MAX_MS: u64 = 400 * 24 * 60 * 60 * 1000;
+
+/// What is known of a pushed picture alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PushFacts {
+    /// The device that sent it.
+    pub device: DeviceName,
+    /// What the device calls it, cleaned for people; it names no file.
+    pub own_name: Option<String>,
+    /// What the picture itself says when it was taken, by the device's clock, such as `2024-01-01 12:00:00`.
+    pub device_time: Option<String>,
+    /// The identity that the first box of a chain gave it.
+    pub first_id: Option<ImageId>,
 }
 
 impl PictureFacts {
@@ -35,7 +54,19 @@ impl PictureFacts {
             edge_at: trigger.edge.wall,
             frame_offset_ms: Some(frame_offset_ms),
             note,
+            push: None,
         }
+    }
+
+    /// The first name of its second; where that is taken, it gets a later one. `utc_offset_s` is that of the site then.
+    pub fn first_name(&self, utc_offset_s: i32) -> FileName {
+        let name = match &self.push {
+            None => FileName::new(self.camera.clone(), self.edge_at.epoch_s(), 1),
+            Some(push) => {
+                FileName::pushed(FileStem::of(push.own_name.as_deref()), self.edge_at, utc_offset_s)
+            }
+        };
+        name.of(self.kind.medium())
     }
 
     /// The instant it shows; of a clip, the first one.
@@ -141,20 +172,26 @@ pub enum Cause {
     Manual,
     /// A picture without a row was found on the disk at start-up.
     Recovered,
+    /// Nobody: a device sent its picture by itself.
+    Pushed,
 }
 
 impl Cause {
+    /// Every cause. The database takes any; what is not among these is of a newer version.
+    pub const ALL: [Self; 4] = [Self::Gpio, Self::Manual, Self::Recovered, Self::Pushed];
+
     /// As in the database and the API.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Gpio => "gpio",
             Self::Manual => "manual",
             Self::Recovered => "recovered",
+            Self::Pushed => "pushed",
         }
     }
 
     /// Parses what [`Self::as_str`] writes.
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Gpio, Self::Manual, Self::Recovered].into_iter().find(|cause| cause.as_str() == text)
+        Self::ALL.into_iter().find(|cause| cause.as_str() == text)
     }
 }

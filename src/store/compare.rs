@@ -313,12 +313,16 @@ impl Store {
             Known,
             Adopted,
             Unfit,
+            Strange,
         }
         let Some(name) = path.file_name().and_then(|name| name.to_str()).and_then(FileName::parse) else {
             self.files.strange().left(&path, Kind::File);
             return Ok(false);
         };
         let store = self.clone();
+        // Whoever keeps pictures may name them by a date, too, so that alone makes none ours.
+        let (is_ours_by_name, strange) = (name.camera().is_some(), self.files.strange().clone());
+        let of = path.clone();
         let became = self
             .db
             .write(move |tx| {
@@ -328,7 +332,11 @@ impl Store {
                 let Some(mut found) = read_file(&store.files, &path, Some(name))? else {
                     let look = store.files.look().and_then(|mut look| look.length(&path));
                     let is_gone = look.map_err(|e| failed(&path, e))?.is_none();
-                    return Ok(if is_gone { Became::Known } else { Became::Unfit });
+                    return Ok(match (is_gone, is_ours_by_name) {
+                        (true, _) => Became::Known,
+                        (false, true) => Became::Unfit,
+                        (false, false) => Became::Strange,
+                    });
                 };
                 if is_known(tx, &found)? || name_is_known(tx, &found.name)? {
                     // A copy, or a file that a person moved to another day.
@@ -342,8 +350,10 @@ impl Store {
                 Ok(Became::Adopted)
             })
             .await?;
-        if became == Became::Adopted {
-            done.adopted += 1;
+        match became {
+            Became::Adopted => done.adopted += 1,
+            Became::Strange => strange.left(&of, Kind::File),
+            Became::Known | Became::Unfit => {}
         }
         Ok(became == Became::Unfit)
     }

@@ -49,9 +49,10 @@ pub(super) struct Pending {
 /// Understood are `r1_1698765432.jpg`, `r1_20231031_143712.jpg` (also in one number, with other separators, or with the
 /// camera behind it), milliseconds, and a number at the end that tells pictures of one second apart.
 pub(super) fn name_of(file: &str, local: impl Fn([i16; 6]) -> Option<UnixMs>) -> Option<FileName> {
-    let as_it_is = FileName::parse(file);
+    // What those programs named by a date was taken by a camera, and is named so.
+    let as_it_is = FileName::parse(file).filter(|name| name.camera().is_some());
     // A time of nine digits, as behind a date, is an instant before 2000 by our grammar.
-    if as_it_is.as_ref().is_some_and(|name| name.epoch_s() >= EPOCH_MIN.unsigned_abs()) {
+    if as_it_is.as_ref().and_then(FileName::epoch_s).is_some_and(|at| at >= EPOCH_MIN.unsigned_abs()) {
         return as_it_is;
     }
     dated(file, local).or(as_it_is)

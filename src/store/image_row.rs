@@ -3,25 +3,30 @@
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Row, Transaction, named_params};
+use sha2::{Digest, Sha256};
 
 use super::images::Image;
 use super::ledger::TriggerId;
 use super::{StoreError, kept, parsed, said};
+use crate::media::jpeg;
 use crate::model::{
-    CameraKey, Cause, ClockState, Dimensions, FileName, ImageId, ImageKind, PictureFacts, UnixMs,
+    CameraKey, Cause, ClockState, DeviceName, Dimensions, FileName, ImageId, ImageKind, PictureFacts,
+    PushFacts, UnixMs,
 };
 
 /// What [`image`] reads.
 pub(super) const COLUMNS: &str =
     "id, uid, file_name, path, camera, cause, taken_at, frame_offset_ms, width, height, bytes,
-    sha256, protected, kind, note, duration_ms,
+    sha256, protected, kind, note, duration_ms, device, own_name, device_time, first_uid,
     (select clock from triggers where triggers.id = trigger_id) as clock";
 
 const INSERT_SQL: &str = "
     insert into images (uid, trigger_id, camera, file_name, path, cause, taken_at, frame_offset_ms, width, height,
-                        bytes, sha256, kind, note, duration_ms, deliveries)
+                        bytes, sha256, kind, note, duration_ms, deliveries,
+                        device, own_name, device_time, first_uid, pushed_sha256)
     values (:uid, :trigger_id, :camera, :file_name, :path, :cause, :taken_at, :frame_offset_ms, :width, :height,
-            :bytes, :sha256, :kind, :note, :duration_ms, :deliveries)";
+            :bytes, :sha256, :kind, :note, :duration_ms, :deliveries,
+            :device, :own_name, :device_time, :first_uid, :pushed_sha256)";
 
 /// A whole file that is to become a row; what the row needs beside name and place.
 #[derive(Clone, Debug)]
@@ -31,6 +36,20 @@ pub(super) struct NewRow {
     pub(super) trigger: Option<TriggerId>,
     pub(super) bytes: u64,
     pub(super) sha256: [u8; 32],
+    /// SHA-256 of what a device sent, if it is pushed.
+    pub(super) pushed_sha256: Option<[u8; 32]>,
+}
+
+impl NewRow {
+    /// That of a file with these facts inside, which are not looked for again.
+    pub(super) fn of(facts: PictureFacts, dimensions: Dimensions, file: &[u8]) -> Self {
+        let pushed_sha256 = facts.push.as_ref().map(|_| {
+            let (start, rest) = jpeg::without_caption(file);
+            Sha256::new().chain_update(start).chain_update(rest).finalize().into()
+        });
+        let (bytes, sha256) = (file.len() as u64, Sha256::digest(file).into());
+        Self { facts, dimensions, trigger: None, bytes, sha256, pushed_sha256 }
+    }
 }
 
 /// Writes the row of a file that lies at `path`; returns its number. `deliveries` is the set of states of what is owed of
@@ -42,11 +61,12 @@ pub(super) fn insert_image(
     new: &NewRow,
     deliveries: i64,
 ) -> Result<i64, StoreError> {
-    let NewRow { facts, dimensions, trigger, bytes, sha256 } = new;
+    let NewRow { facts, dimensions, trigger, bytes, sha256, pushed_sha256 } = new;
+    let push = facts.push.as_ref();
     tx.prepare_cached(INSERT_SQL)?.execute(named_params! {
         ":uid": facts.id.as_bytes(),
         ":trigger_id": trigger.map(|id| id.0),
-        ":camera": name.camera().as_str(),
+        ":camera": facts.camera.as_str(),
         ":file_name": name.to_string(),
         ":path": path.to_string_lossy(),
         ":cause": facts.cause.as_str(),
@@ -60,6 +80,11 @@ pub(super) fn insert_image(
         ":note": facts.note.as_deref().map(kept),
         ":duration_ms": dimensions.duration_ms.and_then(|ms| i64::try_from(ms).ok()),
         ":deliveries": deliveries,
+        ":device": push.map(|push| push.device.as_str()),
+        ":own_name": push.and_then(|push| push.own_name.as_deref().map(kept)),
+        ":device_time": push.and_then(|push| push.device_time.as_deref().map(kept)),
+        ":first_uid": push.and_then(|push| push.first_id).map(|id| *id.as_bytes()),
+        ":pushed_sha256": pushed_sha256,
     })?;
     Ok(tx.last_insert_rowid())
 }
@@ -77,6 +102,7 @@ pub(super) fn image(row: &Row<'_>) -> rusqlite::Result<(i64, Image)> {
             edge_at: taken_at.plus_ms(frame_offset_ms.unwrap_or(0).saturating_neg()),
             frame_offset_ms,
             note: said(row, "note")?,
+            push: push(row)?,
         },
         dimensions: Dimensions {
             width: row.get("width")?,
@@ -95,4 +121,14 @@ pub(super) fn image(row: &Row<'_>) -> rusqlite::Result<(i64, Image)> {
         uploads: Vec::new(),
     };
     Ok((row.get("id")?, image))
+}
+
+fn push(row: &Row<'_>) -> rusqlite::Result<Option<PushFacts>> {
+    let Some(device) = row.get::<_, Option<String>>("device")? else { return Ok(None) };
+    Ok(Some(PushFacts {
+        device: parsed("device", DeviceName::parse(&device).ok())?,
+        own_name: said(row, "own_name")?,
+        device_time: said(row, "device_time")?,
+        first_id: row.get::<_, Option<[u8; 16]>>("first_uid")?.map(ImageId::from_bytes),
+    }))
 }

@@ -13,6 +13,7 @@ use tracing::error;
 
 use super::db::{EDGE_PATIENCE, blocking};
 use super::ledger::{self, TriggerId};
+use super::push::PushIdentity;
 use super::record::Saved;
 use super::{Image, Store, StoreError};
 use crate::model::{CameraKey, Coded as _, NoPicture, Outcome, Trigger, UnixMs};
@@ -131,6 +132,14 @@ impl Late {
             LateEntry::Whole { trigger, .. } => is_it(trigger),
             LateEntry::Picture { saved, .. } => is_it(saved.trigger()),
             LateEntry::End { .. } => false,
+        })
+    }
+
+    /// Whether a pushed picture is remembered here.
+    pub(super) fn holds_push(&self, identity: &PushIdentity) -> bool {
+        self.kept().entries.iter().any(|entry| match entry {
+            LateEntry::Picture { saved, .. } => saved.push().as_ref() == Some(identity),
+            LateEntry::Whole { .. } | LateEntry::End { .. } => false,
         })
     }
 
@@ -319,6 +328,11 @@ impl Store {
                 self.late.works();
             }
             Err(error) if error.is_of_database() => return Err(error),
+            Err(StoreError::PushedBefore) => {
+                self.drop_saved(saved).await;
+                turn.written(1);
+                self.late.works();
+            }
             Err(error @ StoreError::NoName) => {
                 self.drop_saved(saved).await;
                 turn.becomes(give_up(NoPicture::NotStored { detail: error.to_string() }));

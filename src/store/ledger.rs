@@ -11,7 +11,7 @@ use super::page::{Bounds, Cursor, Page, list_of, newest};
 use super::written::{self, KeptReason};
 use super::{Image, Store, StoreError, kept, late, parsed, said, time};
 use crate::clock;
-use crate::model::{CameraKey, Cause, ClockState, NoPicture, Outcome, Trigger, UnixMs};
+use crate::model::{CameraKey, Cause, ClockState, DeviceName, NoPicture, Outcome, Trigger, UnixMs};
 
 /// Identity of a ledger row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -38,6 +38,8 @@ pub struct LedgerEntry {
     pub camera: CameraKey,
     /// What asked.
     pub cause: Cause,
+    /// The device that sent its picture by itself.
+    pub device: Option<DeviceName>,
     /// The instant asked for.
     pub edge_at: UnixMs,
     /// How far that can be trusted.
@@ -76,8 +78,10 @@ pub struct LedgerQuery {
 }
 
 const BEGIN_SQL: &str = "
-    insert into triggers (camera, cause, edge_at, boot_id, boot_ms, clock, outcome, reason, reason_code, reason_params)
-    values (:camera, :cause, :edge_at, :boot_id, :boot_ms, :clock, :outcome, :reason, :reason_code, :reason_params)";
+    insert into triggers (camera, cause, edge_at, boot_id, boot_ms, clock, outcome, reason, reason_code, reason_params,
+                          device)
+    values (:camera, :cause, :edge_at, :boot_id, :boot_ms, :clock, :outcome, :reason, :reason_code, :reason_params,
+            :device)";
 
 const FINISH_SQL: &str = "
     update triggers
@@ -203,7 +207,7 @@ impl Store {
 /// The entry of this number, if there is one.
 pub(super) fn by_id(c: &Connection, id: TriggerId) -> Result<Option<LedgerEntry>, StoreError> {
     const ENTRY_SQL: &str = "
-        select id, camera, cause, edge_at, clock, stamped_at, outcome, reason, reason_code, reason_params,
+        select id, camera, cause, device, edge_at, clock, stamped_at, outcome, reason, reason_code, reason_params,
                remark, latency_ms, seen_at
         from triggers where id = :id";
     let entry = c.prepare_cached(ENTRY_SQL)?.query_row(named_params! {":id": id.0}, entry).optional()?;
@@ -215,6 +219,7 @@ pub(super) fn by_id(c: &Connection, id: TriggerId) -> Result<Option<LedgerEntry>
 pub(super) struct Values {
     pub(super) camera: CameraKey,
     pub(super) cause: Cause,
+    pub(super) device: Option<DeviceName>,
     pub(super) edge_at: UnixMs,
     pub(super) boot_id: Arc<str>,
     pub(super) boot_ms: i64,
@@ -231,7 +236,8 @@ impl Values {
         let is_right = clock::is_synchronised() && !is_stale;
         let clock = if is_right { ClockState::Synced } else { ClockState::Unsynced };
         let (camera, boot_id) = (trigger.camera.clone(), Arc::clone(&store.boot_id));
-        Self { camera, cause: trigger.cause, edge_at: trigger.edge.wall, boot_id, boot_ms, clock, end }
+        let (cause, device) = (trigger.cause, trigger.device.clone());
+        Self { camera, cause, device, edge_at: trigger.edge.wall, boot_id, boot_ms, clock, end }
     }
 
     pub(super) fn insert(&self, tx: &Transaction<'_>) -> Result<TriggerId, StoreError> {
@@ -249,6 +255,7 @@ impl Values {
             ":reason": reason.words,
             ":reason_code": reason.code,
             ":reason_params": reason.params,
+            ":device": self.device.as_ref().map(DeviceName::as_str),
         })?;
         Ok(TriggerId(tx.last_insert_rowid()))
     }
@@ -391,7 +398,7 @@ fn places(c: &Connection, query: &LedgerQuery, bounds: Bounds, most: u32) -> Res
 
 fn list(c: &Connection, query: &LedgerQuery) -> Result<Page<LedgerEntry>, StoreError> {
     const ROWS_SQL: &str = "
-        select id, camera, cause, edge_at, clock, stamped_at, outcome, reason, reason_code, reason_params,
+        select id, camera, cause, device, edge_at, clock, stamped_at, outcome, reason, reason_code, reason_params,
                remark, latency_ms, seen_at
         from triggers where id in (select value from json_each(:triggers))";
     // All that is read of a page is of one moment.
@@ -421,6 +428,10 @@ pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<LedgerEntry> {
         id: TriggerId(row.get("id")?),
         camera: parsed("camera", CameraKey::parse(&row.get::<_, String>("camera")?).ok())?,
         cause: parsed("cause", Cause::parse(&row.get::<_, String>("cause")?))?,
+        device: row
+            .get::<_, Option<String>>("device")?
+            .map(|text| parsed("device", DeviceName::parse(&text).ok()))
+            .transpose()?,
         edge_at: UnixMs(row.get("edge_at")?),
         clock: parsed("clock", ClockState::parse(&row.get::<_, String>("clock")?))?,
         stamped_at: row.get::<_, Option<i64>>("stamped_at")?.map(UnixMs),

@@ -21,6 +21,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0008_pages.sql"),
     include_str!("../../migrations/0009_reasons.sql"),
     include_str!("../../migrations/0010_upload_errors.sql"),
+    include_str!("../../migrations/0011_pushes.sql"),
 ];
 
 /// Refuses a file that another program made or a newer version of this one, before anything is written to it.
@@ -75,6 +76,10 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), St
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use rusqlite::OptionalExtension as _;
+
     use super::*;
 
     fn open(path: &Path) -> Result<Connection, StoreError> {
@@ -237,5 +242,110 @@ mod tests {
             )
             .unwrap();
         assert_eq!(deliveries(), [2, 3, 10, 16, 2]);
+    }
+
+    /// Every row of every table, by the columns that `of` has.
+    fn rows(c: &Connection, of: &Connection) -> BTreeMap<String, Vec<Vec<rusqlite::types::Value>>> {
+        let texts = |c: &Connection, sql: &str| -> Vec<String> {
+            let mut statement = c.prepare(sql).unwrap();
+            statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+        };
+        let tables = texts(
+            of,
+            "select name from sqlite_schema where type = 'table' and name <> 'sqlite_stat1' order by 1",
+        );
+        let all = tables.into_iter().map(|table| {
+            let columns = texts(of, &format!("select name from pragma_table_info('{table}') order by cid"));
+            let sql = format!("select {} from {table} order by 1, 2", columns.join(", "));
+            let mut statement = c.prepare(&sql).unwrap();
+            let rows = statement
+                .query_map([], |row| (0..columns.len()).map(|at| row.get(at)).collect())
+                .unwrap()
+                .map(Result::unwrap)
+                .collect();
+            (table, rows)
+        });
+        all.collect()
+    }
+
+    fn schema(c: &Connection) -> BTreeMap<String, String> {
+        let mut statement = c
+            .prepare(
+                "select name, sql from sqlite_schema where type in ('index', 'trigger') and sql is not null",
+            )
+            .unwrap();
+        statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect()
+    }
+
+    #[test]
+    fn lifting_the_check_of_causes_keeps_every_row_index_trigger_and_count() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, before) = (dir.path().join("x.db"), dir.path().join("before.db"));
+        let tenth = Connection::open(&path).unwrap();
+        for sql in &MIGRATIONS[..10] {
+            tenth.execute_batch(sql).unwrap();
+        }
+        tenth
+            .execute_batch(&format!(
+                "pragma application_id = {APPLICATION_ID}; pragma user_version = 10; pragma foreign_keys = on;
+                 create temp table n as
+                     with recursive n(i) as (select 1 union all select i + 1 from n where i < 300) select i from n;
+                 insert into triggers (camera, cause, edge_at, boot_id, boot_ms, clock, outcome, reason, latency_ms, remark,
+                                       stamped_at, seen_at, reason_code, reason_params)
+                 select 'r' || (i % 3), case i % 3 when 0 then 'gpio' when 1 then 'manual' else 'recovered' end, i * 1000,
+                        'boot', i, case i % 5 when 0 then 'corrected' else 'synced' end,
+                        case i % 4 when 0 then null when 1 then 'coalesced' when 2 then 'failed' else 'captured' end,
+                        'reason ' || i, i, 'remark', i, i, 'busy', '{{\"waiting\":8}}' from n;
+                 insert into images (uid, trigger_id, camera, file_name, path, cause, taken_at, frame_offset_ms, width, height,
+                                     bytes, sha256, protected, state, deleted_at, delete_reason, kind, note, duration_ms)
+                 select randomblob(16), i, 'r' || (i % 3), i || '.jpg', 'day/' || i || '.jpg', 'gpio', i * 1000, i, 16, 9, i,
+                        randomblob(32), i % 2, case i % 4 when 0 then 'deleted' when 1 then 'missing' else 'present' end,
+                        i, 'age', case i % 3 when 0 then 'clip' when 1 then 'best' else 'instant' end, 'note', i from n;
+                 insert into uploads (image_id, target, state, attempts, camera, taken_at, last_error)
+                 select i, 'api', case i % 3 when 0 then 'pending' when 1 then 'delivered' else 'dead' end, i, 'r1', i, 'no'
+                 from n;
+                 insert into settings values ('key', 'value');
+                 insert into tokens (name, hash, created_at) values ('relay', randomblob(32), 7);
+                 analyze;"
+            ))
+            .unwrap();
+        drop(tenth);
+        std::fs::copy(&path, &before).unwrap();
+        let before = Connection::open(&before).unwrap();
+        let mut now = Connection::open(&path).unwrap();
+        now.execute_batch("pragma foreign_keys = on; pragma trusted_schema = off;").unwrap();
+        migrate(&mut now, &path).unwrap();
+        assert_eq!(rows(&now, &before), rows(&before, &before));
+        let (old, new) = (schema(&before), schema(&now));
+        assert!(old.iter().all(|(name, sql)| new.get(name) == Some(sql)));
+        let tables = |c: &Connection, name: &str| -> String {
+            c.query_row("select sql from sqlite_schema where name = ?1", [name], |row| row.get(0)).unwrap()
+        };
+        for table in ["triggers", "images"] {
+            assert!(tables(&before, table).contains("check (cause in"));
+            assert!(!tables(&now, table).contains("check (cause in"));
+        }
+        // The connection that did it and one that comes afterwards have the same rules.
+        for c in [&now, &Connection::open(&path).unwrap()] {
+            let check = |sql: &str| c.query_row(sql, [], |row| row.get::<_, String>(0)).optional().unwrap();
+            assert_eq!(check("pragma integrity_check").as_deref(), Some("ok"));
+            assert_eq!(check("select \"table\" from pragma_foreign_key_check"), None);
+            c.execute("update triggers set cause = 'pushed', device = 'esp' where id = 7", []).unwrap();
+            c.execute("update images set cause = 'pushed' where id = 7", []).unwrap();
+            for wrong in [
+                "update triggers set clock = 'sundial'",
+                "update images set kind = 'painting'",
+                "update images set first_uid = x'00'",
+                "update images set pushed_sha256 = x'00'",
+            ] {
+                assert!(c.execute(wrong, []).is_err(), "{wrong}");
+            }
+        }
+        assert!(now.execute("update images set trigger_id = 999", []).is_err(), "the foreign key");
+        let captured = "select value from tallies where subject = 'r1' and what = 'captured'";
+        let count = || now.query_row(captured, [], |row| row.get::<_, i64>(0)).unwrap();
+        let counted = count();
+        now.execute("update triggers set outcome = 'captured' where id = 4", []).unwrap();
+        assert_eq!(count(), counted + 1, "the running counts go on");
     }
 }

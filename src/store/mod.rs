@@ -31,6 +31,7 @@ mod order;
 mod origin;
 mod owner;
 mod page;
+mod push;
 mod queue;
 mod reconcile;
 mod record;
@@ -102,6 +103,7 @@ pub use late::CaughtUp;
 pub use ledger::{LedgerEntry, LedgerQuery, TriggerId};
 pub use owner::denial;
 pub use page::{Cursor, Page};
+pub use push::{KnownPush, PushIdentity};
 pub use queue::{Claim, DueUpload, LaneTurn, Settlement};
 pub use reconcile::Reconciled;
 pub use record::{Entered, Saved};
@@ -215,6 +217,9 @@ pub enum StoreError {
     /// More pictures within one second than names.
     #[error("no free name left for this second")]
     NoName,
+    /// The device has sent the same before, and that is stored.
+    #[error("the same picture of this device is stored already")]
+    PushedBefore,
     /// The statement's thread ended before it could answer.
     #[error("the database operation was interrupted")]
     Interrupted,
@@ -243,6 +248,7 @@ impl StoreError {
             | Self::Away { .. }
             | Self::Owned { .. }
             | Self::NoName
+            | Self::PushedBefore
             | Self::Interrupted => false,
         }
     }
@@ -262,7 +268,8 @@ impl StoreError {
             | Self::File { .. }
             | Self::Away { .. }
             | Self::Owned { .. }
-            | Self::NoName => false,
+            | Self::NoName
+            | Self::PushedBefore => false,
         }
     }
 
@@ -283,6 +290,7 @@ impl StoreError {
             | Self::Away { .. }
             | Self::Owned { .. }
             | Self::NoName
+            | Self::PushedBefore
             | Self::Interrupted => false,
         }
     }
@@ -304,6 +312,7 @@ impl StoreError {
             | Self::Away { .. }
             | Self::Owned { .. }
             | Self::NoName
+            | Self::PushedBefore
             | Self::Interrupted => false,
         }
     }

@@ -280,7 +280,7 @@ impl World {
         let mut expected = Vec::new();
         while expected.len() < limit && !due.is_empty() {
             // Behind the camera that was served last, or from the first again.
-            let key = |model: &&ModelImage| model.name.camera().as_str().to_owned();
+            let key = |model: &&ModelImage| model.name.camera().unwrap().as_str().to_owned();
             let later = due
                 .iter()
                 .map(key)

@@ -200,7 +200,7 @@ fn expected<T>(rows: &[T], ms: impl Fn(&T) -> i64, is_wanted: impl Fn(i64, &T) -
 
 /// The number in the name of a picture.
 fn id_of(name: &FileName) -> i64 {
-    i64::try_from(name.epoch_s()).unwrap() - 1_800_000_000
+    i64::try_from(name.epoch_s().unwrap()).unwrap() - 1_800_000_000
 }
 
 proptest! {

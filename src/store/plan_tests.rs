@@ -5,7 +5,7 @@ use rusqlite::{Connection, StatementStatus};
 use super::page::Bounds;
 use super::testing::{OWED, Place, T0};
 use super::*;
-use super::{dead, ledger, list, queue, seen, space, stats, takeover};
+use super::{dead, ledger, list, push, queue, seen, space, stats, takeover};
 use crate::model::UnixMs;
 
 /// Enough that a scan shows.
@@ -78,6 +78,8 @@ fn statements() -> Vec<(&'static str, String)> {
         ("kept", stats::KEPT_SQL.to_owned()),
         ("expired", stats::EXPIRED_SQL.to_owned()),
         ("expired, of a program before this one", takeover::EXPIRED_SQL.to_owned()),
+        ("pushed before", push::BYTES_SQL.to_owned()),
+        ("pushed before under an identity", push::FIRST_ID_SQL.to_owned()),
         ("name is known", "select 1 from images where file_name = :name".to_owned()),
     ]
 }

@@ -13,7 +13,6 @@
 use std::path::{Path, PathBuf};
 
 use rusqlite::named_params;
-use sha2::{Digest, Sha256};
 use tracing::{error, info, warn};
 
 use super::crash;
@@ -21,11 +20,12 @@ use super::files::{Files, is_part};
 use super::image_row::NewRow;
 use super::ledger::{Values, mark_captured, trigger_of_orphan};
 use super::tree::Kind;
-use super::{Store, StoreError};
+use super::{Store, StoreError, push};
 use crate::media::{exif, jpeg, mp4};
 use crate::model::chain::chain;
 use crate::model::{
-    Cause, ClockState, Dimensions, FileName, ImageId, ImageKind, Medium, PictureFacts, UnixMs, foreign,
+    Cause, ClockState, Dimensions, FileName, ImageId, ImageKind, Medium, PUSH_AGE_MAX_MS, PictureFacts,
+    UnixMs, foreign,
 };
 
 /// Longest name in the log, characters.
@@ -170,6 +170,11 @@ impl Store {
                 if is_known(tx, &found)? {
                     return Ok(false);
                 }
+                if push::is_known(tx, &found.row)? {
+                    // It was sent again while it waited for its row.
+                    store.files.remove_incoming(&path);
+                    return Ok(true);
+                }
                 found.find_trigger(tx)?;
                 found.make_trigger(tx)?;
                 let name = path.file_name().unwrap_or_default();
@@ -230,7 +235,8 @@ pub(super) fn is_known(tx: &rusqlite::Transaction<'_>, found: &FoundPicture) -> 
 impl FoundPicture {
     /// Joins it to its trigger, if that is known; a time that was corrected there is corrected here.
     pub(super) fn find_trigger(&mut self, tx: &rusqlite::Transaction<'_>) -> Result<(), StoreError> {
-        let Some((id, edge_at)) = trigger_of_orphan(tx, self.name.camera(), self.row.facts.edge_at)? else {
+        let facts = &self.row.facts;
+        let Some((id, edge_at)) = trigger_of_orphan(tx, &facts.camera, facts.edge_at)? else {
             return Ok(());
         };
         self.row.trigger = Some(id);
@@ -245,8 +251,9 @@ impl FoundPicture {
             return Ok(());
         }
         let values = Values {
-            camera: self.name.camera().clone(),
+            camera: self.row.facts.camera.clone(),
             cause: self.row.facts.cause,
+            device: self.row.facts.push.as_ref().map(|push| push.device.clone()),
             edge_at: self.row.facts.edge_at,
             boot_id: "".into(),
             boot_ms: 0,
@@ -270,20 +277,19 @@ impl FoundPicture {
 struct Whole {
     medium: Medium,
     dimensions: Dimensions,
-    written: Option<PictureFacts>,
+    written: Option<exif::Caption>,
 }
 
 impl Whole {
     fn of(bytes: &[u8]) -> Option<Self> {
-        let facts = |caption: exif::Caption| caption.facts;
         if let Ok(size) = jpeg::inspect(bytes) {
             let dimensions = Dimensions::of_picture(size);
-            return Some(Self { medium: Medium::Jpeg, dimensions, written: exif::read(bytes).map(facts) });
+            return Some(Self { medium: Medium::Jpeg, dimensions, written: exif::read(bytes) });
         }
         let inside = mp4::inspect(bytes).ok()?;
         let dimensions =
             Dimensions { width: inside.width, height: inside.height, duration_ms: Some(inside.duration_ms) };
-        Some(Self { medium: Medium::Mp4, dimensions, written: mp4::caption(bytes).map(facts) })
+        Some(Self { medium: Medium::Mp4, dimensions, written: mp4::caption(bytes) })
     }
 }
 
@@ -305,29 +311,30 @@ pub(super) fn read_file(
 
 fn found(bytes: &[u8], name: Option<FileName>) -> Option<FoundPicture> {
     let whole = Whole::of(bytes)?;
-    let first_of = |written: &PictureFacts| {
-        FileName::new(written.camera.clone(), written.edge_at.epoch_s(), 1).of(whole.medium)
-    };
-    let written = whole.written.as_ref().filter(|written| {
-        let inside = first_of(written);
-        name.as_ref()
-            .is_none_or(|name| (name.camera(), name.epoch_s()) == (inside.camera(), inside.epoch_s()))
-    });
-    let name = match (written, name) {
+    let inside = whole
+        .written
+        .as_ref()
+        .map(|caption| (&caption.facts, caption.facts.first_name(caption.utc_offset_s).of(whole.medium)));
+    let is_named_so = |first: &FileName| name.as_ref().is_none_or(|name| name.is_of_second_of(first));
+    let (written, first) = inside.filter(|(_, first)| is_named_so(first)).unzip();
+    let name = match (first, name) {
         (_, Some(name)) if name.medium() != whole.medium => return None,
-        (_, Some(name)) => name,
-        (Some(written), None) => first_of(written),
+        (_, Some(name)) | (Some(name), None) => name,
         (None, None) => return None,
     };
-    let by_name = UnixMs(i64::try_from(name.epoch_s()).ok()?.saturating_mul(1000));
+    // The name of a pushed picture tells neither camera nor instant; without its facts it is not one of ours.
+    let camera = name.camera().or(written.map(|written| &written.camera))?.clone();
+    let by_name = name.epoch_s().and_then(|s| i64::try_from(s).ok()).map(|s| UnixMs(s.saturating_mul(1000)));
     // A time that no name can hold is as good as none.
     let edge_at = written
         .map(|written| written.edge_at)
-        .filter(|at| at.0 >= 0 && at.epoch_s() == name.epoch_s())
-        .unwrap_or(by_name);
+        .filter(|at| at.0 >= 0 && name.epoch_s().is_none_or(|named| named == at.epoch_s()))
+        .or(by_name)?;
+    let push = written.and_then(|written| written.push.clone());
+    let farthest = if push.is_some() { PUSH_AGE_MAX_MS } else { OFFSET_MAX_MS };
     let frame_offset_ms = written
         .and_then(|written| written.frame_offset_ms)
-        .filter(|offset| offset.unsigned_abs() <= OFFSET_MAX_MS);
+        .filter(|offset| offset.unsigned_abs() <= farthest);
     let plain = match whole.medium {
         Medium::Jpeg => ImageKind::Instant,
         Medium::Mp4 => ImageKind::Clip,
@@ -335,18 +342,15 @@ fn found(bytes: &[u8], name: Option<FileName>) -> Option<FoundPicture> {
     let kind = written.map(|written| written.kind).filter(|kind| kind.medium() == whole.medium);
     let facts = PictureFacts {
         id: written.map_or_else(ImageId::random, |written| written.id),
-        camera: name.camera().clone(),
+        camera,
         cause: written.map_or(Cause::Recovered, |written| written.cause),
         kind: kind.unwrap_or(plain),
         edge_at,
         frame_offset_ms,
         note: written.and_then(|written| written.note.as_deref().map(|note| foreign::line(note, NOTE_MAX))),
+        push,
     };
-    let (bytes, sha256) = (bytes.len() as u64, Sha256::digest(bytes).into());
-    Some(FoundPicture {
-        name,
-        row: NewRow { facts, dimensions: whole.dimensions, trigger: None, bytes, sha256 },
-    })
+    Some(FoundPicture { name, row: NewRow::of(facts, whole.dimensions, bytes) })
 }
 
 /// Whether a row names this place.

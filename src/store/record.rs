@@ -9,7 +9,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use rusqlite::{OptionalExtension, Transaction, named_params};
-use sha2::{Digest, Sha256};
 
 use super::crash;
 use super::db::{EDGE_PATIENCE, blocking};
@@ -18,7 +17,8 @@ use super::image_row::{NewRow, insert_image};
 use super::images::{self, NewImage, name_is_known};
 use super::ledger::{TriggerId, edge_of, mark_captured, trigger_of_orphan};
 use super::list::bit;
-use super::{Image, Store, StoreError, late, ledger};
+use super::push::PushIdentity;
+use super::{Image, Store, StoreError, late, ledger, push};
 use crate::clock;
 use crate::model::{FileName, ImageId, Medium, Moment, TargetId, Trigger, UnixMs, UploadState};
 
@@ -54,6 +54,10 @@ impl Saved {
     /// Length of the file.
     pub fn bytes(&self) -> u64 {
         self.0.row.bytes
+    }
+
+    pub(super) fn push(&self) -> Option<PushIdentity> {
+        PushIdentity::of(&self.0.row)
     }
 
     pub(super) fn trigger(&self) -> &Trigger {
@@ -94,12 +98,11 @@ impl Store {
             crash::point("written");
             let place = incoming.keep();
             let NewImage { facts, dimensions, at, file, .. } = new;
-            let first =
-                FileName::new(facts.camera.clone(), facts.edge_at.epoch_s(), 1).of(facts.kind.medium());
+            let first = facts.first_name(clock::utc_offset_s(facts.edge_at));
             let edge = Moment { at, wall: facts.edge_at };
-            let trigger = Trigger { camera: facts.camera.clone(), cause: facts.cause, edge };
-            let (bytes, sha256) = (file.len() as u64, Sha256::digest(&file).into());
-            let row = NewRow { facts, dimensions, trigger: None, bytes, sha256 };
+            let device = facts.push.as_ref().map(|push| push.device.clone());
+            let trigger = Trigger { camera: facts.camera.clone(), cause: facts.cause, edge, device };
+            let row = NewRow::of(facts, dimensions, &file);
             Ok(Saved(Arc::new(File { place: Mutex::new(place), first, row, trigger })))
         })
         .await
@@ -118,9 +121,9 @@ impl Store {
             Ok(Some(entered)) => Ok(entered),
             // Adopted and deleted again in this very moment.
             Ok(None) => Err(StoreError::Interrupted),
-            Err(StoreError::NoName) => {
+            Err(error @ (StoreError::NoName | StoreError::PushedBefore)) => {
                 self.drop_saved(saved).await;
-                Err(StoreError::NoName)
+                Err(error)
             }
             Err(error) => {
                 let entry = late::LateEntry::Picture { saved: saved.clone(), row };
@@ -144,7 +147,7 @@ impl Store {
             .await
     }
 
-    /// Gives up a saved file for which there is no name.
+    /// Gives up a saved file for which there is no name, or that is stored already.
     pub(super) async fn drop_saved(&self, saved: &Saved) {
         let (files, place) = (self.files.clone(), saved.place());
         // Only a panic can fail, and the next start looks through the folder anyway.
@@ -177,6 +180,9 @@ impl Store {
         saved: &Saved,
         row: Option<TriggerId>,
     ) -> Result<Option<Entered>, StoreError> {
+        if push::is_known(tx, &saved.0.row)? && !is_entered(tx, saved.id())? {
+            return Err(StoreError::PushedBefore);
+        }
         let (trigger, edge_at) = self.row_of(tx, saved.trigger(), row)?;
         let mut new = saved.0.row.clone();
         new.trigger = Some(trigger);
@@ -265,6 +271,11 @@ impl Store {
     ) -> Result<(), StoreError> {
         insert(tx, name, path, new, &self.targets)
     }
+}
+
+fn is_entered(tx: &Transaction<'_>, id: ImageId) -> Result<bool, StoreError> {
+    let sql = "select 1 from images where uid = :uid";
+    Ok(tx.prepare_cached(sql)?.exists(named_params! {":uid": id.as_bytes()})?)
 }
 
 /// Inserts the row of a file that lies at `path`, and what is `owed` of it.

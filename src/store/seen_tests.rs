@@ -3,7 +3,7 @@ use super::*;
 use crate::model::{Cause, NoPicture, Outcome, Trigger};
 
 fn trigger(name: &str, at: i64) -> Trigger {
-    Trigger { camera: camera(name), cause: Cause::Gpio, edge: moment(at) }
+    Trigger { camera: camera(name), cause: Cause::Gpio, edge: moment(at), device: None }
 }
 
 #[tokio::test]

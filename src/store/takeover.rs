@@ -392,7 +392,8 @@ impl Takeover {
     fn is_meant(&self, file: &str) -> bool {
         let Some(cameras) = &self.cameras else { return true };
         self.owed.contains(file)
-            || former::name_of(file, clock::of_local).is_some_and(|name| cameras.contains(name.camera()))
+            || former::name_of(file, clock::of_local)
+                .is_some_and(|name| name.camera().is_some_and(|camera| cameras.contains(camera)))
     }
 
     fn read(&mut self, List { path, read, is_done }: List) {

@@ -171,7 +171,7 @@ pub(crate) fn camera(key: &str) -> CameraKey {
 
 /// A contact that closed at `edge_ms`.
 pub(crate) fn trigger(key: &str, edge_ms: i64) -> Trigger {
-    Trigger { camera: camera(key), cause: Cause::Gpio, edge: moment(edge_ms) }
+    Trigger { camera: camera(key), cause: Cause::Gpio, edge: moment(edge_ms), device: None }
 }
 
 /// This instant, which the wall clock says is `wall_ms`.

@@ -10,7 +10,7 @@ use super::db::blocking;
 use super::ledger::Values;
 use super::reconcile::{Reconciled, unfinished};
 use super::{Store, StoreError};
-use crate::model::{CameraKey, Cause, ClockState, Coded, NoPicture, Outcome, Trigger, UnixMs};
+use crate::model::{CameraKey, Cause, ClockState, Coded, DeviceName, NoPicture, Outcome, Trigger, UnixMs};
 
 /// What the name of the note of an edge ends with, and of one whose end is known, too. They are parts to an older version.
 const EDGE: &str = ".edge.part";
@@ -112,6 +112,7 @@ fn written(values: &Values) -> String {
     let code = reason.and_then(NoPicture::code);
     json!({
         "camera": values.camera.as_str(), "cause": values.cause.as_str(), "edge_at": values.edge_at.0,
+        "device": values.device,
         "boot_id": &*values.boot_id, "boot_ms": values.boot_ms, "clock": values.clock.as_str(),
         "outcome": outcome, "reason": reason.map(ToString::to_string), "reason_code": code,
         "reason_params": reason.filter(|_| code.is_some()).map(|reason| Value::Object(reason.params()).to_string()),
@@ -135,6 +136,7 @@ fn parsed(bytes: &[u8]) -> Option<Values> {
     Some(Values {
         camera: CameraKey::parse(text("camera")?).ok()?,
         cause: Cause::parse(text("cause")?)?,
+        device: text("device").and_then(|name| DeviceName::parse(name).ok()),
         edge_at: UnixMs(number("edge_at").filter(|at| *at >= 0)?),
         boot_id: text("boot_id")?.into(),
         boot_ms: number("boot_ms")?,
@@ -152,6 +154,7 @@ mod tests {
         Values {
             camera: CameraKey::parse("r1-front").unwrap(),
             cause: Cause::Gpio,
+            device: Some(DeviceName::parse("esp-door").unwrap()),
             edge_at: UnixMs(1_800_000_000_123),
             boot_id: "f0".into(),
             boot_ms: -5,

@@ -90,7 +90,7 @@ impl S3 {
     }
 
     pub(super) async fn deliver(&self, upload: &DueUpload, picture: Bytes) -> Result<(), TargetError> {
-        let key = self.config.key.key(&upload.filename, upload.facts.id);
+        let key = self.config.key.key(&upload.facts.camera, &upload.filename, upload.facts.id);
         let sum = Sum::of(upload, &picture);
         let has_checksum = !self.is_checksum_left_out.load(Ordering::Relaxed);
         let mut reply = self.put_in_time(&key, &self.headers(upload, &sum, has_checksum), &picture).await?;

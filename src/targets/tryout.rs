@@ -176,6 +176,7 @@ fn picture(config: &UploadConfig, id: TargetId, now: UnixMs) -> Option<(DueUploa
         edge_at: now,
         frame_offset_ms: Some(0),
         note: Some("a test picture, taken by no camera".to_owned()),
+        push: None,
     };
     let label = "Test picture".to_owned();
     let caption = exif::Caption { facts: facts.clone(), label, utc_offset_s: clock::utc_offset_s(now) };

@@ -168,7 +168,8 @@ impl Triggers {
         let takes_pictures = self.config.trigger_enabled;
         move |event| match event {
             LineEvent::Fired { camera, at, .. } if takes_pictures => {
-                let trigger = Trigger { camera, cause: Cause::Gpio, edge: clock::moment_of(at) };
+                let trigger =
+                    Trigger { camera, cause: Cause::Gpio, edge: clock::moment_of(at), device: None };
                 if let Err(reason) = captures.submit(trigger.clone())
                     && refused.try_send((trigger, reason)).is_err()
                 {

@@ -227,7 +227,7 @@ fn a_week_without_a_network_is_made_up_for_and_new_pictures_do_not_wait_for_it()
             let server = world.server.lock().unwrap();
             for key in CAMERAS {
                 let backlog = world.promises.iter().zip(&taken_at).filter(|(promise, at)| {
-                    promise.name.camera().as_str() == key && back_at.0 - at.0 > LIVE_MS + 60_000
+                    promise.name.camera().unwrap().as_str() == key && back_at.0 - at.0 > LIVE_MS + 60_000
                 });
                 let times: Vec<_> = backlog.map(|(promise, _)| server.taken[&promise.id].2).collect();
                 assert!(times.is_sorted(), "{key}");

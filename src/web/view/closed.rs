@@ -54,7 +54,7 @@ closed! {
     ImageKind as "ImageKind" as_str { Instant, Best, Clip }
         "Of the instant asked for; the sharpest one around it; the video around it."
     Medium as "MediaType" media_type { Jpeg, Mp4 } "What the file is."
-    Cause as "Cause" as_str { Gpio, Manual, Recovered }
+    Cause as "Cause" as_str { Gpio, Manual, Recovered, Pushed }
         "What asked: a contact, a person or program, or nobody any more knows (found on the disk)."
     Outcome as "Outcome" as_str { Captured, Coalesced, Failed }
         "coalesced: another trigger was being served and stands for it."
@@ -170,7 +170,7 @@ macro_rules! text {
 
 text! {
     CameraKey as "CameraKey" "^[a-z0-9][a-z0-9_-]{0,31}$" "r1" "The key of a camera."
-    FileName as "FileName" r"^[a-z0-9][a-z0-9_-]{0,31}_[0-9]+(_[0-9]+)?\.(jpg|mp4)$" "r1_1795176000.jpg"
-        "The name of a picture or clip: the camera, the second of its trigger, and a number from the second one of it on."
+    FileName as "FileName" r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}_[0-9]+(_[0-9]+)?\.(jpg|mp4)$" "r1_1795176000.jpg"
+        "The name of a picture or clip: the camera, the second of its trigger, and a number from the second one of it on. Of a pushed picture: what its sender calls it, date and time at the site (photo_20261120_120000.jpg), and such a number."
     ImageId as "ImageId" "^[0-9a-f]{32}$" "5b1e0c6a9f3d4e7f8a2b4c6d8e0f1a3c" "Its identity, and the idempotency key of its uploads."
 }

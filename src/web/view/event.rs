@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use super::image::ImageView;
 use super::time::Time;
-use crate::model::{CameraKey, Cause, ClockState, Coded, Outcome};
+use crate::model::{CameraKey, Cause, ClockState, Coded, DeviceName, Outcome};
 use crate::store::{LedgerEntry, Unseen};
 
 /// A trigger and what came of it.
@@ -17,6 +17,9 @@ pub(in crate::web) struct EventView {
     pub(in crate::web) id: i64,
     pub(in crate::web) camera: CameraKey,
     pub(in crate::web) cause: Cause,
+    /// The device that sent its picture by itself (cause pushed).
+    #[schema(value_type = Option<String>, example = json!(null))]
+    pub(in crate::web) device: Option<DeviceName>,
     /// The instant asked for.
     pub(in crate::web) edge_at: Time,
     /// The same in milliseconds since 1970.
@@ -56,6 +59,7 @@ impl From<LedgerEntry> for EventView {
             id: entry.id.get(),
             camera: entry.camera,
             cause: entry.cause,
+            device: entry.device,
             edge_at: Time(entry.edge_at),
             edge_at_ms: entry.edge_at.0,
             clock: entry.clock,

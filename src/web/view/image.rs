@@ -6,7 +6,8 @@ use utoipa::ToSchema;
 
 use super::time::Time;
 use crate::model::{
-    CameraKey, Cause, ClockState, Coded, FileName, ImageId, ImageKind, Medium, TargetId, UploadState, hex,
+    CameraKey, Cause, ClockState, Coded, DeviceName, FileName, ImageId, ImageKind, Medium, TargetId, UploadState,
+    hex,
 };
 use crate::store::{Image, UploadInfo};
 
@@ -32,6 +33,15 @@ pub(in crate::web) struct ImageView {
     /// How far the time can be trusted; null for a file without a trigger.
     pub(in crate::web) clock: Option<ClockState>,
     pub(in crate::web) cause: Cause,
+    /// The device that sent it by itself (cause pushed).
+    #[schema(value_type = Option<String>, example = json!(null))]
+    pub(in crate::web) device: Option<DeviceName>,
+    /// What that device calls it.
+    #[schema(example = json!(null))]
+    pub(in crate::web) own_name: Option<String>,
+    /// When it was taken by the clock of that device, as the picture itself says.
+    #[schema(example = json!(null))]
+    pub(in crate::web) device_time: Option<String>,
     /// From the trigger's instant to that of the picture.
     #[schema(example = -12)]
     pub(in crate::web) frame_offset_ms: Option<i64>,
@@ -59,7 +69,13 @@ pub(in crate::web) struct ImageView {
 impl From<Image> for ImageView {
     fn from(image: Image) -> Self {
         let taken_at = image.facts.taken_at();
+        let push = image.facts.push;
+        let (device, own_name, device_time) =
+            push.map_or((None, None, None), |push| (Some(push.device), push.own_name, push.device_time));
         Self {
+            device,
+            own_name,
+            device_time,
             id: image.facts.id,
             media_type: image.filename.medium().media_type(),
             filename: image.filename,

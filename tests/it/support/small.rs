@@ -20,6 +20,7 @@ pub(crate) fn trigger(camera: &str, edge_at: UnixMs) -> Trigger {
         camera: CameraKey::parse(camera).unwrap(),
         cause: Cause::Gpio,
         edge: Moment { at: Instant::now(), wall: edge_at },
+        device: None,
     }
 }
 

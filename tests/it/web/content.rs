@@ -133,6 +133,7 @@ async fn the_ledger_shows_failures_with_their_reason_and_open_triggers() {
         camera: key("r1"),
         cause: Cause::Gpio,
         edge: Moment { at: std::time::Instant::now(), wall: AT.plus_ms(ms) },
+        device: None,
     };
     dashboard.record("r1", AT).await;
     let failed = dashboard.store.begin_trigger(&trigger(1000)).await.unwrap();

@@ -108,7 +108,7 @@ async fn every_event_is_as_described() {
     store.delete_image(&image.filename, true).await.unwrap();
     events.next("deleted").await;
     let edge = Moment { at: Instant::now(), wall: at };
-    let trigger = Trigger { camera: key("r1"), cause: Cause::Gpio, edge };
+    let trigger = Trigger { camera: key("r1"), cause: Cause::Gpio, edge, device: None };
     let failed = store.end_trigger(&trigger, Outcome::Failed, "nothing listens").await.unwrap();
     events.next("trigger").await;
     store.see_failures(failed, at).await.unwrap();

@@ -317,7 +317,7 @@ impl Dashboard {
 
 fn contact(camera: &str, edge_at: UnixMs) -> Trigger {
     let edge = Moment { at: Instant::now(), wall: edge_at };
-    Trigger { camera: key(camera), cause: Cause::Gpio, edge }
+    Trigger { camera: key(camera), cause: Cause::Gpio, edge, device: None }
 }
 
 fn caption(facts: PictureFacts) -> exif::Caption {

@@ -224,6 +224,7 @@ async fn failures_are_news_for_everyone_until_a_person_has_seen_them() {
         camera: key("r1"),
         cause: Cause::Gpio,
         edge: Moment { at: std::time::Instant::now(), wall: AT },
+        device: None,
     };
     let id = dashboard.store.end_trigger(&trigger, Outcome::Failed, "nothing listens").await.unwrap();
     let failures = browser.get("/api/status").await.json()["failures"].clone();
