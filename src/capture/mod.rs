@@ -14,6 +14,8 @@ pub mod live;
 mod live_decoder;
 mod measure;
 mod order;
+mod push;
+mod refusals;
 mod room;
 mod session;
 mod shot;
@@ -48,6 +50,7 @@ use shot::FrameTaker;
 pub use live_decoder::{LiveDecoder, LiveFrame};
 pub use measure::examine;
 pub use order::Capture;
+pub use push::{AcceptedPush, PUSH_BYTES_MAX, PushRefusal, PushTask, PushedPicture, Pushes};
 pub use session::CameraSession;
 
 /// Triggers of one camera that wait to be served, and as many that are being served; more are coalesced.

@@ -29,5 +29,13 @@ coded! {
         "interrupted" => Interrupted,
         /// The file of its picture was removed before the database took it.
         "file_removed" => FileRemoved,
+        /// What a device sent is no JPEG.
+        "not_jpeg" => NotJpeg { detail: String },
+        /// What a device sent ends before the picture does.
+        "torn" => Torn { bytes: u64 },
+        /// What a device sent is longer than is taken.
+        "too_large" => TooLarge { bytes: u64, limit: u64 },
+        /// What a device sent has more pixels than are taken.
+        "too_many_pixels" => TooManyPixels { width: u64, height: u64 },
     }
 }

@@ -31,6 +31,16 @@ impl fmt::Display for NoPicture {
             Self::FileRemoved => {
                 f.write_str("the file of its picture was removed before the database took it")
             }
+            Self::NotJpeg { detail } => write!(f, "what was sent is no picture: {detail}"),
+            Self::Torn { bytes } => {
+                write!(f, "the picture was cut off on its way: {bytes} bytes came, and its end is missing")
+            }
+            Self::TooLarge { bytes, limit } => {
+                write!(f, "the picture has {bytes} bytes, and at most {limit} are taken")
+            }
+            Self::TooManyPixels { width, height } => {
+                write!(f, "the picture has {width}×{height} pixels, which is more than is taken")
+            }
         }
     }
 }

@@ -6,8 +6,8 @@ use utoipa::ToSchema;
 
 use super::time::Time;
 use crate::model::{
-    CameraKey, Cause, ClockState, Coded, DeviceName, FileName, ImageId, ImageKind, Medium, TargetId, UploadState,
-    hex,
+    CameraKey, Cause, ClockState, Coded, DeviceName, FileName, ImageId, ImageKind, Medium, TargetId,
+    UploadState, hex,
 };
 use crate::store::{Image, UploadInfo};
 
