@@ -20,10 +20,18 @@ impl Cursor {
     /// After everything: the start of a list that runs from the newest.
     pub const END: Self = Self { ms: i64::MAX, id: i64::MAX };
 
+    /// What [`Cursor::parse`] takes, as a regular expression of JSON Schema.
+    pub const PATTERN: &str = r"^-?[0-9]{1,18}\.-?[0-9]{1,18}$";
+
     /// Parses what [`std::fmt::Display`] writes.
     pub fn parse(text: &str) -> Option<Self> {
+        let number = |text: &str| {
+            let digits = text.strip_prefix('-').unwrap_or(text);
+            let is_number = (1..=18).contains(&digits.len()) && digits.bytes().all(|c| c.is_ascii_digit());
+            if is_number { text.parse().ok() } else { None }
+        };
         let (ms, id) = text.split_once('.')?;
-        Some(Self { ms: ms.parse().ok()?, id: id.parse().ok()? })
+        Some(Self { ms: number(ms)?, id: number(id)? })
     }
 }
 

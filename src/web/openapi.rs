@@ -184,13 +184,18 @@ fn security(route: &Route) -> Option<Value> {
 }
 
 fn parameter(parameter: &Parameter, place: &str) -> Value {
-    json!({
+    let mut described = json!({
         "name": parameter.name,
         "in": place,
         "required": place == "path",
         "description": parameter.says,
         "schema": (parameter.schema)(),
-    })
+    });
+    if place == "query" {
+        // An empty field of a form means that nothing was chosen.
+        described["allowEmptyValue"] = json!(true);
+    }
+    described
 }
 
 fn responses(

@@ -5,6 +5,7 @@ use utoipa::PartialSchema;
 
 use super::route::Parameter;
 use crate::model::{CameraKey, FileName, Medium, Outcome, TargetId, UploadState};
+use crate::store::Cursor;
 
 /// The rate of pictures unless asked otherwise: fluent enough for a gate.
 pub(super) const FPS: u8 = 10;
@@ -42,6 +43,10 @@ fn instant() -> Value {
     })
 }
 
+fn cursor() -> Value {
+    json!({ "type": "string", "pattern": Cursor::PATTERN, "examples": ["1795176000250.1204"] })
+}
+
 fn text() -> Value {
     json!({ "type": "string" })
 }
@@ -54,7 +59,7 @@ const CAMERA: Parameter = parameter("camera", "key of a camera", of::<CameraKey>
 const FROM: Parameter = parameter("from", "not before: RFC 3339, or milliseconds since 1970", instant);
 const TO: Parameter = parameter("to", "before: RFC 3339, or milliseconds since 1970", instant);
 const LIMIT: Parameter = parameter("limit", "items on a page", || integer(1, LIMIT_MAX, LIMIT_DEFAULT));
-const CURSOR: Parameter = parameter("cursor", "next_cursor of the page before", text);
+const CURSOR: Parameter = parameter("cursor", "next_cursor of the page before", cursor);
 const RATE: Parameter =
     parameter("fps", "at most so many JPEG pictures a second", || integer(1, FPS_MAX.into(), FPS.into()));
 const SIZE: Parameter = parameter(
@@ -108,7 +113,7 @@ pub(super) const EVENTS: &[Parameter] =
 pub(super) const DEAD: &[Parameter] = &[
     parameter("target", "only those of this target", of::<TargetId>),
     LIMIT,
-    CURSOR,
+    parameter("cursor", "next_cursor of the page before", text),
     parameter(
         "format",
         "csv: all of them as a table; limit and cursor do not count",

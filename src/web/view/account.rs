@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::number::whole_or_null;
 use super::time::Time;
 use crate::store::{Scope, Token};
 
@@ -19,7 +20,8 @@ pub(in crate::web) struct SetUp {
     /// It stands in the program's log of its last start.
     #[schema(example = "k3x9m-q7w2p")]
     pub(in crate::web) code: String,
-    #[schema(example = "correct horse battery")]
+    /// None that is guessed soon.
+    #[schema(min_length = 8, max_length = 128, example = "correct horse battery")]
     pub(in crate::web) password: String,
 }
 
@@ -29,8 +31,8 @@ pub(in crate::web) struct ChangePassword {
     /// The one that counts now.
     #[schema(example = "correct horse battery")]
     pub(in crate::web) current: String,
-    /// The one that shall count.
-    #[schema(example = "staple tin lantern")]
+    /// The one that shall count; none that is guessed soon.
+    #[schema(min_length = 8, max_length = 128, example = "staple tin lantern")]
     pub(in crate::web) new: String,
 }
 
@@ -124,10 +126,10 @@ pub(in crate::web) struct TokenWish {
     pub(in crate::web) name: String,
     /// `read` unless asked otherwise.
     #[serde(default)]
-    #[schema(value_type = Scope)]
+    #[schema(value_type = Option<Scope>)]
     pub(in crate::web) scope: Option<String>,
     /// Null is one that does not end by itself; a year unless asked otherwise.
-    #[serde(default = "default_days")]
+    #[serde(default = "default_days", deserialize_with = "whole_or_null")]
     #[schema(minimum = 1, maximum = 3650, example = 365)]
     pub(in crate::web) expires_in_days: Option<u32>,
     /// The dashboard's, again; wanted where one is set.
@@ -195,7 +197,20 @@ pub(in crate::web) struct MadeToken {
 
 #[cfg(test)]
 mod tests {
+    use utoipa::PartialSchema;
+
     use super::*;
+    use crate::web::password_strength::{LENGTH_MAX, LENGTH_MIN};
+
+    #[test]
+    fn the_length_of_a_password_is_described_as_it_is_checked() {
+        for (schema, name) in [(SetUp::schema(), "password"), (ChangePassword::schema(), "new")] {
+            let schema = serde_json::json!(schema);
+            let password = &schema["properties"][name];
+            assert_eq!(password["minLength"], LENGTH_MIN, "{password}");
+            assert_eq!(password["maxLength"], LENGTH_MAX, "{password}");
+        }
+    }
 
     #[test]
     fn a_token_ends_after_a_year_unless_asked_otherwise_and_never_only_if_that_is_asked_for() {

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::image::ImageView;
+use super::number::whole;
 use super::time::Time;
 use crate::model::{CameraKey, Cause, ClockState, Coded, DeviceName, Outcome};
 use crate::store::{LedgerEntry, Unseen};
@@ -105,6 +106,7 @@ impl From<Unseen> for Failures {
 #[schema(as = Seen)]
 pub(in crate::web) struct SeenWish {
     /// Id of the newest event that was shown.
+    #[serde(deserialize_with = "whole")]
     #[schema(example = 1204)]
     pub(in crate::web) up_to: i64,
 }

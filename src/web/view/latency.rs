@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::number::whole_or_null;
 use crate::capture::latency::LatencyOrigin;
 use crate::model::CameraKey;
 
@@ -43,6 +44,7 @@ pub(in crate::web) const LATENCY_MS_MAX: u64 = 2_000;
 #[schema(as = MeasuredLatency)]
 pub(in crate::web) struct Taken {
     /// Null forgets it.
+    #[serde(default, deserialize_with = "whole_or_null")]
     #[schema(minimum = 0, maximum = 2000, example = 142)]
     pub(in crate::web) latency_ms: Option<u64>,
 }

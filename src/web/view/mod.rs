@@ -13,6 +13,7 @@ pub(super) mod failure;
 pub(super) mod health;
 pub(super) mod image;
 pub(super) mod latency;
+mod number;
 pub(super) mod retention;
 pub(super) mod simulation;
 pub(super) mod status;

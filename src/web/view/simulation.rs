@@ -7,6 +7,7 @@ use utoipa::openapi::schema::{AdditionalProperties, ObjectBuilder, OneOfBuilder,
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
+use super::number::whole_or_null;
 use crate::gpio::Level;
 
 /// Longest pulse; the answer comes when it is over.
@@ -17,6 +18,7 @@ pub(in crate::web) const PULSE_MS_MAX: u64 = 10_000;
 #[serde(deny_unknown_fields)]
 pub(in crate::web) struct Simulation {
     pub(in crate::web) level: Option<String>,
+    #[serde(default, deserialize_with = "whole_or_null")]
     pub(in crate::web) pulse_ms: Option<u64>,
 }
 

@@ -73,6 +73,55 @@ fn every_example_is_as_its_schema_says() {
     assert!(count > 30, "{count} examples");
 }
 
+#[tokio::test]
+async fn an_empty_parameter_counts_as_none_and_is_described_so() {
+    let site = dashboard().await;
+    let browser = site.browser().await;
+    for path in ["/api/images", "/api/events", "/api/uploads/dead"] {
+        let mut empty = Vec::new();
+        for parameter in description()["paths"][path]["get"]["parameters"].as_array().unwrap() {
+            assert_eq!(parameter["allowEmptyValue"], true, "{path} {parameter}");
+            empty.push(format!("{}=", parameter["name"].as_str().unwrap()));
+        }
+        assert_eq!(browser.get(&format!("{path}?{}", empty.join("&"))).await.status, 200, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_cursor_is_taken_exactly_if_it_is_as_described() {
+    let site = dashboard().await;
+    let browser = site.browser().await;
+    for path in ["/api/images", "/api/events"] {
+        let parameters = description()["paths"][path]["get"]["parameters"].as_array().unwrap();
+        let cursor = parameters.iter().find(|parameter| parameter["name"] == "cursor").unwrap();
+        let pattern = regex_lite::Regex::new(cursor["schema"]["pattern"].as_str().unwrap()).unwrap();
+        let mut taken = 0;
+        for text in [
+            "1795176000250.1204",
+            "-1.-2",
+            "0.0",
+            "999999999999999999.1",
+            "1000000000000000000.1",
+            "%2B1.1",
+            "1.%2B1",
+            "1",
+            "1.",
+            ".1",
+            "-.1",
+            "--1.1",
+            "1.1.1",
+            "1.x",
+            "1.1%20",
+        ] {
+            let meant = text.replace("%2B", "+").replace("%20", " ");
+            let status = browser.get(&format!("{path}?cursor={text}")).await.status;
+            assert_eq!(status == 200, pattern.is_match(&meant), "{path} {meant}: {status}");
+            taken += usize::from(status == 200);
+        }
+        assert_eq!(taken, 4, "{path}");
+    }
+}
+
 #[test]
 fn every_name_in_a_path_is_described_and_no_other() {
     for (path, methods) in description()["paths"].as_object().unwrap() {
