@@ -15,7 +15,7 @@ use super::problem::Wrong;
 use super::reader::{ReadResult, VariableReader};
 use super::tls::{Known, Trust};
 use super::values::{boolean, choice, short};
-use super::variables::{self, CAMERA_NUMBER_MAX};
+use super::variables::{self, CAMERA_NUMBER_MAX, Whose};
 use crate::model::CameraKey;
 
 /// Farthest offset from the edge, milliseconds: what a group of pictures in memory can be expected to reach back.
@@ -192,7 +192,7 @@ fn refuse_unknown_hints(reader: &mut VariableReader<'_>, cameras: &[CameraConfig
 fn exists(reader: &VariableReader<'_>, number: u8) -> bool {
     reader.env().names().any(|name| {
         variables::find(name).is_some_and(|(variable, found)| {
-            variable.name.starts_with("CAMERA_n_") && found == Some(u32::from(number))
+            variable.name.starts_with("CAMERA_n_") && found == Whose::Camera(u32::from(number))
         })
     })
 }

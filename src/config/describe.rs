@@ -1,16 +1,15 @@
 //! The effective configuration as an environment file, with secrets hidden.
 
-use std::collections::BTreeMap;
 use std::fmt::{Display, Write};
 
 use super::address::shown_url;
+use super::target::own_name;
 use super::values::word;
 use super::{
-    ApiTargetConfig, Around, CameraConfig, CameraEngine, CertificatePin, Config, Credentials, FieldTemplate,
-    Flush, LanesConfig, S3TargetConfig, SourceConfig, Trust, UploadConfig, WebAccess, camera, engine, gpio,
-    lane, log, s3,
+    Around, CameraConfig, CameraEngine, Config, Credentials, Flush, SourceConfig, Trust, UploadConfig,
+    WebAccess, camera, engine, gpio, lane, log, variables,
 };
-use crate::model::TargetId;
+use crate::model::{TargetId, TargetKind};
 
 impl Config {
     /// Every setting as a `NAME=value` line that could be read back. What is secret stands in a comment that says it
@@ -30,7 +29,6 @@ impl Config {
         lines.set("GPIO_ACTIVE", word(gpio::ACTIVE_LEVELS, &self.gpio.active));
         lines.set_some("GPIO_CHIP", self.gpio.chip.as_ref());
         describe_upload(&mut lines, &self.upload);
-        describe_lanes(&mut lines, &self.lanes);
         lines.set("IMAGE_STORAGE_PATH", self.storage.images.display());
         lines.set("DATABASE_PATH", self.storage.database.display());
         let backup_hours = self.storage.backup_every.map_or(0, |every| every.as_secs() / 3600);
@@ -135,21 +133,8 @@ fn describe_upload(lines: &mut Lines, upload: &UploadConfig) {
         // No setting: those whose addresses are hidden could not be read back.
         lines.comment(format_args!("targets in use: {}", in_use.join(", ")));
     }
-    if let Some(api) = &upload.api {
-        describe_api(lines, api);
-    }
-    if let Some(s3) = &upload.s3 {
-        describe_s3(lines, s3);
-    }
-    if let Some(discord) = &upload.discord {
-        lines.comment(format_args!(
-            "DISCORD_WEBHOOK_URL is set: {} (path hidden)",
-            origin(discord.url.reveal())
-        ));
-        lines.comment(format_args!("DISCORD_MAX_BYTES={}", discord.max_bytes));
-    }
-    if let Some(relay) = &upload.relay {
-        lines.comment(format_args!("RELAY_URL is set: {} (path hidden)", origin(relay.url.reveal())));
+    for target in &upload.targets {
+        target.settings.describe(&mut TargetLines { lines, id: target.id });
     }
     lines.set("UPLOAD_TIMEOUT", upload.timeout.as_secs());
     for proxy in upload.proxies.all() {
@@ -157,111 +142,65 @@ fn describe_upload(lines: &mut Lines, upload: &UploadConfig) {
         lines.comment(format_args!("{} is set: {host}:{port} (log-in hidden)", proxy.setting));
     }
     lines.set_some("UPLOAD_CA_FILE", upload.ca_file.as_ref().map(|path| path.display()));
-    describe_pins(lines, upload);
+    describe_targets(lines, upload);
     lines.set("UPLOAD_METADATA", upload.metadata);
     lines.set_some("SITE_NAME", upload.site.as_ref());
-    for (kind, rate) in &upload.rates {
-        lines.set(&format!("{}_UPLOAD_RATE", kind.as_str().to_ascii_uppercase()), rate);
-    }
     lines.set("UPLOAD_QUEUE_SIZE", upload.queue_size);
     lines.set("OFFLINE_RETRY_INTERVAL", upload.retry_interval.as_secs());
     lines.set("CONNECTIVITY_CHECK_INTERVAL", upload.check_interval.as_secs());
 }
 
-/// A comment where the address that it is for is hidden: alone it would be a setting for nothing.
-fn describe_pins(lines: &mut Lines, upload: &UploadConfig) {
-    let pins: BTreeMap<_, _> =
-        upload.pins.iter().map(|(kind, pin)| (&pin.setting, (*kind, pin.fingerprint))).collect();
-    for (setting, (kind, fingerprint)) in pins {
-        let is_of_one = *setting == CertificatePin::setting_of(kind);
-        match is_of_one && kind != TargetId::API {
-            true => lines.comment(format_args!("{setting}={fingerprint}")),
-            false => lines.set(setting, fingerprint),
+/// What holds for all targets, and what each has of its own: a comment where the address that it is for is hidden, because
+/// alone it would be a setting for nothing.
+fn describe_targets(lines: &mut Lines, upload: &UploadConfig) {
+    let all = &upload.defaults;
+    lines.set(lane::PARALLEL, all.lane.parallel);
+    lines.set(lane::WINDOW, lane::written(all.lane.window));
+    lines.set_some("UPLOAD_RATE", all.rate);
+    lines.set_some("UPLOAD_TLS_FINGERPRINT", all.pin.as_ref().map(|pin| pin.fingerprint));
+    for target in &upload.targets {
+        let lane = target.lane;
+        let pin = target.pin.as_ref().filter(|pin| Some(*pin) != all.pin.as_ref());
+        let own = [
+            (lane::PARALLEL, (lane.parallel != all.lane.parallel).then(|| lane.parallel.to_string())),
+            (lane::WINDOW, (lane.window != all.lane.window).then(|| lane::written(lane.window))),
+            ("UPLOAD_RATE", target.rate.filter(|rate| Some(*rate) != all.rate).map(|rate| rate.to_string())),
+            ("UPLOAD_TLS_FINGERPRINT", pin.map(|pin| pin.fingerprint.to_string())),
+        ];
+        let mut lines = TargetLines { lines, id: target.id };
+        for (name, value) in own.into_iter().filter_map(|(name, value)| Some((name, value?))) {
+            let name = own_name(target.id.kind(), name);
+            match target.id.kind() {
+                TargetKind::Api => lines.set(&name, value),
+                _ => lines.comment(format_args!("{name}={}", quoted(&value))),
+            }
         }
     }
-}
-
-fn describe_lanes(lines: &mut Lines, lanes: &LanesConfig) {
-    lines.set("UPLOAD_PARALLEL", lanes.all.parallel);
-    lines.set("UPLOAD_WINDOW", lane::written(lanes.all.window));
-    for own in &lanes.own {
-        lines.set_some(&lane::variable(own.name, "UPLOAD_PARALLEL"), own.parallel);
-        lines.set_some(&lane::variable(own.name, "UPLOAD_WINDOW"), own.window.map(lane::written));
-    }
-}
-
-fn describe_api(lines: &mut Lines, api: &ApiTargetConfig) {
-    let whole = api.url.reveal();
-    let mut shown = whole.clone();
-    shown.set_query(None);
-    hide_tokens(&mut shown);
-    let shown = shown_url(&shown);
-    if shown != whole.as_str() {
-        lines.comment(
-            "S3_API_URL has more than is shown: user, password, query or what looks like a token is hidden",
-        );
-    }
-    lines.set("S3_API_URL", shown);
-    lines.set("UPLOAD_FIELD_NAME", &api.field_name);
-    if !api.headers.is_empty() {
-        let names: Vec<_> = api.headers.iter().map(|(name, _)| name.as_str()).collect();
-        lines.comment(format_args!("UPLOAD_HEADERS is set: {} (values hidden)", names.join(", ")));
-    }
-    if !api.fields.is_empty() {
-        let names: Vec<_> = api.fields.iter().map(FieldTemplate::name).collect();
-        lines.comment(format_args!("UPLOAD_FIELDS is set: {} (values hidden)", names.join(", ")));
-    }
-    lines.set_some("UPLOAD_SUCCESS", api.success.as_ref());
-}
-
-/// Comments only: without the keys they are no settings.
-fn describe_s3(lines: &mut Lines, s3: &S3TargetConfig) {
-    let token = if s3.session_token.is_some() { ", S3_SESSION_TOKEN" } else { "" };
-    lines
-        .comment(format_args!("S3_ACCESS_KEY_ID, S3_SECRET_ACCESS_KEY{token} are set (values hidden), with"));
-    for (name, value) in [
-        ("S3_ENDPOINT", s3.endpoint.as_str()),
-        ("S3_REGION", &s3.region),
-        ("S3_BUCKET", &s3.bucket),
-        ("S3_PREFIX", s3.key.prefix()),
-        ("S3_KEY", s3.key.text()),
-        ("S3_STYLE", word(s3::STYLES, &s3.style)),
-    ] {
-        if !value.is_empty() {
-            lines.comment(format_args!("{name}={}", quoted(value)));
-        }
-    }
-}
-
-/// Puts `hidden` in the place of every part of the path that does not read like words: it may be a token.
-fn hide_tokens(url: &mut url::Url) {
-    let Some(path) = url.path_segments() else { return };
-    let path: Vec<_> = path.map(|part| if reads_like_words(part) { part } else { "hidden" }).collect();
-    let path = path.join("/");
-    url.set_path(&path);
-}
-
-/// Words, versions and years with the usual signs between them: `upload.php`, `api-v2`, `site_7`, `uploadImage`. Secrets
-/// are longer, or mix letters and digits, or capitals and small letters, as no word does.
-fn reads_like_words(part: &str) -> bool {
-    const WORD_MAX: usize = 16;
-    const NUMBER_MAX: usize = 4;
-    let is_word = |word: &str| {
-        let letters = word.trim_end_matches(|c: char| c.is_ascii_digit());
-        let numbers = word.len() - letters.len();
-        let humps = letters.bytes().skip(1).filter(u8::is_ascii_uppercase).count();
-        word.len() <= WORD_MAX
-            && letters.bytes().all(|c| c.is_ascii_alphabetic())
-            && (letters.bytes().all(|c| c.is_ascii_uppercase()) || 4 * humps <= letters.len())
-            && if letters.is_empty() { numbers <= NUMBER_MAX } else { numbers <= 2 }
-    };
-    let words: Vec<_> = part.split(['-', '_', '.', '~']).collect();
-    words.len() <= 4 && words.iter().all(|word| is_word(word))
 }
 
 /// Scheme, host and port.
-fn origin(url: &url::Url) -> String {
+pub(super) fn origin(url: &url::Url) -> String {
     url.origin().ascii_serialization()
+}
+
+/// Lines about one target, in which variables are called as the first one of its kind has them.
+pub(super) struct TargetLines<'a> {
+    lines: &'a mut Lines,
+    id: TargetId,
+}
+
+impl TargetLines<'_> {
+    pub(super) fn set(&mut self, name: &str, value: impl Display) {
+        self.lines.set(&variables::name_of(self.id, name), value);
+    }
+
+    pub(super) fn set_some(&mut self, name: &str, value: Option<impl Display>) {
+        self.lines.set_some(&variables::name_of(self.id, name), value);
+    }
+
+    pub(super) fn comment(&mut self, text: impl Display) {
+        self.lines.comment(variables::words_of(self.id, &text.to_string()));
+    }
 }
 
 /// Lines of an environment file.
@@ -289,7 +228,7 @@ impl Lines {
 
 /// `value` as an environment file wants it: plain, in single quotes, or in double quotes and escaped if it has a single
 /// quote or a backslash (other programs take a backslash before the closing single quote for an escape).
-fn quoted(value: &str) -> String {
+pub(super) fn quoted(value: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "_-.,:/=+[]?&%*".contains(c);
     // An apostrophe inside stands for itself, so a label looks as it was typed.
     if value.chars().all(|c| plain(c) || c == '\'') && !value.starts_with('\'') {

@@ -5,7 +5,7 @@
 
 use super::Secret;
 use super::problem::Wrong;
-use super::reader::{ReadResult, Reported, VariableReader};
+use super::reader::{ReadResult, Reported, TargetReader};
 
 /// The facts of a picture that may be sent: `UPLOAD_METADATA` sends each under its name.
 pub const FACTS: [&str; 10] =
@@ -90,7 +90,7 @@ pub(super) struct Beside<'a> {
 }
 
 /// Reads `UPLOAD_FIELDS`; each bad entry is a problem of its own, named by its position because its text may be a secret.
-pub(super) fn read(reader: &mut VariableReader<'_>, beside: &Beside<'_>) -> ReadResult<Vec<FieldTemplate>> {
+pub(super) fn read(reader: &mut TargetReader<'_, '_>, beside: &Beside<'_>) -> ReadResult<Vec<FieldTemplate>> {
     const NAME: &str = "UPLOAD_FIELDS";
     let Some(text) = reader.optional(NAME, |text| Ok(text.to_owned()))? else { return Ok(Vec::new()) };
     let (fields, problems) = parse(&text, beside);
@@ -206,7 +206,7 @@ fn pieces(value: &str, has_site: bool) -> Result<Vec<Piece>, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{config, problem, problems};
+    use super::super::testing::{api, problem, problems};
     use super::*;
     use proptest::prelude::*;
 
@@ -216,7 +216,7 @@ mod tests {
     fn sent(text: &str) -> Vec<(String, String)> {
         let known =
             [("camera", "r1".to_owned()), (FILENAME, "r1_1.jpg".to_owned()), ("site", "Süd".to_owned())];
-        let api = config(&[URL, ("SITE_NAME", "Süd"), ("UPLOAD_FIELDS", text)]).upload.api.unwrap();
+        let api = api(&[URL, ("SITE_NAME", "Süd"), ("UPLOAD_FIELDS", text)]);
         api.fields.iter().map(|field| (field.name().to_owned(), field.value(&known))).collect()
     }
 
@@ -239,7 +239,7 @@ mod tests {
                 expected.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
             assert_eq!(sent(text), expected, "{text}");
         }
-        assert!(config(&[URL]).upload.api.unwrap().fields.is_empty());
+        assert!(api(&[URL]).fields.is_empty());
     }
 
     #[test]

@@ -3,9 +3,7 @@
 use std::fmt;
 
 use super::problem::Wrong;
-use super::reader::{ReadResult, VariableReader};
 use super::values::whole;
-use crate::model::TargetId;
 
 /// Most deliveries to one target at a time. Each holds a picture in memory, twice while it is sent.
 const PARALLEL_MAX: u64 = 8;
@@ -14,10 +12,13 @@ const PARALLEL_MAX: u64 = 8;
 const DAY: u16 = 24 * 60;
 
 /// What `…UPLOAD_WINDOW` accepts.
-const WINDOW: &str = "always, or a time of day to another such as 22:00-06:00";
+const ACCEPTED: &str = "always, or a time of day to another such as 22:00-06:00";
 
-/// Targets that may have settings of their own, by their names; a test holds them against those there are.
-const NAMES: [&str; 4] = ["api", "s3", "discord", "relay"];
+/// Deliveries at a time, for all targets.
+pub(super) const PARALLEL: &str = "UPLOAD_PARALLEL";
+
+/// When anything is sent, for all targets.
+pub(super) const WINDOW: &str = "UPLOAD_WINDOW";
 
 /// A part of every day by the site's local time; one that ends before it begins spans midnight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,86 +45,28 @@ pub struct LaneConfig {
     pub window: Option<Window>,
 }
 
-/// How pictures are sent, by target.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LanesConfig {
-    /// Where a target has nothing of its own.
-    pub(super) all: LaneConfig,
-    /// What targets have of their own: name, `…_UPLOAD_PARALLEL`, `…_UPLOAD_WINDOW`.
-    pub(super) own: Vec<Own>,
-}
-
-/// What one target has of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Own {
-    pub(super) name: &'static str,
-    pub(super) parallel: Option<usize>,
-    /// Inside: `None` is always.
-    pub(super) window: Option<Option<Window>>,
-}
-
-impl Default for LanesConfig {
-    /// One after the other, always.
-    fn default() -> Self {
-        Self { all: LaneConfig { parallel: 1, window: None }, own: Vec::new() }
-    }
-}
-
-impl LanesConfig {
-    pub(super) fn read(reader: &mut VariableReader<'_>) -> ReadResult<Self> {
-        let parallel = reader.required("UPLOAD_PARALLEL", parallel);
-        let window = reader.required("UPLOAD_WINDOW", window);
-        let own: Vec<ReadResult<Own>> = NAMES
-            .into_iter()
-            .map(|name| {
-                let parallel = reader.optional(&variable(name, "UPLOAD_PARALLEL"), self::parallel);
-                let window = reader.optional(&variable(name, "UPLOAD_WINDOW"), self::window);
-                Ok(Own { name, parallel: parallel?, window: window? })
-            })
-            .collect();
-        Ok(Self {
-            all: LaneConfig { parallel: parallel?, window: window? },
-            own: own.into_iter().collect::<ReadResult<_>>()?,
-        })
-    }
-
-    /// How pictures are sent to a target.
-    pub fn of(&self, kind: TargetId) -> LaneConfig {
-        let own = self.own.iter().find(|own| own.name == kind.as_str());
-        LaneConfig {
-            parallel: own.and_then(|own| own.parallel).unwrap_or(self.all.parallel),
-            window: own.and_then(|own| own.window).unwrap_or(self.all.window),
-        }
-    }
-}
-
-/// The name of a target's own variable.
-pub(super) fn variable(target: &str, name: &str) -> String {
-    format!("{}_{name}", target.to_ascii_uppercase())
-}
-
 /// A window as it is written in the configuration.
 pub(super) fn written(window: Option<Window>) -> String {
     window.map_or_else(|| "always".to_owned(), |window| window.to_string())
 }
 
-fn parallel(text: &str) -> Result<usize, Wrong> {
+pub(super) fn parallel(text: &str) -> Result<usize, Wrong> {
     let parallel = whole(1..=PARALLEL_MAX, "deliveries")(text)?;
     // The range above fits.
     Ok(usize::try_from(parallel).unwrap_or(usize::MAX))
 }
 
-fn window(text: &str) -> Result<Option<Window>, Wrong> {
+pub(super) fn window(text: &str) -> Result<Option<Window>, Wrong> {
     if text.eq_ignore_ascii_case("always") {
         return Ok(None);
     }
-    let (from, to) = text.split_once('-').ok_or_else(|| Wrong::new("not a time to another", WINDOW))?;
-    let time = |text: &str| time(text.trim()).ok_or_else(|| Wrong::new("not a time of day", WINDOW));
+    let (from, to) = text.split_once('-').ok_or_else(|| Wrong::new("not a time to another", ACCEPTED))?;
+    let time = |text: &str| time(text.trim()).ok_or_else(|| Wrong::new("not a time of day", ACCEPTED));
     let (from_min, to_min) = (time(from)?, time(to)?);
     if from_min % DAY == to_min % DAY {
         let is_day = from_min != to_min;
         let what = if is_day { "is the whole day" } else { "begins and ends at the same time" };
-        return Err(Wrong::new(what, WINDOW));
+        return Err(Wrong::new(what, ACCEPTED));
     }
     Ok(Some(Window { from_min: from_min % DAY, to_min }))
 }
@@ -144,10 +87,11 @@ fn time(text: &str) -> Option<u16> {
 mod tests {
     use super::super::testing::{config, problem, problems};
     use super::*;
-    use crate::model::TargetKind;
+    use crate::model::TargetId;
 
     fn api(pairs: &[(&str, &str)]) -> LaneConfig {
-        config(pairs).lanes.of(TargetId::API)
+        let pairs = [&[("S3_API_URL", "https://api.example/up")], pairs].concat();
+        config(&pairs).upload.target(TargetId::API).unwrap().lane
     }
 
     #[test]
@@ -168,13 +112,6 @@ mod tests {
             ("S3_UPLOAD_PARALLEL", "8"),
         ]);
         assert_eq!(lane, LaneConfig { parallel: 2, window: None });
-    }
-
-    #[test]
-    fn every_target_there_is_has_its_variables() {
-        for kind in TargetKind::ALL.map(TargetId::first) {
-            assert!(NAMES.contains(&kind.as_str()), "{kind}");
-        }
     }
 
     #[test]

@@ -4,7 +4,6 @@
 //! once. [`VARIABLES`] is the one table of names, defaults and meanings; `env.example` is checked against it.
 
 mod address;
-mod api;
 mod camera;
 mod describe;
 mod dotfile;
@@ -22,11 +21,11 @@ mod object_key;
 mod problem;
 mod proxy;
 mod reader;
-mod s3;
 mod secret;
 mod spelling;
 mod storage;
 mod success;
+mod target;
 #[cfg(test)]
 mod testing;
 mod tls;
@@ -34,34 +33,37 @@ mod upload;
 mod values;
 mod variables;
 mod web;
-mod webhook;
 
 pub use address::shown_url;
-pub use api::ApiTargetConfig;
 pub use camera::{Around, CameraConfig, Flush, RtspConfig, SnapshotConfig, SourceConfig, Transport};
 pub use engine::{CameraEngine, ClockSource, DecodeMode, DecoderChoice, EngineConfig};
 pub use env::Env;
 pub use fields::{FACTS, FILENAME, FieldTemplate};
 pub use gpio::{ActiveLevel, GpioBackend, GpioConfig};
-pub use lane::{LaneConfig, LanesConfig, Window};
+pub use lane::{LaneConfig, Window};
 pub use log::{LogConfig, LogFormat};
 pub use login::Credentials;
 pub use network::Network;
 pub use object_key::KeyTemplate;
 pub use problem::{Problem, Problems, Warning};
 pub use proxy::{ProxiesConfig, ProxyConfig};
-pub use s3::{S3Style, S3TargetConfig};
 pub use secret::Secret;
 pub use storage::StorageConfig;
 pub use success::{JsonStep, Success, WantedAnswer, Word};
+pub use target::{
+    ApiTargetConfig, DiscordTargetConfig, RelayTargetConfig, S3Style, S3TargetConfig, TargetConfig,
+    TargetDefaults, TargetSettings,
+};
 pub use tls::{Authorities, CertificatePin, Fingerprint, Trust};
 pub use upload::UploadConfig;
-pub use variables::{Fallback, VARIABLES, Variable};
+pub use variables::{Fallback, VARIABLES, Variable, words_of};
 pub use web::{WebAccess, WebConfig};
-pub use webhook::{DiscordTargetConfig, RelayTargetConfig};
 
 use problem::Wrong;
 use reader::VariableReader;
+use variables::Whose;
+
+use crate::model::TargetId;
 
 /// Everything the program was told, valid as a whole.
 #[derive(Clone, Debug)]
@@ -74,8 +76,6 @@ pub struct Config {
     pub gpio: GpioConfig,
     /// Delivery.
     pub upload: UploadConfig,
-    /// How it is delivered, by target.
-    pub lanes: LanesConfig,
     /// Disk and database.
     pub storage: StorageConfig,
     /// Dashboard.
@@ -104,7 +104,6 @@ impl Config {
         let engine = EngineConfig::read(reader);
         let gpio = GpioConfig::read(reader);
         let upload = UploadConfig::read(reader);
-        let lanes = LanesConfig::read(reader);
         let storage = StorageConfig::read(reader);
         let web = WebConfig::read(reader);
         let log = LogConfig::read(reader);
@@ -115,7 +114,6 @@ impl Config {
             engine: engine.ok()?,
             gpio: gpio.ok()?,
             upload,
-            lanes: lanes.ok()?,
             storage: storage.ok()?,
             web: web.ok()?,
             log: log.ok()?,
@@ -127,9 +125,17 @@ impl Config {
 fn check_names(reader: &mut VariableReader<'_>) {
     for name in reader.env().names() {
         match variables::find(name) {
-            Some((_, Some(number))) if !(1..=u32::from(variables::CAMERA_NUMBER_MAX)).contains(&number) => {
+            Some((_, Whose::Camera(number)))
+                if !(1..=u32::from(variables::CAMERA_NUMBER_MAX)).contains(&number) =>
+            {
                 let wrong = Wrong::new("there is no camera of this number", "cameras 1 to 16");
                 reader.refuse(name, &wrong);
+            }
+            Some((variable, Whose::Target(number)))
+                if variable.name != name && !(2..=u32::from(TargetId::NUMBER_MAX)).contains(&number) =>
+            {
+                let accepted = format!("2 to {}; the first one is {}", TargetId::NUMBER_MAX, variable.name);
+                reader.refuse(name, &Wrong::new("there is no target of this number", accepted));
             }
             Some(_) => {}
             None if proxy::is_read(name) => {}

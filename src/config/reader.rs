@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 
 use super::env::Env;
 use super::problem::{Problem, ShownValue, Warning, Wrong};
-use super::variables::{self, Variable};
-use crate::model::foreign;
+use super::variables::{self, Variable, Whose};
+use crate::model::{TargetId, foreign};
 
 /// The problem is in the list already; there is nothing left to say.
 #[derive(Clone, Copy, Debug)]
@@ -68,7 +68,7 @@ impl<'a> VariableReader<'a> {
         if let Some(value) = self.optional(name, &parse)? {
             return Ok(Some(value));
         }
-        match variables::find(name).and_then(|(variable, number)| default(variable, number)) {
+        match variables::find(name).and_then(|(variable, whose)| default(variable, whose)) {
             Some(text) => parse(&text).map(Some).map_err(|wrong| self.refuse(name, &wrong)),
             None => Ok(None),
         }
@@ -101,10 +101,75 @@ impl<'a> VariableReader<'a> {
     }
 }
 
+/// Reads the variables of one target. They are called as the first one of its kind has them, here and in what is said
+/// of them; the target's own names are put in their place.
+pub(super) struct TargetReader<'r, 'e> {
+    reader: &'r mut VariableReader<'e>,
+    id: TargetId,
+}
+
+impl<'r, 'e> TargetReader<'r, 'e> {
+    pub(super) fn new(reader: &'r mut VariableReader<'e>, id: TargetId) -> Self {
+        Self { reader, id }
+    }
+
+    /// Which target.
+    pub(super) fn id(&self) -> TargetId {
+        self.id
+    }
+
+    /// As [`VariableReader::optional`].
+    pub(super) fn optional<T>(
+        &mut self,
+        name: &str,
+        parse: impl FnOnce(&str) -> Result<T, Wrong>,
+    ) -> ReadResult<Option<T>> {
+        let id = self.id;
+        self.reader
+            .optional(&variables::name_of(id, name), |text| parse(text).map_err(|wrong| own(id, &wrong)))
+    }
+
+    /// As [`VariableReader::required`].
+    pub(super) fn required<T>(
+        &mut self,
+        name: &str,
+        parse: impl Fn(&str) -> Result<T, Wrong>,
+    ) -> ReadResult<T> {
+        let id = self.id;
+        self.reader
+            .required(&variables::name_of(id, name), |text| parse(text).map_err(|wrong| own(id, &wrong)))
+    }
+
+    /// Whether a variable has a value.
+    pub(super) fn is_set(&self, name: &str) -> bool {
+        let value = self.reader.env.get(&variables::name_of(self.id, name));
+        value.is_some_and(|value| !value.trim().is_empty())
+    }
+
+    /// Records a problem.
+    pub(super) fn refuse(&mut self, name: &str, wrong: &Wrong) -> Reported {
+        self.reader.refuse(&variables::name_of(self.id, name), &own(self.id, wrong))
+    }
+
+    /// Records a warning.
+    pub(super) fn warn(&mut self, name: &str, text: impl std::fmt::Display) {
+        let text = variables::words_of(self.id, &text.to_string());
+        self.reader.warn(&variables::name_of(self.id, name), text);
+    }
+}
+
+/// The same of a target that has its own names for what is meant.
+fn own(id: TargetId, wrong: &Wrong) -> Wrong {
+    Wrong::new(variables::words_of(id, &wrong.what), variables::words_of(id, &wrong.accepted))
+}
+
 fn is_secret(name: &str) -> bool {
     variables::find(name).is_none_or(|(variable, _)| variable.secret)
 }
 
-fn default(variable: &Variable, number: Option<u32>) -> Option<String> {
-    variable.default_for(number.and_then(|number| u8::try_from(number).ok()).unwrap_or(0))
+fn default(variable: &Variable, whose: Whose) -> Option<String> {
+    match whose {
+        Whose::Camera(number) => variable.default_for(u8::try_from(number).unwrap_or(0)),
+        Whose::All | Whose::Target(_) => variable.default_for(0),
+    }
 }

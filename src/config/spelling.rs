@@ -1,6 +1,7 @@
 //! Names nobody reads, and what was probably meant.
 
-use super::variables::{CAMERA_NUMBER_MAX, VARIABLES};
+use super::variables::{CAMERA_NUMBER_MAX, VARIABLES, behind_number, name_of, word};
+use crate::model::TargetId;
 
 /// Beginnings that mark a variable as meant for this program.
 const PREFIXES: &[&str] = &[
@@ -119,6 +120,9 @@ fn suspect(name: &str) -> Option<Found> {
     if let Some(real) = numbered(&upper) {
         return Some(Found::Meant(real));
     }
+    if let Some(real) = of_target(&upper) {
+        return Some(Found::Meant(real));
+    }
     let (nearest, distance) = nearest(name)?;
     let known_beginning = PREFIXES.iter().any(|prefix| name.to_ascii_uppercase().starts_with(prefix));
     let slip = name.len() >= SLIP_LENGTH_MIN && distance <= SLIP_MAX;
@@ -136,6 +140,31 @@ fn numbered(name: &str) -> Option<String> {
     (is_contact && is_known && words.len() > 1).then(|| format!("GPIO_CAMERA_{number}_PIN"))
 }
 
+/// The variable of a target whose number stands at another place, or at none: `S3_API_2_URL`, `UPLOAD_HEADERS_2`,
+/// `RELAY2_URL`, `API_UPLOAD_HEADERS`.
+fn of_target(name: &str) -> Option<String> {
+    let is_digit =
+        |at: Option<usize>| at.and_then(|at| name.as_bytes().get(at)).is_some_and(u8::is_ascii_digit);
+    let numbered = name.char_indices().filter_map(|(at, c)| {
+        let number = c.to_digit(10).and_then(|digit| u8::try_from(digit).ok())?;
+        let is_alone = !is_digit(at.checked_sub(1)) && !is_digit(Some(at + 1));
+        let (before, behind) = (&name[..at], &name[at + 1..]);
+        let before = before.strip_suffix('_').unwrap_or(before);
+        let behind = if before.is_empty() { behind.strip_prefix('_').unwrap_or(behind) } else { behind };
+        is_alone.then(|| (number, format!("{before}{behind}")))
+    });
+    numbered.chain([(1, name.to_owned())]).find_map(|(number, name)| {
+        let found = VARIABLES.iter().find_map(|variable| {
+            let kind = variable.kind?;
+            let is_it = variable.name == name
+                || name.strip_prefix(&word(kind)).and_then(|rest| rest.strip_prefix('_'))
+                    == Some(behind_number(kind, variable.name));
+            is_it.then_some((kind, variable.name))
+        });
+        found.and_then(|(kind, first)| Some(name_of(TargetId::new(kind, number)?, first)))
+    })
+}
+
 /// The real name nearest to `name`, and how far it is.
 fn nearest(name: &str) -> Option<(String, usize)> {
     let upper = name.to_ascii_uppercase();
@@ -143,11 +172,21 @@ fn nearest(name: &str) -> Option<(String, usize)> {
     VARIABLES
         .iter()
         .map(|variable| {
-            let real = variable.name_for(number);
+            let id = variable.kind.and_then(|kind| TargetId::new(kind, target_number(&upper)));
+            let real = id.map_or_else(|| variable.name_for(number), |id| name_of(id, variable.name));
             let distance = distance_of(&upper, &real);
             (real, distance)
         })
         .min_by_key(|(_, distance)| *distance)
+}
+
+/// The number of the target that `name` may be for: a digit between two underscores.
+fn target_number(name: &str) -> u8 {
+    let words = name.split('_').filter(|word| word.len() == 1);
+    words
+        .filter_map(|word| word.parse().ok())
+        .find(|number| (1..=TargetId::NUMBER_MAX).contains(number))
+        .unwrap_or(1)
 }
 
 /// The first number of `name` that is a camera's.
@@ -200,6 +239,8 @@ mod tests {
             ("BACKGORUND_UPLOAD", "BACKGROUND_UPLOAD"),
             ("LOG_LEVLE", "LOG_LEVEL"),
             ("CAMERA_01_IP", "CAMERA_1_IP"),
+            ("API_2_ULR", "API_2_URL"),
+            ("S3_2_BUKET", "S3_2_BUCKET"),
         ] {
             assert_eq!(suspect(typed), Some(Found::Nearest(real.to_owned())), "{typed}");
         }
@@ -215,6 +256,19 @@ mod tests {
             ("PORT", "BIND_PORT"),
             ("s3_url", "S3_ENDPOINT (a bucket) or S3_API_URL (a form)"),
             ("UPLOAD_URL", "S3_API_URL"),
+            ("S3_API_2_URL", "API_2_URL"),
+            ("S3_API_URL_2", "API_2_URL"),
+            ("s3_api_url2", "API_2_URL"),
+            ("API2_URL", "API_2_URL"),
+            ("API_URL_3", "API_3_URL"),
+            ("S3_API_1_URL", "S3_API_URL"),
+            ("UPLOAD_HEADERS_2", "API_2_UPLOAD_HEADERS"),
+            ("UPLOAD_2_HEADERS", "API_2_UPLOAD_HEADERS"),
+            ("API_UPLOAD_HEADERS", "UPLOAD_HEADERS"),
+            ("S3_BUCKET_2", "S3_2_BUCKET"),
+            ("S3_UPLOAD_RATE_2", "S3_2_UPLOAD_RATE"),
+            ("DISCORD_WEBHOOK_URL_9", "DISCORD_9_WEBHOOK_URL"),
+            ("RELAY_URL2", "RELAY_2_URL"),
         ] {
             assert_eq!(suspect(typed), Some(Found::Meant(real.to_owned())), "{typed}");
         }

@@ -251,7 +251,7 @@ fn regex(text: &str) -> Result<WantedAnswer, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{config, problem};
+    use super::super::testing::{api_of, config, problem};
     use super::*;
     use proptest::prelude::*;
 
@@ -365,10 +365,10 @@ mod tests {
         {
             let url = ("S3_API_URL", "https://api.example/up");
             let first = config(&[url, ("UPLOAD_SUCCESS", rule)]);
-            assert_eq!(first.upload.api.as_ref().unwrap().success.as_ref().unwrap().to_string(), rule);
+            assert_eq!(api_of(&first).success.unwrap().to_string(), rule);
             let env = crate::config::Env::from_file(first.describe().as_bytes(), "described");
             let (again, _) = crate::config::Config::parse(&env).unwrap();
-            assert_eq!(again.upload.api.unwrap().success.unwrap().to_string(), rule);
+            assert_eq!(api_of(&again).success.unwrap().to_string(), rule);
         }
     }
 

@@ -1,6 +1,7 @@
 //! Shorthand for the tests of the sections.
 
-use super::{Config, Env, Problems, Warning};
+use super::{ApiTargetConfig, Config, Env, Problems, TargetSettings, Warning};
+use crate::model::TargetId;
 
 fn parse(pairs: &[(&str, &str)]) -> Result<(Config, Vec<Warning>), Problems> {
     Config::parse(&Env::from_pairs(pairs.iter().copied()))
@@ -26,4 +27,17 @@ pub(super) fn problem(pairs: &[(&str, &str)]) -> String {
     let mut list = problems(pairs);
     assert_eq!(list.len(), 1, "{list:#?}");
     list.remove(0)
+}
+
+/// The first HTTP API of a configuration.
+pub(super) fn api_of(config: &Config) -> ApiTargetConfig {
+    match &config.upload.target(TargetId::API).unwrap().settings {
+        TargetSettings::Api(api) => api.clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The first HTTP API that these pairs configure.
+pub(super) fn api(pairs: &[(&str, &str)]) -> ApiTargetConfig {
+    api_of(&config(pairs))
 }

@@ -5,7 +5,6 @@
 //! beside this machine's own list: authorities in a file, and the fingerprint of the one certificate that is right.
 //! None of them accepts any certificate.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,8 +15,10 @@ use rustls::pki_types::pem::PemObject;
 use sha2::{Digest, Sha256};
 
 use super::problem::Wrong;
-use super::reader::{ReadResult, VariableReader};
-use crate::model::{TargetId, TargetKind};
+use super::reader::{ReadResult, TargetReader, VariableReader};
+use super::target::own_name;
+use super::variables::name_of;
+use crate::model::TargetId;
 
 /// What a fingerprint looks like.
 const FINGERPRINT_ACCEPTED: &str = "the SHA-256 fingerprint of its certificate: 64 hexadecimal digits, with colons or without, as a camera's own page or \
@@ -103,27 +104,21 @@ pub struct CertificatePin {
 
 impl CertificatePin {
     /// The variable of one target.
-    pub fn setting_of(kind: TargetId) -> String {
-        format!("{}_{PIN}", kind.as_str().to_ascii_uppercase())
+    pub fn setting_of(id: TargetId) -> String {
+        name_of(id, &own_name(id.kind(), PIN))
     }
 
-    /// Reads `UPLOAD_TLS_FINGERPRINT` and those of single targets, which win.
-    pub(super) fn read_all(reader: &mut VariableReader<'_>) -> ReadResult<BTreeMap<TargetId, Self>> {
-        let common = reader.optional(PIN, Fingerprint::parse);
-        let own = TargetKind::ALL.map(TargetId::first).map(|kind| {
-            let setting = Self::setting_of(kind);
-            (kind, reader.optional(&setting, Fingerprint::parse), setting)
-        });
-        let common = common?;
-        let mut pins = BTreeMap::new();
-        for (kind, own, setting) in own {
-            let pin = match own? {
-                Some(fingerprint) => Some(Self { fingerprint, setting }),
-                None => common.map(|fingerprint| Self { fingerprint, setting: PIN.to_owned() }),
-            };
-            pins.extend(pin.map(|pin| (kind, pin)));
-        }
-        Ok(pins)
+    /// Reads `UPLOAD_TLS_FINGERPRINT`.
+    pub(super) fn read(reader: &mut VariableReader<'_>) -> ReadResult<Option<Self>> {
+        let fingerprint = reader.optional(PIN, Fingerprint::parse)?;
+        Ok(fingerprint.map(|fingerprint| Self { fingerprint, setting: PIN.to_owned() }))
+    }
+
+    /// Reads that of a single target.
+    pub(super) fn read_own(reader: &mut TargetReader<'_, '_>) -> ReadResult<Option<Self>> {
+        let id = reader.id();
+        let fingerprint = reader.optional(&own_name(id.kind(), PIN), Fingerprint::parse)?;
+        Ok(fingerprint.map(|fingerprint| Self { fingerprint, setting: Self::setting_of(id) }))
     }
 }
 

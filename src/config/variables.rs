@@ -1,7 +1,10 @@
 //! Every variable the program reads: the one table behind look-up, defaults, warnings and `env.example`.
 //!
-//! An `n` between underscores stands for the number of a camera, 1 to 16. A default is the text that would be read
-//! if the variable were set to it, so the table cannot disagree with the code.
+//! An `n` between underscores stands for the number of a camera, 1 to 16. A variable of a kind of target stands here as
+//! that of the first one; the others have theirs by [`name_of`]. A default is the text that would be read if the variable
+//! were set to it, so the table cannot disagree with the code.
+
+use crate::model::{TargetId, TargetKind};
 
 /// Highest `n` of `CAMERA_n_…`.
 pub(super) const CAMERA_NUMBER_MAX: u8 = 16;
@@ -11,6 +14,8 @@ pub(super) const CAMERA_NUMBER_MAX: u8 = 16;
 pub struct Variable {
     /// Its name; `_n_` stands for the number of a camera.
     pub name: &'static str,
+    /// The kind of target that it is of, so that there is one for each target of that kind.
+    pub kind: Option<TargetKind>,
     /// What holds when it is unset or empty.
     pub default: Fallback,
     /// What it is, in one line.
@@ -69,32 +74,100 @@ impl Variable {
     /// The number in `name`, if `name` is this variable's for some camera, existing or not.
     fn number_in(&self, name: &str) -> Option<u32> {
         let (head, tail) = self.halves()?;
-        let digits = name.strip_prefix(head)?.strip_suffix(tail)?;
-        let canonical = digits == "0" || !digits.starts_with('0');
-        if !canonical || digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
-            return None;
-        }
-        // More digits than fit are a camera that does not exist, too.
-        Some(digits.parse().unwrap_or(u32::MAX))
+        number(name.strip_prefix(head)?.strip_suffix(tail)?)
+    }
+
+    /// The number in `name`, if `name` is this variable's for some target but the first one as it is called, existing or
+    /// not.
+    fn target_number_in(&self, name: &str) -> Option<u32> {
+        let kind = self.kind?;
+        let (digits, rest) = name.strip_prefix(&word(kind))?.strip_prefix('_')?.split_once('_')?;
+        number(digits).filter(|_| rest == behind_number(kind, self.name))
+    }
+
+    /// The same as a variable of a kind of target.
+    const fn of(self, kind: TargetKind) -> Self {
+        Self { kind: Some(kind), ..self }
     }
 }
 
-/// The variable called `name`, and the number of the camera in it, which may be out of range.
-pub(super) fn find(name: &str) -> Option<(&'static Variable, Option<u32>)> {
+/// Whose a variable is. A number may be one that there cannot be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Whose {
+    /// There is one of it.
+    All,
+    /// Of the camera of this number.
+    Camera(u32),
+    /// Of the target of this number, of the variable's kind.
+    Target(u32),
+}
+
+/// The variable called `name`, and whose it is.
+pub(super) fn find(name: &str) -> Option<(&'static Variable, Whose)> {
     VARIABLES.iter().find_map(|variable| {
         if variable.name == name && !variable.is_per_camera() {
-            return Some((variable, None));
+            return Some((variable, if variable.kind.is_some() { Whose::Target(1) } else { Whose::All }));
         }
-        variable.number_in(name).map(|number| (variable, Some(number)))
+        let of_camera = variable.number_in(name).map(Whose::Camera);
+        of_camera
+            .or_else(|| variable.target_number_in(name).map(Whose::Target))
+            .map(|whose| (variable, whose))
     })
 }
 
+/// The name that a target has for a variable of its kind, by that of the first one: `API_2_URL` for `S3_API_URL`,
+/// `API_2_UPLOAD_HEADERS` for `UPLOAD_HEADERS`, `S3_2_BUCKET` for `S3_BUCKET`.
+pub(super) fn name_of(id: TargetId, name: &str) -> String {
+    match id.number() {
+        1 => name.to_owned(),
+        number => format!("{}_{number}_{}", word(id.kind()), behind_number(id.kind(), name)),
+    }
+}
+
+/// Words about a target, in which variables are called as the first one of its kind has them, with its own names.
+pub fn words_of(id: TargetId, words: &str) -> String {
+    if id.number() == 1 {
+        return words.to_owned();
+    }
+    let is_part = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+    let is_own = |name: &str| VARIABLES.iter().any(|it| it.kind == Some(id.kind()) && it.name == name);
+    let (mut said, mut rest) = (String::new(), words);
+    while let Some(begin) = rest.find(is_part) {
+        let (before, from) = rest.split_at(begin);
+        let end = from.find(|c| !is_part(c)).unwrap_or(from.len());
+        let (name, behind) = from.split_at(end);
+        said.push_str(before);
+        said.push_str(&if is_own(name) { name_of(id, name) } else { name.to_owned() });
+        rest = behind;
+    }
+    said + rest
+}
+
+/// How variables of a kind of target begin.
+pub(super) fn word(kind: TargetKind) -> String {
+    kind.as_str().to_ascii_uppercase()
+}
+
+/// What stands behind the number. The first HTTP API has names from a time when there was no other.
+pub(super) fn behind_number(kind: TargetKind, name: &str) -> &str {
+    let own = name.strip_prefix("S3_API_").filter(|_| kind == TargetKind::Api);
+    let usual = || name.strip_prefix(&word(kind)).and_then(|rest| rest.strip_prefix('_'));
+    own.or_else(usual).unwrap_or(name)
+}
+
+/// Digits as a number is written. More digits than fit are a number that does not exist, too.
+fn number(digits: &str) -> Option<u32> {
+    let is_canonical = digits == "0" || !digits.starts_with('0');
+    let is_number = is_canonical && !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+    is_number.then(|| digits.parse().unwrap_or(u32::MAX))
+}
+
 const fn open(name: &'static str, default: Fallback, summary: &'static str) -> Variable {
-    Variable { name, default, summary, secret: false }
+    Variable { name, kind: None, default, summary, secret: false }
 }
 
 const fn secret(name: &'static str, summary: &'static str) -> Variable {
-    Variable { name, default: Fallback::None, summary, secret: true }
+    Variable { name, kind: None, default: Fallback::None, summary, secret: true }
 }
 
 /// All of them, in the order of `env.example`.
@@ -223,68 +296,71 @@ pub const VARIABLES: &[Variable] = &[
         Fallback::None,
         "targets in use, comma separated; if unset, those that are configured",
     ),
-    secret("S3_API_URL", "HTTP API that takes the pictures"),
-    open("UPLOAD_FIELD_NAME", Fallback::Text("file"), "name of the multipart field"),
-    secret("UPLOAD_HEADERS", "further request headers, Name: value; Name: value"),
+    secret("S3_API_URL", "HTTP API that takes the pictures").of(TargetKind::Api),
+    open("UPLOAD_FIELD_NAME", Fallback::Text("file"), "name of the multipart field").of(TargetKind::Api),
+    secret("UPLOAD_HEADERS", "further request headers, Name: value; Name: value").of(TargetKind::Api),
     secret(
         "UPLOAD_FIELDS",
         "further form fields, name=value; name=value, with {camera} {label} {site} {taken_at} and other facts in them",
-    ),
+    ).of(TargetKind::Api),
     open(
         "UPLOAD_SUCCESS",
         Fallback::None,
         "which answer of the HTTP API is a delivery: status, status:200,202, json:result.ok=true or text:^OK; if unset, a \
          2xx whose body does not say no",
-    ),
+    ).of(TargetKind::Api),
     open(
         "UPLOAD_QUEUE_SIZE",
         Fallback::Text("100"),
         "uploads held in memory; the queue on disk has no limit but the disk",
     ),
     open("UPLOAD_PARALLEL", Fallback::Text("1"), "deliveries to a target at a time, 1 to 8"),
-    open("API_UPLOAD_PARALLEL", Fallback::None, "the same for the HTTP API alone"),
-    open("S3_UPLOAD_PARALLEL", Fallback::None, "the same for the S3 store alone"),
-    open("DISCORD_UPLOAD_PARALLEL", Fallback::None, "the same for the Discord channel alone"),
-    open("RELAY_UPLOAD_PARALLEL", Fallback::None, "the same for the other box alone"),
+    open("API_UPLOAD_PARALLEL", Fallback::None, "the same for the HTTP API alone").of(TargetKind::Api),
+    open("S3_UPLOAD_PARALLEL", Fallback::None, "the same for the S3 store alone").of(TargetKind::S3),
+    open("DISCORD_UPLOAD_PARALLEL", Fallback::None, "the same for the Discord channel alone").of(TargetKind::Discord),
+    open("RELAY_UPLOAD_PARALLEL", Fallback::None, "the same for the other box alone").of(TargetKind::Relay),
     open(
         "UPLOAD_WINDOW",
         Fallback::Text("always"),
         "when pictures are delivered, by the local time: always, or such as 22:00-06:00",
     ),
-    open("API_UPLOAD_WINDOW", Fallback::None, "the same for the HTTP API alone"),
-    open("S3_UPLOAD_WINDOW", Fallback::None, "the same for the S3 store alone"),
-    open("DISCORD_UPLOAD_WINDOW", Fallback::None, "the same for the Discord channel alone"),
-    open("RELAY_UPLOAD_WINDOW", Fallback::None, "the same for the other box alone"),
+    open("API_UPLOAD_WINDOW", Fallback::None, "the same for the HTTP API alone").of(TargetKind::Api),
+    open("S3_UPLOAD_WINDOW", Fallback::None, "the same for the S3 store alone").of(TargetKind::S3),
+    open("DISCORD_UPLOAD_WINDOW", Fallback::None, "the same for the Discord channel alone").of(TargetKind::Discord),
+    open("RELAY_UPLOAD_WINDOW", Fallback::None, "the same for the other box alone").of(TargetKind::Relay),
     open("OFFLINE_RETRY_INTERVAL", Fallback::Text("60"), "longest pause between attempts, seconds"),
     open(
         "CONNECTIVITY_CHECK_INTERVAL",
         Fallback::Text("60"),
         "pause between checks of an idle target, seconds",
     ),
-    open("S3_ENDPOINT", Fallback::None, "address of the S3 store, without the bucket"),
-    open("S3_REGION", Fallback::Text("us-east-1"), "region that requests are signed for"),
-    open("S3_BUCKET", Fallback::None, "bucket that takes the pictures"),
-    open("S3_PREFIX", Fallback::None, "folder in the bucket"),
+    open("S3_ENDPOINT", Fallback::None, "address of the S3 store, without the bucket").of(TargetKind::S3),
+    open("S3_REGION", Fallback::Text("us-east-1"), "region that requests are signed for").of(TargetKind::S3),
+    open("S3_BUCKET", Fallback::None, "bucket that takes the pictures").of(TargetKind::S3),
+    open("S3_PREFIX", Fallback::None, "folder in the bucket").of(TargetKind::S3),
     open(
         "S3_KEY",
         Fallback::Text("{prefix}{filename}"),
         "name of each object, of {prefix} {filename} {id} {camera} {year} {month} {day} {site}",
-    ),
+    )
+    .of(TargetKind::S3),
     open(
         "S3_STYLE",
         Fallback::Text("path"),
         "where the bucket stands: path (host/bucket) or virtual (bucket.host)",
-    ),
-    secret("S3_ACCESS_KEY_ID", "access key of the S3 store"),
-    secret("S3_SECRET_ACCESS_KEY", "its secret"),
-    secret("S3_SESSION_TOKEN", "token that belongs to a temporary access key"),
-    secret("DISCORD_WEBHOOK_URL", "webhook of the Discord channel that takes the pictures"),
+    )
+    .of(TargetKind::S3),
+    secret("S3_ACCESS_KEY_ID", "access key of the S3 store").of(TargetKind::S3),
+    secret("S3_SECRET_ACCESS_KEY", "its secret").of(TargetKind::S3),
+    secret("S3_SESSION_TOKEN", "token that belongs to a temporary access key").of(TargetKind::S3),
+    secret("DISCORD_WEBHOOK_URL", "webhook of the Discord channel that takes the pictures").of(TargetKind::Discord),
     open(
         "DISCORD_MAX_BYTES",
         Fallback::Text("10MiB"),
         "largest file the channel takes; larger pictures are made smaller",
-    ),
-    secret("RELAY_URL", "upload address of another box that takes the pictures"),
+    )
+    .of(TargetKind::Discord),
+    secret("RELAY_URL", "upload address of another box that takes the pictures").of(TargetKind::Relay),
     open(
         "UPLOAD_TIMEOUT",
         Fallback::Text("300"),
@@ -308,10 +384,10 @@ pub const VARIABLES: &[Variable] = &[
         Fallback::None,
         "SHA-256 fingerprint of the certificate that servers must have, for https://; nothing else is checked then",
     ),
-    open("API_UPLOAD_TLS_FINGERPRINT", Fallback::None, "the same for the HTTP API alone"),
-    open("S3_UPLOAD_TLS_FINGERPRINT", Fallback::None, "the same for the S3 store alone"),
-    open("DISCORD_UPLOAD_TLS_FINGERPRINT", Fallback::None, "the same for the Discord channel alone"),
-    open("RELAY_UPLOAD_TLS_FINGERPRINT", Fallback::None, "the same for the other box alone"),
+    open("API_UPLOAD_TLS_FINGERPRINT", Fallback::None, "the same for the HTTP API alone").of(TargetKind::Api),
+    open("S3_UPLOAD_TLS_FINGERPRINT", Fallback::None, "the same for the S3 store alone").of(TargetKind::S3),
+    open("DISCORD_UPLOAD_TLS_FINGERPRINT", Fallback::None, "the same for the Discord channel alone").of(TargetKind::Discord),
+    open("RELAY_UPLOAD_TLS_FINGERPRINT", Fallback::None, "the same for the other box alone").of(TargetKind::Relay),
     open(
         "UPLOAD_METADATA",
         Fallback::Text("false"),
@@ -319,10 +395,10 @@ pub const VARIABLES: &[Variable] = &[
     ),
     open("SITE_NAME", Fallback::None, "name of this site in the facts and in S3_KEY"),
     open("UPLOAD_RATE", Fallback::None, "most bytes per second to each target; if unset, no limit"),
-    open("API_UPLOAD_RATE", Fallback::None, "the same for the api target alone"),
-    open("S3_UPLOAD_RATE", Fallback::None, "the same for the s3 target alone"),
-    open("DISCORD_UPLOAD_RATE", Fallback::None, "the same for the discord target alone"),
-    open("RELAY_UPLOAD_RATE", Fallback::None, "the same for the relay target alone"),
+    open("API_UPLOAD_RATE", Fallback::None, "the same for the api target alone").of(TargetKind::Api),
+    open("S3_UPLOAD_RATE", Fallback::None, "the same for the s3 target alone").of(TargetKind::S3),
+    open("DISCORD_UPLOAD_RATE", Fallback::None, "the same for the discord target alone").of(TargetKind::Discord),
+    open("RELAY_UPLOAD_RATE", Fallback::None, "the same for the relay target alone").of(TargetKind::Relay),
     open("IMAGE_STORAGE_PATH", Fallback::Text("images"), "directory of the pictures"),
     open(
         "DATABASE_PATH",
@@ -356,20 +432,67 @@ pub const VARIABLES: &[Variable] = &[
 mod tests {
     use super::*;
 
-    fn found(name: &str) -> Option<(&'static str, Option<u32>)> {
-        find(name).map(|(variable, number)| (variable.name, number))
+    fn found(name: &str) -> Option<(&'static str, Whose)> {
+        find(name).map(|(variable, whose)| (variable.name, whose))
     }
 
     #[test]
     fn a_name_with_a_number_is_found_for_any_number_written_plainly() {
-        assert_eq!(found("CAMERA_1_IP"), Some(("CAMERA_n_IP", Some(1))));
-        assert_eq!(found("GPIO_CAMERA_16_PIN"), Some(("GPIO_CAMERA_n_PIN", Some(16))));
-        assert_eq!(found("CAMERA_0_IP"), Some(("CAMERA_n_IP", Some(0))));
-        assert_eq!(found("CAMERA_99999999999_IP"), Some(("CAMERA_n_IP", Some(u32::MAX))));
+        assert_eq!(found("CAMERA_1_IP"), Some(("CAMERA_n_IP", Whose::Camera(1))));
+        assert_eq!(found("GPIO_CAMERA_16_PIN"), Some(("GPIO_CAMERA_n_PIN", Whose::Camera(16))));
+        assert_eq!(found("CAMERA_0_IP"), Some(("CAMERA_n_IP", Whose::Camera(0))));
+        assert_eq!(found("CAMERA_99999999999_IP"), Some(("CAMERA_n_IP", Whose::Camera(u32::MAX))));
         assert_eq!(found("CAMERA_01_IP"), None);
         assert_eq!(found("CAMERA__IP"), None);
         assert_eq!(found("CAMERA_n_IP"), None);
-        assert_eq!(found("CAMERA_USERNAME"), Some(("CAMERA_USERNAME", None)));
+        assert_eq!(found("CAMERA_USERNAME"), Some(("CAMERA_USERNAME", Whose::All)));
+    }
+
+    #[test]
+    fn a_target_has_the_variables_of_its_kind_with_its_number_behind_the_kind() {
+        let id = |kind, number| TargetId::new(kind, number).unwrap();
+        for (first, kind, name) in [
+            ("S3_API_URL", TargetKind::Api, "API_2_URL"),
+            ("UPLOAD_HEADERS", TargetKind::Api, "API_2_UPLOAD_HEADERS"),
+            ("API_UPLOAD_RATE", TargetKind::Api, "API_2_UPLOAD_RATE"),
+            ("S3_BUCKET", TargetKind::S3, "S3_2_BUCKET"),
+            ("S3_UPLOAD_WINDOW", TargetKind::S3, "S3_2_UPLOAD_WINDOW"),
+            ("DISCORD_WEBHOOK_URL", TargetKind::Discord, "DISCORD_2_WEBHOOK_URL"),
+            ("RELAY_URL", TargetKind::Relay, "RELAY_2_URL"),
+        ] {
+            assert_eq!(name_of(id(kind, 2), first), name);
+            assert_eq!(name_of(id(kind, 1), first), first);
+            assert_eq!(found(name), Some((first, Whose::Target(2))));
+            assert_eq!(found(first), Some((first, Whose::Target(1))));
+        }
+        for none in
+            ["API_02_URL", "API_n_URL", "API__URL", "S3_2_API_URL", "UPLOAD_2_HEADERS", "API_2_BUCKET"]
+        {
+            assert_eq!(found(none), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn every_variable_of_a_kind_is_read_back_from_its_name_for_every_number() {
+        let mut names = std::collections::BTreeSet::new();
+        for variable in VARIABLES.iter().filter(|variable| variable.kind.is_some()) {
+            for number in 1..=TargetId::NUMBER_MAX {
+                let name = name_of(TargetId::new(variable.kind.unwrap(), number).unwrap(), variable.name);
+                assert_eq!(found(&name), Some((variable.name, Whose::Target(u32::from(number)))), "{name}");
+                assert!(names.insert(name), "two of one name");
+            }
+        }
+    }
+
+    #[test]
+    fn words_about_a_target_name_its_own_variables_and_no_others() {
+        let words = "look at S3_API_URL, UPLOAD_HEADERS (UPLOAD_TIMEOUT=300); S3_BUCKET is of another, NOT_S3_API_URL, too";
+        let second = TargetId::new(TargetKind::Api, 2).unwrap();
+        assert_eq!(words_of(TargetId::API, words), words);
+        assert_eq!(
+            words_of(second, words),
+            "look at API_2_URL, API_2_UPLOAD_HEADERS (UPLOAD_TIMEOUT=300); S3_BUCKET is of another, NOT_S3_API_URL, too"
+        );
     }
 
     #[test]

@@ -7,14 +7,14 @@ use super::facts::Sender;
 use super::form::Form;
 use super::http::{ANSWER_BYTES_MAX, Http, put};
 use super::response::Settings;
-use super::{TargetError, misconfigured, success};
+use super::{Attempt, Deliver, TargetError, misconfigured, success};
 use crate::clock;
-use crate::config::{ApiTargetConfig, FILENAME, FieldTemplate, UploadConfig};
-use crate::model::{TargetId, UploadFault, secrets::Secrets};
+use crate::config::{ApiTargetConfig, FILENAME, FieldTemplate, TargetConfig, UploadConfig};
+use crate::model::{UploadFault, secrets::Secrets};
 use crate::store::DueUpload;
 
 /// An HTTP endpoint.
-pub struct Api {
+pub(super) struct Api {
     config: ApiTargetConfig,
     http: Http,
     sender: Sender,
@@ -23,9 +23,23 @@ pub struct Api {
     secrets: Secrets,
 }
 
+impl Deliver for Api {
+    fn http(&self) -> &Http {
+        &self.http
+    }
+
+    fn secrets(&self) -> &Secrets {
+        &self.secrets
+    }
+
+    fn deliver<'a>(&'a self, upload: &'a DueUpload, picture: Bytes) -> Attempt<'a> {
+        Box::pin(self.send_picture(upload, picture))
+    }
+}
+
 impl Api {
     /// A target as configured; nothing is contacted.
-    pub(super) fn new(config: &UploadConfig, api: &ApiTargetConfig) -> Self {
+    pub(super) fn new(config: &UploadConfig, target: &TargetConfig, api: &ApiTargetConfig) -> Self {
         let url = api.url.reveal();
         // A constant field may be a key.
         let constants = api.fields.iter().flat_map(FieldTemplate::constants);
@@ -39,19 +53,11 @@ impl Api {
         });
         Self {
             config: api.clone(),
-            http: Http::new(config, TargetId::API, url, Settings::API, &secrets),
+            http: Http::new(config, target, url, Settings::API, &secrets),
             sender: Sender::new(config),
             has_facts: config.metadata,
             secrets,
         }
-    }
-
-    pub(super) fn http(&self) -> &Http {
-        &self.http
-    }
-
-    pub(super) fn secrets(&self) -> &Secrets {
-        &self.secrets
     }
 
     /// Name and value of each field before the picture.
@@ -66,7 +72,7 @@ impl Api {
         sent
     }
 
-    pub(super) async fn deliver(&self, upload: &DueUpload, picture: Bytes) -> Result<(), TargetError> {
+    async fn send_picture(&self, upload: &DueUpload, picture: Bytes) -> Result<(), TargetError> {
         let field = &self.config.field_name;
         let form = Form::new(upload, &self.fields(upload), field, picture);
         let mut headers = HeaderMap::new();

@@ -17,11 +17,11 @@ use super::facts::Sender;
 use super::form::Form;
 use super::http::{Http, Reply, put};
 use super::response::{Settings, TargetAnswer};
-use super::{TargetError, misconfigured, perhaps_of_this_image, rejected};
+use super::{Attempt, Deliver, TargetError, misconfigured, perhaps_of_this_image, rejected};
 use crate::clock;
-use crate::config::{DiscordTargetConfig, UploadConfig};
+use crate::config::{DiscordTargetConfig, TargetConfig, UploadConfig};
 use crate::media::jpeg;
-use crate::model::{Medium, TargetId, UnixMs, UploadFault, secrets::Secrets};
+use crate::model::{Medium, UnixMs, UploadFault, secrets::Secrets};
 use crate::store::DueUpload;
 
 /// Of an answer's body this much is read: a message with its embeds is a few kilobytes.
@@ -40,7 +40,7 @@ const SHRINK_PERCENT: u64 = 60;
 const LEAST_BYTES: u64 = 48 * 1024;
 
 /// A Discord channel.
-pub struct Discord {
+pub(super) struct Discord {
     url: Url,
     http: Http,
     sender: Sender,
@@ -51,9 +51,23 @@ pub struct Discord {
     not_before: Mutex<Option<Instant>>,
 }
 
+impl Deliver for Discord {
+    fn http(&self) -> &Http {
+        &self.http
+    }
+
+    fn secrets(&self) -> &Secrets {
+        &self.secrets
+    }
+
+    fn deliver<'a>(&'a self, upload: &'a DueUpload, picture: Bytes) -> Attempt<'a> {
+        Box::pin(self.send_picture(upload, picture))
+    }
+}
+
 impl Discord {
     /// A target as configured; nothing is contacted.
-    pub(super) fn new(config: &UploadConfig, discord: &DiscordTargetConfig) -> Self {
+    pub(super) fn new(config: &UploadConfig, target: &TargetConfig, discord: &DiscordTargetConfig) -> Self {
         let mut url = discord.url.reveal().clone();
         let secrets = Secrets::of_url(&url).with_path(&url);
         // Without it the answer comes before the message is there, and says nothing; whatever the address says of it.
@@ -64,7 +78,7 @@ impl Discord {
             .collect();
         url.query_pairs_mut().clear().extend_pairs(others).append_pair("wait", "true");
         Self {
-            http: Http::new(config, TargetId::DISCORD, &url, Settings::DISCORD, &secrets),
+            http: Http::new(config, target, &url, Settings::DISCORD, &secrets),
             sender: Sender::new(config),
             secrets,
             max_bytes: AtomicU64::new(discord.max_bytes),
@@ -73,15 +87,7 @@ impl Discord {
         }
     }
 
-    pub(super) fn http(&self) -> &Http {
-        &self.http
-    }
-
-    pub(super) fn secrets(&self) -> &Secrets {
-        &self.secrets
-    }
-
-    pub(super) async fn deliver(&self, upload: &DueUpload, picture: Bytes) -> Result<(), TargetError> {
+    async fn send_picture(&self, upload: &DueUpload, picture: Bytes) -> Result<(), TargetError> {
         self.keep_still().await?;
         let max_bytes = self.max_bytes.load(Ordering::Relaxed);
         let file = fit(upload, picture, max_bytes).await?;

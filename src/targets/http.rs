@@ -19,8 +19,8 @@ use super::ear::AnswerEar;
 use super::pace::RateLimit;
 use super::response::{Settings, TargetAnswer};
 use super::{TargetError, misconfigured, secure, text};
-use crate::config::{CertificatePin, Fingerprint, ProxyConfig, UploadConfig};
-use crate::model::{Coded as _, TargetId, UploadFault, secrets::Secrets};
+use crate::config::{CertificatePin, Fingerprint, ProxyConfig, TargetConfig, UploadConfig};
+use crate::model::{Coded as _, UploadFault, secrets::Secrets};
 use crate::system::crash;
 use crate::system::tls;
 
@@ -105,7 +105,7 @@ impl Reply {
 }
 
 /// The way to one server.
-pub(super) struct Http {
+pub(crate) struct Http {
     pub(super) host: String,
     pub(super) port: u16,
     pub(super) is_secured: bool,
@@ -139,12 +139,12 @@ impl Http {
     /// of its words.
     pub(super) fn new(
         config: &UploadConfig,
-        kind: TargetId,
+        target: &TargetConfig,
         url: &Url,
         settings: Settings,
         secrets: &Secrets,
     ) -> Self {
-        let (proxy, pin) = (config.proxies.way(url).cloned(), config.pins.get(&kind));
+        let (proxy, pin) = (config.proxies.way(url).cloned(), target.pin.as_ref());
         let secrets = match proxy.as_ref().and_then(|proxy| proxy.address.reveal().password()) {
             Some(password) => secrets.clone().with(password),
             None => secrets.clone(),
@@ -157,8 +157,8 @@ impl Http {
             port: url.port_or_known_default().unwrap_or(443),
             ca_file: config.ca_file.clone(),
             pin: pin.map(|pin| pin.fingerprint),
-            pin_setting: pin.map_or_else(|| CertificatePin::setting_of(kind), |pin| pin.setting.clone()),
-            pace: config.rates.get(&kind).copied().map(RateLimit::new),
+            pin_setting: pin.map_or_else(|| CertificatePin::setting_of(target.id), |pin| pin.setting.clone()),
+            pace: target.rate.map(RateLimit::new),
             settings,
             secrets,
             ear: AnswerEar::default(),

@@ -15,6 +15,8 @@ mod s3_answer;
 mod s3_object;
 mod secure;
 mod success;
+#[cfg(test)]
+mod testing;
 mod text;
 mod tryout;
 mod tryout_report;
@@ -25,12 +27,16 @@ use std::io::Read as _;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use sha2::{Digest, Sha256};
 
-use crate::config::UploadConfig;
+use crate::config::{TargetConfig, TargetSettings, UploadConfig, words_of};
+use crate::model::secrets::Secrets;
 use crate::model::{Coded as _, TargetId, UploadFault, foreign};
 use crate::store::DueUpload;
 use crate::system::crash;
+
+use http::Http;
 
 pub use http::{Hop, SLOWEST, longest};
 pub use response::{Settings, TargetAnswer};
@@ -151,82 +157,58 @@ fn perhaps_of_this_image(status: u16, error: TargetError) -> TargetError {
     }
 }
 
-/// A configured target.
-pub enum Target {
-    /// `multipart/form-data` to an HTTP API.
-    Api(Box<api::Api>),
-    /// A bucket of an S3 store.
-    S3(Box<s3::S3>),
-    /// A Discord channel.
-    Discord(Box<discord::Discord>),
-    /// Another box.
-    Relay(Box<relay::Relay>),
-    /// What a test says it is.
-    #[cfg(test)]
-    Scripted(Script),
+/// What a kind of target does.
+pub(crate) trait Deliver: Send + Sync {
+    /// The way to its server.
+    fn http(&self) -> &Http;
+
+    /// What stands in none of its words.
+    fn secrets(&self) -> &Secrets;
+
+    /// Delivers one image once, whose file has been read.
+    fn deliver<'a>(&'a self, upload: &'a DueUpload, picture: Bytes) -> Attempt<'a>;
 }
 
-/// An `api` that answers as a test wants.
-#[cfg(test)]
-pub(crate) type Script = Box<
-    dyn Fn(&DueUpload) -> std::pin::Pin<Box<dyn Future<Output = Result<(), TargetError>> + Send>>
-        + Send
-        + Sync,
->;
+/// One delivery.
+pub(crate) type Attempt<'a> = BoxFuture<'a, Result<(), TargetError>>;
+
+/// A configured target.
+pub struct Target {
+    id: TargetId,
+    deliverer: Box<dyn Deliver>,
+}
 
 impl Target {
     /// The targets of a configuration. Nothing is contacted.
     pub fn all(config: &UploadConfig) -> Vec<Self> {
-        if !config.enabled {
-            return Vec::new();
-        }
-        let api = config.api.as_ref().map(|api| Self::Api(Box::new(api::Api::new(config, api))));
-        let s3 = config.s3.as_ref().map(|s3| Self::S3(Box::new(s3::S3::new(config, s3))));
-        let discord = config
-            .discord
-            .as_ref()
-            .map(|discord| Self::Discord(Box::new(discord::Discord::new(config, discord))));
-        let relay =
-            config.relay.as_ref().map(|relay| Self::Relay(Box::new(relay::Relay::new(config, relay))));
-        [api, s3, discord, relay].into_iter().flatten().collect()
+        let targets = config.targets.iter().filter(|_| config.enabled);
+        targets.map(|target| Self::new(config, target)).collect()
+    }
+
+    /// One of them.
+    fn new(config: &UploadConfig, target: &TargetConfig) -> Self {
+        let deliverer: Box<dyn Deliver> = match &target.settings {
+            TargetSettings::Api(api) => Box::new(api::Api::new(config, target, api)),
+            TargetSettings::S3(s3) => Box::new(s3::S3::new(config, target, s3)),
+            TargetSettings::Discord(discord) => Box::new(discord::Discord::new(config, target, discord)),
+            TargetSettings::Relay(relay) => Box::new(relay::Relay::new(config, target, relay)),
+        };
+        Self { id: target.id, deliverer }
     }
 
     /// Which it is.
     pub fn id(&self) -> TargetId {
-        match self {
-            Self::Api(_) => TargetId::API,
-            Self::S3(_) => TargetId::S3,
-            Self::Discord(_) => TargetId::DISCORD,
-            Self::Relay(_) => TargetId::RELAY,
-            #[cfg(test)]
-            Self::Scripted(_) => TargetId::API,
-        }
+        self.id
     }
 
     /// The way to its server.
-    fn http(&self) -> Option<&http::Http> {
-        match self {
-            Self::Api(api) => Some(api.http()),
-            Self::S3(s3) => Some(s3.http()),
-            Self::Discord(discord) => Some(discord.http()),
-            Self::Relay(relay) => Some(relay.http()),
-            #[cfg(test)]
-            Self::Scripted(_) => None,
-        }
+    fn http(&self) -> &Http {
+        self.deliverer.http()
     }
 
     /// Where a delivery connects to: the target, or the proxy on the way to it.
     pub fn first_hop(&self) -> Hop {
-        match self {
-            Self::Api(api) => api.http().first_hop(),
-            Self::S3(s3) => s3.http().first_hop(),
-            Self::Discord(discord) => discord.http().first_hop(),
-            Self::Relay(relay) => relay.http().first_hop(),
-            #[cfg(test)]
-            Self::Scripted(_) => {
-                Hop { host: "localhost".to_owned(), port: 9, address: "localhost:9".to_owned(), proxy: None }
-            }
-        }
+        self.http().first_hop()
     }
 
     /// Delivers one image once. Dropping the future ends the attempt; the target may have taken the image all the same.
@@ -239,15 +221,9 @@ impl Target {
 
     /// Delivers an image that has been read.
     async fn hand_over(&self, upload: &DueUpload, bytes: Bytes) -> Result<(), TargetError> {
-        let (result, secrets) = match self {
-            Self::Api(api) => (api.deliver(upload, bytes).await, api.secrets()),
-            Self::S3(s3) => (s3.deliver(upload, bytes).await, s3.secrets()),
-            Self::Discord(discord) => (discord.deliver(upload, bytes).await, discord.secrets()),
-            Self::Relay(relay) => (relay.deliver(upload, bytes).await, relay.secrets()),
-            #[cfg(test)]
-            Self::Scripted(script) => return script(upload).await,
-        };
-        result.map_err(|error| error.with_words(|words| secrets.strike(words.to_owned())))
+        let result = self.deliverer.deliver(upload, bytes).await;
+        let own = |words: &str| words_of(self.id, &self.deliverer.secrets().strike(words.to_owned()));
+        result.map_err(|error| error.with_words(own))
     }
 }
 

@@ -9,17 +9,17 @@ use super::facts::Sender;
 use super::form::Form;
 use super::http::{ANSWER_BYTES_MAX, Http};
 use super::response::{Settings, TargetAnswer};
-use super::{TargetError, misconfigured, perhaps_of_this_image};
+use super::{Attempt, Deliver, TargetError, misconfigured, perhaps_of_this_image};
 use crate::clock;
-use crate::config::{RelayTargetConfig, UploadConfig};
-use crate::model::{TargetId, UnixMs, UploadFault, secrets::Secrets};
+use crate::config::{RelayTargetConfig, TargetConfig, UploadConfig};
+use crate::model::{UnixMs, UploadFault, secrets::Secrets};
 use crate::store::DueUpload;
 
 /// Name of the part, as every such box takes it.
 const FIELD: &str = "file";
 
 /// Another box.
-pub struct Relay {
+pub(super) struct Relay {
     config: RelayTargetConfig,
     http: Http,
     /// Whether and what is told beside the picture.
@@ -27,28 +27,34 @@ pub struct Relay {
     secrets: Secrets,
 }
 
+impl Deliver for Relay {
+    fn http(&self) -> &Http {
+        &self.http
+    }
+
+    fn secrets(&self) -> &Secrets {
+        &self.secrets
+    }
+
+    fn deliver<'a>(&'a self, upload: &'a DueUpload, picture: Bytes) -> Attempt<'a> {
+        Box::pin(self.send_picture(upload, picture))
+    }
+}
+
 impl Relay {
     /// A target as configured; nothing is contacted.
-    pub(super) fn new(config: &UploadConfig, relay: &RelayTargetConfig) -> Self {
+    pub(super) fn new(config: &UploadConfig, target: &TargetConfig, relay: &RelayTargetConfig) -> Self {
         let url = relay.url.reveal();
         let secrets = Secrets::of_url(url);
         Self {
             config: relay.clone(),
-            http: Http::new(config, TargetId::RELAY, url, Settings::RELAY, &secrets),
+            http: Http::new(config, target, url, Settings::RELAY, &secrets),
             sender: config.metadata.then(|| Sender::new(config)),
             secrets,
         }
     }
 
-    pub(super) fn http(&self) -> &Http {
-        &self.http
-    }
-
-    pub(super) fn secrets(&self) -> &Secrets {
-        &self.secrets
-    }
-
-    pub(super) async fn deliver(&self, upload: &DueUpload, picture: Bytes) -> Result<(), TargetError> {
+    async fn send_picture(&self, upload: &DueUpload, picture: Bytes) -> Result<(), TargetError> {
         let facts = self.sender.as_ref().map(|sender| sender.facts(upload)).unwrap_or_default();
         let form = Form::new(upload, &facts, FIELD, picture);
         let mut headers = HeaderMap::new();

@@ -23,10 +23,10 @@ use super::s3_answer::{
     ObjectQuestion, Said, There, Unknown, is_checksum_unknown, judge, may_be_about_time, may_be_there,
 };
 use super::s3_object::{ObjectSeen, Sum};
-use super::{TargetError, misconfigured, rejected};
+use super::{Attempt, Deliver, TargetError, misconfigured, rejected};
 use crate::clock;
-use crate::config::{S3Style, S3TargetConfig, UploadConfig};
-use crate::model::{Because, TargetId, UploadFault, secrets::Secrets};
+use crate::config::{S3Style, S3TargetConfig, TargetConfig, UploadConfig};
+use crate::model::{Because, UploadFault, secrets::Secrets};
 use crate::store::DueUpload;
 
 /// How long a signature holds. Stores allow a quarter of an hour of difference between the clocks anyway.
@@ -36,7 +36,7 @@ const SIGNED_FOR: Duration = Duration::from_secs(15 * 60);
 const SKEW_MATTERS_MS: i64 = 60_000;
 
 /// A bucket.
-pub struct S3 {
+pub(super) struct S3 {
     bucket: Result<Bucket, String>,
     credentials: Credentials,
     config: S3TargetConfig,
@@ -49,9 +49,23 @@ pub struct S3 {
     is_checksum_left_out: AtomicBool,
 }
 
+impl Deliver for S3 {
+    fn http(&self) -> &Http {
+        &self.http
+    }
+
+    fn secrets(&self) -> &Secrets {
+        &self.secrets
+    }
+
+    fn deliver<'a>(&'a self, upload: &'a DueUpload, picture: Bytes) -> Attempt<'a> {
+        Box::pin(self.send_picture(upload, picture))
+    }
+}
+
 impl S3 {
     /// A target as configured; nothing is contacted.
-    pub(super) fn new(config: &UploadConfig, s3: &S3TargetConfig) -> Self {
+    pub(super) fn new(config: &UploadConfig, target: &TargetConfig, s3: &S3TargetConfig) -> Self {
         let style = match s3.style {
             S3Style::Path => UrlStyle::Path,
             S3Style::Virtual => UrlStyle::VirtualHost,
@@ -70,7 +84,7 @@ impl S3 {
         };
         let url = bucket.as_ref().map_or(&s3.endpoint, Bucket::base_url);
         Self {
-            http: Http::new(config, TargetId::S3, url, Settings::S3, &secrets),
+            http: Http::new(config, target, url, Settings::S3, &secrets),
             sender: Sender::new(config),
             credentials,
             config: s3.clone(),
@@ -81,15 +95,7 @@ impl S3 {
         }
     }
 
-    pub(super) fn http(&self) -> &Http {
-        &self.http
-    }
-
-    pub(super) fn secrets(&self) -> &Secrets {
-        &self.secrets
-    }
-
-    pub(super) async fn deliver(&self, upload: &DueUpload, picture: Bytes) -> Result<(), TargetError> {
+    async fn send_picture(&self, upload: &DueUpload, picture: Bytes) -> Result<(), TargetError> {
         let key = self.config.key.key(&upload.facts.camera, &upload.filename, upload.facts.id);
         let sum = Sum::of(upload, &picture);
         let has_checksum = !self.is_checksum_left_out.load(Ordering::Relaxed);

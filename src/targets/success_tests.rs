@@ -3,12 +3,15 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::{Config, Env};
+use crate::config::{Config, Env, TargetSettings};
 
 fn rule(text: &str) -> Success {
     let pairs = [("S3_API_URL", "https://api.example/up"), ("UPLOAD_SUCCESS", text)];
     let (config, _) = Config::parse(&Env::from_pairs(pairs)).unwrap();
-    config.upload.api.unwrap().success.unwrap()
+    match &config.upload.targets[0].settings {
+        TargetSettings::Api(api) => api.success.clone().unwrap(),
+        other => panic!("{other:?}"),
+    }
 }
 
 fn judged(text: &str, status: u16, body: &str) -> Result<(), TargetError> {

@@ -39,9 +39,9 @@ pub async fn try_out(
     limit: Option<Duration>,
     tell: &mut (dyn FnMut(&TryoutStep) + Send),
 ) -> Option<TryoutReport> {
-    let config = UploadConfig { enabled: true, ..config.clone() };
-    let target = Target::all(&config).into_iter().find(|target| target.id() == id)?;
-    let http = target.http()?;
+    let config = config.clone();
+    let target = Target::new(&config, config.target(id)?);
+    let http = target.http();
     let scheme = if http.is_secured { "https" } else { "http" };
     let host = if http.host.contains(':') { format!("[{}]", http.host) } else { http.host.clone() };
     let mut report = TryoutReport {
@@ -98,8 +98,7 @@ struct Sent {
 
 impl Sent {
     fn steps(self, is_open: bool, target: &Target) -> [TryoutStep; 2] {
-        let clean =
-            |text: &str| target.http().map(|http| http.secrets.words(text, TYPE_MAX)).unwrap_or_default();
+        let clean = |text: &str| target.http().secrets.words(text, TYPE_MAX);
         let (ok, text, took, seen) = match self.heard.last() {
             Some(last) => {
                 let statuses: Vec<u16> = self.heard.iter().map(|heard| heard.status).collect();
@@ -124,10 +123,8 @@ impl Sent {
 }
 
 async fn send(target: &Target, upload: &DueUpload, bytes: Bytes, limit: Duration) -> Sent {
-    let ear = target.http().map(|http| &http.ear);
-    if let Some(ear) = ear {
-        ear.listen();
-    }
+    let ear = &target.http().ear;
+    ear.listen();
     let began = Instant::now();
     let result = match tokio::time::timeout(limit, target.hand_over(upload, bytes)).await {
         Ok(result) => result.map_err(|error| format!("{error}; {}", consequence(&error))),
@@ -137,12 +134,7 @@ async fn send(target: &Target, upload: &DueUpload, bytes: Bytes, limit: Duration
             limit.as_secs()
         )),
     };
-    Sent {
-        began,
-        took: began.elapsed(),
-        heard: ear.map(super::ear::AnswerEar::heard).unwrap_or_default(),
-        result,
-    }
+    Sent { began, took: began.elapsed(), heard: ear.heard(), result }
 }
 
 /// What becomes of a picture that is answered so.

@@ -211,7 +211,7 @@ impl<'a> World<'a> {
             Box::pin(answer) as std::pin::Pin<Box<dyn Future<Output = _> + Send>>
         });
         let cancel = CancellationToken::new();
-        let target = Arc::new(Target::Scripted(script));
+        let target = Arc::new(Target::scripted(script));
         let queue = self.store().queue(target.id());
         let mut lane = Lane::new(target, &self.config, queue, &self.status);
         let (stop, is_tight, failures) =

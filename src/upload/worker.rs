@@ -98,7 +98,7 @@ impl Lane {
         Self {
             id,
             target,
-            config: config.lanes.of(id),
+            config: config.upload.lane(id),
             queue_size: config.upload.queue_size,
             retry_interval: config.upload.retry_interval,
             // An object in a store takes a second question.

@@ -63,7 +63,7 @@ impl Backlog {
             oldest_age: oldest.map(age),
             rate: target.pace.rate(now),
             drained_in: is_moving.then(|| target.pace.time_for(pending, now)).flatten(),
-            lane: config.lanes.of(target.id),
+            lane: config.upload.lane(target.id),
         }
     }
 }

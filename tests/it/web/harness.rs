@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use camera_capture::capture::Captures;
 use camera_capture::config::{
-    ActiveLevel, ApiTargetConfig, CameraConfig, CameraEngine, ClockSource, Config, DecodeMode, DecoderChoice,
-    EngineConfig, GpioBackend, GpioConfig, LanesConfig, LogConfig, LogFormat, RtspConfig, Secret,
-    SourceConfig, StorageConfig, Transport, Trust, UploadConfig, WebAccess, WebConfig,
+    ActiveLevel, CameraConfig, CameraEngine, ClockSource, Config, DecodeMode, DecoderChoice, EngineConfig,
+    Env, GpioBackend, GpioConfig, LogConfig, LogFormat, RtspConfig, SourceConfig, StorageConfig, Transport,
+    Trust, UploadConfig, WebAccess, WebConfig,
 };
 use camera_capture::disk::DiskGuard;
 use camera_capture::disk::retention::RetentionTask;
@@ -119,6 +119,12 @@ pub(crate) fn client() -> reqwest::Client {
     client_from([127, 0, 0, 1].into())
 }
 
+/// Deliveries to an HTTP API that nobody asks.
+fn upload() -> UploadConfig {
+    let env = Env::from_pairs([("S3_API_URL", "http://127.0.0.1:9/")]);
+    Config::parse(&env).unwrap().0.upload
+}
+
 pub(crate) fn config(dir: &Path, access: WebAccess) -> Config {
     let camera = |number: u8, label: &str, enabled: bool| CameraConfig {
         number,
@@ -160,32 +166,7 @@ pub(crate) fn config(dir: &Path, access: WebAccess) -> Config {
             bounce: Duration::from_millis(300),
             chip: None,
         },
-        lanes: LanesConfig::default(),
-        upload: UploadConfig {
-            enabled: true,
-            background: true,
-            queue_size: 100,
-            retry_interval: Duration::from_secs(60),
-            check_interval: Duration::from_secs(60),
-            timeout: Duration::from_secs(300),
-            proxies: camera_capture::config::ProxiesConfig::default(),
-            ca_file: None,
-            pins: std::collections::BTreeMap::default(),
-            metadata: false,
-            site: None,
-            labels: std::collections::BTreeMap::default(),
-            rates: std::collections::BTreeMap::default(),
-            s3: None,
-            discord: None,
-            relay: None,
-            api: Some(ApiTargetConfig {
-                url: Secret::new("http://127.0.0.1:9/".parse().unwrap()),
-                field_name: "file".to_owned(),
-                headers: Vec::new(),
-                fields: Vec::new(),
-                success: None,
-            }),
-        },
+        upload: upload(),
         storage: StorageConfig {
             images: dir.join("images"),
             database: dir.join("camera-capture.db"),

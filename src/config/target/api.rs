@@ -2,11 +2,14 @@
 
 use url::Url;
 
-use super::endpoint::http_address;
-use super::fields::{self, Beside, FieldTemplate, field_name};
-use super::problem::Wrong;
-use super::reader::{ReadResult, Reported, VariableReader};
-use super::{Secret, Success};
+use super::SiteFacts;
+use crate::config::address::shown_url;
+use crate::config::describe::TargetLines;
+use crate::config::endpoint::http_address;
+use crate::config::fields::{self, Beside, FieldTemplate, field_name};
+use crate::config::problem::Wrong;
+use crate::config::reader::{ReadResult, Reported, TargetReader};
+use crate::config::{Secret, Success};
 
 /// Most headers of `UPLOAD_HEADERS`.
 const HEADERS_MAX: usize = 32;
@@ -43,26 +46,47 @@ pub struct ApiTargetConfig {
 }
 
 impl ApiTargetConfig {
-    /// `None` when there is no address. `has_facts` is `UPLOAD_METADATA`, `has_site` whether there is a `SITE_NAME`.
-    pub(super) fn read(
-        reader: &mut VariableReader<'_>,
-        has_facts: bool,
-        has_site: bool,
-    ) -> ReadResult<Option<Self>> {
+    /// `None` when there is no address.
+    pub(super) fn read(reader: &mut TargetReader<'_, '_>, site: &SiteFacts<'_>) -> ReadResult<Option<Self>> {
         let url = reader.optional("S3_API_URL", http_address);
         let field_name = reader.required("UPLOAD_FIELD_NAME", field_name);
         let headers = headers(reader);
         let file = field_name.as_ref().ok().map(String::as_str);
-        let fields = fields::read(reader, &Beside { file, has_facts, has_site });
+        let fields =
+            fields::read(reader, &Beside { file, has_facts: site.are_sent, has_site: site.has_name });
         let success = reader.optional("UPLOAD_SUCCESS", Success::parse);
         let (url, field_name, headers, fields, success) = (url?, field_name?, headers?, fields?, success?);
         Ok(url.map(|url| Self { url: Secret::new(url), field_name, headers, fields, success }))
+    }
+
+    pub(super) fn describe(&self, lines: &mut TargetLines<'_>) {
+        let whole = self.url.reveal();
+        let mut shown = whole.clone();
+        shown.set_query(None);
+        hide_tokens(&mut shown);
+        let shown = shown_url(&shown);
+        if shown != whole.as_str() {
+            lines.comment(
+                "S3_API_URL has more than is shown: user, password, query or what looks like a token is hidden",
+            );
+        }
+        lines.set("S3_API_URL", shown);
+        lines.set("UPLOAD_FIELD_NAME", &self.field_name);
+        if !self.headers.is_empty() {
+            let names: Vec<_> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
+            lines.comment(format_args!("UPLOAD_HEADERS is set: {} (values hidden)", names.join(", ")));
+        }
+        if !self.fields.is_empty() {
+            let names: Vec<_> = self.fields.iter().map(FieldTemplate::name).collect();
+            lines.comment(format_args!("UPLOAD_FIELDS is set: {} (values hidden)", names.join(", ")));
+        }
+        lines.set_some("UPLOAD_SUCCESS", self.success.as_ref());
     }
 }
 
 /// Reads `UPLOAD_HEADERS`; each bad entry is a problem of its own, named by its position because its text may be a
 /// secret.
-fn headers(reader: &mut VariableReader<'_>) -> ReadResult<Vec<(String, Secret<String>)>> {
+fn headers(reader: &mut TargetReader<'_, '_>) -> ReadResult<Vec<(String, Secret<String>)>> {
     const NAME: &str = "UPLOAD_HEADERS";
     let Some(text) = reader.optional(NAME, |text| Ok(text.to_owned()))? else { return Ok(Vec::new()) };
     let mut headers: Vec<(String, Secret<String>)> = Vec::new();
@@ -102,23 +126,46 @@ fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
+/// Puts `hidden` in the place of every part of the path that does not read like words: it may be a token.
+fn hide_tokens(url: &mut Url) {
+    let Some(path) = url.path_segments() else { return };
+    let path: Vec<_> = path.map(|part| if reads_like_words(part) { part } else { "hidden" }).collect();
+    let path = path.join("/");
+    url.set_path(&path);
+}
+
+/// Words, versions and years with the usual signs between them: `upload.php`, `api-v2`, `site_7`, `uploadImage`. Secrets
+/// are longer, or mix letters and digits, or capitals and small letters, as no word does.
+fn reads_like_words(part: &str) -> bool {
+    const WORD_MAX: usize = 16;
+    const NUMBER_MAX: usize = 4;
+    let is_word = |word: &str| {
+        let letters = word.trim_end_matches(|c: char| c.is_ascii_digit());
+        let numbers = word.len() - letters.len();
+        let humps = letters.bytes().skip(1).filter(u8::is_ascii_uppercase).count();
+        word.len() <= WORD_MAX
+            && letters.bytes().all(|c| c.is_ascii_alphabetic())
+            && (letters.bytes().all(|c| c.is_ascii_uppercase()) || 4 * humps <= letters.len())
+            && if letters.is_empty() { numbers <= NUMBER_MAX } else { numbers <= 2 }
+    };
+    let words: Vec<_> = part.split(['-', '_', '.', '~']).collect();
+    words.len() <= 4 && words.iter().all(|word| is_word(word))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{config, problem, problems};
+    use crate::config::testing::{api, problem, problems};
 
     const URL: (&str, &str) = ("S3_API_URL", "https://u:p@api.example/Upload?modulename=anpr");
 
     #[test]
     fn the_api_target_is_read_whole() {
-        let api = config(&[
+        let api = api(&[
             URL,
             ("UPLOAD_TARGETS", " API,api"),
             ("UPLOAD_FIELD_NAME", "singleFile"),
             ("UPLOAD_HEADERS", "Authorization: Bearer a:b; X-Site: gate 1;"),
-        ])
-        .upload
-        .api
-        .unwrap();
+        ]);
         assert_eq!(api.url.reveal().as_str(), URL.1);
         assert_eq!(api.field_name, "singleFile");
         let headers: Vec<_> =

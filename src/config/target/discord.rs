@@ -1,11 +1,12 @@
-//! `DISCORD_…` and `RELAY_URL`: targets that are one address.
+//! `DISCORD_…`: a webhook of a channel.
 
 use url::Url;
 
-use super::Secret;
-use super::endpoint::{http_address, webhook};
-use super::reader::{ReadResult, VariableReader};
-use super::values::size;
+use crate::config::Secret;
+use crate::config::describe::{TargetLines, origin};
+use crate::config::endpoint::{http_address, webhook};
+use crate::config::reader::{ReadResult, TargetReader};
+use crate::config::values::size;
 
 /// Smallest `DISCORD_MAX_BYTES`: no picture of a gate can be told in less.
 const MAX_BYTES_MIN: u64 = 64 << 10;
@@ -21,7 +22,7 @@ pub struct DiscordTargetConfig {
 
 impl DiscordTargetConfig {
     /// `None` when there is no address.
-    pub(super) fn read(reader: &mut VariableReader<'_>) -> ReadResult<Option<Self>> {
+    pub(super) fn read(reader: &mut TargetReader<'_, '_>) -> ReadResult<Option<Self>> {
         let url = reader.optional("DISCORD_WEBHOOK_URL", http_address);
         let max_bytes =
             reader.required("DISCORD_MAX_BYTES", |text| size(MAX_BYTES_MIN, "65536 (64 KiB) to 1 EiB", text));
@@ -32,43 +33,38 @@ impl DiscordTargetConfig {
         }
         Ok(Some(Self { url: Secret::new(url), max_bytes }))
     }
-}
 
-/// The `relay` target.
-#[derive(Clone, Debug)]
-pub struct RelayTargetConfig {
-    /// `RELAY_URL`, http or https; may carry credentials.
-    pub url: Secret<Url>,
-}
-
-impl RelayTargetConfig {
-    /// `None` when there is no address.
-    pub(super) fn read(reader: &mut VariableReader<'_>) -> ReadResult<Option<Self>> {
-        let url = reader.optional("RELAY_URL", http_address)?;
-        Ok(url.map(|url| Self { url: Secret::new(url) }))
+    pub(super) fn describe(&self, lines: &mut TargetLines<'_>) {
+        let origin = origin(self.url.reveal());
+        lines.comment(format_args!("DISCORD_WEBHOOK_URL is set: {origin} (path hidden)"));
+        lines.comment(format_args!("DISCORD_MAX_BYTES={}", self.max_bytes));
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{config, problem, warnings};
+    use super::*;
+    use crate::config::TargetSettings;
+    use crate::config::testing::{config, problem, warnings};
+    use crate::model::TargetId;
+
+    fn discord(pairs: &[(&str, &str)]) -> DiscordTargetConfig {
+        match &config(pairs).upload.target(TargetId::DISCORD).unwrap().settings {
+            TargetSettings::Discord(discord) => discord.clone(),
+            other => panic!("{other:?}"),
+        }
+    }
 
     #[test]
-    fn an_address_alone_configures_them() {
-        let upload = config(&[
-            ("DISCORD_WEBHOOK_URL", "https://discord.example/api/webhooks/1/hunter2"),
-            ("RELAY_URL", "http://10.0.0.9:9000/upload"),
-        ])
-        .upload;
-        assert_eq!(upload.discord.unwrap().max_bytes, 10 << 20);
-        assert_eq!(upload.relay.unwrap().url.reveal().as_str(), "http://10.0.0.9:9000/upload");
+    fn an_address_alone_configures_it() {
+        let url = "https://discord.example/api/webhooks/1/hunter2";
+        assert_eq!(discord(&[("DISCORD_WEBHOOK_URL", url)]).max_bytes, 10 << 20);
     }
 
     #[test]
     fn an_address_for_messages_of_another_form_is_read_without_its_end_and_said_without_its_token() {
         let pairs = [("DISCORD_WEBHOOK_URL", "https://discord.com/api/webhooks/1/hunter2/slack")];
-        let read = config(&pairs).upload.discord.unwrap();
-        assert_eq!(read.url.reveal().as_str(), "https://discord.com/api/webhooks/1/hunter2");
+        assert_eq!(discord(&pairs).url.reveal().as_str(), "https://discord.com/api/webhooks/1/hunter2");
         let said = warnings(&pairs).join("\n");
         assert!(
             said.contains("DISCORD_WEBHOOK_URL: has /slack at its end") && !said.contains("hunter2"),
@@ -78,11 +74,8 @@ mod tests {
 
     #[test]
     fn a_bad_address_or_limit_is_a_problem_and_the_address_is_not_shown() {
-        for (name, value) in [
-            ("DISCORD_WEBHOOK_URL", "discord.example/hunter2"),
-            ("RELAY_URL", "ftp://x/hunter2"),
-            ("DISCORD_MAX_BYTES", "5"),
-        ] {
+        for (name, value) in [("DISCORD_WEBHOOK_URL", "discord.example/hunter2"), ("DISCORD_MAX_BYTES", "5")]
+        {
             let text = problem(&[(name, value)]);
             assert!(text.starts_with(&format!("{name}: ")) && !text.contains("hunter2"), "{text}");
         }

@@ -2,12 +2,14 @@
 
 use url::{Host, Url};
 
-use super::Secret;
-use super::endpoint::{Holds, holds_bucket, store_address};
-use super::object_key::KeyTemplate;
-use super::problem::Wrong;
-use super::reader::{ReadResult, Reported, VariableReader};
-use super::values::choice;
+use super::SiteFacts;
+use crate::config::Secret;
+use crate::config::describe::{TargetLines, quoted};
+use crate::config::endpoint::{Holds, holds_bucket, store_address};
+use crate::config::object_key::KeyTemplate;
+use crate::config::problem::Wrong;
+use crate::config::reader::{ReadResult, Reported, TargetReader};
+use crate::config::values::{choice, word};
 
 /// Longest `S3_REGION`, characters.
 const REGION_CHARS_MAX: usize = 64;
@@ -19,12 +21,12 @@ const BUCKET_CHARS_MAX: usize = 255;
 const CREDENTIAL_BYTES_MAX: usize = 4096;
 
 /// What a bucket needs; there is none without any of them.
-const NEEDED: [&str; 4] = ["S3_ENDPOINT", "S3_BUCKET", "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY"];
+pub(super) const NEEDED: [&str; 4] = ["S3_ENDPOINT", "S3_BUCKET", "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY"];
 
 /// What means nothing without a bucket, and has no default that someone may have written down.
 const FURTHER: [&str; 2] = ["S3_PREFIX", "S3_SESSION_TOKEN"];
 
-pub(super) const STYLES: &[(&str, S3Style)] = &[("path", S3Style::Path), ("virtual", S3Style::Virtual)];
+const STYLES: &[(&str, S3Style)] = &[("path", S3Style::Path), ("virtual", S3Style::Virtual)];
 
 /// Where the bucket stands in an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,8 +59,8 @@ pub struct S3TargetConfig {
 }
 
 impl S3TargetConfig {
-    /// `None` when nothing of it is set; half of it is one problem that names what is missing. `site` is `SITE_NAME`.
-    pub(super) fn read(reader: &mut VariableReader<'_>, site: Option<&str>) -> ReadResult<Option<Self>> {
+    /// `None` when nothing of it is set; half of it is one problem that names what is missing.
+    pub(super) fn read(reader: &mut TargetReader<'_, '_>, site: &SiteFacts<'_>) -> ReadResult<Option<Self>> {
         let endpoint = reader.optional("S3_ENDPOINT", store_address);
         let bucket = reader.optional("S3_BUCKET", bucket);
         let access_key_id = reader.optional("S3_ACCESS_KEY_ID", credential);
@@ -68,17 +70,14 @@ impl S3TargetConfig {
         let style = reader.required("S3_STYLE", choice(STYLES));
         let prefix = reader.optional("S3_PREFIX", |text| Ok(text.to_owned()));
         let prefix = prefix?.unwrap_or_default();
-        let key = reader.required("S3_KEY", |text| KeyTemplate::parse(text, &prefix, site));
+        let key = reader.required("S3_KEY", |text| KeyTemplate::parse(text, &prefix, site.name));
 
-        let is_set = |reader: &VariableReader<'_>, name: &str| {
-            reader.env().get(name).is_some_and(|v| !v.trim().is_empty())
-        };
-        let (set, missing): (Vec<_>, Vec<_>) = NEEDED.into_iter().partition(|name| is_set(reader, name));
-        let further = FURTHER.into_iter().find(|name| is_set(reader, name));
+        let (set, missing): (Vec<_>, Vec<_>) = NEEDED.into_iter().partition(|name| reader.is_set(name));
+        let further = FURTHER.into_iter().find(|name| reader.is_set(name));
         let Some(first) = set.first().copied().or(further) else { return Ok(None) };
         if let Some(name) = missing.first() {
             let what = format!("{first} is set, but not {}", missing.join(", "));
-            let accepted = format!("all of {}, or none of S3_…", NEEDED.join(", "));
+            let accepted = format!("all of {}, or nothing of this target", NEEDED.join(", "));
             return Err(reader.refuse(name, &Wrong::new(what, accepted)));
         }
         let (Some(endpoint), Some(bucket)) = (endpoint?, bucket?) else { return Err(Reported) };
@@ -104,11 +103,31 @@ impl S3TargetConfig {
             session_token: session_token?,
         }))
     }
+
+    /// Comments only: without the keys they are no settings.
+    pub(super) fn describe(&self, lines: &mut TargetLines<'_>) {
+        let token = if self.session_token.is_some() { ", S3_SESSION_TOKEN" } else { "" };
+        lines.comment(format_args!(
+            "S3_ACCESS_KEY_ID, S3_SECRET_ACCESS_KEY{token} are set (values hidden), with"
+        ));
+        for (name, value) in [
+            ("S3_ENDPOINT", self.endpoint.as_str()),
+            ("S3_REGION", &self.region),
+            ("S3_BUCKET", &self.bucket),
+            ("S3_PREFIX", self.key.prefix()),
+            ("S3_KEY", self.key.text()),
+            ("S3_STYLE", word(STYLES, &self.style)),
+        ] {
+            if !value.is_empty() {
+                lines.comment(format_args!("{name}={}", quoted(value)));
+            }
+        }
+    }
 }
 
 /// Where the bucket is looked for. An address that was copied with the bucket in it is read as it was meant, and said.
 fn understand(
-    reader: &mut VariableReader<'_>,
+    reader: &mut TargetReader<'_, '_>,
     endpoint: Url,
     bucket: &str,
     style: S3Style,
@@ -209,8 +228,10 @@ fn fits_host_name(endpoint: &Url, bucket: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{config, problem, problems, warnings};
     use super::*;
+    use crate::config::TargetSettings;
+    use crate::config::testing::{config, problem, problems, warnings};
+    use crate::model::TargetId;
 
     const FULL: [(&str, &str); 4] = [
         ("S3_ENDPOINT", "https://s3.example:9000"),
@@ -223,14 +244,20 @@ mod tests {
         [&FULL[..], further].concat()
     }
 
+    fn s3_of(pairs: &[(&str, &str)]) -> S3TargetConfig {
+        match &config(pairs).upload.target(TargetId::S3).unwrap().settings {
+            TargetSettings::S3(s3) => s3.clone(),
+            other => panic!("{other:?}"),
+        }
+    }
+
     #[test]
     fn a_bucket_is_read_whole_with_its_defaults() {
-        let s3 = config(&FULL).upload.s3.unwrap();
+        let s3 = s3_of(&FULL);
         assert_eq!((s3.region.as_str(), s3.style), ("us-east-1", S3Style::Path));
         assert_eq!(s3.endpoint.as_str(), "https://s3.example:9000/");
         assert_eq!(s3.secret_access_key.reveal(), "hunter2/+=");
-        let s3 = config(&with(&[("S3_STYLE", "virtual"), ("S3_SESSION_TOKEN", "t"), ("S3_REGION", "auto")]));
-        let s3 = s3.upload.s3.unwrap();
+        let s3 = s3_of(&with(&[("S3_STYLE", "virtual"), ("S3_SESSION_TOKEN", "t"), ("S3_REGION", "auto")]));
         assert_eq!(
             (s3.region.as_str(), s3.style, s3.session_token.is_some()),
             ("auto", S3Style::Virtual, true)
@@ -273,7 +300,7 @@ mod tests {
         ] {
             let mut pairs = with(&[]);
             pairs[0] = ("S3_ENDPOINT", endpoint);
-            let s3 = config(&pairs).upload.s3.unwrap();
+            let s3 = s3_of(&pairs);
             assert_eq!((s3.endpoint.as_str(), s3.style), (read, style), "{endpoint}");
             let said = warnings(&pairs);
             let of_it: Vec<_> = said.iter().filter(|text| text.starts_with("S3_ENDPOINT: ")).collect();
