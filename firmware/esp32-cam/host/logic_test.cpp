@@ -359,7 +359,11 @@ TEST(time_stamps_are_seconds_and_six_digits) {
   EQUAL(std::string(text), std::string("12.000345"));
   time_stamp(text, sizeof text, -5);
   EQUAL(std::string(text), std::string("0.000000"));
-  CHECK(is_fresh(5, 5) && is_fresh(6, 5) && !is_fresh(4, 5));
+}
+
+TEST(a_frame_from_before_it_was_wanted_is_thrown_away_S2_4) {
+  CHECK(shows_now(5, 5, 0) && shows_now(6, 5, 0) && !shows_now(4, 5, 0) && !shows_now(4, 5, 9));
+  CHECK(!shows_now(0, 5, 0) && !shows_now(0, 5, 1) && shows_now(0, 5, 2));
 }
 
 TEST(a_part_of_the_stream_tells_its_length_S2_3) {
@@ -479,10 +483,29 @@ TEST(the_lamp_tells_the_last_that_happened_then_how_things_stand) {
     was = is;
   }
   CHECK(changes >= 9);
+}
+
+TEST(a_failure_is_told_for_a_minute_also_when_other_pictures_arrive) {
+  Lamp lamp;
+  const auto rises = [&](uint32_t from) {
+    int count = 0;
+    bool was = true;
+    for (uint32_t ms = from; ms < from + FAILED_ONCE_MS; ms += 10) {
+      const bool is = lamp.is_lit(ms, true);
+      count += is && !was;
+      was = is;
+    }
+    return count;
+  };
   lamp.show(Signal::Failed, Failure::Token, 10000);
-  CHECK(lamp.is_lit(10000, true));
-  CHECK(lamp.is_lit(10000 + FAILED_MS, true));
-  CHECK(!lamp.is_lit(10000 + FAILED_MS + 1000, true));
+  EQUAL(rises(10000), static_cast<int>(Failure::Token));
+  lamp.show(Signal::Working, Failure::None, 20000);
+  CHECK(lamp.is_lit(20000, true));
+  lamp.show(Signal::Stored, Failure::None, 21000);
+  lamp.is_lit(21000 + STORED_MS, true);
+  EQUAL(rises(21000 + STORED_MS), static_cast<int>(Failure::Token));
+  lamp.is_lit(10000 + FAILED_MS, true);
+  EQUAL(rises(10000 + FAILED_MS + 1000), 1);  // the spark of "ready"
 }
 
 // ---- waiting, log-in

@@ -33,13 +33,22 @@ bool is_lit(Signal signal, Failure failure, uint32_t elapsed_ms) {
   return false;
 }
 
+void Lamp::show(Signal signal, Failure failure, uint32_t now_ms) {
+  if (signal == Signal::Failed) {
+    failure_ = failure;
+    failed_ms_ = now_ms;
+  }
+  signal_ = signal == Signal::Failed ? Signal::Ready : signal;
+  since_ms_ = now_ms;
+}
+
 bool Lamp::is_lit(uint32_t now_ms, bool has_wifi) {
+  if (signal_ == Signal::Stored && now_ms - since_ms_ >= STORED_MS) show(Signal::Ready, Failure::None, now_ms);
   const uint32_t elapsed = now_ms - since_ms_;
-  const bool is_over = (signal_ == Signal::Stored && elapsed >= STORED_MS) ||
-                       (signal_ == Signal::Failed && elapsed >= FAILED_MS);
-  if (is_over) show(Signal::Ready, Failure::None, now_ms);
-  if (signal_ == Signal::Ready && !has_wifi) return cam::is_lit(Signal::NoWifi, Failure::None, now_ms - since_ms_);
-  return cam::is_lit(signal_, failure_, now_ms - since_ms_);
+  if (signal_ != Signal::Ready) return cam::is_lit(signal_, Failure::None, elapsed);
+  if (now_ms - failed_ms_ >= FAILED_MS) failure_ = Failure::None;
+  if (failure_ != Failure::None) return cam::is_lit(Signal::Failed, failure_, elapsed);
+  return cam::is_lit(has_wifi ? Signal::Ready : Signal::NoWifi, Failure::None, elapsed);
 }
 
 }  // namespace cam

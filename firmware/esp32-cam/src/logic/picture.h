@@ -35,7 +35,10 @@ struct Picture {
 size_t whole_jpeg(const uint8_t* bytes, size_t length);
 
 /// Whether a frame was begun when the picture was already wanted. A buffer that was filled before shows the past.
-constexpr bool is_fresh(int64_t begun_us, int64_t wanted_us) { return begun_us >= wanted_us; }
+/// A driver that does not stamp its frames has at most two old ones: `earlier` were thrown away.
+constexpr bool shows_now(int64_t begun_us, int64_t wanted_us, uint32_t earlier) {
+  return begun_us == 0 ? earlier >= 2 : begun_us >= wanted_us;
+}
 
 /// `gate_5f3a9c01_000124.jpg`; the same on each attempt. Returns its length, 0 if `out` is too small.
 size_t file_name(char* out, size_t room, const char* device, PictureId id);

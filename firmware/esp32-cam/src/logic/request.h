@@ -12,9 +12,6 @@ namespace cam {
 /// The longest settings that are allowed, and what stands around them.
 constexpr size_t HEAD_MAX = 1280;
 
-/// Longest token, of which the head has room for one.
-constexpr size_t TOKEN_MAX = 256;
-
 /// Writes the head for a picture of `length` bytes; returns its length, 0 if `out` is too small.
 size_t request_head(char* out, size_t room, const Settings& settings, PictureId id, size_t length);
 

@@ -49,6 +49,9 @@ constexpr bool is_device(const char* text) {
   return true;
 }
 
+/// Longest token; the head of a request has room for it.
+constexpr size_t TOKEN_MAX = 256;
+
 /// Stands in a header or in the request line: visible, so that it can end neither.
 constexpr bool is_visible(const char* text, size_t length_max) {
   const size_t length = length_of(text);
@@ -57,6 +60,14 @@ constexpr bool is_visible(const char* text, size_t length_max) {
     if (text[at] <= ' ' || text[at] > '~') return false;
   }
   return true;
+}
+
+/// A user name of HTTP Basic, which ends with a colon.
+constexpr bool is_user(const char* text) {
+  for (size_t at = 0; text[at] != '\0'; at++) {
+    if (text[at] == ':') return false;
+  }
+  return is_visible(text, 64);
 }
 
 /// A name or an IPv4 address, and nothing around it: no scheme, port or path.
