@@ -96,7 +96,7 @@ impl Store {
     }
 
     /// A comparison of everything. Blocking for as long as it takes to list the day folders.
-    pub async fn comparison(&self) -> Result<Comparison, StoreError> {
+    pub(super) async fn comparison(&self) -> Result<Comparison, StoreError> {
         let files = self.files.clone();
         let folders =
             super::db::blocking(move || files.day_folders().map_err(|e| failed(files.root(), e))).await?;
@@ -105,7 +105,10 @@ impl Store {
 
     /// The next step of a comparison; `None` when everything has been compared. Takes some milliseconds, and a picture
     /// never waits for more than one changed row. Fails when the picture directory is not mounted any more.
-    pub async fn compare_some(&self, comparison: &mut Comparison) -> Result<Option<Reconciled>, StoreError> {
+    pub(super) async fn compare_some(
+        &self,
+        comparison: &mut Comparison,
+    ) -> Result<Option<Reconciled>, StoreError> {
         let mut done = Reconciled::default();
         if !comparison.have_rows_ended {
             let after = comparison.after;
@@ -343,6 +346,10 @@ impl Store {
                     return Ok(Became::Unfit);
                 }
                 found.find_trigger(tx)?;
+                if found.row.facts.push.is_some() {
+                    // Its trigger comes with its row, so that of a crash between name and row is not there either.
+                    found.make_trigger(tx)?;
+                }
                 store.insert(tx, &found.name, &path, &found.row)?;
                 crash::point("adopted");
                 found.mark_captured(tx)?;

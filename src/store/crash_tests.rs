@@ -4,7 +4,9 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::testing::{OWED, Place, T0, assert_in_order, claim, clip, jpeg_of, picture, take, trigger};
+use super::testing::{
+    OWED, Place, T0, assert_in_order, claim, clip, jpeg_of, picture, pushed_picture, take, trigger,
+};
 use super::*;
 use crate::clock;
 use crate::model::{ClockState, FileName, ImageId, ImageKind, NoPicture, Outcome, UploadState};
@@ -66,6 +68,9 @@ async fn the_process_that_dies() {
             refusing.execute_batch("drop trigger refuse").unwrap();
             store.catch_up().await.unwrap();
         }
+        "keep pushed" => {
+            store.record(pushed_picture(T0, id())).await.unwrap();
+        }
         "record clip" => {
             // The trigger and its picture were there before; see the test.
             store.record(clip(&trigger("r1", T0), TriggerId(1), id(), -3000)).await.unwrap();
@@ -126,6 +131,7 @@ async fn the_points_at_which_the_process_dies_are_all_that_the_deeds_pass() {
     };
     check(passes(&Place::new(), "record"), RECORDING);
     check(passes(&Place::new(), "make up"), RECORDING);
+    check(passes(&Place::new(), "keep pushed"), RECORDING);
     let place = Place::new();
     a_picture(&place).await;
     check(passes(&place, "record clip"), RECORDING);
@@ -205,6 +211,30 @@ async fn a_crash_at_any_step_after_the_file_is_synced_costs_nothing() {
         let place = Place::new();
         die(place.path(), "record", point);
         assert_recorded_once(&place, point).await;
+    }
+}
+
+#[tokio::test]
+async fn a_pushed_picture_is_there_once_after_a_crash_at_any_step_and_after_its_sender_sends_it_again() {
+    for point in RECORDING {
+        let place = Place::new();
+        die(place.path(), "keep pushed", point);
+        let store = place.open();
+        let done = store.reconcile().await.unwrap();
+        // Its sender was not answered. What was torn left no row behind: the next try is the first one.
+        let is_torn = *point == "created";
+        assert_eq!((done.quarantined, done.interrupted), (usize::from(is_torn), 0), "{point}");
+        let again = store.record(pushed_picture(T0 + 60_000, ImageId::random())).await;
+        assert_eq!(matches!(again, Err(StoreError::PushedBefore)), !is_torn, "{point}: {again:?}");
+        let images = store.images(ImageQuery { limit: 10, ..ImageQuery::default() }).await.unwrap().items;
+        let [image] = &images[..] else { panic!("{point}: {images:?}") };
+        assert_eq!(image.facts.id == id(), !is_torn, "{point}");
+        assert_eq!(image.facts.push, pushed_picture(T0, id()).facts.push, "{point}");
+        assert_eq!(image.uploads[0].state, UploadState::Pending, "{point}");
+        let ledger = store.ledger(LedgerQuery { limit: 10, ..LedgerQuery::default() }).await.unwrap().items;
+        assert_eq!((ledger.len(), ledger[0].outcome), (1, Some(Outcome::Captured)), "{point}");
+        assert_eq!(ledger[0].device, image.facts.push.as_ref().map(|push| push.device.clone()), "{point}");
+        assert_settled(&place, &store).await;
     }
 }
 

@@ -246,7 +246,7 @@ impl FoundPicture {
 
     /// Writes its trigger down where that is not known: the file of a picture does not wait for the database. Nobody
     /// vouches for its clock, and nothing corrects it, because its boot is not known either.
-    fn make_trigger(&mut self, tx: &rusqlite::Transaction<'_>) -> Result<(), StoreError> {
+    pub(super) fn make_trigger(&mut self, tx: &rusqlite::Transaction<'_>) -> Result<(), StoreError> {
         if self.row.trigger.is_some() || self.row.facts.kind.medium() != Medium::Jpeg {
             return Ok(());
         }

@@ -14,8 +14,8 @@ use crate::media::frame::{Colours, Frame};
 use crate::media::gop::{AccessUnit, Codec, UnitRange};
 use crate::media::{exif, jpeg, mp4};
 use crate::model::{
-    CameraKey, Cause, Dimensions, FileName, ImageId, ImageKind, Moment, PictureFacts, TargetId, Trigger,
-    UnixMs, UploadState,
+    CameraKey, Cause, DeviceName, Dimensions, FileName, ImageId, ImageKind, Moment, PictureFacts, PushFacts,
+    TargetId, Trigger, UnixMs, UploadState,
 };
 
 /// The small disk of the end-to-end tests.
@@ -214,6 +214,27 @@ pub(crate) fn picture(trigger: &Trigger, row: TriggerId, id: ImageId, frame_offs
         at: trigger.edge.at,
         file: jpeg_of(trigger, id, frame_offset_ms),
     }
+}
+
+/// A picture that a device sent by itself.
+pub(crate) fn pushed_picture(edge_ms: i64, id: ImageId) -> NewImage {
+    let device = DeviceName::parse("esp-door").unwrap();
+    let (camera, edge) = (device.key().clone(), moment(edge_ms));
+    let trigger = Trigger { camera, cause: Cause::Pushed, edge, device: Some(device.clone()) };
+    let push = PushFacts { device, own_name: Some("snap.jpg".to_owned()), device_time: None, first_id: None };
+    let facts = PictureFacts { push: Some(push), ..facts_of(&trigger, id, 0) };
+    let plain = Frame {
+        width: 16,
+        height: 16,
+        y: vec![9; 256],
+        u: vec![128; 64],
+        v: vec![128; 64],
+        colours: Colours::JPEG,
+    };
+    let caption =
+        exif::Caption { utc_offset_s: crate::clock::utc_offset_s(facts.edge_at), ..caption(facts.clone()) };
+    let (file, size) = jpeg::with_caption(&jpeg::encode_plain(&plain).unwrap(), &caption).unwrap();
+    NewImage { facts, dimensions: Dimensions::of_picture(size), trigger: None, at: edge.at, file }
 }
 
 /// A small clip that carries the facts of `trigger`.
