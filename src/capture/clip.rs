@@ -43,7 +43,7 @@ pub(super) fn make(
 /// The thumbnail inside a stored picture.
 fn thumbnail_of(follow: &Follow, picture: &Image) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
-    follow.worker.store.open_image(picture).ok()?.read_to_end(&mut bytes).ok()?;
+    follow.worker.images.open(picture).ok()?.read_to_end(&mut bytes).ok()?;
     exif::thumbnail(&bytes).map(<[u8]>::to_vec)
 }
 

@@ -178,7 +178,7 @@ impl Follow {
             what, reason, "could not be had beside the picture"
         );
         let Some(row) = row else { return };
-        if let Err(error) = self.worker.store.remark_trigger(row, &format!("no {what}: {reason}")).await {
+        if let Err(error) = self.worker.ledger.remark(row, &format!("no {what}: {reason}")).await {
             error!(%error, "the remark could not be written into the ledger");
         }
     }

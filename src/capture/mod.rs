@@ -176,7 +176,8 @@ impl Captures {
                     workers: workers.clone(),
                     followers: followers.clone(),
                     stretches: stretches.clone(),
-                    store: store.clone(),
+                    ledger: store.triggers(),
+                    images: store.files(),
                     guard: guard.clone(),
                 };
                 tasks.push(CameraTasks {

@@ -20,7 +20,7 @@ use crate::media::gop::DecodeRun;
 use crate::media::shelf::Shelf;
 use crate::media::{decode, exif, jpeg};
 use crate::model::{CameraKey, Dimensions, ImageKind, NoPicture, Outcome, PictureFacts, Trigger};
-use crate::store::{Image, NewImage, Saved, Store, TriggerId};
+use crate::store::{Image, ImageFiles, NewImage, Saved, TriggerId, TriggerLedger};
 
 /// A decoder that was not needed for so long gives its memory back.
 const REST: Duration = Duration::from_secs(30);
@@ -47,7 +47,8 @@ pub(super) struct CaptureContext {
     pub(super) followers: Workers,
     /// The memory of what follows.
     pub(super) stretches: Shelf,
-    pub(super) store: Store,
+    pub(super) ledger: TriggerLedger,
+    pub(super) images: ImageFiles,
     pub(super) guard: DiskGuard,
 }
 
@@ -130,7 +131,7 @@ impl CaptureContext {
             .map(|(at, early)| self.picture(&config, &trigger, *at, early))
             .collect();
         // The file needs no database, so it does not wait for one.
-        let (begun, first) = tokio::join!(self.store.begin_trigger(&trigger), async {
+        let (begun, first) = tokio::join!(self.ledger.begin(&trigger), async {
             match pictures.next().await {
                 Some(picture) => Some(self.save(picture).await),
                 None => None,
@@ -222,8 +223,8 @@ impl CaptureContext {
     /// later.
     async fn fail(&self, row: Option<TriggerId>, trigger: &Trigger, reason: NoPicture) -> Option<TriggerId> {
         let ended = match row {
-            Some(id) => self.store.fail_trigger(id, reason).await.map(|()| id),
-            None => self.store.end_trigger(trigger, Outcome::Failed, reason).await,
+            Some(id) => self.ledger.fail(id, reason).await.map(|()| id),
+            None => self.ledger.end(trigger, Outcome::Failed, reason).await,
         };
         match ended {
             Ok(id) => Some(id),

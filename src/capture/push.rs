@@ -245,12 +245,12 @@ impl Keeper {
         match self.refusals.count(device, trigger.edge.at) {
             Recorded::Yes { unwritten } => {
                 warn!(%reason, unwritten, "a pushed picture is refused");
-                let ended = self.store.end_trigger(trigger, Outcome::Failed, reason).await;
+                let ended = self.store.triggers().end(trigger, Outcome::Failed, reason).await;
                 let remarked = match ended {
                     Ok(row) if unwritten > 0 => {
                         let words =
                             format!("{unwritten} more of {device} were refused since the entry before");
-                        self.store.remark_trigger(row, &words).await
+                        self.store.triggers().remark(row, &words).await
                     }
                     ended => ended.map(|_| ()),
                 };

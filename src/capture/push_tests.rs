@@ -344,8 +344,7 @@ async fn retention_and_delivery_take_pushed_pictures_as_others() {
     let due = claim(&world.store, 9).await;
     assert_eq!(due[0].facts.push.as_ref().unwrap().device, device("esp-door"));
     let delivered = crate::store::Settlement::Delivered { at: UnixMs(T0) };
-    let settled = world.store.settle_all(TargetId::API, vec![(due[0].row(), delivered)]);
-    settled.await.unwrap();
+    assert!(world.store.queue(TargetId::API).settle(&due[0], delivered).await.unwrap());
     let found = world.store.deletable(before, None, 9).await.unwrap();
     let gone = world.store.delete_expired(found.into_iter().map(|(_, one)| one).collect()).await.unwrap();
     assert_eq!((gone.len(), world.images().await.len()), (1, 0));

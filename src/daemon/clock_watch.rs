@@ -11,7 +11,7 @@ use tracing::{debug, info, warn};
 use crate::clock::{self, SetAlarm};
 use crate::model::UnixMs;
 use crate::status::{ClockStatus, ClockStep, Status};
-use crate::store::{Doubtful, STEP_MS, Store, StoreError, Wake};
+use crate::store::{Doubtful, STEP_MS, StoreError, StoreUpkeep, Wake};
 
 /// A time service tells the kernel that the clock is right, and nobody else; so the kernel is asked. Setting the clock is
 /// noticed at once, except where the kernel cannot tell.
@@ -19,7 +19,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(10);
 
 /// The task that watches the clock.
 pub struct ClockWatch {
-    store: Store,
+    store: StoreUpkeep,
     status: Status,
     alarm: Option<SetAlarm>,
     /// What was seen last: wall time minus time since boot, and whether a time service vouches for it.
@@ -53,11 +53,11 @@ fn judge(before: Option<(i64, bool)>, offset_ms: i64, is_synced: bool) -> Verdic
 
 impl ClockWatch {
     /// The task.
-    pub fn new(store: &Store, status: &Status) -> Self {
+    pub fn new(store: StoreUpkeep, status: &Status) -> Self {
         let alarm = SetAlarm::new()
             .inspect_err(|error| debug!(%error, "this kernel does not tell when the clock is set"))
             .ok();
-        Self { store: store.clone(), status: status.clone(), alarm, seen: None }
+        Self { store, status: status.clone(), alarm, seen: None }
     }
 
     /// Runs until cancelled. What could not be corrected is corrected at the next run.

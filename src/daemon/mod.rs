@@ -331,7 +331,7 @@ async fn serve(
         session_tasks.spawn(live_decoder, &sessions);
         intake_tasks.spawn(capture, &intake);
     }
-    let triggers = Triggers::new(&config, &captures, &store, &status);
+    let triggers = Triggers::new(&config, &captures, store.triggers(), &status);
     let (sim, contacts) = (triggers.sim(), triggers.contacts());
     if config.gpio.enabled {
         intake_tasks.spawn(triggers, &intake);
@@ -340,11 +340,11 @@ async fn serve(
         work_tasks.spawn(Lane::new(target.clone(), &config, store.queue(target.id()), &status), &work);
         work_tasks.spawn(Connectivity::new(target, &config.upload, &status, store.wakes()), &work);
     }
-    work_tasks.spawn(ClockWatch::new(&store, &status), &work);
+    work_tasks.spawn(ClockWatch::new(store.upkeep(), &status), &work);
     let (retention_task, retention) = RetentionTask::new(&store, &config.storage, &guard, &status);
     work_tasks.spawn(retention_task, &work);
     work_tasks.spawn(DescriptorWatch::new(&status), &work);
-    let upkeep = Upkeep::new(&store, &status, config.storage.backup_every);
+    let upkeep = Upkeep::new(store.upkeep(), &status, config.storage.backup_every);
     work_tasks.spawn(upkeep.taking_over(former(&config)), &work);
     work_tasks.spawn(Alarms::new(&store, &status), &work);
     let mut damage = store.damage();

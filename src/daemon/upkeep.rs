@@ -11,7 +11,7 @@ use tracing::{error, info, warn};
 use crate::clock;
 use crate::model::AlarmText;
 use crate::status::{AlarmHandle, AlarmKind, Status};
-use crate::store::{Disk, Former, Reconciled, Stop, Store, StoreError, Wake};
+use crate::store::{Disk, Former, Reconciled, Stop, StoreError, StoreUpkeep, Wake};
 
 /// Pause between two steps of the comparison: a million pictures take a quarter of an hour, and the disk is free most of
 /// the time.
@@ -37,7 +37,7 @@ const LOOK_FOR_GONE: Duration = Duration::from_secs(60);
 
 /// The task that looks after folder and database.
 pub struct Upkeep {
-    store: Store,
+    store: StoreUpkeep,
     alarms: Arc<Owned>,
     /// From one copy of the database to the next; `None` for no copies.
     backup_every: Option<Duration>,
@@ -62,7 +62,7 @@ struct Owned {
 
 impl Upkeep {
     /// The task. `backup_every` is the time from one copy of the database to the next; `None` for no copies.
-    pub fn new(store: &Store, status: &Status, backup_every: Option<Duration>) -> Self {
+    pub fn new(store: StoreUpkeep, status: &Status, backup_every: Option<Duration>) -> Self {
         let alarms = Arc::new(Owned {
             away: status.alarm(AlarmKind::PicturesAway),
             gone: status.alarm(AlarmKind::PicturesGone),
@@ -74,7 +74,7 @@ impl Upkeep {
         alarms.away.set(store.away().map(|detail| AlarmText::FolderAway { detail }));
         alarms.gone.set(words_of_gone(store.gone().now()));
         Self {
-            store: store.clone(),
+            store,
             alarms,
             backup_every,
             former: Former::default(),
@@ -284,7 +284,7 @@ impl Upkeep {
 }
 
 /// Says that the disk with the pictures is away, and sees to it that all goes on when it is back.
-async fn watch_disk(store: &Store, alarm: &AlarmHandle) {
+async fn watch_disk(store: &StoreUpkeep, alarm: &AlarmHandle) {
     loop {
         match store.look_for_disk().await {
             Ok(Disk::Here) => alarm.clear(),
@@ -300,7 +300,7 @@ async fn watch_disk(store: &Store, alarm: &AlarmHandle) {
 }
 
 /// Sees to it that what was said to be gone is not said any more when it is back.
-async fn look_for_gone(store: &Store) {
+async fn look_for_gone(store: &StoreUpkeep) {
     loop {
         tokio::time::sleep(LOOK_FOR_GONE).await;
         if let Err(error) = store.look_for_gone().await {
@@ -364,8 +364,8 @@ mod tests {
         let (config, _) = Config::parse(&Env::from_pairs([("GPIO_ENABLED", "false")])).unwrap();
         let status = Status::new(&config);
         let (cancel, day) = (CancellationToken::new(), Duration::from_secs(86_400));
-        let mut upkeep = Upkeep::new(&store, &status, Some(day));
-        let mut clock = crate::daemon::clock_watch::ClockWatch::new(&store, &status);
+        let mut upkeep = Upkeep::new(store.upkeep(), &status, Some(day));
+        let mut clock = crate::daemon::clock_watch::ClockWatch::new(store.upkeep(), &status);
         let stop = cancel.clone();
         let running = tokio::spawn(async move { upkeep.run(&stop).await });
         let stop = cancel.clone();
@@ -373,9 +373,13 @@ mod tests {
         while copy(&place).is_none() {
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
-        let (first, version) = (copy(&place), store.version().await.unwrap());
+        let (first, version) = (copy(&place), store.upkeep().version().await.unwrap());
         tokio::time::sleep(day * 3).await;
-        assert_eq!((copy(&place), store.version().await.unwrap()), (first, version), "three days of nothing");
+        assert_eq!(
+            (copy(&place), store.upkeep().version().await.unwrap()),
+            (first, version),
+            "three days of nothing"
+        );
         store.protect(&image.filename, true).await.unwrap();
         tokio::time::sleep(day + Duration::from_secs(60)).await;
         assert_ne!(copy(&place), first);
@@ -395,7 +399,7 @@ mod tests {
         let cancel = CancellationToken::new();
         let in_the_way = format!("{}.backup.part", place.database().display());
         std::fs::create_dir(&in_the_way).unwrap();
-        let mut upkeep = Upkeep::new(&store, &status, Some(Duration::from_secs(86_400)));
+        let mut upkeep = Upkeep::new(store.upkeep(), &status, Some(Duration::from_secs(86_400)));
         let stop = cancel.clone();
         let running = tokio::spawn(async move { upkeep.run(&stop).await });
         let mut words = String::new();
@@ -423,7 +427,7 @@ mod tests {
         let (config, _) = Config::parse(&Env::from_pairs([("GPIO_ENABLED", "false")])).unwrap();
         let status = Status::new(&config);
         let cancel = CancellationToken::new();
-        let mut upkeep = Upkeep::new(&store, &status, None);
+        let mut upkeep = Upkeep::new(store.upkeep(), &status, None);
         let stop = cancel.clone();
         let running = tokio::spawn(async move { upkeep.run(&stop).await });
         let said =

@@ -22,7 +22,7 @@ fn guard(store: &Store, min_free: u64) -> (DiskGuard, Status) {
 
 async fn record(guard: &DiskGuard, store: &Store, at: i64, weight: Weight) -> Result<Image, StoreRefusal> {
     let trigger = trigger("r1", at);
-    let row = store.begin_trigger(&trigger).await.unwrap();
+    let row = store.triggers().begin(&trigger).await.unwrap();
     guard.record(picture(&trigger, row, ImageId::random(), 0), weight).await
 }
 
@@ -71,9 +71,9 @@ async fn what_is_owed_or_protected_stays_and_the_picture_is_stored_all_the_same(
         take(&store, "r1", T0 + second * 1000).await;
     }
     let now = UnixMs(T0);
-    let due = store.claim(TargetId::API, now, 2, LaneTurn::default()).await.unwrap().uploads;
-    store.settle(&due[0], Settlement::Dead { error: "no".into() }).await.unwrap();
-    store.settle(&due[1], Settlement::Delivered { at: now }).await.unwrap();
+    let due = store.queue(TargetId::API).claim(now, 2, LaneTurn::default()).await.unwrap().uploads;
+    store.queue(due[0].target).settle(&due[0], Settlement::Dead { error: "no".into() }).await.unwrap();
+    store.queue(due[1].target).settle(&due[1], Settlement::Delivered { at: now }).await.unwrap();
     store.protect(&due[1].filename, true).await.unwrap();
     let (guard, status) = guard(&store, floor_above(&store).await);
     record(&guard, &store, T0 + 100_000, Weight::Picture).await.unwrap();

@@ -52,8 +52,8 @@ async fn take_at(store: &Store, days: &[i64]) {
 }
 
 async fn settle_all(store: &Store, settlement: Settlement) {
-    for upload in store.claim(TargetId::API, NOW, 10_000, LaneTurn::default()).await.unwrap().uploads {
-        store.settle(&upload, settlement.clone()).await.unwrap();
+    for upload in store.queue(TargetId::API).claim(NOW, 10_000, LaneTurn::default()).await.unwrap().uploads {
+        store.queue(upload.target).settle(&upload, settlement.clone()).await.unwrap();
     }
 }
 
@@ -412,9 +412,9 @@ async fn what_was_taken_over_from_another_program_is_not_deleted_by_surprise() {
     let store = place.open();
     let former =
         crate::store::Former { cameras: vec![crate::store::testing::camera("r1")], ..Default::default() };
-    let mut takeover = store.takeover(&former).await.unwrap().unwrap();
-    while store.take_over_some(&mut takeover).await.unwrap() {}
-    assert_eq!(store.finish_takeover(takeover).await.unwrap().adopted, 4);
+    let mut takeover = store.upkeep().takeover(&former).await.unwrap().unwrap();
+    while store.upkeep().take_over_some(&mut takeover).await.unwrap() {}
+    assert_eq!(store.upkeep().finish_takeover(takeover).await.unwrap().adopted, 4);
 
     let by_timer = |now: UnixMs| Situation { asker: Asker::Timer, ..plenty(now) };
     let small = StorageConfig { max_bytes: Some(1), ..storage(120) };

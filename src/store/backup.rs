@@ -59,26 +59,26 @@ impl Store {
     /// bytes, or `None` when stopped.
     ///
     /// Dropping the future does not end the copying; `stop` does.
-    pub async fn back_up(&self, stop: Stop) -> Result<Option<u64>, StoreError> {
+    pub(super) async fn back_up(&self, stop: Stop) -> Result<Option<u64>, StoreError> {
         let database = self.database.clone();
         super::db::blocking(move || copy(&database, PAUSE, &stop)).await
     }
 
     /// When the newest copy was made, by the file system's clock; `None` when there is none.
-    pub fn backed_up_at(&self) -> Option<UnixMs> {
+    pub(super) fn backed_up_at(&self) -> Option<UnixMs> {
         let modified = fs::metadata(path_of(&self.database)).and_then(|meta| meta.modified()).ok()?;
         let since = modified.duration_since(std::time::UNIX_EPOCH).ok()?;
         Some(UnixMs(i64::try_from(since.as_millis()).ok()?))
     }
 
     /// A number that changes whenever something is written.
-    pub async fn version(&self) -> Result<i64, StoreError> {
+    pub(super) async fn version(&self) -> Result<i64, StoreError> {
         self.db.read(|c| Ok(c.pragma_query_value(None, "data_version", |row| row.get(0))?)).await
     }
 
     /// Looks through the whole database for damage; `None` when stopped, else what was found, or an empty text. Takes
     /// seconds for a million rows, on a connection of its own.
-    pub async fn quick_check(&self, stop: Stop) -> Result<Option<String>, StoreError> {
+    pub(super) async fn quick_check(&self, stop: Stop) -> Result<Option<String>, StoreError> {
         let database = self.database.clone();
         super::db::blocking(move || {
             let connection = open_to_read(&database)?;

@@ -197,7 +197,7 @@ impl Store {
     }
 
     /// Waits until the disk with the pictures is here.
-    pub async fn here(&self) {
+    pub(super) async fn here(&self) {
         let mut away = self.files.place.0.away.subscribe();
         // The sender lives as long as the store.
         if away.wait_for(Option::is_none).await.is_err() {
@@ -208,7 +208,7 @@ impl Store {
     /// Looks whether the disk with the pictures is here. When it has come back, what lies on it is put in order before
     /// anything is written there; call it from one task only. Dropping it halfway leaves the disk away until the next
     /// look.
-    pub async fn look_for_disk(&self) -> Result<Disk, StoreError> {
+    pub(super) async fn look_for_disk(&self) -> Result<Disk, StoreError> {
         let (files, database) = (self.files.clone(), self.database.clone());
         let standing = blocking(move || {
             let is_same = files.place.away().is_none() && !files.is_another();

@@ -84,14 +84,14 @@ impl GoneCount {
 
 impl Store {
     /// How many stored pictures were found gone by this process and still are; changes as they are found.
-    pub fn gone(&self) -> GoneCount {
+    pub(super) fn gone(&self) -> GoneCount {
         let mut count = self.gone.0.subscribe();
         count.mark_changed();
         GoneCount(count)
     }
 
     /// Looks whether pictures that were found gone are back or deleted. What is back is owed again.
-    pub async fn look_for_gone(&self) -> Result<(), StoreError> {
+    pub(super) async fn look_for_gone(&self) -> Result<(), StoreError> {
         let images: Vec<i64> = self.gone.0.borrow().images.iter().copied().collect();
         let mut is_any_back = false;
         for step in images.chunks(STEP) {
@@ -113,7 +113,11 @@ impl Store {
     }
 
     /// Of these pictures, those that are still given up for `target` for want of their file. One that was deleted is not.
-    pub async fn still_lost(&self, target: TargetId, images: Vec<i64>) -> Result<BTreeSet<i64>, StoreError> {
+    pub(super) async fn still_lost(
+        &self,
+        target: TargetId,
+        images: Vec<i64>,
+    ) -> Result<BTreeSet<i64>, StoreError> {
         const LOST_SQL: &str = "
             select 1 from uploads
             where image_id = :image and target = :target and state = 'lost'

@@ -107,7 +107,7 @@ impl Store {
     /// Writes a trigger down before its picture is stored. Durable when it returns. What the database does not take is an
     /// error within seconds; it is noted beside the pictures then, and written together with its picture
     /// ([`Self::enter`]) or its failure ([`Self::end_trigger`]).
-    pub async fn begin_trigger(&self, trigger: &Trigger) -> Result<TriggerId, StoreError> {
+    pub(super) async fn begin_trigger(&self, trigger: &Trigger) -> Result<TriggerId, StoreError> {
         let begun = self.insert_trigger(trigger, None).await;
         if begun.is_err() {
             self.note_edge(trigger, None).await;
@@ -117,7 +117,7 @@ impl Store {
 
     /// Writes down a trigger that has no picture of its own, together with its end. What could not be
     /// written is an error; it is kept then and written by [`Self::catch_up`].
-    pub async fn end_trigger(
+    pub(super) async fn end_trigger(
         &self,
         trigger: &Trigger,
         outcome: Outcome,
@@ -140,7 +140,11 @@ impl Store {
 
     /// Ends an open trigger without a picture. A trigger that has ended already keeps its outcome. What could
     /// not be written is an error; it is kept then and written by [`Self::catch_up`].
-    pub async fn fail_trigger(&self, id: TriggerId, reason: impl Into<NoPicture>) -> Result<(), StoreError> {
+    pub(super) async fn fail_trigger(
+        &self,
+        id: TriggerId,
+        reason: impl Into<NoPicture>,
+    ) -> Result<(), StoreError> {
         let reason = reason.into();
         let end = reason.clone();
         let written = match self.late.stuck() {
@@ -151,7 +155,7 @@ impl Store {
     }
 
     /// Writes down what was wished beside the picture and could not be had; the outcome stays as it is.
-    pub async fn remark_trigger(&self, id: TriggerId, remark: &str) -> Result<(), StoreError> {
+    pub(super) async fn remark_trigger(&self, id: TriggerId, remark: &str) -> Result<(), StoreError> {
         const REMARK_SQL: &str = "
             update triggers set remark = coalesce(remark || '; ', '') || :remark where id = :id";
         let remark = kept(remark);

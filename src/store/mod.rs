@@ -95,7 +95,7 @@ pub use compare::Comparison;
 pub use dead::{DeadCursor, DeadLetter, DeadQuery};
 pub use deletion::Deletion;
 pub use disk::{Disk, database_away, pictures_away, remember_database};
-pub use facets::{StoreAccess, TargetQueue};
+pub use facets::{ImageFiles, StoreAccess, StoreUpkeep, TargetQueue, TriggerLedger};
 pub use files::save_apart;
 pub use gone::GoneCount;
 pub use images::{Image, ImageQuery, NewImage, UploadInfo};
@@ -439,17 +439,17 @@ impl Store {
     }
 
     /// What happened to the file of the database while it was open, for people.
-    pub fn said_of_database(&self) -> watch::Receiver<Option<String>> {
+    fn said_of_database(&self) -> watch::Receiver<Option<String>> {
         self.db.said()
     }
 
     /// Looks whether the file of the database is in its place, and puts it there; whether it is there now.
-    pub async fn look_for_database(&self) -> Result<bool, StoreError> {
+    async fn look_for_database(&self) -> Result<bool, StoreError> {
         self.db.look().await
     }
 
     /// Says that the database is damaged.
-    pub fn report_damage(&self, found: String) {
+    fn report_damage(&self, found: String) {
         self.db.report_damage(found);
     }
 

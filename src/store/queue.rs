@@ -183,7 +183,7 @@ pub(super) const NEXT_DUE_SQL: &str = "
 impl Store {
     /// Up to `limit` due uploads of a target that are not in hand already: live pictures first, oldest of them first;
     /// then the backlog, oldest first and one camera after the other. Writes nothing.
-    pub async fn claim(
+    pub(super) async fn claim(
         &self,
         target: TargetId,
         now: UnixMs,
@@ -222,7 +222,11 @@ impl Store {
     }
 
     /// Writes down what one attempt led to; see [`Self::settle_all`].
-    pub async fn settle(&self, upload: &DueUpload, settlement: Settlement) -> Result<bool, StoreError> {
+    pub(super) async fn settle(
+        &self,
+        upload: &DueUpload,
+        settlement: Settlement,
+    ) -> Result<bool, StoreError> {
         let settled = self.settle_all(upload.target, vec![(upload.row, settlement)]).await?;
         Ok(settled.contains(&true))
     }
@@ -230,7 +234,7 @@ impl Store {
     /// Writes down what attempts led to, all of them or none, in their order. When this returns, no power cut undoes
     /// it. An upload that was settled or given up meanwhile keeps its state; then its answer is `false`. On a full disk
     /// the ballast makes room for it: what is known to be delivered may go, and that ends the shortage.
-    pub async fn settle_all(
+    pub(super) async fn settle_all(
         &self,
         target: TargetId,
         outcomes: Vec<(i64, Settlement)>,
@@ -253,7 +257,7 @@ impl Store {
     /// Ends the waits of a target's uploads that would end after `latest`: they are due at once.
     ///
     /// No wait is longer than a lane makes it, so one that ends later is of a clock that has been set back since.
-    pub async fn end_waits(&self, target: TargetId, latest: UnixMs) -> Result<(), StoreError> {
+    pub(super) async fn end_waits(&self, target: TargetId, latest: UnixMs) -> Result<(), StoreError> {
         // At rest nothing is written.
         if self.next_due(target, latest).await?.is_none() {
             return Ok(());
@@ -271,7 +275,7 @@ impl Store {
     }
 
     /// When the next upload of a target falls due of those that wait for an instant after `now`; `None` when none does.
-    pub async fn next_due(&self, target: TargetId, now: UnixMs) -> Result<Option<UnixMs>, StoreError> {
+    pub(super) async fn next_due(&self, target: TargetId, now: UnixMs) -> Result<Option<UnixMs>, StoreError> {
         self.db
             .read(move |c| {
                 let at = c

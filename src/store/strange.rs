@@ -155,7 +155,7 @@ impl Found {
 impl Store {
     /// What an operator must know of things in the picture directory that are not this program's; changes as they are
     /// found.
-    pub fn strange(&self) -> Strangers {
+    pub(super) fn strange(&self) -> Strangers {
         let mut found = self.files.strange().0.subscribe();
         found.mark_changed();
         Strangers(found)

@@ -119,7 +119,7 @@ enum Became {
 
 impl Store {
     /// What there is to take over: flat pictures without a row, and lists in these folders; `None` when there is nothing.
-    pub async fn takeover(&self, former: &Former) -> Result<Option<Takeover>, StoreError> {
+    pub(super) async fn takeover(&self, former: &Former) -> Result<Option<Takeover>, StoreError> {
         let (files, folders) = (self.files.clone(), former.folders.clone());
         let (mut flat, lists) = super::db::blocking(move || {
             let flat = files.flat().map_err(|source| failed("read", files.root(), source))?;
@@ -167,7 +167,7 @@ impl Store {
     }
 
     /// The next pictures; whether there are more. A picture that is taken meanwhile waits for one row at most.
-    pub async fn take_over_some(&self, takeover: &mut Takeover) -> Result<bool, StoreError> {
+    pub(super) async fn take_over_some(&self, takeover: &mut Takeover) -> Result<bool, StoreError> {
         for _ in 0..STEP {
             let Some(file) = takeover.files.pop() else { return Ok(false) };
             let done = &mut takeover.done;
@@ -191,7 +191,7 @@ impl Store {
 
     /// The end of a takeover: what the lists name and was known before is owed as well, the lists are renamed, and all is
     /// said in the log.
-    pub async fn finish_takeover(&self, takeover: Takeover) -> Result<TakenOver, StoreError> {
+    pub(super) async fn finish_takeover(&self, takeover: Takeover) -> Result<TakenOver, StoreError> {
         let Takeover { names, lists, mut done, .. } = takeover;
         let state = self.owed_state();
         let unreadable: HashSet<&String> = done.unreadable.iter().collect();

@@ -61,7 +61,7 @@ impl Store {
     /// Corrects the times of this boot's doubtful triggers and their pictures, now that wall time is `offset_ms` after
     /// time since boot. Short transactions; what a crash leaves is corrected the next time. Returns how many triggers
     /// changed their time.
-    pub async fn correct_times(&self, offset_ms: i64, which: Doubtful) -> Result<u64, StoreError> {
+    pub(super) async fn correct_times(&self, offset_ms: i64, which: Doubtful) -> Result<u64, StoreError> {
         // Without an identity of the boot, rows of other boots cannot be told apart.
         if self.boot_id.is_empty() {
             return Ok(0);

@@ -3,6 +3,7 @@
 use super::*;
 use crate::config::{ActiveLevel, Env};
 use crate::status::Event;
+use crate::store::Store;
 
 /// Edges in each direction.
 const EDGES: usize = 20;
@@ -26,7 +27,7 @@ fn contacts(place: &std::path::Path, more: &[(&str, &str)]) -> (Triggers, Status
     let status = Status::new(&config);
     let guard = crate::disk::DiskGuard::new(&store, &config.storage, &status);
     let (captures, _cameras) = Captures::new(&config, &store, &guard, &status);
-    (Triggers::new(&config, &captures, &store, &status), status, config)
+    (Triggers::new(&config, &captures, store.triggers(), &status), status, config)
 }
 
 async fn follows(active: &str) {

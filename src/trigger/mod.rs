@@ -19,7 +19,7 @@ use crate::model::backoff::Backoff;
 use crate::model::chain::chain;
 use crate::model::{AlarmText, CameraKey, Cause, Outcome, Trigger};
 use crate::status::{AlarmHandle, AlarmKind, LineState, Status};
-use crate::store::Store;
+use crate::store::TriggerLedger;
 use watcher::{Contacts, LineEvent, LineStatus, Watcher};
 
 /// Pause before lines that could not be used are tried again; someone may plug or free them.
@@ -49,7 +49,7 @@ pub struct Triggers {
     contacts: Contacts,
     sim: SimContacts,
     captures: Captures,
-    store: Store,
+    ledger: TriggerLedger,
     status: Status,
     unwatched: AlarmHandle,
     /// Raised by the edge thread, for this task.
@@ -59,14 +59,14 @@ pub struct Triggers {
 
 impl Triggers {
     /// The contacts of every enabled camera; nothing is opened yet.
-    pub fn new(config: &Config, captures: &Captures, store: &Store, status: &Status) -> Self {
+    pub fn new(config: &Config, captures: &Captures, ledger: TriggerLedger, status: &Status) -> Self {
         let lines: Vec<(Pin, CameraKey)> = lines(config);
         Self {
             config: config.gpio.clone(),
             contacts: Contacts::new(&lines),
             sim: SimContacts::default(),
             captures: captures.clone(),
-            store: store.clone(),
+            ledger,
             status: status.clone(),
             unwatched: status.alarm(AlarmKind::ContactsUnwatched),
             flickers: Arc::new(status.alarm(AlarmKind::ContactFlickers)),
@@ -215,7 +215,7 @@ impl Triggers {
             | CaptureError::Full(_)
             | CaptureError::Stopping => Outcome::Failed,
         };
-        let written = self.store.end_trigger(trigger, outcome, reason.reason()).await;
+        let written = self.ledger.end(trigger, outcome, reason.reason()).await;
         match written {
             Ok(_) => self.flickers.clear(),
             Err(error) => {

@@ -202,7 +202,7 @@ async fn an_object_keeps_its_key_through_a_death_and_a_clock_that_is_set_after_i
         let world = world().await.unwrap();
         world.deed(&story).dies_at(&step);
         let store = world.place.open_owing(&owed_to(&world.config(true)));
-        let moved = store.correct_times(clock::offset_ms(), Doubtful::All).await.unwrap();
+        let moved = store.upkeep().correct_times(clock::offset_ms(), Doubtful::All).await.unwrap();
         assert_eq!(moved, 2, "what was taken in 1970 has its time");
         drop(store);
         world.assert_everything_arrives(&format!("died at {step}")).await;

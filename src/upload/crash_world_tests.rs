@@ -111,7 +111,7 @@ impl World {
             world.promised.push(take(&store, key, at).await);
         }
         let kind = config.upload.in_use().next().unwrap();
-        let held = store.claim(kind, clock::now(), story.pictures, LaneTurn::default()).await.unwrap();
+        let held = store.queue(kind).claim(clock::now(), story.pictures, LaneTurn::default()).await.unwrap();
         let far_away = clock::now().plus_ms(100 * 24 * 60 * 60 * 1000);
         for upload in held.uploads {
             let error = "as the story wants it".into();
@@ -120,7 +120,7 @@ impl World {
                 Before::Waiting => Settlement::Retry { not_before: far_away, error },
                 Before::Owed | Before::Skipped | Before::Away => continue,
             };
-            assert!(store.settle(&upload, settlement).await.unwrap());
+            assert!(store.queue(upload.target).settle(&upload, settlement).await.unwrap());
         }
         drop(store);
         if story.before == Before::Away {

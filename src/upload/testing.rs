@@ -302,7 +302,7 @@ impl<'a> World<'a> {
             self.server.lock().unwrap().bad.insert(id);
         }
         let is_behind = store.late().is_some();
-        let row = store.begin_trigger(&trigger).await.inspect_err(|error| {
+        let row = store.triggers().begin(&trigger).await.inspect_err(|error| {
             self.excuse(error);
             assert!(!had_ballast || is_behind, "the ballast is there for the ledger: {error}");
         });
@@ -342,14 +342,14 @@ impl<'a> World<'a> {
             self.tally.unwritten += 1;
             self.unwritten.push(trigger.edge.wall);
             // It is kept for the ledger, or finds room by now.
-            if let Err(error) = store.end_trigger(&trigger, Outcome::Failed, words.as_str()).await {
+            if let Err(error) = store.triggers().end(&trigger, Outcome::Failed, words.as_str()).await {
                 self.excuse(&error);
                 assert!(store.late().is_some());
             }
             return "not even written down";
         };
         self.failures.push(Failure { row: Some(row), id, is_kept: false });
-        if let Err(error) = store.fail_trigger(row, words.as_str()).await {
+        if let Err(error) = store.triggers().fail(row, words.as_str()).await {
             // It stays open, and the next start ends it.
             self.excuse(&error);
             let is_fine = !had_ballast || surge.is_some() || is_behind;

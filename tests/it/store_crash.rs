@@ -37,7 +37,7 @@ pub(crate) fn open(place: &Path, targets: &[(TargetId, UploadState)]) -> Store {
 /// A trigger and its picture of at least so many bytes.
 pub(crate) async fn take(store: &Store, edge_at: UnixMs, bytes: usize) -> Result<Image, StoreError> {
     let (trigger, id) = (small::trigger("r1", edge_at), ImageId::random());
-    let row = store.begin_trigger(&trigger).await?;
+    let row = store.triggers().begin(&trigger).await?;
     store.record(small::new_image(&trigger, row, id, small::jpeg_of(&trigger, id, bytes))).await
 }
 
@@ -103,8 +103,8 @@ async fn record_without_end(store: &Store, say: impl Fn(String)) {
         let image = take(store, clock::now(), 20_000).await.unwrap();
         say(format!("stored {}", image.filename));
         let now = clock::now();
-        for upload in store.claim(TargetId::API, now, 2, LaneTurn::default()).await.unwrap().uploads {
-            store.settle(&upload, Settlement::Delivered { at: now }).await.unwrap();
+        for upload in store.queue(TargetId::API).claim(now, 2, LaneTurn::default()).await.unwrap().uploads {
+            store.queue(upload.target).settle(&upload, Settlement::Delivered { at: now }).await.unwrap();
             say(format!("delivered {}", upload.filename));
         }
         if image.bytes % 3 == 0 || list(store).await.len() > 30 {
@@ -215,9 +215,14 @@ async fn retention_by_another_handle_never_takes_what_is_owed() {
         take(&store, then.plus_ms(number * 1000), 30_000).await.unwrap();
         if number % 2 == 0 {
             let now = clock::now();
-            let due =
-                store.claim(TargetId::API, now, 1, LaneTurn::default()).await.unwrap().uploads.remove(0);
-            assert!(store.settle(&due, Settlement::Delivered { at: now }).await.unwrap());
+            let due = store
+                .queue(TargetId::API)
+                .claim(now, 1, LaneTurn::default())
+                .await
+                .unwrap()
+                .uploads
+                .remove(0);
+            assert!(store.queue(due.target).settle(&due, Settlement::Delivered { at: now }).await.unwrap());
             delivered.insert(due.filename);
         }
     }

@@ -27,12 +27,12 @@ fn guard(store: &Store) -> (DiskGuard, Status) {
 /// A capture as the camera's task does it: ledger, picture, or failure.
 async fn capture(store: &Store, guard: &DiskGuard, edge_at: UnixMs, bytes: usize) -> Result<Image, String> {
     let trigger = small::trigger("r1", edge_at);
-    let row = store.begin_trigger(&trigger).await.unwrap();
+    let row = store.triggers().begin(&trigger).await.unwrap();
     let new = small::new_image(&trigger, row, ImageId::random(), vec![7; bytes]);
     match guard.record(new, Weight::Picture).await {
         Ok(image) => Ok(image),
         Err(StoreRefusal::Full(words)) => {
-            store.fail_trigger(row, words.as_str()).await.unwrap();
+            store.triggers().fail(row, words.as_str()).await.unwrap();
             Err(words)
         }
         Err(StoreRefusal::Failed(error)) => panic!("{error}"),
@@ -41,13 +41,13 @@ async fn capture(store: &Store, guard: &DiskGuard, edge_at: UnixMs, bytes: usize
 }
 
 async fn due(store: &Store, most: usize) -> Vec<DueUpload> {
-    store.claim(TargetId::API, clock::now(), most, LaneTurn::default()).await.unwrap().uploads
+    store.queue(TargetId::API).claim(clock::now(), most, LaneTurn::default()).await.unwrap().uploads
 }
 
 async fn deliver(store: &Store, most: usize) {
     let now = clock::now();
     for upload in due(store, most).await {
-        assert!(store.settle(&upload, Settlement::Delivered { at: now }).await.unwrap());
+        assert!(store.queue(upload.target).settle(&upload, Settlement::Delivered { at: now }).await.unwrap());
     }
 }
 
@@ -87,7 +87,7 @@ async fn a_full_disk_refuses_pictures_cleanly_and_still_lets_the_queue_and_reten
     let due = due(&store, 3).await;
     assert_eq!(due.len(), 3);
     for upload in &due {
-        assert!(store.settle(upload, Settlement::Delivered { at: now }).await.unwrap());
+        assert!(store.queue(upload.target).settle(upload, Settlement::Delivered { at: now }).await.unwrap());
     }
     let report = retention::run(&store, &storage(&[("IMAGE_RETENTION_DAYS", "1")]), false).await.unwrap();
     assert_eq!(report.deleted, 3);
@@ -112,7 +112,7 @@ async fn the_ballast_lets_a_full_disk_write_failures_and_deletions_and_checkpoin
     // An empty log needs room for its first page. Without a ballast there is none.
     store.close().await.unwrap();
     disk.fill();
-    assert!(store.begin_trigger(&small::trigger("r1", clock::now())).await.unwrap_err().is_full());
+    assert!(store.triggers().begin(&small::trigger("r1", clock::now())).await.unwrap_err().is_full());
     disk.relieve();
 
     assert_eq!(guard.tend().await.unwrap(), RoomLevel::Good);
@@ -174,7 +174,13 @@ async fn on_a_full_disk_the_ballast_makes_room_for_what_a_delivery_led_to() {
     store.close().await.unwrap();
     disk.fill();
     for upload in due(&store, 2).await {
-        assert!(store.settle(&upload, Settlement::Delivered { at: clock::now() }).await.unwrap());
+        assert!(
+            store
+                .queue(upload.target)
+                .settle(&upload, Settlement::Delivered { at: clock::now() })
+                .await
+                .unwrap()
+        );
     }
     assert_eq!(ballast(place), 0, "it went for the first of them");
     drop(disk);
@@ -224,8 +230,10 @@ async fn delivered_pictures_make_room_one_by_one_and_owed_ones_stay_whatever_com
         assert!(began.elapsed().as_secs() < 5, "a capture waits long");
         let turn = LaneTurn { held: held.clone(), ..LaneTurn::default() };
         let now = clock::now();
-        for upload in store.claim(TargetId::API, now, 10, turn).await.unwrap().uploads {
-            assert!(store.settle(&upload, Settlement::Delivered { at: now }).await.unwrap());
+        for upload in store.queue(TargetId::API).claim(now, 10, turn).await.unwrap().uploads {
+            assert!(
+                store.queue(upload.target).settle(&upload, Settlement::Delivered { at: now }).await.unwrap()
+            );
         }
     }
     let there: Vec<_> = list(&store).await.into_iter().map(|image| image.filename).rev().collect();
@@ -284,14 +292,14 @@ async fn edges_that_not_even_the_ledger_took_are_in_it_as_soon_as_there_is_room(
     let store = open(dir.path(), OWED);
     let (guard, status) = guard(&store);
     let begun = small::trigger("r1", clock::now());
-    let row = store.begin_trigger(&begun).await.unwrap();
+    let row = store.triggers().begin(&begun).await.unwrap();
     // An empty log needs room for its first page, and there never was a ballast.
     store.close().await.unwrap();
     disk.fill();
-    assert!(store.fail_trigger(row, "no frame").await.unwrap_err().is_full());
+    assert!(store.triggers().fail(row, "no frame").await.unwrap_err().is_full());
     let edges: Vec<_> = (0..5).map(|n| small::trigger("r1", begun.edge.wall.plus_ms(10 + n))).collect();
     for trigger in &edges {
-        let written = store.end_trigger(trigger, Outcome::Failed, "the disk is full").await;
+        let written = store.triggers().end(trigger, Outcome::Failed, "the disk is full").await;
         assert!(written.unwrap_err().is_full());
     }
     guard.tend().await.unwrap();

@@ -73,7 +73,7 @@ impl Rig {
 
     async fn take_at(&self, camera: &str, edge_at: UnixMs, file: Vec<u8>, kind: ImageKind) -> Image {
         let trigger = small::trigger(camera, edge_at);
-        let row = self.store.begin_trigger(&trigger).await.unwrap();
+        let row = self.store.triggers().begin(&trigger).await.unwrap();
         let mut new = small::new_image(&trigger, row, ImageId::random(), file);
         new.facts.kind = kind;
         self.store.record(new).await.unwrap()
@@ -83,7 +83,7 @@ impl Rig {
     async fn claim(&self) -> DueUpload {
         let (id, held) = (self.target().id(), self.held.lock().unwrap().clone());
         let turn = LaneTurn { held, ..LaneTurn::default() };
-        let upload = self.store.claim(id, UnixMs(T0), 1, turn).await.unwrap().uploads.remove(0);
+        let upload = self.store.queue(id).claim(UnixMs(T0), 1, turn).await.unwrap().uploads.remove(0);
         self.held.lock().unwrap().push(upload.row());
         upload
     }

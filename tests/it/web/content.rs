@@ -136,11 +136,11 @@ async fn the_ledger_shows_failures_with_their_reason_and_open_triggers() {
         device: None,
     };
     dashboard.record("r1", AT).await;
-    let failed = dashboard.store.begin_trigger(&trigger(1000)).await.unwrap();
-    dashboard.store.fail_trigger(failed, "the camera was away").await.unwrap();
+    let failed = dashboard.store.triggers().begin(&trigger(1000)).await.unwrap();
+    dashboard.store.triggers().fail(failed, "the camera was away").await.unwrap();
     let busy = NoPicture::Busy { waiting: 8 };
-    dashboard.store.end_trigger(&trigger(500), Outcome::Coalesced, busy).await.unwrap();
-    dashboard.store.begin_trigger(&trigger(2000)).await.unwrap();
+    dashboard.store.triggers().end(&trigger(500), Outcome::Coalesced, busy).await.unwrap();
+    dashboard.store.triggers().begin(&trigger(2000)).await.unwrap();
     let browser = dashboard.browser().await;
     let events = browser.get("/api/events").await.json()["events"].clone();
     let told: Vec<_> = (0..4).map(|n| (&events[n]["outcome"], &events[n]["reason"])).collect();
@@ -342,9 +342,9 @@ async fn what_was_put_aside_is_owed_again_at_a_wish() {
     dashboard.record("r1", AT).await;
     let now = camera_capture::clock::now();
     let target = camera_capture::model::TargetId::API;
-    let due = dashboard.store.claim(target, now, 1, LaneTurn::default()).await.unwrap().uploads;
+    let due = dashboard.store.queue(target).claim(now, 1, LaneTurn::default()).await.unwrap().uploads;
     let refused = Settlement::Dead { error: "422 no plate found".into() };
-    dashboard.store.settle(&due[0], refused).await.unwrap();
+    dashboard.store.queue(due[0].target).settle(&due[0], refused).await.unwrap();
     let browser = dashboard.browser().await;
     let listed = browser.get("/api/images?state=dead").await.json();
     assert_eq!(listed["images"][0]["uploads"][0]["last_error"], "422 no plate found");

@@ -151,14 +151,14 @@ async fn every_event_is_as_described() {
     store.protect(&image.filename, true).await.unwrap();
     events.next("changed").await;
     store.protect(&image.filename, false).await.unwrap();
-    let due = store.claim(TargetId::API, at, 1, LaneTurn::default()).await.unwrap().uploads;
-    store.settle(&due[0], Settlement::Delivered { at }).await.unwrap();
+    let due = store.queue(TargetId::API).claim(at, 1, LaneTurn::default()).await.unwrap().uploads;
+    store.queue(due[0].target).settle(&due[0], Settlement::Delivered { at }).await.unwrap();
     events.next("upload").await;
     store.delete_image(&image.filename, true).await.unwrap();
     events.next("deleted").await;
     let edge = Moment { at: Instant::now(), wall: at };
     let trigger = Trigger { camera: key("r1"), cause: Cause::Gpio, edge, device: None };
-    let failed = store.end_trigger(&trigger, Outcome::Failed, "nothing listens").await.unwrap();
+    let failed = store.triggers().end(&trigger, Outcome::Failed, "nothing listens").await.unwrap();
     events.next("trigger").await;
     store.see_failures(failed, at).await.unwrap();
     events.next("seen").await;

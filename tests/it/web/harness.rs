@@ -275,7 +275,7 @@ impl Dashboard {
 
     pub(crate) async fn record_frame(&self, camera: &str, edge_at: UnixMs, frame: Frame) -> Image {
         let trigger = contact(camera, edge_at);
-        let row = self.store.begin_trigger(&trigger).await.unwrap();
+        let row = self.store.triggers().begin(&trigger).await.unwrap();
         let caption = caption(PictureFacts::of(&trigger, ImageKind::Instant, -12, None));
         let file = jpeg::encode(&frame, &caption).unwrap();
         let dimensions = Dimensions::of_picture((frame.width as u32, frame.height as u32));

@@ -113,9 +113,11 @@ async fn a_second_dashboard_hears_what_another_does_and_how_a_delivery_went() {
     assert_eq!(events.next("changed").await["protected"], false);
 
     let now = clock::now();
-    let due = dashboard.store.claim(TargetId::API, now, 1, LaneTurn::default()).await.unwrap().uploads;
+    let due = dashboard.store.queue(TargetId::API).claim(now, 1, LaneTurn::default()).await.unwrap().uploads;
     let later = UnixMs(now.0 + 60_000);
-    let settle = async |settlement| assert!(dashboard.store.settle(&due[0], settlement).await.unwrap());
+    let settle = async |settlement| {
+        assert!(dashboard.store.queue(due[0].target).settle(&due[0], settlement).await.unwrap())
+    };
     let busy = UploadFault::Answered { status: 429, words: "busy".to_owned() };
     settle(Settlement::Retry { not_before: later, error: busy }).await;
     let expected = |state: &str, attempts: u32| {
@@ -226,7 +228,7 @@ async fn failures_are_news_for_everyone_until_a_person_has_seen_them() {
         edge: Moment { at: std::time::Instant::now(), wall: AT },
         device: None,
     };
-    let id = dashboard.store.end_trigger(&trigger, Outcome::Failed, "nothing listens").await.unwrap();
+    let id = dashboard.store.triggers().end(&trigger, Outcome::Failed, "nothing listens").await.unwrap();
     let failures = browser.get("/api/status").await.json()["failures"].clone();
     assert_eq!((&failures["unseen"], &failures["newest"][0]["id"]), (&1.into(), &id.get().into()));
     assert_eq!(failures["newest"][0]["reason"], "nothing listens");

@@ -15,10 +15,10 @@ async fn with_dead(count: i64, dead: usize, words: &str) -> Dashboard {
         dashboard.record("r1", first.plus_ms(n * 1000)).await;
     }
     let now = UnixMs(clock::now().0);
-    let claim = dashboard.store.claim(TargetId::API, now, dead, LaneTurn::default()).await.unwrap();
+    let claim = dashboard.store.queue(TargetId::API).claim(now, dead, LaneTurn::default()).await.unwrap();
     for upload in claim.uploads {
         let refused = Settlement::Dead { error: words.into() };
-        assert!(dashboard.store.settle(&upload, refused).await.unwrap());
+        assert!(dashboard.store.queue(upload.target).settle(&upload, refused).await.unwrap());
     }
     dashboard
 }
