@@ -5,7 +5,7 @@ use std::fmt;
 use jiff::civil::DateTime;
 use serde::{Serialize, Serializer};
 
-use super::{CameraKey, Medium, UnixMs};
+use super::{CameraKey, Medium, PictureFacts, UnixMs};
 
 /// Fewest digits of the epoch seconds in a [`FileName`]; earlier instants are padded, so that `_2` at the end of a
 /// name is never mistaken for a time.
@@ -77,6 +77,16 @@ impl FileName {
         let epoch_s = epoch_s.min(10_u64.pow(EPOCH_DIGITS_MAX as u32) - 1);
         let ordinal = ordinal.clamp(1, Self::ORDINAL_MAX);
         Self { base: NameBase::Taken { camera, epoch_s }, ordinal, medium: Medium::Jpeg }
+    }
+
+    /// The first name of the second of a picture or clip; where that is taken, it gets a later one. `utc_offset_s` is that
+    /// of the site then.
+    pub fn first_of(facts: &PictureFacts, utc_offset_s: i32) -> Self {
+        let name = match &facts.push {
+            None => Self::new(facts.camera.clone(), facts.edge_at.epoch_s(), 1),
+            Some(push) => Self::pushed(FileStem::of(push.own_name.as_deref()), facts.edge_at, utc_offset_s),
+        };
+        name.of(facts.kind.medium())
     }
 
     /// The name of the first picture that was pushed under `stem` in the second of `at`, which the site's clocks show

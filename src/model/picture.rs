@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use super::{CameraKey, DeviceName, FileName, FileStem, ImageId, Trigger, UnixMs};
+use super::{CameraKey, DeviceName, ImageId, Trigger, UnixMs};
 
 /// What a picture or clip is and where it comes from: all that its file tells of it beside what it shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,17 +56,6 @@ impl PictureFacts {
             note,
             push: None,
         }
-    }
-
-    /// The first name of its second; where that is taken, it gets a later one. `utc_offset_s` is that of the site then.
-    pub fn first_name(&self, utc_offset_s: i32) -> FileName {
-        let name = match &self.push {
-            None => FileName::new(self.camera.clone(), self.edge_at.epoch_s(), 1),
-            Some(push) => {
-                FileName::pushed(FileStem::of(push.own_name.as_deref()), self.edge_at, utc_offset_s)
-            }
-        };
-        name.of(self.kind.medium())
     }
 
     /// The instant it shows; of a clip, the first one.

@@ -1,6 +1,7 @@
 use super::*;
 use crate::model::{FileName, UploadState};
 use crate::store::testing::{OWED, Place as Folder, T0, picture, take, trigger};
+use std::path::PathBuf;
 
 async fn state_of(store: &Store, name: &FileName) -> UploadState {
     store.image(name).await.unwrap().unwrap().uploads[0].state

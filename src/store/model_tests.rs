@@ -2,6 +2,7 @@
 //! count of the rows.
 
 use std::fs;
+use std::path::PathBuf;
 
 use proptest::prelude::*;
 

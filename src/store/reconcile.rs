@@ -311,10 +311,9 @@ pub(super) fn read_file(
 
 fn found(bytes: &[u8], name: Option<FileName>) -> Option<FoundPicture> {
     let whole = Whole::of(bytes)?;
-    let inside = whole
-        .written
-        .as_ref()
-        .map(|caption| (&caption.facts, caption.facts.first_name(caption.utc_offset_s).of(whole.medium)));
+    let inside = whole.written.as_ref().map(|caption| {
+        (&caption.facts, FileName::first_of(&caption.facts, caption.utc_offset_s).of(whole.medium))
+    });
     let is_named_so = |first: &FileName| name.as_ref().is_none_or(|name| name.is_of_second_of(first));
     let (written, first) = inside.filter(|(_, first)| is_named_so(first)).unzip();
     let name = match (first, name) {

@@ -98,7 +98,7 @@ impl Store {
             crash::point("written");
             let place = incoming.keep();
             let NewImage { facts, dimensions, at, file, .. } = new;
-            let first = facts.first_name(clock::utc_offset_s(facts.edge_at));
+            let first = FileName::first_of(&facts, clock::utc_offset_s(facts.edge_at));
             let edge = Moment { at, wall: facts.edge_at };
             let device = facts.push.as_ref().map(|push| push.device.clone());
             let trigger = Trigger { camera: facts.camera.clone(), cause: facts.cause, edge, device };

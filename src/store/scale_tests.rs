@@ -2,7 +2,7 @@
 //! the run is short. Figures go to standard error.
 
 use std::fs;
-use std::io::Write;
+use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
