@@ -15,7 +15,7 @@ use super::security_log::Deed;
 use super::view::upload::{DeadLetterPage, DeadLetterView, OwedAgain, RetryWish};
 use super::{State, parameters};
 use crate::clock;
-use crate::config::{Config, LaneConfig};
+use crate::config::{Config, LaneConfig, words_of};
 use crate::model::{TargetId, UnixMs};
 use crate::status::TargetStatus;
 use crate::status::pace::DeliveryRate;
@@ -142,7 +142,11 @@ fn line(letter: &DeadLetter) -> String {
         letter.target.to_string(),
         letter.attempts.to_string(),
         letter.tried_at.map(UnixMs::rfc3339).unwrap_or_default(),
-        letter.last_error.as_ref().map(ToString::to_string).unwrap_or_default(),
+        letter
+            .last_error
+            .as_ref()
+            .map(|fault| words_of(letter.target, &fault.to_string()))
+            .unwrap_or_default(),
     ];
     cells.map(|text| cell(&text)).join(",") + "\r\n"
 }

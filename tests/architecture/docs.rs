@@ -119,6 +119,18 @@ fn names_like_variables(text: &str) -> BTreeSet<String> {
 /// The name with `n` for the number of a camera.
 fn numbered(name: &str) -> String {
     let parts: Vec<&str> = name.split('_').collect();
+    // Of a target: the variable of the first one.
+    if let [kind, number, rest @ ..] = &parts[..]
+        && TARGETS.contains(kind)
+        && number.parse::<u8>().is_ok()
+    {
+        let rest = rest.join("_");
+        return match (*kind, rest.as_str()) {
+            ("API", "URL") => "S3_API_URL".to_owned(),
+            ("API", "UPLOAD_FIELD_NAME" | "UPLOAD_HEADERS" | "UPLOAD_FIELDS" | "UPLOAD_SUCCESS") => rest,
+            _ => format!("{kind}_{rest}"),
+        };
+    }
     match parts.iter().position(|part| *part == "CAMERA") {
         Some(at) if parts.get(at + 1).is_some_and(|part| part.parse::<u8>().is_ok()) => {
             [&parts[..=at], &["n"], &parts[at + 2..]].concat().join("_")

@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { strip, verdict } from "../../web/page/summary.js";
 
 const camera = { key: "r1", label: "Entry", enabled: true, state: "connected" };
-const target = { target: "api", online: true, reachable: true };
+const target = { target: "api", label: "HTTP API", online: true, reachable: true };
 const well = {
   demo: false,
   cameras: [camera],

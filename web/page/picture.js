@@ -12,8 +12,9 @@ import { fullTime, lengthOf, since, when } from "./time.js";
 import { bytes, CAUSE, KIND, plural, sentence, targetName, uploadState } from "./words.js";
 
 /** How an upload stands, after its state. */
-export function uploadWords({ target, state, attempts, last_error: error, delivered_at: delivered }) {
-  const words = [targetName(target)];
+export function uploadWords(upload) {
+  const { state, attempts, last_error: error, delivered_at: delivered } = upload;
+  const words = [targetName(upload)];
   if (delivered) words.push(since(delivered));
   if (attempts > 0) words.push(plural(attempts, "attempt"));
   const why = error && state !== "delivered" ? `. ${sentence(error)}` : "";

@@ -11,7 +11,7 @@ export const shownAlarms = (status) => status.alarms.filter((alarm) => alarm.cod
 /** What hinders deliveries, for each target that does not take them. */
 function hindered(targets) {
   const words = (one) => (one.reachable ? "takes no pictures" : "cannot be reached");
-  return targets.filter((one) => one.online === false).map((one) => `${targetName(one.target)} ${words(one)}`);
+  return targets.filter((one) => one.online === false).map((one) => `${targetName(one)} ${words(one)}`);
 }
 
 function failures({ unseen }) {

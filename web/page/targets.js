@@ -49,6 +49,7 @@ export function targetWords(target, at) {
 export function targetItem(target, counts, at) {
   return {
     key: target.target,
+    name: targetName(target),
     state: targetState(target, counts, at),
     text: targetWords(target, at),
     counts,
@@ -56,8 +57,8 @@ export function targetItem(target, counts, at) {
 }
 
 /** Sends a test picture; the dialog for it is loaded after the page. */
-async function tryOut(target) {
-  await (await part("/page/tryout.js")).tryOut(target);
+async function tryOut(target, name) {
+  await (await part("/page/tryout.js")).tryOut(target, name);
 }
 
 async function retryAll(target) {
@@ -73,15 +74,15 @@ async function retryAll(target) {
   }
 }
 
-function makeTarget({ key, text }) {
+function makeTarget({ key, name, text }) {
   if (!key) return make("p", { className: "hint", textContent: text });
   const element = clone("target-template");
   const find = (selector) => element.querySelector(selector);
   const on = (selector, act) => find(selector).addEventListener("click", () => act().catch(complain));
-  find(".target-name").textContent = targetName(key);
-  find(".try-target").setAttribute("aria-label", `Test ${targetName(key)}`);
+  find(".target-name").textContent = name;
+  find(".try-target").setAttribute("aria-label", `Test ${name}`);
   find(".list-dead").href = `/api/uploads/dead?format=csv&target=${key}`;
-  on(".try-target", () => tryOut(key));
+  on(".try-target", () => tryOut(key, name));
   on(".send-dead", () => retryAll(key));
   on(".show-dead", () => showState("dead"));
   return element;

@@ -3,7 +3,7 @@
 import { api } from "./api.js";
 import { $, chip, clone, say } from "./dom.js";
 import { showList } from "./lists.js";
-import { sentence, STEP, targetName } from "./words.js";
+import { sentence, STEP } from "./words.js";
 
 const RESULT = { true: ["OK", "ok"], false: ["Failed", "bad"], null: ["Not done", ""] };
 
@@ -32,13 +32,12 @@ const showSteps = (steps) =>
   showList($("tryout-steps"), steps, { key: ({ step }) => step, make: makeStep, fill: fillStep });
 
 /** Sends a test picture, and shows each step to the target in words. */
-export async function tryOut(target) {
-  const name = targetName(target);
+export async function tryOut(target, name) {
   latest = target;
   $("tryout-title").textContent = `Test of ${name}`;
   showSteps([]);
   $("tryout-again").disabled = true;
-  $("tryout-again").onclick = () => tryOut(target);
+  $("tryout-again").onclick = () => tryOut(target, name);
   say($("tryout-said"), "A test picture is being sent. This can take up to a minute.", "info");
   if (!$("tryout").open) $("tryout").showModal();
   const ended = ([text, kind], steps) => {

@@ -39,8 +39,8 @@ export const STEP = {
 export const KIND = { instant: "picture of the moment", best: "sharpest picture around it", clip: "clip" };
 export const SCOPE = { read: "looks", operate: "looks and operates", full: "may delete, too" };
 
-const TARGET = { api: "HTTP API", s3: "S3 store", discord: "Discord", relay: "Relay" };
-export const targetName = (target) => TARGET[target] ?? target;
+/** What people call a target: as the server names it. */
+export const targetName = ({ target, label }) => label ?? target;
 
 export const plural = (count, one, many = `${one}s`) => `${count.toLocaleString()} ${count === 1 ? one : many}`;
 

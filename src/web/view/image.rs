@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::time::Time;
+use crate::config::words_of;
 use crate::model::{
     CameraKey, Cause, ClockState, Coded, DeviceName, FileName, ImageId, ImageKind, Medium, TargetId,
     UploadState, hex,
@@ -103,6 +104,9 @@ impl From<Image> for ImageView {
 #[schema(as = Upload)]
 pub(in crate::web) struct UploadView {
     pub(in crate::web) target: TargetId,
+    /// What people call it.
+    #[schema(example = "HTTP API")]
+    pub(in crate::web) label: String,
     pub(in crate::web) state: UploadState,
     /// Attempts so far.
     #[schema(example = 1)]
@@ -126,11 +130,12 @@ impl From<UploadInfo> for UploadView {
     fn from(upload: UploadInfo) -> Self {
         Self {
             target: upload.target,
+            label: upload.target.label(),
             state: upload.state,
             attempts: upload.attempts,
             last_error_code: upload.last_error.as_ref().and_then(Coded::code),
             last_error_params: upload.last_error.as_ref().map(Coded::params),
-            last_error: upload.last_error.map(|fault| fault.to_string()),
+            last_error: upload.last_error.map(|fault| words_of(upload.target, &fault.to_string())),
             delivered_at: upload.delivered_at.map(Time),
             next_attempt_at: upload.next_attempt.map(Time),
         }

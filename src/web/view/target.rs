@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 
 use super::closed::ClosedWord;
 use super::time::Time;
+use crate::config::words_of;
 use crate::model::{Coded, FileName, ImageId, TargetId};
 use crate::status::{Pause, TargetStatus};
 use crate::targets::{StepKind, TryoutReport};
@@ -16,6 +17,9 @@ use crate::web::uploads::Backlog;
 #[schema(as = TargetEvent)]
 pub(in crate::web) struct TargetView {
     pub(in crate::web) target: TargetId,
+    /// What people call it.
+    #[schema(example = "HTTP API")]
+    pub(in crate::web) label: String,
     /// How deliveries go: it can be reached and has not refused or failed the last one; null before the first contact.
     pub(in crate::web) online: Option<bool>,
     /// Null before the first contact.
@@ -44,13 +48,14 @@ impl From<TargetStatus> for TargetView {
     fn from(target: TargetStatus) -> Self {
         Self {
             target: target.id,
+            label: target.id.label(),
             online: target.online,
             reachable: target.is_reachable,
             failing: target.is_failing,
             since: Time(target.since),
             last_error_code: target.last_error.as_ref().and_then(Coded::code),
             last_error_params: target.last_error.as_ref().map(Coded::params),
-            last_error: target.last_error.map(|fault| fault.to_string()),
+            last_error: target.last_error.map(|fault| words_of(target.id, &fault.to_string())),
             last_delivered: target.last_delivered.map(Time),
             paused_until: target.paused_until.map(Time),
             paused_by: target.paused_by.map(Pause::as_str),

@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 
 use super::image::UploadView;
 use super::time::Time;
+use crate::config::words_of;
 use crate::model::{CameraKey, Coded, FileName, TargetId, UploadState};
 use crate::store::{DeadLetter, UploadInfo};
 
@@ -52,7 +53,7 @@ impl From<DeadLetter> for DeadLetterView {
             attempts: letter.attempts,
             last_error_code: letter.last_error.as_ref().and_then(Coded::code),
             last_error_params: letter.last_error.as_ref().map(Coded::params),
-            last_error: letter.last_error.map(|fault| fault.to_string()),
+            last_error: letter.last_error.map(|fault| words_of(letter.target, &fault.to_string())),
             tried_at: letter.tried_at.map(Time),
         }
     }

@@ -8,6 +8,7 @@ mod lane;
 mod line;
 mod s3;
 pub(crate) mod server;
+mod several;
 mod success;
 pub(crate) mod tls;
 mod tryout;
