@@ -1,8 +1,7 @@
 //! What a retention run did, or would do, in words.
 
 use crate::disk::retention::RetentionReport;
-use crate::disk::size;
-use crate::model::UnixMs;
+use crate::model::{UnixMs, size};
 use crate::store::PictureUsage;
 
 /// A few lines: how much goes, for which reason, of which cameras; what stays, and why.

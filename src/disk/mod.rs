@@ -17,7 +17,7 @@ use tracing::{error, info, warn};
 
 use crate::clock;
 use crate::config::StorageConfig;
-use crate::model::{AlarmText, Amount, RoomLevel, UnixMs, UploadState};
+use crate::model::{AlarmText, Amount, Because, RoomLevel, RoomText, UnixMs, UploadState};
 use crate::status::{AlarmHandle, AlarmKind, Status};
 use crate::store::{
     Deletable, DiskRoom, Entered, Held, Image, NewImage, PictureUsage, Saved, Store, StoreError, TriggerId,
@@ -25,7 +25,6 @@ use crate::store::{
 
 pub use level::{Marks, Outlook, enough, outlook};
 pub use wear::Wear;
-pub use words::size;
 
 use wear::Beginning;
 
@@ -205,7 +204,7 @@ impl DiskGuard {
                 }
             }
         }
-        self.say_late();
+        self.say_late(None);
         // Its row is tried again as soon as that can work.
         self.0.wake.notify_one();
         if error.is_of_database() {
@@ -243,18 +242,17 @@ impl DiskGuard {
             }
             Err(error) => warn!(%error, "the ledger is still owed triggers"),
         }
-        self.say_late();
+        self.say_late(None);
     }
 
-    fn say_late(&self) {
-        let late = self.0.store.late().map(|detail| AlarmText::LedgerLate { detail });
-        self.0.alarms.late.set(late);
+    fn say_late(&self, error: Option<&StoreError>) {
+        let detail = self.0.store.late().or_else(|| error.map(ToString::to_string));
+        self.0.alarms.late.set(detail.map(|detail| AlarmText::LedgerLate { detail }));
     }
 
     /// The ledger did not take something; says so until it does.
     pub fn ledger_refused(&self, error: &StoreError) {
-        let detail = self.0.store.late().unwrap_or_else(|| error.to_string());
-        self.0.alarms.late.raise(AlarmText::LedgerLate { detail });
+        self.say_late(Some(error));
     }
 
     async fn tidy(&self) -> Result<RoomLevel, StoreError> {
@@ -425,9 +423,11 @@ impl DiskGuard {
     }
 
     async fn words(&self, room: &DiskRoom, outlook: &Outlook) -> String {
-        let held = self.held().await.ok();
-        let words = words::state(outlook.level, outlook.short, room, self.0.min_free, held.as_ref());
-        words.unwrap_or_default()
+        self.text(room, outlook).await.map(|text| text.to_string()).unwrap_or_default()
+    }
+
+    async fn text(&self, room: &DiskRoom, outlook: &Outlook) -> Option<RoomText> {
+        words::state(outlook.level, outlook.short, room, self.0.min_free, self.held().await.ok().as_ref())
     }
 
     async fn counts(&self) -> Result<Counts, StoreError> {
@@ -451,11 +451,12 @@ impl DiskGuard {
 
     /// Tells the dashboard how the disk stands, and raises or ends the alarm.
     async fn show(&self, room: &DiskRoom, outlook: &Outlook) {
-        let message = match outlook.level {
+        let text = match outlook.level {
             RoomLevel::Good => None,
             RoomLevel::Low => words::state(outlook.level, outlook.short, room, self.0.min_free, None),
-            RoomLevel::Critical | RoomLevel::Full => Some(self.words(room, outlook).await),
+            RoomLevel::Critical | RoomLevel::Full => self.text(room, outlook).await,
         };
+        let message = text.as_ref().map(ToString::to_string);
         let before = self.0.status.storage().level;
         if before != outlook.level {
             let (level, message) = (outlook.level.as_str(), message.as_deref().unwrap_or_default());
@@ -464,8 +465,8 @@ impl DiskGuard {
                 RoomLevel::Critical | RoomLevel::Full => error!(level, message, "room on the disk"),
             }
         }
-        let short = message.clone().filter(|_| outlook.level >= RoomLevel::Critical);
-        self.0.alarms.disk.set(short.map(|detail| AlarmText::DiskShort { detail }));
+        let short = text.filter(|_| outlook.level >= RoomLevel::Critical);
+        self.0.alarms.disk.set(short.map(|text| AlarmText::DiskShort { cause: Because::new(text) }));
         self.0.status.update_storage(|storage| {
             if storage.level != outlook.level {
                 storage.since = clock::now();

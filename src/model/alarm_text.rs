@@ -1,7 +1,7 @@
 //! What an alarm says, for programs: beside its own code, which of its sentences it is, and what that is about.
 
 use super::coded::{Because, coded};
-use super::{CameraFault, UploadFault};
+use super::{CameraFault, RoomText, UploadFault};
 
 coded! {
     /// What an alarm says. Codes and names of parameters are stable: they are in the API.
@@ -15,7 +15,7 @@ coded! {
         /// The ledger is owed something.
         "ledger_late" => LedgerLate { detail: String },
         /// There is no room on the disk.
-        "disk_short" => DiskShort { detail: String },
+        "disk_short" => DiskShort { cause: Because<RoomText> },
         /// A picture could not be stored.
         "picture_unstored" => PictureUnstored { error: String },
         /// The system says that the disk is full, and more cannot be seen.

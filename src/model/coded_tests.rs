@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{AlarmText, CameraFault, NoPicture, UploadFault};
+use crate::model::{AlarmText, CameraFault, NoPicture, RoomText, UploadFault};
 
 /// Every reason of a kind keeps what it is over the columns of a database.
 fn is_kept<T: Coded + Samples + PartialEq + Debug>(text: &str, number: u64) {
@@ -39,6 +39,7 @@ fn every_code_has_a_sentence() {
     is_said::<UploadFault>();
     is_said::<CameraFault>();
     is_said::<AlarmText>();
+    is_said::<RoomText>();
 }
 
 #[test]
@@ -99,6 +100,7 @@ proptest! {
         is_kept::<UploadFault>(&text, number);
         is_kept::<CameraFault>(&text, number);
         is_kept::<AlarmText>(&text, number);
+        is_kept::<RoomText>(&text, number);
     }
 
     #[test]
@@ -161,4 +163,5 @@ fn the_manual_lists_every_code_with_its_parameters() {
     is_listed::<UploadFault>("Why a picture was not delivered");
     is_listed::<CameraFault>("Why a camera gives no pictures");
     is_listed::<AlarmText>("What an alarm says");
+    is_listed::<RoomText>("How the disk stands");
 }

@@ -14,6 +14,7 @@ pub mod foreign;
 mod moment;
 mod picture;
 mod reason;
+mod room_text;
 pub mod secrets;
 mod space;
 mod stamps;
@@ -35,11 +36,12 @@ pub use filename::{FileName, FileStem};
 pub use moment::Moment;
 pub use picture::{Cause, Dimensions, ImageKind, Medium, PUSH_AGE_MAX_MS, PictureFacts, PushFacts};
 pub use reason::NoPicture;
+pub use room_text::{HeldBack, HeldPictures, RoomLack, RoomText};
 pub use space::{Amount, RoomLevel, Space, StorageState};
 pub use stamps::Stamps;
 pub use target::{NoTarget, TargetId, TargetKind};
 pub use upload_fault::{ObjectOddity, UploadFault};
-pub use words::UNSTORED;
+pub use words::{UNSTORED, size};
 
 /// Most characters in a [`CameraKey`].
 const CAMERA_KEY_MAX: usize = 32;

@@ -208,7 +208,7 @@ pub enum Event {
     /// A camera changed its state.
     Camera(Box<CameraStatus>),
     /// What is known of a target changed.
-    Target(TargetStatus),
+    Target(Box<TargetStatus>),
     /// The room on the disk changed, or pictures went to make room.
     Storage(Box<StorageState>),
     /// An alarm began or ended.
@@ -370,7 +370,7 @@ impl Status {
             target.since = clock::now();
         }
         if !before.looks_like(target) {
-            self.publish(Event::Target(target.clone()));
+            self.publish(Event::Target(Box::new(target.clone())));
         }
     }
 

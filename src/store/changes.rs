@@ -39,7 +39,7 @@ pub enum Change {
         /// Name of the picture.
         filename: FileName,
         /// How it stands now.
-        upload: UploadInfo,
+        upload: Box<UploadInfo>,
     },
     /// These are in no list any more, and their files go.
     Deleted(Vec<FileName>),
@@ -284,7 +284,9 @@ impl Noted {
             }
             for (row, target) in self.uploads {
                 let found = images::upload_of(c, row, target)?;
-                changes.extend(found.map(|(filename, upload)| Change::Upload { filename, upload }));
+                changes.extend(
+                    found.map(|(filename, upload)| Change::Upload { filename, upload: Box::new(upload) }),
+                );
             }
         }
         if !self.missing.is_empty() {

@@ -33,7 +33,7 @@ fn word(change: &Change) -> String {
             )
         }
         Change::Upload { filename, upload } => {
-            let UploadInfo { state, attempts, last_error, delivered_at, next_attempt, .. } = upload;
+            let UploadInfo { state, attempts, last_error, delivered_at, next_attempt, .. } = &**upload;
             let last_error = last_error.as_ref().map(|fault| fault.to_string());
             let (at, next) = (delivered_at.map(|at| at.0 - T0), next_attempt.map(|at| at.0 - T0));
             format!("upload {filename}: {} {attempts} {last_error:?} {at:?} {next:?}", state.as_str())

@@ -282,7 +282,7 @@ impl Http {
         };
         let mut reply = self.read(response, most).await?;
         let status = reply.answer.status;
-        let early = (left > 0).then(|| TargetError::Rejected {
+        let early = (left > 0).then_some(TargetError::Rejected {
             fault: UploadFault::AnswerEarly { status, left, bytes: length },
             is_final: false,
         });

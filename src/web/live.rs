@@ -129,7 +129,7 @@ impl Stream {
         Some(match change {
             Change::Image(image) => frame("image", &ImageView::from(*image)),
             Change::ImageChanged(image) => frame("changed", &ImageView::from(*image)),
-            Change::Upload { filename, upload } => frame("upload", &UploadChange::of(filename, upload)),
+            Change::Upload { filename, upload } => frame("upload", &UploadChange::of(filename, *upload)),
             Change::Deleted(filenames) => frame("deleted", &FileNames { filenames }),
             Change::Missing(filenames) => frame("missing", &FileNames { filenames }),
             Change::Trigger(entry) => {
@@ -171,7 +171,7 @@ fn render(event: Event, state: &State) -> Bytes {
         // Whether all deliveries go well, beside how this one stands.
         Event::Target(target) => frame(
             "connectivity",
-            &TargetChange { target: target.into(), all_online: state.status.is_online() },
+            &TargetChange { target: (*target).into(), all_online: state.status.is_online() },
         ),
         Event::Clock(clock) => frame("clock", &ClockView::from(&clock)),
         Event::Storage(storage) => frame("storage", &StorageView::of(*storage, None)),

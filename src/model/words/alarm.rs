@@ -26,7 +26,6 @@ impl fmt::Display for AlarmText {
         match self {
             Self::Words(words)
             | Self::LedgerLate { detail: words }
-            | Self::DiskShort { detail: words }
             | Self::FolderAway { detail: words }
             | Self::FolderNotFollowed { detail: words }
             | Self::DatabaseDamaged { detail: words }
@@ -58,6 +57,7 @@ impl fmt::Display for AlarmText {
             }
             Self::BackupFailed { error } => write!(f, "no copy of the database could be made: {error}"),
             Self::UploadStuck { cause } => write!(f, "{cause}"),
+            Self::DiskShort { cause } => write!(f, "{cause}"),
             Self::ConnectionsTaken => f.write_str(
                 "every connection the dashboard may have is taken; those of people who have not logged in are closed for new \
                  ones; pictures are not affected; let only those reach its port who should",

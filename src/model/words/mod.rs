@@ -5,6 +5,8 @@ mod alarm;
 mod camera;
 mod camera_tls;
 mod no_picture;
+mod room;
 mod upload;
 
 pub use no_picture::UNSTORED;
+pub use room::size;

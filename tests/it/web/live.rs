@@ -10,7 +10,10 @@ use camera_capture::config::WebAccess;
 use camera_capture::disk::DiskGuard;
 use camera_capture::disk::retention::RetentionTask;
 use camera_capture::gpio::Level;
-use camera_capture::model::{CameraFault, Cause, Moment, Outcome, TargetId, Trigger, UnixMs, UploadFault};
+use camera_capture::model::{
+    AlarmText, Because, CameraFault, Cause, Moment, Outcome, RoomLack, RoomText, TargetId, Trigger, UnixMs,
+    UploadFault,
+};
 use camera_capture::status::{AlarmKind, Status};
 use camera_capture::store::{LaneTurn, Settlement, Store};
 use camera_capture::web::{Parts, bind};
@@ -208,12 +211,17 @@ async fn an_alarm_says_what_it_is_for_people_and_for_programs() {
     let dashboard = dashboard().await;
     let browser = dashboard.browser().await;
     let full = dashboard.status.alarm(AlarmKind::DiskShort);
-    full.raise("the disk is full; make room".to_owned());
+    let lack = RoomLack::Bytes { free: 0, total: 33_554_432 };
+    full.raise(AlarmText::DiskShort { cause: Because::new(RoomText::RoomFull { lack, held: None }) });
     let status = browser.get("/api/status").await.json();
     let alarm = &status["alarms"][0];
     assert_eq!(alarm["code"], "disk_short");
     assert_eq!(alarm["severity"], "critical");
-    assert_eq!(alarm["message"], "the disk is full; make room");
+    let words = "the disk is full: 0 B of 33.5 MB are free, and the last of it is for the ledger";
+    assert_eq!(alarm["message"], words);
+    let params = json!({"lack": {"of": "bytes", "free": 0, "total": 33_554_432}, "held": null});
+    let cause = json!({"code": "room_full", "params": params, "text": words});
+    assert_eq!((&alarm["args"]["what"], &alarm["args"]["cause"]), (&json!("disk_short"), &cause));
     assert_eq!(alarm["action"]["code"], "make_room");
     assert!(alarm["args"].is_object() && alarm["action"]["text"].is_string() && alarm["since"].is_string());
 }
