@@ -14,6 +14,8 @@ use std::time::Duration;
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 
+use super::beside::{beside, sync_folder};
+use super::blocking::{BUSY_TIMEOUT, blocking};
 use super::{Store, StoreError};
 use crate::model::UnixMs;
 
@@ -47,13 +49,6 @@ pub(super) fn path_of(database: &Path) -> PathBuf {
     beside(database, ".backup")
 }
 
-/// The path with something behind its name.
-pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    PathBuf::from(name)
-}
-
 impl Store {
     /// Copies the database to `<database>.backup`, checks the copy and only then replaces the one before. Returns its
     /// bytes, or `None` when stopped.
@@ -61,7 +56,7 @@ impl Store {
     /// Dropping the future does not end the copying; `stop` does.
     pub(super) async fn back_up(&self, stop: Stop) -> Result<Option<u64>, StoreError> {
         let database = self.database.clone();
-        super::db::blocking(move || copy(&database, PAUSE, &stop)).await
+        blocking(move || copy(&database, PAUSE, &stop)).await
     }
 
     /// When the newest copy was made, by the file system's clock; `None` when there is none.
@@ -80,7 +75,7 @@ impl Store {
     /// seconds for a million rows, on a connection of its own.
     pub(super) async fn quick_check(&self, stop: Stop) -> Result<Option<String>, StoreError> {
         let database = self.database.clone();
-        super::db::blocking(move || {
+        blocking(move || {
             let connection = open_to_read(&database)?;
             let interrupt = connection.get_interrupt_handle();
             std::thread::scope(|scope| {
@@ -117,7 +112,7 @@ pub(super) fn check(connection: &Connection) -> Result<String, StoreError> {
 fn open_to_read(database: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(database, flags)?;
-    connection.busy_timeout(super::db::BUSY_TIMEOUT)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.execute_batch("pragma trusted_schema = off; pragma cache_size = -500;")?;
     Ok(connection)
 }
@@ -190,10 +185,4 @@ pub(super) fn create(path: &Path) -> io::Result<()> {
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     crate::system::folder::give_to_parents(path);
     Ok(())
-}
-
-/// Makes a name durable.
-pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
-    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    super::tree::synced(File::open(folder.unwrap_or(Path::new(".")))?.sync_all()).map(drop)
 }

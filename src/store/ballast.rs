@@ -14,7 +14,8 @@ use rustix::fs::FallocateFlags;
 use tracing::{info, warn};
 
 use super::StoreError;
-use super::db::{Db, blocking};
+use super::blocking::blocking;
+use super::db::Db;
 
 /// Most it takes: the write-ahead log is kept below 2 MiB and a checkpoint may copy all of it; the rest is for the
 /// deletions and failures of a long day on a full disk.

@@ -11,8 +11,9 @@ use rusqlite::{Connection, OptionalExtension, named_params};
 use tokio::sync::{broadcast, watch};
 use tracing::warn;
 
-use super::images::{self, Image, UploadInfo};
-use super::ledger::{self, LedgerEntry, TriggerId};
+use super::images;
+use super::ledger::{self, LedgerEntry};
+use super::rows::{Image, TriggerId, UploadInfo};
 use super::wake::{Wake, Wakes};
 use super::{StoreError, parsed, seen};
 use crate::model::{FileName, TargetId};

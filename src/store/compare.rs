@@ -85,7 +85,7 @@ impl Store {
     /// Compares the newest folders.
     pub(super) async fn compare_newest(&self, done: &mut Reconciled) -> Result<(), StoreError> {
         let files = self.files.clone();
-        let newest = super::db::blocking(move || newest(&files).map_err(|e| failed(files.root(), e)));
+        let newest = super::blocking::blocking(move || newest(&files).map_err(|e| failed(files.root(), e)));
         for folder in newest.await? {
             done.missing += self.compare_rows_of(&folder).await?;
             if let Err(error) = self.adopt_orphans(&folder, done).await {
@@ -99,7 +99,8 @@ impl Store {
     pub(super) async fn comparison(&self) -> Result<Comparison, StoreError> {
         let files = self.files.clone();
         let folders =
-            super::db::blocking(move || files.day_folders().map_err(|e| failed(files.root(), e))).await?;
+            super::blocking::blocking(move || files.day_folders().map_err(|e| failed(files.root(), e)))
+                .await?;
         Ok(Comparison { after: 0, have_rows_ended: false, folders, seen: 0 })
     }
 
@@ -169,7 +170,7 @@ impl Store {
     /// Looks for the files of some rows and writes down what differs. Returns how many are newly gone.
     pub(super) async fn compare_rows(&self, rows: Vec<Row>) -> Result<usize, StoreError> {
         let files = self.files.clone();
-        let changes = super::db::blocking(move || {
+        let changes = super::blocking::blocking(move || {
             let mut look = files.look().map_err(|e| failed(files.root(), e))?;
             let (mut changes, mut unknown) = (Vec::new(), None);
             for row in rows {
@@ -278,7 +279,7 @@ impl Store {
     /// Files of a folder that have a name but no row. Returns how many files were looked at.
     async fn adopt_orphans(&self, folder: &Path, done: &mut Reconciled) -> Result<u64, StoreError> {
         let (files, listing) = (self.files.clone(), folder.to_owned());
-        let paths = super::db::blocking(move || {
+        let paths = super::blocking::blocking(move || {
             files.files_of(&listing).map_err(|e| failed(&files.root().join(listing), e))
         })
         .await?;

@@ -13,16 +13,10 @@ use tokio::sync::{Mutex, watch};
 use tracing::{error, info, warn};
 
 use super::StoreError;
+use super::blocking::{BUSY_TIMEOUT, EDGE_PATIENCE, blocking};
 use super::changes::Changes;
 use super::lock::kind_of;
 use super::origin::{DatabaseFile, DatabaseFound};
-
-/// How long a statement waits for another process (`--cleanup-now` beside the daemon) before it fails.
-pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How long an edge waits for its row, and a picture for its: their turn and the other process together. After that the
-/// file is kept and its row comes later (`late`), so that no contact that closes meanwhile finds its camera busy.
-pub(super) const EDGE_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Settings of every connection. FULL makes each commit survive a power cut; no memory map, because a dying card
 /// would end the process by SIGBUS; a short write-ahead log, because a full disk must leave room to delete.
@@ -287,13 +281,4 @@ fn try_connect(path: &Path, changes: &Changes) -> Result<(Connection, Connection
 fn locked() -> StoreError {
     let code = ffi::Error::new(ffi::SQLITE_BUSY);
     rusqlite::Error::SqliteFailure(code, Some("database is locked".to_owned())).into()
-}
-
-/// Runs `work` on the blocking pool.
-pub(super) async fn blocking<T, F>(work: F) -> Result<T, StoreError>
-where
-    T: Send + 'static,
-    F: FnOnce() -> Result<T, StoreError> + Send + 'static,
-{
-    tokio::task::spawn_blocking(work).await.map_err(|_| StoreError::Interrupted)?
 }

@@ -67,7 +67,7 @@ impl Store {
         const DELETED_SQL: &str = "
             update images set state = 'deleted', deleted_at = :now where uid = :uid and state = 'deleting'";
         let (files, database) = (self.files.clone(), self.database.clone());
-        let (gone, failed) = super::db::blocking(move || {
+        let (gone, failed) = super::blocking::blocking(move || {
             // A file that cannot be seen is not gone. A disk that comes back is not ready before this is done.
             if files.is_another() {
                 files.ready(&database)?;

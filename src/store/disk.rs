@@ -13,8 +13,9 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, named_params};
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
-use super::backup::{self, beside};
-use super::db::{self, blocking};
+use super::backup;
+use super::beside::beside;
+use super::blocking::{self, blocking};
 use super::files::Files;
 use super::lock;
 use super::mounts::{Mounts, resolved};
@@ -362,7 +363,7 @@ fn remember(database: &Path, identity: &str, point: &Path) -> Result<(), StoreEr
         return Ok(());
     }
     let mut c = Connection::open(database)?;
-    c.busy_timeout(db::BUSY_TIMEOUT)?;
+    c.busy_timeout(blocking::BUSY_TIMEOUT)?;
     let tx = c.transaction()?;
     for (key, value) in [(ID_KEY, identity.to_owned()), (POINT_KEY, point.to_string_lossy().into_owned())] {
         tx.execute(SET_SQL, named_params! {":key": key, ":value": value})?;

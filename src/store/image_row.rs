@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Row, Transaction, named_params};
 use sha2::{Digest, Sha256};
 
-use super::images::Image;
-use super::ledger::TriggerId;
+use super::rows::{Image, TriggerId};
 use super::{StoreError, kept, parsed, said};
 use crate::media::jpeg;
 use crate::model::{

@@ -4,101 +4,16 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
-use std::time::Instant;
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, named_params};
 
 use super::image_row::{COLUMNS, image};
-use super::ledger::TriggerId;
-use super::list::list;
-use super::page::{Cursor, Page, list_of};
+use super::page::list_of;
+use super::rows::{Image, TriggerId, UploadInfo};
 use super::{Store, StoreError, parsed, tree, written};
-use crate::model::{
-    CameraKey, ClockState, Dimensions, FileName, ImageId, Medium, PictureFacts, TargetId, UnixMs,
-    UploadFault, UploadState,
-};
-
-/// A picture or clip to be kept.
-#[derive(Clone, Debug)]
-pub struct NewImage {
-    /// What its file says of it.
-    pub facts: PictureFacts,
-    /// What its file shows.
-    pub dimensions: Dimensions,
-    /// The ledger row it answers; a picture ends it as captured in the same transaction. `None` when that row could not
-    /// be written: it is written together with the picture.
-    pub trigger: Option<TriggerId>,
-    /// The edge on the monotonic clock, for the latency.
-    pub at: Instant,
-    /// The complete file: a JPEG, or an MP4 if it is a clip.
-    pub file: Vec<u8>,
-}
-
-/// A stored picture or clip.
-#[derive(Clone, Debug)]
-pub struct Image {
-    /// What its file says of it; its times are those of the database, where they may have been corrected.
-    pub facts: PictureFacts,
-    /// What its file shows.
-    pub dimensions: Dimensions,
-    /// Its name.
-    pub filename: FileName,
-    /// Where it lies, relative to the picture directory.
-    pub path: PathBuf,
-    /// How far its times can be trusted; `None` for a file without a trigger.
-    pub clock: Option<ClockState>,
-    /// Length of the file.
-    pub bytes: u64,
-    /// SHA-256 of the file.
-    pub sha256: [u8; 32],
-    /// Kept whatever retention says.
-    pub protected: bool,
-    /// One for each target it is or was owed to.
-    pub uploads: Vec<UploadInfo>,
-}
-
-/// How the delivery of one picture to one target stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UploadInfo {
-    /// To whom.
-    pub target: TargetId,
-    /// How it stands.
-    pub state: UploadState,
-    /// Attempts so far.
-    pub attempts: u32,
-    /// What the last failed attempt met.
-    pub last_error: Option<UploadFault>,
-    /// When the target confirmed it.
-    pub delivered_at: Option<UnixMs>,
-    /// Before when it is not tried again; `None` while it is due, or not to be tried at all.
-    pub next_attempt: Option<UnixMs>,
-}
-
-/// Which pictures to list.
-#[derive(Clone, Debug, Default)]
-pub struct ImageQuery {
-    /// Only this camera.
-    pub camera: Option<CameraKey>,
-    /// Not before this instant.
-    pub from: Option<UnixMs>,
-    /// Before this instant.
-    pub to: Option<UnixMs>,
-    /// Only with an upload in this state.
-    pub state: Option<UploadState>,
-    /// Only pictures, or only clips.
-    pub medium: Option<Medium>,
-    /// At most this many, from 1.
-    pub limit: u32,
-    /// Where the previous page ended.
-    pub cursor: Option<Cursor>,
-}
+use crate::model::{FileName, ImageId, TargetId, UnixMs, UploadState};
 
 impl Store {
-    /// Pictures, newest first.
-    pub async fn images(&self, query: ImageQuery) -> Result<Page<Image>, StoreError> {
-        self.db.read(move |c| list(c, &query)).await
-    }
-
     /// The picture with this name, if it is there.
     pub async fn image(&self, name: &FileName) -> Result<Option<Image>, StoreError> {
         let name = name.clone();

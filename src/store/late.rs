@@ -11,10 +11,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rusqlite::Transaction;
 use tracing::error;
 
-use super::db::{EDGE_PATIENCE, blocking};
-use super::ledger::{self, TriggerId};
+use super::blocking::{EDGE_PATIENCE, blocking};
+use super::ledger;
 use super::push::PushIdentity;
 use super::record::Saved;
+use super::rows::TriggerId;
 use super::{Image, Store, StoreError};
 use crate::model::{CameraKey, Coded as _, NoPicture, Outcome, Trigger, UnixMs};
 

@@ -5,29 +5,14 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, named_params};
 
-use super::db::EDGE_PATIENCE;
+use super::blocking::EDGE_PATIENCE;
 use super::images::images_of_triggers;
 use super::page::{Bounds, Cursor, Page, list_of, newest};
+use super::rows::TriggerId;
 use super::written::{self, KeptReason};
 use super::{Image, Store, StoreError, kept, late, parsed, said, time};
 use crate::clock;
 use crate::model::{CameraKey, Cause, ClockState, DeviceName, NoPicture, Outcome, Trigger, UnixMs};
-
-/// Identity of a ledger row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct TriggerId(pub(super) i64);
-
-impl TriggerId {
-    /// As given by someone who was shown it; there need not be such a row.
-    pub fn of(id: i64) -> Self {
-        Self(id)
-    }
-
-    /// As shown in the API.
-    pub fn get(self) -> i64 {
-        self.0
-    }
-}
 
 /// A trigger and how it ended.
 #[derive(Clone, Debug)]

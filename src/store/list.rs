@@ -5,9 +5,10 @@ use std::cmp::Reverse;
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
 use super::image_row::{COLUMNS, image};
-use super::images::{Image, ImageQuery, with_uploads};
+use super::images::with_uploads;
 use super::page::{Bounds, Cursor, Page, list_of, newest};
-use super::{StoreError, parsed};
+use super::rows::{Image, ImageQuery};
+use super::{Store, StoreError, parsed};
 use crate::model::{CameraKey, ImageKind, UploadState};
 
 /// The newest of all.
@@ -96,6 +97,13 @@ fn places(c: &Connection, query: &ImageQuery, bounds: Bounds, most: u32) -> Resu
         )?;
         Ok(found.collect::<Result<_, _>>()?)
     })
+}
+
+impl Store {
+    /// Pictures, newest first.
+    pub async fn images(&self, query: ImageQuery) -> Result<Page<Image>, StoreError> {
+        self.db.read(move |c| list(c, &query)).await
+    }
 }
 
 pub(super) fn list(c: &Connection, query: &ImageQuery) -> Result<Page<Image>, StoreError> {

@@ -8,6 +8,8 @@ mod access;
 mod apart;
 mod backup;
 mod ballast;
+mod beside;
+mod blocking;
 mod changes;
 mod compare;
 mod db;
@@ -38,6 +40,7 @@ mod reconcile;
 mod record;
 mod recover;
 mod replace;
+mod rows;
 mod seen;
 mod space;
 mod stats;
@@ -99,9 +102,8 @@ pub use error::StoreError;
 pub use facets::{ImageFiles, StoreAccess, StoreUpkeep, TargetQueue, TriggerLedger};
 pub use files::save_apart;
 pub use gone::GoneCount;
-pub use images::{Image, ImageQuery, NewImage, UploadInfo};
 pub use late::CaughtUp;
-pub use ledger::{LedgerEntry, LedgerQuery, TriggerId};
+pub use ledger::{LedgerEntry, LedgerQuery};
 pub use owner::denial;
 pub use page::{Cursor, Page};
 pub use push::{KnownPush, PushIdentity};
@@ -109,6 +111,7 @@ pub use queue::{Claim, DueUpload, LaneTurn, Settlement};
 pub use reconcile::Reconciled;
 pub use record::{Entered, Saved};
 pub use recover::{Carried, OpenedStore, Rebuilt};
+pub use rows::{Image, ImageQuery, NewImage, TriggerId, UploadInfo};
 pub use seen::{UNSEEN_MAX, Unseen};
 pub use space::{DiskRoom, Held, PictureUsage};
 pub use stats::{CameraTally, Deletable, Kept, Newest, Stats, Witness};
@@ -276,7 +279,7 @@ impl Store {
 /// statement without a word on why. What root once made is given back where root runs.
 fn ready(database: &Path) -> Result<(), StoreError> {
     for end in ["", "-wal", "-shm"] {
-        let path = backup::beside(database, end);
+        let path = beside::beside(database, end);
         crate::system::folder::give_to_parents(&path);
         // It is not opened for that: closing it would end the locks that this process has on it.
         match rustix::fs::access(&path, rustix::fs::Access::WRITE_OK) {

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use rusqlite::backup::Backup;
 
-use super::backup::{self, beside, sync_folder};
+use super::backup;
+use super::beside::{beside, sync_folder};
 use super::mounts::{Mounts, resolved};
 use super::{StoreError, replace};
 

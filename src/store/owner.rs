@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::Access;
 
-use super::backup::beside;
+use super::beside::beside;
 use crate::model::foreign;
 
 /// Longest path in a message, characters.

@@ -10,14 +10,15 @@ use std::time::Instant;
 
 use rusqlite::{OptionalExtension, Transaction, named_params};
 
+use super::blocking::{EDGE_PATIENCE, blocking};
 use super::crash;
-use super::db::{EDGE_PATIENCE, blocking};
 use super::files::{Files, Incoming, relative_path};
 use super::image_row::{NewRow, insert_image};
-use super::images::{self, NewImage, name_is_known};
-use super::ledger::{TriggerId, edge_of, mark_captured, trigger_of_orphan};
+use super::images::{self, name_is_known};
+use super::ledger::{edge_of, mark_captured, trigger_of_orphan};
 use super::list::bit;
 use super::push::PushIdentity;
+use super::rows::{NewImage, TriggerId};
 use super::{Image, Store, StoreError, late, ledger, push};
 use crate::clock;
 use crate::model::{FileName, ImageId, Medium, Moment, TargetId, Trigger, UnixMs, UploadState};

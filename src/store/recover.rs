@@ -13,11 +13,13 @@ use rusqlite::{Connection, OptionalExtension, params_from_iter};
 use sha2::{Digest, Sha256};
 use tracing::{debug, error, info, warn};
 
-use super::backup::{self, beside, sync_folder};
+use super::backup;
+use super::beside::{beside, sync_folder};
+use super::blocking;
 use super::disk;
 use super::files::{Files, is_day};
 use super::replace::{file, finish_replacement, is_file, put_in_place};
-use super::{Ownership, Reconciled, Store, StoreError, db, migrate, takeover};
+use super::{Ownership, Reconciled, Store, StoreError, migrate, takeover};
 use crate::model::{FileName, TargetId, UploadState};
 
 /// Rows read at a time. Where a page cannot be read, the rows around it are tried one by one.
@@ -108,7 +110,7 @@ impl Store {
         database: PathBuf,
         targets: Vec<(TargetId, UploadState)>,
     ) -> Result<Rebuilt, StoreError> {
-        let (set_aside, carried, store, _ownership) = db::blocking(move || {
+        let (set_aside, carried, store, _ownership) = blocking::blocking(move || {
             let (folder, lock) = disk::own(&images, &database)?;
             let folder = folder?;
             finish_replacement(&database)?;
@@ -238,7 +240,7 @@ const TIDY_SQL: &str = "
 /// Opens an old database to read it. One of an older version is brought up to date first, if that works.
 fn open_old(path: &Path) -> Result<Connection, StoreError> {
     let mut old = Connection::open(path)?;
-    old.busy_timeout(db::BUSY_TIMEOUT)?;
+    old.busy_timeout(blocking::BUSY_TIMEOUT)?;
     migrate::check_identity(&old, path)?;
     if migrate::is_empty(&old)? {
         return Err(StoreError::Damaged { path: path.to_owned(), found: "it is empty".to_owned() });

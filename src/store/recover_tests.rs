@@ -196,11 +196,11 @@ async fn a_database_that_is_gone_comes_back_from_its_copy() {
     let images = fates(&store).await;
     store.back_up(Stop::default()).await.unwrap().unwrap();
     drop(store);
-    for file in [place.database(), backup::beside(&place.database(), "-shm")] {
+    for file in [place.database(), beside::beside(&place.database(), "-shm")] {
         fs::remove_file(file).unwrap();
     }
     // Its log is still there, and is not that of the next database.
-    assert!(backup::beside(&place.database(), "-wal").exists());
+    assert!(beside::beside(&place.database(), "-wal").exists());
     let OpenedStore { store, alarm, .. } = owned(&place, None).unwrap();
     let alarm = alarm.unwrap();
     assert!(alarm.contains("gone") && alarm.contains("tokens"), "{alarm}");
@@ -255,7 +255,7 @@ async fn a_new_database_that_a_crash_left_finished_is_put_into_its_place() {
     let images = fates(&store).await;
     store.back_up(Stop::default()).await.unwrap().unwrap();
     close(store).await;
-    fs::rename(backup::path_of(&place.database()), backup::beside(&place.database(), ".rebuilt")).unwrap();
+    fs::rename(backup::path_of(&place.database()), beside::beside(&place.database(), ".rebuilt")).unwrap();
     destroy_head(&place);
     let OpenedStore { store, .. } = owned(&place, None).unwrap();
     assert_eq!(state_of(&store, &images[0].filename).await, (UploadState::Delivered, true));
@@ -308,7 +308,7 @@ async fn a_rebuild_without_a_database_begins_with_the_folder() {
     take(&store, "r1", T0).await;
     drop(store);
     for suffix in ["", "-wal", "-shm"] {
-        fs::remove_file(backup::beside(&place.database(), suffix)).unwrap();
+        fs::remove_file(beside::beside(&place.database(), suffix)).unwrap();
     }
     let rebuilt = rebuild(&place).await.unwrap();
     assert_eq!((rebuilt.images, rebuilt.owed, rebuilt.set_aside), (1, 1, None));
@@ -385,7 +385,7 @@ fn a_database_of_an_older_version_is_copied_before_it_is_brought_up_to_date() {
     let place = Place::new();
     drop(place.open());
     for suffix in ["", "-wal", "-shm"] {
-        let _ = fs::remove_file(backup::beside(&place.database(), suffix));
+        let _ = fs::remove_file(beside::beside(&place.database(), suffix));
     }
     let old = place.sql();
     old.execute_batch(include_str!("../../migrations/0001_initial.sql")).unwrap();
@@ -404,7 +404,7 @@ async fn a_new_database_is_for_its_owner_alone() {
     let store = place.open();
     take(&store, "r1", T0).await;
     for suffix in ["", "-wal", "-shm"] {
-        let mode = fs::metadata(backup::beside(&place.database(), suffix)).unwrap().permissions().mode();
+        let mode = fs::metadata(beside::beside(&place.database(), suffix)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{suffix}");
     }
 }

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::StoreError;
-use super::backup::{beside, sync_folder};
+use super::beside::{beside, sync_folder};
 use crate::clock;
 
 /// Finishes what a crash interrupted: a new database that is complete is put into its place.

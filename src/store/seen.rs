@@ -3,7 +3,8 @@
 
 use rusqlite::{Connection, OptionalExtension, named_params};
 
-use super::ledger::{self, LedgerEntry, TriggerId};
+use super::ledger::{self, LedgerEntry};
+use super::rows::TriggerId;
 use super::{Store, StoreError};
 use crate::model::{UNSTORED, UnixMs};
 

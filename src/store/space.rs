@@ -6,7 +6,7 @@ use std::path::Path;
 use rusqlite::named_params;
 
 use super::ballast::Ballast;
-use super::db::blocking;
+use super::blocking::blocking;
 use super::{Store, StoreError};
 use crate::model::{Space, TargetId};
 

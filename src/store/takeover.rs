@@ -121,7 +121,7 @@ impl Store {
     /// What there is to take over: flat pictures without a row, and lists in these folders; `None` when there is nothing.
     pub(super) async fn takeover(&self, former: &Former) -> Result<Option<Takeover>, StoreError> {
         let (files, folders) = (self.files.clone(), former.folders.clone());
-        let (mut flat, lists) = super::db::blocking(move || {
+        let (mut flat, lists) = super::blocking::blocking(move || {
             let flat = files.flat().map_err(|source| failed("read", files.root(), source))?;
             Ok((flat, read_lists(&folders)))
         })
@@ -224,7 +224,7 @@ impl Store {
         done.gone = gone;
         if done.unreadable.is_empty() && !lists.is_empty() {
             // One that stays is read again by the next start, which changes nothing.
-            let kept = super::db::blocking(move || {
+            let kept = super::blocking::blocking(move || {
                 Ok(lists
                     .iter()
                     .filter_map(|list| set_done(list).err())
@@ -285,7 +285,7 @@ impl Store {
 
     async fn take_over(&self, file: &str, is_owed: bool) -> Result<Became, StoreError> {
         let (files, path) = (self.files.clone(), PathBuf::from(file));
-        let found = super::db::blocking(move || {
+        let found = super::blocking::blocking(move || {
             let Some(name) = path.to_str().and_then(|file| former::name_of(file, clock::of_local)) else {
                 return Ok(None);
             };
@@ -361,7 +361,7 @@ fn read_lists(folders: &[PathBuf]) -> Vec<List> {
 
 /// The name of a list that was read, as the `n`-th one of that name, from 1.
 fn done_name(list: &Path, n: u32) -> PathBuf {
-    super::backup::beside(list, &if n == 1 { DONE.to_owned() } else { format!("{DONE}-{n}") })
+    super::beside::beside(list, &if n == 1 { DONE.to_owned() } else { format!("{DONE}-{n}") })
 }
 
 fn read_list(path: &Path) -> io::Result<Vec<u8>> {
@@ -379,7 +379,7 @@ fn set_done(list: &Path) -> Result<(), StoreError> {
     let to = (1..=DONE_MAX).map(|n| done_name(list, n)).find(|path| std::fs::symlink_metadata(path).is_err());
     let to = to.unwrap_or_else(|| done_name(list, DONE_MAX));
     std::fs::rename(list, &to)
-        .and_then(|()| super::backup::sync_folder(list))
+        .and_then(|()| super::beside::sync_folder(list))
         .map_err(|source| failed("rename", list, source))
 }
 

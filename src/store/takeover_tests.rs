@@ -179,7 +179,7 @@ async fn what_a_lost_database_knew_is_owed_again_and_nothing_else() {
     take_all(&place, &store).await.unwrap();
     drop(store);
     for end in ["", "-wal", "-shm"] {
-        let _ = std::fs::remove_file(super::super::backup::beside(&place.database(), end));
+        let _ = std::fs::remove_file(super::super::beside::beside(&place.database(), end));
     }
     let store = place.open();
     assert_eq!(take_all(&place, &store).await.map(|done| (done.adopted, done.owed)), Some((2, 1)));

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use tracing::warn;
 
-use super::db::blocking;
+use super::blocking::blocking;
 use super::ledger::Values;
 use super::reconcile::{Reconciled, unfinished};
 use super::{Store, StoreError};
