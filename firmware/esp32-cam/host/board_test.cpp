@@ -302,11 +302,11 @@ TEST(nobody_looking_costs_the_camera_nothing) {
   });
   Running running(settings(peer));
   { board::Client().get("/stream"); }
-  for (int i = 0; i < 50; i++) {
+  for (int i = 0; i < 150; i++) {
     board::run_server_work();
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
   }
-  CHECK(frames <= 5);
+  EQUAL(frames.load(), 0);
 }
 
 TEST(a_press_is_a_picture_at_the_server_and_the_next_has_the_next_number) {

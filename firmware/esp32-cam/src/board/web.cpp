@@ -120,7 +120,9 @@ bool Web::send(int socket, const void* bytes, size_t length) {
 
 void Web::send_picture(void* context) {
   Web& web = *static_cast<Web*>(context);
-  const Picture picture = web.camera_.take(web.last_taken_us_ + 1);
+  Picture picture;
+  // The last one may have left since it was ordered.
+  if (web.viewer_count_ > 0) picture = web.camera_.take(web.last_taken_us_ + 1);
   if (picture.bytes) {
     web.last_taken_us_ = picture.taken_at_us;
     char head[160];
