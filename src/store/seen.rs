@@ -26,7 +26,7 @@ pub(super) const COUNT_SQL: &str = "
     limit :limit";
 
 pub(super) const NEWEST_SQL: &str = "
-    select id, camera, cause, edge_at, clock, stamped_at, outcome, reason, reason_code, reason_params,
+    select id, camera, cause, device, edge_at, clock, stamped_at, outcome, reason, reason_code, reason_params,
            remark, latency_ms, seen_at
     from triggers indexed by triggers_unseen
     where outcome = 'failed' and seen_at is null
@@ -41,7 +41,7 @@ pub(super) const STORED_SQL: &str = "
 
 /// What was written late has a number that says nothing of when it was. Rows of before codes are known by their words.
 pub(super) const STANDING_SQL: &str = "
-    select id, camera, cause, edge_at, clock, stamped_at, outcome, reason, reason_code, reason_params,
+    select id, camera, cause, device, edge_at, clock, stamped_at, outcome, reason, reason_code, reason_params,
            remark, latency_ms, seen_at
     from triggers indexed by triggers_unseen
     where outcome = 'failed' and seen_at is null

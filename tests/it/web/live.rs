@@ -125,7 +125,7 @@ async fn a_second_dashboard_hears_what_another_does_and_how_a_delivery_went() {
     settle(Settlement::Retry { not_before: later, error: busy }).await;
     let expected = |state: &str, attempts: u32| {
         json!({
-            "filename": image.filename, "target": "api", "state": state, "attempts": attempts,
+            "filename": image.filename, "target": "api", "label": "HTTP API", "state": state, "attempts": attempts,
             "error": "answered 429: busy", "last_error": "answered 429: busy", "last_error_code": "answered",
             "last_error_params": {"status": 429, "words": "busy"}, "delivered_at": null, "next_attempt_at": null,
         })
