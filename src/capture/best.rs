@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-use super::follow::Follow;
+use super::collected::{self, Collected};
+use super::context::Follow;
 use super::shot::with_more;
-use super::stretch::{self, Collected};
 use crate::config::Around;
 use crate::media::frame::Frame;
 use crate::media::gop::Codec;
@@ -17,7 +17,7 @@ use crate::store::{Image, NewImage};
 
 /// The frames around the edge, once they have come.
 pub(super) async fn collect(follow: &Follow, around: Around) -> Result<Collected, String> {
-    stretch::collect(follow, around, |_| Ok(())).await
+    collected::collect(follow, around, |_| Ok(())).await
 }
 
 /// Looks through all of them and encodes the best one. Blocking, as long as decoding each of them takes.
@@ -31,17 +31,21 @@ pub(super) fn make(
     let instants: HashMap<i64, Instant> =
         stretch.units.iter().map(|unit| (unit.rtp_ns, unit.instant)).collect();
     let mut best: Option<(f64, i64, Frame)> = None;
-    let decoded = sequence::each(stretch, follow.worker.shooter.engine.kind(stretch), |rtp_ns, frame| {
-        // Frames before are decoded only because later ones refer to them; so is one after, where B-frames refer to it.
-        if instants.get(&rtp_ns).is_some_and(|instant| is_within(*instant, follow.trigger.edge.at, around)) {
-            let score = Score::of(frame).total();
-            if best.as_ref().is_none_or(|(known, ..)| score > *known) {
-                best = Some((score, rtp_ns, frame.clone()));
+    let decoded =
+        sequence::each(stretch, follow.context.frame_taker.engine.kind(stretch), |rtp_ns, frame| {
+            // Frames before are decoded only because later ones refer to them; so is one after, where B-frames refer to it.
+            if instants
+                .get(&rtp_ns)
+                .is_some_and(|instant| is_within(*instant, follow.trigger.edge.at, around))
+            {
+                let score = Score::of(frame).total();
+                if best.as_ref().is_none_or(|(known, ..)| score > *known) {
+                    best = Some((score, rtp_ns, frame.clone()));
+                }
             }
-        }
-        // When the program ends, the best so far must do.
-        if follow.stop.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    });
+            // When the program ends, the best so far must do.
+            if follow.stop.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
     let Some((_, rtp_ns, frame)) = best else {
         let nothing = "the camera sent no frame in that time".to_owned();
         return Err(decoded.err().map_or(nothing, |error| error.to_string()));

@@ -3,8 +3,8 @@
 use std::io::Read as _;
 use std::ops::ControlFlow;
 
-use super::follow::Follow;
-use super::stretch::{self, Collected};
+use super::collected::{self, Collected};
+use super::context::Follow;
 use crate::config::Around;
 use crate::media::gop::{Codec, UnitRange};
 use crate::media::mp4::{self, NotMuxable};
@@ -18,7 +18,7 @@ pub(super) async fn collect(follow: &Follow, around: Around) -> Result<Collected
         Codec::H264 | Codec::H265 => Ok(()),
         Codec::Jpeg => Err(NotMuxable::Jpeg.to_string()),
     };
-    stretch::collect(follow, around, accept).await
+    collected::collect(follow, around, accept).await
 }
 
 /// Puts it into a file, with the picture's thumbnail as its poster. Blocking.
@@ -43,7 +43,7 @@ pub(super) fn make(
 /// The thumbnail inside a stored picture.
 fn thumbnail_of(follow: &Follow, picture: &Image) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
-    follow.worker.images.open(picture).ok()?.read_to_end(&mut bytes).ok()?;
+    follow.context.images.open(picture).ok()?.read_to_end(&mut bytes).ok()?;
     exif::thumbnail(&bytes).map(<[u8]>::to_vec)
 }
 
@@ -51,7 +51,7 @@ fn thumbnail_of(follow: &Follow, picture: &Image) -> Option<Vec<u8>> {
 fn first_of(follow: &Follow, stretch: &UnitRange) -> Option<Vec<u8>> {
     let first = UnitRange { codec: stretch.codec, units: stretch.units.iter().take(1).cloned().collect() };
     let mut poster = None;
-    let shown = sequence::each(&first, follow.worker.shooter.engine.kind(stretch), |_, frame| {
+    let shown = sequence::each(&first, follow.context.frame_taker.engine.kind(stretch), |_, frame| {
         poster = jpeg::thumbnail_of(frame).ok();
         ControlFlow::Break(())
     });

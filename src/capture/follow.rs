@@ -2,8 +2,6 @@
 //! begin to collect with the trigger, are made on a thread of their own after its pictures are stored, and what cannot
 //! be had is remarked in the ledger.
 
-use std::time::Instant;
-
 use futures_util::FutureExt;
 use futures_util::future::Shared;
 use tokio::sync::oneshot;
@@ -11,13 +9,12 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span, error, info, warn};
 
-use super::order::{CaptureContext, caption};
+use super::collected::Collected;
+use super::context::{CaptureContext, Follow};
 use super::{best, clip};
-use crate::clock;
 use crate::config::CameraConfig;
 use crate::disk::{StoreRefusal, Weight};
-use crate::media::exif;
-use crate::model::{Dimensions, ImageKind, PictureFacts, Trigger};
+use crate::model::Trigger;
 use crate::store::{Image, NewImage, TriggerId};
 
 /// Triggers of one camera whose clip or best picture is under way. They share the video they hold; beyond this, cars
@@ -35,25 +32,20 @@ pub(super) struct Stored {
 
 /// The followers of one camera that are under way.
 pub(super) struct Following {
-    worker: CaptureContext,
+    context: CaptureContext,
     config: CameraConfig,
     stop: CancellationToken,
     under_way: JoinSet<()>,
 }
 
-/// What follows the pictures of one trigger.
-#[derive(Clone)]
-pub(super) struct Follow {
-    pub(super) worker: CaptureContext,
-    pub(super) config: CameraConfig,
-    pub(super) trigger: Trigger,
-    /// The program ends: what has come by then must do.
-    pub(super) stop: CancellationToken,
-}
-
 impl Following {
-    pub(super) fn new(worker: &CaptureContext, config: &CameraConfig, stop: &CancellationToken) -> Self {
-        Self { worker: worker.clone(), config: config.clone(), stop: stop.clone(), under_way: JoinSet::new() }
+    pub(super) fn new(context: &CaptureContext, config: &CameraConfig, stop: &CancellationToken) -> Self {
+        Self {
+            context: context.clone(),
+            config: config.clone(),
+            stop: stop.clone(),
+            under_way: JoinSet::new(),
+        }
     }
 
     /// Begins to collect what shall follow the pictures of a trigger; it waits for them.
@@ -63,7 +55,7 @@ impl Following {
             return sender;
         }
         let follow = Follow {
-            worker: self.worker.clone(),
+            context: self.context.clone(),
             config: self.config.clone(),
             trigger: trigger.clone(),
             stop: self.stop.clone(),
@@ -116,9 +108,9 @@ impl Follow {
     async fn end(
         &self,
         what: &str,
-        collected: Result<super::stretch::Collected, String>,
+        collected: Result<Collected, String>,
         stored: &Shared<oneshot::Receiver<Stored>>,
-        make: fn(&Self, &super::stretch::Collected, Option<&Image>) -> Result<NewImage, String>,
+        make: fn(&Self, &Collected, Option<&Image>) -> Result<NewImage, String>,
     ) {
         // Only a trigger that is given up tells nothing.
         let Ok(Stored { trigger: row, picture }) = stored.clone().await else { return };
@@ -138,12 +130,12 @@ impl Follow {
     async fn make(
         &self,
         what: &str,
-        collected: super::stretch::Collected,
+        collected: Collected,
         picture: Option<Image>,
-        make: fn(&Self, &super::stretch::Collected, Option<&Image>) -> Result<NewImage, String>,
+        make: fn(&Self, &Collected, Option<&Image>) -> Result<NewImage, String>,
     ) -> Result<NewImage, String> {
         let stretch = &collected.stretch;
-        let room = self.worker.shooter.engine.room_for(stretch.codec, &stretch.units).await;
+        let room = self.context.frame_taker.engine.room_for(stretch.codec, &stretch.units).await;
         // A clip is not decoded, but for a poster where there is no picture.
         if let (Err(error), false) = (&room, what == "clip") {
             return Err(error.to_string());
@@ -153,13 +145,13 @@ impl Follow {
             let _room = room;
             make(&this, &collected, picture.as_ref())
         };
-        self.worker.followers.run(work).await.unwrap_or_else(|failed| Err(failed.to_string()))
+        self.context.followers.run(work).await.unwrap_or_else(|failed| Err(failed.to_string()))
     }
 
     async fn keep(&self, row: Option<TriggerId>, mut made: NewImage) -> Result<(), String> {
         let (kind, frame_offset_ms) = (made.facts.kind, made.facts.frame_offset_ms);
         made.trigger = row;
-        let image = match self.worker.guard.record(made, Weight::Beside).await {
+        let image = match self.context.guard.record(made, Weight::Beside).await {
             Ok(image) => image,
             Err(StoreRefusal::Kept(why)) => {
                 warn!(kind = kind.as_str(), why, "kept as a file");
@@ -178,19 +170,8 @@ impl Follow {
             what, reason, "could not be had beside the picture"
         );
         let Some(row) = row else { return };
-        if let Err(error) = self.worker.ledger.remark(row, &format!("no {what}: {reason}")).await {
+        if let Err(error) = self.context.ledger.remark(row, &format!("no {what}: {reason}")).await {
             error!(%error, "the remark could not be written into the ledger");
         }
-    }
-
-    /// What is written into a file that shows `instant`, or begins with it.
-    pub(super) fn caption(&self, kind: ImageKind, instant: Instant, note: Option<String>) -> exif::Caption {
-        let frame_offset_ms = clock::signed_ms(instant, self.trigger.edge.at);
-        caption(&self.config, PictureFacts::of(&self.trigger, kind, frame_offset_ms, note))
-    }
-
-    /// A file to be stored beside the pictures of its trigger.
-    pub(super) fn made(&self, facts: PictureFacts, dimensions: Dimensions, file: Vec<u8>) -> NewImage {
-        NewImage { facts, dimensions, trigger: None, at: self.trigger.edge.at, file }
     }
 }

@@ -7,6 +7,8 @@
 mod best;
 mod budget;
 mod clip;
+mod collected;
+mod context;
 mod engine;
 mod follow;
 pub mod latency;
@@ -19,7 +21,6 @@ mod refusals;
 mod room;
 mod session;
 mod shot;
-mod stretch;
 pub mod workers;
 
 use std::collections::HashMap;
@@ -40,10 +41,11 @@ use crate::status::Status;
 use crate::store::{Image, Store, StoreError};
 
 use budget::Budget;
+use context::CaptureContext;
 use engine::Engine;
 use live::JpegCache;
 use live_decoder::DecodedPictures;
-use order::{CaptureContext, CaptureOrder, heavy};
+use order::{CaptureOrder, heavy};
 use room::DecoderRoom;
 use shot::FrameTaker;
 
@@ -127,7 +129,7 @@ pub struct Captures {
 #[derive(Clone)]
 struct Mailbox {
     orders: mpsc::Sender<CaptureOrder>,
-    shooter: FrameTaker,
+    frame_taker: FrameTaker,
     studio: Arc<JpegCache>,
     /// `None` for a camera of single pictures.
     latency: Option<Latency>,
@@ -165,14 +167,14 @@ impl Captures {
                 let (requests, request_receiver) = mpsc::channel(REQUESTS);
                 let latency = source.latency();
                 let engine = Engine::new(config.engine.decoder, workers.clone(), room.clone());
-                let shooter = FrameTaker {
+                let frame_taker = FrameTaker {
                     requests: requests.clone(),
                     engine: engine.clone(),
                     pictures: DecodedPictures::new(),
                     tolerance: camera.engine.tolerance,
                 };
-                let worker = CaptureContext {
-                    shooter: shooter.clone(),
+                let context = CaptureContext {
+                    frame_taker: frame_taker.clone(),
                     workers: workers.clone(),
                     followers: followers.clone(),
                     stretches: stretches.clone(),
@@ -187,18 +189,18 @@ impl Captures {
                         requests: Requests::new(request_receiver),
                         status: status.clone(),
                     },
-                    capture: Capture { config: camera.clone(), orders: order_receiver, worker },
+                    capture: Capture { config: camera.clone(), orders: order_receiver, context },
                     live_decoder: LiveDecoder::new(
                         camera,
                         engine.beside(),
                         requests,
-                        shooter.pictures.clone(),
+                        frame_taker.pictures.clone(),
                         budget.clone(),
                         status.clone(),
                     ),
                 });
                 let (studio, arms) = (Arc::new(JpegCache::new()), armed_by(camera, config));
-                Mailbox { orders, shooter, studio, latency, arms }
+                Mailbox { orders, frame_taker, studio, latency, arms }
             });
             cameras.insert(camera.key.clone(), mailbox);
         }
@@ -210,7 +212,7 @@ impl Captures {
         let mailbox = self.mailbox(&trigger.camera)?;
         for camera in &mailbox.arms {
             if let Ok(armed) = self.mailbox(camera) {
-                armed.shooter.pictures.arm(trigger.edge.at + self.arm);
+                armed.frame_taker.pictures.arm(trigger.edge.at + self.arm);
             }
         }
         mailbox.orders.try_send(CaptureOrder { trigger, reply: None }).map_err(refused)
@@ -234,7 +236,7 @@ impl Captures {
     /// A fresh JPEG that is not stored.
     pub async fn snapshot(&self, camera: &CameraKey) -> Result<Vec<u8>, CaptureError> {
         let mailbox = self.mailbox(camera)?;
-        let shot = mailbox.shooter.shot(Instant::now()).await?;
+        let shot = mailbox.frame_taker.shot(Instant::now()).await?;
         let jpeg = heavy(&self.workers, move || match shot.picture {
             decode::WantedPicture::Frame(frame) => {
                 jpeg::encode_plain(&frame).map_err(CaptureError::undecodable)
@@ -249,7 +251,7 @@ impl Captures {
     pub async fn watch(&self, camera: &CameraKey) -> Result<Watch, CaptureError> {
         let (reply, answer) = oneshot::channel();
         let watch = Request::Watch { reply };
-        self.mailbox(camera)?.shooter.requests.send(watch).await.map_err(|_| CaptureError::Stopping)?;
+        self.mailbox(camera)?.frame_taker.requests.send(watch).await.map_err(|_| CaptureError::Stopping)?;
         answer.await.map_err(|_| CaptureError::Stopping)
     }
 
@@ -259,7 +261,7 @@ impl Captures {
         &self,
         camera: &CameraKey,
     ) -> Result<watch::Receiver<Option<Arc<LiveFrame>>>, CaptureError> {
-        Ok(self.mailbox(camera)?.shooter.pictures.subscribe())
+        Ok(self.mailbox(camera)?.frame_taker.pictures.subscribe())
     }
 
     fn mailbox(&self, camera: &CameraKey) -> Result<&Mailbox, CaptureError> {

@@ -9,18 +9,18 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span, debug, error, info, info_span, warn};
 
+use super::context::{CaptureContext, caption};
 use super::follow::{Following, Stored};
-use super::shot::{FrameTaker, Shot};
+use super::shot::Shot;
 use super::{CaptureError, MAILBOX};
 use crate::capture::workers::Workers;
 use crate::clock;
 use crate::config::CameraConfig;
-use crate::disk::{DiskGuard, StoreRefusal, Weight};
+use crate::disk::{StoreRefusal, Weight};
 use crate::media::gop::DecodeRun;
-use crate::media::shelf::Shelf;
 use crate::media::{decode, exif, jpeg};
 use crate::model::{CameraKey, Dimensions, ImageKind, NoPicture, Outcome, PictureFacts, Trigger};
-use crate::store::{Image, ImageFiles, NewImage, Saved, TriggerId, TriggerLedger};
+use crate::store::{Image, NewImage, Saved, TriggerId};
 
 /// A decoder that was not needed for so long gives its memory back.
 const REST: Duration = Duration::from_secs(30);
@@ -35,21 +35,7 @@ pub(super) struct CaptureOrder {
 pub struct Capture {
     pub(super) config: CameraConfig,
     pub(super) orders: mpsc::Receiver<CaptureOrder>,
-    pub(super) worker: CaptureContext,
-}
-
-/// What each capture of a camera needs.
-#[derive(Clone)]
-pub(super) struct CaptureContext {
-    pub(super) shooter: FrameTaker,
-    pub(super) workers: Workers,
-    /// For what follows a picture, so that no picture waits for it.
-    pub(super) followers: Workers,
-    /// The memory of what follows.
-    pub(super) stretches: Shelf,
-    pub(super) ledger: TriggerLedger,
-    pub(super) images: ImageFiles,
-    pub(super) guard: DiskGuard,
+    pub(super) context: CaptureContext,
 }
 
 /// Where the time of a capture went.
@@ -87,14 +73,14 @@ impl Capture {
     pub async fn run(&mut self, cancel: &CancellationToken) {
         let mut under_way = JoinSet::new();
         let mut is_resting = true;
-        let mut following = Following::new(&self.worker, &self.config, cancel);
+        let mut following = Following::new(&self.context, &self.config, cancel);
         loop {
             tokio::select! {
                 () = cancel.cancelled() => break,
                 Some(_) = under_way.join_next() => {}
                 () = following.next() => {}
                 () = tokio::time::sleep(REST), if !is_resting && under_way.is_empty() => {
-                    self.worker.shooter.engine.rest();
+                    self.context.frame_taker.engine.rest();
                     is_resting = true;
                 }
                 order = self.orders.recv(), if under_way.len() < MAILBOX => {
@@ -102,14 +88,14 @@ impl Capture {
                     is_resting = false;
                     let span = info_span!("capture", camera = %self.config.key, cause = order.trigger.cause.as_str());
                     let stored = following.begin(&order.trigger, &span);
-                    under_way.spawn(self.worker.clone().serve(self.config.clone(), order, stored).instrument(span));
+                    under_way.spawn(self.context.clone().serve(self.config.clone(), order, stored).instrument(span));
                 }
             }
         }
         self.orders.close();
         while let Ok(order) = self.orders.try_recv() {
             let stored = following.begin(&order.trigger, &Span::none());
-            under_way.spawn(self.worker.clone().serve(self.config.clone(), order, stored));
+            under_way.spawn(self.context.clone().serve(self.config.clone(), order, stored));
         }
         while under_way.join_next().await.is_some() {}
         following.finish().await;
@@ -123,7 +109,7 @@ impl CaptureContext {
         // All frames are asked for at once, before the buffer moves on.
         let instants: Vec<Instant> = config.offsets_ms.iter().map(|ms| moved(trigger.edge.at, *ms)).collect();
         // Without a begin, each is waited for all the same, or fails with the reason.
-        let early = self.shooter.early(&instants).await.unwrap_or_default();
+        let early = self.frame_taker.early(&instants).await.unwrap_or_default();
         let early = early.into_iter().chain(std::iter::repeat_with(|| None));
         let mut pictures: FuturesUnordered<_> = instants
             .iter()
@@ -171,7 +157,7 @@ impl CaptureContext {
         at: Instant,
         early: Option<DecodeRun>,
     ) -> Result<Fresh, CaptureError> {
-        let shot = self.shooter.shot_from(at, early).await?;
+        let shot = self.frame_taker.shot_from(at, early).await?;
         let frame_offset_ms = clock::signed_ms(shot.instant, trigger.edge.at);
         let facts = PictureFacts::of(trigger, ImageKind::Instant, frame_offset_ms, shot.note.clone());
         let (caption, at) = (caption(config, facts), trigger.edge.at);
@@ -270,12 +256,6 @@ fn nearer(
         (Err(CaptureError::Kept(why)), Err(_)) => Err(CaptureError::Kept(why)),
         (Err(_), Err(error)) => Err(error),
     }
-}
-
-/// What is written into a picture or clip of this camera.
-pub(super) fn caption(config: &CameraConfig, facts: PictureFacts) -> exif::Caption {
-    let utc_offset_s = clock::utc_offset_s(facts.edge_at);
-    exif::Caption { facts, label: config.label.clone(), utc_offset_s }
 }
 
 /// Encodes a picture that was wanted of the edge `at`. Blocking.

@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::follow::Follow;
-use super::order::CaptureContext;
+use super::context::{CaptureContext, Follow};
 use super::shot::FRAME_DEADLINE;
 use crate::clock;
 use crate::config::Around;
@@ -41,9 +40,9 @@ pub(super) async fn collect(
     around: Around,
     accept: fn(Codec) -> Result<(), String>,
 ) -> Result<Collected, String> {
-    let CaptureContext { shooter, stretches, .. } = &follow.worker;
+    let CaptureContext { frame_taker, stretches, .. } = &follow.context;
     let place = stretches.place();
-    gather(&shooter.requests, follow.trigger.edge.at, around, &follow.stop, place, accept).await
+    gather(&frame_taker.requests, follow.trigger.edge.at, around, &follow.stop, place, accept).await
 }
 
 /// Collects the stream around `edge`. `accept` may refuse its coding before anything is waited for. The error says why
