@@ -289,5 +289,5 @@ fn put_entry(
 }
 
 #[cfg(test)]
-#[path = "access_tests.rs"]
+#[path = "tests/access.rs"]
 mod tests;

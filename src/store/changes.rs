@@ -340,5 +340,5 @@ fn lock(noted: &Mutex<Noted>) -> MutexGuard<'_, Noted> {
 }
 
 #[cfg(test)]
-#[path = "changes_tests.rs"]
+#[path = "tests/changes.rs"]
 mod tests;

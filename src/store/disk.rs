@@ -454,5 +454,5 @@ pub fn remember_database(database: &Path, working: &Path) {
 }
 
 #[cfg(test)]
-#[path = "disk_tests.rs"]
+#[path = "tests/disk.rs"]
 mod tests;

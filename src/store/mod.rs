@@ -55,28 +55,40 @@ mod words;
 mod written;
 
 #[cfg(test)]
+#[path = "tests/crash.rs"]
 mod crash_tests;
 #[cfg(test)]
+#[path = "tests/late.rs"]
 mod late_tests;
 #[cfg(test)]
+#[path = "tests/model.rs"]
 mod model_tests;
 #[cfg(test)]
+#[path = "tests/page.rs"]
 mod page_tests;
 #[cfg(test)]
+#[path = "tests/plan.rs"]
 mod plan_tests;
 #[cfg(test)]
+#[path = "tests/reconcile.rs"]
 mod reconcile_tests;
 #[cfg(test)]
+#[path = "tests/recover.rs"]
 mod recover_tests;
 #[cfg(test)]
+#[path = "tests/scale.rs"]
 mod scale_tests;
 #[cfg(test)]
+#[path = "tests/strange.rs"]
 mod strange_tests;
 #[cfg(test)]
+#[path = "tests/testing.rs"]
 pub(crate) mod testing;
 #[cfg(test)]
+#[path = "tests/store.rs"]
 mod tests;
 #[cfg(test)]
+#[path = "tests/time.rs"]
 mod time_tests;
 
 #[cfg(test)]

@@ -122,5 +122,5 @@ pub(super) fn count(c: &Connection) -> Result<u64, StoreError> {
 }
 
 #[cfg(test)]
-#[path = "seen_tests.rs"]
+#[path = "tests/seen.rs"]
 mod tests;

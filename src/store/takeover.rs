@@ -488,5 +488,5 @@ impl TakenOver {
 }
 
 #[cfg(test)]
-#[path = "takeover_tests.rs"]
+#[path = "tests/takeover.rs"]
 mod tests;

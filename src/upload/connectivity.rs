@@ -163,5 +163,5 @@ async fn connect(hop: &Hop) -> io::Result<()> {
 }
 
 #[cfg(test)]
-#[path = "connectivity_tests.rs"]
+#[path = "tests/connectivity.rs"]
 mod tests;

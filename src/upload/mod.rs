@@ -2,17 +2,22 @@
 
 mod connectivity;
 #[cfg(test)]
+#[path = "tests/crash.rs"]
 mod crash_tests;
 mod flight;
 mod outcome_writer;
 mod policy;
 #[cfg(test)]
+#[path = "tests/policy.rs"]
 mod policy_tests;
 #[cfg(test)]
+#[path = "tests/simulated_target.rs"]
 mod simulated_target_tests;
 #[cfg(test)]
+#[path = "tests/simulation.rs"]
 mod simulation_tests;
 #[cfg(test)]
+#[path = "tests/testing.rs"]
 mod testing;
 mod worker;
 

@@ -135,7 +135,8 @@ fn sources() -> Vec<Source> {
 
 /// Files that are compiled for tests alone.
 fn is_test(path: &str) -> bool {
-    ["_tests.rs", "/tests.rs", "/testing.rs"].iter().any(|end| path.ends_with(end))
+    path.contains("/tests/")
+        || ["_tests.rs", "/tests.rs", "/testing.rs"].iter().any(|end| path.ends_with(end))
 }
 
 /// The top-level module of a file.

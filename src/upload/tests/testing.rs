@@ -2,7 +2,7 @@
 //! next, with a target and a disk that do as a story wants, and a plain model of what was promised.
 //!
 //! What is not real here: the power. A crash ends the lane in the midst of whatever it does, and a transaction that had
-//! begun is finished; death at every single step is in `store/crash_tests.rs`, power cuts in `tests/it/e2e/torture.rs`.
+//! begun is finished; death at every single step is in `store/tests/crash.rs`, power cuts in `tests/it/e2e/torture.rs`.
 //! So the places lie in memory, where a sync costs nothing.
 
 use std::collections::{HashMap, HashSet};

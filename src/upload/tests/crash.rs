@@ -4,9 +4,9 @@
 //! A deed is done to its end first; that tells which steps it has. Then, each time on a place of its own, the process
 //! dies at one of them.
 
-#[path = "crash_far_tests.rs"]
+#[path = "crash_far.rs"]
 mod far;
-#[path = "crash_world_tests.rs"]
+#[path = "crash_world.rs"]
 mod world;
 
 use std::collections::BTreeSet;

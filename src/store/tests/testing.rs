@@ -19,7 +19,7 @@ use crate::model::{
 };
 
 /// The small disk of the end-to-end tests.
-#[path = "../../tests/it/support/disk.rs"]
+#[path = "../../../tests/it/support/disk.rs"]
 pub(crate) mod disk;
 
 /// 2027-01-15T08:00:00Z: later than this version, for retention's sake.

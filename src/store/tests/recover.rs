@@ -388,7 +388,7 @@ fn a_database_of_an_older_version_is_copied_before_it_is_brought_up_to_date() {
         let _ = fs::remove_file(beside::beside(&place.database(), suffix));
     }
     let old = place.sql();
-    old.execute_batch(include_str!("../../migrations/0001_initial.sql")).unwrap();
+    old.execute_batch(include_str!("../../../migrations/0001_initial.sql")).unwrap();
     old.execute_batch("pragma user_version = 1; pragma application_id = 0x43414d51;").unwrap();
     drop(old);
     assert_eq!(beside(&place, ".backup").len(), 0);
