@@ -22,6 +22,7 @@ pub mod daemon;
 pub mod demo;
 pub mod disk;
 pub mod gpio;
+pub mod ingest;
 pub mod media;
 pub mod model;
 pub mod source;

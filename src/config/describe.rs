@@ -6,8 +6,8 @@ use super::address::shown_url;
 use super::target::own_name;
 use super::values::word;
 use super::{
-    Around, CameraConfig, CameraEngine, Config, Credentials, Flush, SourceConfig, Trust, UploadConfig,
-    WebAccess, camera, engine, gpio, lane, log, variables,
+    Around, CameraConfig, CameraEngine, Config, Credentials, Flush, IngestConfig, SourceConfig, Trust,
+    UploadConfig, WebAccess, camera, engine, gpio, lane, log, variables,
 };
 use crate::model::{TargetId, TargetKind};
 
@@ -28,6 +28,7 @@ impl Config {
         lines.set("GPIO_BACKEND", word(gpio::BACKENDS, &self.gpio.backend));
         lines.set("GPIO_ACTIVE", word(gpio::ACTIVE_LEVELS, &self.gpio.active));
         lines.set_some("GPIO_CHIP", self.gpio.chip.as_ref());
+        describe_ingest(&mut lines, &self.ingest);
         describe_upload(&mut lines, &self.upload);
         lines.set("IMAGE_STORAGE_PATH", self.storage.images.display());
         lines.set("DATABASE_PATH", self.storage.database.display());
@@ -123,6 +124,40 @@ fn describe_engine(lines: &mut Lines, number: u8, engine: &CameraEngine) {
         None => lines.comment(format_args!("{}: as measured on the dashboard, else 0", name("LATENCY_MS"))),
     }
     lines.set(&name("CLOCK"), word(engine::CLOCKS, &engine.clock));
+}
+
+fn describe_ingest(lines: &mut Lines, ingest: &IngestConfig) {
+    for device in &ingest.devices {
+        let name = |suffix: &str| format!("INGEST_{}_{suffix}", device.number);
+        // Nobody is let in by the lines alone: those of a device without an open way in are comments.
+        let mut own = Lines::default();
+        own.set(&name("NAME"), &device.name);
+        own.set_some(&name("CAMERA"), device.camera.as_ref());
+        if !device.from.is_empty() {
+            let from: Vec<_> = device.from.iter().map(ToString::to_string).collect();
+            own.set(&name("FROM"), from.join(", "));
+        }
+        own.set(&name("MAX_BYTES"), device.max_bytes);
+        own.set(&name("PER_MINUTE"), device.per_minute);
+        for line in own.0.lines() {
+            match device.from.is_empty() {
+                true => lines.comment(line),
+                false => lines.0.extend([line, "\n"]),
+            }
+        }
+        if device.token.is_some() {
+            lines.comment(format_args!("{} is set (value hidden)", name("TOKEN")));
+        }
+        if device.ftp.is_some() {
+            lines.comment(format_args!("{} and FTP_PASSWORD are set (values hidden)", name("FTP_USER")));
+        }
+    }
+    lines.set_some("COMPAT_PORT", ingest.compat_port);
+    if let Some(ftp) = &ingest.ftp {
+        lines.set("FTP_PORT", ftp.port);
+        let range = ftp.passive.as_ref().map(|ports| format!("{}-{}", ports.start(), ports.end()));
+        lines.set_some("FTP_PASSIVE_PORTS", range);
+    }
 }
 
 fn describe_upload(lines: &mut Lines, upload: &UploadConfig) {

@@ -13,6 +13,7 @@ mod engine;
 mod env;
 mod fields;
 mod gpio;
+mod ingest;
 mod lane;
 mod log;
 mod login;
@@ -40,6 +41,7 @@ pub use engine::{CameraEngine, ClockSource, DecodeMode, DecoderChoice, EngineCon
 pub use env::Env;
 pub use fields::{FACTS, FILENAME, FieldTemplate};
 pub use gpio::{ActiveLevel, GpioBackend, GpioConfig};
+pub use ingest::{DeviceConfig, FtpConfig, FtpLogin, IngestConfig};
 pub use lane::{LaneConfig, Window};
 pub use log::{LogConfig, LogFormat};
 pub use login::Credentials;
@@ -74,6 +76,8 @@ pub struct Config {
     pub engine: EngineConfig,
     /// Contacts.
     pub gpio: GpioConfig,
+    /// Devices that bring their pictures.
+    pub ingest: IngestConfig,
     /// Delivery.
     pub upload: UploadConfig,
     /// Disk and database.
@@ -103,16 +107,19 @@ impl Config {
         let cameras = camera::read(reader);
         let engine = EngineConfig::read(reader);
         let gpio = GpioConfig::read(reader);
+        let ingest = IngestConfig::read(reader);
         let upload = UploadConfig::read(reader);
         let storage = StorageConfig::read(reader);
         let web = WebConfig::read(reader);
         let log = LogConfig::read(reader);
-        let (cameras, mut upload) = (cameras.ok()?, upload.ok()?);
+        let (cameras, ingest, mut upload) = (cameras.ok()?, ingest.ok()?, upload.ok()?);
+        ingest.check(reader, &cameras).ok()?;
         upload.labels = cameras.iter().map(|camera| (camera.key.clone(), camera.label.clone())).collect();
         Some(Self {
             cameras,
             engine: engine.ok()?,
             gpio: gpio.ok()?,
+            ingest,
             upload,
             storage: storage.ok()?,
             web: web.ok()?,
@@ -125,10 +132,12 @@ impl Config {
 fn check_names(reader: &mut VariableReader<'_>) {
     for name in reader.env().names() {
         match variables::find(name) {
-            Some((_, Whose::Camera(number)))
+            Some((variable, Whose::Camera(number)))
                 if !(1..=u32::from(variables::CAMERA_NUMBER_MAX)).contains(&number) =>
             {
-                let wrong = Wrong::new("there is no camera of this number", "cameras 1 to 16");
+                let one = if variable.name.starts_with("INGEST_") { "device" } else { "camera" };
+                let wrong =
+                    Wrong::new(format!("there is no {one} of this number"), format!("{one}s 1 to 16"));
                 reader.refuse(name, &wrong);
             }
             Some((variable, Whose::Target(number)))
@@ -208,7 +217,7 @@ CAMERA_USERNAME=bob
 
     #[test]
     fn the_table_lists_exactly_the_variables_that_are_read() {
-        let env = Env::from_pairs([("CAMERA_1_IP", "a")]);
+        let env = Env::from_pairs([("CAMERA_1_IP", "a"), ("INGEST_1_FROM", "192.0.2.1")]);
         let mut reader = VariableReader::new(&env);
         assert!(Config::read(&mut reader).is_some());
         let asked: BTreeSet<_> = reader

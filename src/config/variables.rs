@@ -6,13 +6,13 @@
 
 use crate::model::{TargetId, TargetKind};
 
-/// Highest `n` of `CAMERA_n_…`.
+/// Highest `n` of `CAMERA_n_…` and `INGEST_n_…`.
 pub(super) const CAMERA_NUMBER_MAX: u8 = 16;
 
 /// A variable of the environment.
 #[derive(Debug)]
 pub struct Variable {
-    /// Its name; `_n_` stands for the number of a camera.
+    /// Its name; `_n_` stands for the number of a camera or device.
     pub name: &'static str,
     /// The kind of target that it is of, so that there is one for each target of that kind.
     pub kind: Option<TargetKind>,
@@ -284,6 +284,33 @@ pub const VARIABLES: &[Variable] = &[
         "GPIO_CHIP",
         Fallback::None,
         "GPIO chip by number, path, name or label; if unset, the header of the Pi",
+    ),
+    open(
+        "INGEST_n_NAME",
+        Fallback::Numbered(["device1", "device2", "device3"], "device"),
+        "short name of a device that brings its pictures",
+    ),
+    open(
+        "INGEST_n_CAMERA",
+        Fallback::None,
+        "short name of the camera whose pictures they are; if unset, the device's own",
+    ),
+    secret("INGEST_n_TOKEN", "bearer token by which the device is known, 16 characters or more"),
+    open("INGEST_n_FROM", Fallback::None, "addresses and networks from which the device needs no token"),
+    open("INGEST_n_FTP_USER", Fallback::None, "FTP user of the device"),
+    secret("INGEST_n_FTP_PASSWORD", "FTP password of the device"),
+    open("INGEST_n_MAX_BYTES", Fallback::Text("16MiB"), "largest picture it may bring, 1 KiB to 16 MiB"),
+    open("INGEST_n_PER_MINUTE", Fallback::Text("120"), "most pictures a minute, 1 to 6000"),
+    open(
+        "COMPAT_PORT",
+        Fallback::None,
+        "second port, with only the routes of the older receivers, such as 5000",
+    ),
+    open("FTP_PORT", Fallback::Text("2121"), "port of the FTP server; it runs if a device has an FTP user"),
+    open(
+        "FTP_PASSIVE_PORTS",
+        Fallback::None,
+        "ports for its data connections, such as 2122-2141; if unset, any",
     ),
     open("UPLOAD_ENABLED", Fallback::Text("true"), "whether pictures are delivered"),
     open(

@@ -1,0 +1,363 @@
+//! `INGEST_…`, `COMPAT_PORT`, `FTP_…`: devices that bring their pictures themselves.
+//!
+//! A device exists as soon as one of its variables is set to something else than its default.
+
+use std::ops::RangeInclusive;
+
+use super::Secret;
+use super::camera::CameraConfig;
+use super::network::{Network, networks};
+use super::problem::Wrong;
+use super::reader::{ReadResult, VariableReader};
+use super::values::{short, size, whole};
+use super::variables::{self, CAMERA_NUMBER_MAX, Whose};
+use crate::model::{CameraKey, DeviceName, InvalidKey};
+
+/// Shortest token, characters: 16 of a random alphabet are beyond guessing.
+const TOKEN_CHARS_MIN: usize = 16;
+
+/// Longest token, user name or password, characters.
+const CHARS_MAX: usize = 256;
+
+/// Largest picture that is taken, bytes, as of one that a camera is asked for: it is in memory while it is checked.
+const BYTES_MAX: u64 = 16 << 20;
+
+/// Least number of passive ports: two transfers of a device and one that hangs.
+const PASSIVE_PORTS_MIN: u16 = 4;
+
+/// Everything that pictures come in by.
+#[derive(Clone, Debug, Default)]
+pub struct IngestConfig {
+    /// In the order of their numbers; no two share a name, a token, a user or a network.
+    pub devices: Vec<DeviceConfig>,
+    /// `COMPAT_PORT`: a second port that serves only the routes of the older receivers.
+    pub compat_port: Option<u16>,
+    /// The FTP server; only there if a device has a user for it.
+    pub ftp: Option<FtpConfig>,
+}
+
+/// One device (`INGEST_n_…`).
+#[derive(Clone, Debug)]
+pub struct DeviceConfig {
+    /// The `n` of its variables, 1 to 16.
+    pub number: u8,
+    /// `INGEST_n_NAME`, or `device<n>`.
+    pub name: DeviceName,
+    /// `INGEST_n_CAMERA`: whose its pictures are; without it they are its own, by its name.
+    pub camera: Option<CameraKey>,
+    /// `INGEST_n_TOKEN`: what it says as bearer token.
+    pub token: Option<Secret<String>>,
+    /// `INGEST_n_FROM`: from here it need say nothing.
+    pub from: Vec<Network>,
+    /// `INGEST_n_FTP_USER` and `INGEST_n_FTP_PASSWORD`.
+    pub ftp: Option<FtpLogin>,
+    /// `INGEST_n_MAX_BYTES`: largest picture, 1 KiB to 16 MiB.
+    pub max_bytes: u64,
+    /// `INGEST_n_PER_MINUTE`: most pictures a minute, 1 to 6000.
+    pub per_minute: u32,
+}
+
+impl DeviceConfig {
+    /// The key under which its pictures appear.
+    pub fn key(&self) -> &CameraKey {
+        self.camera.as_ref().unwrap_or_else(|| self.name.key())
+    }
+}
+
+/// Who a device says it is to the FTP server.
+#[derive(Clone, Debug)]
+pub struct FtpLogin {
+    /// User name.
+    pub user: String,
+    /// Password.
+    pub password: Secret<String>,
+}
+
+/// The FTP server.
+#[derive(Clone, Debug)]
+pub struct FtpConfig {
+    /// `FTP_PORT`; 0 lets the kernel choose.
+    pub port: u16,
+    /// `FTP_PASSIVE_PORTS`: where data connections are awaited; `None` leaves it to the kernel.
+    pub passive: Option<RangeInclusive<u16>>,
+}
+
+impl IngestConfig {
+    pub(super) fn read(reader: &mut VariableReader<'_>) -> ReadResult<Self> {
+        let compat_port = reader.optional("COMPAT_PORT", port);
+        let ftp_port = reader.required("FTP_PORT", port);
+        let passive = reader.optional("FTP_PASSIVE_PORTS", ports);
+        let mut devices = Ok(Vec::new());
+        for number in (1..=CAMERA_NUMBER_MAX).filter(|number| exists(reader, *number)).collect::<Vec<_>>() {
+            match (DeviceConfig::read(reader, number), &mut devices) {
+                (Ok(device), Ok(devices)) => devices.push(device),
+                (Err(reported), devices) => *devices = Err(reported),
+                (Ok(_), Err(_)) => {}
+            }
+        }
+        let devices: Vec<DeviceConfig> = devices?;
+        refuse_doubles(reader, &devices)?;
+        let (port, passive) = (ftp_port?, passive?);
+        let has_ftp = devices.iter().any(|device| device.ftp.is_some());
+        let compat_port = compat_port?;
+        if compat_port.is_some() && devices.is_empty() {
+            reader.warn(
+                "COMPAT_PORT",
+                "no device may bring pictures yet; INGEST_1_TOKEN or INGEST_1_FROM admits one",
+            );
+        }
+        Ok(Self { devices, compat_port, ftp: has_ftp.then_some(FtpConfig { port, passive }) })
+    }
+
+    /// Whether the cameras that are named are there, and no name is two things.
+    pub(super) fn check(&self, reader: &mut VariableReader<'_>, cameras: &[CameraConfig]) -> ReadResult<()> {
+        let mut checked = Ok(());
+        let is_camera = |key: &CameraKey| cameras.iter().any(|camera| camera.key == *key);
+        for device in &self.devices {
+            let name = |suffix: &str| format!("INGEST_{}_{suffix}", device.number);
+            if let Some(camera) = device.camera.as_ref().filter(|camera| !is_camera(camera)) {
+                let wrong = Wrong::new(
+                    format!("there is no camera {camera}"),
+                    "the short name of a camera, such as r1",
+                );
+                checked = Err(reader.refuse(&name("CAMERA"), &wrong));
+            }
+            if device.camera.is_none() && is_camera(device.name.key()) {
+                let what = format!("{} is the name of a camera", device.name);
+                let accepted =
+                    format!("another name, or {} to let its pictures be the camera's", name("CAMERA"));
+                checked = Err(reader.refuse(&name("NAME"), &Wrong::new(what, accepted)));
+            }
+        }
+        checked
+    }
+}
+
+impl DeviceConfig {
+    fn read(reader: &mut VariableReader<'_>, number: u8) -> ReadResult<Self> {
+        let variable = |suffix: &str| format!("INGEST_{number}_{suffix}");
+        let bad = |invalid: InvalidKey| Wrong::new("not a short name", invalid.to_string());
+        let name = reader.required(&variable("NAME"), |text| DeviceName::parse(text).map_err(bad));
+        let camera = reader.optional(&variable("CAMERA"), |text| CameraKey::parse(text).map_err(bad));
+        let token = reader.optional(&variable("TOKEN"), |text| token(text).map(Secret::new));
+        let from = reader.optional(&variable("FROM"), networks);
+        let user = reader.optional(&variable("FTP_USER"), short(CHARS_MAX));
+        let password =
+            reader.optional(&variable("FTP_PASSWORD"), |text| short(CHARS_MAX)(text).map(Secret::new));
+        let max_bytes = reader.required(&variable("MAX_BYTES"), picture_size);
+        let per_minute = reader.required(&variable("PER_MINUTE"), whole(1..=6000, "pictures a minute"));
+
+        let (token, from) = (token?, from?.unwrap_or_default());
+        let ftp = match (user?, password?) {
+            (Some(user), Some(password)) => Some(FtpLogin { user, password }),
+            (None, None) => None,
+            (Some(_), None) => return Err(missing(reader, &variable("FTP_PASSWORD"), &variable("FTP_USER"))),
+            (None, Some(_)) => return Err(missing(reader, &variable("FTP_USER"), &variable("FTP_PASSWORD"))),
+        };
+        if token.is_none() && from.is_empty() && ftp.is_none() {
+            let accepted = format!(
+                "a token of {TOKEN_CHARS_MIN} characters or more, or {} with the device's address, or {} with {}",
+                variable("FROM"),
+                variable("FTP_USER"),
+                variable("FTP_PASSWORD"),
+            );
+            let wrong = Wrong::new(format!("device {number} has no way to say who it is"), accepted);
+            return Err(reader.refuse(&variable("TOKEN"), &wrong));
+        }
+        Ok(Self {
+            number,
+            name: name?,
+            camera: camera?,
+            token,
+            from,
+            ftp,
+            max_bytes: max_bytes?,
+            // The range above fits.
+            per_minute: u32::try_from(per_minute?).unwrap_or(1),
+        })
+    }
+}
+
+fn missing(reader: &mut VariableReader<'_>, name: &str, other: &str) -> super::reader::Reported {
+    reader.refuse(name, &Wrong::new(format!("{other} is set, and this is not"), "both, or none of them"))
+}
+
+/// Whether anything is said of it; what only repeats a default says nothing.
+fn exists(reader: &VariableReader<'_>, number: u8) -> bool {
+    reader.env().names().any(|name| {
+        variables::find(name).is_some_and(|(variable, whose)| {
+            let text = reader.env().get(name).unwrap_or_default().trim();
+            variable.name.starts_with("INGEST_n_")
+                && whose == Whose::Camera(u32::from(number))
+                && !text.is_empty()
+                && Some(text) != variable.default_for(number).as_deref()
+        })
+    })
+}
+
+/// Whoever comes must be one device and no other.
+fn refuse_doubles(reader: &mut VariableReader<'_>, devices: &[DeviceConfig]) -> ReadResult<()> {
+    let mut checked = Ok(());
+    for (index, device) in devices.iter().enumerate() {
+        for other in &devices[..index] {
+            let same_token = device.token.is_some() && device.token == other.token;
+            let same_from = device.from.iter().any(|network| other.from.contains(network));
+            let user = |device: &DeviceConfig| device.ftp.as_ref().map(|ftp| ftp.user.clone());
+            let same_user = user(device).is_some() && user(device) == user(other);
+            let doubles = [
+                ("NAME", device.name == other.name, "a name"),
+                ("TOKEN", same_token, "a token"),
+                ("FROM", same_from, "addresses"),
+                ("FTP_USER", same_user, "a user"),
+            ];
+            for (suffix, is_double, what) in doubles {
+                if is_double {
+                    let wrong = Wrong::new(
+                        format!("device {} has the same already", other.number),
+                        format!("{what} no other device has"),
+                    );
+                    checked = Err(reader.refuse(&format!("INGEST_{}_{suffix}", device.number), &wrong));
+                }
+            }
+        }
+    }
+    checked
+}
+
+fn token(text: &str) -> Result<String, Wrong> {
+    let is_sendable = text.bytes().all(|byte| byte.is_ascii_graphic());
+    if is_sendable && (TOKEN_CHARS_MIN..=CHARS_MAX).contains(&text.len()) {
+        return Ok(text.to_owned());
+    }
+    let what =
+        if is_sendable { "too short or too long" } else { "contains a blank or a character beyond ASCII" };
+    Err(Wrong::new(
+        what,
+        format!(
+            "{TOKEN_CHARS_MIN} to {CHARS_MAX} letters, digits and signs; `openssl rand -hex 16` makes one"
+        ),
+    ))
+}
+
+fn picture_size(text: &str) -> Result<u64, Wrong> {
+    const RANGE: &str = "1024 (1 KiB) to 16 MiB";
+    match size(1 << 10, RANGE, text)? {
+        bytes if bytes <= BYTES_MAX => Ok(bytes),
+        _ => Err(Wrong::new("out of range", RANGE)),
+    }
+}
+
+fn port(text: &str) -> Result<u16, Wrong> {
+    // The range fits.
+    whole(0..=u64::from(u16::MAX), "")(text).map(|port| u16::try_from(port).unwrap_or(0))
+}
+
+fn ports(text: &str) -> Result<RangeInclusive<u16>, Wrong> {
+    let accepted = "two ports with a dash between them, at least four ports, such as 2122-2141";
+    let (first, last) = text.split_once('-').ok_or_else(|| Wrong::new("not a range", accepted))?;
+    let parse = |text: &str| text.trim().parse::<u16>().ok().filter(|port| *port > 0);
+    match (parse(first), parse(last)) {
+        (Some(first), Some(last)) if last.saturating_sub(first) >= PASSIVE_PORTS_MIN - 1 => Ok(first..=last),
+        (Some(_), Some(_)) => Err(Wrong::new("too few ports", accepted)),
+        _ => Err(Wrong::new("not a range", accepted)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{config, problem, problems, warnings};
+
+    const TOKEN: (&str, &str) = ("INGEST_1_TOKEN", "0123456789abcdef");
+
+    #[test]
+    fn no_device_brings_pictures_and_nothing_listens_until_one_is_named() {
+        let ingest = config(&[]).ingest;
+        assert!(ingest.devices.is_empty() && ingest.ftp.is_none() && ingest.compat_port.is_none());
+    }
+
+    #[test]
+    fn a_token_alone_makes_a_device_with_limits() {
+        let ingest = config(&[TOKEN]).ingest;
+        let device = &ingest.devices[0];
+        assert_eq!((device.name.as_str(), device.key().as_str()), ("device1", "device1"));
+        assert_eq!((device.max_bytes, device.per_minute), (16 << 20, 120));
+        assert!(ingest.ftp.is_none(), "no device has a user");
+    }
+
+    #[test]
+    fn the_ftp_server_is_there_when_a_device_has_a_user() {
+        let ftp = |more: &[(&'static str, &'static str)]| {
+            let mut pairs = vec![("INGEST_2_FTP_USER", "cam_client"), ("INGEST_2_FTP_PASSWORD", "camera")];
+            pairs.extend(more);
+            config(&pairs).ingest.ftp.unwrap()
+        };
+        assert_eq!((ftp(&[]).port, ftp(&[]).passive), (2121, None));
+        let given = ftp(&[("FTP_PORT", "21"), ("FTP_PASSIVE_PORTS", "2122-2141")]);
+        assert_eq!((given.port, given.passive), (21, Some(2122..=2141)));
+    }
+
+    #[test]
+    fn its_pictures_are_a_cameras_if_that_camera_is_there() {
+        let pairs = [TOKEN, ("CAMERA_1_IP", "192.0.2.1"), ("INGEST_1_CAMERA", "r1")];
+        assert_eq!(config(&pairs).ingest.devices[0].key().as_str(), "r1");
+        assert!(problem(&[TOKEN, ("INGEST_1_CAMERA", "r9")]).starts_with("INGEST_1_CAMERA: "));
+        let same_name = [TOKEN, ("CAMERA_1_IP", "192.0.2.1"), ("INGEST_1_NAME", "r1")];
+        assert!(problem(&same_name).contains("INGEST_1_CAMERA"), "the way out is said");
+    }
+
+    #[test]
+    fn a_device_that_cannot_say_who_it_is_is_a_problem() {
+        let text = problem(&[("INGEST_3_NAME", "door")]);
+        assert!(text.starts_with("INGEST_3_TOKEN: ") && text.contains("INGEST_3_FROM"), "{text}");
+        assert!(problem(&[("INGEST_1_FTP_USER", "x")]).starts_with("INGEST_1_FTP_PASSWORD: "));
+        assert!(problem(&[("INGEST_1_FTP_PASSWORD", "hunter2")]).starts_with("INGEST_1_FTP_USER: "));
+    }
+
+    #[test]
+    fn two_devices_that_could_be_taken_for_each_other_are_a_problem_each_and_no_secret_is_said() {
+        let text = problems(&[
+            ("INGEST_1_TOKEN", "hunter2hunter2hunter2"),
+            ("INGEST_2_TOKEN", "hunter2hunter2hunter2"),
+            ("INGEST_1_NAME", "door"),
+            ("INGEST_2_NAME", "door"),
+            ("INGEST_1_FROM", "192.0.2.1, 192.0.2.2"),
+            ("INGEST_2_FROM", "192.0.2.2"),
+            ("INGEST_1_FTP_USER", "cam"),
+            ("INGEST_1_FTP_PASSWORD", "hunter2"),
+            ("INGEST_2_FTP_USER", "cam"),
+            ("INGEST_2_FTP_PASSWORD", "hunter2"),
+        ]);
+        for name in ["INGEST_2_TOKEN: ", "INGEST_2_NAME: ", "INGEST_2_FROM: ", "INGEST_2_FTP_USER: "] {
+            assert!(text.iter().any(|line| line.starts_with(name)), "{name} not in {text:?}");
+        }
+        assert!(text.len() == 4 && !text.concat().contains("hunter2"), "{text:?}");
+    }
+
+    #[test]
+    fn values_out_of_range_are_problems() {
+        for (name, value) in [
+            ("INGEST_1_TOKEN", "short"),
+            ("INGEST_1_TOKEN", "with a blank in it, long enough"),
+            ("INGEST_1_FROM", "gate"),
+            ("INGEST_1_MAX_BYTES", "17 MiB"),
+            ("INGEST_1_MAX_BYTES", "10"),
+            ("INGEST_1_PER_MINUTE", "6001"),
+            ("INGEST_1_CAMERA", "R 1"),
+            ("FTP_PASSIVE_PORTS", "2122"),
+            ("FTP_PASSIVE_PORTS", "2122-2124"),
+            ("FTP_PASSIVE_PORTS", "0-9"),
+            ("FTP_PORT", "65536"),
+            ("COMPAT_PORT", "http"),
+        ] {
+            let base = if name == TOKEN.0 { vec![] } else { vec![TOKEN] };
+            let pairs: Vec<_> = base.into_iter().chain([(name, value)]).collect();
+            let text = problem(&pairs);
+            assert!(text.starts_with(&format!("{name}: ")), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_port_for_nobody_is_said() {
+        assert!(warnings(&[("COMPAT_PORT", "5000")]).concat().contains("INGEST_1_TOKEN"));
+    }
+}

@@ -1,0 +1,7 @@
+//! Pictures that come by themselves: who may bring them, and by which ways.
+//!
+//! [`Door`] is the one that lets in; what was let in takes the way of every picture: file, row, queue, then the answer.
+
+mod door;
+
+pub use door::{Door, Introduction, NotAdmitted};
