@@ -9,7 +9,7 @@ use super::body::Json;
 use super::code::ErrorCode;
 use super::error::ApiError;
 use super::files;
-use super::query::{Query, filename_of, no_image};
+use super::query::{NumberedPage, Query, filename_of, no_image};
 use super::security_log::Deed;
 use super::view::event::{EventPage, EventView, SeenCount, SeenWish};
 use super::view::image::{ImagePage, ImageView, Protect};
@@ -17,27 +17,49 @@ use super::{State, parameters};
 use crate::clock;
 use crate::media::{exif, jpeg, mp4};
 use crate::model::{Medium, Outcome, UploadState, hex};
-use crate::store::{Deletion, Image, ImageQuery, LedgerQuery, TriggerId, Wake};
+use crate::store::{Cursor, Deletion, Image, ImageQuery, LedgerQuery, Page, TriggerId, Wake};
 
 /// The thumbnail lies in the first segment of a picture, or the second box of a clip, which is at most 64 KiB long.
 const HEAD: u64 = 68 * 1024;
 
 pub(super) async fn list(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
-    let query = Query::of(&request, parameters::IMAGES)?;
+    let parameters = Query::of(&request, parameters::IMAGES)?;
     let query = ImageQuery {
-        camera: query.camera()?,
-        from: query.instant("from")?,
-        to: query.instant("to")?,
-        state: query.parsed("state", "pending, delivered, dead, skipped or lost", UploadState::parse)?,
-        medium: query.parsed("media_type", "image/jpeg or video/mp4", Medium::parse)?,
-        limit: query.limit()?,
-        cursor: query.cursor()?,
+        camera: parameters.camera()?,
+        from: parameters.instant("from")?,
+        to: parameters.instant("to")?,
+        state: parameters.parsed("state", "pending, delivered, dead, skipped or lost", UploadState::parse)?,
+        medium: parameters.parsed("media_type", "image/jpeg or video/mp4", Medium::parse)?,
+        limit: parameters.limit()?,
+        cursor: parameters.cursor()?,
     };
-    let page = state.store.images(query).await?;
+    let page = match parameters.numbered_page()? {
+        Some(numbered) => page_of_number(&state, query, numbered).await?,
+        None => state.store.images(query).await?,
+    };
     Ok(HttpResponse::Ok().json(ImagePage {
         images: page.items.into_iter().map(ImageView::from).collect(),
         next_cursor: page.next.map(|cursor| cursor.to_string()),
     }))
+}
+
+/// Reads page after page up to the one that is meant; what lies behind the last picture is empty.
+async fn page_of_number(
+    state: &State,
+    mut query: ImageQuery,
+    numbered: NumberedPage,
+) -> Result<Page<Image, Cursor>, ApiError> {
+    let mut before = numbered.before();
+    while before > 0 {
+        query.limit = before.min(parameters::LIMIT_MAX);
+        before -= query.limit;
+        query.cursor = match state.store.images(query.clone()).await?.next {
+            Some(cursor) => Some(cursor),
+            None => return Ok(Page { items: Vec::new(), next: None }),
+        };
+    }
+    query.limit = numbered.per_page;
+    Ok(state.store.images(query).await?)
 }
 
 /// The ledger.

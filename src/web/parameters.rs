@@ -23,6 +23,9 @@ pub(super) const LIMIT_DEFAULT: u32 = 50;
 /// Most items on a page: about 100 kB of JSON.
 pub(super) const LIMIT_MAX: u32 = 200;
 
+/// How far back pages by number reach; each is found by reading those before it.
+pub(super) const DEPTH_MAX: u32 = 10_000;
+
 const fn parameter(name: &'static str, says: &'static str, schema: fn() -> Value) -> Parameter {
     Parameter { name, says, schema }
 }
@@ -69,7 +72,8 @@ const SIZE: Parameter = parameter(
 );
 
 /// The camera in a path.
-pub(super) const OF_CAMERA: &[Parameter] = &[parameter("camera", "key of a camera", of::<CameraKey>)];
+pub(super) const OF_CAMERA: &[Parameter] =
+    &[parameter("camera", "key of a camera; camera_1 or 1 is the first one, too", of::<CameraKey>)];
 
 /// The picture or clip in a path.
 pub(super) const OF_FILE: &[Parameter] =
@@ -97,6 +101,12 @@ pub(super) const IMAGES: &[Parameter] = &[
     parameter("media_type", "only pictures, or only clips", of::<Medium>),
     LIMIT,
     CURSOR,
+    parameter(
+        "page",
+        "instead of a cursor: the number of the page; the newest 10 000 pictures can be reached so",
+        || json!({ "type": "integer", "minimum": 1, "default": 1 }),
+    ),
+    parameter("per_page", "items on such a page, instead of limit", || integer(1, LIMIT_MAX, LIMIT_DEFAULT)),
 ];
 
 /// Of a picture.

@@ -2,12 +2,31 @@
 //! parameter is stands in `parameters.rs`.
 
 use actix_web::HttpRequest;
+use actix_web::web::Data;
 
+use super::State;
 use super::error::ApiError;
-use super::parameters::{LIMIT_DEFAULT, LIMIT_MAX};
+use super::parameters::{DEPTH_MAX, LIMIT_DEFAULT, LIMIT_MAX};
 use super::route::Parameter;
+use crate::config::CameraConfig;
 use crate::model::{CameraKey, FileName, UnixMs};
 use crate::store::Cursor;
+
+/// A page by its number.
+#[derive(Clone, Copy)]
+pub(super) struct NumberedPage {
+    /// From 1 on.
+    pub(super) page: u32,
+    /// Items on it, 1 to [`LIMIT_MAX`].
+    pub(super) per_page: u32,
+}
+
+impl NumberedPage {
+    /// How many items are newer than those of this page.
+    pub(super) fn before(self) -> u32 {
+        (self.page - 1).saturating_mul(self.per_page)
+    }
+}
 
 /// The parameters of a query string. Each name may stand once, and only the names a route knows.
 pub(super) struct Query(Vec<(String, String)>);
@@ -84,18 +103,48 @@ impl Query {
         Ok(limit.unwrap_or(LIMIT_DEFAULT))
     }
 
+    /// `page` and `per_page`, for clients that count pages; `None` when neither stands there.
+    pub(super) fn numbered_page(&self) -> Result<Option<NumberedPage>, ApiError> {
+        let page = self.parsed("page", "1 or more", |text| text.parse().ok().filter(|page| *page >= 1))?;
+        let per_page = self.parsed("per_page", &format!("1 to {LIMIT_MAX}"), |text| {
+            text.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit))
+        })?;
+        if page.is_none() && per_page.is_none() {
+            return Ok(None);
+        }
+        let it = NumberedPage { page: page.unwrap_or(1), per_page: per_page.unwrap_or(LIMIT_DEFAULT) };
+        if it.before() > DEPTH_MAX {
+            let words =
+                format!("pages by number reach the newest {DEPTH_MAX} pictures; use cursor, or from and to");
+            return Err(ApiError::bad_request(words));
+        }
+        Ok(Some(it))
+    }
+
     pub(super) fn cursor(&self) -> Result<Option<Cursor>, ApiError> {
         self.parsed("cursor", "the next_cursor of the page before", Cursor::parse)
     }
 }
 
-/// The camera in the path; one that cannot exist does not.
+/// The camera in the path, by its key, or as `camera_1` or `1` by its number; one that cannot exist does not.
 pub(super) fn camera_of(request: &HttpRequest) -> Result<CameraKey, ApiError> {
+    let cameras = request.app_data::<Data<State>>().map_or(&[][..], |state| &state.config.cameras);
     request
         .match_info()
         .get("camera")
-        .and_then(|text| CameraKey::parse(text).ok())
+        .and_then(|text| camera_named(cameras, text))
         .ok_or_else(|| ApiError::not_found("there is no camera of that name"))
+}
+
+/// A name that is a camera's key is that camera; `camera_1` and `1` are the first one for clients that count.
+fn camera_named(cameras: &[CameraConfig], text: &str) -> Option<CameraKey> {
+    let key = CameraKey::parse(text).ok()?;
+    if cameras.iter().any(|camera| camera.key == key) {
+        return Some(key);
+    }
+    let number = text.strip_prefix("camera_").unwrap_or(text).parse::<u8>().ok();
+    let counted = cameras.iter().find(|camera| Some(camera.number) == number);
+    Some(counted.map_or(key, |camera| camera.key.clone()))
 }
 
 /// The picture in the path, by the grammar of names and nothing else: a path trick does not parse.
@@ -105,4 +154,33 @@ pub(super) fn filename_of(request: &HttpRequest) -> Result<FileName, ApiError> {
 
 pub(super) fn no_image() -> ApiError {
     ApiError::not_found("there is no picture of that name; it may have been deleted")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, Env};
+
+    /// S4.13
+    #[test]
+    fn a_camera_is_found_by_its_key_first_and_then_by_its_number() {
+        let pairs =
+            [("CAMERA_1_IP", "a"), ("CAMERA_2_IP", "b"), ("CAMERA_2_NAME", "1"), ("CAMERA_3_IP", "c")];
+        let (config, _) = Config::parse(&Env::from_pairs(pairs)).unwrap();
+        let named = |text| camera_named(&config.cameras, text).map(|key| key.to_string());
+        for (text, key) in [
+            ("r1", "r1"),
+            ("camera_1", "r1"),
+            ("1", "1"),
+            ("camera_2", "1"),
+            ("3", "r3"),
+            ("camera_3", "r3"),
+            ("4", "4"),
+            ("camera_4", "camera_4"),
+            ("camera_999", "camera_999"),
+        ] {
+            assert_eq!(named(text).as_deref(), Some(key), "{text}");
+        }
+        assert_eq!(named("../r1"), None);
+    }
 }

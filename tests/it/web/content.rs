@@ -74,7 +74,10 @@ async fn a_picture_is_listed_with_everything_the_contract_names() {
         "taken_at": "2023-10-31T15:17:12.238Z",
         "taken_at_ms": 1_698_765_432_238_i64,
         "clock": "unsynced",
-                "cause": "gpio",
+        "cause": "gpio",
+        "device": null,
+        "own_name": null,
+        "device_time": null,
         "frame_offset_ms": -12,
         "width": 64,
         "height": 48,
@@ -124,6 +127,43 @@ async fn lists_are_filtered_and_paged_without_gaps_or_repeats() {
     {
         assert_eq!(browser.get(&format!("/api/images?{query}")).await.status, 400, "{query}");
     }
+}
+
+/// S4.11
+#[tokio::test]
+async fn pages_by_number_are_the_same_list_and_end_where_it_ends() {
+    let dashboard = dashboard().await;
+    for n in 0..7 {
+        dashboard.record(if n % 2 == 0 { "r1" } else { "r2" }, AT.plus_ms(n * 1000)).await;
+    }
+    let browser = dashboard.browser().await;
+    let ids = |page: &Value| {
+        page["images"].as_array().unwrap().iter().map(|one| one["id"].clone()).collect::<Vec<_>>()
+    };
+    let all = ids(&browser.get("/api/images").await.json());
+    for (query, expected) in [
+        ("page=1&per_page=3", &all[..3]),
+        ("page=2&per_page=3", &all[3..6]),
+        ("page=3&per_page=3", &all[6..]),
+        ("page=4&per_page=3", &[]),
+        ("page=9&per_page=3", &[]),
+        ("page=1", &all[..]),
+        ("per_page=2", &all[..2]),
+    ] {
+        let page = browser.get(&format!("/api/images?{query}")).await.json();
+        assert_eq!(ids(&page), expected, "{query}");
+    }
+    let of_one = browser.get("/api/images?page=1&per_page=20&camera=r1").await.json();
+    assert_eq!(ids(&of_one).len(), 4);
+    for query in
+        ["page=0", "page=x", "per_page=0", "per_page=201", "page=51&per_page=200&state=", "page=4294967295"]
+    {
+        let status = browser.get(&format!("/api/images?{query}")).await.status;
+        assert_eq!(status, if query.starts_with("page=51") { 200 } else { 400 }, "{query}");
+    }
+    let deep = browser.get("/api/images?page=52&per_page=200").await;
+    let words = deep.json()["error"]["message"].as_str().unwrap().to_owned();
+    assert!(deep.status == 400 && words.contains("10000"), "{words}");
 }
 
 #[tokio::test]

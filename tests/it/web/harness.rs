@@ -166,6 +166,7 @@ pub(crate) fn config(dir: &Path, access: WebAccess) -> Config {
             bounce: Duration::from_millis(300),
             chip: None,
         },
+        ingest: camera_capture::config::IngestConfig::default(),
         upload: upload(),
         storage: StorageConfig {
             images: dir.join("images"),
