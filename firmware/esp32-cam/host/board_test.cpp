@@ -301,7 +301,11 @@ TEST(nobody_looking_costs_the_camera_nothing) {
     return fresh(call);
   });
   Running running(settings(peer));
-  { board::Client().get("/stream"); }
+  {
+    board::Client viewer;
+    EQUAL(viewer.get("/stream").status(), std::string("200"));
+    CHECK(comes(board::has_server_work));
+  }
   for (int i = 0; i < 150; i++) {
     board::run_server_work();
     std::this_thread::sleep_for(std::chrono::milliseconds(2));

@@ -68,7 +68,10 @@ inline Request parse_head(const std::string& head) {
   return request;
 }
 
-/// One connection, seen from the server. It never waits longer than ten seconds for anything.
+/// A server that waits for a test waits no longer.
+constexpr uint32_t WAIT_FOR_END_MS = 20000;
+
+/// One connection, seen from the server. It waits for no byte longer than ten seconds.
 class Stranger {
  public:
   Stranger(int socket, std::shared_future<void> end) : socket_(socket), end_(std::move(end)) {
@@ -116,7 +119,7 @@ class Stranger {
   }
 
   /// Does nothing until the test is over with this server; what comes meanwhile is not read.
-  void wait_for_end() { end_.wait_for(std::chrono::seconds(10)); }
+  void wait_for_end() { end_.wait_for(std::chrono::milliseconds(WAIT_FOR_END_MS)); }
 
   bool is_gone() {
     pollfd entry{socket_, POLLRDHUP, 0};

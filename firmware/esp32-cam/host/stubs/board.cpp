@@ -618,6 +618,11 @@ void Client::take_at_most(size_t bytes) {
   hardware().sessions.at(socket_).at_most = bytes;
 }
 
+bool has_server_work() {
+  std::lock_guard<std::mutex> work(hardware().work_mutex);
+  return !hardware().work.empty();
+}
+
 int run_server_work() {
   std::lock_guard<std::recursive_mutex> guard(hardware().server);
   for (int done = 0;; done++) {

@@ -92,6 +92,8 @@ class Client {
   int socket_;
 };
 
+bool has_server_work();
+
 /// Does what was ordered of the server's task; how many pieces of work.
 int run_server_work();
 
