@@ -87,10 +87,16 @@ bool says(const std::string& words) {
 }
 
 void press(uint8_t pin = 13) {
-  // Each level as long as it takes to be felt on a machine that has other things to do.
-  const auto hold = [pin](bool is_low) {
+  // Each level until it was felt, also on a machine that has other things to do: at its begin, and once it has settled.
+  const auto is_felt = [pin] {
+    const uint32_t before = board::pin_reads(pin);
+    return comes([&] { return board::pin_reads(pin) >= before + 2; });
+  };
+  const auto hold = [&](bool is_low) {
     board::set_pin(pin, is_low);
-    std::this_thread::sleep_for(std::chrono::milliseconds(Button::SETTLE_MS + 40));
+    CHECK(is_felt());
+    std::this_thread::sleep_for(std::chrono::milliseconds(Button::SETTLE_MS + 1));
+    CHECK(is_felt());
   };
   hold(false), hold(true), hold(false);
 }

@@ -58,6 +58,7 @@ struct Hardware {
   std::string ssid;
   std::map<int, bool> levels;
   std::map<int, uint8_t> modes;
+  std::map<int, uint32_t> reads;
   std::set<int> held;
   std::string serial;
   std::mt19937 random{1};
@@ -169,6 +170,7 @@ void digitalWrite(uint8_t pin, uint8_t val) {
 int digitalRead(uint8_t pin) {
   std::lock_guard<std::mutex> guard(hardware().mutex);
   if (hardware().modes.count(pin) == 0) misuse("a pin without a mode is read");
+  hardware().reads[pin]++;
   return hardware().levels[pin] ? HIGH : LOW;
 }
 
@@ -530,6 +532,11 @@ bool is_lamp_lit() { return !pin_level(33); }
 bool pin_level(uint8_t pin) {
   std::lock_guard<std::mutex> guard(hardware().mutex);
   return hardware().levels[pin];
+}
+
+uint32_t pin_reads(uint8_t pin) {
+  std::lock_guard<std::mutex> guard(hardware().mutex);
+  return hardware().reads[pin];
 }
 
 bool is_held(int pin) {

@@ -55,6 +55,8 @@ bool camera_is_open();
 int frames_out();
 bool is_lamp_lit();
 bool pin_level(uint8_t pin);
+/// How often the sketch has looked at it.
+uint32_t pin_reads(uint8_t pin);
 bool is_held(int pin);
 std::string serial();
 std::string wifi_ssid();
