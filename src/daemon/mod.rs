@@ -18,7 +18,7 @@ use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::capture::{CameraSession, CameraTasks, Capture, Captures, LiveDecoder};
+use crate::capture::{CameraSession, CameraTasks, Capture, Captures, LiveDecoder, PushTask, Pushes};
 use crate::config::{Config, GpioBackend};
 use crate::daemon::alarms::Alarms;
 use crate::daemon::clock_watch::ClockWatch;
@@ -26,6 +26,7 @@ use crate::daemon::supervise::{Supervisor, Task};
 use crate::daemon::upkeep::Upkeep;
 use crate::disk::DiskGuard;
 use crate::disk::retention::{Retention, RetentionTask};
+use crate::ingest::Door;
 use crate::model::chain::chain;
 use crate::model::{AlarmText, CameraKey, TargetId, UploadState};
 use crate::status::descriptors::DescriptorWatch;
@@ -93,6 +94,7 @@ task!(Alarms, "alarms", _this => "alarms".to_owned());
 task!(CameraSession, "camera", this => format!("camera:{}", this.key()));
 task!(LiveDecoder, "decoding", this => format!("decoding:{}", this.key()));
 task!(Capture, "capture", this => format!("capture:{}", this.key()));
+task!(PushTask, "pushes", _this => "pushes".to_owned());
 task!(Triggers, "contacts", _this => "contacts".to_owned());
 task!(DescriptorWatch, "descriptors-watch", _this => "descriptors".to_owned());
 task!(RetentionTask, "retention", _this => "retention".to_owned());
@@ -146,6 +148,8 @@ struct Web {
     store: Store,
     status: Status,
     captures: Captures,
+    pushes: Pushes,
+    door: Arc<Door>,
     retention: Retention,
     guard: DiskGuard,
     sim: SimContacts,
@@ -173,6 +177,8 @@ impl Task for Web {
             store: self.store.clone(),
             status: self.status.clone(),
             captures: self.captures.clone(),
+            pushes: self.pushes.clone(),
+            door: Arc::clone(&self.door),
             retention: self.retention.clone(),
             guard: self.guard.clone(),
             sim: is_simulated.then_some(simulate),
@@ -331,6 +337,10 @@ async fn serve(
         session_tasks.spawn(live_decoder, &sessions);
         intake_tasks.spawn(capture, &intake);
     }
+    let (pushes, push_task) = Pushes::new(&config, &store, &guard);
+    let door = Arc::new(Door::new(&config.ingest));
+    // What was handed over is finished before the database goes.
+    intake_tasks.spawn(push_task, &intake);
     let triggers = Triggers::new(&config, &captures, store.triggers(), &status);
     let (sim, contacts) = (triggers.sim(), triggers.contacts());
     if config.gpio.enabled {
@@ -353,6 +363,8 @@ async fn serve(
         store: store.clone(),
         status: status.clone(),
         captures,
+        pushes,
+        door,
         retention,
         guard,
         sim,

@@ -57,11 +57,12 @@ use actix_web::{App, web};
 use tokio::sync::{Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use crate::capture::Captures;
+use crate::capture::{Captures, Pushes};
 use crate::config::Config;
 use crate::disk::DiskGuard;
 use crate::disk::retention::Retention;
 use crate::gpio::{Level, Pin};
+use crate::ingest::Door;
 use crate::status::Status;
 use crate::status::descriptors;
 use crate::store::{Store, StoreError};
@@ -92,6 +93,10 @@ pub struct Parts {
     pub status: Status,
     /// The cameras.
     pub captures: Captures,
+    /// The way in for pictures that come by themselves.
+    pub pushes: Pushes,
+    /// Who may bring them.
+    pub door: Arc<Door>,
     /// The retention task.
     pub retention: Retention,
     /// The room on the disk, and what was written to it.
@@ -108,6 +113,8 @@ struct State {
     store: Store,
     status: Status,
     captures: Captures,
+    pushes: Pushes,
+    door: Arc<Door>,
     retention: Retention,
     guard: DiskGuard,
     sim: Option<Simulate>,
@@ -153,6 +160,8 @@ pub fn bind(parts: Parts) -> io::Result<Bound> {
         store: parts.store,
         status: parts.status,
         captures: parts.captures,
+        pushes: parts.pushes,
+        door: parts.door,
         retention: parts.retention,
         guard: parts.guard,
         sim: parts.sim,

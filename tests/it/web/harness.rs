@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-use camera_capture::capture::Captures;
+use camera_capture::capture::{Captures, Pushes};
 use camera_capture::config::{
     ActiveLevel, CameraConfig, CameraEngine, ClockSource, Config, DecodeMode, DecoderChoice, EngineConfig,
     Env, GpioBackend, GpioConfig, LogConfig, LogFormat, RtspConfig, SourceConfig, StorageConfig, Transport,
@@ -14,6 +14,7 @@ use camera_capture::config::{
 use camera_capture::disk::DiskGuard;
 use camera_capture::disk::retention::RetentionTask;
 use camera_capture::gpio::{Level, Pin};
+use camera_capture::ingest::Door;
 use camera_capture::media::frame::{Colours, Frame};
 use camera_capture::media::gop::{AccessUnit, Codec, UnitRange};
 use camera_capture::media::{exif, jpeg, mp4};
@@ -204,9 +205,18 @@ pub(crate) async fn start_with(
     hash: Option<String>,
     change: impl FnOnce(&mut WebConfig),
 ) -> Dashboard {
+    start_configured(access, hash, |config| change(&mut config.web)).await
+}
+
+/// As [`start`], with any other settings.
+pub(crate) async fn start_configured(
+    access: WebAccess,
+    hash: Option<String>,
+    change: impl FnOnce(&mut Config),
+) -> Dashboard {
     let dir = tempfile::tempdir().unwrap();
     let mut config = config(dir.path(), access);
-    change(&mut config.web);
+    change(&mut config);
     let config = Arc::new(config);
     let targets = [(TargetId::API, UploadState::Pending)];
     let store = Store::open(&config.storage.images, &config.storage.database, &targets).unwrap();
@@ -218,6 +228,10 @@ pub(crate) async fn start_with(
     let guard = DiskGuard::new(&store, &config.storage, &status);
     let (captures, _) = Captures::new(&config, &store, &guard, &status);
     let cancel = CancellationToken::new();
+    let (pushes, mut push_task) = Pushes::new(&config, &store, &guard);
+    let stop = cancel.clone();
+    tokio::spawn(async move { push_task.run(&stop).await });
+    let door = Arc::new(Door::new(&config.ingest));
     let (mut retention_task, retention) = RetentionTask::new(&store, &config.storage, &guard, &status);
     let stop = cancel.clone();
     tokio::spawn(async move { retention_task.run(&stop).await });
@@ -228,6 +242,8 @@ pub(crate) async fn start_with(
         store: store.clone(),
         status: status.clone(),
         captures,
+        pushes,
+        door,
         retention,
         guard,
         sim: Some(Arc::new(move |pin, level| lines.lock().unwrap().push((pin, level)))),

@@ -4,12 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use camera_capture::capture::Captures;
+use camera_capture::capture::{Captures, Pushes};
 use camera_capture::clock;
 use camera_capture::config::WebAccess;
 use camera_capture::disk::DiskGuard;
 use camera_capture::disk::retention::RetentionTask;
 use camera_capture::gpio::Level;
+use camera_capture::ingest::Door;
 use camera_capture::model::{
     AlarmText, Because, CameraFault, Cause, Moment, Outcome, RoomLack, RoomText, TargetId, Trigger, UnixMs,
     UploadFault,
@@ -292,12 +293,16 @@ fn error_of_binding(dir: &Path, addr: std::net::SocketAddr, hash: Option<&str>) 
     let status = Status::new(&config);
     let guard = DiskGuard::new(&store, &config.storage, &status);
     let (captures, _) = Captures::new(&config, &store, &guard, &status);
+    let (pushes, _) = Pushes::new(&config, &store, &guard);
+    let door = Arc::new(Door::new(&config.ingest));
     let (_, retention) = RetentionTask::new(&store, &config.storage, &guard, &status);
     let parts = Parts {
         config: Arc::new(config),
         store,
         status,
         captures,
+        pushes,
+        door,
         retention,
         guard,
         sim: None,
