@@ -381,16 +381,19 @@ impl<'a> Tiff<'a> {
         let comment: Comment =
             serde_json::from_slice(exif.bytes(tag::USER_COMMENT)?.strip_prefix(ASCII_CODE)?).ok()?;
         let description = main.bytes(tag::IMAGE_DESCRIPTION).and_then(text).unwrap_or_default();
+        let plain = PictureFacts::plain(
+            ImageId::parse(&text(exif.bytes(tag::IMAGE_UNIQUE_ID)?)?)?,
+            CameraKey::parse(&comment.camera).ok()?,
+            Cause::parse(&comment.cause)?,
+            comment.kind.as_deref().and_then(ImageKind::parse).unwrap_or_default(),
+            UnixMs(comment.edge_ms),
+        );
         Some(Caption {
             facts: PictureFacts {
-                id: ImageId::parse(&text(exif.bytes(tag::IMAGE_UNIQUE_ID)?)?)?,
-                camera: CameraKey::parse(&comment.camera).ok()?,
-                cause: Cause::parse(&comment.cause)?,
-                kind: comment.kind.as_deref().and_then(ImageKind::parse).unwrap_or_default(),
-                edge_at: UnixMs(comment.edge_ms),
                 frame_offset_ms: comment.frame_offset_ms,
                 note: comment.note,
                 push: comment.push.and_then(PushComment::facts),
+                ..plain
             },
             label: description.split(" (").next().unwrap_or_default().to_owned(),
             utc_offset_s: exif

@@ -44,18 +44,16 @@ pub struct PushFacts {
 }
 
 impl PictureFacts {
+    /// Those that every picture has; whatever else may be known is not.
+    pub fn plain(id: ImageId, camera: CameraKey, cause: Cause, kind: ImageKind, edge_at: UnixMs) -> Self {
+        Self { id, camera, cause, kind, edge_at, frame_offset_ms: None, note: None, push: None }
+    }
+
     /// Those of a new picture or clip that answers `trigger`.
     pub fn of(trigger: &Trigger, kind: ImageKind, frame_offset_ms: i64, note: Option<String>) -> Self {
-        Self {
-            id: ImageId::random(),
-            camera: trigger.camera.clone(),
-            cause: trigger.cause,
-            kind,
-            edge_at: trigger.edge.wall,
-            frame_offset_ms: Some(frame_offset_ms),
-            note,
-            push: None,
-        }
+        let plain =
+            Self::plain(ImageId::random(), trigger.camera.clone(), trigger.cause, kind, trigger.edge.wall);
+        Self { frame_offset_ms: Some(frame_offset_ms), note, ..plain }
     }
 
     /// The instant it shows; of a clip, the first one.

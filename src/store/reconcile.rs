@@ -339,15 +339,13 @@ fn found(bytes: &[u8], name: Option<FileName>) -> Option<FoundPicture> {
         Medium::Mp4 => ImageKind::Clip,
     };
     let kind = written.map(|written| written.kind).filter(|kind| kind.medium() == whole.medium);
+    let id = written.map_or_else(ImageId::random, |written| written.id);
+    let cause = written.map_or(Cause::Recovered, |written| written.cause);
     let facts = PictureFacts {
-        id: written.map_or_else(ImageId::random, |written| written.id),
-        camera,
-        cause: written.map_or(Cause::Recovered, |written| written.cause),
-        kind: kind.unwrap_or(plain),
-        edge_at,
         frame_offset_ms,
         note: written.and_then(|written| written.note.as_deref().map(|note| foreign::line(note, NOTE_MAX))),
         push,
+        ..PictureFacts::plain(id, camera, cause, kind.unwrap_or(plain), edge_at)
     };
     Some(FoundPicture { name, row: NewRow::of(facts, whole.dimensions, bytes) })
 }

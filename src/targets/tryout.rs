@@ -161,14 +161,9 @@ fn picture(config: &UploadConfig, id: TargetId, now: UnixMs) -> Option<(DueUploa
     let mut lines = vec![time.as_str(), sent_by.as_str()];
     lines.extend(config.site.as_deref());
     let facts = PictureFacts {
-        id: ImageId::random(),
-        camera: camera.clone(),
-        cause: Cause::Manual,
-        kind: ImageKind::Instant,
-        edge_at: now,
         frame_offset_ms: Some(0),
         note: Some("a test picture, taken by no camera".to_owned()),
-        push: None,
+        ..PictureFacts::plain(ImageId::random(), camera.clone(), Cause::Manual, ImageKind::Instant, now)
     };
     let label = "Test picture".to_owned();
     let caption = exif::Caption { facts: facts.clone(), label, utc_offset_s: clock::utc_offset_s(now) };
