@@ -9,6 +9,7 @@ mod doctor_probe;
 mod doctor_report;
 mod doctor_snapshot;
 mod journal;
+mod log_file;
 mod output;
 mod password;
 mod place;
@@ -31,7 +32,8 @@ use crate::status::descriptors;
 use crate::system::memory;
 use crate::trigger;
 use args::{Args, RunMode};
-use output::{Log, say, say_error};
+use log_file::{LastLines, LogFile};
+use output::{Both, Log, say, say_error};
 
 /// The thing asked for failed.
 const FAILED: u8 = 1;
@@ -134,7 +136,7 @@ fn done(result: anyhow::Result<bool>) -> ExitCode {
 }
 
 fn serve(config: Config) -> anyhow::Result<()> {
-    start_log(&config.log);
+    let _last_lines = start_log(&config.log);
     runtime()?.block_on(Box::pin(daemon::run(config, Arc::new(daemon::announce))))
 }
 
@@ -148,12 +150,16 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
         .context("start the runtime")
 }
 
-/// Writes the log to standard error, where systemd's journal takes it.
-fn start_log(config: &LogConfig) {
+/// Writes the log to standard error, where systemd's journal takes it, and to its file, if there is one; that one's last
+/// lines are waited for at the end.
+fn start_log(config: &LogConfig) -> Option<LastLines> {
     // The web framework tells at info level how many threads it starts; an operator need not know.
     let quiet = format!("actix_server=warn,{}", config.filter);
     let filter = EnvFilter::try_new(quiet).unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| Log(std::io::stderr()));
+    let started = config.file.as_deref().map(LogFile::start).transpose();
+    let (file, last_lines) = started.ok().flatten().unzip();
+    let writer = move || Log(Both(std::io::stderr(), file.clone()));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     // A log on a disk that is full or can only be read has nobody to tell it to: saying so on standard error would panic.
     let builder = builder.log_internal_errors(false);
     let result = match config.format {
@@ -164,6 +170,7 @@ fn start_log(config: &LogConfig) {
     if let Err(error) = result {
         say_error(&format!("the log could not be started: {error}"));
     }
+    last_lines
 }
 
 fn test_gpio(config: &Config, seconds: Option<u64>) -> anyhow::Result<()> {

@@ -30,6 +30,20 @@ impl<W: Write> Write for Log<W> {
     }
 }
 
+/// Writes to the one and, if it is there, to the other; what the one cannot take the other gets all the same.
+pub(super) struct Both<A, B>(pub(super) A, pub(super) Option<B>);
+
+impl<A: Write, B: Write> Write for Both<A, B> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let other = self.1.as_mut().map_or(Ok(()), |other| other.write_all(bytes));
+        self.0.write_all(bytes).and(other).map(|()| bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -53,6 +53,7 @@ impl Config {
         }
         lines.set("LOG_LEVEL", &self.log.filter);
         lines.set("LOG_FORMAT", word(log::FORMATS, &self.log.format));
+        lines.set_some("LOG_FILE", self.log.file.as_ref().map(|path| path.display()));
         lines.0
     }
 }

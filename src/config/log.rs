@@ -1,10 +1,12 @@
 //! `LOG_…`: the log.
 
+use std::path::PathBuf;
+
 use tracing_subscriber::EnvFilter;
 
 use super::problem::Wrong;
 use super::reader::{ReadResult, VariableReader};
-use super::values::choice;
+use super::values::{choice, path};
 
 /// Words of `LOG_FORMAT`.
 pub(super) const FORMATS: &[(&str, LogFormat)] = &[("text", LogFormat::Text), ("json", LogFormat::Json)];
@@ -28,6 +30,8 @@ pub struct LogConfig {
     pub filter: String,
     /// `LOG_FORMAT`.
     pub format: LogFormat,
+    /// `LOG_FILE`: where the log is written besides standard error.
+    pub file: Option<PathBuf>,
 }
 
 /// `LOG_FORMAT`.
@@ -43,7 +47,8 @@ impl LogConfig {
     pub(super) fn read(reader: &mut VariableReader<'_>) -> ReadResult<Self> {
         let filter = reader.required("LOG_LEVEL", filter);
         let format = reader.required("LOG_FORMAT", choice(FORMATS));
-        Ok(Self { filter: filter?, format: format? })
+        let file = reader.optional("LOG_FILE", path);
+        Ok(Self { filter: filter?, format: format?, file: file? })
     }
 }
 

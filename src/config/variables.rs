@@ -453,6 +453,7 @@ pub const VARIABLES: &[Variable] = &[
     secret("WEB_PASSWORD_HASH", "argon2id hash of the dashboard's password; counts until one is set"),
     open("LOG_LEVEL", Fallback::Text("info"), "off, error, warn, info, debug, trace, or a filter"),
     open("LOG_FORMAT", Fallback::Text("text"), "text or json"),
+    open("LOG_FILE", Fallback::None, "file for the log, 10 MiB and the 10 MiB before, besides the journal"),
 ];
 
 #[cfg(test)]

@@ -185,7 +185,7 @@ pub(crate) fn config(dir: &Path, access: WebAccess) -> Config {
             hosts: Vec::new(),
             trusted_proxies: Vec::new(),
         },
-        log: LogConfig { filter: "info".to_owned(), format: LogFormat::Text },
+        log: LogConfig { filter: "info".to_owned(), format: LogFormat::Text, file: None },
     }
 }
 
