@@ -26,7 +26,7 @@ use crate::daemon::supervise::{Supervisor, Task};
 use crate::daemon::upkeep::Upkeep;
 use crate::disk::DiskGuard;
 use crate::disk::retention::{Retention, RetentionTask};
-use crate::ingest::Door;
+use crate::ingest::{Door, FtpServer};
 use crate::model::chain::chain;
 use crate::model::{AlarmText, CameraKey, TargetId, UploadState};
 use crate::status::descriptors::DescriptorWatch;
@@ -99,6 +99,20 @@ task!(Triggers, "contacts", _this => "contacts".to_owned());
 task!(DescriptorWatch, "descriptors-watch", _this => "descriptors".to_owned());
 task!(RetentionTask, "retention", _this => "retention".to_owned());
 task!(Connectivity, "connectivity", this => format!("connectivity:{}", this.id()));
+
+impl Task for FtpServer {
+    fn kind(&self) -> &'static str {
+        "ftp"
+    }
+
+    fn label(&self) -> String {
+        "ftp".to_owned()
+    }
+
+    async fn run(&mut self, cancel: &CancellationToken) -> Result<(), String> {
+        Self::run(self, cancel).await
+    }
+}
 
 impl Task for Lane {
     fn kind(&self) -> &'static str {
@@ -341,6 +355,10 @@ async fn serve(
     let door = Arc::new(Door::new(&config.ingest));
     // What was handed over is finished before the database goes.
     intake_tasks.spawn(push_task, &intake);
+    if let Some(ftp) = &config.ingest.ftp {
+        let server = FtpServer::new(config.web.bind.ip(), ftp, Arc::clone(&door), pushes.clone());
+        intake_tasks.spawn(server, &intake);
+    }
     let triggers = Triggers::new(&config, &captures, store.triggers(), &status);
     let (sim, contacts) = (triggers.sim(), triggers.contacts());
     if config.gpio.enabled {

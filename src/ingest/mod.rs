@@ -3,5 +3,7 @@
 //! [`Door`] is the one that lets in; what was let in takes the way of every picture: file, row, queue, then the answer.
 
 mod door;
+mod ftp;
 
 pub use door::{Door, Introduction, NotAdmitted};
+pub use ftp::FtpServer;

@@ -15,6 +15,7 @@ mod disk;
 mod engine;
 mod faults;
 mod former;
+mod ftp;
 mod hostile;
 mod idle;
 mod lacking;

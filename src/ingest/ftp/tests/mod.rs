@@ -1,0 +1,5 @@
+//! The server on loopback, with a real store: scripted devices, byte by byte, and clients that misbehave.
+
+mod cameras;
+mod misuse;
+mod rig;

@@ -1,0 +1,250 @@
+//! One file on its way: the data connection, its bytes, and what is said of them.
+//!
+//! A picture is judged by itself: it is whole if it ends as a JPEG does, however its connection ended. Some devices close
+//! with a reset, some not at all, and a camera that loses its power closes like one that is done.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+use tokio::time::{Instant as Deadline, sleep, sleep_until, timeout};
+use tracing::{debug, info, warn};
+
+use super::dialog::Upload;
+use super::held::HeldShare;
+use super::name::{self, Promise};
+use super::reply::FtpReply;
+use super::session::FtpSession;
+use crate::capture::{AcceptedPush, PushRefusal, PushedPicture};
+use crate::clock;
+use crate::config::DeviceConfig;
+use crate::model::{NoPicture, foreign};
+
+/// Longest file that is taken and let go: a clip beside a picture.
+const SIBLING_BYTES_MAX: u64 = 1 << 30;
+
+/// One read of a data connection.
+const PIECE: usize = 16 << 10;
+
+/// Characters of a name that are shown.
+const NAME_SHOWN: usize = 80;
+
+/// With what every JPEG begins.
+const SOI: [u8; 2] = [0xff, 0xd8];
+
+/// How the bytes of a file came to their end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum DataEnd {
+    /// The client closed its side.
+    Closed,
+    /// The connection broke, or nothing came for too long.
+    Broken,
+    /// It took too long altogether.
+    Slow,
+    /// The client said ABOR.
+    Aborted,
+    /// More bytes than the device may bring; the rest was not read.
+    TooLarge,
+    /// Too many pictures are on their way.
+    NoRoom,
+    /// The program ends.
+    Stopping,
+}
+
+/// What came.
+struct Received {
+    bytes: Vec<u8>,
+    /// Also of what was let go.
+    count: u64,
+    end: DataEnd,
+    is_picture: bool,
+    /// The memory of `bytes`.
+    _held: HeldShare,
+}
+
+impl FtpSession {
+    /// Takes a file; the reply says what became of it. The error says that the client is gone.
+    pub(super) async fn take(&mut self, upload: Upload) -> io::Result<FtpReply> {
+        let Some(device) = self.dialog.device().cloned() else {
+            return Ok(FtpReply::new(530, "log in first"));
+        };
+        if self.port.is_none() {
+            return Ok(FtpReply::new(425, "use PASV first"));
+        }
+        let promise = name::promise(&upload.path);
+        if promise != Promise::Other {
+            if let Err(wait) = self.shared.door.take(&device, Instant::now()) {
+                self.port = None;
+                let seconds = wait.as_secs() + 1;
+                warn!(device = %device.name, seconds, "ftp: too many pictures a minute");
+                return Ok(FtpReply::new(450, &format!("too many pictures a minute, wait {seconds} s")));
+            }
+        }
+        let arrived = clock::moment();
+        let Some(stream) = self.open_data(&upload).await? else {
+            return Ok(FtpReply::new(425, "no data connection came from your address"));
+        };
+        let received = self.receive(stream, &device, promise).await;
+        let shown = foreign::line(name::last_part(&upload.path), NAME_SHOWN);
+        if !received.is_picture {
+            return Ok(self.let_go(&upload, &shown, &device, &received));
+        }
+        let (count, end) = (received.count, received.end);
+        match end {
+            DataEnd::TooLarge => {
+                let limit = device.max_bytes;
+                warn!(device = %device.name, file = shown, limit, "ftp: larger than the device may send");
+                return Ok(FtpReply::new(552, &format!("larger than {limit} bytes")));
+            }
+            DataEnd::NoRoom => {
+                warn!(device = %device.name, file = shown, "ftp: too many pictures are on their way");
+                return Ok(FtpReply::new(452, "too many pictures are on their way, send it again"));
+            }
+            DataEnd::Closed | DataEnd::Broken | DataEnd::Slow | DataEnd::Aborted | DataEnd::Stopping => {}
+        }
+        let own_name = Some(name::own_name(&upload.path).to_owned()).filter(|name| !name.is_empty());
+        let pushed = PushedPicture {
+            device: device.name.clone(),
+            camera: device.camera.clone(),
+            bytes: received.bytes,
+            arrived,
+            taken_at: None,
+            own_name,
+            first_id: None,
+        };
+        let Ok(kept) = timeout(self.shared.limits.keep, self.shared.pushes.keep(pushed)).await else {
+            warn!(device = %device.name, file = shown, "ftp: storing takes too long, the picture is asked for again");
+            return Ok(FtpReply::new(451, "storing takes too long, send it again"));
+        };
+        if kept.is_ok() {
+            self.dialog.took(&upload.path, count);
+        }
+        Ok(answer(&kept, end, count))
+    }
+
+    /// Shows that there is nothing.
+    pub(super) async fn list(&mut self) -> io::Result<FtpReply> {
+        if self.port.is_none() {
+            return Ok(FtpReply::new(425, "use PASV first"));
+        }
+        let nothing = Upload { path: String::new(), is_unique: false };
+        Ok(match self.open_data(&nothing).await? {
+            Some(_) => FtpReply::new(226, "nothing is listed"),
+            None => FtpReply::new(425, "no data connection came from your address"),
+        })
+    }
+
+    /// Says `150` and waits for the data connection of this client, and for nobody else's.
+    async fn open_data(&mut self, upload: &Upload) -> io::Result<Option<TcpStream>> {
+        let Some(port) = self.port.take() else { return Ok(None) };
+        let words = if upload.is_unique {
+            format!("FILE: {}", foreign::line(name::last_part(&upload.path), NAME_SHOWN))
+        } else {
+            "send".to_owned()
+        };
+        // Before the connection is there: some clients open it only when they have read this.
+        self.say(FtpReply::new(150, &words)).await?;
+        tokio::select! {
+            accepted = port.accept(self.from) => Ok(accepted.ok()),
+            () = sleep(self.shared.limits.data_wait) => Ok(None),
+            () = self.seat.end().cancelled() => Ok(None),
+        }
+    }
+
+    /// Reads a file to its end; of what is no picture only the length.
+    async fn receive(
+        &mut self,
+        mut stream: TcpStream,
+        device: &Arc<DeviceConfig>,
+        promise: Promise,
+    ) -> Received {
+        let limits = self.shared.limits;
+        let most = usize::try_from(device.max_bytes).unwrap_or(usize::MAX);
+        let mut held = self.shared.held.share(device.number);
+        let (mut bytes, mut count, mut is_picture) = (Vec::new(), 0_u64, true);
+        let mut piece = vec![0; PIECE];
+        let until = Deadline::now() + limits.transfer;
+        let mut idle_until = Deadline::now() + limits.data_idle;
+        let end = loop {
+            if self.control.buffer.wants_to_abort() {
+                break DataEnd::Aborted;
+            }
+            let may_speak = !self.control.is_silent && !self.control.buffer.is_full();
+            let read = tokio::select! {
+                read = stream.read(&mut piece) => read,
+                () = self.control.fill(), if may_speak => continue,
+                () = sleep_until(idle_until) => break DataEnd::Broken,
+                () = sleep_until(until) => break DataEnd::Slow,
+                () = self.seat.end().cancelled() => break DataEnd::Stopping,
+            };
+            let length = match read {
+                Ok(0) => break DataEnd::Closed,
+                Ok(length) => length,
+                Err(_) => break DataEnd::Broken,
+            };
+            idle_until = Deadline::now() + limits.data_idle;
+            count += length as u64;
+            if is_picture {
+                if bytes.len() + length > most {
+                    break DataEnd::TooLarge;
+                }
+                if !held.grow(length) {
+                    break DataEnd::NoRoom;
+                }
+                bytes.extend_from_slice(&piece[..length]);
+                is_picture =
+                    bytes.len() < SOI.len() || promise == Promise::Picture || bytes.starts_with(&SOI);
+            } else if count > SIBLING_BYTES_MAX {
+                break DataEnd::TooLarge;
+            }
+        };
+        // Too short to say what it is: a file that should be something else may be empty, a picture may not.
+        is_picture &= promise != Promise::Other || bytes.len() >= SOI.len();
+        Received { bytes, count, end, is_picture, _held: held }
+    }
+
+    /// Answers for a file that is no picture.
+    fn let_go(
+        &mut self,
+        upload: &Upload,
+        file: &str,
+        device: &DeviceConfig,
+        received: &Received,
+    ) -> FtpReply {
+        let bytes = received.count;
+        match received.end {
+            DataEnd::Closed => {
+                info!(device = %device.name, file, bytes, "ftp: no picture, taken and not kept");
+                self.dialog.took(&upload.path, bytes);
+                FtpReply::new(226, "no picture, taken and not kept")
+            }
+            DataEnd::TooLarge => FtpReply::new(552, "too large"),
+            DataEnd::Broken | DataEnd::Slow | DataEnd::Aborted | DataEnd::NoRoom | DataEnd::Stopping => {
+                debug!(device = %device.name, file, bytes, "ftp: a file that is no picture came in part");
+                FtpReply::new(426, "the transfer ended too early")
+            }
+        }
+    }
+}
+
+/// What is said of a picture, by what its sender can do: 4 begins what may be sent again, 5 what may not.
+fn answer(kept: &Result<AcceptedPush, PushRefusal>, end: DataEnd, count: u64) -> FtpReply {
+    let is_whole = end == DataEnd::Closed;
+    match kept {
+        Ok(accepted) => FtpReply::new(226, &format!("stored as {}", accepted.filename)),
+        Err(_) if !is_whole => FtpReply::new(426, "the transfer ended too early, send it again"),
+        Err(_) if count == 0 => FtpReply::new(451, "nothing came, send it again"),
+        Err(refusal) => {
+            let code = match (refusal, refusal.reason()) {
+                (_, NoPicture::Torn { .. }) => 451,
+                (_, NoPicture::DiskFull { .. }) => 452,
+                (_, NoPicture::TooLarge { .. } | NoPicture::TooManyPixels { .. }) => 552,
+                (PushRefusal::Unfit(_), _) => 550,
+                (PushRefusal::Later(_), _) => 451,
+            };
+            FtpReply::new(code, &refusal.to_string())
+        }
+    }
+}
