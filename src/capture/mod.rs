@@ -17,6 +17,7 @@ mod live_decoder;
 mod measure;
 mod order;
 mod push;
+mod push_counts;
 mod refusals;
 mod room;
 mod session;
@@ -53,6 +54,7 @@ pub use live_decoder::{LiveDecoder, LiveFrame};
 pub use measure::examine;
 pub use order::Capture;
 pub use push::{AcceptedPush, PUSH_BYTES_MAX, PushRefusal, PushTask, PushedPicture, Pushes};
+pub use push_counts::PushCount;
 pub use session::CameraSession;
 
 /// Triggers of one camera that wait to be served, and as many that are being served; more are coalesced.

@@ -15,6 +15,7 @@ use tokio::task::{JoinSet, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, error, info, info_span, warn};
 
+use super::push_counts::{PushCount, PushCounts};
 use super::refusals::{Recorded, Refusals};
 use crate::clock;
 use crate::config::Config;
@@ -101,11 +102,14 @@ impl PushRefusal {
 
 /// A handle on the way in.
 #[derive(Clone)]
-pub struct Pushes(mpsc::Sender<PushOrder>);
+pub struct Pushes {
+    orders: mpsc::Sender<PushOrder>,
+    counts: PushCounts,
+}
 
-struct PushOrder {
-    pushed: PushedPicture,
-    reply: oneshot::Sender<Result<AcceptedPush, PushRefusal>>,
+enum PushOrder {
+    Keep { pushed: PushedPicture, reply: oneshot::Sender<Result<AcceptedPush, PushRefusal>> },
+    WriteDown { trigger: Trigger, reason: NoPicture },
 }
 
 /// The task that stores what is pushed, so that it is stored although its sender hangs up.
@@ -120,6 +124,7 @@ struct Keeper {
     guard: DiskGuard,
     labels: Arc<BTreeMap<CameraKey, String>>,
     refusals: Refusals,
+    counts: PushCounts,
 }
 
 /// A pushed picture that is one.
@@ -133,13 +138,15 @@ impl Pushes {
     pub fn new(config: &Config, store: &Store, guard: &DiskGuard) -> (Self, PushTask) {
         let (sender, orders) = mpsc::channel(MAILBOX);
         let labels = config.cameras.iter().map(|camera| (camera.key.clone(), camera.label.clone())).collect();
+        let counts = PushCounts::default();
         let keeper = Keeper {
             store: store.clone(),
             guard: guard.clone(),
             labels: Arc::new(labels),
             refusals: Refusals::default(),
+            counts: counts.clone(),
         };
-        (Self(sender), PushTask { orders, keeper })
+        (Self { orders: sender, counts }, PushTask { orders, keeper })
     }
 
     /// Keeps a picture. When this returns that it is accepted, no power cut can undo it. Waits while others are being
@@ -149,8 +156,32 @@ impl Pushes {
     pub async fn keep(&self, pushed: PushedPicture) -> Result<AcceptedPush, PushRefusal> {
         let stopping = || PushRefusal::Later(NoPicture::Stopping);
         let (reply, answer) = oneshot::channel();
-        self.0.send(PushOrder { pushed, reply }).await.map_err(|_| stopping())?;
+        self.orders.send(PushOrder::Keep { pushed, reply }).await.map_err(|_| stopping())?;
         answer.await.unwrap_or_else(|_| Err(stopping()))
+    }
+
+    /// Has it written down that a picture of a device was refused before it was here whole: cut off, or too large. Nothing
+    /// waits for that. `camera` is as in [`PushedPicture`].
+    pub async fn refuse(
+        &self,
+        device: &DeviceName,
+        camera: Option<&CameraKey>,
+        arrived: Moment,
+        reason: NoPicture,
+    ) {
+        let trigger = trigger_of(device, camera, arrived);
+        // While the program stops it is only in the log.
+        let _ = self.orders.send(PushOrder::WriteDown { trigger, reason }).await;
+    }
+
+    /// Counts a picture of a device that was not even looked at, because it brings too many.
+    pub fn turn_away(&self, device: &DeviceName) {
+        self.counts.refused(device);
+    }
+
+    /// What each device that has brought anything has brought since the start.
+    pub fn counts(&self) -> BTreeMap<DeviceName, PushCount> {
+        self.counts.all()
     }
 }
 
@@ -177,25 +208,27 @@ impl PushTask {
 }
 
 impl Keeper {
-    async fn serve(self, PushOrder { pushed, reply }: PushOrder) {
-        let span = info_span!("push", device = %pushed.device);
-        let kept = self.keep(pushed).instrument(span).await;
-        // Whoever sent it may have gone; the picture is kept all the same.
-        let _ = reply.send(kept);
+    async fn serve(self, order: PushOrder) {
+        match order {
+            PushOrder::Keep { pushed, reply } => {
+                let span = info_span!("push", device = %pushed.device);
+                let kept = self.keep(pushed).instrument(span).await;
+                // Whoever sent it may have gone; the picture is kept all the same.
+                let _ = reply.send(kept);
+            }
+            PushOrder::WriteDown { trigger, reason } => self.write_down(&trigger, &reason).await,
+        }
     }
 
     async fn keep(&self, pushed: PushedPicture) -> Result<AcceptedPush, PushRefusal> {
-        let trigger = Trigger {
-            camera: pushed.camera.clone().unwrap_or_else(|| pushed.device.key().clone()),
-            cause: Cause::Pushed,
-            edge: pushed.arrived,
-            device: Some(pushed.device.clone()),
-        };
+        let (device, arrived) = (pushed.device.clone(), pushed.arrived);
+        let trigger = trigger_of(&device, pushed.camera.as_ref(), arrived);
         let kept = self.try_keep(pushed, &trigger).await;
         match &kept {
             // Its trigger comes with its row.
-            Ok(_) | Err(PushRefusal::Later(NoPicture::KeptAsFile { .. })) => {}
-            Err(refusal) => self.write_down(&trigger, refusal).await,
+            Ok(accepted) => self.counts.accepted(&device, arrived.wall, accepted.was_known),
+            Err(PushRefusal::Later(NoPicture::KeptAsFile { .. })) => {}
+            Err(refusal) => self.write_down(&trigger, refusal.reason()).await,
         }
         kept
     }
@@ -239,9 +272,12 @@ impl Keeper {
     }
 
     /// Writes a refusal into the ledger, if this device has not had its share of it.
-    async fn write_down(&self, trigger: &Trigger, refusal: &PushRefusal) {
+    async fn write_down(&self, trigger: &Trigger, reason: &NoPicture) {
+        if let Some(device) = &trigger.device {
+            self.counts.refused(device);
+        }
         let device = trigger.device.as_ref().map_or("", DeviceName::as_str);
-        let reason = refusal.reason().clone();
+        let reason = reason.clone();
         match self.refusals.count(device, trigger.edge.at) {
             Recorded::Yes { unwritten } => {
                 warn!(%reason, unwritten, "a pushed picture is refused");
@@ -261,6 +297,15 @@ impl Keeper {
             }
             Recorded::Counted => debug!(%reason, "one more pushed picture is refused"),
         }
+    }
+}
+
+fn trigger_of(device: &DeviceName, camera: Option<&CameraKey>, arrived: Moment) -> Trigger {
+    Trigger {
+        camera: camera.unwrap_or(device.key()).clone(),
+        cause: Cause::Pushed,
+        edge: arrived,
+        device: Some(device.clone()),
     }
 }
 

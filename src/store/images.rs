@@ -20,6 +20,11 @@ impl Store {
         self.db.read(move |c| by_name(c, &name)).await
     }
 
+    /// Pictures, but no clips, the one that was stored last first, at most `most`.
+    pub async fn arrivals(&self, most: u32) -> Result<Vec<Image>, StoreError> {
+        self.db.read(move |c| arrivals(c, most)).await
+    }
+
     /// Opens the file of a picture; whatever else may lie in its place is `NotFound`. Blocking.
     pub fn open_image(&self, image: &Image) -> io::Result<File> {
         tree::open_beneath(self.files.root(), &image.path).map_err(tree::or_absent)
@@ -48,6 +53,22 @@ pub(super) fn name_is_known(tx: &Transaction<'_>, name: &FileName) -> Result<boo
     Ok(tx
         .prepare_cached("select 1 from images where file_name = :name")?
         .exists(named_params! {":name": name.to_string()})?)
+}
+
+pub(super) fn arrivals_sql() -> String {
+    format!(
+        "select {COLUMNS} from images where state = 'present' and kind <> 'clip' order by images.id desc limit :most"
+    )
+}
+
+fn arrivals(c: &Connection, most: u32) -> Result<Vec<Image>, StoreError> {
+    // All that is read is of one moment.
+    let tx = c.unchecked_transaction()?;
+    let rows = tx
+        .prepare_cached(&arrivals_sql())?
+        .query_map(named_params! {":most": most}, image)?
+        .collect::<Result<_, _>>()?;
+    with_uploads(&tx, rows)
 }
 
 pub(super) fn by_name(c: &Connection, name: &FileName) -> Result<Option<Image>, StoreError> {

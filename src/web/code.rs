@@ -44,7 +44,7 @@ codes! {
     BadRequest 400 "bad_request",
     /// This address is for a WebSocket.
     WebsocketOnly 400 "websocket_only",
-    /// Log in first, or send a valid token.
+    /// Log in first, or send a valid token; a device sends its own, or comes from its address.
     Unauthorized 401 "unauthorized",
     /// The password is wrong.
     WrongPassword 401 "wrong_password",
@@ -98,6 +98,12 @@ codes! {
     ForeignHost 421 "foreign_host",
     /// The new password is too short, too long or too easily guessed; the message says which.
     PasswordRefused 422 "password_refused",
+    /// What was sent is no JPEG.
+    NotJpeg 422 "not_jpeg",
+    /// What was sent ends before the picture does.
+    Torn 422 "torn",
+    /// The picture has more pixels than are taken.
+    TooManyPixels 422 "too_many_pixels",
     /// No small version of the picture can be made.
     NoThumbnail 422 "no_thumbnail",
     /// Too often; Retry-After says when to come again.

@@ -1,4 +1,4 @@
-//! The one shape of an error: `{"error":{"code":"…","message":"…"}}` with a fitting status.
+//! The one shape of an error: `{"error":{"code":"…","message":"…"},"success":false,"message":"…"}` with a fitting status.
 
 use std::fmt;
 use std::time::Duration;
@@ -70,7 +70,7 @@ impl ResponseError for ApiError {
             answer.insert_header((header::RETRY_AFTER, seconds.max(1)));
         }
         let detail = FailureDetail { code: self.code.word(), message: self.message.clone() };
-        answer.json(FailureView { error: detail })
+        answer.json(FailureView { error: detail, success: false, message: self.message.clone() })
     }
 }
 

@@ -11,12 +11,13 @@ use actix_web::{Error, HttpMessage, HttpRequest, ResponseError, web};
 use super::code::ErrorCode;
 use super::error::ApiError;
 use super::forwarded;
-use super::routes::Access;
+use super::routes::{self, Access};
 use super::secrets::same;
 use super::security_log::GateRefusal as Refused;
-use super::who::{Principal, connection, peer};
+use super::who::{Bringer, Principal, connection, peer};
 use super::{State, assets, tokens};
-use crate::config::WebAccess;
+use crate::config::{Secret, WebAccess};
+use crate::ingest::Introduction;
 use crate::model::foreign;
 
 /// Name of the session's cookie.
@@ -91,6 +92,9 @@ fn addressed(request: &HttpRequest) -> Result<(), ApiError> {
     if second.is_none() && host.into_iter().chain(target).all(|host| state.hosts.is_ours(host)) {
         return Ok(());
     }
+    if is_from_device(request) {
+        return Ok(());
+    }
     let host = host.or(target).unwrap_or_default();
     write_down(request, Refused::ForeignHost, host);
     Err(ApiError::new(
@@ -100,6 +104,15 @@ fn addressed(request: &HttpRequest) -> Result<(), ApiError> {
             foreign::line(host, HOST_SHOWN_MAX)
         ),
     ))
+}
+
+/// A device that brings a picture names whatever was set in it, often a name that another router had for this machine. No
+/// page is behind that, because browsers say with every POST where it comes from; and what a device gets here is nothing to
+/// be read.
+fn is_from_device(request: &HttpRequest) -> bool {
+    let is_of_browser =
+        [header::ORIGIN.as_str(), "sec-fetch-site"].iter().any(|name| request.headers().contains_key(*name));
+    request.method() == Method::POST && request.path() == routes::UPLOAD && !is_of_browser
 }
 
 /// What a request is told that may not pass.
@@ -123,6 +136,11 @@ async fn admit(access: Access, request: &ServiceRequest) -> Result<(), Refusal> 
         // A foreign page may not log anyone in either.
         let is_foreign = changes_something && !is_same_origin(request.headers());
         return if is_foreign { Err(foreign_origin(request.request()).into()) } else { Ok(()) };
+    }
+    if access == Access::Device {
+        let device = device(request.request())?;
+        request.extensions_mut().insert(device);
+        return Ok(());
     }
     let Some(principal) = principal(request.request()).await? else {
         return Err(if access == Access::Page { Refusal::Page } else { ApiError::unauthorized().into() });
@@ -166,6 +184,29 @@ async fn admit(access: Access, request: &ServiceRequest) -> Result<(), Refusal> 
     }
     request.extensions_mut().insert(principal);
     Ok(())
+}
+
+/// Which device brings a picture. The session of a browser does not count here: a page of another site could use it.
+fn device(request: &HttpRequest) -> Result<Bringer, ApiError> {
+    let Some(state) = request.app_data::<web::Data<State>>() else { return Err(ApiError::unauthorized()) };
+    if !is_same_origin(request.headers()) {
+        return Err(foreign_origin(request));
+    }
+    // Whoever shows a token is judged by it alone.
+    let token = request.headers().get(header::AUTHORIZATION).map(|value| {
+        let bearer = value.to_str().ok().and_then(|text| text.split_once(' '));
+        let token =
+            bearer.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token);
+        Secret::new(token.unwrap_or_default().trim().to_owned())
+    });
+    let said = token.as_ref().map_or(Introduction::None, Introduction::Token);
+    state.door.admit(peer(request), said).map(Bringer).map_err(|_| {
+        write_down(request, Refused::InvalidToken, request.path());
+        ApiError::new(
+            ErrorCode::Unauthorized,
+            "no device is known by this token or address; INGEST_1_TOKEN or INGEST_1_FROM admits one",
+        )
+    })
 }
 
 fn foreign_origin(request: &HttpRequest) -> ApiError {

@@ -19,6 +19,7 @@ mod guess;
 mod hasher;
 mod host;
 mod images;
+mod ingest;
 mod intake;
 mod latency;
 mod listener;
@@ -31,7 +32,10 @@ mod overview;
 mod parameters;
 mod password;
 mod password_strength;
+mod picture_body;
+mod picture_reader;
 mod query;
+mod receiver;
 mod route;
 pub mod routes;
 mod seat;
@@ -71,6 +75,7 @@ use auth::Auth;
 use crowd::CrowdLimits;
 use host::Hosts;
 use listener::Counts;
+use picture_reader::ReadingRoom;
 use tryout::Tryouts;
 use visit::{Places, Viewers};
 
@@ -115,6 +120,7 @@ struct State {
     captures: Captures,
     pushes: Pushes,
     door: Arc<Door>,
+    reading_room: ReadingRoom,
     retention: Retention,
     guard: DiskGuard,
     sim: Option<Simulate>,
@@ -154,6 +160,7 @@ pub fn bind(parts: Parts) -> io::Result<Bound> {
     let listener = TcpListener::bind(wanted).map_err(failed)?;
     let addr = listener.local_addr().map_err(failed)?;
     let hosts = Hosts::new(&parts.config.web.hosts);
+    let reading_room = ReadingRoom::new(parts.config.ingest.devices.iter().map(|device| device.number));
     let viewers = Viewers::new(parts.config.cameras.iter().map(|camera| camera.key.clone()));
     let state = State {
         config: parts.config,
@@ -162,6 +169,7 @@ pub fn bind(parts: Parts) -> io::Result<Bound> {
         captures: parts.captures,
         pushes: parts.pushes,
         door: parts.door,
+        reading_room,
         retention: parts.retention,
         guard: parts.guard,
         sim: parts.sim,

@@ -128,6 +128,7 @@ pub fn document() -> String {
                 "session": { "type": "apiKey", "in": "cookie", "name": "session" },
                 "csrf": { "type": "apiKey", "in": "header", "name": "X-CSRF-Token" },
                 "token": { "type": "http", "scheme": "bearer" },
+                "device": { "type": "http", "scheme": "bearer" },
             },
         },
     }))
@@ -159,6 +160,10 @@ fn operation(route: &Route, schemas: &mut Schemas, refusals: &mut BTreeMap<Strin
         operation["requestBody"] =
             json!({ "required": body.required, "content": { "application/json": { "schema": schema } } });
     }
+    if !route.bytes.is_empty() {
+        let content: Map<_, _> = route.bytes.iter().map(|kind| ((*kind).to_owned(), json!({}))).collect();
+        operation["requestBody"] = json!({ "required": true, "content": content });
+    }
     operation
 }
 
@@ -177,6 +182,8 @@ fn security(route: &Route) -> Option<Value> {
     let session = if route.is_change() { json!({"session": [], "csrf": []}) } else { json!({"session": []}) };
     match route.access {
         Access::Public => Some(json!([])),
+        // Its address may speak for it.
+        Access::Device => Some(json!([{"device": []}, {}])),
         Access::Person => Some(json!([session])),
         Access::Page | Access::Session if route.is_change() => Some(json!([session, {"token": []}])),
         Access::Page | Access::Session | Access::Nobody => None,
@@ -245,12 +252,15 @@ fn usual(route: &Route) -> impl Iterator<Item = &'static ErrorCode> {
         StoreFailed, StoreFull, Timeout, TooLarge, Unauthorized,
     };
     let is_behind = route.access != Access::Public;
+    let is_device = route.access == Access::Device;
     let is_wide = route.scope.is_some_and(|least| least > Scope::Read);
-    let kinds: [(bool, &[ErrorCode]); 8] = [
+    let kinds: [(bool, &[ErrorCode]); 10] = [
         (true, &[ForeignHost]),
         (is_behind, &[Unauthorized, StoreFailed]),
+        (!route.bytes.is_empty(), &[Timeout, TooLarge]),
         (is_behind || route.is_change(), &[ForeignOrigin]),
-        (is_behind && route.is_change(), &[Csrf, StoreFull]),
+        (is_behind && route.is_change() && !is_device, &[Csrf]),
+        (is_behind && route.is_change(), &[StoreFull]),
         (is_wide, &[ScopeCode]),
         (route.access == Access::Person, &[PersonOnly, NoPassword]),
         (route.query.is_some(), &[BadRequest]),

@@ -23,6 +23,9 @@ pub(super) const LIMIT_DEFAULT: u32 = 50;
 /// Most items on a page: about 100 kB of JSON.
 pub(super) const LIMIT_MAX: u32 = 200;
 
+/// Files in the list of older receivers, which asked for all of them: about 200 kB of JSON.
+pub(super) const FILES_MAX: u32 = 1000;
+
 /// How far back pages by number reach; each is found by reading those before it.
 pub(super) const DEPTH_MAX: u32 = 10_000;
 
@@ -130,6 +133,17 @@ pub(super) const DEAD: &[Parameter] = &[
         || json!({ "type": "string", "enum": ["json", "csv"], "default": "json" }),
     ),
 ];
+
+/// Of the list of older receivers.
+pub(super) const FILES: &[Parameter] =
+    &[parameter("limit", "files in the list", || integer(1, FILES_MAX, FILES_MAX))];
+
+/// Of a picture that older pages ask for.
+pub(super) const TRIGGER: &[Parameter] = &[parameter(
+    "camera",
+    "key of a camera; camera_1 or 1 is the first one, too; without it the first that is switched on",
+    of::<CameraKey>,
+)];
 
 /// Of a live picture.
 pub(super) const LIVE: &[Parameter] = &[RATE, SIZE];

@@ -96,6 +96,19 @@ impl Query {
         })
     }
 
+    /// The camera, by its key or its number.
+    pub(super) fn counted_camera(&self, cameras: &[CameraConfig]) -> Result<Option<CameraKey>, ApiError> {
+        self.parsed("camera", "a camera's key, such as r1", |text| camera_named(cameras, text))
+    }
+
+    /// A number from 1 to `most`, which it is unless asked otherwise.
+    pub(super) fn up_to(&self, name: &str, most: u32) -> Result<u32, ApiError> {
+        let number = self.parsed(name, &format!("1 to {most}"), |text| {
+            text.parse().ok().filter(|number| (1..=most).contains(number))
+        })?;
+        Ok(number.unwrap_or(most))
+    }
+
     pub(super) fn limit(&self) -> Result<u32, ApiError> {
         let limit = self.parsed("limit", &format!("1 to {LIMIT_MAX}"), |text| {
             text.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit))

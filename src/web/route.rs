@@ -22,6 +22,8 @@ pub enum Access {
     Session,
     /// Whoever is logged in, but no program: passwords and tokens.
     Person,
+    /// A device that may bring pictures, and nobody else.
+    Device,
     /// Nobody, for nothing is there: those who are logged in are told so, others learn nothing.
     Nobody,
 }
@@ -49,6 +51,8 @@ pub struct Route {
     pub(super) query: Option<&'static [Parameter]>,
     /// The JSON body it takes.
     pub(super) body: Option<BodyShape>,
+    /// The media types of the bytes it takes instead.
+    pub(super) bytes: &'static [&'static str],
     /// What it answers when all is well.
     pub(super) gives: &'static [Gives],
     /// Why it does not do what was asked, beside what all routes of its kind refuse.
@@ -77,6 +81,7 @@ impl Route {
             path_parameters: &[],
             query: None,
             body: None,
+            bytes: &[],
             gives: &[],
             refuses: &[],
         }
@@ -111,6 +116,12 @@ impl Route {
     /// It takes a JSON body of that shape, or none.
     pub(super) const fn may_take<T: ToSchema>(mut self) -> Self {
         self.body = Some(BodyShape { shape: Shape::of::<T>(), required: false });
+        self
+    }
+
+    /// It takes bytes, usually of one of these media types.
+    pub(super) const fn takes_bytes(mut self, media_types: &'static [&'static str]) -> Self {
+        self.bytes = media_types;
         self
     }
 

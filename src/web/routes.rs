@@ -23,14 +23,15 @@ use super::view::event::{EventPage, SeenCount, SeenWish};
 use super::view::health::{Healthy, Unhealthy};
 use super::view::image::{ImagePage, ImageView, Protect};
 use super::view::latency::{LatencyKnown, LatencyTaken, Taken};
+use super::view::receiver::{FileList, LastReceived, ReceivedPicture, Triggered};
 use super::view::retention::{CleanUp, ReportView};
 use super::view::simulation::Simulation;
 use super::view::status::{StatsView, StatusView};
 use super::view::target::TestView;
 use super::view::upload::{DeadLetterPage, OwedAgain, RetryWish};
 use super::{
-    account, actions, assets, gpio, images, latency, live, metrics, mjpeg, overview, sessions, socket,
-    tokens, tryout, uploads,
+    account, actions, assets, gpio, images, ingest, latency, live, metrics, mjpeg, overview, receiver,
+    sessions, socket, tokens, tryout, uploads,
 };
 use crate::store::Scope;
 
@@ -54,9 +55,13 @@ macro_rules! route {
     };
 }
 
+/// Where devices bring their pictures.
+pub(super) const UPLOAD: &str = "/upload";
+
 const HTML: &str = "text/html";
 const SCRIPT: &str = "text/javascript";
 const JPEG: &str = "image/jpeg";
+const TEXT: &str = "text/plain";
 const MP4: &str = "video/mp4";
 
 /// Everything that is served.
@@ -167,14 +172,7 @@ pub const ROUTES: &[Route] = &[
         .more("ETag, If-None-Match, Range and If-Range are honoured.")
         .path(OF_FILE)
         .query(parameters::THUMB)
-        .gives(&[
-            media(200, JPEG, "the picture"),
-            media(200, MP4, "the clip"),
-            media(206, JPEG, "a part of the picture"),
-            media(206, MP4, "a part of the clip"),
-            NOT_CHANGED,
-            nothing(416, "no such range"),
-        ])
+        .gives(IMAGE_FILE)
         .refuses(&[NotFound, NoThumbnail, Unreadable, Stopping]),
     route!(DELETE "/api/images/{filename}" Session Full images::delete)
         .says("delete a picture")
@@ -276,6 +274,35 @@ pub const ROUTES: &[Route] = &[
         .query(&[])
         .gives(&[events("how it goes", latency::EVENTS)])
         .refuses(&[NotFound, Disabled, CameraClock, NoStream, TooManyViewers, Stopping]),
+    route!(POST "/upload" Device - ingest::upload)
+        .says("a device brings a picture")
+        .more(
+            "The body is the JPEG, whatever it is called, or a form with it as part `file`, else the first part that is a \
+             JPEG. Answered when it is safe. The same picture of a device twice is stored once.",
+        )
+        .takes_bytes(&[JPEG, "application/octet-stream", "multipart/form-data"])
+        .gives(&[json::<ReceivedPicture>(200, "it is stored and will be delivered")])
+        .refuses(&[NotJpeg, Torn, TooManyPixels, TooManyRequests, Kept, Stopping, Full]),
+    route!(POST "/trigger" Session Operate receiver::trigger)
+        .says("take a picture now, as the pages of older receivers ask for it")
+        .more("A camera whose device brings the picture to /upload instead of answering with it has ten seconds.")
+        .query(parameters::TRIGGER)
+        .gives(&[json::<Triggered>(200, "the picture is stored")])
+        .refuses(&[NotFound, Disabled, Busy, Kept, Stopping, NoFrame, Full]),
+    route!(GET "/last_image" Session Read receiver::last_image)
+        .says("the address of the picture that came last")
+        .gives(&[json::<LastReceived>(200, "it"), media(200, TEXT, "its address alone, for Accept: text/plain")])
+        .refuses(&[NotFound]),
+    route!(GET "/uploads/{filename}" Session Read images::file)
+        .says("a picture, as /api/images/{filename}")
+        .path(OF_FILE)
+        .query(parameters::THUMB)
+        .gives(IMAGE_FILE)
+        .refuses(&[NotFound, NoThumbnail, Unreadable, Stopping]),
+    route!(GET "/list" Session Read receiver::list)
+        .says("pictures, the one that came last first")
+        .query(parameters::FILES)
+        .gives(&[json::<FileList>(200, "the newest of them")]),
     route!(POST "/api/cleanup/run" Session Full actions::clean_up)
         .says("one retention run, or what it would do")
         .may_take::<CleanUp>()
@@ -294,6 +321,14 @@ pub const ROUTES: &[Route] = &[
 
 const WELCOME: &str =
     "logged in: the cookies session and device are set, mutations carry csrf_token in X-CSRF-Token";
+const IMAGE_FILE: &[Gives] = &[
+    media(200, JPEG, "the picture"),
+    media(200, MP4, "the clip"),
+    media(206, JPEG, "a part of the picture"),
+    media(206, MP4, "a part of the clip"),
+    NOT_CHANGED,
+    nothing(416, "no such range"),
+];
 const NOT_CHANGED: Gives = nothing(304, "not changed");
 const LOG_IN_PAGE: Gives = media(401, HTML, "without a session the log-in page stands here");
 

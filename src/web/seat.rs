@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 
 use super::crowd::{Crowd, Id};
 use super::intake::Intake;
-use super::who::Principal;
+use super::who::{Bringer, Principal};
 
 /// Bytes read from a stranger at once, before it is known how much of them may be taken.
 const PIECE: usize = 4096;
@@ -147,8 +147,11 @@ pub(super) async fn recognise<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<B>, Error> {
-    let may_look = request.extensions().contains::<Principal>();
-    if may_look && let Some(seat) = request.request().conn_data::<Seat>() {
+    let is_known = {
+        let noted = request.extensions();
+        noted.contains::<Principal>() || noted.contains::<Bringer>()
+    };
+    if is_known && let Some(seat) = request.request().conn_data::<Seat>() {
         seat.crowd.borrow_mut().known(seat.id);
         seat.take_more(Intake::open);
     }

@@ -1,6 +1,7 @@
 //! Who is asking: the address, and who the gate has let in.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 use actix_web::{HttpMessage as _, HttpRequest, web};
 
@@ -8,7 +9,7 @@ use super::State;
 use super::error::ApiError;
 use super::forwarded;
 use super::throttle::Guesser;
-use crate::config::Network;
+use crate::config::{DeviceConfig, Network};
 use crate::store::Scope;
 
 /// Name of the cookie by which a browser is known that was let in before.
@@ -24,6 +25,10 @@ pub(super) enum Principal {
     /// A browser or program on this machine, where no password is asked for.
     Local,
 }
+
+/// A device that may bring pictures and do nothing else.
+#[derive(Clone, Debug)]
+pub(super) struct Bringer(pub(super) Arc<DeviceConfig>);
 
 /// The address at the other end of the connection: the visitor's or that of a proxy.
 pub(super) fn connection(request: &HttpRequest) -> IpAddr {
@@ -47,6 +52,12 @@ pub(super) fn is_https(request: &HttpRequest) -> bool {
 /// Who was let in; every handler behind the gate has one.
 pub(super) fn admitted(request: &HttpRequest) -> Result<Principal, ApiError> {
     request.extensions().get::<Principal>().cloned().ok_or_else(ApiError::unauthorized)
+}
+
+/// Which device was let in; every handler for devices has one.
+pub(super) fn device(request: &HttpRequest) -> Result<Arc<DeviceConfig>, ApiError> {
+    let bringer = request.extensions().get::<Bringer>().cloned();
+    bringer.map(|Bringer(device)| device).ok_or_else(ApiError::unauthorized)
 }
 
 /// Who is about to guess.

@@ -10,6 +10,7 @@ mod harness;
 mod live;
 mod people;
 mod proxy;
+mod receiving;
 mod shapes;
 mod uploads;
 mod viewing;

@@ -5,7 +5,7 @@ use rusqlite::{Connection, StatementStatus};
 use super::page::Bounds;
 use super::testing::{OWED, Place, T0};
 use super::*;
-use super::{dead, ledger, list, push, queue, seen, space, stats, takeover};
+use super::{dead, images, ledger, list, push, queue, seen, space, stats, takeover};
 use crate::model::UnixMs;
 
 /// Enough that a scan shows.
@@ -99,6 +99,11 @@ fn every_frequent_statement_uses_an_index_and_sorts_nothing() {
     }
     let newest = plan(&c, stats::NEWEST_SQL);
     assert_eq!(newest, ["SCAN images USING INDEX images_by_time"], "in the order of the index, one row");
+    assert_eq!(
+        plan(&c, &images::arrivals_sql())[0],
+        "SCAN images",
+        "in the order of the rows, as many as are asked for"
+    );
 }
 
 #[test]

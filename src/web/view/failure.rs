@@ -8,6 +8,12 @@ use utoipa::ToSchema;
 #[schema(as = Error)]
 pub(in crate::web) struct FailureView {
     pub(in crate::web) error: FailureDetail,
+    /// Always false: clients of older receivers look at it.
+    #[schema(example = false)]
+    pub(in crate::web) success: bool,
+    /// That of the error, where clients of older receivers look for it.
+    #[schema(example = "there is no camera of that name")]
+    pub(in crate::web) message: String,
 }
 
 /// Why a request was refused, for programs and for people.

@@ -14,6 +14,7 @@ pub(super) mod health;
 pub(super) mod image;
 pub(super) mod latency;
 mod number;
+pub(super) mod receiver;
 pub(super) mod retention;
 pub(super) mod simulation;
 pub(super) mod status;

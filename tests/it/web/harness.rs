@@ -419,6 +419,25 @@ pub(crate) async fn send(
     answer
 }
 
+/// The same with a body of bytes.
+pub(crate) async fn send_bytes(
+    addr: SocketAddr,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: impl Into<reqwest::Body>,
+) -> Answer {
+    let mut request = client().post(format!("http://{addr}{path}"));
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let response = request.body(body).send().await.unwrap();
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    let answer = Answer { status, headers, body: response.bytes().await.unwrap().to_vec() };
+    let faults = shapes::faults("POST", path, &answer);
+    assert!(faults.is_empty(), "POST {path}: {faults:?}: {answer:?}");
+    answer
+}
+
 /// A request whose first line no decent client would send. Returns the whole answer as text.
 pub(crate) async fn raw(addr: SocketAddr, target: &[u8], headers: &str) -> String {
     let mut connection = tokio::net::TcpStream::connect(addr).await.unwrap();
