@@ -1,6 +1,7 @@
 //! `…UPLOAD_PARALLEL` and `…UPLOAD_WINDOW`: how a target's pictures are sent, for all targets and for each.
 
 use std::fmt;
+use std::time::Duration;
 
 use super::problem::Wrong;
 use super::values::whole;
@@ -43,6 +44,8 @@ pub struct LaneConfig {
     pub parallel: usize,
     /// `UPLOAD_WINDOW`: when anything is sent; `None` is always.
     pub window: Option<Window>,
+    /// `RELAY_INTERVAL`: the rest between two rounds of sending; `None` sends at once.
+    pub every: Option<Duration>,
 }
 
 /// A window as it is written in the configuration.
@@ -96,10 +99,10 @@ mod tests {
 
     #[test]
     fn one_after_the_other_and_always_unless_told_otherwise() {
-        assert_eq!(api(&[]), LaneConfig { parallel: 1, window: None });
+        assert_eq!(api(&[]), LaneConfig { parallel: 1, window: None, every: None });
         let night = Some(Window { from_min: 22 * 60, to_min: 6 * 60 });
         let all = [("UPLOAD_PARALLEL", "4"), ("UPLOAD_WINDOW", "22:00-06:00")];
-        assert_eq!(api(&all), LaneConfig { parallel: 4, window: night });
+        assert_eq!(api(&all), LaneConfig { parallel: 4, window: night, every: None });
     }
 
     #[test]
@@ -111,7 +114,7 @@ mod tests {
             ("API_UPLOAD_WINDOW", "Always"),
             ("S3_UPLOAD_PARALLEL", "8"),
         ]);
-        assert_eq!(lane, LaneConfig { parallel: 2, window: None });
+        assert_eq!(lane, LaneConfig { parallel: 2, window: None, every: None });
     }
 
     #[test]

@@ -388,6 +388,8 @@ pub const VARIABLES: &[Variable] = &[
     )
     .of(TargetKind::Discord),
     secret("RELAY_URL", "upload address of another box that takes the pictures").of(TargetKind::Relay),
+    open("RELAY_INTERVAL", Fallback::Text("0"), "seconds between two rounds of sending to it; 0 sends at once")
+        .of(TargetKind::Relay),
     open(
         "UPLOAD_TIMEOUT",
         Fallback::Text("300"),

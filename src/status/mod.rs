@@ -156,6 +156,8 @@ pub enum Pause {
     Refusals,
     /// It is outside of its `UPLOAD_WINDOW`.
     Window,
+    /// It is between two rounds of sending (`RELAY_INTERVAL`).
+    Round,
 }
 
 impl Pause {
@@ -165,6 +167,7 @@ impl Pause {
             Self::Fault => "fault",
             Self::Refusals => "refusals",
             Self::Window => "window",
+            Self::Round => "round",
         }
     }
 }

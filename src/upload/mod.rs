@@ -10,6 +10,7 @@ mod policy;
 #[cfg(test)]
 #[path = "tests/policy.rs"]
 mod policy_tests;
+mod rounds;
 #[cfg(test)]
 #[path = "tests/simulated_target.rs"]
 mod simulated_target_tests;

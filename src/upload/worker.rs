@@ -11,6 +11,7 @@ use tracing::{debug, error, info, warn};
 use super::flight::{Flight, Landing};
 use super::outcome_writer::{OutcomeWriter, UploadOutcome, WrittenOutcome};
 use super::policy::{Decision, Health, Situation, Tried};
+use super::rounds::Rounds;
 use crate::clock;
 use crate::clock::daily::{Daily, daily};
 use crate::config::{Config, LaneConfig};
@@ -65,6 +66,7 @@ pub struct Lane {
     was_owed: bool,
     health: Health,
     pause: Option<Rest>,
+    rounds: Rounds,
     /// What the dashboard was told of it.
     told: Option<(UnixMs, Pause)>,
     /// The camera whose backlog was served last.
@@ -108,6 +110,7 @@ impl Lane {
             status: status.clone(),
             health: Health::default(),
             pause: None,
+            rounds: Rounds::new(config.upload.lane(id).every),
             told: None,
             after: None,
             blamed: Vec::new(),
@@ -146,10 +149,13 @@ impl Lane {
             let now = clock::now();
             let closed_until = self.closed_until(now);
             self.pause = self.pause.filter(|pause| pause.end > Instant::now());
+            let round = self.rounds.closed_for(Instant::now());
             self.tell(closed_until);
             self.forget_denied();
-            let room = match (closed_until, &self.pause) {
-                (None, None) if self.queue.away().is_none() => self.room(flight.len(), self.writer.len()),
+            let room = match (closed_until, &self.pause, round) {
+                (None, None, None) if self.queue.away().is_none() => {
+                    self.room(flight.len(), self.writer.len())
+                }
                 _ => 0,
             };
             let mut wait = self.rest(now, closed_until);
@@ -161,6 +167,11 @@ impl Lane {
                 self.after = claim.after;
                 if claim.uploads.len() < room {
                     wait = self.until_next(now).await?;
+                    if claim.uploads.is_empty() && flight.len() + self.writer.len() == 0 {
+                        self.rounds.end(Instant::now(), now);
+                        self.tell(closed_until);
+                        wait = wait.min(self.rounds.closed_for(Instant::now()).unwrap_or(wait));
+                    }
                 }
                 for upload in claim.uploads {
                     crash::point("claimed");
@@ -212,10 +223,11 @@ impl Lane {
     }
 
     /// How long nothing can happen by itself.
-    fn rest(&self, now: UnixMs, closed_until: Option<UnixMs>) -> Duration {
+    fn rest(&mut self, now: UnixMs, closed_until: Option<UnixMs>) -> Duration {
         let pause = self.pause.map(|pause| pause.end.saturating_duration_since(Instant::now()));
         let closed = closed_until.map(|begin| until(begin, now));
-        pause.into_iter().chain(closed).max().unwrap_or(LOOK_AGAIN).min(LOOK_AGAIN)
+        let round = self.rounds.closed_for(Instant::now());
+        pause.into_iter().chain(closed).chain(round).max().unwrap_or(LOOK_AGAIN).min(LOOK_AGAIN)
     }
 
     /// How long nothing falls due.
@@ -239,6 +251,9 @@ impl Lane {
     async fn hurry(&mut self, wake: Wake) -> Result<(), StoreError> {
         debug!(target = %self.id, ?wake, "waiting ended early");
         self.pause = None;
+        if wake == Wake::Person {
+            self.rounds.begin();
+        }
         self.queue.end_waits(clock::now()).await
     }
 
@@ -448,7 +463,8 @@ impl Lane {
     /// Tells the dashboard until when and why nothing is sent.
     fn tell(&mut self, closed_until: Option<UnixMs>) {
         let pause = self.pause.map(|pause| (pause.until, pause.cause));
-        let rest = closed_until.map(|begin| (begin, Pause::Window)).or(pause);
+        let round = self.rounds.closed_until().map(|until| (until, Pause::Round));
+        let rest = closed_until.map(|begin| (begin, Pause::Window)).or(pause).or(round);
         if rest == self.told {
             return;
         }

@@ -39,6 +39,15 @@ test("why a target does not deliver, and when it goes on", () => {
   assert.doesNotMatch(words({ last_error: "long ago" }), /ago/, "a fault that is over is not said");
 });
 
+test("a target that rests between two rounds is online, and says when the next one is if a picture waits", () => {
+  const resting = { ...target, paused_by: "round", paused_until: LATER };
+  assert.equal(targetState(resting, {}, NOW)[0], "Online");
+  assert.doesNotMatch(targetWords(resting, NOW), /round/);
+  const waiting = { ...resting, backlog: { ...target.backlog, pending: 2 } };
+  assert.match(targetWords(waiting, NOW), /Sends in rounds, the next at /);
+  assert.doesNotMatch(targetWords(waiting, Date.parse(LATER) + 1), /round/);
+});
+
 test("a target's item changes with its counts, so that the card is drawn anew", () => {
   assert.notDeepEqual(targetItem(target, { dead: 1 }, NOW), targetItem(target, { dead: 2 }, NOW));
 });

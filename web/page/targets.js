@@ -12,7 +12,9 @@ import { plural, queue, sentence, targetName } from "./words.js";
 
 const NONE = { key: "", text: "No upload target is configured. Pictures are kept on this machine only." };
 
-const isPaused = (target, at) => Boolean(target.paused_until) && Date.parse(target.paused_until) > at;
+const rests = (target, at) => Boolean(target.paused_until) && Date.parse(target.paused_until) > at;
+/** A rest between two rounds is as it should be. */
+const isPaused = (target, at) => rests(target, at) && target.paused_by !== "round";
 
 /** How a target stands, in a word. */
 export function targetState(target, counts, at) {
@@ -29,7 +31,10 @@ function goesOn(target, at) {
     return `Sends only at ${target.backlog.window}, again from ${since(target.paused_until)}.`;
   }
   if (isPaused(target, at)) return `Next try at ${since(target.paused_until)}.`;
-  if (target.online !== false) return "";
+  if (target.online !== false) {
+    const waits = rests(target, at) && target.backlog.pending > 0;
+    return waits ? `Sends in rounds, the next at ${since(target.paused_until)}.` : "";
+  }
   return `So since ${since(target.since)}; pictures stay in the queue and are sent by themselves.`;
 }
 

@@ -8,6 +8,8 @@ mod discord;
 mod relay;
 mod s3;
 
+use std::time::Duration;
+
 use std::collections::BTreeSet;
 
 use url::Url;
@@ -89,6 +91,14 @@ impl TargetSettings {
         }
     }
 
+    /// The rest between two rounds of sending, where the kind has one.
+    fn every(&self) -> Option<Duration> {
+        match self {
+            Self::Relay(relay) => relay.every,
+            Self::Api(_) | Self::S3(_) | Self::Discord(_) => None,
+        }
+    }
+
     pub(super) fn describe(&self, lines: &mut TargetLines<'_>) {
         match self {
             Self::Api(api) => api.describe(lines),
@@ -126,7 +136,11 @@ impl TargetDefaults {
         let window = reader.required(lane::WINDOW, lane::window);
         let rate = reader.optional(RATE, rate);
         let pin = CertificatePin::read(reader);
-        Ok(Self { lane: LaneConfig { parallel: parallel?, window: window? }, rate: rate?, pin: pin? })
+        Ok(Self {
+            lane: LaneConfig { parallel: parallel?, window: window?, every: None },
+            rate: rate?,
+            pin: pin?,
+        })
     }
 }
 
@@ -168,6 +182,7 @@ impl Found {
             lane: LaneConfig {
                 parallel: parallel.unwrap_or(defaults.lane.parallel),
                 window: window.unwrap_or(defaults.lane.window),
+                every: settings.every(),
             },
             rate: rate.or(defaults.rate),
             pin: pin.clone().or_else(|| defaults.pin.clone()),

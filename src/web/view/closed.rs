@@ -60,8 +60,8 @@ closed! {
         "coalesced: another trigger was being served and stands for it."
     ClockState as "ClockState" as_str { Synced, Unsynced, Corrected } "How far the time can be trusted."
     CameraState as "CameraState" as_str { Connected, Connecting, Degraded, Disabled } "How ready a camera is."
-    Pause as "Pause" as_str { Fault, Refusals, Window }
-        "Why nothing is sent for a while: the target fails, refuses everything in the same way, or is outside of its hours."
+    Pause as "Pause" as_str { Fault, Refusals, Window, Round }
+        "Why nothing is sent for a while: the target fails, refuses everything in the same way, or is outside of its hours, or rests between two rounds."
     Severity as "Severity" as_str { Info, Warning, Critical } "How bad it is."
     Room as "StorageLevel" as_str { Good, Low, Critical, Full }
         "low: delivered pictures go early; critical: nothing is left that may go; full: no picture can be stored."

@@ -652,6 +652,28 @@ async fn outside_of_its_time_of_day_a_target_gets_nothing_and_says_until_when() 
     assert_eq!(upload(&rig, 0).await.attempts, 0);
 }
 
+/// S3.6
+#[tokio::test]
+async fn a_target_of_rounds_gets_all_that_is_owed_then_rests_and_a_wish_begins_a_round() {
+    let server = Server::start(|_, _| answer(200, "", "{\"success\":true}")).await;
+    let rig = Rig::with(&[("RELAY_URL", &server.url()), ("RELAY_INTERVAL", "3600")]);
+    for second in 0..3 {
+        rig.take(second, vec![1; 10]).await;
+    }
+    let mut lane = Running::start(&rig);
+    assert_eq!(lane.delivered(3).await, [name(0), name(1), name(2)]);
+    lane.shown(|status| status.targets()[0].paused_by == Some(Pause::Round)).await;
+    let wait = lane.status.targets()[0].paused_until.unwrap().0 - clock::now().0;
+    assert!((3_500_000..=3_600_000).contains(&wait), "{wait}");
+    rig.take(3, vec![1; 10]).await;
+    lane.shown(|status| status.targets()[0].paused_by == Some(Pause::Round)).await;
+    assert_eq!(server.seen().len(), 3, "it waits for the next round");
+    lane.wakes.raise(Wake::Person);
+    assert_eq!(lane.delivered(1).await, [name(3)]);
+    lane.stop().await;
+    assert_eq!(server.seen().len(), 4);
+}
+
 #[tokio::test]
 async fn outcomes_are_durable_before_they_count_and_many_share_a_write() {
     let server = Server::start(ok).await;
