@@ -5,6 +5,7 @@
 
 pub mod alarms;
 pub mod clock_watch;
+pub mod older;
 pub mod supervise;
 pub mod upkeep;
 
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -22,6 +24,7 @@ use crate::capture::{CameraSession, CameraTasks, Capture, Captures, LiveDecoder,
 use crate::config::{Config, GpioBackend};
 use crate::daemon::alarms::Alarms;
 use crate::daemon::clock_watch::ClockWatch;
+use crate::daemon::older::OlderPort;
 use crate::daemon::supervise::{Supervisor, Task};
 use crate::daemon::upkeep::Upkeep;
 use crate::disk::DiskGuard;
@@ -168,6 +171,8 @@ struct Web {
     guard: DiskGuard,
     sim: SimContacts,
     on_ready: OnReady,
+    /// Told what is served on a port for older routes.
+    older: watch::Sender<Option<web::OlderRoutes>>,
 }
 
 impl Task for Web {
@@ -202,6 +207,7 @@ impl Task for Web {
         if let Some(code) = bound.setup_code().await.map_err(|error| chain(&error))? {
             warn!(code, "no password is set: open the dashboard and enter this one-time set-up code");
         }
+        self.older.send_replace(Some(bound.older()));
         (self.on_ready)(bound.addr());
         bound.run().await.map_err(|error| chain(&error))
     }
@@ -376,6 +382,10 @@ async fn serve(
     work_tasks.spawn(upkeep.taking_over(former(&config)), &work);
     work_tasks.spawn(Alarms::new(&store, &status), &work);
     let mut damage = store.damage();
+    let older = watch::Sender::new(None);
+    if let Some(port) = config.ingest.compat_port {
+        work_tasks.spawn(OlderPort::new(port, older.subscribe()), &work);
+    }
     let web = Web {
         config: Arc::new(config),
         store: store.clone(),
@@ -387,6 +397,7 @@ async fn serve(
         guard,
         sim,
         on_ready,
+        older,
     };
     work_tasks.spawn(web, &work);
     if let Some(interval) = systemd::watchdog_interval() {

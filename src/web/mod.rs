@@ -202,37 +202,111 @@ impl Bound {
     /// without waiting.
     pub fn run(self) -> impl Future<Output = io::Result<()>> + Send + 'static {
         let Self { listener, state, .. } = self;
-        async move {
-            let stop = state.cancel.child_token();
-            let _end = stop.clone().drop_guard();
-            let (ended, outcome) = oneshot::channel();
-            let serve = move || {
-                let (config, status) = (Arc::clone(&state.config), state.status.clone());
-                let counts = Arc::clone(&state.connections);
-                let cameras = config.cameras.len();
-                let most =
-                    descriptors::connections(descriptors::limit(), cameras, config.upload.in_use().count());
-                let app = || {
-                    App::new()
-                        .app_data(state)
-                        .wrap(from_fn(guard::gate))
-                        .wrap(from_fn(seat::attend))
-                        .configure(routes::register)
-                };
-                // Nobody may be left to tell.
-                let _ = ended.send(listener::serve(
-                    listener,
-                    CrowdLimits::of(most),
-                    &counts,
-                    &status,
-                    &stop,
-                    app,
-                ));
+        let most = most_connections(&state);
+        let counts = Arc::clone(&state.connections);
+        let stop = state.cancel.clone();
+        serve(listener, state, most, counts, stop, routes::register)
+    }
+
+    /// What serves the routes of older receivers on a port of its own, beside this one.
+    pub fn older(&self) -> OlderRoutes {
+        OlderRoutes { state: self.state.clone() }
+    }
+}
+
+/// The routes of older receivers for a port of their own; sessions, limits and pictures are those of the dashboard.
+#[derive(Clone)]
+pub struct OlderRoutes {
+    state: web::Data<State>,
+}
+
+/// Such a port that does not serve yet.
+pub struct BoundOlder {
+    listener: TcpListener,
+    addr: SocketAddr,
+    state: web::Data<State>,
+}
+
+impl OlderRoutes {
+    /// Takes the port (0: any free one) on the dashboard's address. The error names it and says what to do.
+    pub fn bind(&self, port: u16) -> io::Result<BoundOlder> {
+        let wanted = SocketAddr::new(self.state.config.web.bind.ip(), port);
+        let failed = |error: io::Error| {
+            let hint = match error.kind() {
+                io::ErrorKind::AddrInUse => {
+                    "another program has it, perhaps the receiver before this one; stop that"
+                }
+                io::ErrorKind::PermissionDenied => "ports below 1024 need a privilege; set COMPAT_PORT",
+                _ => "set COMPAT_PORT",
             };
-            std::thread::Builder::new().name("dashboard".to_owned()).spawn(serve)?;
-            outcome
-                .await
-                .unwrap_or_else(|_| Err(io::Error::other("its thread ended by a defect of this program")))
-        }
+            io::Error::new(error.kind(), format!("cannot listen on {wanted}: {error}; {hint}"))
+        };
+        let listener = TcpListener::bind(wanted).map_err(failed)?;
+        let addr = listener.local_addr().map_err(failed)?;
+        Ok(BoundOlder { listener, addr, state: self.state.clone() })
+    }
+}
+
+impl BoundOlder {
+    /// The address that is really listened on.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Serves until cancelled, as [`Bound::run`].
+    pub fn run(self, cancel: &CancellationToken) -> impl Future<Output = io::Result<()>> + Send + 'static {
+        let Self { listener, state, .. } = self;
+        let most = older_connections(&state);
+        serve(listener, state, most, Arc::default(), cancel.clone(), routes::register_older)
+    }
+}
+
+/// Connections of all ports together.
+fn all_connections(state: &State) -> usize {
+    let (config, limit) = (&state.config, descriptors::limit());
+    descriptors::connections(limit, config.cameras.len(), config.upload.in_use().count())
+}
+
+/// Those of a port for older routes: a quarter, because what is brought there is brought quickly.
+fn older_connections(state: &State) -> usize {
+    (all_connections(state) / 4).max(1)
+}
+
+/// Those of the dashboard.
+fn most_connections(state: &State) -> usize {
+    let older = state.config.ingest.compat_port.map_or(0, |_| older_connections(state));
+    (all_connections(state) - older).max(1)
+}
+
+/// Serves on a thread of its own until cancelled or dropped.
+fn serve(
+    listener: TcpListener,
+    state: web::Data<State>,
+    most: usize,
+    counts: Arc<Counts>,
+    stop: CancellationToken,
+    register: fn(&mut web::ServiceConfig),
+) -> impl Future<Output = io::Result<()>> + Send + 'static {
+    async move {
+        let stop = stop.child_token();
+        let _end = stop.clone().drop_guard();
+        let (ended, outcome) = oneshot::channel();
+        let serve = move || {
+            let status = state.status.clone();
+            let app = || {
+                App::new()
+                    .app_data(state)
+                    .wrap(from_fn(guard::gate))
+                    .wrap(from_fn(seat::attend))
+                    .configure(register)
+            };
+            // Nobody may be left to tell.
+            let _ =
+                ended.send(listener::serve(listener, CrowdLimits::of(most), &counts, &status, &stop, app));
+        };
+        std::thread::Builder::new().name("dashboard".to_owned()).spawn(serve)?;
+        outcome
+            .await
+            .unwrap_or_else(|_| Err(io::Error::other("its thread ended by a defect of this program")))
     }
 }

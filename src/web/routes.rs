@@ -332,11 +332,23 @@ const IMAGE_FILE: &[Gives] = &[
 const NOT_CHANGED: Gives = nothing(304, "not changed");
 const LOG_IN_PAGE: Gives = media(401, HTML, "without a session the log-in page stands here");
 
+/// What receivers before this program served, which is all there is on a port of their own.
+const OLDER: &[&str] = &["/health", UPLOAD, "/trigger", "/last_image", "/uploads/{filename}", "/list"];
+
 /// Puts the table into the server.
 pub(super) fn register(config: &mut web::ServiceConfig) {
+    register_if(config, |_| true);
+}
+
+/// Puts the routes of older receivers into a server, and no others.
+pub(super) fn register_older(config: &mut web::ServiceConfig) {
+    register_if(config, |path| OLDER.contains(&path));
+}
+
+fn register_if(config: &mut web::ServiceConfig, is_wanted: impl Fn(&str) -> bool) {
     let mut paths: Vec<&str> = ROUTES.iter().map(|route| route.path).collect();
     paths.dedup();
-    for path in paths {
+    for path in paths.into_iter().filter(|path| is_wanted(path)) {
         let mut resource = web::resource(path);
         for route in ROUTES.iter().filter(|route| route.path == path) {
             let least = route.scope;
@@ -388,6 +400,11 @@ mod tests {
             public,
             ["/login", "/login.js", "/app.css", "/icon.svg", "/health", "/api/login", "/api/setup"]
         );
+    }
+
+    #[test]
+    fn what_older_receivers_served_is_in_the_table() {
+        assert!(OLDER.iter().all(|path| ROUTES.iter().any(|route| route.path == *path)));
     }
 
     #[test]

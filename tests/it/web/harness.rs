@@ -40,6 +40,7 @@ pub(crate) struct Dashboard {
     pub(crate) store: Store,
     pub(crate) status: Status,
     pub(crate) cancel: CancellationToken,
+    pub(crate) older: web::OlderRoutes,
     pub(crate) setup_code: Option<String>,
     pub(crate) server: tokio::task::JoinHandle<std::io::Result<()>>,
     /// What was done to simulated lines.
@@ -252,8 +253,9 @@ pub(crate) async fn start_configured(
     .unwrap();
     let addr = bound.addr();
     let setup_code = bound.setup_code().await.unwrap();
+    let older = bound.older();
     let server = tokio::spawn(bound.run());
-    Dashboard { addr, store, status, cancel, setup_code, server, simulated, dir, client: client() }
+    Dashboard { addr, store, status, cancel, setup_code, server, simulated, dir, client: client(), older }
 }
 
 impl Dashboard {

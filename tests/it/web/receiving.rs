@@ -13,7 +13,7 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::harness::{Answer, Dashboard, grey, password_hash, raw, send_bytes, start_configured};
+use super::harness::{Answer, Dashboard, grey, password_hash, raw, send, send_bytes, start_configured};
 
 const TOKEN: &str = "0123456789abcdef-door";
 const BEARER: (&str, &str) = ("authorization", "Bearer 0123456789abcdef-door");
@@ -402,4 +402,38 @@ async fn a_picture_that_is_pushed_while_it_is_asked_for_is_the_answer() {
     let said = answer.json();
     assert!(said["filename"].as_str().unwrap().starts_with("photo_"), "{said}");
     assert!(said["success"] == true && said["message"].is_string() && said["url"] == said["image_url"]);
+}
+
+/// S0.1, S3.1: a port that serves the routes of older receivers and nothing else.
+#[tokio::test]
+async fn on_a_port_of_their_own_are_the_routes_of_older_receivers_and_no_others() {
+    let site = with_token().await;
+    let browser = site.browser().await;
+    let bound = site.older.bind(0).unwrap();
+    let (addr, cancel) = (bound.addr(), site.cancel.clone());
+    let taken = site.older.bind(addr.port()).err().unwrap().to_string();
+    assert!(taken.contains(&addr.to_string()) && taken.contains("stop that"), "{taken}");
+    let served = tokio::spawn(async move { bound.run(&cancel).await });
+    let get = async |path: &str, headers: &[(&str, &str)]| {
+        send(&reqwest::Client::new(), addr, Method::GET, path, headers, "").await
+    };
+    assert_eq!(get("/health", &[]).await.status, 200);
+    let brought = send_bytes(addr, "/upload", &[BEARER], picture(16)).await;
+    assert_eq!(brought.status, 200, "{brought:?}");
+    let cookie = [("cookie", browser.cookie.as_str())];
+    let url = get("/last_image", &cookie).await.json()["url"].as_str().unwrap().to_owned();
+    assert_eq!(get(&url, &cookie).await.status, 200);
+    assert_eq!(get("/list", &cookie).await.json()["count"], 1);
+    assert_eq!(send_bytes(addr, "/upload", &[], picture(16)).await.status, 401);
+    for path in ["/", "/login", "/api/status", "/api/login", "/app.js", "/metrics", "/page/words.js"] {
+        let ask = async |more: &str| {
+            status_of(&raw(addr, path.as_bytes(), &format!("Host: localhost\r\n{more}")).await)
+        };
+        assert_eq!(ask("").await, 401, "{path}");
+        assert_eq!(ask(&format!("Cookie: {}\r\n", browser.cookie)).await, 404, "{path}");
+    }
+    let listed = site.send(Method::GET, "/list", &cookie, "").await;
+    assert_eq!(listed.json()["count"], 1, "they are on the dashboard's port, too");
+    site.cancel.cancel();
+    served.await.unwrap().unwrap();
 }
