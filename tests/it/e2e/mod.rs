@@ -11,6 +11,7 @@ mod commands;
 mod conformance;
 mod crash;
 mod database;
+mod devices;
 mod disk;
 mod engine;
 mod faults;
