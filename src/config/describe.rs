@@ -155,6 +155,7 @@ fn describe_ingest(lines: &mut Lines, ingest: &IngestConfig) {
     }
     lines.set_some("COMPAT_PORT", ingest.compat_port);
     if let Some(ftp) = &ingest.ftp {
+        lines.set_some("FTP_IP", ftp.ip);
         lines.set("FTP_PORT", ftp.port);
         let range = ftp.passive.as_ref().map(|ports| format!("{}-{}", ports.start(), ports.end()));
         lines.set_some("FTP_PASSIVE_PORTS", range);

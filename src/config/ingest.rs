@@ -2,6 +2,7 @@
 //!
 //! A device exists as soon as one of its variables is set to something else than its default.
 
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use super::Secret;
@@ -11,6 +12,7 @@ use super::problem::Wrong;
 use super::reader::{ReadResult, VariableReader};
 use super::values::{short, size, whole};
 use super::variables::{self, CAMERA_NUMBER_MAX, Whose};
+use super::web::ip;
 use crate::model::{CameraKey, DeviceName, InvalidKey};
 
 /// Shortest token, characters: 16 of a random alphabet are beyond guessing.
@@ -76,6 +78,8 @@ pub struct FtpLogin {
 /// The FTP server.
 #[derive(Clone, Debug)]
 pub struct FtpConfig {
+    /// `FTP_IP`; `None`: the dashboard's.
+    pub ip: Option<IpAddr>,
     /// `FTP_PORT`; 0 lets the kernel choose.
     pub port: u16,
     /// `FTP_PASSIVE_PORTS`: where data connections are awaited; `None` leaves it to the kernel.
@@ -85,6 +89,7 @@ pub struct FtpConfig {
 impl IngestConfig {
     pub(super) fn read(reader: &mut VariableReader<'_>) -> ReadResult<Self> {
         let compat_port = reader.optional("COMPAT_PORT", port);
+        let ftp_ip = reader.optional("FTP_IP", ip);
         let ftp_port = reader.required("FTP_PORT", port);
         let passive = reader.optional("FTP_PASSIVE_PORTS", ports);
         let mut devices = Ok(Vec::new());
@@ -97,7 +102,7 @@ impl IngestConfig {
         }
         let devices: Vec<DeviceConfig> = devices?;
         refuse_doubles(reader, &devices)?;
-        let (port, passive) = (ftp_port?, passive?);
+        let (ip, port, passive) = (ftp_ip?, ftp_port?, passive?);
         let has_ftp = devices.iter().any(|device| device.ftp.is_some());
         let compat_port = compat_port?;
         if compat_port.is_some() && devices.is_empty() {
@@ -106,7 +111,7 @@ impl IngestConfig {
                 "no device may bring pictures yet; INGEST_1_TOKEN or INGEST_1_FROM admits one",
             );
         }
-        Ok(Self { devices, compat_port, ftp: has_ftp.then_some(FtpConfig { port, passive }) })
+        Ok(Self { devices, compat_port, ftp: has_ftp.then_some(FtpConfig { ip, port, passive }) })
     }
 
     /// Whether the cameras that are named are there, and no name is two things.
@@ -293,7 +298,8 @@ mod tests {
         };
         assert_eq!((ftp(&[]).port, ftp(&[]).passive), (2121, None));
         let given = ftp(&[("FTP_PORT", "21"), ("FTP_PASSIVE_PORTS", "2122-2141")]);
-        assert_eq!((given.port, given.passive), (21, Some(2122..=2141)));
+        assert_eq!((given.ip, given.port, given.passive), (None, 21, Some(2122..=2141)));
+        assert_eq!(ftp(&[("FTP_IP", "::")]).ip, Some("::".parse().unwrap()));
     }
 
     #[test]

@@ -306,6 +306,7 @@ pub const VARIABLES: &[Variable] = &[
         Fallback::None,
         "second port, with only the routes of the older receivers, such as 5000",
     ),
+    open("FTP_IP", Fallback::None, "address the FTP server listens on; if unset, BIND_IP"),
     open("FTP_PORT", Fallback::Text("2121"), "port of the FTP server; it runs if a device has an FTP user"),
     open(
         "FTP_PASSIVE_PORTS",

@@ -99,7 +99,7 @@ fn without_scheme(text: &str) -> &str {
 }
 
 /// An IPv4 or IPv6 address, the latter with or without brackets.
-fn ip(text: &str) -> Result<IpAddr, Wrong> {
+pub(super) fn ip(text: &str) -> Result<IpAddr, Wrong> {
     let text = without_scheme(text);
     let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
     bare.parse().map_err(|_| {

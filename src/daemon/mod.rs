@@ -362,7 +362,8 @@ async fn serve(
     // What was handed over is finished before the database goes.
     intake_tasks.spawn(push_task, &intake);
     if let Some(ftp) = &config.ingest.ftp {
-        let server = FtpServer::new(config.web.bind.ip(), ftp, Arc::clone(&door), pushes.clone());
+        let server =
+            FtpServer::new(ftp.ip.unwrap_or(config.web.bind.ip()), ftp, Arc::clone(&door), pushes.clone());
         intake_tasks.spawn(server, &intake);
     }
     let triggers = Triggers::new(&config, &captures, store.triggers(), &status);

@@ -78,12 +78,14 @@ impl FtpSession {
             if let Err(wait) = self.shared.door.take(&device, Instant::now()) {
                 self.port = None;
                 let seconds = wait.as_secs() + 1;
-                warn!(device = %device.name, seconds, "ftp: too many pictures a minute");
+                debug!(device = %device.name, seconds, "ftp: too many pictures a minute");
+                self.shared.pushes.turn_away(&device.name);
                 return Ok(FtpReply::new(450, &format!("too many pictures a minute, wait {seconds} s")));
             }
         }
         let arrived = clock::moment();
         let Some(stream) = self.open_data(&upload).await? else {
+            warn!(device = %device.name, "ftp: a file was announced and no data connection came");
             return Ok(FtpReply::new(425, "no data connection came from your address"));
         };
         let received = self.receive(stream, &device, promise).await;
@@ -95,11 +97,13 @@ impl FtpSession {
         match end {
             DataEnd::TooLarge => {
                 let limit = device.max_bytes;
-                warn!(device = %device.name, file = shown, limit, "ftp: larger than the device may send");
+                let reason = NoPicture::TooLarge { bytes: count, limit };
+                self.shared.pushes.refuse(&device.name, device.camera.as_ref(), arrived, reason).await;
                 return Ok(FtpReply::new(552, &format!("larger than {limit} bytes")));
             }
             DataEnd::NoRoom => {
                 warn!(device = %device.name, file = shown, "ftp: too many pictures are on their way");
+                self.shared.pushes.turn_away(&device.name);
                 return Ok(FtpReply::new(452, "too many pictures are on their way, send it again"));
             }
             DataEnd::Closed | DataEnd::Broken | DataEnd::Slow | DataEnd::Aborted | DataEnd::Stopping => {}
@@ -244,7 +248,12 @@ fn answer(kept: &Result<AcceptedPush, PushRefusal>, end: DataEnd, count: u64) ->
                 (PushRefusal::Unfit(_), _) => 550,
                 (PushRefusal::Later(_), _) => 451,
             };
-            FtpReply::new(code, &refusal.to_string())
+            match refusal {
+                PushRefusal::Unfit(reason) => FtpReply::new(code, &reason.to_string()),
+                // Paths of this machine are nothing for a device.
+                PushRefusal::Later(NoPicture::DiskFull { .. }) => FtpReply::new(code, "the disk is full"),
+                PushRefusal::Later(_) => FtpReply::new(code, "it could not be stored, send it again"),
+            }
         }
     }
 }

@@ -171,7 +171,8 @@ async fn a_picture_is_in_the_channel_three_seconds_after_it_came() {
     let shown = json!({"attachments": [], "embeds": [{"image": {"url": "https://cdn.example/1/x.jpg"}}]});
     let server = Server::start(move |_, _| answer(200, "", &shown.to_string())).await;
     let webhook = format!("{}/api/webhooks/17/token-token", server.origin());
-    let daemon = Daemon::start(&site().with("DISCORD_WEBHOOK_URL", &webhook)).await;
+    let setup = site().with("DISCORD_WEBHOOK_URL", &webhook);
+    let daemon = Daemon::start(&setup).await;
     let mut control = TcpStream::connect(address(&daemon).await).await.unwrap();
     ask(&mut control, "", "220 ").await;
     ask(&mut control, "USER cam_client", "331 ").await;
@@ -207,7 +208,8 @@ async fn a_port_that_is_taken_is_an_alarm_and_not_the_end() {
     let _machine = machine_shared().await;
     let other = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = other.local_addr().unwrap().port().to_string();
-    let daemon = Daemon::start(&site().with("FTP_PORT", &port)).await;
+    let setup = site().with("FTP_PORT", &port);
+    let daemon = Daemon::start(&setup).await;
     wait_until("an alarm tells it", PATIENCE, async || {
         let status = daemon.status().await;
         let alarms = status["alarms"].to_string();

@@ -136,6 +136,12 @@ async fn more_bytes_than_the_device_may_bring_are_not_read() {
     endless.await;
     assert!(sent < 64 << 20, "{sent} bytes went into the kernel");
     camera.expect("552 ").await;
+    let written = async {
+        while !rig.refusals().await.iter().any(|reason| reason.contains("TooLarge")) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), written).await.expect("it is in the ledger");
     assert!(camera.store("STOR b.jpg", &jpeg_of(1)).await.starts_with("226 "));
 }
 
