@@ -223,7 +223,7 @@ fn write_down(request: &HttpRequest, refusal: Refused, what: &str) {
 }
 
 /// Who is asking, if it is anyone who may.
-async fn principal(request: &HttpRequest) -> Result<Option<Principal>, ApiError> {
+pub(super) async fn principal(request: &HttpRequest) -> Result<Option<Principal>, ApiError> {
     let Some(state) = request.app_data::<web::Data<State>>() else { return Ok(None) };
     let hide = |error| ApiError::of_store_for_strangers(&error);
     if let Some(value) = request.headers().get(header::AUTHORIZATION) {

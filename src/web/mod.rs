@@ -279,34 +279,29 @@ fn most_connections(state: &State) -> usize {
 }
 
 /// Serves on a thread of its own until cancelled or dropped.
-fn serve(
+async fn serve(
     listener: TcpListener,
     state: web::Data<State>,
     most: usize,
     counts: Arc<Counts>,
     stop: CancellationToken,
     register: fn(&mut web::ServiceConfig),
-) -> impl Future<Output = io::Result<()>> + Send + 'static {
-    async move {
-        let stop = stop.child_token();
-        let _end = stop.clone().drop_guard();
-        let (ended, outcome) = oneshot::channel();
-        let serve = move || {
-            let status = state.status.clone();
-            let app = || {
-                App::new()
-                    .app_data(state)
-                    .wrap(from_fn(guard::gate))
-                    .wrap(from_fn(seat::attend))
-                    .configure(register)
-            };
-            // Nobody may be left to tell.
-            let _ =
-                ended.send(listener::serve(listener, CrowdLimits::of(most), &counts, &status, &stop, app));
+) -> io::Result<()> {
+    let stop = stop.child_token();
+    let _end = stop.clone().drop_guard();
+    let (ended, outcome) = oneshot::channel();
+    let serve = move || {
+        let status = state.status.clone();
+        let app = || {
+            App::new()
+                .app_data(state)
+                .wrap(from_fn(guard::gate))
+                .wrap(from_fn(seat::attend))
+                .configure(register)
         };
-        std::thread::Builder::new().name("dashboard".to_owned()).spawn(serve)?;
-        outcome
-            .await
-            .unwrap_or_else(|_| Err(io::Error::other("its thread ended by a defect of this program")))
-    }
+        // Nobody may be left to tell.
+        let _ = ended.send(listener::serve(listener, CrowdLimits::of(most), &counts, &status, &stop, app));
+    };
+    std::thread::Builder::new().name("dashboard".to_owned()).spawn(serve)?;
+    outcome.await.unwrap_or_else(|_| Err(io::Error::other("its thread ended by a defect of this program")))
 }

@@ -4,18 +4,19 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::error::ApiError;
 use super::uploads::Backlog;
 use super::view::camera::CameraAndImage;
 use super::view::health::{Healthy, Unhealthy};
 use super::view::image::LastImage;
+use super::view::receiver::{Brought, DeviceView};
 use super::view::status::{AlarmView, StatsView, StatusView, Tally, UploadStats};
 use super::view::storage::{StorageAndUse, StorageView};
 use super::view::target::{BacklogView, TargetAndBacklog};
 use super::view::upload::UploadCounts;
-use super::{State, latency};
+use super::{State, guard, latency};
 use crate::config::WebAccess;
 use crate::model::{CameraKey, Medium, RoomLevel, UploadState};
 use crate::status::AlarmKind;
@@ -57,7 +58,19 @@ pub(super) async fn status(state: web::Data<State>) -> Result<HttpResponse, ApiE
         alarms: state.status.alarms().into_iter().map(AlarmView::from).collect(),
         demo: state.config.web.access == WebAccess::Demo,
         cameras,
+        devices: devices(&state),
     }))
+}
+
+/// The devices as configured, each with what it has brought.
+fn devices(state: &State) -> Vec<DeviceView> {
+    let counts = state.pushes.counts();
+    let devices = state.config.ingest.devices.iter().map(|device| DeviceView {
+        name: device.name.to_string(),
+        camera: device.key().clone(),
+        brought: Brought::by_all(counts.get(&device.name).into_iter()),
+    });
+    devices.collect()
 }
 
 /// The last picture; not a clip. From the store, so that it is right after a restart and after a deletion.
@@ -115,8 +128,8 @@ fn count(states: &[(UploadState, u64)], wanted: UploadState) -> u64 {
 }
 
 /// For monitors: whether the program can do its work, and no more than the names of the parts that cannot and the codes
-/// of their alarms.
-pub(super) async fn health(state: web::Data<State>) -> HttpResponse {
+/// of their alarms; for those who may look, what devices have brought.
+pub(super) async fn health(request: HttpRequest, state: web::Data<State>) -> HttpResponse {
     let alarms = state.status.alarms();
     let raised = |wanted: &[AlarmKind]| -> Vec<&'static str> {
         alarms
@@ -141,7 +154,9 @@ pub(super) async fn health(state: web::Data<State>) -> HttpResponse {
         failing.push("storage");
     }
     if failing.is_empty() {
-        HttpResponse::Ok().json(Healthy { status: "ok" })
+        let may_look = guard::principal(&request).await.is_ok_and(|principal| principal.is_some());
+        let received = may_look.then(|| Brought::by_all(state.pushes.counts().values()));
+        HttpResponse::Ok().json(Healthy { status: "ok", received })
     } else {
         let alarms = [late, unstored].concat();
         let unhealthy = Unhealthy { status: "failing", failing, alarms };

@@ -3,12 +3,16 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::receiver::Brought;
+
 /// It can.
 #[derive(Serialize, ToSchema)]
 pub(in crate::web) struct Healthy {
     /// Always `ok`.
     #[schema(example = "ok")]
     pub(in crate::web) status: &'static str,
+    /// What all devices have brought since the start; null for whoever is not logged in and has no token.
+    pub(in crate::web) received: Option<Brought>,
 }
 
 /// It cannot.

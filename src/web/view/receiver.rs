@@ -4,6 +4,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::time::Time;
+use crate::capture::PushCount;
+use crate::model::CameraKey;
 
 /// A picture that a device brought is safe.
 #[derive(Serialize, ToSchema)]
@@ -84,4 +86,44 @@ pub(in crate::web) struct ListedFile {
     #[schema(example = "/var/lib/camera-capture/images/2026/11/20/photo_20261120_120000.jpg")]
     pub(in crate::web) path: String,
     pub(in crate::web) received_at: Time,
+}
+
+/// What was brought since the start of the program.
+#[derive(Clone, Copy, Default, Serialize, ToSchema)]
+pub(in crate::web) struct Brought {
+    /// New pictures, stored.
+    #[schema(example = 12)]
+    pub(in crate::web) stored: u64,
+    /// Pictures that were sent once more.
+    #[schema(example = 1)]
+    pub(in crate::web) known: u64,
+    /// What was refused.
+    #[schema(example = 0)]
+    pub(in crate::web) refused: u64,
+    /// When the last picture came.
+    pub(in crate::web) last_at: Option<Time>,
+}
+
+impl Brought {
+    /// Of several devices.
+    pub(in crate::web) fn by_all<'a>(counts: impl Iterator<Item = &'a PushCount>) -> Self {
+        counts.fold(Self::default(), |sum, count| Self {
+            stored: sum.stored + count.stored,
+            known: sum.known + count.known,
+            refused: sum.refused + count.refused,
+            last_at: sum.last_at.map(|time| time.0).max(count.last_at).map(Time),
+        })
+    }
+}
+
+/// A device that may bring pictures.
+#[derive(Serialize, ToSchema)]
+pub(in crate::web) struct DeviceView {
+    #[schema(example = "door")]
+    pub(in crate::web) name: String,
+    /// The key under which its pictures are listed.
+    #[schema(example = "r1")]
+    pub(in crate::web) camera: CameraKey,
+    #[serde(flatten)]
+    pub(in crate::web) brought: Brought,
 }

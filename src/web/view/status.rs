@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use super::camera::CameraAndImage;
 use super::contact::GpioView;
 use super::event::Failures;
+use super::receiver::DeviceView;
 use super::storage::StorageAndUse;
 use super::target::{BacklogView, TargetAndBacklog};
 use super::time::Time;
@@ -43,6 +44,8 @@ pub(in crate::web) struct StatusView {
     /// Whether this is the demonstration.
     pub(in crate::web) demo: bool,
     pub(in crate::web) cameras: Vec<CameraAndImage>,
+    /// Those that may bring pictures themselves.
+    pub(in crate::web) devices: Vec<DeviceView>,
 }
 
 /// The wall clock.

@@ -437,3 +437,27 @@ async fn on_a_port_of_their_own_are_the_routes_of_older_receivers_and_no_others(
     site.cancel.cancel();
     served.await.unwrap().unwrap();
 }
+
+/// S3.8, S3.10
+#[tokio::test]
+async fn what_devices_have_brought_is_counted_for_those_who_may_look() {
+    let site = with_token().await;
+    let browser = site.browser().await;
+    for width in [16, 17, 17] {
+        assert_eq!(push(&site, &[BEARER], picture(width)).await.status, 200);
+    }
+    assert_eq!(push(&site, &[BEARER], b"garbage".to_vec()).await.status, 422);
+    let stranger = site.send(Method::GET, "/health", &[], "").await.json();
+    assert_eq!(stranger, serde_json::json!({"status": "ok", "received": null}));
+    let said = browser.get("/health").await.json();
+    let counts = |said: &Value| ["stored", "known", "refused"].map(|name| said[name].as_u64());
+    assert_eq!(
+        (said["status"].as_str(), counts(&said["received"])),
+        (Some("ok"), [Some(2), Some(1), Some(1)])
+    );
+    let status = browser.get("/api/status").await.json();
+    let device = &status["devices"][0];
+    assert_eq!((device["name"].as_str(), device["camera"].as_str()), (Some("door"), Some("door")));
+    assert_eq!(counts(device), [Some(2), Some(1), Some(1)]);
+    assert!(device["last_at"].is_string(), "{device}");
+}
