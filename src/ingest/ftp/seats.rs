@@ -56,10 +56,10 @@ impl Seats {
     /// A place for a newcomer; somebody else may have to go. `None`: all are missed more.
     pub(super) fn take(&self, client: IpAddr, cancel: &CancellationToken) -> Option<SessionSeat> {
         let mut seated = self.lock();
-        if let Some(gone) = who_goes(&seated, client)? {
-            if let Some(sitter) = seated.sessions.remove(&gone) {
-                sitter.end.cancel();
-            }
+        if let Some(gone) = who_goes(&seated, client)?
+            && let Some(sitter) = seated.sessions.remove(&gone)
+        {
+            sitter.end.cancel();
         }
         let (number, end) = (seated.next, cancel.child_token());
         seated.next += 1;

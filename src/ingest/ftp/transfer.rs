@@ -74,14 +74,14 @@ impl FtpSession {
             return Ok(FtpReply::new(425, "use PASV first"));
         }
         let promise = name::promise(&upload.path);
-        if promise != Promise::Other {
-            if let Err(wait) = self.shared.door.take(&device, Instant::now()) {
-                self.port = None;
-                let seconds = wait.as_secs() + 1;
-                debug!(device = %device.name, seconds, "ftp: too many pictures a minute");
-                self.shared.pushes.turn_away(&device.name);
-                return Ok(FtpReply::new(450, &format!("too many pictures a minute, wait {seconds} s")));
-            }
+        if promise != Promise::Other
+            && let Err(wait) = self.shared.door.take(&device, Instant::now())
+        {
+            self.port = None;
+            let seconds = wait.as_secs() + 1;
+            debug!(device = %device.name, seconds, "ftp: too many pictures a minute");
+            self.shared.pushes.turn_away(&device.name);
+            return Ok(FtpReply::new(450, &format!("too many pictures a minute, wait {seconds} s")));
         }
         let arrived = clock::moment();
         let Some(stream) = self.open_data(&upload).await? else {
