@@ -51,7 +51,7 @@ async fn page_of_number(
 ) -> Result<Page<Image, Cursor>, ApiError> {
     let mut before = numbered.before();
     while before > 0 {
-        query.limit = before.min(parameters::LIMIT_MAX);
+        query.limit = before.min(parameters::STRIDE);
         before -= query.limit;
         query.cursor = match state.store.images(query.clone()).await?.next {
             Some(cursor) => Some(cursor),

@@ -26,8 +26,11 @@ pub(super) const LIMIT_MAX: u32 = 200;
 /// Files in the list of older receivers, which asked for all of them: about 200 kB of JSON.
 pub(super) const FILES_MAX: u32 = 1000;
 
-/// How far back pages by number reach; each is found by reading those before it.
-pub(super) const DEPTH_MAX: u32 = 10_000;
+/// The last page that can be had by its number; each is found by reading those before it.
+pub(super) const PAGE_MAX: u32 = 200;
+
+/// Pictures that are read at a time on the way to such a page.
+pub(super) const STRIDE: u32 = 1_000;
 
 const fn parameter(name: &'static str, says: &'static str, schema: fn() -> Value) -> Parameter {
     Parameter { name, says, schema }
@@ -104,11 +107,7 @@ pub(super) const IMAGES: &[Parameter] = &[
     parameter("media_type", "only pictures, or only clips", of::<Medium>),
     LIMIT,
     CURSOR,
-    parameter(
-        "page",
-        "instead of a cursor: the number of the page; the newest 10 000 pictures can be reached so",
-        || json!({ "type": "integer", "minimum": 1, "default": 1 }),
-    ),
+    parameter("page", "instead of a cursor: the number of the page", || integer(1, PAGE_MAX, 1)),
     parameter("per_page", "items on such a page, instead of limit", || integer(1, LIMIT_MAX, LIMIT_DEFAULT)),
 ];
 

@@ -6,7 +6,7 @@ use actix_web::web::Data;
 
 use super::State;
 use super::error::ApiError;
-use super::parameters::{DEPTH_MAX, LIMIT_DEFAULT, LIMIT_MAX};
+use super::parameters::{LIMIT_DEFAULT, LIMIT_MAX, PAGE_MAX};
 use super::route::Parameter;
 use crate::config::CameraConfig;
 use crate::model::{CameraKey, FileName, UnixMs};
@@ -15,7 +15,7 @@ use crate::store::Cursor;
 /// A page by its number.
 #[derive(Clone, Copy)]
 pub(super) struct NumberedPage {
-    /// From 1 on.
+    /// 1 to [`PAGE_MAX`].
     pub(super) page: u32,
     /// Items on it, 1 to [`LIMIT_MAX`].
     pub(super) per_page: u32,
@@ -24,7 +24,7 @@ pub(super) struct NumberedPage {
 impl NumberedPage {
     /// How many items are newer than those of this page.
     pub(super) fn before(self) -> u32 {
-        (self.page - 1).saturating_mul(self.per_page)
+        (self.page - 1) * self.per_page
     }
 }
 
@@ -118,20 +118,17 @@ impl Query {
 
     /// `page` and `per_page`, for clients that count pages; `None` when neither stands there.
     pub(super) fn numbered_page(&self) -> Result<Option<NumberedPage>, ApiError> {
-        let page = self.parsed("page", "1 or more", |text| text.parse().ok().filter(|page| *page >= 1))?;
+        let accepted = format!("1 to {PAGE_MAX}; older pictures by cursor, or by from and to");
+        let page = self.parsed("page", &accepted, |text| {
+            text.parse().ok().filter(|page| (1..=PAGE_MAX).contains(page))
+        })?;
         let per_page = self.parsed("per_page", &format!("1 to {LIMIT_MAX}"), |text| {
             text.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit))
         })?;
         if page.is_none() && per_page.is_none() {
             return Ok(None);
         }
-        let it = NumberedPage { page: page.unwrap_or(1), per_page: per_page.unwrap_or(LIMIT_DEFAULT) };
-        if it.before() > DEPTH_MAX {
-            let words =
-                format!("pages by number reach the newest {DEPTH_MAX} pictures; use cursor, or from and to");
-            return Err(ApiError::bad_request(words));
-        }
-        Ok(Some(it))
+        Ok(Some(NumberedPage { page: page.unwrap_or(1), per_page: per_page.unwrap_or(LIMIT_DEFAULT) }))
     }
 
     pub(super) fn cursor(&self) -> Result<Option<Cursor>, ApiError> {

@@ -155,15 +155,12 @@ async fn pages_by_number_are_the_same_list_and_end_where_it_ends() {
     }
     let of_one = browser.get("/api/images?page=1&per_page=20&camera=r1").await.json();
     assert_eq!(ids(&of_one).len(), 4);
-    for query in
-        ["page=0", "page=x", "per_page=0", "per_page=201", "page=51&per_page=200&state=", "page=4294967295"]
-    {
-        let status = browser.get(&format!("/api/images?{query}")).await.status;
-        assert_eq!(status, if query.starts_with("page=51") { 200 } else { 400 }, "{query}");
+    for query in ["page=0", "page=x", "page=201", "page=4294967295", "per_page=0", "per_page=201"] {
+        assert_eq!(browser.get(&format!("/api/images?{query}")).await.status, 400, "{query}");
     }
-    let deep = browser.get("/api/images?page=52&per_page=200").await;
-    let words = deep.json()["error"]["message"].as_str().unwrap().to_owned();
-    assert!(deep.status == 400 && words.contains("10000"), "{words}");
+    let words = browser.get("/api/images?page=201").await.json()["error"]["message"].clone();
+    assert!(words.as_str().unwrap().contains("cursor"), "{words}");
+    assert_eq!(ids(&browser.get("/api/images?page=200&per_page=200").await.json()), [] as [Value; 0]);
 }
 
 #[tokio::test]

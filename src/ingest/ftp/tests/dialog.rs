@@ -97,7 +97,7 @@ fn nothing_that_a_camera_says_before_its_picture_is_refused() {
         "STAT",
     ] {
         let reply = heard(&mut dialog, line);
-        assert!(reply < "400".to_owned(), "{line}: {reply}");
+        assert!(reply.as_str() < "400", "{line}: {reply}");
     }
     assert_eq!(heard(&mut dialog, "ALLO 123456"), "200 ok");
 }
