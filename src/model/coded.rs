@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
-/// A closed set of codes with their parameters, declared by [`coded!`].
+/// A closed set of codes with their parameters, declared by `coded!`.
 pub trait Coded: fmt::Display + From<String> + Serialize + DeserializeOwned {
     /// Every code with the names of its parameters.
     const CODES: &'static [(&'static str, &'static [&'static str])];

@@ -77,12 +77,15 @@ impl Store {
 }
 
 impl TriggerLedger {
-    /// As [`Store::begin_trigger`].
+    /// Writes a trigger down before its picture is stored. Durable when it returns. What the database does not take is an
+    /// error within seconds; it is noted beside the pictures then, and written together with its picture
+    /// ([`Store::enter`]) or its failure ([`Self::end`]).
     pub async fn begin(&self, trigger: &Trigger) -> Result<TriggerId, StoreError> {
         self.store.begin_trigger(trigger).await
     }
 
-    /// As [`Store::end_trigger`].
+    /// Writes down a trigger that has no picture of its own, together with its end. What could not be
+    /// written is an error; it is kept then and written by `Store::catch_up`.
     pub async fn end(
         &self,
         trigger: &Trigger,
@@ -92,12 +95,13 @@ impl TriggerLedger {
         self.store.end_trigger(trigger, outcome, reason).await
     }
 
-    /// As [`Store::fail_trigger`].
+    /// Ends an open trigger without a picture. A trigger that has ended already keeps its outcome. What could
+    /// not be written is an error; it is kept then and written by `Store::catch_up`.
     pub async fn fail(&self, id: TriggerId, reason: impl Into<NoPicture>) -> Result<(), StoreError> {
         self.store.fail_trigger(id, reason).await
     }
 
-    /// As [`Store::remark_trigger`].
+    /// Writes down what was wished beside the picture and could not be had; the outcome stays as it is.
     pub async fn remark(&self, id: TriggerId, remark: &str) -> Result<(), StoreError> {
         self.store.remark_trigger(id, remark).await
     }
@@ -149,27 +153,28 @@ impl StoreUpkeep {
         self.store.is_there()
     }
 
-    /// As [`Store::gone`].
+    /// How many stored pictures were found gone by this process and still are; changes as they are found.
     pub fn gone(&self) -> GoneCount {
         self.store.gone()
     }
 
-    /// As [`Store::strange`].
+    /// What an operator must know of things in the picture directory that are not this program's; changes as they are
+    /// found.
     pub fn strange(&self) -> Strangers {
         self.store.strange()
     }
 
-    /// As [`Store::said_of_database`].
+    /// What is said of the damaged database, if anything is.
     pub fn said_of_database(&self) -> watch::Receiver<Option<String>> {
         self.store.said_of_database()
     }
 
-    /// As [`Store::report_damage`].
+    /// Says that the file is damaged; the first words stay.
     pub fn report_damage(&self, found: String) {
         self.store.report_damage(found);
     }
 
-    /// As [`Store::backed_up_at`].
+    /// When the newest copy was made, by the file system's clock; `None` when there is none.
     pub fn backed_up_at(&self) -> Option<UnixMs> {
         self.store.backed_up_at()
     }
@@ -186,7 +191,8 @@ impl TargetQueue {
         self.target
     }
 
-    /// As [`Store::claim`].
+    /// Up to `limit` due uploads of a target that are not in hand already: live pictures first, oldest of them first;
+    /// then the backlog, oldest first and one camera after the other. Writes nothing.
     pub async fn claim(&self, now: UnixMs, limit: usize, turn: LaneTurn) -> Result<Claim, StoreError> {
         self.store.claim(self.target, now, limit, turn).await
     }
@@ -196,22 +202,26 @@ impl TargetQueue {
         self.store.settle(upload, settlement).await
     }
 
-    /// As [`Store::settle_all`].
+    /// Writes down what attempts led to, all of them or none, in their order. When this returns, no power cut undoes
+    /// it. An upload that was settled or given up meanwhile keeps its state; then its answer is `false`. On a full disk
+    /// the ballast makes room for it: what is known to be delivered may go, and that ends the shortage.
     pub async fn settle_all(&self, outcomes: Vec<(i64, Settlement)>) -> Result<Vec<bool>, StoreError> {
         self.store.settle_all(self.target, outcomes).await
     }
 
-    /// As [`Store::end_waits`].
+    /// Ends the waits of a target's uploads that would end after `latest`: they are due at once.
+    ///
+    /// No wait is longer than a lane makes it, so one that ends later is of a clock that has been set back since.
     pub async fn end_waits(&self, latest: UnixMs) -> Result<(), StoreError> {
         self.store.end_waits(self.target, latest).await
     }
 
-    /// As [`Store::next_due`].
+    /// When the next upload of a target falls due of those that wait for an instant after `now`; `None` when none does.
     pub async fn next_due(&self, now: UnixMs) -> Result<Option<UnixMs>, StoreError> {
         self.store.next_due(self.target, now).await
     }
 
-    /// As [`Store::still_lost`].
+    /// Of these pictures, those that are still given up for `target` for want of their file. One that was deleted is not.
     pub async fn still_lost(&self, images: Vec<i64>) -> Result<BTreeSet<i64>, StoreError> {
         self.store.still_lost(self.target, images).await
     }

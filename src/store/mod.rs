@@ -253,7 +253,7 @@ impl Store {
         self.db.changes().wakes()
     }
 
-    /// What is wrong with the database, once a statement or [`Store::report_damage`] has said so.
+    /// What is wrong with the database, once a statement or `Store::report_damage` has said so.
     pub fn damage(&self) -> watch::Receiver<Option<String>> {
         self.db.damage()
     }

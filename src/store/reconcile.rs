@@ -84,7 +84,7 @@ impl Store {
     }
 
     /// What must be in order before anything else happens: what the last run began and did not finish, and the newest
-    /// folders. Small, however many pictures there are; [`Store::comparison`] does the rest. Only the owner of the
+    /// folders. Small, however many pictures there are; `Store::comparison` does the rest. Only the owner of the
     /// directory may call it.
     pub async fn reconcile_first(&self) -> Result<Reconciled, StoreError> {
         // While the disk with the pictures is away, nothing can be said of them.
