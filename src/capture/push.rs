@@ -358,7 +358,7 @@ fn check(bytes: &[u8]) -> Result<(u32, u32), NoPicture> {
 /// A picture without what its device left behind the end.
 fn whole(bytes: &[u8]) -> &[u8] {
     let mut end = bytes.len();
-    while end > 2 && PADDING.contains(&bytes[end - 1]) && bytes[..end] != [0xff, 0xd9] {
+    while end > 2 && PADDING.contains(&bytes[end - 1]) {
         end -= 1;
     }
     if bytes[..end].ends_with(&[0xff, 0xd9]) { &bytes[..end] } else { bytes }

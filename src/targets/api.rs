@@ -6,7 +6,6 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use super::facts::Sender;
 use super::form::Form;
 use super::http::{ANSWER_BYTES_MAX, Http, put};
-use super::response::Settings;
 use super::{Attempt, Deliver, TargetError, misconfigured, success};
 use crate::clock;
 use crate::config::{ApiTargetConfig, FILENAME, FieldTemplate, TargetConfig, UploadConfig};
@@ -53,7 +52,7 @@ impl Api {
         });
         Self {
             config: api.clone(),
-            http: Http::new(config, target, url, Settings::API, &secrets),
+            http: Http::new(config, target, url, &secrets),
             sender: Sender::new(config),
             has_facts: config.metadata,
             secrets,

@@ -16,7 +16,7 @@ use url::Url;
 use super::facts::Sender;
 use super::form::Form;
 use super::http::{Http, Reply, put};
-use super::response::{Settings, TargetAnswer};
+use super::response::TargetAnswer;
 use super::{Attempt, Deliver, TargetError, misconfigured, perhaps_of_this_image, rejected};
 use crate::clock;
 use crate::config::{DiscordTargetConfig, TargetConfig, UploadConfig};
@@ -78,7 +78,7 @@ impl Discord {
             .collect();
         url.query_pairs_mut().clear().extend_pairs(others).append_pair("wait", "true");
         Self {
-            http: Http::new(config, target, &url, Settings::DISCORD, &secrets),
+            http: Http::new(config, target, &url, &secrets),
             sender: Sender::new(config),
             secrets,
             max_bytes: AtomicU64::new(discord.max_bytes),

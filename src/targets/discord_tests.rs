@@ -1,8 +1,15 @@
+use super::super::response::Settings;
 use super::*;
+use crate::model::TargetId;
 use proptest::prelude::*;
 
 fn answer(status: u16, body: &str) -> TargetAnswer {
-    TargetAnswer { status, body: body.to_owned(), settings: Settings::DISCORD, ..TargetAnswer::default() }
+    TargetAnswer {
+        status,
+        body: body.to_owned(),
+        settings: Settings::of(TargetId::DISCORD),
+        ..TargetAnswer::default()
+    }
 }
 
 fn confirmed(body: &str) -> bool {

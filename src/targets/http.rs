@@ -135,15 +135,8 @@ struct Progress {
 }
 
 impl Http {
-    /// Nothing is contacted. `settings` are the variables that words about this target name, `secrets` what stands in none
-    /// of its words.
-    pub(super) fn new(
-        config: &UploadConfig,
-        target: &TargetConfig,
-        url: &Url,
-        settings: Settings,
-        secrets: &Secrets,
-    ) -> Self {
+    /// Nothing is contacted. `secrets` stand in none of the words about this target.
+    pub(super) fn new(config: &UploadConfig, target: &TargetConfig, url: &Url, secrets: &Secrets) -> Self {
         let (proxy, pin) = (config.proxies.way(url).cloned(), target.pin.as_ref());
         let secrets = match proxy.as_ref().and_then(|proxy| proxy.address.reveal().password()) {
             Some(password) => secrets.clone().with(password),
@@ -159,7 +152,7 @@ impl Http {
             pin: pin.map(|pin| pin.fingerprint),
             pin_setting: pin.map_or_else(|| CertificatePin::setting_of(target.id), |pin| pin.setting.clone()),
             pace: target.rate.map(RateLimit::new),
-            settings,
+            settings: Settings::of(target.id),
             secrets,
             ear: AnswerEar::default(),
             client: Mutex::new(None),
@@ -306,7 +299,7 @@ impl Http {
             retry_after: text(RETRY_AFTER),
             location: text(LOCATION),
             body: String::new(),
-            settings: self.settings,
+            settings: self.settings.clone(),
             secrets: self.secrets.clone(),
         };
         self.ear.hear(answer.status, &answer.content_type);
@@ -336,7 +329,7 @@ impl Http {
             return Err(misconfigured(UploadFault::TlsWanted {
                 target: self.target(),
                 status: answer.status,
-                setting: self.settings.address.to_owned(),
+                setting: self.settings.address.clone(),
             }));
         }
         if let Some(proxy) = self.proxy.as_ref().filter(|_| answer.status == 407) {
@@ -373,7 +366,7 @@ impl Http {
         }
         match failed {
             TargetError::Broken { fault: UploadFault::ConnectionBroke { target, error, .. } } => {
-                let setting = Some(self.settings.address.to_owned());
+                let setting = Some(self.settings.address.clone());
                 TargetError::Broken { fault: UploadFault::ConnectionBroke { target, error, setting } }
             }
             other => other,
@@ -404,10 +397,10 @@ impl Http {
             };
         }
         if let Some(error) = tls::among(error) {
-            let fault = self.untrusted(error, host, port, self.settings.address);
+            let fault = self.untrusted(error, host, port, &self.settings.address);
             return TargetError::Unreachable { fault };
         }
-        let setting = || self.settings.address.to_owned();
+        let setting = || self.settings.address.clone();
         let target = self.proxy.is_some().then(|| self.target());
         let Hop { host: hop_host, address: hop, proxy, .. } = self.first_hop();
         let fault = match &self.proxy {

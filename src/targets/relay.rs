@@ -8,7 +8,7 @@ use super::api::identify;
 use super::facts::Sender;
 use super::form::Form;
 use super::http::{ANSWER_BYTES_MAX, Http};
-use super::response::{Settings, TargetAnswer};
+use super::response::TargetAnswer;
 use super::{Attempt, Deliver, TargetError, misconfigured, perhaps_of_this_image};
 use crate::clock;
 use crate::config::{RelayTargetConfig, TargetConfig, UploadConfig};
@@ -48,7 +48,7 @@ impl Relay {
         let secrets = Secrets::of_url(url);
         Self {
             config: relay.clone(),
-            http: Http::new(config, target, url, Settings::RELAY, &secrets),
+            http: Http::new(config, target, url, &secrets),
             sender: config.metadata.then(|| Sender::new(config)),
             secrets,
         }
@@ -91,7 +91,7 @@ fn judge(answer: &TargetAnswer, now: UnixMs) -> Result<(), TargetError> {
         return Ok(());
     }
     plain.judge(now).map_err(|error| perhaps_of_this_image(status, error))?;
-    let setting = || answer.settings.address.to_owned();
+    let setting = || answer.settings.address.clone();
     match said.as_ref().map(|said| (said.get("success").and_then(Value::as_bool), said)) {
         Some((Some(true), _)) => Ok(()),
         Some((Some(false), said)) => {
@@ -109,7 +109,9 @@ fn judge(answer: &TargetAnswer, now: UnixMs) -> Result<(), TargetError> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::response::Settings;
     use super::*;
+    use crate::model::TargetId;
     use proptest::prelude::*;
 
     fn judged(status: u16, body: &str) -> Result<(), TargetError> {
@@ -117,7 +119,7 @@ mod tests {
             &TargetAnswer {
                 status,
                 body: body.to_owned(),
-                settings: Settings::RELAY,
+                settings: Settings::of(TargetId::RELAY),
                 ..TargetAnswer::default()
             },
             UnixMs(0),

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::{TargetError, text, verdict};
-use crate::model::{UnixMs, UploadFault, secrets::Secrets};
+use crate::config::words_of;
+use crate::model::{TargetId, TargetKind, UnixMs, UploadFault, secrets::Secrets};
 
 /// Longest wait that a target may ask for; a typing error there must not stop deliveries for days.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
@@ -12,32 +13,32 @@ const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
 const WORDS_MAX: usize = 200;
 
 /// Which variables the words about a target name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Where it is.
-    pub address: &'static str,
+    pub address: String,
     /// What it is shown to let us in.
-    pub login: &'static str,
+    pub login: String,
 }
 
 impl Settings {
-    /// Those of `api`.
-    pub const API: Self =
-        Self { address: "S3_API_URL", login: "UPLOAD_HEADERS and the credentials in S3_API_URL" };
-    /// Those of `s3`.
-    pub const S3: Self = Self {
-        address: "S3_ENDPOINT, S3_BUCKET and S3_STYLE",
-        login: "S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY",
-    };
-    /// Those of `discord`.
-    pub const DISCORD: Self = Self { address: "DISCORD_WEBHOOK_URL", login: "DISCORD_WEBHOOK_URL" };
-    /// Those of `relay`.
-    pub const RELAY: Self = Self { address: "RELAY_URL", login: "the credentials in RELAY_URL" };
+    /// Those of this target, by its own names.
+    pub fn of(target: TargetId) -> Self {
+        let (address, login) = match target.kind() {
+            TargetKind::Api => ("S3_API_URL", "UPLOAD_HEADERS and the credentials in S3_API_URL"),
+            TargetKind::S3 => {
+                ("S3_ENDPOINT, S3_BUCKET and S3_STYLE", "S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY")
+            }
+            TargetKind::Discord => ("DISCORD_WEBHOOK_URL", "DISCORD_WEBHOOK_URL"),
+            TargetKind::Relay => ("RELAY_URL", "the credentials in RELAY_URL"),
+        };
+        Self { address: words_of(target, address), login: words_of(target, login) }
+    }
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self::API
+        Self::of(TargetId::API)
     }
 }
 
@@ -74,7 +75,7 @@ impl TargetAnswer {
                 fault: UploadFault::Redirected {
                     status,
                     to: self.location.as_deref().map(|to| self.words(without_query(to))),
-                    setting: self.settings.address.to_owned(),
+                    setting: self.settings.address.clone(),
                 },
             }),
             400 | 413 | 415 | 422 => Err(TargetError::Rejected { fault: fault(), is_final: status != 400 }),
@@ -177,11 +178,9 @@ impl TargetAnswer {
         let (status, words) = (self.status, self.said());
         match status {
             401 | 403 | 407 => {
-                UploadFault::LoginRefused { status, words, setting: self.settings.login.to_owned() }
+                UploadFault::LoginRefused { status, words, setting: self.settings.login.clone() }
             }
-            404 | 405 => {
-                UploadFault::PathRefused { status, words, setting: self.settings.address.to_owned() }
-            }
+            404 | 405 => UploadFault::PathRefused { status, words, setting: self.settings.address.clone() },
             _ => UploadFault::Answered { status, words },
         }
     }
@@ -212,6 +211,17 @@ mod tests {
 
     fn answer(status: u16) -> TargetAnswer {
         TargetAnswer { status, body: "no".to_owned(), ..TargetAnswer::default() }
+    }
+
+    #[test]
+    fn what_a_second_target_says_names_its_own_variables() {
+        let second = TargetId::new(TargetKind::Api, 2).unwrap();
+        let answer = TargetAnswer { settings: Settings::of(second), ..answer(401) };
+        let Err(TargetError::Misconfigured { fault }) = answer.judge(UnixMs(0)) else {
+            panic!("a log-in that is refused is no delivery")
+        };
+        let UploadFault::LoginRefused { setting, .. } = &fault else { panic!("{fault}") };
+        assert_eq!(setting, "API_2_UPLOAD_HEADERS and the credentials in API_2_URL");
     }
 
     #[test]

@@ -18,7 +18,6 @@ use url::Url;
 
 use super::facts::{Sender, header_text};
 use super::http::{Http, Reply, WORDS_BYTES_MAX, put};
-use super::response::Settings;
 use super::s3_answer::{
     ObjectQuestion, Said, There, Unknown, is_checksum_unknown, judge, may_be_about_time, may_be_there,
 };
@@ -84,7 +83,7 @@ impl S3 {
         };
         let url = bucket.as_ref().map_or(&s3.endpoint, Bucket::base_url);
         Self {
-            http: Http::new(config, target, url, Settings::S3, &secrets),
+            http: Http::new(config, target, url, &secrets),
             sender: Sender::new(config),
             credentials,
             config: s3.clone(),

@@ -368,6 +368,7 @@ pub(super) fn may_be_about_time(answer: &TargetAnswer) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::TargetId;
     use crate::targets::Settings;
     use proptest::prelude::*;
 
@@ -375,7 +376,12 @@ mod tests {
         ObjectQuestion { bucket: "gate", host: "s3.example:9000", region: None };
 
     fn said(status: u16, body: &str) -> TargetAnswer {
-        TargetAnswer { status, body: body.to_owned(), settings: Settings::S3, ..TargetAnswer::default() }
+        TargetAnswer {
+            status,
+            body: body.to_owned(),
+            settings: Settings::of(TargetId::S3),
+            ..TargetAnswer::default()
+        }
     }
 
     fn judged(status: u16, body: &str) -> TargetError {

@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 
-use super::response::Settings;
 use super::{Attempt, Deliver, Http, Target, TargetError};
 use crate::config::{Config, Env};
 use crate::model::TargetId;
@@ -43,7 +42,7 @@ impl Target {
         let config = Config::parse(&env).unwrap().0.upload;
         let target = config.target(TargetId::API).unwrap();
         let secrets = Secrets::default();
-        let http = Http::new(&config, target, target.settings.url(), Settings::API, &secrets);
+        let http = Http::new(&config, target, target.settings.url(), &secrets);
         Self { id: target.id, deliverer: Box::new(Scripted { script, http, secrets }) }
     }
 }

@@ -230,7 +230,7 @@ impl<'a> Way<'a> {
         let secured = match timeout(limit, handshake(config, host, stream)).await {
             Ok(Ok(secured)) => secured,
             Ok(Err(error)) => {
-                let text = self.untrusted(&error, host, *port, settings.address);
+                let text = self.untrusted(&error, host, *port, &settings.address);
                 let is_about_certificate = matches!(
                     tls::among(&error),
                     Some(rustls::Error::InvalidCertificate(_) | rustls::Error::General(_))

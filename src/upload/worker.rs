@@ -14,7 +14,7 @@ use super::policy::{Decision, Health, Situation, Tried};
 use super::rounds::Rounds;
 use crate::clock;
 use crate::clock::daily::{Daily, daily};
-use crate::config::{Config, LaneConfig};
+use crate::config::{Config, LaneConfig, words_of};
 use crate::model::{AlarmText, Because, FileName, TargetId, UnixMs, UploadFault};
 use crate::status::{AlarmHandle, AlarmKind, Pause, Status};
 use crate::store::{DueUpload, LaneTurn, Settlement, StoreError, TargetQueue, Wake, Waking};
@@ -422,13 +422,16 @@ impl Lane {
                     });
                 }
                 Settlement::Retry { error, .. } => {
-                    debug!(%file, target = %self.id, %error, "not delivered, will be tried again");
+                    let error = words_of(self.id, &error.to_string());
+                    debug!(%file, target = %self.id, error, "not delivered, will be tried again");
                 }
                 Settlement::Refused { error, .. } => {
-                    warn!(%file, target = %self.id, %error, "refused by the target, will be tried again");
+                    let error = words_of(self.id, &error.to_string());
+                    warn!(%file, target = %self.id, error, "refused by the target, will be tried again");
                 }
                 Settlement::Dead { error } => {
-                    warn!(%file, target = %self.id, %error, "refused by the target: failed permanently, put aside");
+                    let error = words_of(self.id, &error.to_string());
+                    warn!(%file, target = %self.id, error, "refused by the target: failed permanently, put aside");
                 }
                 Settlement::Lost { error } => {
                     tracing::error!(%file, target = %self.id, %error, "a picture that was owed is gone");
@@ -446,7 +449,8 @@ impl Lane {
         let Some(is_online) = decision.is_online else { return };
         let error = decision.words.as_ref();
         if !was_failing && self.health.is_failing() {
-            warn!(target = %self.id, error = error.map(tracing::field::display), "target paused; pictures wait");
+            let error = error.map(|fault| words_of(self.id, &fault.to_string()));
+            warn!(target = %self.id, error, "target paused; pictures wait");
         }
         if was_failing && !self.health.is_failing() {
             info!(target = %self.id, "target is back");

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::config::words_of;
 use crate::model::{AlarmText, Because, CameraKey, TargetId, UnixMs};
 use crate::status::{Alarm, AlarmKind, CameraState, CameraStatus, LineState, TargetStatus};
 
@@ -143,8 +144,8 @@ fn target(target: &TargetStatus) -> Option<Condition> {
     if target.online != Some(false) {
         return None;
     }
-    let reason =
-        target.last_error.as_ref().map_or_else(|| "it has said nothing".to_owned(), ToString::to_string);
+    let said = target.last_error.as_ref().map(|fault| words_of(target.id, &fault.to_string()));
+    let reason = said.unwrap_or_else(|| "it has said nothing".to_owned());
     let (name, cause) = (target.id.to_string(), target.last_error.clone().map(Because::new));
     let (kind, text) = if target.is_reachable == Some(false) {
         (AlarmKind::TargetAway(target.id), AlarmText::TargetAway { target: name, cause })

@@ -125,7 +125,7 @@ pub(in crate::web) struct UploadChange {
 impl UploadChange {
     pub(in crate::web) fn of(filename: FileName, upload: UploadInfo) -> Self {
         let error = upload.last_error.as_ref().filter(|_| upload.state != UploadState::Delivered);
-        let error = error.map(ToString::to_string);
+        let error = error.map(|fault| words_of(upload.target, &fault.to_string()));
         Self { upload: upload.into(), filename, error }
     }
 }
