@@ -25,6 +25,9 @@ pub(in crate::web) struct DeadLetterView {
     pub(in crate::web) bytes: u64,
     /// Who refused it.
     pub(in crate::web) target: TargetId,
+    /// What people call it.
+    #[schema(example = "HTTP API")]
+    pub(in crate::web) label: String,
     /// Attempts so far.
     #[schema(example = 1)]
     pub(in crate::web) attempts: u32,
@@ -50,6 +53,7 @@ impl From<DeadLetter> for DeadLetterView {
             taken_at_ms: letter.taken_at.0,
             bytes: letter.bytes,
             target: letter.target,
+            label: letter.target.label(),
             attempts: letter.attempts,
             last_error_code: letter.last_error.as_ref().and_then(Coded::code),
             last_error_params: letter.last_error.as_ref().map(Coded::params),

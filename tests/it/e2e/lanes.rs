@@ -182,3 +182,39 @@ async fn a_target_that_refuses_everything_is_paused_and_nothing_is_dead_after_it
     assert_each_once(&far.handle.received(), 12);
     assert_eq!(daemon.status().await["uploads"]["dead"], 0);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_target_of_a_kind_is_one_by_itself_and_is_told_by_its_own_name() {
+    let _machine = machine_shared().await;
+    let (first, second) = (Far::start().await, Far::start().await);
+    second.handle.fail_next(1000, ReceiverFault::status(401));
+    let setup = site(&first).with("API_2_URL", &second.url);
+    leave_pictures(&setup, "r1", 2, 6, 0);
+    let daemon = Daemon::start(&setup).await;
+    tokio::time::timeout(DELIVERY, first.handle.wait_for(6)).await.unwrap();
+    let refusing = wait_until("the second target refuses", DELIVERY, async || {
+        let status = daemon.status().await;
+        let target =
+            status["targets"].as_array().unwrap().iter().find(|one| one["target"] == "api_2").cloned();
+        let target = target.unwrap_or_default();
+        if target["last_error"].is_string() { Ok(target) } else { Err(status.to_string()) }
+    })
+    .await;
+    assert_eq!(refusing["label"], "HTTP API 2");
+    let words = refusing["last_error"].as_str().unwrap();
+    assert!(words.contains("API_2_URL") && !words.contains("S3_API_URL"), "{words}");
+    assert!(second.handle.received().is_empty());
+    let (status, log) = daemon.terminate().await;
+    assert_eq!(status.code(), Some(0));
+    let log = log.text();
+    let of_second: Vec<_> = log.lines().filter(|line| line.contains("api_2")).collect();
+    assert!(of_second.iter().any(|line| line.contains("API_2_URL")), "{log}");
+    assert!(!of_second.iter().any(|line| line.contains("S3_API_URL")), "{log}");
+
+    // What is owed to one stays owed to it over a restart, and the other is not asked again.
+    second.handle.heal();
+    let daemon = Daemon::start(&setup).await;
+    daemon.wait_until_delivered(DELIVERY).await;
+    assert_each_once(&second.handle.received(), 6);
+    assert_each_once(&first.handle.received(), 6);
+}

@@ -70,6 +70,7 @@ async fn what_was_put_aside_is_listed_in_pages_and_given_out_as_a_table_that_run
         for item in &items {
             assert_eq!((&item["last_error"], &item["attempts"]), (&json!(words), &json!(1)));
             assert!(item["tried_at"].is_string());
+            assert_eq!(item["label"], "HTTP API");
         }
         names.extend(items.iter().map(|item| item["filename"].as_str().unwrap().to_owned()));
         let Some(cursor) = page["next_cursor"].as_str() else { break };
