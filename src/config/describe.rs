@@ -1,13 +1,12 @@
 //! The effective configuration as an environment file, with secrets hidden.
 
-use std::fmt::{Display, Write};
-
 use super::address::shown_url;
-use super::target::own_name;
+use super::lines::{Lines, TargetLines, quoted};
 use super::values::word;
+use super::variables::own_name;
 use super::{
     Around, CameraConfig, CameraEngine, Config, Credentials, Flush, IngestConfig, SourceConfig, Trust,
-    UploadConfig, WebAccess, camera, engine, gpio, lane, log, variables,
+    UploadConfig, WebAccess, camera, engine, gpio, lane, log,
 };
 use crate::model::{TargetId, TargetKind};
 
@@ -54,7 +53,7 @@ impl Config {
         lines.set("LOG_LEVEL", &self.log.filter);
         lines.set("LOG_FORMAT", word(log::FORMATS, &self.log.format));
         lines.set_some("LOG_FILE", self.log.file.as_ref().map(|path| path.display()));
-        lines.0
+        lines.text()
     }
 }
 
@@ -140,11 +139,9 @@ fn describe_ingest(lines: &mut Lines, ingest: &IngestConfig) {
         }
         own.set(&name("MAX_BYTES"), device.max_bytes);
         own.set(&name("PER_MINUTE"), device.per_minute);
-        for line in own.0.lines() {
-            match device.from.is_empty() {
-                true => lines.comment(line),
-                false => lines.0.extend([line, "\n"]),
-            }
+        match device.from.is_empty() {
+            true => lines.comments(&own),
+            false => lines.append(&own),
         }
         if device.token.is_some() {
             lines.comment(format_args!("{} is set (value hidden)", name("TOKEN")));
@@ -171,7 +168,7 @@ fn describe_upload(lines: &mut Lines, upload: &UploadConfig) {
         lines.comment(format_args!("targets in use: {}", in_use.join(", ")));
     }
     for target in &upload.targets {
-        target.settings.describe(&mut TargetLines { lines, id: target.id });
+        target.settings.describe(&mut TargetLines::new(lines, target.id));
     }
     lines.set("UPLOAD_TIMEOUT", upload.timeout.as_secs());
     for proxy in upload.proxies.all() {
@@ -204,7 +201,7 @@ fn describe_targets(lines: &mut Lines, upload: &UploadConfig) {
             ("UPLOAD_RATE", target.rate.filter(|rate| Some(*rate) != all.rate).map(|rate| rate.to_string())),
             ("UPLOAD_TLS_FINGERPRINT", pin.map(|pin| pin.fingerprint.to_string())),
         ];
-        let mut lines = TargetLines { lines, id: target.id };
+        let mut lines = TargetLines::new(lines, target.id);
         for (name, value) in own.into_iter().filter_map(|(name, value)| Some((name, value?))) {
             let name = own_name(target.id.kind(), name);
             match target.id.kind() {
@@ -212,70 +209,6 @@ fn describe_targets(lines: &mut Lines, upload: &UploadConfig) {
                 _ => lines.comment(format_args!("{name}={}", quoted(&value))),
             }
         }
-    }
-}
-
-/// Scheme, host and port.
-pub(super) fn origin(url: &url::Url) -> String {
-    url.origin().ascii_serialization()
-}
-
-/// Lines about one target, in which variables are called as the first one of its kind has them.
-pub(super) struct TargetLines<'a> {
-    lines: &'a mut Lines,
-    id: TargetId,
-}
-
-impl TargetLines<'_> {
-    pub(super) fn set(&mut self, name: &str, value: impl Display) {
-        self.lines.set(&variables::name_of(self.id, name), value);
-    }
-
-    pub(super) fn set_some(&mut self, name: &str, value: Option<impl Display>) {
-        self.lines.set_some(&variables::name_of(self.id, name), value);
-    }
-
-    pub(super) fn comment(&mut self, text: impl Display) {
-        self.lines.comment(variables::words_of(self.id, &text.to_string()));
-    }
-}
-
-/// Lines of an environment file.
-#[derive(Default)]
-struct Lines(String);
-
-impl Lines {
-    fn set(&mut self, name: &str, value: impl Display) {
-        let value = quoted(&value.to_string());
-        // Writing to a String cannot fail.
-        let _ = writeln!(self.0, "{name}={value}");
-    }
-
-    fn set_some(&mut self, name: &str, value: Option<impl Display>) {
-        if let Some(value) = value {
-            self.set(name, value);
-        }
-    }
-
-    fn comment(&mut self, text: impl Display) {
-        // Writing to a String cannot fail.
-        let _ = writeln!(self.0, "# {text}");
-    }
-}
-
-/// `value` as an environment file wants it: plain, in single quotes, or in double quotes and escaped if it has a single
-/// quote or a backslash (other programs take a backslash before the closing single quote for an escape).
-pub(super) fn quoted(value: &str) -> String {
-    let plain = |c: char| c.is_alphanumeric() || "_-.,:/=+[]?&%*".contains(c);
-    // An apostrophe inside stands for itself, so a label looks as it was typed.
-    if value.chars().all(|c| plain(c) || c == '\'') && !value.starts_with('\'') {
-        value.to_owned()
-    } else if !value.contains(['\'', '\\']) {
-        format!("'{value}'")
-    } else {
-        let escaped: String =
-            value.chars().flat_map(|c| "\"\\$".contains(c).then_some('\\').into_iter().chain([c])).collect();
-        format!("\"{escaped}\"")
     }
 }
 

@@ -15,6 +15,7 @@ mod fields;
 mod gpio;
 mod ingest;
 mod lane;
+mod lines;
 mod log;
 mod login;
 mod network;

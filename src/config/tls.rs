@@ -16,8 +16,7 @@ use sha2::{Digest, Sha256};
 
 use super::problem::Wrong;
 use super::reader::{ReadResult, TargetReader, VariableReader};
-use super::target::own_name;
-use super::variables::name_of;
+use super::variables::{name_of, own_name};
 use crate::model::TargetId;
 
 /// What a fingerprint looks like.

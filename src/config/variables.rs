@@ -148,6 +148,11 @@ pub(super) fn word(kind: TargetKind) -> String {
     kind.as_str().to_ascii_uppercase()
 }
 
+/// What the first target of a kind calls what it has of its own of a setting of all.
+pub(super) fn own_name(kind: TargetKind, name: &str) -> String {
+    format!("{}_{name}", word(kind))
+}
+
 /// What stands behind the number. The first HTTP API has names from a time when there was no other.
 pub(super) fn behind_number(kind: TargetKind, name: &str) -> &str {
     let own = name.strip_prefix("S3_API_").filter(|_| kind == TargetKind::Api);

@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot read the sources fails")]
 
+mod circles;
 mod docs;
 mod glossary;
 mod rules;

@@ -119,6 +119,13 @@ pub(super) fn crate_paths(code: &str) -> Vec<(usize, Vec<String>)> {
     found
 }
 
+/// The paths that go on at `at`: one, or those of a group.
+pub(super) fn paths_at(code: &str, at: usize) -> Vec<Vec<String>> {
+    let mut found = Vec::new();
+    spread(code, at, &[], &mut found);
+    found.into_iter().map(|(_, path)| path).collect()
+}
+
 /// Reads one path from `at`; returns where it ends.
 fn spread(code: &str, mut at: usize, prefix: &[String], found: &mut Vec<(usize, Vec<String>)>) -> usize {
     let mut path = prefix.to_vec();

@@ -2,11 +2,11 @@
 
 use url::Url;
 
-use super::SiteFacts;
+use super::site::SiteFacts;
 use crate::config::address::shown_url;
-use crate::config::describe::TargetLines;
 use crate::config::endpoint::http_address;
 use crate::config::fields::{self, Beside, FieldTemplate, field_name};
+use crate::config::lines::TargetLines;
 use crate::config::problem::Wrong;
 use crate::config::reader::{ReadResult, Reported, TargetReader};
 use crate::config::{Secret, Success};

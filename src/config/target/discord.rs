@@ -3,8 +3,8 @@
 use url::Url;
 
 use crate::config::Secret;
-use crate::config::describe::{TargetLines, origin};
 use crate::config::endpoint::{http_address, webhook};
+use crate::config::lines::{TargetLines, origin};
 use crate::config::reader::{ReadResult, TargetReader};
 use crate::config::values::size;
 

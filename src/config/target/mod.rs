@@ -7,6 +7,7 @@ mod api;
 mod discord;
 mod relay;
 mod s3;
+mod site;
 
 use std::time::Duration;
 
@@ -14,8 +15,8 @@ use std::collections::BTreeSet;
 
 use url::Url;
 
-use super::describe::TargetLines;
 use super::lane::{self, LaneConfig};
+use super::lines::TargetLines;
 use super::problem::Wrong;
 use super::reader::{ReadResult, Reported, TargetReader, VariableReader};
 use super::values::size;
@@ -27,6 +28,7 @@ pub use api::ApiTargetConfig;
 pub use discord::DiscordTargetConfig;
 pub use relay::RelayTargetConfig;
 pub use s3::{S3Style, S3TargetConfig};
+pub(super) use site::SiteFacts;
 
 /// Smallest `UPLOAD_RATE`, bytes per second. Eight uploads that share it are each still as fast as the slowest link that
 /// an attempt has time for.
@@ -109,16 +111,6 @@ impl TargetSettings {
     }
 }
 
-/// What is known of all pictures, and may stand in what is sent.
-pub(super) struct SiteFacts<'a> {
-    /// `UPLOAD_METADATA`.
-    pub(super) are_sent: bool,
-    /// `SITE_NAME`, if it is right.
-    pub(super) name: Option<&'a str>,
-    /// Whether there is one, right or wrong.
-    pub(super) has_name: bool,
-}
-
 /// What holds for every target that has nothing of its own.
 #[derive(Clone, Debug)]
 pub struct TargetDefaults {
@@ -150,11 +142,6 @@ fn rate(text: &str) -> Result<u64, Wrong> {
     size(RATE_MIN, "32768 (32 KiB) to 1 EiB per second", text)
 }
 
-/// What the first target of a kind calls what it has of its own of a setting of all.
-pub(super) fn own_name(kind: TargetKind, name: &str) -> String {
-    format!("{}_{name}", variables::word(kind))
-}
-
 /// What the variables of one target say; `None` of it where it is not configured.
 struct Found {
     id: TargetId,
@@ -169,7 +156,7 @@ impl Found {
         site: &SiteFacts<'_>,
     ) -> ReadResult<Self> {
         let id = reader.id();
-        let own = |name| own_name(id.kind(), name);
+        let own = |name| variables::own_name(id.kind(), name);
         let parallel = reader.optional(&own(lane::PARALLEL), lane::parallel);
         let window = reader.optional(&own(lane::WINDOW), lane::window);
         let rate = reader.optional(&own(RATE), rate);

@@ -5,8 +5,8 @@ use std::time::Duration;
 use url::Url;
 
 use crate::config::Secret;
-use crate::config::describe::{TargetLines, origin};
 use crate::config::endpoint::http_address;
+use crate::config::lines::{TargetLines, origin};
 use crate::config::reader::{ReadResult, TargetReader};
 use crate::config::values::whole;
 

@@ -2,10 +2,10 @@
 
 use url::{Host, Url};
 
-use super::SiteFacts;
+use super::site::SiteFacts;
 use crate::config::Secret;
-use crate::config::describe::{TargetLines, quoted};
 use crate::config::endpoint::{Holds, holds_bucket, store_address};
+use crate::config::lines::{TargetLines, quoted};
 use crate::config::object_key::KeyTemplate;
 use crate::config::problem::Wrong;
 use crate::config::reader::{ReadResult, Reported, TargetReader};

@@ -1,0 +1,11 @@
+//! What is known of this site while its targets are read.
+
+/// What is known of all pictures, and may stand in what is sent.
+pub(in crate::config) struct SiteFacts<'a> {
+    /// `UPLOAD_METADATA`.
+    pub(in crate::config) are_sent: bool,
+    /// `SITE_NAME`, if it is right.
+    pub(in crate::config) name: Option<&'a str>,
+    /// Whether there is one, right or wrong.
+    pub(in crate::config) has_name: bool,
+}
