@@ -1,4 +1,6 @@
 //! Devices that bring their pictures by HTTP, as curl, Python's requests and the sketches of small cameras send them.
+//!
+//! `ROUNDS` and `PUSHES` make more of the kills.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -21,10 +23,10 @@ use crate::support::setup::Setup;
 use crate::support::{machine_alone, machine_shared, report, scale, wait_until};
 
 /// Longest until everything is delivered.
-const DELIVERY: Duration = Duration::from_secs(60);
+const DELIVERY: Duration = Duration::from_secs(300);
 
 /// A picture that no other number makes.
-fn picture(number: usize) -> Vec<u8> {
+pub(super) fn picture(number: usize) -> Vec<u8> {
     let (width, height) = (64, 48);
     let y = (0..width * height).map(|n| ((n * 7 + number * 13 + (n >> 4) * number) % 251) as u8).collect();
     let chroma = vec![(number % 200) as u8; width * height / 4];
@@ -233,7 +235,8 @@ async fn device(url: String, numbers: std::ops::Range<usize>, kept: Arc<Mutex<BT
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_push_that_was_answered_200_is_stored_and_delivered_once_whatever_kills_the_program() {
     let _machine = machine_alone().await;
-    let (rounds, each, devices) = (scale("ROUNDS", 3), 40, 3);
+    let (rounds, devices) = (scale("ROUNDS", 3), 3);
+    let each = usize::try_from(scale("PUSHES", 120)).unwrap().div_ceil(devices);
     let rounds_all = usize::try_from(rounds).unwrap();
     let receiver = Receiver::start().await;
     let setup = by_address().with("S3_API_URL", &receiver.url());
@@ -270,5 +273,9 @@ async fn every_push_that_was_answered_200_is_stored_and_delivered_once_whatever_
     assert_eq!(setup.pictures().keys().cloned().collect::<BTreeSet<_>>(), names, "files");
     receiver.check();
     assert_eq!(receiver.by_name().keys().cloned().collect::<BTreeSet<_>>(), names, "what was delivered");
-    report(&format!("{rounds} times SIGKILL: {} answered before, {cut_off} were not", before.len()));
+    report(&format!(
+        "{} pushes, {rounds} times SIGKILL: {} answered before the last, {cut_off} were not; all stored and delivered once",
+        devices * each,
+        before.len()
+    ));
 }

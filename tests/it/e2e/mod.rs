@@ -15,6 +15,7 @@ mod devices;
 mod disk;
 mod engine;
 mod faults;
+mod flood;
 mod former;
 mod ftp;
 mod hostile;

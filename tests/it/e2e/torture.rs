@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use super::devices::picture;
 use crate::support::daemon::Daemon;
 use crate::support::ext4::Ext4;
 use crate::support::promise::Promises;
@@ -18,6 +19,9 @@ const CAMERAS: [&str; 2] = ["r1", "r2"];
 
 /// Pictures asked for in a round.
 const CAPTURES: u64 = 8;
+
+/// Pictures that a device brings in a round.
+const PUSHES: usize = 6;
 
 /// They are asked for within this time, and the fault comes in the midst of it.
 const ASKED_WITHIN: Duration = Duration::from_millis(1500);
@@ -55,6 +59,8 @@ struct Site {
     receiver: Receiver,
     promises: Promises,
     unanswered: u64,
+    /// Pictures that a device made, each another one.
+    pushed: usize,
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -69,7 +75,11 @@ async fn nothing_acknowledged_is_lost_whatever_happens_to_power_disk_and_network
     fastrand::seed(seed);
     let camera = RtspPeer::start(SMALL, Auth::None, 2).await;
     let receiver = Receiver::start().await;
-    let setup = Setup::new().with("S3_API_URL", &receiver.url());
+    let setup = Setup::new()
+        .with("S3_API_URL", &receiver.url())
+        .with("INGEST_1_NAME", "door")
+        .with("INGEST_1_FROM", "127.0.0.1")
+        .with("INGEST_1_PER_MINUTE", "6000");
     // A disk cannot be mounted by everybody; that is no package to install.
     let disk = match Ext4::mount_over(setup.directory(), 96, 2000) {
         Ok(disk) => disk,
@@ -83,7 +93,8 @@ async fn nothing_acknowledged_is_lost_whatever_happens_to_power_disk_and_network
     };
     let setup = (1..=2).fold(setup, |setup, n| setup.with_camera(n, &camera.url(n)));
     let setup = environment.into_iter().fold(setup, |setup, (name, value)| setup.with_process(name, &value));
-    let mut site = Site { disk, setup, receiver, promises: Promises::on_a_small_disk(), unanswered: 0 };
+    let mut site =
+        Site { disk, setup, receiver, promises: Promises::on_a_small_disk(), unanswered: 0, pushed: 0 };
     let mut counts = BTreeMap::new();
     for round in 0..rounds {
         // All of them first, then at random.
@@ -102,9 +113,10 @@ async fn nothing_acknowledged_is_lost_whatever_happens_to_power_disk_and_network
     assert_eq!(status.code(), Some(0));
     check_database(site.setup.directory());
     report(&format!(
-        "seed {seed}, {rounds} rounds {counts:?}: {} acknowledged, all of them delivered under one identity, {stored} \
+        "seed {seed}, {rounds} rounds {counts:?}: {} acknowledged ({} of them pushed), all of them delivered under one identity, {stored} \
          still stored, {resent} sent again, {} requests cut off; database whole after every round",
         site.promises.len(),
+        site.promises.pushed(),
         site.unanswered
     ));
 }
@@ -114,7 +126,10 @@ impl Site {
     async fn suffer(&mut self, fault: Fault) {
         let daemon = Daemon::start_connected(&self.setup, &CAMERAS).await;
         self.promises.check(&daemon, &self.setup).await;
-        let asking = self.promises.ask(&daemon, CAPTURES, ASKED_WITHIN, &CAMERAS);
+        let mut asking = self.promises.ask(&daemon, CAPTURES, ASKED_WITHIN, &CAMERAS);
+        let pictures = (self.pushed..self.pushed + PUSHES).map(picture).collect();
+        self.pushed += PUSHES;
+        self.promises.push(&daemon, pictures, ASKED_WITHIN, &mut asking);
         tokio::time::sleep(ASKED_WITHIN.mul_f64(fastrand::f64())).await;
         let healed = match fault {
             Fault::PowerCut => {

@@ -1,6 +1,7 @@
 //! What a daemon vouched for, and whether it kept its word.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -17,6 +18,8 @@ use super::setup::Setup;
 #[derive(Clone, Default)]
 pub(crate) struct Promises {
     known: Arc<Mutex<BTreeMap<String, Option<String>>>>,
+    /// How many of them a device brought.
+    pushed: Arc<AtomicUsize>,
     may_make_room: bool,
 }
 
@@ -49,6 +52,40 @@ impl Promises {
             });
         }
         Asking(asking)
+    }
+
+    /// Has a device bring these pictures within a stretch of time, each once.
+    pub(crate) fn push(
+        &self,
+        daemon: &Daemon,
+        pictures: Vec<Vec<u8>>,
+        within: Duration,
+        asking: &mut Asking,
+    ) {
+        for picture in pictures {
+            let (url, promises) = (format!("{}/upload", daemon.address()), self.clone());
+            let pause = within.mul_f64(fastrand::f64());
+            asking.0.spawn(async move {
+                tokio::time::sleep(pause).await;
+                let Ok(answer) = reqwest::Client::new().post(&url).body(picture).send().await else {
+                    return true;
+                };
+                let status = answer.status().as_u16();
+                let Ok(body) = answer.bytes().await else { return true };
+                if status == 200 {
+                    let said: Value = serde_json::from_slice(&body).unwrap();
+                    let name = said["filename"].as_str().unwrap().to_owned();
+                    promises.known.lock().unwrap().entry(name).or_default();
+                    promises.pushed.fetch_add(1, Ordering::Relaxed);
+                }
+                false
+            });
+        }
+    }
+
+    /// How many of the pictures a device brought.
+    pub(crate) fn pushed(&self) -> usize {
+        self.pushed.load(Ordering::Relaxed)
     }
 
     /// Takes note of an image that the API answered with.
