@@ -54,7 +54,7 @@ pub use live_decoder::{LiveDecoder, LiveFrame};
 pub use measure::examine;
 pub use order::Capture;
 pub use push::{AcceptedPush, PUSH_BYTES_MAX, PushRefusal, PushTask, PushedPicture, Pushes};
-pub use push_counts::PushCount;
+pub use push_counts::{LastRefusal, PushCount};
 pub use session::CameraSession;
 
 /// Triggers of one camera that wait to be served, and as many that are being served; more are coalesced.

@@ -104,12 +104,12 @@ impl PushRefusal {
 #[derive(Clone)]
 pub struct Pushes {
     orders: mpsc::Sender<PushOrder>,
-    counts: PushCounts,
+    notes: RefusalNotes,
 }
 
 enum PushOrder {
     Keep { pushed: PushedPicture, reply: oneshot::Sender<Result<AcceptedPush, PushRefusal>> },
-    WriteDown { trigger: Trigger, reason: NoPicture },
+    WriteDown { trigger: Trigger, reason: NoPicture, unwritten: u64 },
 }
 
 /// The task that stores what is pushed, so that it is stored although its sender hangs up.
@@ -123,6 +123,12 @@ struct Keeper {
     store: Store,
     guard: DiskGuard,
     labels: Arc<BTreeMap<CameraKey, String>>,
+    notes: RefusalNotes,
+}
+
+/// What was counted of each device, and which refusals are written down.
+#[derive(Clone, Default)]
+struct RefusalNotes {
     refusals: Refusals,
     counts: PushCounts,
 }
@@ -138,15 +144,14 @@ impl Pushes {
     pub fn new(config: &Config, store: &Store, guard: &DiskGuard) -> (Self, PushTask) {
         let (sender, orders) = mpsc::channel(MAILBOX);
         let labels = config.cameras.iter().map(|camera| (camera.key.clone(), camera.label.clone())).collect();
-        let counts = PushCounts::default();
+        let notes = RefusalNotes::default();
         let keeper = Keeper {
             store: store.clone(),
             guard: guard.clone(),
             labels: Arc::new(labels),
-            refusals: Refusals::default(),
-            counts: counts.clone(),
+            notes: notes.clone(),
         };
-        (Self { orders: sender, counts }, PushTask { orders, keeper })
+        (Self { orders: sender, notes }, PushTask { orders, keeper })
     }
 
     /// Keeps a picture. When this returns that it is accepted, no power cut can undo it. Waits while others are being
@@ -160,8 +165,9 @@ impl Pushes {
         answer.await.unwrap_or_else(|_| Err(stopping()))
     }
 
-    /// Has it written down that a picture of a device was refused before it was here whole: cut off, or too large. Nothing
-    /// waits for that. `camera` is as in [`PushedPicture`].
+    /// Counts a picture of a device that was refused before it was here whole (cut off, too large, one too many), and has
+    /// it written down if the device has not had its share of that; of a flood nothing waits here. `camera` is as in
+    /// [`PushedPicture`].
     pub async fn refuse(
         &self,
         device: &DeviceName,
@@ -170,18 +176,26 @@ impl Pushes {
         reason: NoPicture,
     ) {
         let trigger = trigger_of(device, camera, arrived);
-        // While the program stops it is only in the log.
-        let _ = self.orders.send(PushOrder::WriteDown { trigger, reason }).await;
-    }
-
-    /// Counts a picture of a device that was not even looked at, because it brings too many.
-    pub fn turn_away(&self, device: &DeviceName) {
-        self.counts.refused(device);
+        if let Recorded::Yes { unwritten } = self.notes.refused(device, arrived, &reason) {
+            // While the program stops it is only in the log.
+            let _ = self.orders.send(PushOrder::WriteDown { trigger, reason, unwritten }).await;
+        }
     }
 
     /// What each device that has brought anything has brought since the start.
     pub fn counts(&self) -> BTreeMap<DeviceName, PushCount> {
-        self.counts.all()
+        self.notes.counts.all()
+    }
+}
+
+impl RefusalNotes {
+    fn refused(&self, device: &DeviceName, arrived: Moment, reason: &NoPicture) -> Recorded {
+        self.counts.refused(device, arrived.wall, reason);
+        let recorded = self.refusals.count(device.as_str(), arrived.at);
+        if recorded == Recorded::Counted {
+            debug!(%device, %reason, "one more pushed picture is refused");
+        }
+        recorded
     }
 }
 
@@ -216,7 +230,9 @@ impl Keeper {
                 // Whoever sent it may have gone; the picture is kept all the same.
                 let _ = reply.send(kept);
             }
-            PushOrder::WriteDown { trigger, reason } => self.write_down(&trigger, &reason).await,
+            PushOrder::WriteDown { trigger, reason, unwritten } => {
+                self.write_down(&trigger, &reason, unwritten).await;
+            }
         }
     }
 
@@ -226,9 +242,14 @@ impl Keeper {
         let kept = self.try_keep(pushed, &trigger).await;
         match &kept {
             // Its trigger comes with its row.
-            Ok(accepted) => self.counts.accepted(&device, arrived.wall, accepted.was_known),
+            Ok(accepted) => self.notes.counts.accepted(&device, arrived.wall, accepted.was_known),
             Err(PushRefusal::Later(NoPicture::KeptAsFile { .. })) => {}
-            Err(refusal) => self.write_down(&trigger, refusal.reason()).await,
+            Err(refusal) => {
+                let reason = refusal.reason();
+                if let Recorded::Yes { unwritten } = self.notes.refused(&device, arrived, reason) {
+                    self.write_down(&trigger, reason, unwritten).await;
+                }
+            }
         }
         kept
     }
@@ -271,31 +292,21 @@ impl Keeper {
         Ok(AcceptedPush { filename, path, bytes, was_known: false })
     }
 
-    /// Writes a refusal into the ledger, if this device has not had its share of it.
-    async fn write_down(&self, trigger: &Trigger, reason: &NoPicture) {
-        if let Some(device) = &trigger.device {
-            self.counts.refused(device);
-        }
+    /// Writes a refusal into the ledger, and how many were only counted since the one before.
+    async fn write_down(&self, trigger: &Trigger, reason: &NoPicture, unwritten: u64) {
         let device = trigger.device.as_ref().map_or("", DeviceName::as_str);
-        let reason = reason.clone();
-        match self.refusals.count(device, trigger.edge.at) {
-            Recorded::Yes { unwritten } => {
-                warn!(%reason, unwritten, "a pushed picture is refused");
-                let ended = self.store.triggers().end(trigger, Outcome::Failed, reason).await;
-                let remarked = match ended {
-                    Ok(row) if unwritten > 0 => {
-                        let words =
-                            format!("{unwritten} more of {device} were refused since the entry before");
-                        self.store.triggers().remark(row, &words).await
-                    }
-                    ended => ended.map(|_| ()),
-                };
-                if let Err(error) = remarked {
-                    error!(%error, "the refusal could not be written into the ledger");
-                    self.guard.ledger_refused(&error);
-                }
+        warn!(device, %reason, unwritten, "a pushed picture is refused");
+        let ended = self.store.triggers().end(trigger, Outcome::Failed, reason.clone()).await;
+        let remarked = match ended {
+            Ok(row) if unwritten > 0 => {
+                let words = format!("{unwritten} more of {device} were refused since the entry before");
+                self.store.triggers().remark(row, &words).await
             }
-            Recorded::Counted => debug!(%reason, "one more pushed picture is refused"),
+            ended => ended.map(|_| ()),
+        };
+        if let Err(error) = remarked {
+            error!(%error, "the refusal could not be written into the ledger");
+            self.guard.ledger_refused(&error);
         }
     }
 }

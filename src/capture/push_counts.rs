@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::model::{DeviceName, UnixMs};
+use crate::model::{DeviceName, NoPicture, UnixMs};
 
 /// What one device has brought since the start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PushCount {
     /// New pictures, stored.
     pub stored: u64,
@@ -17,6 +17,17 @@ pub struct PushCount {
     pub refused: u64,
     /// When the last picture came, new or not.
     pub last_at: Option<UnixMs>,
+    /// What was refused last.
+    pub last_refusal: Option<LastRefusal>,
+}
+
+/// What of a device was refused last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastRefusal {
+    /// When it came.
+    pub at: UnixMs,
+    /// Why it is none.
+    pub reason: NoPicture,
 }
 
 /// A handle on the counts of all devices. There are no more of them than devices that are configured.
@@ -32,9 +43,12 @@ impl PushCounts {
         });
     }
 
-    /// One more that was refused.
-    pub(super) fn refused(&self, device: &DeviceName) {
-        self.change(device, |count| count.refused += 1);
+    /// One more that was refused; it came at `at`.
+    pub(super) fn refused(&self, device: &DeviceName, at: UnixMs, reason: &NoPicture) {
+        self.change(device, |count| {
+            count.refused += 1;
+            count.last_refusal = Some(LastRefusal { at, reason: reason.clone() });
+        });
     }
 
     /// All of them.

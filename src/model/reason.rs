@@ -37,5 +37,7 @@ coded! {
         "too_large" => TooLarge { bytes: u64, limit: u64 },
         /// What a device sent has more pixels than are taken.
         "too_many_pixels" => TooManyPixels { width: u64, height: u64 },
+        /// A device brings more pictures a minute than it may.
+        "too_often" => TooOften { per_minute: u64 },
     }
 }

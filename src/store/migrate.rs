@@ -22,6 +22,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0009_reasons.sql"),
     include_str!("../../migrations/0010_upload_errors.sql"),
     include_str!("../../migrations/0011_pushes.sql"),
+    include_str!("../../migrations/0012_devices.sql"),
 ];
 
 /// Refuses a file that another program made or a newer version of this one, before anything is written to it.
@@ -347,5 +348,47 @@ mod tests {
         let counted = count();
         now.execute("update triggers set outcome = 'captured' where id = 4", []).unwrap();
         assert_eq!(count(), counted + 1, "the running counts go on");
+    }
+
+    #[test]
+    fn what_devices_brought_before_it_was_counted_is_counted() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.db");
+        let eleventh = Connection::open(&path).unwrap();
+        for (number, sql) in MIGRATIONS[..11].iter().enumerate() {
+            eleventh.execute_batch(sql).unwrap();
+            eleventh.pragma_update(None, "user_version", i32::try_from(number + 1).unwrap()).unwrap();
+        }
+        eleventh.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
+        eleventh
+            .execute_batch(
+                "with recursive n(i) as (select 1 union all select i + 1 from n where i < 6)
+                 insert into images (uid, camera, file_name, path, cause, taken_at, frame_offset_ms, width, height, bytes,
+                                     sha256, device)
+                 select randomblob(16), 'r1', i || '.jpg', i || '.jpg', 'pushed', i, 0, 16, 9, 1, randomblob(32),
+                        case when i < 5 then 'esp' end from n;
+                 insert into uploads (image_id, target, state, camera, taken_at)
+                 select id, 'api', case when id < 4 then 'delivered' else 'pending' end, 'r1', taken_at from images;",
+            )
+            .unwrap();
+        drop(eleventh);
+        let now = open(&path).unwrap();
+        let counts = || {
+            let value = |what: &str| {
+                let sql = "select value from tallies where subject = 'esp' and what = ?1";
+                now.query_row(sql, [what], |row| row.get::<_, i64>(0)).unwrap()
+            };
+            (value("pushed"), value("pushed:delivered"))
+        };
+        assert_eq!(counts(), (4, 3));
+        now.execute_batch(
+            "update uploads set state = 'delivered' where image_id in (4, 5);
+             update uploads set state = 'pending' where image_id = 1;
+             update images set state = 'deleted' where id = 2;",
+        )
+        .unwrap();
+        assert_eq!(counts(), (4, 3), "one more was delivered, and one is owed again");
+        let others = "select count(*) from tallies where what like 'pushed%' and subject <> 'esp'";
+        assert_eq!(now.query_row(others, [], |row| row.get::<_, i64>(0)).unwrap(), 0);
     }
 }

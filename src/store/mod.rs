@@ -126,7 +126,7 @@ pub use recover::{Carried, OpenedStore, Rebuilt};
 pub use rows::{Image, ImageQuery, NewImage, TriggerId, UploadInfo};
 pub use seen::{UNSEEN_MAX, Unseen};
 pub use space::{DiskRoom, Held, PictureUsage};
-pub use stats::{CameraTally, Deletable, Kept, Newest, Stats, Witness};
+pub use stats::{CameraTally, Deletable, DeviceTally, Kept, Newest, Stats, Witness};
 pub use strange::Strangers;
 pub use takeover::{Former, TakenOver, Takeover};
 pub use time::{Doubtful, STEP_MS};

@@ -16,6 +16,8 @@ use crate::model::{ImageId, TargetId, UnixMs, UploadState};
 pub struct Stats {
     /// By camera key.
     pub cameras: BTreeMap<String, CameraTally>,
+    /// By name of the device.
+    pub devices: BTreeMap<String, DeviceTally>,
     /// Number of uploads by target and state.
     pub uploads: BTreeMap<TargetId, Vec<(UploadState, u64)>>,
     /// The instant of the oldest picture that waits, by target; a target for which nothing waits is not there.
@@ -39,6 +41,15 @@ pub struct CameraTally {
     pub images: u64,
     /// Their size.
     pub bytes: u64,
+}
+
+/// What one device has ever brought.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DeviceTally {
+    /// Pictures, also those that were deleted since.
+    pub pushed: u64,
+    /// Deliveries of them that were taken, by all targets.
+    pub delivered: u64,
 }
 
 impl Stats {
@@ -317,6 +328,17 @@ impl Stats {
                 self.uploads.entry(target).or_default().push((state, value));
             }
             return;
+        }
+        match what {
+            "pushed" => {
+                self.devices.entry(subject).or_default().pushed = value;
+                return;
+            }
+            "pushed:delivered" => {
+                self.devices.entry(subject).or_default().delivered = value;
+                return;
+            }
+            _ => {}
         }
         let tally = self.cameras.entry(subject).or_default();
         match what {

@@ -9,7 +9,6 @@ use std::time::Instant;
 
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
-use tracing::debug;
 
 use super::State;
 use super::code::ErrorCode;
@@ -33,13 +32,13 @@ pub(super) async fn upload(
 ) -> Result<HttpResponse, ApiError> {
     let device = who::device(&request)?;
     let arrived = clock::moment();
+    let camera = device.camera.clone();
     if let Err(wait) = state.door.take(&device, Instant::now()) {
-        debug!(device = %device.name, ?wait, "too many pictures a minute");
-        state.pushes.turn_away(&device.name);
+        let reason = NoPicture::TooOften { per_minute: device.per_minute.into() };
+        state.pushes.refuse(&device.name, camera.as_ref(), arrived, reason).await;
         let words = format!("more than {} pictures a minute; send it again later", device.per_minute);
         return Err(ApiError::too_many(words, wait));
     }
-    let camera = device.camera.clone();
     let read =
         state.reading_room.read(device.number, payload, announced(&request), device.max_bytes + FORM_MAX);
     let (mut bytes, _seat) = match read.await {
@@ -133,6 +132,7 @@ impl From<PushRefusal> for ApiError {
             NoPicture::NotStored { .. } => ErrorCode::StoreFull,
             NoPicture::KeptAsFile { .. } => ErrorCode::Kept,
             NoPicture::Stopping => ErrorCode::Stopping,
+            NoPicture::TooOften { .. } => ErrorCode::TooManyRequests,
             NoPicture::Busy { .. } => ErrorCode::Busy,
             NoPicture::UnknownCamera { .. }
             | NoPicture::CameraDisabled { .. }

@@ -11,22 +11,25 @@ use super::uploads::Backlog;
 use super::view::camera::CameraAndImage;
 use super::view::health::{Healthy, Unhealthy};
 use super::view::image::LastImage;
-use super::view::receiver::{Brought, DeviceView};
+use super::view::receiver::{Brought, DeviceView, ReceiverView};
 use super::view::status::{AlarmView, StatsView, StatusView, Tally, UploadStats};
 use super::view::storage::{StorageAndUse, StorageView};
 use super::view::target::{BacklogView, TargetAndBacklog};
 use super::view::upload::UploadCounts;
-use super::{State, guard, latency};
-use crate::config::WebAccess;
-use crate::model::{CameraKey, Medium, RoomLevel, UploadState};
+use super::{State, guard, ingest, latency};
+use crate::config::{DeviceConfig, WebAccess};
+use crate::model::{CameraKey, DeviceName, Medium, RoomLevel, UploadState};
 use crate::status::AlarmKind;
-use crate::store::{CameraTally, ImageQuery, Stats};
+use crate::store::{CameraTally, DeviceTally, Image, ImageQuery, Stats};
 
 /// A database that has not answered by then is not well.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// So many failures are shown beside their number; the others are in the ledger.
 const UNSEEN_SHOWN: u32 = 3;
+
+/// The last picture of a device is looked for among so many of its camera, which may have others beside it.
+const LOOKED_THROUGH: u32 = 20;
 
 pub(super) async fn status(state: web::Data<State>) -> Result<HttpResponse, ApiError> {
     let stats = state.store.stats().await?;
@@ -44,6 +47,7 @@ pub(super) async fn status(state: web::Data<State>) -> Result<HttpResponse, ApiE
     });
     let targets = targets.collect();
     let unseen = state.store.unseen(UNSEEN_SHOWN).await?;
+    let devices = devices(&state, &stats).await?;
     Ok(HttpResponse::Ok().json(StatusView {
         version: env!("CARGO_PKG_VERSION"),
         uptime: state.status.uptime().as_secs(),
@@ -58,19 +62,60 @@ pub(super) async fn status(state: web::Data<State>) -> Result<HttpResponse, ApiE
         alarms: state.status.alarms().into_iter().map(AlarmView::from).collect(),
         demo: state.config.web.access == WebAccess::Demo,
         cameras,
-        devices: devices(&state),
+        receiver: receiver(&state, &devices).await,
+        devices,
     }))
 }
 
 /// The devices as configured, each with what it has brought.
-fn devices(state: &State) -> Vec<DeviceView> {
-    let counts = state.pushes.counts();
-    let devices = state.config.ingest.devices.iter().map(|device| DeviceView {
-        name: device.name.to_string(),
-        camera: device.key().clone(),
-        brought: Brought::by_all(counts.get(&device.name).into_iter()),
-    });
-    devices.collect()
+async fn devices(state: &State, stats: &Stats) -> Result<Vec<DeviceView>, ApiError> {
+    let mut counts = state.pushes.counts();
+    let mut devices = Vec::new();
+    for device in &state.config.ingest.devices {
+        let count = counts.remove(&device.name).unwrap_or_default();
+        let DeviceTally { pushed, delivered } =
+            stats.devices.get(device.name.as_str()).copied().unwrap_or_default();
+        devices.push(DeviceView {
+            name: device.name.to_string(),
+            camera: device.key().clone(),
+            ways: ways(device),
+            brought: Brought::by_all([&count].into_iter()),
+            stored_in_all: pushed,
+            sent_on: delivered,
+            last_image: last_pushed(state, device).await?,
+            last_refusal: count.last_refusal.map(Into::into),
+        });
+    }
+    Ok(devices)
+}
+
+fn ways(device: &DeviceConfig) -> Vec<&'static str> {
+    let all = [
+        (device.token.is_some(), "http_token"),
+        (!device.from.is_empty(), "http_address"),
+        (device.ftp.is_some(), "ftp"),
+    ];
+    all.into_iter().filter(|(has, _)| *has).map(|(_, way)| way).collect()
+}
+
+/// The last picture that a device has brought.
+async fn last_pushed(state: &State, device: &DeviceConfig) -> Result<Option<LastImage>, ApiError> {
+    let (camera, medium) = (Some(device.key().clone()), Some(Medium::Jpeg));
+    let query = ImageQuery { camera, medium, limit: LOOKED_THROUGH, ..ImageQuery::default() };
+    let by: fn(&Image) -> Option<&DeviceName> = |image| image.facts.push.as_ref().map(|push| &push.device);
+    let page = state.store.images(query).await?;
+    Ok(page.items.into_iter().find(|image| by(image) == Some(&device.name)).map(LastImage::from))
+}
+
+async fn receiver(state: &State, devices: &[DeviceView]) -> ReceiverView {
+    let sum = |count: fn(&DeviceView) -> u64| devices.iter().map(count).sum();
+    ReceiverView {
+        received: sum(|device| device.brought.stored + device.brought.known),
+        stored: sum(|device| device.stored_in_all),
+        sent_on: sum(|device| device.sent_on),
+        place: ingest::absolute(state.store.root().to_owned()).await,
+        ftp_port: state.config.ingest.ftp.as_ref().map(|ftp| ftp.port),
+    }
 }
 
 /// The last picture; not a clip. From the store, so that it is right after a restart and after a deletion.

@@ -5,6 +5,7 @@ import { test } from "node:test";
 
 import { aboutCamera, newestWords, streamWords } from "../../web/page/cameras.js";
 import { contactsNote, lampWord } from "../../web/page/contacts.js";
+import { deviceState, deviceWords, lastOf, pushCommands, receiverWords } from "../../web/page/devices.js";
 import { outcome, reasons } from "../../web/page/events.js";
 import { mark } from "../../web/page/gallery.js";
 import { cleanUpWords, shareUsed, storageWords, wearWords } from "../../web/page/storage.js";
@@ -131,4 +132,51 @@ test("a clean-up says what goes, why, and what stays", () => {
   assert.equal(words[0], "The clock is not set.");
   assert.match(words[1], /^3 pictures \(3\.0 MB\), taken from .+ to .+\.$/);
   assert.deepEqual(words.slice(2, 4), ["3 pictures (3.0 MB) past their time.", "R1: 3."]);
+});
+
+const device = {
+  name: "door", camera: "door", ways: ["http_token", "ftp"], stored: 12, known: 0, refused: 0, last_at: "2026-05-03T09:59:48Z",
+  stored_in_all: 2204, sent_on: 2203, last_image: null, last_refusal: null,
+};
+
+test("how a device stands, in a word", () => {
+  const state = (changes) => deviceState({ ...device, ...changes }, NOW)[0];
+  const refusal = (at) => ({ at, reason: "no picture" });
+  assert.equal(state({}), "Brings pictures");
+  assert.equal(state({ last_at: null }), "Nothing yet");
+  assert.equal(state({ last_at: "2026-05-02T09:59:00Z" }), "Silent");
+  assert.equal(state({ last_refusal: refusal("2026-05-03T09:59:47Z") }), "Brings pictures", "it is mended since");
+  assert.equal(state({ last_refusal: refusal("2026-05-03T09:59:49Z") }), "Last one refused");
+  assert.equal(state({ last_at: null, last_refusal: refusal("2026-05-03T09:59:49Z") }), "Last one refused");
+  const before = { last_at: null, last_image: { filename: "a.jpg", taken_at: "2026-05-03T09:00:00Z" } };
+  assert.equal(lastOf({ ...device, ...before }), "2026-05-03T09:00:00Z", "of before the start");
+  assert.equal(state(before), "Brings pictures");
+});
+
+// S3.8
+test("what a device brought, and why it was refused", () => {
+  const words = (changes) => deviceWords({ ...device, ...changes }, NOW).join(" ");
+  assert.match(words({}), /^By HTTP and FTP\. Last picture .+, 12 s ago\. Received 12, stored in all 2,204, sent on 2,203, refused 0\.$/);
+  assert.match(words({ ways: ["http_token", "http_address"], camera: "r1" }), /^By HTTP, for r1\./);
+  assert.match(words({ known: 3 }), /Received 15 \(3 once more\)/);
+  assert.match(words({ last_at: null }), /Waits for its first picture/);
+  assert.match(words({ last_at: "2026-05-01T10:00:00Z" }), /Silent since 1 May|Silent since May 1/);
+  assert.match(words({ refused: 1, last_refusal: { at: LATER, reason: "it is torn" } }), /refused 1\. Refused .+: It is torn\.$/);
+});
+
+// S3.8
+test("where pictures of devices go and lie", () => {
+  const targets = [{ target: "api", label: "HTTP API" }, { target: "s3" }];
+  assert.equal(receiverWords({ place: "/x" }, targets), "Sent on to HTTP API, s3. Kept in /x.");
+  assert.equal(receiverWords({ place: "/x" }, []), "Sent on to nobody. Kept in /x.");
+});
+
+test("how a picture is brought is said for each way that is open, and no secret with it", () => {
+  const at = { origin: "http://box:9000", hostname: "box" };
+  const lines = (...ways) => pushCommands([{ ways }], 2121, at).map(([, command]) => command);
+  assert.deepEqual(lines("http_address"), ["curl --data-binary @photo.jpg http://box:9000/upload"]);
+  assert.deepEqual(lines("http_token", "ftp"), [
+    "curl --data-binary @photo.jpg -H 'Authorization: Bearer TOKEN' http://box:9000/upload",
+    "curl -T photo.jpg ftp://USER:PASSWORD@box:2121/",
+  ]);
 });

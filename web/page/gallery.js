@@ -59,9 +59,13 @@ function draw() {
 /** The choice of cameras follows the configuration. */
 function drawFilter() {
   const select = $("filter").elements.camera;
-  const { cameras } = known.status;
-  if (select.options.length === cameras.length + 1) return;
-  const options = cameras.map((one) => new Option(`${one.label} (${one.key})`, one.key));
+  const { cameras, devices } = known.status;
+  const own = devices.filter(({ camera, name }) => camera === name);
+  if (select.options.length === cameras.length + own.length + 1) return;
+  const options = [
+    ...cameras.map((one) => new Option(`${one.label} (${one.key})`, one.key)),
+    ...own.map(({ name }) => new Option(name, name)),
+  ];
   select.replaceChildren(select.options[0], ...options);
 }
 

@@ -79,8 +79,9 @@ impl FtpSession {
         {
             self.port = None;
             let seconds = wait.as_secs() + 1;
-            debug!(device = %device.name, seconds, "ftp: too many pictures a minute");
-            self.shared.pushes.turn_away(&device.name);
+            let reason = NoPicture::TooOften { per_minute: device.per_minute.into() };
+            let camera = device.camera.as_ref();
+            self.shared.pushes.refuse(&device.name, camera, clock::moment(), reason).await;
             return Ok(FtpReply::new(450, &format!("too many pictures a minute, wait {seconds} s")));
         }
         let arrived = clock::moment();
@@ -103,7 +104,9 @@ impl FtpSession {
             }
             DataEnd::NoRoom => {
                 warn!(device = %device.name, file = shown, "ftp: too many pictures are on their way");
-                self.shared.pushes.turn_away(&device.name);
+                let detail = "too many pictures are on their way".to_owned();
+                let reason = NoPicture::NotStored { detail };
+                self.shared.pushes.refuse(&device.name, device.camera.as_ref(), arrived, reason).await;
                 return Ok(FtpReply::new(452, "too many pictures are on their way, send it again"));
             }
             DataEnd::Closed | DataEnd::Broken | DataEnd::Slow | DataEnd::Aborted | DataEnd::Stopping => {}

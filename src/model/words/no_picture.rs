@@ -41,6 +41,9 @@ impl fmt::Display for NoPicture {
             Self::TooManyPixels { width, height } => {
                 write!(f, "the picture has {width}×{height} pixels, which is more than is taken")
             }
+            Self::TooOften { per_minute } => {
+                write!(f, "the device brings more than the {per_minute} pictures a minute that it may")
+            }
         }
     }
 }

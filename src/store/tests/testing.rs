@@ -297,7 +297,10 @@ pub(crate) fn recount(c: &Connection) -> BTreeMap<(String, String), i64> {
         "select camera, outcome, count(*) from triggers where outcome is not null group by 1, 2
          union all select camera, 'images', count(*) from images where state = 'present' group by 1
          union all select camera, 'bytes', sum(bytes) from images where state = 'present' group by 1
-         union all select target, 'upload:' || state, count(*) from uploads group by 1, 2",
+         union all select target, 'upload:' || state, count(*) from uploads group by 1, 2
+         union all select device, 'pushed', count(*) from images where device is not null group by 1
+         union all select device, 'pushed:delivered', count(*) from images join uploads on image_id = images.id
+             where device is not null and uploads.state = 'delivered' group by 1",
     )
 }
 

@@ -36,7 +36,8 @@ pub(in crate::web) struct EventView {
     pub(in crate::web) reason: Option<String>,
     /// The same for programs, stable: unknown_camera, camera_disabled, busy (coalesced), no_frame (the camera gave
     /// none), frame_too_old, undecodable, not_stored, disk_full, kept_as_file, stopping, interrupted (the program or the
-    /// power ended), file_removed; of what a device sent not_jpeg, torn, too_large, too_many_pixels; there may be more. Null where there is none, as in entries of versions before it.
+    /// power ended), file_removed; of what a device sent not_jpeg, torn, too_large, too_many_pixels,
+    /// too_often; there may be more. Null where there is none, as in entries of versions before it.
     #[schema(example = "disk_full")]
     pub(in crate::web) reason_code: Option<&'static str>,
     /// What the code is about: camera, waiting, age_ms, bytes, limit, width, height, detail (in words).

@@ -3,9 +3,10 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::image::LastImage;
 use super::time::Time;
-use crate::capture::PushCount;
-use crate::model::CameraKey;
+use crate::capture::{LastRefusal, PushCount};
+use crate::model::{CameraKey, Coded as _};
 
 /// A picture that a device brought is safe.
 #[derive(Serialize, ToSchema)]
@@ -124,6 +125,59 @@ pub(in crate::web) struct DeviceView {
     /// The key under which its pictures are listed.
     #[schema(example = "r1")]
     pub(in crate::web) camera: CameraKey,
+    /// How it may come: `http_token`, `http_address` (needs no token from there), `ftp`.
+    #[schema(example = json!(["http_token"]))]
+    pub(in crate::web) ways: Vec<&'static str>,
     #[serde(flatten)]
     pub(in crate::web) brought: Brought,
+    /// Pictures that it has ever brought, also those that were deleted since.
+    #[schema(example = 2204)]
+    pub(in crate::web) stored_in_all: u64,
+    /// Deliveries of them that were taken, by all targets.
+    #[schema(example = 2203)]
+    pub(in crate::web) sent_on: u64,
+    /// The last of its pictures that is there.
+    pub(in crate::web) last_image: Option<LastImage>,
+    /// What was refused last since the start of the program.
+    pub(in crate::web) last_refusal: Option<RefusedView>,
+}
+
+/// A picture that was refused.
+#[derive(Serialize, ToSchema)]
+#[schema(as = RefusedPicture)]
+pub(in crate::web) struct RefusedView {
+    pub(in crate::web) at: Time,
+    /// Why, for people.
+    #[schema(example = "the picture was cut off on its way: 2048 bytes came, and its end is missing")]
+    pub(in crate::web) reason: String,
+    /// The same for programs, as of events.
+    #[schema(example = "torn")]
+    pub(in crate::web) reason_code: Option<&'static str>,
+}
+
+impl From<LastRefusal> for RefusedView {
+    fn from(last: LastRefusal) -> Self {
+        Self { at: Time(last.at), reason: last.reason.to_string(), reason_code: last.reason.code() }
+    }
+}
+
+/// What all devices together have brought.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Receiver)]
+pub(in crate::web) struct ReceiverView {
+    /// Pictures since the start of the program, those that were sent once more among them.
+    #[schema(example = 13)]
+    pub(in crate::web) received: u64,
+    /// Pictures that were ever stored, also those that were deleted since.
+    #[schema(example = 2204)]
+    pub(in crate::web) stored: u64,
+    /// Deliveries of them that were taken, by all targets.
+    #[schema(example = 2203)]
+    pub(in crate::web) sent_on: u64,
+    /// Where pictures lie on this computer.
+    #[schema(example = "/var/lib/camera-capture/images")]
+    pub(in crate::web) place: String,
+    /// The port of the FTP server, if there is one.
+    #[schema(example = 2121)]
+    pub(in crate::web) ftp_port: Option<u16>,
 }

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use super::camera::CameraAndImage;
 use super::contact::GpioView;
 use super::event::Failures;
-use super::receiver::DeviceView;
+use super::receiver::{DeviceView, ReceiverView};
 use super::storage::StorageAndUse;
 use super::target::{BacklogView, TargetAndBacklog};
 use super::time::Time;
@@ -46,6 +46,7 @@ pub(in crate::web) struct StatusView {
     pub(in crate::web) cameras: Vec<CameraAndImage>,
     /// Those that may bring pictures themselves.
     pub(in crate::web) devices: Vec<DeviceView>,
+    pub(in crate::web) receiver: ReceiverView,
 }
 
 /// The wall clock.

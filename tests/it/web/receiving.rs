@@ -460,4 +460,42 @@ async fn what_devices_have_brought_is_counted_for_those_who_may_look() {
     assert_eq!((device["name"].as_str(), device["camera"].as_str()), (Some("door"), Some("door")));
     assert_eq!(counts(device), [Some(2), Some(1), Some(1)]);
     assert!(device["last_at"].is_string(), "{device}");
+    assert_eq!((&device["ways"], &device["stored_in_all"]), (&serde_json::json!(["http_token"]), &2.into()));
+    let last = device["last_image"]["url"].as_str().unwrap();
+    assert_eq!(browser.get(last).await.status, 200);
+    assert_eq!(device["last_refusal"]["reason_code"], "not_jpeg", "{device}");
+    let receiver = &status["receiver"];
+    let place = site.store.root().canonicalize().unwrap();
+    assert_eq!(
+        (receiver["received"].as_u64(), receiver["stored"].as_u64()),
+        (Some(3), Some(2)),
+        "{receiver}"
+    );
+    assert_eq!((receiver["sent_on"].as_u64(), receiver["place"].as_str()), (Some(0), place.to_str()));
+}
+
+#[tokio::test]
+async fn a_picture_too_many_is_seen_at_its_device_and_in_the_ledger() {
+    let site =
+        receiver(&[("INGEST_1_TOKEN", TOKEN), ("INGEST_1_NAME", "door"), ("INGEST_1_PER_MINUTE", "2")]).await;
+    for width in [16, 17] {
+        assert_eq!(push(&site, &[BEARER], picture(width)).await.status, 200);
+    }
+    let answer = push(&site, &[BEARER], picture(18)).await;
+    assert_eq!(refused(&answer), (429, "too_many_requests".to_owned()));
+    let failed =
+        async || ledger(&site).await.into_iter().find(|entry| entry.outcome == Some(Outcome::Failed));
+    let entry = loop {
+        match failed().await {
+            Some(entry) => break entry,
+            None => tokio::task::yield_now().await,
+        }
+    };
+    assert!(entry.reason.unwrap().to_string().contains("more than the 2 pictures a minute"));
+    let status = site.browser().await.get("/api/status").await.json();
+    let device = &status["devices"][0];
+    assert_eq!(
+        (&device["refused"], &device["last_refusal"]["reason_code"]),
+        (&1.into(), &"too_often".into())
+    );
 }
