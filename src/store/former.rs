@@ -1,47 +1,12 @@
-//! What the programs before this one left: pictures whose names tell camera and time in one of several ways, and a list
-//! of those that were still to be sent. Pure; whatever such a file holds is read as far as it can be.
+//! What the programs before this one called their pictures: names that tell camera and time in one of several ways. Pure.
 
-use serde_json::{Map, Value};
-
-use crate::model::{CameraKey, FileName, Medium, UnixMs, foreign};
-
-/// Longest row of a list that is shown, characters.
-const ROW_MAX: usize = 200;
+use crate::model::{CameraKey, FileName, Medium, UnixMs};
 
 /// First and last year of a date in a name: cameras of that kind are not older, and later ones are no date.
 const YEARS: std::ops::RangeInclusive<i16> = 2000..=2099;
 
 /// First second of a name that counts them: a longer number that began with a zero would be another thing.
 const EPOCH_MIN: i64 = 946_684_800;
-
-/// Names under which a row of a list tells its picture, the surest one first.
-const KEYS: [&str; 10] = [
-    "filename",
-    "file_name",
-    "image_path",
-    "filepath",
-    "file_path",
-    "path",
-    "image",
-    "file",
-    "local_path",
-    "name",
-];
-
-/// Names under which such a list lies in a larger one.
-const LISTS: [&str; 8] =
-    ["pending", "pending_uploads", "queue", "uploads", "items", "images", "files", "entries"];
-
-/// A list of what was still to be sent.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Pending {
-    /// Names of files without their folders, each once.
-    pub(super) names: Vec<String>,
-    /// Rows that name no picture, as they stand.
-    pub(super) not_understood: Vec<String>,
-    /// Whether it is no JSON, perhaps cut off by a power cut, and only searched for names.
-    pub(super) is_damaged: bool,
-}
 
 /// Camera and time in the name of a picture, as this program would name it; `local` tells the instant of a date and time
 /// of the site's clock.
@@ -154,114 +119,6 @@ fn stamp(
     }
 }
 
-/// What a list says, in whichever of the known shapes: names, rows that hold one, both below a key, by name, or line by
-/// line.
-pub(super) fn pending(text: &str) -> Pending {
-    let text = text.trim_start_matches('\u{feff}').trim_matches(|c: char| c.is_whitespace() || c == '\0');
-    let mut pending = Pending::default();
-    if text.is_empty() {
-        return pending;
-    }
-    let lines = || text.lines().map(str::trim).filter(|line| !line.is_empty());
-    if let Ok(value) = serde_json::from_str::<Value>(text) {
-        pending.take(&value);
-    } else if let Ok(rows) = lines().map(serde_json::from_str::<Value>).collect::<Result<Vec<_>, _>>() {
-        rows.iter().for_each(|row| pending.take_row(row));
-    } else if lines().all(is_picture) && !text.contains('"') {
-        lines().for_each(|line| pending.add(line));
-    } else {
-        pending.is_damaged = true;
-        texts(text).iter().filter(|text| is_picture(text)).for_each(|text| pending.add(text));
-    }
-    pending
-}
-
-impl Pending {
-    fn add(&mut self, path: &str) {
-        let name = path.rsplit(['/', '\\']).next().unwrap_or(path).to_owned();
-        if !self.names.contains(&name) {
-            self.names.push(name);
-        }
-    }
-
-    fn take(&mut self, value: &Value) {
-        match value {
-            Value::Array(rows) => rows.iter().for_each(|row| self.take_row(row)),
-            Value::Object(map) => {
-                let named = LISTS.iter().find_map(|key| map.get(*key).filter(|value| value.is_array()));
-                if let Some(rows) = named {
-                    self.take(rows);
-                } else if of_row(map).is_some() {
-                    self.take_row(value);
-                } else {
-                    for (key, value) in map {
-                        match value {
-                            Value::Array(_) => self.take(value),
-                            _ if is_picture(key) && !is_done(value) => self.add(key),
-                            _ if is_picture(key) => {}
-                            Value::Object(row) if of_row(row).is_some() => self.take_row(value),
-                            _ => self.refuse(&format!("{key}: {value}")),
-                        }
-                    }
-                }
-            }
-            other => self.take_row(other),
-        }
-    }
-
-    fn take_row(&mut self, row: &Value) {
-        let name = match row {
-            Value::String(text) => Some(text.as_str()).filter(|text| is_picture(text)),
-            Value::Object(map) => of_row(map),
-            Value::Array(parts) => parts.iter().filter_map(Value::as_str).find(|text| is_picture(text)),
-            _ => None,
-        };
-        match name {
-            Some(_) if is_done(row) => {}
-            Some(name) => self.add(name),
-            None => self.refuse(&row.to_string()),
-        }
-    }
-
-    fn refuse(&mut self, row: &str) {
-        self.not_understood.push(foreign::line(row, ROW_MAX));
-    }
-}
-
-/// The picture that a row names.
-fn of_row(map: &Map<String, Value>) -> Option<&str> {
-    let known = KEYS.iter().filter_map(|key| map.get(*key)?.as_str());
-    let others = map.values().filter_map(Value::as_str);
-    known.chain(others).find(|text| is_picture(text))
-}
-
-/// Whether a row says that its picture was sent after all.
-fn is_done(row: &Value) -> bool {
-    let Value::Object(map) = row else { return false };
-    let is_true =
-        ["uploaded", "sent", "done", "delivered"].iter().any(|key| map.get(*key) == Some(&Value::Bool(true)));
-    let status = map.get("status").and_then(Value::as_str).unwrap_or_default().to_ascii_lowercase();
-    is_true || ["uploaded", "sent", "done", "delivered", "success"].contains(&status.as_str())
-}
-
-/// The whole texts in something that is no JSON as a whole.
-fn texts(text: &str) -> Vec<String> {
-    let (bytes, mut found, mut at) = (text.as_bytes(), Vec::new(), 0);
-    while let Some(from) = bytes[at..].iter().position(|byte| *byte == b'"').map(|offset| at + offset) {
-        let mut end = from + 1;
-        while end < bytes.len() && bytes[end] != b'"' && bytes[end] != b'\n' {
-            end += if bytes[end] == b'\\' { 2 } else { 1 };
-        }
-        if bytes.get(end) != Some(&b'"') {
-            at = (from + 1).min(bytes.len());
-            continue;
-        }
-        found.extend(text.get(from..=end).and_then(|quoted| serde_json::from_str(quoted).ok()));
-        at = end + 1;
-    }
-    found
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -319,63 +176,12 @@ mod tests {
         }
     }
 
-    #[test]
-    fn every_shape_of_a_list_names_its_pictures() {
-        let both = ["r1_1.jpg", "r2_2.jpg"];
-        for text in [
-            r#"["images/r1_1.jpg", "r2_2.jpg"]"#,
-            "\u{feff}[\"images/r1_1.jpg\", \"r2_2.jpg\", \"r1_1.jpg\"]",
-            r#"[{"filename": "r1_1.jpg"}, {"path": "/home/pi/images/r2_2.jpg", "retry_count": 3}]"#,
-            r#"[{"filepath": "images/r1_1.jpg", "camera": "r1"}, {"image_path": "C:\\cams\\r2_2.jpg"}]"#,
-            r#"{"pending": ["r1_1.jpg", {"file": "r2_2.jpg"}]}"#,
-            r#"{"version": 2, "queue": [{"image": "r1_1.jpg"}, {"local": "x/r2_2.jpg", "n": 1}]}"#,
-            r#"{"r1_1.jpg": {"attempts": 1}, "images/r2_2.jpg": 0}"#,
-            r#"{"cameras": [["r1_1.jpg", 1], ["r2", "r2_2.jpg"]]}"#,
-            "{\"file\": \"r1_1.jpg\"}\n{\"file\": \"r2_2.jpg\"}\n",
-            "images/r1_1.jpg\r\nr2_2.jpg\r\n",
-            r#"[{"filename": "r1_1.jpg"}, {"filename": "r3_3.jpg", "uploaded": true}, {"filename": "r2_2.jpg"}]"#,
-        ] {
-            let mut pending = pending(text);
-            pending.names.sort();
-            assert_eq!(
-                (&pending.names[..], pending.is_damaged),
-                (&both.map(str::to_owned)[..], false),
-                "{text}"
-            );
-            assert_eq!(pending.not_understood, Vec::<String>::new(), "{text}");
-        }
-        for (text, names, rows, is_damaged) in [
-            ("", 0, 0, false),
-            ("[]", 0, 0, false),
-            ("{}", 0, 0, false),
-            ("null", 0, 1, false),
-            (r#"[1, "r1_1.jpg", {"camera": "r1"}, "notes.txt"]"#, 1, 3, false),
-            (r#"[{"filename": "r1_1.jpg"}, {"filename": "r2_2.j"#, 1, 0, true),
-            ("<html>", 0, 0, true),
-        ] {
-            let pending = pending(text);
-            let seen = (pending.names.len(), pending.not_understood.len(), pending.is_damaged);
-            assert_eq!(seen, (names, rows, is_damaged), "{text}");
-        }
-    }
-
     proptest! {
         #[test]
-        fn nothing_in_a_list_or_name_is_an_error(text in "[\\[\\]{}\":,a-z0-9_.\\\\\n é-]{0,80}") {
-            let pending = pending(&text);
-            prop_assert!(pending.names.iter().all(|name| !name.contains(['/', '\\'])));
+        fn nothing_in_a_name_is_an_error(text in "[\\[\\]{}\":,a-z0-9_.\\\\\n é-]{0,80}") {
             if let Some(name) = name_of(&text, utc) {
                 prop_assert_eq!(FileName::parse(&name.to_string()), Some(name));
             }
-        }
-
-        #[test]
-        fn a_list_that_was_cut_off_still_names_what_it_names_whole(count in 1_usize..20, cut in 0_usize..2000) {
-            let names: Vec<String> = (0..count).map(|n| format!("images/r1_{}.jpg", 1_698_765_432 + n)).collect();
-            let whole = serde_json::to_string_pretty(&names).unwrap();
-            let cut = cut.min(whole.len());
-            let found = pending(&whole[..cut]).names.len();
-            prop_assert_eq!(found, whole[..cut].matches(".jpg\"").count());
         }
     }
 }

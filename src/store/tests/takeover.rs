@@ -9,6 +9,9 @@ use super::*;
 use crate::model::ImageId;
 use crate::store::{ImageQuery, Settlement};
 
+const LIST: &str = "pending_uploads.json";
+const SENT: &str = "sent_files.json";
+
 /// 2023-10-31T15:17:12Z.
 const OLD: i64 = 1_698_765_432;
 
@@ -25,7 +28,7 @@ fn put(place: &Place, names: &[&str]) {
 }
 
 fn list(place: &Place, text: &str) {
-    std::fs::write(place.path().join(PENDING_LIST), text).unwrap();
+    std::fs::write(place.path().join(LIST), text).unwrap();
 }
 
 fn former(place: &Place) -> Former {
@@ -87,7 +90,7 @@ async fn flat_pictures_are_listed_where_they_lie_and_only_those_of_the_list_are_
     assert_eq!(done.strange, ["r1_1698765440.jpg"]);
     let alarm = done.alarm().unwrap();
     assert!(alarm.contains("2 pictures that it had still to send") && alarm.contains("1 rows"), "{alarm}");
-    assert!(is_named(&place, "pending_uploads.json.imported") && !is_named(&place, PENDING_LIST));
+    assert!(is_named(&place, "pending_uploads.json.imported") && !is_named(&place, LIST));
     let image = store.image(&FileName::parse("r1_1698765433.jpg").unwrap()).await.unwrap().unwrap();
     assert_eq!(image.facts.taken_at(), UnixMs((OLD + 1) * 1000));
     store.open_image(&image).unwrap();
@@ -152,7 +155,7 @@ async fn a_takeover_that_ends_anywhere_is_finished_by_the_next_start_and_sends_n
             sent += usize::from(store.settle(&due, Settlement::Delivered { at: UnixMs(T0) }).await.unwrap());
         }
         drop((takeover, store));
-        assert!(is_named(&place, PENDING_LIST), "{end:?}: the list was given up too early");
+        assert!(is_named(&place, LIST), "{end:?}: the list was given up too early");
 
         let store = place.open();
         store.reconcile_first().await.unwrap();
@@ -165,9 +168,122 @@ async fn a_takeover_that_ends_anywhere_is_finished_by_the_next_start_and_sends_n
             (never_sent, claim(&store, 100).await.len()),
             (names.len() - owed.len(), owed.len() - sent)
         );
-        assert!(is_named(&place, "pending_uploads.json.imported") && !is_named(&place, PENDING_LIST));
+        assert!(is_named(&place, "pending_uploads.json.imported") && !is_named(&place, LIST));
         assert_in_order(&place);
     }
+}
+
+fn sent_list(place: &Place, text: &str) {
+    std::fs::write(place.path().join(SENT), text).unwrap();
+}
+
+const RELAYING: &[(TargetId, UploadState)] = &[(TargetId::RELAY, UploadState::Pending)];
+
+/// What is owed to whom of the picture at this place, and what was sent.
+async fn deliveries(store: &Store, path: &str) -> Vec<(TargetId, UploadState)> {
+    let page = store.images(ImageQuery { limit: 1000, ..ImageQuery::default() }).await.unwrap();
+    let image = page.items.into_iter().find(|image| image.path == Path::new(path)).unwrap();
+    image.uploads.iter().map(|upload| (upload.target, upload.state)).collect()
+}
+
+/// S3.7
+#[tokio::test]
+async fn what_another_program_had_sent_is_delivered_and_never_sent_again_in_each_shape_of_its_list() {
+    for text in [
+        r#"["photo_20240101_120000.jpg", "cam.jpg"]"#,
+        r#"{"photo_20240101_120000.jpg": "2024-01-01 12:01:00", "gone_20230101_120000.jpg": 1}"#,
+        r#"{"sent": ["esp32_photos/photo_20240101_120000.jpg"]}"#,
+        "photo_20240101_120000.jpg\nphoto_20230101_120000.jpg\n",
+    ] {
+        let place = Place::new();
+        put(&place, &["photo_20240101_120000.jpg", "photo_20240101_120001.jpg"]);
+        sent_list(&place, text);
+        let store = place.open_owing(RELAYING);
+        let done = take_all(&place, &store).await.unwrap();
+        assert_eq!((done.adopted, done.sent, done.owed, done.alarm()), (2, 1, 1, None), "{text}");
+        let of = async |name: &str| deliveries(&store, name).await;
+        let delivered = [(TargetId::RELAY, UploadState::Delivered)];
+        assert_eq!(of("photo_20240101_120000.jpg").await, delivered);
+        // That program would have sent this one in its next round.
+        assert_eq!(of("photo_20240101_120001.jpg").await, RELAYING);
+        assert!(is_named(&place, "sent_files.json.imported") && !is_named(&place, SENT));
+        // Nothing is twice, by this list or by another one of the same.
+        assert_eq!(take_all(&place, &store).await, None);
+        sent_list(&place, text);
+        let again = take_all(&place, &store).await.unwrap();
+        assert_eq!((again.adopted, again.sent, again.owed), (0, 0, 0));
+        store.reconcile_first().await.unwrap();
+        assert_eq!(of("photo_20240101_120000.jpg").await, delivered);
+    }
+}
+
+/// S3.7
+#[tokio::test]
+async fn a_takeover_that_is_killed_at_any_step_neither_loses_nor_doubles_what_was_sent() {
+    let names: Vec<String> = (0..25).map(|n| format!("r1_{}.jpg", OLD + n)).collect();
+    let (sent, not_sent) = names.split_at(15);
+    for steps in [Some(0), Some(1), Some(2), None] {
+        let place = Place::new();
+        put(&place, &names.iter().map(String::as_str).collect::<Vec<_>>());
+        sent_list(&place, &serde_json::to_string(sent).unwrap());
+        let store = place.open_owing(RELAYING);
+        let mut takeover = store.takeover(&former(&place)).await.unwrap().unwrap();
+        for _ in 0..steps.unwrap_or(usize::MAX) {
+            if !store.take_over_some(&mut takeover).await.unwrap() {
+                break;
+            }
+        }
+        drop((takeover, store));
+        assert!(is_named(&place, SENT), "{steps:?}: the list was given up too early");
+        let store = place.open_owing(RELAYING);
+        store.reconcile_first().await.unwrap();
+        let done = take_all(&place, &store).await.unwrap();
+        assert_eq!(done.alarm(), None, "{steps:?}");
+        assert!(is_named(&place, "sent_files.json.imported") && !is_named(&place, SENT));
+        for name in sent {
+            assert_eq!(
+                deliveries(&store, name).await,
+                [(TargetId::RELAY, UploadState::Delivered)],
+                "{steps:?}"
+            );
+        }
+        for name in not_sent {
+            assert_eq!(deliveries(&store, name).await, RELAYING, "{steps:?}");
+        }
+        assert_in_order(&place);
+    }
+}
+
+/// S3.7
+#[tokio::test]
+async fn while_a_list_of_sent_pictures_cannot_be_read_nothing_is_taken_over() {
+    let place = Place::new();
+    put(&place, &["r1_1698765432.jpg"]);
+    list(&place, r#"["r1_1698765432.jpg"]"#);
+    let whole = std::fs::File::create(place.path().join(SENT)).unwrap();
+    whole.set_len(100 << 20).unwrap();
+    let store = place.open_owing(RELAYING);
+    let done = take_all(&place, &store).await.unwrap();
+    assert_eq!((done.adopted, done.unreadable.len(), done.gone.len()), (0, 1, 0));
+    assert!(done.alarm().unwrap().contains(SENT));
+    assert!(is_named(&place, SENT) && is_named(&place, LIST), "both stay for the next start");
+    sent_list(&place, r#"{"r1_1698765432.jpg": true}"#);
+    let done = take_all(&place, &store).await.unwrap();
+    assert_eq!((done.adopted, done.sent, done.owed), (1, 1, 1));
+}
+
+/// S3.7
+#[tokio::test]
+async fn what_a_torn_list_of_sent_pictures_does_not_name_is_said_and_not_sent() {
+    let place = Place::new();
+    put(&place, &["r1_1698765432.jpg", "r1_1698765433.jpg"]);
+    sent_list(&place, r#"["r1_1698765432.jpg", "r1_16987654"#);
+    let store = place.open_owing(RELAYING);
+    let done = take_all(&place, &store).await.unwrap();
+    assert_eq!((done.adopted, done.sent, done.owed), (2, 1, 0));
+    assert_eq!(done.unsure, ["r1_1698765433.jpg"]);
+    assert!(done.alarm().unwrap().contains("damaged list of sent ones"), "{:?}", done.alarm());
+    assert_eq!(deliveries(&store, "r1_1698765433.jpg").await, []);
 }
 
 #[tokio::test]
