@@ -1,7 +1,7 @@
 //! `--test-upload`: a test picture for every target, and what was seen on the way to it, in words or as a document.
 
-use crate::config::{Config, UploadConfig};
-use crate::model::{TargetId, foreign};
+use crate::config::{Config, TargetSettings, UploadConfig};
+use crate::model::{TargetId, TargetKind, foreign};
 use crate::targets::{self, TryoutReport};
 
 use super::output::{say, say_error};
@@ -52,13 +52,18 @@ async fn try_out(upload: &UploadConfig, kind: TargetId, json: bool) -> Option<Tr
     Some(report)
 }
 
+/// The variables that say where a target is: `A, B or C`.
+fn addresses() -> String {
+    let all = TargetKind::ALL.map(|kind| TargetSettings::variables(kind).needed[0]);
+    let [others @ .., last] = &all;
+    format!("{} or {last}", others.join(", "))
+}
+
 fn chosen(upload: &UploadConfig, names: &[String]) -> anyhow::Result<Vec<TargetId>> {
     let there: Vec<TargetId> = upload.in_use().collect();
     if names.is_empty() {
         if there.is_empty() {
-            anyhow::bail!(
-                "no upload target is configured; set S3_API_URL, S3_ENDPOINT, DISCORD_WEBHOOK_URL or RELAY_URL"
-            );
+            anyhow::bail!("no upload target is configured; set {}", addresses());
         }
         return Ok(there);
     }
@@ -106,7 +111,11 @@ mod tests {
         assert_eq!(error, "2: ftp is no upload target; there are: api, relay");
         assert_eq!(said(&two, &["s3"]).unwrap_err(), "2: s3 is not in use here; there are: api, relay");
         assert_eq!(said(&[], &["s3"]).unwrap_err(), "2: s3 is not in use here; there are: none");
-        assert!(said(&[], &[]).unwrap_err().starts_with("1: no upload target is configured"));
+        assert!(
+            said(&[], &[])
+                .unwrap_err()
+                .starts_with("1: no upload target is configured; set S3_API_URL, S3_ENDPOINT, ")
+        );
         let left_out = [two[0], two[1], ("UPLOAD_TARGETS", "relay")];
         assert_eq!(said(&left_out, &["api"]).unwrap_err(), "2: api is not in use here; there are: relay");
     }

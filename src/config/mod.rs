@@ -27,7 +27,7 @@ mod secret;
 mod spelling;
 mod storage;
 mod success;
-mod target;
+pub mod target;
 #[cfg(test)]
 mod testing;
 mod tls;
@@ -53,10 +53,7 @@ pub use proxy::{ProxiesConfig, ProxyConfig};
 pub use secret::Secret;
 pub use storage::StorageConfig;
 pub use success::{JsonStep, Success, WantedAnswer, Word};
-pub use target::{
-    ApiTargetConfig, DiscordTargetConfig, RelayTargetConfig, S3Style, S3TargetConfig, TargetConfig,
-    TargetDefaults, TargetSettings,
-};
+pub use target::{KindVariables, TargetConfig, TargetDefaults, TargetSettings};
 pub use tls::{Authorities, CertificatePin, Fingerprint, Trust};
 pub use upload::UploadConfig;
 pub use variables::{Fallback, VARIABLES, Variable, words_of};

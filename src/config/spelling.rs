@@ -1,9 +1,10 @@
 //! Names nobody reads, and what was probably meant.
 
 use super::variables::{CAMERA_NUMBER_MAX, VARIABLES, behind_number, name_of, word};
-use crate::model::TargetId;
+use crate::model::{TargetId, TargetKind};
 
-/// Beginnings that mark a variable as meant for this program.
+/// Beginnings that mark a variable as meant for this program, beside the words of the kinds of targets. With `API` alone
+/// others begin theirs, too.
 const PREFIXES: &[&str] = &[
     "API_UPLOAD_",
     "BACKGROUND_",
@@ -11,12 +12,9 @@ const PREFIXES: &[&str] = &[
     "CAMERA_",
     "CLEANUP_",
     "CONNECTIVITY_",
-    "DISCORD_",
     "GPIO_",
     "IMAGE_",
     "OFFLINE_",
-    "RELAY_",
-    "S3_",
     "STORAGE_",
     "UPLOAD_",
     "WEB_",
@@ -124,9 +122,14 @@ fn suspect(name: &str) -> Option<Found> {
         return Some(Found::Meant(real));
     }
     let (nearest, distance) = nearest(name)?;
-    let known_beginning = PREFIXES.iter().any(|prefix| name.to_ascii_uppercase().starts_with(prefix));
     let slip = name.len() >= SLIP_LENGTH_MIN && distance <= SLIP_MAX;
-    (known_beginning || slip).then_some(Found::Nearest(nearest))
+    (begins_like_ours(&upper) || slip).then_some(Found::Nearest(nearest))
+}
+
+fn begins_like_ours(name: &str) -> bool {
+    let mut kinds = TargetKind::ALL.into_iter().filter(|kind| *kind != TargetKind::Api).map(word);
+    PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+        || kinds.any(|word| name.strip_prefix(&word).is_some_and(|rest| rest.starts_with('_')))
 }
 
 /// The contact of a camera by the words of its name, `GPIO_PIN_1`, `PIN_1_GPIO`, `CAMERA_1_PIN`: with their number at
@@ -241,6 +244,7 @@ mod tests {
             ("CAMERA_01_IP", "CAMERA_1_IP"),
             ("API_2_ULR", "API_2_URL"),
             ("S3_2_BUKET", "S3_2_BUCKET"),
+            ("RELAY_ADDRESS", "RELAY_URL"),
         ] {
             assert_eq!(suspect(typed), Some(Found::Nearest(real.to_owned())), "{typed}");
         }
@@ -295,9 +299,19 @@ mod tests {
 
     #[test]
     fn variables_of_others_are_left_alone() {
-        for name in
-            ["PATH", "HOME", "LANG", "LOG_DIR", "RUST_LOG", "DATABASE_URL", "XDG_RUNTIME_DIR", "", "É"]
-        {
+        for name in [
+            "PATH",
+            "HOME",
+            "LANG",
+            "LOG_DIR",
+            "RUST_LOG",
+            "DATABASE_URL",
+            "XDG_RUNTIME_DIR",
+            "API_KEY",
+            "S3CFG",
+            "",
+            "É",
+        ] {
             assert_eq!(advice(name), None, "{name}");
         }
     }

@@ -1,6 +1,7 @@
 //! Shorthand for the tests of the sections.
 
-use super::{ApiTargetConfig, Config, Env, Problems, TargetSettings, Warning};
+use super::target::ApiTargetConfig;
+use super::{Config, Env, Problems, TargetSettings, Warning};
 use crate::model::TargetId;
 
 fn parse(pairs: &[(&str, &str)]) -> Result<(Config, Vec<Warning>), Problems> {

@@ -5,17 +5,36 @@ use std::str::FromStr;
 
 use serde::{Serialize, Serializer};
 
-/// The kind of an upload target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum TargetKind {
-    /// An HTTP endpoint that takes `multipart/form-data`.
-    Api,
-    /// A bucket of an S3 store.
-    S3,
-    /// A Discord channel.
-    Discord,
-    /// Another box that takes pictures.
-    Relay,
+/// What the targets of a kind are called.
+struct KindNames {
+    /// Their texts, by number.
+    texts: [&'static str; TargetId::NUMBER_MAX as usize],
+    /// The first one's name for people.
+    label: &'static str,
+    /// The same within a sentence.
+    spoken: &'static str,
+}
+
+/// The kinds, each with its word, its name for people and the same within a sentence.
+macro_rules! kinds {
+    ($($(#[$says:meta])* $kind:ident $word:literal $label:literal $spoken:literal)+) => {
+        /// The kind of an upload target.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum TargetKind {
+            $($(#[$says])* $kind,)+
+        }
+
+        impl TargetKind {
+            /// Every kind.
+            pub const ALL: [Self; [$($word),+].len()] = [$(Self::$kind),+];
+
+            fn names(self) -> &'static KindNames {
+                match self {
+                    $(Self::$kind => &KindNames { texts: numbered!($word), label: $label, spoken: $spoken },)+
+                }
+            }
+        }
+    };
 }
 
 /// The texts of the targets of one kind, by number.
@@ -35,23 +54,26 @@ macro_rules! numbered {
     };
 }
 
+kinds! {
+    /// An HTTP endpoint that takes `multipart/form-data`.
+    Api "api" "HTTP API" "the HTTP API"
+    /// A bucket of an S3 store.
+    S3 "s3" "S3 store" "the S3 store"
+    /// A Discord channel.
+    Discord "discord" "Discord" "Discord"
+    /// Another box that takes pictures.
+    Relay "relay" "Relay" "the relay"
+}
+
 impl TargetKind {
-    /// Every kind.
-    pub const ALL: [Self; 4] = [Self::Api, Self::S3, Self::Discord, Self::Relay];
-
-    /// The texts of its targets, and its name for people.
-    fn words(self) -> (&'static [&'static str; 9], &'static str) {
-        match self {
-            Self::Api => (&numbered!("api"), "HTTP API"),
-            Self::S3 => (&numbered!("s3"), "S3 store"),
-            Self::Discord => (&numbered!("discord"), "Discord"),
-            Self::Relay => (&numbered!("relay"), "Relay"),
-        }
-    }
-
     /// As in the configuration.
     pub fn as_str(self) -> &'static str {
-        self.words().0[0]
+        self.names().texts[0]
+    }
+
+    /// The words of all of them, one after the other.
+    pub fn list() -> String {
+        Self::ALL.map(Self::as_str).join(", ")
     }
 }
 
@@ -83,7 +105,10 @@ impl TargetId {
     pub const NUMBER_MAX: u8 = 9;
 
     /// What its text looks like, for people.
-    pub const ACCEPTED: &str = "api, s3, discord, relay; the second of a kind as api_2, and so on to api_9";
+    pub fn accepted() -> String {
+        let (kinds, last) = (TargetKind::list(), Self::NUMBER_MAX);
+        format!("{kinds}; the second of a kind as api_2, and so on to api_{last}")
+    }
 
     /// The target of this number, if there can be one.
     pub fn new(kind: TargetKind, number: u8) -> Option<Self> {
@@ -107,20 +132,28 @@ impl TargetId {
 
     /// As in the configuration, the database and the API: `api`, `api_2`.
     pub fn as_str(self) -> &'static str {
-        self.kind.words().0[usize::from(self.number) - 1]
+        self.kind.names().texts[usize::from(self.number) - 1]
     }
 
     /// Parses what [`Self::as_str`] writes, and nothing else.
     pub fn parse(text: &str) -> Option<Self> {
         TargetKind::ALL.into_iter().find_map(|kind| {
-            let index = kind.words().0.iter().position(|word| *word == text)?;
+            let index = kind.names().texts.iter().position(|word| *word == text)?;
             Self::new(kind, u8::try_from(index).ok()? + 1)
         })
     }
 
     /// What people call it: `HTTP API`, `HTTP API 2`.
     pub fn label(self) -> String {
-        let name = self.kind.words().1;
+        self.with_number(self.kind.names().label)
+    }
+
+    /// The same within a sentence: `the HTTP API`, `the HTTP API 2`.
+    pub fn spoken(self) -> String {
+        self.with_number(self.kind.names().spoken)
+    }
+
+    fn with_number(self, name: &str) -> String {
         if self.number == 1 { name.to_owned() } else { format!("{name} {}", self.number) }
     }
 }
@@ -166,14 +199,18 @@ mod tests {
     #[test]
     fn the_first_of_a_kind_is_called_as_ever_and_no_two_targets_alike() {
         let firsts = TargetKind::ALL.map(|kind| TargetId::first(kind).to_string());
-        assert_eq!(firsts, ["api", "s3", "discord", "relay"]);
+        assert_eq!(firsts[..4], ["api", "s3", "discord", "relay"]);
         let second = TargetId::new(TargetKind::S3, 2).unwrap();
         assert_eq!((second.as_str(), second.label().as_str()), ("s3_2", "S3 store 2"));
+        assert_eq!(
+            (second.spoken().as_str(), TargetId::RELAY.spoken().as_str()),
+            ("the S3 store 2", "the relay")
+        );
         assert_eq!(serde_json::to_string(&second).unwrap(), "\"s3_2\"");
         let all =
             TargetKind::ALL.into_iter().flat_map(|kind| (0..=99).filter_map(move |n| TargetId::new(kind, n)));
         let texts: BTreeSet<_> = all.map(TargetId::as_str).collect();
-        assert_eq!(texts.len(), 4 * 9);
+        assert_eq!(texts.len(), TargetKind::ALL.len() * 9);
     }
 
     #[test]
@@ -194,7 +231,10 @@ mod tests {
         }
 
         #[test]
-        fn a_text_that_is_read_is_what_is_written(text in "(api|s3|discord|relay|)(_?[0-9]{0,2}|.{0,3})") {
+        fn a_text_that_is_read_is_what_is_written(
+            kind in 0..TargetKind::ALL.len(), end in "(_?[0-9]{0,2}|.{0,3})"
+        ) {
+            let text = format!("{}{end}", TargetKind::ALL[kind]);
             if let Some(id) = TargetId::parse(&text) {
                 prop_assert_eq!(id.as_str(), text);
             }

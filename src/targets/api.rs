@@ -8,7 +8,8 @@ use super::form::Form;
 use super::http::{ANSWER_BYTES_MAX, Http, put};
 use super::{Attempt, Deliver, TargetError, misconfigured, success};
 use crate::clock;
-use crate::config::{ApiTargetConfig, FILENAME, FieldTemplate, TargetConfig, UploadConfig};
+use crate::config::target::ApiTargetConfig;
+use crate::config::{FILENAME, FieldTemplate, TargetConfig, UploadConfig};
 use crate::model::{UploadFault, secrets::Secrets};
 use crate::store::DueUpload;
 

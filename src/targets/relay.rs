@@ -11,7 +11,8 @@ use super::http::{ANSWER_BYTES_MAX, Http};
 use super::response::TargetAnswer;
 use super::{Attempt, Deliver, TargetError, misconfigured, perhaps_of_this_image};
 use crate::clock;
-use crate::config::{RelayTargetConfig, TargetConfig, UploadConfig};
+use crate::config::target::RelayTargetConfig;
+use crate::config::{TargetConfig, UploadConfig};
 use crate::model::{UnixMs, UploadFault, secrets::Secrets};
 use crate::store::DueUpload;
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{TargetError, text, verdict};
-use crate::config::words_of;
-use crate::model::{TargetId, TargetKind, UnixMs, UploadFault, secrets::Secrets};
+use crate::config::{TargetSettings, words_of};
+use crate::model::{TargetId, UnixMs, UploadFault, secrets::Secrets};
 
 /// Longest wait that a target may ask for; a typing error there must not stop deliveries for days.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
@@ -24,15 +24,8 @@ pub struct Settings {
 impl Settings {
     /// Those of this target, by its own names.
     pub fn of(target: TargetId) -> Self {
-        let (address, login) = match target.kind() {
-            TargetKind::Api => ("S3_API_URL", "UPLOAD_HEADERS and the credentials in S3_API_URL"),
-            TargetKind::S3 => {
-                ("S3_ENDPOINT, S3_BUCKET and S3_STYLE", "S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY")
-            }
-            TargetKind::Discord => ("DISCORD_WEBHOOK_URL", "DISCORD_WEBHOOK_URL"),
-            TargetKind::Relay => ("RELAY_URL", "the credentials in RELAY_URL"),
-        };
-        Self { address: words_of(target, address), login: words_of(target, login) }
+        let kind = TargetSettings::variables(target.kind());
+        Self { address: words_of(target, kind.address), login: words_of(target, kind.login) }
     }
 }
 
@@ -207,6 +200,7 @@ fn without_query(url: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::TargetKind;
     use proptest::prelude::*;
 
     fn answer(status: u16) -> TargetAnswer {

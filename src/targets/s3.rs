@@ -24,7 +24,8 @@ use super::s3_answer::{
 use super::s3_object::{ObjectSeen, Sum};
 use super::{Attempt, Deliver, TargetError, misconfigured, rejected};
 use crate::clock;
-use crate::config::{S3Style, S3TargetConfig, TargetConfig, UploadConfig};
+use crate::config::target::{S3Style, S3TargetConfig};
+use crate::config::{TargetConfig, UploadConfig};
 use crate::model::{Because, UploadFault, secrets::Secrets};
 use crate::store::DueUpload;
 

@@ -83,7 +83,7 @@ pub(super) async fn dead(request: HttpRequest, state: web::Data<State>) -> Resul
         _ => None,
     })?;
     let query = DeadQuery {
-        target: query.parsed("target", &targets(), TargetId::parse)?,
+        target: query.parsed("target", &TargetId::accepted(), TargetId::parse)?,
         limit: query.limit()?,
         cursor: query.parsed("cursor", "the next_cursor of the page before", DeadCursor::parse)?,
     };
@@ -95,11 +95,6 @@ pub(super) async fn dead(request: HttpRequest, state: web::Data<State>) -> Resul
         uploads: page.items.into_iter().map(DeadLetterView::from).collect(),
         next_cursor: page.next.map(|cursor| cursor.to_string()),
     }))
-}
-
-/// Which targets there can be, for messages.
-fn targets() -> String {
-    TargetId::ACCEPTED.to_owned()
 }
 
 fn export(store: &Store, target: Option<TargetId>) -> HttpResponse {
@@ -170,13 +165,13 @@ pub(super) async fn retry(
     if body.state != "dead" {
         return Err(ApiError::bad_request("state: accepted is dead; what waits is sent by itself"));
     }
-    let target = match body.target.as_deref() {
-        None => None,
-        Some(text) => Some(
-            TargetId::parse(text)
-                .ok_or_else(|| ApiError::bad_request(format!("target: accepted is {}", targets())))?,
-        ),
-    };
+    let target =
+        match body.target.as_deref() {
+            None => None,
+            Some(text) => Some(TargetId::parse(text).ok_or_else(|| {
+                ApiError::bad_request(format!("target: accepted is {}", TargetId::accepted()))
+            })?),
+        };
     if let Some(target) = target.filter(|target| !state.store.delivers_to(*target)) {
         let message =
             format!("nothing is delivered to {target} at the moment; configure it and UPLOAD_ENABLED first");

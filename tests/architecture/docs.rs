@@ -5,6 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use camera_capture::model::TargetKind;
+
 use crate::{read, root};
 
 /// A README that is longer is not read; what does not fit belongs into `docs/`.
@@ -17,7 +19,9 @@ const PICTURE_BYTES_MAX: u64 = 150_000;
 const NO_VARIABLES: &[&str] = &["CAMERA_1_PIN", "CAMERA_GRAB_LATEST"];
 
 /// `TARGET_…` in a page stands for each of these.
-const TARGETS: &[&str] = &["API", "S3", "DISCORD", "RELAY"];
+fn kinds() -> impl Iterator<Item = String> {
+    TargetKind::ALL.into_iter().map(|kind| kind.as_str().to_ascii_uppercase())
+}
 
 /// Every page of the tree, below the root.
 fn pages() -> Vec<PathBuf> {
@@ -121,7 +125,7 @@ fn numbered(name: &str) -> String {
     let parts: Vec<&str> = name.split('_').collect();
     // Of a target: the variable of the first one.
     if let [kind, number, rest @ ..] = &parts[..]
-        && TARGETS.contains(kind)
+        && kinds().any(|it| it == *kind)
         && number.parse::<u8>().is_ok()
     {
         let rest = rest.join("_");
@@ -154,7 +158,7 @@ fn settings() -> BTreeSet<String> {
 fn documented() -> BTreeSet<String> {
     let text: String = manual().iter().map(|page| text(page)).collect();
     let spread = |name: String| match name.strip_prefix("TARGET_") {
-        Some(rest) => TARGETS.iter().map(|target| format!("{target}_{rest}")).collect(),
+        Some(rest) => kinds().map(|kind| format!("{kind}_{rest}")).collect(),
         None => vec![numbered(&name)],
     };
     names_like_variables(&text).into_iter().flat_map(spread).collect()

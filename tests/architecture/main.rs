@@ -14,6 +14,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use camera_capture::model::TargetKind;
+
 use rules::{Rules, Source, code, crate_paths, line_of, places, rules};
 
 /// A file that is longer is two files.
@@ -257,6 +259,25 @@ fn every_alarm_has_one_owner() {
     owners.retain(|_, count| *count != 1);
     assert!(owners.is_empty(), "alarms with more or fewer owners than one: {owners:?}");
     assert!(set.contains("DiskShort"), "the set was found");
+}
+
+/// So that a new kind is its table, its two files and its pages. The HTTP API has names from a time when it was the only one.
+#[test]
+fn a_kind_of_target_is_named_by_its_tables_and_its_files_alone() {
+    const HOMES: &[&str] = &["model/target.rs", "config/variables.rs", "config/target/", "targets/mod.rs"];
+    let mut named = Vec::new();
+    for Source { path, code } in sources().iter().filter(|source| !is_at(&source.path, HOMES)) {
+        for kind in TargetKind::ALL.into_iter().filter(|kind| *kind != TargetKind::Api) {
+            let word = kind.as_str().to_ascii_uppercase();
+            let names = ["TargetKind", "TargetSettings"].map(|set| format!("{set}::{kind:?}"));
+            for name in names.into_iter().chain([format!("TargetId::{word}")]) {
+                named.extend(
+                    places(code, &name).map(|at| format!("src/{path}:{}: {name}", line_of(code, at))),
+                );
+            }
+        }
+    }
+    assert!(named.is_empty(), "\n{}\n", named.join("\n"));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use url::Url;
 
+use super::kind::KindVariables;
 use super::site::SiteFacts;
 use crate::config::address::shown_url;
 use crate::config::endpoint::http_address;
@@ -28,6 +29,13 @@ const RESERVED_HEADERS: &[&str] = &[
     "transfer-encoding",
     "upgrade",
 ];
+
+/// What is said of this kind.
+pub(super) const VARIABLES: KindVariables = KindVariables {
+    needed: &["S3_API_URL"],
+    address: "S3_API_URL",
+    login: "UPLOAD_HEADERS and the credentials in S3_API_URL",
+};
 
 /// The `api` target.
 #[derive(Clone, Debug)]

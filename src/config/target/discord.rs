@@ -2,6 +2,7 @@
 
 use url::Url;
 
+use super::kind::KindVariables;
 use crate::config::Secret;
 use crate::config::endpoint::{http_address, webhook};
 use crate::config::lines::{TargetLines, origin};
@@ -10,6 +11,13 @@ use crate::config::values::size;
 
 /// Smallest `DISCORD_MAX_BYTES`: no picture of a gate can be told in less.
 const MAX_BYTES_MIN: u64 = 64 << 10;
+
+/// What is said of this kind.
+pub(super) const VARIABLES: KindVariables = KindVariables {
+    needed: &["DISCORD_WEBHOOK_URL"],
+    address: "DISCORD_WEBHOOK_URL",
+    login: "DISCORD_WEBHOOK_URL",
+};
 
 /// The `discord` target.
 #[derive(Clone, Debug)]

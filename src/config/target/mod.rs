@@ -5,6 +5,7 @@
 
 mod api;
 mod discord;
+mod kind;
 mod relay;
 mod s3;
 mod site;
@@ -26,6 +27,7 @@ use crate::model::{TargetId, TargetKind};
 
 pub use api::ApiTargetConfig;
 pub use discord::DiscordTargetConfig;
+pub use kind::KindVariables;
 pub use relay::RelayTargetConfig;
 pub use s3::{S3Style, S3TargetConfig};
 pub(super) use site::SiteFacts;
@@ -73,13 +75,13 @@ impl TargetSettings {
         })
     }
 
-    /// The variables without which there is no target of a kind.
-    fn needed(kind: TargetKind) -> &'static [&'static str] {
+    /// What the words about the first target of a kind name.
+    pub fn variables(kind: TargetKind) -> &'static KindVariables {
         match kind {
-            TargetKind::Api => &["S3_API_URL"],
-            TargetKind::S3 => &s3::NEEDED,
-            TargetKind::Discord => &["DISCORD_WEBHOOK_URL"],
-            TargetKind::Relay => &["RELAY_URL"],
+            TargetKind::Api => &api::VARIABLES,
+            TargetKind::S3 => &s3::VARIABLES,
+            TargetKind::Discord => &discord::VARIABLES,
+            TargetKind::Relay => &relay::VARIABLES,
         }
     }
 
@@ -220,7 +222,7 @@ const NAMED: &str = "UPLOAD_TARGETS";
 fn ids(text: &str) -> Result<BTreeSet<TargetId>, Wrong> {
     let ids = text.split(',').map(|name| TargetId::parse(&name.trim().to_ascii_lowercase()));
     ids.collect::<Option<_>>().ok_or_else(|| {
-        let kinds = TargetKind::ALL.map(TargetKind::as_str).join(", ");
+        let kinds = TargetKind::list();
         let accepted = format!("one or more of {kinds}; the second of a kind is api_2, the last api_9");
         Wrong::new("names an unknown target", accepted)
     })
@@ -251,7 +253,7 @@ fn warn_of_idle(reader: &mut VariableReader<'_>, id: TargetId) {
 /// What makes a target, by the names it has there.
 fn needed(id: TargetId) -> String {
     let names: Vec<_> =
-        TargetSettings::needed(id.kind()).iter().map(|name| variables::name_of(id, name)).collect();
+        TargetSettings::variables(id.kind()).needed.iter().map(|name| variables::name_of(id, name)).collect();
     match names.split_last() {
         Some((last, others)) if !others.is_empty() => format!("{} and {last}", others.join(", ")),
         _ => names.join(""),

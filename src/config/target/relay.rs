@@ -4,11 +4,16 @@ use std::time::Duration;
 
 use url::Url;
 
+use super::kind::KindVariables;
 use crate::config::Secret;
 use crate::config::endpoint::http_address;
 use crate::config::lines::{TargetLines, origin};
 use crate::config::reader::{ReadResult, TargetReader};
 use crate::config::values::whole;
+
+/// What is said of this kind.
+pub(super) const VARIABLES: KindVariables =
+    KindVariables { needed: &["RELAY_URL"], address: "RELAY_URL", login: "the credentials in RELAY_URL" };
 
 /// The `relay` target.
 #[derive(Clone, Debug)]

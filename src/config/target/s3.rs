@@ -2,6 +2,7 @@
 
 use url::{Host, Url};
 
+use super::kind::KindVariables;
 use super::site::SiteFacts;
 use crate::config::Secret;
 use crate::config::endpoint::{Holds, holds_bucket, store_address};
@@ -21,7 +22,7 @@ const BUCKET_CHARS_MAX: usize = 255;
 const CREDENTIAL_BYTES_MAX: usize = 4096;
 
 /// What a bucket needs; there is none without any of them.
-pub(super) const NEEDED: [&str; 4] = ["S3_ENDPOINT", "S3_BUCKET", "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY"];
+const NEEDED: [&str; 4] = ["S3_ENDPOINT", "S3_BUCKET", "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY"];
 
 /// What means nothing without a bucket, and has no default that someone may have written down.
 const FURTHER: [&str; 2] = ["S3_PREFIX", "S3_SESSION_TOKEN"];
@@ -36,6 +37,13 @@ pub enum S3Style {
     /// `bucket.host/key`.
     Virtual,
 }
+
+/// What is said of this kind.
+pub(super) const VARIABLES: KindVariables = KindVariables {
+    needed: &NEEDED,
+    address: "S3_ENDPOINT, S3_BUCKET and S3_STYLE",
+    login: "S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY",
+};
 
 /// The `s3` target.
 #[derive(Clone, Debug)]

@@ -2,18 +2,11 @@
 
 use std::fmt;
 
-use crate::model::{AlarmText, TargetId, TargetKind};
+use crate::model::{AlarmText, TargetId};
 
 /// As the dashboard calls it.
 fn target_name(target: &str) -> String {
-    let Some(id) = TargetId::parse(target) else { return target.to_owned() };
-    let name = match id.kind() {
-        TargetKind::Api => "the HTTP API",
-        TargetKind::S3 => "the S3 store",
-        TargetKind::Discord => "Discord",
-        TargetKind::Relay => "the relay",
-    };
-    if id.number() == 1 { name.to_owned() } else { format!("{name} {}", id.number()) }
+    TargetId::parse(target).map_or_else(|| target.to_owned(), TargetId::spoken)
 }
 
 /// A cause, or what is said while none is known.
