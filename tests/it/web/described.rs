@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use camera_capture::gpio::Level;
-use camera_capture::model::{Cause, Moment, Outcome, TargetId, Trigger, UnixMs};
+use camera_capture::model::{Cause, Moment, Outcome, TargetId, TargetKind, Trigger, UnixMs};
 use camera_capture::status::{AlarmKind, ClockStep, LineState};
 use camera_capture::store::{LaneTurn, Settlement};
 use camera_capture::web::openapi;
@@ -71,6 +71,19 @@ fn every_example_is_as_its_schema_says() {
     let mut count = 0;
     walk(description(), "", &mut count);
     assert!(count > 30, "{count} examples");
+}
+
+#[test]
+fn every_target_is_as_described_and_a_new_kind_does_not_change_the_description() {
+    let pattern = description()["components"]["schemas"]["TargetId"]["pattern"].as_str().unwrap();
+    let pattern = regex_lite::Regex::new(pattern).unwrap();
+    for kind in TargetKind::ALL {
+        for id in (0..=99).filter_map(|number| TargetId::new(kind, number)) {
+            assert!(pattern.is_match(id.as_str()), "{id}");
+        }
+        assert!(!pattern.as_str().contains(kind.as_str()), "{kind}");
+    }
+    assert!(!pattern.is_match("api_1") && !pattern.is_match("API"));
 }
 
 #[tokio::test]
