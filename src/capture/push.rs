@@ -51,6 +51,8 @@ const DAMAGED: &str = "the data of the picture is damaged: a part of it may be w
 /// A picture that came by itself.
 #[derive(Clone, Debug)]
 pub struct PushedPicture {
+    /// How it came.
+    pub cause: Cause,
     /// Who sent it. Whoever brings it in knows the device; there are no more names than devices that are configured.
     pub device: DeviceName,
     /// The camera for which the device stands; `None`: it is listed under its own name.
@@ -170,12 +172,13 @@ impl Pushes {
     /// [`PushedPicture`].
     pub async fn refuse(
         &self,
+        cause: Cause,
         device: &DeviceName,
         camera: Option<&CameraKey>,
         arrived: Moment,
         reason: NoPicture,
     ) {
-        let trigger = trigger_of(device, camera, arrived);
+        let trigger = trigger_of(cause, device, camera, arrived);
         if let Recorded::Yes { unwritten } = self.notes.refused(device, arrived, &reason) {
             // While the program stops it is only in the log.
             let _ = self.orders.send(PushOrder::WriteDown { trigger, reason, unwritten }).await;
@@ -238,7 +241,7 @@ impl Keeper {
 
     async fn keep(&self, pushed: PushedPicture) -> Result<AcceptedPush, PushRefusal> {
         let (device, arrived) = (pushed.device.clone(), pushed.arrived);
-        let trigger = trigger_of(&device, pushed.camera.as_ref(), arrived);
+        let trigger = trigger_of(pushed.cause, &device, pushed.camera.as_ref(), arrived);
         let kept = self.try_keep(pushed, &trigger).await;
         match &kept {
             // Its trigger comes with its row.
@@ -311,10 +314,10 @@ impl Keeper {
     }
 }
 
-fn trigger_of(device: &DeviceName, camera: Option<&CameraKey>, arrived: Moment) -> Trigger {
+fn trigger_of(cause: Cause, device: &DeviceName, camera: Option<&CameraKey>, arrived: Moment) -> Trigger {
     Trigger {
         camera: camera.unwrap_or(device.key()).clone(),
-        cause: Cause::Pushed,
+        cause,
         edge: arrived,
         device: Some(device.clone()),
     }
@@ -354,8 +357,8 @@ fn fit(pushed: PushedPicture, trigger: &Trigger, label: Option<String>) -> Resul
     Ok(Fit { new: NewImage { facts, dimensions, trigger: None, at: arrived.at, file }, identity })
 }
 
-/// Whether what was sent is a whole JPEG within bounds; its width and height.
-fn check(bytes: &[u8]) -> Result<(u32, u32), NoPicture> {
+/// Whether what was sent is a whole JPEG within bounds; its width and height. Nothing is decoded.
+pub fn check(bytes: &[u8]) -> Result<(u32, u32), NoPicture> {
     if bytes.len() > PUSH_BYTES_MAX {
         return Err(NoPicture::TooLarge { bytes: bytes.len() as u64, limit: PUSH_BYTES_MAX as u64 });
     }

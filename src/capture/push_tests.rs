@@ -66,6 +66,7 @@ fn jpeg_of(shade: u8) -> Vec<u8> {
 
 fn pushed(bytes: Vec<u8>, ms: i64) -> PushedPicture {
     PushedPicture {
+        cause: Cause::Push,
         device: device("esp-door"),
         camera: None,
         bytes,
@@ -102,12 +103,12 @@ async fn a_picture_that_comes_by_itself_is_kept_owed_and_listed_like_one_that_wa
     let push = image.facts.push.clone().unwrap();
     assert_eq!((push.device, push.own_name.as_deref()), (device("esp-door"), Some("../snap 1.jpg")));
     assert_eq!(exif::read(&file).unwrap().facts, image.facts, "the file tells it, too");
-    assert_eq!((image.facts.camera.as_str(), image.facts.cause), ("esp-door", Cause::Pushed));
+    assert_eq!((image.facts.camera.as_str(), image.facts.cause), ("esp-door", Cause::Push));
     assert_eq!((image.facts.taken_at(), image.facts.kind), (UnixMs(T0 - 5_000), ImageKind::Instant));
     assert_eq!((image.dimensions.width, image.dimensions.height), (16, 16));
     assert_eq!(image.uploads[0].state, UploadState::Pending);
     let [entry] = &world.ledger().await[..] else { panic!("one trigger") };
-    assert_eq!((entry.outcome, entry.cause), (Some(Outcome::Captured), Cause::Pushed));
+    assert_eq!((entry.outcome, entry.cause), (Some(Outcome::Captured), Cause::Push));
     assert_eq!((entry.device.clone(), entry.edge_at), (Some(device("esp-door")), UnixMs(T0)));
     assert_eq!((entry.images.len(), entry.latency_ms.is_some()), (1, true));
     assert_eq!(claim(&world.store, 9).await.len(), 1);

@@ -1,5 +1,7 @@
 //! The effective configuration as an environment file, with secrets hidden.
 
+use std::ops::RangeInclusive;
+
 use super::address::shown_url;
 use super::lines::{Lines, TargetLines, quoted};
 use super::values::word;
@@ -133,13 +135,13 @@ fn describe_ingest(lines: &mut Lines, ingest: &IngestConfig) {
         let mut own = Lines::default();
         own.set(&name("NAME"), &device.name);
         own.set_some(&name("CAMERA"), device.camera.as_ref());
-        if !device.from.is_empty() {
-            let from: Vec<_> = device.from.iter().map(ToString::to_string).collect();
-            own.set(&name("FROM"), from.join(", "));
+        if !device.addresses.is_empty() {
+            let addresses: Vec<_> = device.addresses.iter().map(ToString::to_string).collect();
+            own.set(&name("ADDRESS"), addresses.join(", "));
         }
         own.set(&name("MAX_BYTES"), device.max_bytes);
         own.set(&name("PER_MINUTE"), device.per_minute);
-        match device.from.is_empty() {
+        match device.addresses.is_empty() {
             true => lines.comments(&own),
             false => lines.append(&own),
         }
@@ -147,15 +149,16 @@ fn describe_ingest(lines: &mut Lines, ingest: &IngestConfig) {
             lines.comment(format_args!("{} is set (value hidden)", name("TOKEN")));
         }
         if device.ftp.is_some() {
-            lines.comment(format_args!("{} and FTP_PASSWORD are set (values hidden)", name("FTP_USER")));
+            let (user, password) = (name("USER"), name("PASSWORD"));
+            lines.comment(format_args!("{user} and {password} are set (values hidden)"));
         }
     }
     lines.set_some("COMPAT_PORT", ingest.compat_port);
     if let Some(ftp) = &ingest.ftp {
         lines.set_some("FTP_IP", ftp.ip);
         lines.set("FTP_PORT", ftp.port);
-        let range = ftp.passive.as_ref().map(|ports| format!("{}-{}", ports.start(), ports.end()));
-        lines.set_some("FTP_PASSIVE_PORTS", range);
+        let range = |ports: &RangeInclusive<u16>| format!("{}-{}", ports.start(), ports.end());
+        lines.set("FTP_PASSIVE_PORTS", ftp.passive.as_ref().map_or_else(|| "any".to_owned(), range));
     }
 }
 

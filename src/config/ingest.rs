@@ -49,9 +49,9 @@ pub struct DeviceConfig {
     pub camera: Option<CameraKey>,
     /// `INGEST_n_TOKEN`: what it says as bearer token.
     pub token: Option<Secret<String>>,
-    /// `INGEST_n_FROM`: from here it need say nothing.
-    pub from: Vec<Network>,
-    /// `INGEST_n_FTP_USER` and `INGEST_n_FTP_PASSWORD`.
+    /// `INGEST_n_ADDRESS`: from here it need say nothing.
+    pub addresses: Vec<Network>,
+    /// `INGEST_n_USER` and `INGEST_n_PASSWORD`.
     pub ftp: Option<FtpLogin>,
     /// `INGEST_n_MAX_BYTES`: largest picture, 1 KiB to 16 MiB.
     pub max_bytes: u64,
@@ -82,7 +82,7 @@ pub struct FtpConfig {
     pub ip: Option<IpAddr>,
     /// `FTP_PORT`; 0 lets the kernel choose.
     pub port: u16,
-    /// `FTP_PASSIVE_PORTS`: where data connections are awaited; `None` leaves it to the kernel.
+    /// `FTP_PASSIVE_PORTS`: where data connections are awaited; `None`, written `any`, leaves it to the kernel.
     pub passive: Option<RangeInclusive<u16>>,
 }
 
@@ -91,7 +91,7 @@ impl IngestConfig {
         let compat_port = reader.optional("COMPAT_PORT", port);
         let ftp_ip = reader.optional("FTP_IP", ip);
         let ftp_port = reader.required("FTP_PORT", port);
-        let passive = reader.optional("FTP_PASSIVE_PORTS", ports);
+        let passive = reader.required("FTP_PASSIVE_PORTS", ports);
         let mut devices = Ok(Vec::new());
         for number in (1..=CAMERA_NUMBER_MAX).filter(|number| exists(reader, *number)).collect::<Vec<_>>() {
             match (DeviceConfig::read(reader, number), &mut devices) {
@@ -108,7 +108,7 @@ impl IngestConfig {
         if compat_port.is_some() && devices.is_empty() {
             reader.warn(
                 "COMPAT_PORT",
-                "no device may bring pictures yet; INGEST_1_TOKEN or INGEST_1_FROM admits one",
+                "no device may bring pictures yet; INGEST_1_TOKEN or INGEST_1_ADDRESS admits one",
             );
         }
         Ok(Self { devices, compat_port, ftp: has_ftp.then_some(FtpConfig { ip, port, passive }) })
@@ -145,26 +145,25 @@ impl DeviceConfig {
         let name = reader.required(&variable("NAME"), |text| DeviceName::parse(text).map_err(bad));
         let camera = reader.optional(&variable("CAMERA"), |text| CameraKey::parse(text).map_err(bad));
         let token = reader.optional(&variable("TOKEN"), |text| token(text).map(Secret::new));
-        let from = reader.optional(&variable("FROM"), networks);
-        let user = reader.optional(&variable("FTP_USER"), short(CHARS_MAX));
-        let password =
-            reader.optional(&variable("FTP_PASSWORD"), |text| short(CHARS_MAX)(text).map(Secret::new));
+        let addresses = reader.optional(&variable("ADDRESS"), networks);
+        let user = reader.optional(&variable("USER"), short(CHARS_MAX));
+        let password = reader.optional(&variable("PASSWORD"), |text| short(CHARS_MAX)(text).map(Secret::new));
         let max_bytes = reader.required(&variable("MAX_BYTES"), picture_size);
         let per_minute = reader.required(&variable("PER_MINUTE"), whole(1..=6000, "pictures a minute"));
 
-        let (token, from) = (token?, from?.unwrap_or_default());
+        let (token, addresses) = (token?, addresses?.unwrap_or_default());
         let ftp = match (user?, password?) {
             (Some(user), Some(password)) => Some(FtpLogin { user, password }),
             (None, None) => None,
-            (Some(_), None) => return Err(missing(reader, &variable("FTP_PASSWORD"), &variable("FTP_USER"))),
-            (None, Some(_)) => return Err(missing(reader, &variable("FTP_USER"), &variable("FTP_PASSWORD"))),
+            (Some(_), None) => return Err(missing(reader, &variable("PASSWORD"), &variable("USER"))),
+            (None, Some(_)) => return Err(missing(reader, &variable("USER"), &variable("PASSWORD"))),
         };
-        if token.is_none() && from.is_empty() && ftp.is_none() {
+        if token.is_none() && addresses.is_empty() && ftp.is_none() {
             let accepted = format!(
                 "a token of {TOKEN_CHARS_MIN} characters or more, or {} with the device's address, or {} with {}",
-                variable("FROM"),
-                variable("FTP_USER"),
-                variable("FTP_PASSWORD"),
+                variable("ADDRESS"),
+                variable("USER"),
+                variable("PASSWORD"),
             );
             let wrong = Wrong::new(format!("device {number} has no way to say who it is"), accepted);
             return Err(reader.refuse(&variable("TOKEN"), &wrong));
@@ -174,7 +173,7 @@ impl DeviceConfig {
             name: name?,
             camera: camera?,
             token,
-            from,
+            addresses,
             ftp,
             max_bytes: max_bytes?,
             // The range above fits.
@@ -206,14 +205,14 @@ fn refuse_doubles(reader: &mut VariableReader<'_>, devices: &[DeviceConfig]) -> 
     for (index, device) in devices.iter().enumerate() {
         for other in &devices[..index] {
             let same_token = device.token.is_some() && device.token == other.token;
-            let same_from = device.from.iter().any(|network| other.from.contains(network));
+            let same_from = device.addresses.iter().any(|network| other.addresses.contains(network));
             let user = |device: &DeviceConfig| device.ftp.as_ref().map(|ftp| ftp.user.clone());
             let same_user = user(device).is_some() && user(device) == user(other);
             let doubles = [
                 ("NAME", device.name == other.name, "a name"),
                 ("TOKEN", same_token, "a token"),
-                ("FROM", same_from, "addresses"),
-                ("FTP_USER", same_user, "a user"),
+                ("ADDRESS", same_from, "addresses"),
+                ("USER", same_user, "a user"),
             ];
             for (suffix, is_double, what) in doubles {
                 if is_double {
@@ -257,12 +256,17 @@ fn port(text: &str) -> Result<u16, Wrong> {
     whole(0..=u64::from(u16::MAX), "")(text).map(|port| u16::try_from(port).unwrap_or(0))
 }
 
-fn ports(text: &str) -> Result<RangeInclusive<u16>, Wrong> {
-    let accepted = "two ports with a dash between them, at least four ports, such as 2122-2141";
+fn ports(text: &str) -> Result<Option<RangeInclusive<u16>>, Wrong> {
+    if text == "any" {
+        return Ok(None);
+    }
+    let accepted = "two ports with a dash between them, at least four ports, such as 50000-50099; or any";
     let (first, last) = text.split_once('-').ok_or_else(|| Wrong::new("not a range", accepted))?;
     let parse = |text: &str| text.trim().parse::<u16>().ok().filter(|port| *port > 0);
     match (parse(first), parse(last)) {
-        (Some(first), Some(last)) if last.saturating_sub(first) >= PASSIVE_PORTS_MIN - 1 => Ok(first..=last),
+        (Some(first), Some(last)) if last.saturating_sub(first) >= PASSIVE_PORTS_MIN - 1 => {
+            Ok(Some(first..=last))
+        }
         (Some(_), Some(_)) => Err(Wrong::new("too few ports", accepted)),
         _ => Err(Wrong::new("not a range", accepted)),
     }
@@ -292,13 +296,14 @@ mod tests {
     #[test]
     fn the_ftp_server_is_there_when_a_device_has_a_user() {
         let ftp = |more: &[(&'static str, &'static str)]| {
-            let mut pairs = vec![("INGEST_2_FTP_USER", "cam_client"), ("INGEST_2_FTP_PASSWORD", "camera")];
+            let mut pairs = vec![("INGEST_2_USER", "cam_client"), ("INGEST_2_PASSWORD", "camera")];
             pairs.extend(more);
             config(&pairs).ingest.ftp.unwrap()
         };
-        assert_eq!((ftp(&[]).port, ftp(&[]).passive), (2121, None));
+        assert_eq!((ftp(&[]).port, ftp(&[]).passive), (2121, Some(50_000..=50_099)));
         let given = ftp(&[("FTP_PORT", "21"), ("FTP_PASSIVE_PORTS", "2122-2141")]);
         assert_eq!((given.ip, given.port, given.passive), (None, 21, Some(2122..=2141)));
+        assert_eq!(ftp(&[("FTP_PASSIVE_PORTS", "any")]).passive, None);
         assert_eq!(ftp(&[("FTP_IP", "::")]).ip, Some("::".parse().unwrap()));
     }
 
@@ -314,9 +319,9 @@ mod tests {
     #[test]
     fn a_device_that_cannot_say_who_it_is_is_a_problem() {
         let text = problem(&[("INGEST_3_NAME", "door")]);
-        assert!(text.starts_with("INGEST_3_TOKEN: ") && text.contains("INGEST_3_FROM"), "{text}");
-        assert!(problem(&[("INGEST_1_FTP_USER", "x")]).starts_with("INGEST_1_FTP_PASSWORD: "));
-        assert!(problem(&[("INGEST_1_FTP_PASSWORD", "hunter2")]).starts_with("INGEST_1_FTP_USER: "));
+        assert!(text.starts_with("INGEST_3_TOKEN: ") && text.contains("INGEST_3_ADDRESS"), "{text}");
+        assert!(problem(&[("INGEST_1_USER", "x")]).starts_with("INGEST_1_PASSWORD: "));
+        assert!(problem(&[("INGEST_1_PASSWORD", "hunter2")]).starts_with("INGEST_1_USER: "));
     }
 
     #[test]
@@ -326,14 +331,14 @@ mod tests {
             ("INGEST_2_TOKEN", "hunter2hunter2hunter2"),
             ("INGEST_1_NAME", "door"),
             ("INGEST_2_NAME", "door"),
-            ("INGEST_1_FROM", "192.0.2.1, 192.0.2.2"),
-            ("INGEST_2_FROM", "192.0.2.2"),
-            ("INGEST_1_FTP_USER", "cam"),
-            ("INGEST_1_FTP_PASSWORD", "hunter2"),
-            ("INGEST_2_FTP_USER", "cam"),
-            ("INGEST_2_FTP_PASSWORD", "hunter2"),
+            ("INGEST_1_ADDRESS", "192.0.2.1, 192.0.2.2"),
+            ("INGEST_2_ADDRESS", "192.0.2.2"),
+            ("INGEST_1_USER", "cam"),
+            ("INGEST_1_PASSWORD", "hunter2"),
+            ("INGEST_2_USER", "cam"),
+            ("INGEST_2_PASSWORD", "hunter2"),
         ]);
-        for name in ["INGEST_2_TOKEN: ", "INGEST_2_NAME: ", "INGEST_2_FROM: ", "INGEST_2_FTP_USER: "] {
+        for name in ["INGEST_2_TOKEN: ", "INGEST_2_NAME: ", "INGEST_2_ADDRESS: ", "INGEST_2_USER: "] {
             assert!(text.iter().any(|line| line.starts_with(name)), "{name} not in {text:?}");
         }
         assert!(text.len() == 4 && !text.concat().contains("hunter2"), "{text:?}");
@@ -344,7 +349,7 @@ mod tests {
         for (name, value) in [
             ("INGEST_1_TOKEN", "short"),
             ("INGEST_1_TOKEN", "with a blank in it, long enough"),
-            ("INGEST_1_FROM", "gate"),
+            ("INGEST_1_ADDRESS", "gate"),
             ("INGEST_1_MAX_BYTES", "17 MiB"),
             ("INGEST_1_MAX_BYTES", "10"),
             ("INGEST_1_PER_MINUTE", "6001"),

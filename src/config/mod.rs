@@ -215,7 +215,7 @@ CAMERA_USERNAME=bob
 
     #[test]
     fn the_table_lists_exactly_the_variables_that_are_read() {
-        let env = Env::from_pairs([("CAMERA_1_IP", "a"), ("INGEST_1_FROM", "192.0.2.1")]);
+        let env = Env::from_pairs([("CAMERA_1_IP", "a"), ("INGEST_1_ADDRESS", "192.0.2.1")]);
         let mut reader = VariableReader::new(&env);
         assert!(Config::read(&mut reader).is_some());
         let asked: BTreeSet<_> = reader

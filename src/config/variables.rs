@@ -300,10 +300,10 @@ pub const VARIABLES: &[Variable] = &[
         Fallback::None,
         "short name of the camera whose pictures they are; if unset, the device's own",
     ),
-    secret("INGEST_n_TOKEN", "bearer token by which the device is known, 16 characters or more"),
-    open("INGEST_n_FROM", Fallback::None, "addresses and networks from which the device needs no token"),
-    open("INGEST_n_FTP_USER", Fallback::None, "FTP user of the device"),
-    secret("INGEST_n_FTP_PASSWORD", "FTP password of the device"),
+    secret("INGEST_n_TOKEN", "token by which the device is known, 16 characters or more"),
+    open("INGEST_n_ADDRESS", Fallback::None, "addresses and networks from which the device needs no token"),
+    open("INGEST_n_USER", Fallback::None, "FTP user of the device"),
+    secret("INGEST_n_PASSWORD", "FTP password of the device"),
     open("INGEST_n_MAX_BYTES", Fallback::Text("16MiB"), "largest picture it may bring, 1 KiB to 16 MiB"),
     open("INGEST_n_PER_MINUTE", Fallback::Text("120"), "most pictures a minute, 1 to 6000"),
     open(
@@ -315,8 +315,8 @@ pub const VARIABLES: &[Variable] = &[
     open("FTP_PORT", Fallback::Text("2121"), "port of the FTP server; it runs if a device has an FTP user"),
     open(
         "FTP_PASSIVE_PORTS",
-        Fallback::None,
-        "ports for its data connections, such as 2122-2141; if unset, any",
+        Fallback::Text("50000-50099"),
+        "ports for its data connections, to be opened in a firewall; any: the kernel chooses",
     ),
     open("UPLOAD_ENABLED", Fallback::Text("true"), "whether pictures are delivered"),
     open(

@@ -61,7 +61,7 @@ impl Door {
         let mut found = None;
         for device in &self.devices {
             let is_it = match said {
-                Introduction::None => device.from.iter().any(|network| network.contains(from)),
+                Introduction::None => device.addresses.iter().any(|network| network.contains(from)),
                 Introduction::Token(token) => device.token.as_ref().is_some_and(|own| same(own, token)),
                 Introduction::Login { user, password } => device.ftp.as_ref().is_some_and(|own| {
                     let is_user = same_text(&own.user, user);
@@ -138,9 +138,9 @@ mod tests {
 
     const TWO: &[(&str, &str)] = &[
         ("INGEST_1_TOKEN", "aaaaaaaaaaaaaaaaaaaa"),
-        ("INGEST_2_FROM", "192.0.2.0/24"),
-        ("INGEST_2_FTP_USER", "cam"),
-        ("INGEST_2_FTP_PASSWORD", "camera"),
+        ("INGEST_2_ADDRESS", "192.0.2.0/24"),
+        ("INGEST_2_USER", "cam"),
+        ("INGEST_2_PASSWORD", "camera"),
         ("INGEST_2_PER_MINUTE", "3"),
     ];
 

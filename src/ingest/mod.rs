@@ -6,4 +6,4 @@ mod door;
 mod ftp;
 
 pub use door::{Door, Introduction, NotAdmitted};
-pub use ftp::FtpServer;
+pub use ftp::{FtpServer, rehearse as rehearse_ftp};

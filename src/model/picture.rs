@@ -159,13 +159,15 @@ pub enum Cause {
     Manual,
     /// A picture without a row was found on the disk at start-up.
     Recovered,
-    /// Nobody: a device sent its picture by itself.
-    Pushed,
+    /// Nobody: a device sent its picture by itself, by HTTP.
+    Push,
+    /// The same by FTP.
+    Ftp,
 }
 
 impl Cause {
     /// Every cause. The database takes any; what is not among these is of a newer version.
-    pub const ALL: [Self; 4] = [Self::Gpio, Self::Manual, Self::Recovered, Self::Pushed];
+    pub const ALL: [Self; 5] = [Self::Gpio, Self::Manual, Self::Recovered, Self::Push, Self::Ftp];
 
     /// As in the database and the API.
     pub fn as_str(self) -> &'static str {
@@ -173,7 +175,8 @@ impl Cause {
             Self::Gpio => "gpio",
             Self::Manual => "manual",
             Self::Recovered => "recovered",
-            Self::Pushed => "pushed",
+            Self::Push => "push",
+            Self::Ftp => "ftp",
         }
     }
 

@@ -331,8 +331,8 @@ mod tests {
             let check = |sql: &str| c.query_row(sql, [], |row| row.get::<_, String>(0)).optional().unwrap();
             assert_eq!(check("pragma integrity_check").as_deref(), Some("ok"));
             assert_eq!(check("select \"table\" from pragma_foreign_key_check"), None);
-            c.execute("update triggers set cause = 'pushed', device = 'esp' where id = 7", []).unwrap();
-            c.execute("update images set cause = 'pushed' where id = 7", []).unwrap();
+            c.execute("update triggers set cause = 'push', device = 'esp' where id = 7", []).unwrap();
+            c.execute("update images set cause = 'push' where id = 7", []).unwrap();
             for wrong in [
                 "update triggers set clock = 'sundial'",
                 "update images set kind = 'painting'",

@@ -193,20 +193,31 @@ fn device(request: &HttpRequest) -> Result<Bringer, ApiError> {
         return Err(foreign_origin(request));
     }
     // Whoever shows a token is judged by it alone.
-    let token = request.headers().get(header::AUTHORIZATION).map(|value| {
-        let bearer = value.to_str().ok().and_then(|text| text.split_once(' '));
-        let token =
-            bearer.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token);
-        Secret::new(token.unwrap_or_default().trim().to_owned())
-    });
+    let token = device_token(request);
     let said = token.as_ref().map_or(Introduction::None, Introduction::Token);
     state.door.admit(peer(request), said).map(Bringer).map_err(|_| {
         write_down(request, Refused::InvalidToken, request.path());
         ApiError::new(
             ErrorCode::Unauthorized,
-            "no device is known by this token or address; INGEST_1_TOKEN or INGEST_1_FROM admits one",
+            "no device is known by this token or address; INGEST_1_TOKEN or INGEST_1_ADDRESS admits one",
         )
     })
+}
+
+/// The token that a device shows: as bearer, in `X-Token`, or as `?token=` where nothing but the address can be set. What
+/// is no token is a wrong one.
+fn device_token(request: &HttpRequest) -> Option<Secret<String>> {
+    let text = |name: &str| request.headers().get(name).map(|value| value.to_str().unwrap_or_default());
+    let bearer = text(header::AUTHORIZATION.as_str()).map(|text| {
+        let (scheme, token) = text.split_once(' ').unwrap_or_default();
+        if scheme.eq_ignore_ascii_case("bearer") { token } else { "" }
+    });
+    let of_query = || {
+        let mut pairs = url::form_urlencoded::parse(request.query_string().as_bytes());
+        pairs.find(|(name, _)| name == "token").map(|(_, token)| token.into_owned())
+    };
+    let token = bearer.or_else(|| text("x-token")).map(str::to_owned).or_else(of_query);
+    token.map(|token| Secret::new(token.trim().to_owned()))
 }
 
 fn foreign_origin(request: &HttpRequest) -> ApiError {

@@ -20,7 +20,7 @@ use super::who;
 use crate::capture::{PushRefusal, PushedPicture};
 use crate::clock;
 use crate::config::DeviceConfig;
-use crate::model::{ImageId, NoPicture};
+use crate::model::{Cause, ImageId, NoPicture};
 
 /// What a form may have around the picture, bytes.
 const FORM_MAX: u64 = 64 * 1024;
@@ -35,7 +35,7 @@ pub(super) async fn upload(
     let camera = device.camera.clone();
     if let Err(wait) = state.door.take(&device, Instant::now()) {
         let reason = NoPicture::TooOften { per_minute: device.per_minute.into() };
-        state.pushes.refuse(&device.name, camera.as_ref(), arrived, reason).await;
+        state.pushes.refuse(Cause::Push, &device.name, camera.as_ref(), arrived, reason).await;
         let words = format!("more than {} pictures a minute; send it again later", device.per_minute);
         return Err(ApiError::too_many(words, wait));
     }
@@ -45,7 +45,7 @@ pub(super) async fn upload(
         Ok(read) => read,
         Err(unread) => {
             let (reason, error) = not_read(unread, &device);
-            state.pushes.refuse(&device.name, camera.as_ref(), arrived, reason).await;
+            state.pushes.refuse(Cause::Push, &device.name, camera.as_ref(), arrived, reason).await;
             return Err(error);
         }
     };
@@ -55,7 +55,7 @@ pub(super) async fn upload(
         Ok(found) => found,
         Err(bad) => {
             let reason = NoPicture::NotJpeg { detail: bad.to_string() };
-            state.pushes.refuse(&device.name, camera.as_ref(), arrived, reason).await;
+            state.pushes.refuse(Cause::Push, &device.name, camera.as_ref(), arrived, reason).await;
             return Err(ApiError::new(ErrorCode::NotJpeg, bad.to_string()));
         }
     };
@@ -63,13 +63,22 @@ pub(super) async fn upload(
     bytes.drain(..place.start);
     if bytes.len() as u64 > device.max_bytes {
         let (reason, error) = not_read(Unread::TooLong(bytes.len() as u64), &device);
-        state.pushes.refuse(&device.name, camera.as_ref(), arrived, reason).await;
+        state.pushes.refuse(Cause::Push, &device.name, camera.as_ref(), arrived, reason).await;
         return Err(error);
     }
     // Another box of ours says which picture it is.
     let first_id = text(header::HeaderName::from_static("idempotency-key")).and_then(ImageId::parse);
     let device = device.name.clone();
-    let pushed = PushedPicture { device, camera, bytes, arrived, taken_at: None, own_name, first_id };
+    let pushed = PushedPicture {
+        cause: Cause::Push,
+        device,
+        camera,
+        bytes,
+        arrived,
+        taken_at: None,
+        own_name,
+        first_id,
+    };
     let accepted = state.pushes.keep(pushed).await?;
     let path = state.store.root().join(&accepted.path);
     Ok(HttpResponse::Ok().json(ReceivedPicture {

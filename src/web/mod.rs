@@ -32,7 +32,7 @@ mod overview;
 mod parameters;
 mod password;
 mod password_strength;
-mod picture_body;
+pub mod picture_body;
 mod picture_reader;
 mod query;
 mod receiver;

@@ -92,7 +92,7 @@ async fn devices(state: &State, stats: &Stats) -> Result<Vec<DeviceView>, ApiErr
 fn ways(device: &DeviceConfig) -> Vec<&'static str> {
     let all = [
         (device.token.is_some(), "http_token"),
-        (!device.from.is_empty(), "http_address"),
+        (!device.addresses.is_empty(), "http_address"),
         (device.ftp.is_some(), "ftp"),
     ];
     all.into_iter().filter(|(has, _)| *has).map(|(_, way)| way).collect()

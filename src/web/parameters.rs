@@ -114,6 +114,10 @@ pub(super) const IMAGES: &[Parameter] = &[
 /// Of a picture.
 pub(super) const THUMB: &[Parameter] = &[parameter("thumb", "a small picture, also of a clip", flag)];
 
+/// Of a picture that a device brings.
+pub(super) const DEVICE: &[Parameter] =
+    &[parameter("token", "the token of the device, where it can send no header", text)];
+
 /// Of a deletion.
 pub(super) const FORCE: &[Parameter] = &[parameter("force", "also if it has not been delivered yet", flag)];
 

@@ -23,16 +23,16 @@ const BOUNDARY_MAX: usize = 200;
 
 /// A picture in a body.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct PicturePlace {
+pub struct PicturePlace {
     /// Where it lies.
-    pub(super) bytes: Range<usize>,
+    pub bytes: Range<usize>,
     /// What its sender calls it.
-    pub(super) own_name: Option<String>,
+    pub own_name: Option<String>,
 }
 
 /// Why a body has none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum BadForm {
+pub enum BadForm {
     /// More than [`PARTS_MAX`].
     #[error("the form has more than {PARTS_MAX} parts")]
     TooManyParts,
@@ -46,7 +46,7 @@ pub(super) enum BadForm {
 
 /// Looks for the picture; what is no form is taken as a picture, whatever it is. `disposition` is the header
 /// Content-Disposition, which names a body that is no form.
-pub(super) fn find(
+pub fn find(
     content_type: Option<&str>,
     disposition: Option<&str>,
     body: &[u8],

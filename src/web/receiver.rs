@@ -94,7 +94,7 @@ async fn pushed_of(camera: &CameraKey, changes: &mut broadcast::Receiver<Change>
     loop {
         match changes.recv().await {
             Ok(Change::Image(image))
-                if image.facts.cause == Cause::Pushed && image.facts.camera == *camera =>
+                if matches!(image.facts.cause, Cause::Push | Cause::Ftp) && image.facts.camera == *camera =>
             {
                 return Some(*image);
             }

@@ -278,8 +278,10 @@ pub const ROUTES: &[Route] = &[
         .says("a device brings a picture")
         .more(
             "The body is the JPEG, whatever it is called, or a form with it as part `file`, else the first part that is a \
-             JPEG. Answered when it is safe. The same picture of a device twice is stored once.",
+             JPEG. Answered when it is safe. The same picture of a device twice is stored once. A device that cannot send \
+             its token as bearer may send it as X-Token or, where nothing but an address can be set, as ?token=.",
         )
+        .query(parameters::DEVICE)
         .takes_bytes(&[JPEG, "application/octet-stream", "multipart/form-data"])
         .gives(&[json::<ReceivedPicture>(200, "it is stored and will be delivered")])
         .refuses(&[NotJpeg, Torn, TooManyPixels, TooManyRequests, Kept, Stopping, Full]),

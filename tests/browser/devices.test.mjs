@@ -50,7 +50,7 @@ test("S3.8: what devices bring is in the gallery at once and in the figures with
   const pictures = await camera(t);
   const box = await daemon(t, {
     env: {
-      S3_API_URL: far.url, INGEST_1_NAME: "door", INGEST_1_TOKEN: TOKEN, INGEST_2_NAME: "yard", INGEST_2_FROM: "192.0.2.1",
+      S3_API_URL: far.url, INGEST_1_NAME: "door", INGEST_1_TOKEN: TOKEN, INGEST_2_NAME: "yard", INGEST_2_ADDRESS: "192.0.2.1",
     },
   });
   const picture = async () => (await fetch(pictures.url)).arrayBuffer();

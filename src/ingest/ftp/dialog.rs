@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::command::FtpCommand;
+use super::command::{ControlBuffer, ControlLine, FtpCommand};
 use super::name;
 use super::reply::FtpReply;
 use crate::config::{DeviceConfig, Secret};
@@ -221,6 +221,38 @@ impl Dialog {
 
 fn say(code: u16, text: &str) -> FtpReply {
     FtpReply::new(code, text)
+}
+
+/// What a client is answered that says these pieces and is let in as `device`, whatever its password: the server without
+/// its sockets. A file that it announces is taken.
+pub fn rehearse<'a>(device: &Arc<DeviceConfig>, pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<Vec<u8>> {
+    let (mut buffer, mut dialog, mut replies) = (ControlBuffer::default(), Dialog::default(), Vec::new());
+    for piece in pieces {
+        buffer.push(piece);
+        while let Some(line) = buffer.next_line() {
+            let step = match line {
+                ControlLine::Line(line) => dialog.hear(FtpCommand::parse(&line)),
+                ControlLine::TooLong => FtpStep::Say(say(500, "the line is too long")),
+            };
+            let is_over = matches!(step, FtpStep::End(_));
+            let reply = match step {
+                FtpStep::Say(reply) | FtpStep::End(reply) => reply,
+                FtpStep::Admit { .. } => dialog.admit(Arc::clone(device)),
+                FtpStep::Await { .. } | FtpStep::List | FtpStep::Abort | FtpStep::Reinitialize => {
+                    say(200, "ok")
+                }
+                FtpStep::Take(upload) => {
+                    dialog.took(&upload.path, 1);
+                    say(226, &format!("stored as {}", name::own_name(&upload.path)))
+                }
+            };
+            replies.push(reply.bytes());
+            if is_over {
+                return replies;
+            }
+        }
+    }
+    replies
 }
 
 fn last(path: &str) -> String {

@@ -27,6 +27,7 @@ use tracing::{Instrument, debug, info, info_span, warn};
 use super::Door;
 use crate::capture::Pushes;
 use crate::config::FtpConfig;
+pub use dialog::rehearse;
 use held::HeldBytes;
 use passive::PassivePorts;
 use reply::FtpReply;

@@ -20,7 +20,7 @@ use super::session::FtpSession;
 use crate::capture::{AcceptedPush, PushRefusal, PushedPicture};
 use crate::clock;
 use crate::config::DeviceConfig;
-use crate::model::{NoPicture, foreign};
+use crate::model::{Cause, NoPicture, foreign};
 
 /// Longest file that is taken and let go: a clip beside a picture.
 const SIBLING_BYTES_MAX: u64 = 1 << 30;
@@ -81,7 +81,7 @@ impl FtpSession {
             let seconds = wait.as_secs() + 1;
             let reason = NoPicture::TooOften { per_minute: device.per_minute.into() };
             let camera = device.camera.as_ref();
-            self.shared.pushes.refuse(&device.name, camera, clock::moment(), reason).await;
+            self.shared.pushes.refuse(Cause::Ftp, &device.name, camera, clock::moment(), reason).await;
             return Ok(FtpReply::new(450, &format!("too many pictures a minute, wait {seconds} s")));
         }
         let arrived = clock::moment();
@@ -99,20 +99,27 @@ impl FtpSession {
             DataEnd::TooLarge => {
                 let limit = device.max_bytes;
                 let reason = NoPicture::TooLarge { bytes: count, limit };
-                self.shared.pushes.refuse(&device.name, device.camera.as_ref(), arrived, reason).await;
+                self.shared
+                    .pushes
+                    .refuse(Cause::Ftp, &device.name, device.camera.as_ref(), arrived, reason)
+                    .await;
                 return Ok(FtpReply::new(552, &format!("larger than {limit} bytes")));
             }
             DataEnd::NoRoom => {
                 warn!(device = %device.name, file = shown, "ftp: too many pictures are on their way");
                 let detail = "too many pictures are on their way".to_owned();
                 let reason = NoPicture::NotStored { detail };
-                self.shared.pushes.refuse(&device.name, device.camera.as_ref(), arrived, reason).await;
+                self.shared
+                    .pushes
+                    .refuse(Cause::Ftp, &device.name, device.camera.as_ref(), arrived, reason)
+                    .await;
                 return Ok(FtpReply::new(452, "too many pictures are on their way, send it again"));
             }
             DataEnd::Closed | DataEnd::Broken | DataEnd::Slow | DataEnd::Aborted | DataEnd::Stopping => {}
         }
         let own_name = Some(name::own_name(&upload.path).to_owned()).filter(|name| !name.is_empty());
         let pushed = PushedPicture {
+            cause: Cause::Ftp,
             device: device.name.clone(),
             camera: device.camera.clone(),
             bytes: received.bytes,

@@ -220,7 +220,7 @@ pub(crate) fn picture(trigger: &Trigger, row: TriggerId, id: ImageId, frame_offs
 pub(crate) fn pushed_picture(edge_ms: i64, id: ImageId) -> NewImage {
     let device = DeviceName::parse("esp-door").unwrap();
     let (camera, edge) = (device.key().clone(), moment(edge_ms));
-    let trigger = Trigger { camera, cause: Cause::Pushed, edge, device: Some(device.clone()) };
+    let trigger = Trigger { camera, cause: Cause::Push, edge, device: Some(device.clone()) };
     let push = PushFacts { device, own_name: Some("snap.jpg".to_owned()), device_time: None, first_id: None };
     let facts = PictureFacts { push: Some(push), ..facts_of(&trigger, id, 0) };
     let plain = Frame {

@@ -54,7 +54,7 @@ closed! {
     ImageKind as "ImageKind" as_str { Instant, Best, Clip }
         "Of the instant asked for; the sharpest one around it; the video around it."
     Medium as "MediaType" media_type { Jpeg, Mp4 } "What the file is."
-    Cause as "Cause" as_str { Gpio, Manual, Recovered, Pushed }
+    Cause as "Cause" as_str { Gpio, Manual, Recovered, Push, Ftp }
         "What asked: a contact, a person or program, or nobody any more knows (found on the disk)."
     Outcome as "Outcome" as_str { Captured, Coalesced, Failed }
         "coalesced: another trigger was being served and stands for it."

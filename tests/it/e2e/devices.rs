@@ -43,7 +43,7 @@ fn write(directory: &Path, number: usize) -> PathBuf {
 fn by_address() -> Setup {
     Setup::new()
         .with("INGEST_1_NAME", "door")
-        .with("INGEST_1_FROM", "127.0.0.1")
+        .with("INGEST_1_ADDRESS", "127.0.0.1")
         .with("INGEST_1_PER_MINUTE", "6000")
 }
 
@@ -215,19 +215,23 @@ async fn a_camera_that_pushes_before_it_answers_is_triggered_without_a_dead_lock
     }
 }
 
-/// Pushes pictures of its own until the daemon has gone, and each again whose answer did not come.
+/// Pushes pictures of its own until the daemon has gone, each once, and waits where it is asked to.
 async fn device(url: String, numbers: std::ops::Range<usize>, kept: Arc<Mutex<BTreeMap<usize, String>>>) {
     let client = reqwest::Client::new();
     for number in numbers {
-        if kept.lock().unwrap().contains_key(&number) {
-            continue;
-        }
-        let Ok(answer) = client.post(&url).body(picture(number)).send().await else { return };
-        let status = answer.status().as_u16();
-        let Ok(body) = answer.bytes().await else { return };
-        if status == 200 {
-            let said: Value = serde_json::from_slice(&body).unwrap();
-            kept.lock().unwrap().insert(number, said["filename"].as_str().unwrap().to_owned());
+        while !kept.lock().unwrap().contains_key(&number) {
+            let Ok(answer) = client.post(&url).body(picture(number)).send().await else { return };
+            let status = answer.status().as_u16();
+            let wait = answer.headers().get("retry-after").and_then(|wait| wait.to_str().ok()?.parse().ok());
+            let Ok(body) = answer.bytes().await else { return };
+            match (status, wait) {
+                (200, _) => {
+                    let said: Value = serde_json::from_slice(&body).unwrap();
+                    kept.lock().unwrap().insert(number, said["filename"].as_str().unwrap().to_owned());
+                }
+                (429, Some(wait)) => tokio::time::sleep(Duration::from_secs(wait)).await,
+                other => panic!("picture {number}: {other:?}"),
+            }
         }
     }
 }

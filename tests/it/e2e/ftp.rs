@@ -24,8 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 fn site() -> Setup {
     Setup::new()
         .with("INGEST_1_NAME", "esp")
-        .with("INGEST_1_FTP_USER", "cam_client")
-        .with("INGEST_1_FTP_PASSWORD", "camera")
+        .with("INGEST_1_USER", "cam_client")
+        .with("INGEST_1_PASSWORD", "camera")
         .with("FTP_PORT", "0")
 }
 

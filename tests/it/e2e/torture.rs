@@ -78,7 +78,7 @@ async fn nothing_acknowledged_is_lost_whatever_happens_to_power_disk_and_network
     let setup = Setup::new()
         .with("S3_API_URL", &receiver.url())
         .with("INGEST_1_NAME", "door")
-        .with("INGEST_1_FROM", "127.0.0.1")
+        .with("INGEST_1_ADDRESS", "127.0.0.1")
         .with("INGEST_1_PER_MINUTE", "6000");
     // A disk cannot be mounted by everybody; that is no package to install.
     let disk = match Ext4::mount_over(setup.directory(), 96, 2000) {

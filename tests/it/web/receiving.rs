@@ -34,7 +34,7 @@ async fn with_token() -> Dashboard {
 }
 
 async fn with_address() -> Dashboard {
-    receiver(&[("INGEST_1_FROM", "127.0.0.1"), ("INGEST_1_NAME", "door"), ("INGEST_1_PER_MINUTE", "6000")])
+    receiver(&[("INGEST_1_ADDRESS", "127.0.0.1"), ("INGEST_1_NAME", "door"), ("INGEST_1_PER_MINUTE", "6000")])
         .await
 }
 
@@ -107,7 +107,7 @@ async fn a_raw_jpeg_is_taken_under_any_content_type_and_answered_as_the_receiver
     }
     let images = images(&site).await;
     assert_eq!(images.len(), labels.len());
-    assert!(images.iter().all(|image| image.facts.cause == Cause::Pushed && image.uploads.len() == 1));
+    assert!(images.iter().all(|image| image.facts.cause == Cause::Push && image.uploads.len() == 1));
 }
 
 /// S3.2, S3.4
@@ -220,6 +220,31 @@ async fn nobody_but_a_device_brings_pictures() {
     assert!(images(&site).await.is_empty() && images(&elsewhere).await.is_empty());
 }
 
+/// S0.12
+#[tokio::test]
+async fn a_device_shows_its_token_in_any_of_three_ways_and_a_wrong_one_in_none() {
+    let site = with_token().await;
+    let query = format!("/upload?token={TOKEN}");
+    let ways: [(&str, &[(&str, &str)]); 3] =
+        [("/upload", &[BEARER]), ("/upload", &[("x-token", TOKEN)]), (&query, &[])];
+    for (width, (path, headers)) in (16..).zip(ways) {
+        let answer = send_bytes(site.addr, path, headers, picture(width)).await;
+        assert_eq!(answer.status, 200, "{path} {headers:?}");
+    }
+    let wrong: [(&str, &[(&str, &str)]); 4] = [
+        ("/upload", &[("x-token", "0123456789abcdef-dooR")]),
+        ("/upload?token=0123456789abcdef-dooR", &[]),
+        ("/upload?token=", &[]),
+        // The first one counts.
+        (&query, &[("authorization", "Bearer 0123456789abcdef-dooR")]),
+    ];
+    for (path, headers) in wrong {
+        let answer = send_bytes(site.addr, path, headers, picture(20)).await;
+        assert_eq!(answer.status, 401, "{path} {headers:?}");
+    }
+    assert_eq!(images(&site).await.len(), 3);
+}
+
 #[tokio::test]
 async fn a_device_may_call_this_machine_as_it_likes_and_a_page_may_not_push_for_it() {
     let site = with_address().await;
@@ -245,7 +270,7 @@ async fn a_device_may_call_this_machine_as_it_likes_and_a_page_may_not_push_for_
 #[tokio::test]
 async fn what_is_too_large_or_too_often_is_refused_with_what_the_device_can_do() {
     let site = receiver(&[
-        ("INGEST_1_FROM", "127.0.0.1"),
+        ("INGEST_1_ADDRESS", "127.0.0.1"),
         ("INGEST_1_MAX_BYTES", "1024"),
         ("INGEST_1_PER_MINUTE", "6"),
     ])
@@ -274,7 +299,7 @@ async fn what_is_too_large_or_too_often_is_refused_with_what_the_device_can_do()
 
 #[tokio::test]
 async fn a_device_behind_a_trusted_proxy_is_known_by_its_own_address() {
-    let pairs = [("INGEST_1_FROM", "192.0.2.7"), ("TRUSTED_PROXIES", "127.0.0.1")];
+    let pairs = [("INGEST_1_ADDRESS", "192.0.2.7"), ("TRUSTED_PROXIES", "127.0.0.1")];
     let (parsed, _) = Config::parse(&Env::from_pairs(pairs)).unwrap();
     let site = start_configured(WebAccess::Password, Some(password_hash()), |config| {
         config.ingest = parsed.ingest;

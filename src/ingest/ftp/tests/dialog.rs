@@ -6,7 +6,7 @@ use super::*;
 use crate::config::{Config, Env};
 
 fn device() -> Arc<DeviceConfig> {
-    let pairs = [("INGEST_1_FTP_USER", "cam"), ("INGEST_1_FTP_PASSWORD", "hunter2")];
+    let pairs = [("INGEST_1_USER", "cam"), ("INGEST_1_PASSWORD", "hunter2")];
     let (config, _) = Config::parse(&Env::from_pairs(pairs)).unwrap();
     Arc::new(config.ingest.devices[0].clone())
 }

@@ -49,8 +49,8 @@ impl Rig {
     pub(super) async fn with(more: &[(&'static str, &'static str)], limits: FtpLimits) -> Self {
         let mut pairs = vec![
             ("INGEST_1_NAME", "esp"),
-            ("INGEST_1_FTP_USER", "cam_client"),
-            ("INGEST_1_FTP_PASSWORD", "camera"),
+            ("INGEST_1_USER", "cam_client"),
+            ("INGEST_1_PASSWORD", "camera"),
             ("INGEST_1_PER_MINUTE", "6000"),
         ];
         pairs.retain(|(name, _)| more.iter().all(|(other, _)| other != name));
