@@ -11,11 +11,11 @@ use actix_web::{Error, HttpMessage, HttpRequest, ResponseError, web};
 use super::code::ErrorCode;
 use super::error::ApiError;
 use super::forwarded;
-use super::routes::{self, Access};
+use super::route::Access;
 use super::secrets::same;
 use super::security_log::GateRefusal as Refused;
 use super::who::{Bringer, Principal, connection, peer};
-use super::{State, assets, tokens};
+use super::{State, assets, ingest, tokens};
 use crate::config::{Secret, WebAccess};
 use crate::ingest::Introduction;
 use crate::model::foreign;
@@ -112,7 +112,7 @@ fn addressed(request: &HttpRequest) -> Result<(), ApiError> {
 fn is_from_device(request: &HttpRequest) -> bool {
     let is_of_browser =
         [header::ORIGIN.as_str(), "sec-fetch-site"].iter().any(|name| request.headers().contains_key(*name));
-    request.method() == Method::POST && request.path() == routes::UPLOAD && !is_of_browser
+    request.method() == Method::POST && request.path() == ingest::UPLOAD && !is_of_browser
 }
 
 /// What a request is told that may not pass.

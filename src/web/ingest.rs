@@ -22,6 +22,9 @@ use crate::clock;
 use crate::config::DeviceConfig;
 use crate::model::{Cause, ImageId, NoPicture};
 
+/// Where devices bring their pictures.
+pub(super) const UPLOAD: &str = "/upload";
+
 /// What a form may have around the picture, bytes.
 const FORM_MAX: u64 = 64 * 1024;
 

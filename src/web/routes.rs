@@ -55,9 +55,6 @@ macro_rules! route {
     };
 }
 
-/// Where devices bring their pictures.
-pub(super) const UPLOAD: &str = "/upload";
-
 const HTML: &str = "text/html";
 const SCRIPT: &str = "text/javascript";
 const JPEG: &str = "image/jpeg";
@@ -335,7 +332,8 @@ const NOT_CHANGED: Gives = nothing(304, "not changed");
 const LOG_IN_PAGE: Gives = media(401, HTML, "without a session the log-in page stands here");
 
 /// What receivers before this program served, which is all there is on a port of their own.
-const OLDER: &[&str] = &["/health", UPLOAD, "/trigger", "/last_image", "/uploads/{filename}", "/list"];
+const OLDER: &[&str] =
+    &["/health", ingest::UPLOAD, "/trigger", "/last_image", "/uploads/{filename}", "/list"];
 
 /// Puts the table into the server.
 pub(super) fn register(config: &mut web::ServiceConfig) {

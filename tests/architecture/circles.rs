@@ -9,7 +9,7 @@ use super::rules::{Source, code, paths_at, places};
 use super::{module_of, sources};
 
 /// Rooms with circles left.
-const CIRCLED: &[&str] = &["source", "store", "web"];
+const CIRCLED: &[&str] = &["source", "store"];
 
 type Path = Vec<String>;
 
