@@ -1,9 +1,12 @@
-//! A picture that stands in no queue and lies in no folder.
+//! Pictures that stand in no queue: one as a target is told of it, and one as a file beside the stored ones.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+use super::StoreError;
+use super::disk::pictures_away;
+use super::files::save_below;
 use super::queue::DueUpload;
 use crate::model::{FileName, PictureFacts, TargetId};
 
@@ -24,4 +27,23 @@ impl DueUpload {
             refusals: 0,
         }
     }
+}
+
+/// Writes a picture that is no image into a folder of its own below the picture directory, in place of any of that name.
+/// Returns where it is. Nothing is made in the place of a disk that is not mounted. Blocking.
+pub fn save_apart(
+    images: &Path,
+    database: &Path,
+    folder: &str,
+    name: &FileName,
+    bytes: &[u8],
+) -> Result<PathBuf, StoreError> {
+    if let Some(why) = pictures_away(images, database) {
+        return Err(StoreError::Away { why });
+    }
+    save_below(images, folder, name, bytes).map_err(|source| StoreError::File {
+        action: "write a picture below",
+        path: images.join(folder),
+        source,
+    })
 }

@@ -6,12 +6,10 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, named_params};
-use tokio::sync::watch;
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use super::backup;
 use super::beside::beside;
@@ -43,20 +41,6 @@ const KNOWN_PATIENCE: Duration = Duration::from_secs(1);
 /// In the working directory: where the disk with the database is mounted, when it is another one.
 const WITNESS: &str = ".camera-capture-disk";
 
-/// What is known of the picture directory by this process, shared by all handles.
-#[derive(Clone, Debug, Default)]
-pub(super) struct PictureFolder(Arc<Inner>);
-
-#[derive(Debug, Default)]
-struct Inner {
-    /// None is known where none could be written.
-    identity: Mutex<Option<String>>,
-    /// Why it is away; `None` while it is here.
-    away: watch::Sender<Option<String>>,
-    /// Held by the owner.
-    lock: Mutex<Option<File>>,
-}
-
 /// What the folder is to the database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
@@ -83,46 +67,6 @@ pub enum Disk {
     Away(String),
     /// It has come back; what was found on it.
     Back(Reconciled),
-}
-
-impl PictureFolder {
-    fn identity(&self) -> Option<String> {
-        self.0.identity.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn set_identity(&self, identity: String) {
-        *self.0.identity.lock().unwrap_or_else(PoisonError::into_inner) = Some(identity);
-    }
-
-    /// Keeps the folder for this process; an earlier lock goes first, because the same disk may have come back.
-    pub(super) fn hold(&self, lock: Option<File>) {
-        *self.0.lock.lock().unwrap_or_else(PoisonError::into_inner) = lock;
-    }
-
-    fn is_held(&self) -> bool {
-        self.0.lock.lock().unwrap_or_else(PoisonError::into_inner).is_some()
-    }
-
-    /// Why it is away, as last seen.
-    pub(super) fn away(&self) -> Option<String> {
-        self.0.away.borrow().clone()
-    }
-
-    pub(super) fn set_away(&self, why: Option<String>) {
-        self.0.away.send_if_modified(|known| {
-            let is_changed = known.is_some() != why.is_some();
-            if is_changed {
-                if let Some(why) = &why {
-                    error!(
-                        why,
-                        "the disk with the pictures is away; nothing is written there, and what is owed waits"
-                    );
-                }
-                *known = why;
-            }
-            is_changed
-        });
-    }
 }
 
 impl Files {
@@ -199,11 +143,7 @@ impl Store {
 
     /// Waits until the disk with the pictures is here.
     pub(super) async fn here(&self) {
-        let mut away = self.files.place.0.away.subscribe();
-        // The sender lives as long as the store.
-        if away.wait_for(Option::is_none).await.is_err() {
-            std::future::pending::<()>().await;
-        }
+        self.files.place.here().await;
     }
 
     /// Looks whether the disk with the pictures is here. When it has come back, what lies on it is put in order before

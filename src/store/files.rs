@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 
 use tracing::warn;
 
-use super::disk::{self, PictureFolder};
+use super::crash;
 use super::lock::{hold, kind_of};
+use super::place::PictureFolder;
 use super::strange::Strange;
 use super::tree::{self, Folder, Kind, is_absent, is_in_the_way};
-use super::{StoreError, crash};
 use crate::model::{FileName, ImageId};
 use crate::system::folder;
 
@@ -428,26 +428,8 @@ impl FolderLook {
     }
 }
 
-/// Writes a picture that is no image into a folder of its own below the picture directory, in place of any of that name.
-/// Returns where it is. Nothing is made in the place of a disk that is not mounted. Blocking.
-pub fn save_apart(
-    images: &Path,
-    database: &Path,
-    folder: &str,
-    name: &FileName,
-    bytes: &[u8],
-) -> Result<PathBuf, StoreError> {
-    if let Some(why) = disk::pictures_away(images, database) {
-        return Err(StoreError::Away { why });
-    }
-    save_below(images, folder, name, bytes).map_err(|source| StoreError::File {
-        action: "write a picture below",
-        path: images.join(folder),
-        source,
-    })
-}
-
-fn save_below(images: &Path, folder: &str, name: &FileName, bytes: &[u8]) -> io::Result<PathBuf> {
+/// Writes a file into a folder of its own below the picture directory, in place of any of that name. Returns where it is.
+pub(super) fn save_below(images: &Path, folder: &str, name: &FileName, bytes: &[u8]) -> io::Result<PathBuf> {
     folder::create(images)?;
     let files = Files::at(images);
     let opened = files.own_folder(&files.top()?, folder.as_ref())?;

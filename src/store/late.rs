@@ -1,22 +1,16 @@
 //! What the ledger is owed: edges, ends of triggers and rows of pictures that could not be written, because another process
-//! holds the database, its disk took nothing, or it is gone. They are kept in memory, oldest first, and written as soon as
-//! that works. The pictures themselves are files by then, and edges are noted beside them (`unwritten`), so the next start
-//! finds both.
+//! holds the database, its disk took nothing, or it is gone. They are kept in memory, oldest first, until `catch_up` has
+//! written them. The pictures themselves are files by then, and edges are noted beside them (`unwritten`), so the next
+//! start finds both.
 
 use std::collections::VecDeque;
-use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rusqlite::Transaction;
-use tracing::error;
-
-use super::blocking::{EDGE_PATIENCE, blocking};
-use super::ledger;
 use super::push::PushIdentity;
-use super::record::Saved;
 use super::rows::TriggerId;
-use super::{Image, Store, StoreError};
+use super::saved::Saved;
+use super::{Store, StoreError};
 use crate::model::{CameraKey, Coded as _, NoPicture, Outcome, Trigger, UnixMs};
 
 /// Most entries; about 500 bytes each. Of any more only the number is known, and the next start finds their files.
@@ -24,9 +18,6 @@ const ENTRIES_MAX: usize = 10_000;
 
 /// Longest reason that is kept, characters.
 const REASON_MAX: usize = 500;
-
-/// Triggers without a picture that are written in one transaction.
-const BATCH: usize = 100;
 
 #[derive(Clone, Debug)]
 pub(super) enum LateEntry {
@@ -78,15 +69,6 @@ struct Kept {
     newest: String,
     /// Why it could not be written.
     error: Option<Arc<StoreError>>,
-}
-
-/// What has been made up for.
-#[derive(Clone, Debug, Default)]
-pub struct CaughtUp {
-    /// Rows of the ledger that are new or have ended.
-    pub triggers: Vec<TriggerId>,
-    /// Pictures and clips that are listed now.
-    pub images: Vec<Image>,
 }
 
 impl Late {
@@ -145,8 +127,15 @@ impl Late {
     }
 
     /// The database has taken something.
-    fn works(&self) {
+    pub(super) fn works(&self) {
         self.kept().error = None;
+    }
+
+    /// The database has not taken what is owed. Returns why, to be told.
+    pub(super) fn failed(&self, error: StoreError) -> StoreError {
+        let why = shared(error);
+        self.kept().error = Some(Arc::clone(&why));
+        StoreError::Behind { why }
     }
 
     fn words(&self, database: &Path) -> Option<String> {
@@ -208,21 +197,31 @@ fn shared(error: StoreError) -> Arc<StoreError> {
 
 /// Entries on their way into the ledger. Dropped before they are written, they are owed as before, ahead of what has come
 /// since.
-struct LaneTurn<'a> {
+pub(super) struct LateTurn<'a> {
     late: &'a Late,
     entries: VecDeque<LateEntry>,
     /// Those that could not be written for a reason of their own.
     set_back: Vec<LateEntry>,
 }
 
-impl<'a> LaneTurn<'a> {
-    fn of(late: &'a Late) -> Self {
+impl<'a> LateTurn<'a> {
+    pub(super) fn of(late: &'a Late) -> Self {
         let entries = std::mem::take(&mut late.kept().entries);
         Self { late, entries, set_back: Vec::new() }
     }
 
+    /// The one whose turn it is.
+    pub(super) fn first(&self) -> Option<&LateEntry> {
+        self.entries.front()
+    }
+
+    /// The first ones, up to so many, as long as they are triggers without a picture.
+    pub(super) fn triggers(&self, most: usize) -> Vec<LateEntry> {
+        self.entries.iter().take(most).take_while(|entry| !entry.is_picture()).cloned().collect()
+    }
+
     /// The first so many are written.
-    fn written(&mut self, count: usize) {
+    pub(super) fn written(&mut self, count: usize) {
         let mut kept = self.late.kept();
         for entry in self.entries.drain(..count.min(self.entries.len())) {
             let owed = kept.owed.of(&entry);
@@ -231,13 +230,13 @@ impl<'a> LaneTurn<'a> {
     }
 
     /// The first one is tried again later.
-    fn set_back(&mut self, error: StoreError) {
+    pub(super) fn set_back(&mut self, error: StoreError) {
         self.set_back.extend(self.entries.pop_front());
-        self.late.kept().error = Some(shared(error));
+        self.late.failed(error);
     }
 
     /// The first one became this.
-    fn becomes(&mut self, entry: LateEntry) {
+    pub(super) fn becomes(&mut self, entry: LateEntry) {
         if let Some(first) = self.entries.front_mut() {
             let mut kept = self.late.kept();
             *kept.owed.of(&entry) += 1;
@@ -248,7 +247,7 @@ impl<'a> LaneTurn<'a> {
     }
 }
 
-impl Drop for LaneTurn<'_> {
+impl Drop for LateTurn<'_> {
     fn drop(&mut self) {
         let mut kept = self.late.kept();
         let left: Vec<_> = self.set_back.drain(..).chain(self.entries.drain(..)).collect();
@@ -265,145 +264,6 @@ impl Store {
     /// What the ledger is owed, and why, for people; `None` when it is owed nothing.
     pub fn late(&self) -> Option<String> {
         self.late.words(&self.database)
-    }
-
-    /// Writes down what the ledger is owed, if that works now. Returns what has become visible by it; an error says that
-    /// the database still takes nothing.
-    ///
-    /// Dropping the future loses nothing.
-    pub async fn catch_up(&self) -> Result<CaughtUp, StoreError> {
-        let (mut turn, mut done) = (LaneTurn::of(&self.late), CaughtUp::default());
-        while let Some(first) = turn.entries.front().cloned() {
-            let written = match first {
-                LateEntry::Picture { saved, row } => {
-                    self.late_picture(&mut turn, &mut done, &saved, row).await
-                }
-                LateEntry::Whole { .. } | LateEntry::End { .. } => {
-                    self.late_triggers(&mut turn, &mut done).await
-                }
-            };
-            match written {
-                Ok(()) => {}
-                Err(error) if done.triggers.is_empty() && done.images.is_empty() => {
-                    let why = shared(error);
-                    self.late.kept().error = Some(Arc::clone(&why));
-                    return Err(StoreError::Behind { why });
-                }
-                // The rest is tried at the next turn; what has become visible is to be told.
-                Err(error) => {
-                    self.late.kept().error = Some(shared(error));
-                    break;
-                }
-            }
-        }
-        drop(turn);
-        done.triggers.sort_unstable();
-        done.triggers.dedup();
-        Ok(done)
-    }
-
-    /// Writes the row of the first entry, a picture. The error is that of the database.
-    async fn late_picture(
-        &self,
-        turn: &mut LaneTurn<'_>,
-        done: &mut CaughtUp,
-        saved: &Saved,
-        row: Option<TriggerId>,
-    ) -> Result<(), StoreError> {
-        let give_up = |reason: NoPicture| match row {
-            Some(id) => LateEntry::End { id, reason },
-            None => LateEntry::Whole {
-                trigger: saved.trigger().clone(),
-                outcome: Outcome::Failed,
-                reason,
-                is_noted: true,
-            },
-        };
-        match self.try_enter(saved, row).await {
-            Ok(entered) => {
-                if let Some(entered) = entered {
-                    done.triggers.push(entered.trigger);
-                    done.images.push(entered.image);
-                }
-                turn.written(1);
-                self.late.works();
-            }
-            Err(error) if error.is_of_database() => return Err(error),
-            Err(StoreError::PushedBefore) => {
-                self.drop_saved(saved).await;
-                turn.written(1);
-                self.late.works();
-            }
-            Err(error @ StoreError::NoName) => {
-                self.drop_saved(saved).await;
-                turn.becomes(give_up(NoPicture::NotStored { detail: error.to_string() }));
-            }
-            Err(error) if is_absent(&error) && self.is_gone(saved).await => {
-                error!(file = %saved.place().display(), "a picture that was kept is gone before it had its row");
-                turn.becomes(give_up(NoPicture::FileRemoved));
-            }
-            Err(error) => turn.set_back(error),
-        }
-        Ok(())
-    }
-
-    /// Whether the file is gone, and not its disk.
-    async fn is_gone(&self, saved: &Saved) -> bool {
-        let (files, place) = (self.files.clone(), saved.place());
-        let look = blocking(move || {
-            let found = files.look().and_then(|mut look| look.length(&place));
-            Ok(files.is_there() && found.is_ok_and(|length| length.is_none()))
-        });
-        look.await.unwrap_or(false)
-    }
-
-    /// Writes the rows of the first entries, triggers without a picture.
-    async fn late_triggers(&self, turn: &mut LaneTurn<'_>, done: &mut CaughtUp) -> Result<(), StoreError> {
-        let some: Vec<LateEntry> =
-            turn.entries.iter().take(BATCH).take_while(|entry| !entry.is_picture()).cloned().collect();
-        let rows: Vec<Row> = some.iter().filter_map(|entry| self.row(entry)).collect();
-        let written: Vec<TriggerId> = self
-            .db
-            .insist_within(EDGE_PATIENCE, move |tx| rows.iter().map(|row| row.write(tx)).collect())
-            .await?;
-        done.triggers.extend(written);
-        turn.written(some.len());
-        self.late.works();
-        for entry in &some {
-            if let LateEntry::Whole { trigger, .. } = entry {
-                self.forget_edge(trigger).await;
-            }
-        }
-        Ok(())
-    }
-
-    fn row(&self, entry: &LateEntry) -> Option<Row> {
-        match entry {
-            LateEntry::Whole { trigger, outcome, reason, .. } => {
-                Some(Row::Whole(ledger::Values::of(self, trigger, Some((*outcome, reason.clone())))))
-            }
-            LateEntry::End { id, reason } => Some(Row::End(*id, reason.clone())),
-            LateEntry::Picture { .. } => None,
-        }
-    }
-}
-
-fn is_absent(error: &StoreError) -> bool {
-    matches!(error, StoreError::File { source, .. } if source.kind() == io::ErrorKind::NotFound)
-}
-
-#[derive(Clone)]
-enum Row {
-    Whole(ledger::Values),
-    End(TriggerId, NoPicture),
-}
-
-impl Row {
-    fn write(&self, tx: &Transaction<'_>) -> Result<TriggerId, StoreError> {
-        match self {
-            Self::Whole(values) => values.insert_once(tx),
-            Self::End(id, reason) => ledger::fail(tx, *id, reason).map(|()| *id),
-        }
     }
 }
 
@@ -430,14 +290,14 @@ mod tests {
         for n in 0..3 {
             keep(&late, n);
         }
-        let mut turn = LaneTurn::of(&late);
+        let mut turn = LateTurn::of(&late);
         keep(&late, 3);
         turn.written(1);
         turn.set_back(StoreError::Interrupted);
         assert!(words(&late).unwrap().contains("yet: 3, the newest r1 at"), "what is being written is owed");
         assert!(late.stuck().is_some());
         drop(turn);
-        let mut turn = LaneTurn::of(&late);
+        let mut turn = LateTurn::of(&late);
         let order: Vec<_> = turn.entries.iter().map(instant).collect();
         assert_eq!(order, [T0 + 1, T0 + 2, T0 + 3]);
         turn.written(3);
@@ -454,7 +314,7 @@ mod tests {
         }
         let said = words(&late).unwrap();
         assert!(said.contains("yet: 10005, of which 5 are only counted"), "{said}");
-        let mut turn = LaneTurn::of(&late);
+        let mut turn = LateTurn::of(&late);
         assert_eq!(turn.entries.len(), ENTRIES_MAX);
         let length = |entry: &LateEntry| match entry {
             LateEntry::Whole { reason, .. } | LateEntry::End { reason, .. } => {

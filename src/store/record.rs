@@ -5,7 +5,6 @@
 //! does.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use rusqlite::{OptionalExtension, Transaction, named_params};
@@ -17,25 +16,11 @@ use super::image_row::{NewRow, insert_image};
 use super::images::{self, name_is_known};
 use super::ledger::{edge_of, mark_captured, trigger_of_orphan};
 use super::list::bit;
-use super::push::PushIdentity;
 use super::rows::{NewImage, TriggerId};
+use super::saved::Saved;
 use super::{Image, Store, StoreError, late, ledger, push};
 use crate::clock;
 use crate::model::{FileName, ImageId, Medium, Moment, TargetId, Trigger, UnixMs, UploadState};
-
-/// A picture or clip whose file is whole and synced, and that has no row yet. The file stays when this is dropped.
-#[derive(Clone, Debug)]
-pub struct Saved(Arc<File>);
-
-#[derive(Debug)]
-struct File {
-    /// Where it lies, relative to the picture directory.
-    place: Mutex<PathBuf>,
-    /// The first name of its second; the one it gets may be a later one.
-    first: FileName,
-    row: NewRow,
-    trigger: Trigger,
-}
 
 /// A picture or clip that has its row.
 #[derive(Clone, Debug)]
@@ -44,34 +29,6 @@ pub struct Entered {
     pub image: Image,
     /// The row in the ledger that it answers.
     pub trigger: TriggerId,
-}
-
-impl Saved {
-    /// Its identity, the same as inside the file.
-    pub fn id(&self) -> ImageId {
-        self.0.row.facts.id
-    }
-
-    /// Length of the file.
-    pub fn bytes(&self) -> u64 {
-        self.0.row.bytes
-    }
-
-    pub(super) fn push(&self) -> Option<PushIdentity> {
-        PushIdentity::of(&self.0.row)
-    }
-
-    pub(super) fn trigger(&self) -> &Trigger {
-        &self.0.trigger
-    }
-
-    pub(super) fn place(&self) -> PathBuf {
-        self.0.place.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn moved_to(&self, place: &Path) {
-        place.clone_into(&mut self.0.place.lock().unwrap_or_else(PoisonError::into_inner));
-    }
 }
 
 impl Store {
@@ -104,7 +61,7 @@ impl Store {
             let device = facts.push.as_ref().map(|push| push.device.clone());
             let trigger = Trigger { camera: facts.camera.clone(), cause: facts.cause, edge, device };
             let row = NewRow::of(facts, dimensions, &file);
-            Ok(Saved(Arc::new(File { place: Mutex::new(place), first, row, trigger })))
+            Ok(Saved::new(place, first, row, trigger))
         })
         .await
     }
@@ -181,11 +138,11 @@ impl Store {
         saved: &Saved,
         row: Option<TriggerId>,
     ) -> Result<Option<Entered>, StoreError> {
-        if push::is_known(tx, &saved.0.row)? && !is_entered(tx, saved.id())? {
+        if push::is_known(tx, saved.row())? && !is_entered(tx, saved.id())? {
             return Err(StoreError::PushedBefore);
         }
         let (trigger, edge_at) = self.row_of(tx, saved.trigger(), row)?;
-        let mut new = saved.0.row.clone();
+        let mut new = saved.row().clone();
         new.trigger = Some(trigger);
         // The clock may have been set, and the trigger corrected, while the picture was made.
         new.facts.edge_at = edge_at;
@@ -243,7 +200,7 @@ impl Store {
             return self.insert(tx, &name, &place, new);
         }
         let mut incoming = self.files.adopt_incoming(file_name).map_err(failed)?;
-        let published = publish(&self.files, tx, &mut incoming, saved.0.first.clone());
+        let published = publish(&self.files, tx, &mut incoming, saved.first().clone());
         // It may have got its name before something failed.
         saved.moved_to(incoming.place());
         let (name, path) = published?;

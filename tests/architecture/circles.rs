@@ -6,10 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::rules::{Source, code, paths_at, places};
-use super::{module_of, sources};
+use super::sources;
 
-/// Rooms with circles left.
-const CIRCLED: &[&str] = &["source", "store"];
+/// The one circle: a stream may be carried by a tunnel, which is a stream again.
+const CIRCLED: &[&str] = &["source/front/stream.rs", "source/front/tunnel.rs"];
 
 type Path = Vec<String>;
 
@@ -99,8 +99,7 @@ fn circled(sources: &[Source]) -> BTreeSet<&str> {
 #[test]
 fn the_files_of_a_room_know_each_other_in_one_direction() {
     let sources = sources();
-    let found: Vec<_> =
-        circled(&sources).into_iter().filter(|file| !CIRCLED.contains(&module_of(file))).collect();
+    let found: Vec<_> = circled(&sources).into_iter().filter(|file| !CIRCLED.contains(file)).collect();
     assert!(found.is_empty(), "in circles: {found:?}; scripts/shape --circles shows them");
 }
 
