@@ -25,7 +25,7 @@ impl World {
 
     fn of(place: Place, store: Store) -> Self {
         let (config, _) = Config::parse(&Env::from_pairs([("CAMERA_1_NAME", "r1")])).unwrap();
-        let guard = DiskGuard::new(&store, &config.storage, &Status::new(&config));
+        let guard = DiskGuard::new(store.intake(), &config.storage, &Status::new(&config));
         let (pushes, mut keeper) = Pushes::new(&config, &store, &guard);
         let (cancel, mut task) = (CancellationToken::new(), JoinSet::new());
         let until = cancel.clone();
@@ -242,7 +242,7 @@ async fn while_the_database_takes_nothing_the_file_is_kept_once_and_its_sender_i
         assert!(matches!(refusal, PushRefusal::Later(NoPicture::KeptAsFile { .. })), "{refusal:?}");
     }
     world.place.sql().execute_batch("drop trigger refuse").unwrap();
-    assert_eq!(world.store.catch_up().await.unwrap().images.len(), 1);
+    assert_eq!(world.store.intake().catch_up().await.unwrap().images.len(), 1);
     assert!(world.keep(pushed(jpeg_of(90), 9)).await.unwrap().was_known);
     assert_eq!((world.images().await.len(), world.ledger().await.len()), (1, 1));
     assert_in_order(&world.place);
@@ -330,7 +330,7 @@ async fn a_full_disk_is_a_refusal_in_words_that_the_device_can_retry() {
     let refusal = world.keep(pushed(jpeg_of(90), 0)).await.unwrap_err();
     assert!(matches!(&refusal, PushRefusal::Later(NoPicture::DiskFull { .. })), "{refusal:?}");
     disk.relieve();
-    world.store.catch_up().await.unwrap();
+    world.store.intake().catch_up().await.unwrap();
     assert!(!world.keep(pushed(jpeg_of(90), 1)).await.unwrap().was_known);
     assert_in_order(&world.place);
     drop(world.end().await);
@@ -341,13 +341,18 @@ async fn retention_and_delivery_take_pushed_pictures_as_others() {
     let world = World::begin(Place::new());
     world.keep(pushed(jpeg_of(90), 0)).await.unwrap();
     let before = UnixMs(T0 + 1);
-    assert_eq!(world.store.deletable(before, None, 9).await.unwrap().len(), 0, "it is owed");
+    assert_eq!(world.store.retention().deletable(before, None, 9).await.unwrap().len(), 0, "it is owed");
     let due = claim(&world.store, 9).await;
     assert_eq!(due[0].facts.push.as_ref().unwrap().device, device("esp-door"));
     let delivered = crate::store::Settlement::Delivered { at: UnixMs(T0) };
     assert!(world.store.queue(TargetId::API).settle(&due[0], delivered).await.unwrap());
-    let found = world.store.deletable(before, None, 9).await.unwrap();
-    let gone = world.store.delete_expired(found.into_iter().map(|(_, one)| one).collect()).await.unwrap();
+    let found = world.store.retention().deletable(before, None, 9).await.unwrap();
+    let gone = world
+        .store
+        .retention()
+        .delete_expired(found.into_iter().map(|(_, one)| one).collect())
+        .await
+        .unwrap();
     assert_eq!((gone.len(), world.images().await.len()), (1, 0));
     assert_in_order(&world.place);
 }

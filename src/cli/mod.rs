@@ -197,7 +197,7 @@ fn cleanup(config: &Config, dry_run: bool) -> anyhow::Result<bool> {
         return Ok(true);
     }
     let store = daemon::open_store(config)?;
-    let report = runtime()?.block_on(retention::run(&store, &config.storage, dry_run))?;
+    let report = runtime()?.block_on(retention::run(&store.retention(), &config.storage, dry_run))?;
     for name in &report.names {
         say(&format!("{} {name}", if dry_run { "would delete" } else { "deleted" }));
     }

@@ -34,7 +34,7 @@ use crate::model::chain::chain;
 use crate::model::{AlarmText, CameraKey, TargetId, UploadState};
 use crate::status::descriptors::DescriptorWatch;
 use crate::status::{AlarmKind, Status};
-use crate::store::{self, Former, OpenedStore, Store};
+use crate::store::{self, Former, OpenedStore, Store, StoreAccess, StoreCatalog};
 use crate::system::signals::Signals;
 use crate::system::systemd;
 use crate::targets::Target;
@@ -162,7 +162,8 @@ impl Task for Upkeep {
 /// The dashboard; bound anew whenever it could not be kept up, because an address may come and go.
 struct Web {
     config: Arc<Config>,
-    store: Store,
+    store: StoreCatalog,
+    access: StoreAccess,
     status: Status,
     captures: Captures,
     pushes: Pushes,
@@ -194,6 +195,7 @@ impl Task for Web {
         let bound = web::bind(web::Parts {
             config: Arc::clone(&self.config),
             store: self.store.clone(),
+            access: self.access.clone(),
             status: self.status.clone(),
             captures: self.captures.clone(),
             pushes: self.pushes.clone(),
@@ -349,7 +351,7 @@ async fn serve(
     let (mut intake_tasks, mut session_tasks, mut work_tasks) =
         (Supervisor::new(&status), Supervisor::new(&status), Supervisor::new(&status));
 
-    let guard = DiskGuard::new(&store, &config.storage, &status);
+    let guard = DiskGuard::new(store.intake(), &config.storage, &status);
     let (captures, cameras) = Captures::new(&config, &store, &guard, &status);
     captures.recall_latencies(&store).await.context("read the latencies of the cameras")?;
     for CameraTasks { camera, capture, live_decoder } in cameras {
@@ -376,7 +378,7 @@ async fn serve(
         work_tasks.spawn(Connectivity::new(target, &config.upload, &status, store.wakes()), &work);
     }
     work_tasks.spawn(ClockWatch::new(store.upkeep(), &status), &work);
-    let (retention_task, retention) = RetentionTask::new(&store, &config.storage, &guard, &status);
+    let (retention_task, retention) = RetentionTask::new(store.retention(), &config.storage, &guard, &status);
     work_tasks.spawn(retention_task, &work);
     work_tasks.spawn(DescriptorWatch::new(&status), &work);
     let upkeep = Upkeep::new(store.upkeep(), &status, config.storage.backup_every);
@@ -389,7 +391,8 @@ async fn serve(
     }
     let web = Web {
         config: Arc::new(config),
-        store: store.clone(),
+        store: store.catalog(),
+        access: store.access(),
         status: status.clone(),
         captures,
         pushes,

@@ -5,11 +5,11 @@ use super::*;
 use crate::config::{Config, Env};
 use crate::model::{ImageId, StorageState, TargetId};
 use crate::store::testing::{OWED, Place, SKIPPED, T0, assert_in_order, picture, take, trigger};
-use crate::store::{Change, ImageQuery, LaneTurn, Settlement};
+use crate::store::{Change, ImageQuery, LaneTurn, Settlement, Store};
 
 /// More than any disk has free, and so little that half of it is not: the disk is low and stays so.
 async fn floor_above(store: &Store) -> u64 {
-    store.room().await.unwrap().pictures.free_bytes + (1 << 30)
+    store.intake().room().await.unwrap().pictures.free_bytes + (1 << 30)
 }
 
 fn guard(store: &Store, min_free: u64) -> (DiskGuard, Status) {
@@ -17,7 +17,7 @@ fn guard(store: &Store, min_free: u64) -> (DiskGuard, Status) {
     let pairs = [("STORAGE_MIN_FREE_BYTES", floor.as_str())];
     let (config, _) = Config::parse(&Env::from_pairs(pairs)).unwrap();
     let status = Status::new(&config);
-    (DiskGuard::new(store, &config.storage, &status), status)
+    (DiskGuard::new(store.intake(), &config.storage, &status), status)
 }
 
 async fn record(guard: &DiskGuard, store: &Store, at: i64, weight: Weight) -> Result<Image, StoreRefusal> {
@@ -88,7 +88,7 @@ async fn on_a_critical_disk_pictures_are_stored_clips_are_not_and_an_operator_is
 {
     let place = Place::new();
     let store = place.open_owing(OWED);
-    let room = store.room().await.unwrap().pictures;
+    let room = store.intake().room().await.unwrap().pictures;
     let (critical, status) = guard(&store, room.free_bytes * 2 + (1 << 30));
     record(&critical, &store, T0, Weight::Picture).await.unwrap();
     let refused = record(&critical, &store, T0 + 1000, Weight::Beside).await.unwrap_err();
@@ -101,7 +101,7 @@ async fn on_a_critical_disk_pictures_are_stored_clips_are_not_and_an_operator_is
     // The same status, and a floor as if room had been made.
     let (mut config, _) = Config::parse(&Env::from_pairs::<&str, &str>([])).unwrap();
     config.storage.min_free_bytes = Some(1 << 20);
-    let healed = DiskGuard::new(&store, &config.storage, &status);
+    let healed = DiskGuard::new(store.intake(), &config.storage, &status);
     assert_eq!(healed.tend().await.unwrap(), RoomLevel::Good);
     assert_eq!((status.alarms(), status.storage().message), (Vec::new(), None));
 }

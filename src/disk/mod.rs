@@ -20,7 +20,8 @@ use crate::config::StorageConfig;
 use crate::model::{AlarmText, Amount, Because, RoomLevel, RoomText, UnixMs, UploadState};
 use crate::status::{AlarmHandle, AlarmKind, Status};
 use crate::store::{
-    Deletable, DiskRoom, Entered, Held, Image, NewImage, PictureUsage, Saved, Store, StoreError, TriggerId,
+    Deletable, DiskRoom, Entered, Held, Image, NewImage, PictureUsage, Saved, StoreError, StoreIntake,
+    TriggerId,
 };
 
 pub use level::{Marks, Outlook, enough, outlook};
@@ -75,7 +76,7 @@ pub enum StoreRefusal {
 pub struct DiskGuard(Arc<Inner>);
 
 struct Inner {
-    store: Store,
+    store: StoreIntake,
     status: Status,
     min_free: Option<u64>,
     /// One deletes at a time, so that two captures do not make the same room twice.
@@ -111,9 +112,9 @@ struct Memory {
 
 impl DiskGuard {
     /// Nothing is looked at yet.
-    pub fn new(store: &Store, config: &StorageConfig, status: &Status) -> Self {
+    pub fn new(store: StoreIntake, config: &StorageConfig, status: &Status) -> Self {
         Self(Arc::new(Inner {
-            store: store.clone(),
+            store,
             status: status.clone(),
             min_free: config.min_free_bytes,
             turn: tokio::sync::Mutex::default(),

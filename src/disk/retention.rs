@@ -13,7 +13,7 @@ use crate::config::StorageConfig;
 use crate::disk::{DiskGuard, enough, outlook};
 use crate::model::{AlarmText, Amount, RoomLevel, UnixMs};
 use crate::status::{AlarmHandle, AlarmKind, Status};
-use crate::store::{Deletable, Held, Kept, Newest, PictureUsage, Store, StoreError, Witness};
+use crate::store::{Deletable, Held, Kept, Newest, PictureUsage, StoreError, StoreRetention, Witness};
 
 /// With a limit on bytes, runs are never further apart than this: a busy day fills it between two daily runs.
 const LIMIT_INTERVAL: Duration = Duration::from_secs(60);
@@ -109,7 +109,7 @@ struct Situation {
 /// One retention run that a person asks for. `storage` gives the limits. Deletions that an earlier run began are
 /// finished first.
 pub async fn run(
-    store: &Store,
+    store: &StoreRetention,
     storage: &StorageConfig,
     is_dry_run: bool,
 ) -> Result<RetentionReport, StoreError> {
@@ -117,7 +117,7 @@ pub async fn run(
 }
 
 async fn run_for(
-    store: &Store,
+    store: &StoreRetention,
     storage: &StorageConfig,
     asker: Asker,
     is_dry_run: bool,
@@ -134,7 +134,7 @@ async fn run_for(
 }
 
 async fn run_in(
-    store: &Store,
+    store: &StoreRetention,
     storage: &StorageConfig,
     situation: Situation,
     is_dry_run: bool,
@@ -176,7 +176,11 @@ async fn run_in(
 }
 
 /// Why a run that nobody asked for may delete nothing for its age; `None` when it may.
-async fn refusal(store: &Store, situation: Situation, before: UnixMs) -> Result<Option<String>, StoreError> {
+async fn refusal(
+    store: &StoreRetention,
+    situation: Situation,
+    before: UnixMs,
+) -> Result<Option<String>, StoreError> {
     if situation.asker == Asker::Person {
         return Ok(None);
     }
@@ -196,7 +200,11 @@ async fn refusal(store: &Store, situation: Situation, before: UnixMs) -> Result<
 }
 
 /// Why pictures of a program before this one are not deleted yet: nobody has seen yet that they would be.
-async fn grace(store: &Store, situation: Situation, before: UnixMs) -> Result<Option<String>, StoreError> {
+async fn grace(
+    store: &StoreRetention,
+    situation: Situation,
+    before: UnixMs,
+) -> Result<Option<String>, StoreError> {
     let Some(until) = store.grace(situation.now).await? else { return Ok(None) };
     let expired = store.expired_former(before).await?;
     Ok((expired > 0).then(|| {
@@ -267,7 +275,7 @@ fn mass(expired: u64, all: u64) -> Option<String> {
 
 /// A run under way.
 struct Run<'a> {
-    store: &'a Store,
+    store: &'a StoreRetention,
     /// Everything up to this has been looked at.
     after: Option<(UnixMs, i64)>,
     report: RetentionReport,
@@ -365,7 +373,7 @@ impl Retention {
 
 /// The retention task: at start, at each interval, and when asked; and it keeps an eye on the disk.
 pub struct RetentionTask {
-    store: Store,
+    store: StoreRetention,
     storage: StorageConfig,
     guard: DiskGuard,
     alarm: AlarmHandle,
@@ -377,14 +385,14 @@ pub struct RetentionTask {
 impl RetentionTask {
     /// The task and its handle.
     pub fn new(
-        store: &Store,
+        store: StoreRetention,
         storage: &StorageConfig,
         guard: &DiskGuard,
         status: &Status,
     ) -> (Self, Retention) {
         let (sender, orders) = mpsc::channel(1);
         let task = Self {
-            store: store.clone(),
+            store,
             storage: storage.clone(),
             guard: guard.clone(),
             alarm: status.alarm(AlarmKind::RetentionFailed),

@@ -3,9 +3,9 @@
 use super::*;
 use crate::model::{FileName, TargetId};
 use crate::status::Status;
-use crate::store::LaneTurn;
 use crate::store::testing::{Place, SKIPPED, T0, assert_in_order, take};
 use crate::store::{ImageQuery, Settlement};
+use crate::store::{LaneTurn, Store};
 
 const NOW: UnixMs = UnixMs(T0);
 
@@ -31,8 +31,8 @@ fn missing(bytes: u64) -> Situation {
 }
 
 fn guarded(store: &Store, storage: &StorageConfig, status: &Status) -> (RetentionTask, Retention) {
-    let guard = DiskGuard::new(store, storage, status);
-    RetentionTask::new(store, storage, &guard, status)
+    let guard = DiskGuard::new(store.intake(), storage, status);
+    RetentionTask::new(store.retention(), storage, &guard, status)
 }
 
 fn status() -> Status {
@@ -65,9 +65,9 @@ async fn left(store: &Store) -> Vec<String> {
 /// A dry run and then a real one; both say the same.
 async fn run_twice(store: &Store, storage: &StorageConfig, situation: Situation) -> RetentionReport {
     let before = left(store).await;
-    let dry = run_in(store, storage, situation, true).await.unwrap();
+    let dry = run_in(&store.retention(), storage, situation, true).await.unwrap();
     assert_eq!(left(store).await, before, "a dry run deleted something");
-    let real = run_in(store, storage, situation, false).await.unwrap();
+    let real = run_in(&store.retention(), storage, situation, false).await.unwrap();
     assert_eq!((&dry.names, dry.deleted, dry.freed_bytes), (&real.names, real.deleted, real.freed_bytes));
     assert_eq!((dry.kept, &dry.refused), (real.kept, &real.refused));
     assert_eq!((dry.by_age, dry.by_limit, dry.by_space), (real.by_age, real.by_limit, real.by_space));
@@ -214,7 +214,7 @@ async fn a_deletion_that_an_earlier_run_began_is_finished() {
     let store = place.open_owing(SKIPPED);
     take_at(&store, &[5]).await;
     place.sql().execute_batch("update images set state = 'deleting'").unwrap();
-    run_in(&store, &storage(120), plenty(NOW), false).await.unwrap();
+    run_in(&store.retention(), &storage(120), plenty(NOW), false).await.unwrap();
     assert_eq!(place.pictures(), Vec::<String>::new());
     assert_in_order(&place);
 }
@@ -305,7 +305,10 @@ async fn a_clock_that_nobody_set_is_not_vouched_for_by_pictures_taken_with_it() 
     }
     // A person knows what time it is, and so does a clock that was set.
     for trusted in [plenty(NOW), by_timer(true)] {
-        assert_eq!(run_in(&store, &storage(120), trusted, true).await.unwrap().names, [name(130)]);
+        assert_eq!(
+            run_in(&store.retention(), &storage(120), trusted, true).await.unwrap().names,
+            [name(130)]
+        );
     }
     assert_eq!(left(&store).await.len(), 3);
 }
@@ -319,15 +322,15 @@ async fn a_clock_that_nobody_set_is_plausible_soon_after_one_that_was_set() {
     let at = |days: i64| Situation { now: NOW.plus_ms(days * DAY_MS), ..by_timer(false) };
     let far = run_twice(&store, &storage(120), at(400)).await.refused.unwrap();
     assert!(far.contains("it is 2027-01-10T08:01:00.000Z or later"), "{far}");
-    assert_eq!(run_in(&store, &storage(120), at(0), true).await.unwrap().names, [name(130)]);
+    assert_eq!(run_in(&store.retention(), &storage(120), at(0), true).await.unwrap().names, [name(130)]);
     // The limit on bytes needs no clock.
     let limited = StorageConfig { max_bytes: Some(1), ..storage(120) };
-    assert_eq!(run_in(&store, &limited, at(400), true).await.unwrap().by_limit.pictures, 2);
+    assert_eq!(run_in(&store.retention(), &limited, at(400), true).await.unwrap().by_limit.pictures, 2);
     // In one boot the time since is counted to the millisecond, however long the network has been away.
     stamp(&place, &clock::boot_id(), 1_000, "synced");
     let up = |days: i64| Situation { up_ms: 1_000 + days * DAY_MS, ..at(395) };
-    assert_eq!(run_in(&store, &storage(120), up(400), true).await.unwrap().refused, None);
-    assert!(run_in(&store, &storage(120), up(300), true).await.unwrap().refused.is_some());
+    assert_eq!(run_in(&store.retention(), &storage(120), up(400), true).await.unwrap().refused, None);
+    assert!(run_in(&store.retention(), &storage(120), up(300), true).await.unwrap().refused.is_some());
 }
 
 #[tokio::test]
@@ -345,7 +348,7 @@ async fn a_preview_tells_by_reason_by_camera_and_by_day_what_would_go_and_delete
     let block = Amount::file(1).bytes;
     let status = status();
     let short = Situation { missing: Amount { bytes: 4 * block, inodes: 0 }, ..plenty(NOW) };
-    let report = run_in(&store, &limited, short, true).await.unwrap();
+    let report = run_in(&store.retention(), &limited, short, true).await.unwrap();
     assert_eq!((report.by_age.pictures, report.by_limit.pictures, report.by_space.pictures), (2, 1, 1));
     let cameras: Vec<_> = report.by_camera.iter().map(|(key, heap)| (key.as_str(), heap.pictures)).collect();
     assert_eq!(cameras, [("r1", 3), ("r2", 1)]);
@@ -419,7 +422,7 @@ async fn what_was_taken_over_from_another_program_is_not_deleted_by_surprise() {
     let by_timer = |now: UnixMs| Situation { asker: Asker::Timer, ..plenty(now) };
     let small = StorageConfig { max_bytes: Some(1), ..storage(120) };
     for storage in [storage(120), small] {
-        let report = run_in(&store, &storage, by_timer(now), false).await.unwrap();
+        let report = run_in(&store.retention(), &storage, by_timer(now), false).await.unwrap();
         let reason = report.refused.unwrap();
         assert!(
             report.deleted == 0 && reason.contains("taken over") && reason.contains("--cleanup-now"),
@@ -428,9 +431,15 @@ async fn what_was_taken_over_from_another_program_is_not_deleted_by_surprise() {
     }
     // Where the disk has no room, a new picture counts more.
     let full = Situation { missing: Amount { bytes: 1, inodes: 0 }, ..by_timer(now) };
-    assert_eq!(run_in(&store, &storage(120), full, true).await.unwrap().names, [file(200)]);
+    assert_eq!(run_in(&store.retention(), &storage(120), full, true).await.unwrap().names, [file(200)]);
     // A person may at once, and after a week it goes by itself.
-    assert_eq!(run_in(&store, &storage(120), plenty(now), true).await.unwrap().names, [file(200)]);
+    assert_eq!(
+        run_in(&store.retention(), &storage(120), plenty(now), true).await.unwrap().names,
+        [file(200)]
+    );
     let later = now.plus_ms(8 * DAY_MS);
-    assert_eq!(run_in(&store, &storage(120), by_timer(later), false).await.unwrap().names, [file(200)]);
+    assert_eq!(
+        run_in(&store.retention(), &storage(120), by_timer(later), false).await.unwrap().names,
+        [file(200)]
+    );
 }

@@ -30,7 +30,7 @@ impl Store {
     /// the database still takes nothing.
     ///
     /// Dropping the future loses nothing.
-    pub async fn catch_up(&self) -> Result<CaughtUp, StoreError> {
+    pub(super) async fn catch_up(&self) -> Result<CaughtUp, StoreError> {
         let (mut turn, mut done) = (LateTurn::of(&self.late), CaughtUp::default());
         while let Some(first) = turn.first().cloned() {
             let written = match first {

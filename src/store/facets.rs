@@ -1,21 +1,24 @@
 //! Parts of the store for those who need no more: whoever looks after the door settles nothing, a lane deletes nothing, a
-//! capture writes triggers down and lists nobody's, and whoever looks after folder and database claims nothing. What a part
-//! does is private to the store but for its part, so the compiler holds that.
+//! capture writes triggers down and lists nobody's, whoever looks after folder and database claims nothing, whoever makes
+//! room sees no account, and the dashboard settles nothing. What only a part does is private to the store but for its part,
+//! so the compiler holds that.
 
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 
 use super::ballast::Ballasted;
 use super::{
-    Claim, Comparison, Disk, Doubtful, DueUpload, Former, GoneCount, Image, LaneTurn, Reconciled, Settlement,
-    Stop, Store, StoreError, Strangers, TakenOver, Takeover, TriggerId, Wakes, Waking,
+    CaughtUp, Change, Claim, Comparison, DeadCursor, DeadLetter, DeadQuery, Deletable, Deletion, Disk,
+    DiskRoom, Doubtful, DueUpload, Entered, Former, GoneCount, Held, Image, ImageQuery, Kept, LaneTurn,
+    LedgerEntry, LedgerQuery, NewImage, Newest, Page, PictureUsage, Reconciled, Saved, Settlement, Stats,
+    Stop, Store, StoreError, Strangers, TakenOver, Takeover, TriggerId, Unseen, Wake, Wakes, Waking, Witness,
 };
-use crate::model::{NoPicture, Outcome, TargetId, Trigger, UnixMs};
+use crate::model::{CameraKey, FileName, ImageId, NoPicture, Outcome, TargetId, Trigger, UnixMs};
 
 /// The door: settings, sessions, known devices and tokens, and nothing of pictures.
 #[derive(Clone)]
@@ -49,6 +52,24 @@ pub struct StoreUpkeep {
     store: Store,
 }
 
+/// New pictures and the room that they need, for whoever stores them.
+#[derive(Clone)]
+pub struct StoreIntake {
+    store: Store,
+}
+
+/// Stored pictures that may go, for whoever deletes what is old.
+#[derive(Clone)]
+pub struct StoreRetention {
+    store: Store,
+}
+
+/// Stored pictures and the ledger, for whoever shows them and does with them what a person says.
+#[derive(Clone)]
+pub struct StoreCatalog {
+    store: Store,
+}
+
 impl Store {
     /// Where triggers are written down.
     pub fn triggers(&self) -> TriggerLedger {
@@ -65,6 +86,21 @@ impl Store {
         StoreUpkeep { store: self.clone() }
     }
 
+    /// Where new pictures are stored, and room is made for them.
+    pub fn intake(&self) -> StoreIntake {
+        StoreIntake { store: self.clone() }
+    }
+
+    /// Where what is old is found and deleted.
+    pub fn retention(&self) -> StoreRetention {
+        StoreRetention { store: self.clone() }
+    }
+
+    /// Where pictures and ledger are looked through.
+    pub fn catalog(&self) -> StoreCatalog {
+        StoreCatalog { store: self.clone() }
+    }
+
     /// What is kept of who may come in.
     pub fn access(&self) -> StoreAccess {
         StoreAccess { db: self.db.clone(), boot_id: Arc::clone(&self.boot_id) }
@@ -79,7 +115,7 @@ impl Store {
 impl TriggerLedger {
     /// Writes a trigger down before its picture is stored. Durable when it returns. What the database does not take is an
     /// error within seconds; it is noted beside the pictures then, and written together with its picture
-    /// ([`Store::enter`]) or its failure ([`Self::end`]).
+    /// (`Store::enter`) or its failure ([`Self::end`]).
     pub async fn begin(&self, trigger: &Trigger) -> Result<TriggerId, StoreError> {
         self.store.begin_trigger(trigger).await
     }
@@ -182,6 +218,109 @@ impl StoreUpkeep {
     /// As [`Store::wakes`].
     pub fn wakes(&self) -> &Wakes {
         self.store.wakes()
+    }
+}
+
+impl StoreIntake {
+    of_store! {
+        save(new: NewImage) -> Result<Saved, StoreError>;
+        enter(saved: &Saved, row: Option<TriggerId>) -> Result<Entered, StoreError>;
+        entered(id: ImageId) -> Result<Option<Entered>, StoreError>;
+        catch_up() -> Result<CaughtUp, StoreError>;
+        room() -> Result<DiskRoom, StoreError>;
+        stats() -> Result<Stats, StoreError>;
+        held() -> Result<Held, StoreError>;
+        deletable(before: UnixMs, after: Option<(UnixMs, i64)>, limit: u32) -> Result<Vec<(i64, Deletable)>, StoreError>;
+        delete_expired(candidates: Vec<Deletable>) -> Result<Vec<Deletable>, StoreError>;
+        make_ballast(bytes: u64) -> Result<(), StoreError>;
+        release_ballast() -> ();
+    }
+
+    /// As [`Store::away`].
+    pub fn away(&self) -> Option<String> {
+        self.store.away()
+    }
+
+    /// As [`Store::late`].
+    pub fn late(&self) -> Option<String> {
+        self.store.late()
+    }
+}
+
+impl StoreRetention {
+    of_store! {
+        finish_begun_deletions() -> Result<usize, StoreError>;
+        room() -> Result<DiskRoom, StoreError>;
+        stats() -> Result<Stats, StoreError>;
+        held() -> Result<Held, StoreError>;
+        newest() -> Result<Option<Newest>, StoreError>;
+        witness() -> Result<Option<Witness>, StoreError>;
+        grace(now: UnixMs) -> Result<Option<UnixMs>, StoreError>;
+        expired(before: UnixMs) -> Result<PictureUsage, StoreError>;
+        expired_former(before: UnixMs) -> Result<u64, StoreError>;
+        kept(before: UnixMs) -> Result<Kept, StoreError>;
+        deletable(before: UnixMs, after: Option<(UnixMs, i64)>, limit: u32) -> Result<Vec<(i64, Deletable)>, StoreError>;
+        delete_expired(candidates: Vec<Deletable>) -> Result<Vec<Deletable>, StoreError>;
+    }
+
+    /// As [`Store::late`].
+    pub fn late(&self) -> Option<String> {
+        self.store.late()
+    }
+}
+
+impl StoreCatalog {
+    of_store! {
+        image(name: &FileName) -> Result<Option<Image>, StoreError>;
+        images(query: ImageQuery) -> Result<Page<Image>, StoreError>;
+        arrivals(most: u32) -> Result<Vec<Image>, StoreError>;
+        is_untried(id: ImageId) -> Result<bool, StoreError>;
+        protect(name: &FileName, protected: bool) -> Result<Option<Image>, StoreError>;
+        retry(name: &FileName) -> Result<Option<Image>, StoreError>;
+        delete_image(name: &FileName, even_if_owed: bool) -> Result<Deletion, StoreError>;
+        dead(query: DeadQuery) -> Result<Page<DeadLetter, DeadCursor>, StoreError>;
+        retry_dead(target: Option<TargetId>) -> Result<u64, StoreError>;
+        ledger(query: LedgerQuery) -> Result<Page<LedgerEntry>, StoreError>;
+        unseen(limit: u32) -> Result<Unseen, StoreError>;
+        see_failures(up_to: TriggerId, now: UnixMs) -> Result<usize, StoreError>;
+        stats() -> Result<Stats, StoreError>;
+        set_measured_latency(camera: &CameraKey, ms: Option<u64>) -> Result<(), StoreError>;
+        ping() -> Result<(), StoreError>;
+    }
+
+    /// As [`Store::open_image`].
+    pub fn open_image(&self, image: &Image) -> io::Result<File> {
+        self.store.open_image(image)
+    }
+
+    /// As [`Store::path_of`].
+    pub fn path_of(&self, image: &Image) -> PathBuf {
+        self.store.path_of(image)
+    }
+
+    /// As [`Store::root`].
+    pub fn root(&self) -> &Path {
+        self.store.root()
+    }
+
+    /// As [`Store::delivers_to`].
+    pub fn delivers_to(&self, target: TargetId) -> bool {
+        self.store.delivers_to(target)
+    }
+
+    /// Ends the waits of all lanes: a person wants what is owed to go now.
+    pub fn wake_lanes(&self) {
+        self.store.wakes().raise(Wake::Person);
+    }
+
+    /// As [`Store::changes`].
+    pub fn changes(&self) -> broadcast::Receiver<Change> {
+        self.store.changes()
+    }
+
+    /// As [`Store::commits`].
+    pub fn commits(&self) -> watch::Receiver<u64> {
+        self.store.commits()
     }
 }
 

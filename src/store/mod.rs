@@ -120,7 +120,10 @@ pub use dead::{DeadCursor, DeadLetter, DeadQuery};
 pub use deletion::Deletion;
 pub use disk::{Disk, database_away, pictures_away, remember_database};
 pub use error::StoreError;
-pub use facets::{ImageFiles, StoreAccess, StoreUpkeep, TargetQueue, TriggerLedger};
+pub use facets::{
+    ImageFiles, StoreAccess, StoreCatalog, StoreIntake, StoreRetention, StoreUpkeep, TargetQueue,
+    TriggerLedger,
+};
 pub use gone::GoneCount;
 pub use ledger::{LedgerEntry, LedgerQuery};
 pub use owner::denial;

@@ -140,7 +140,7 @@ impl Store {
     }
 
     /// Finishes deletions that were decided and then interrupted or refused by the disk. Returns how many there were.
-    pub(crate) async fn finish_begun_deletions(&self) -> Result<usize, StoreError> {
+    pub(super) async fn finish_begun_deletions(&self) -> Result<usize, StoreError> {
         let begun: Vec<(ImageId, PathBuf)> = self
             .db
             .read(|c| {

@@ -46,7 +46,7 @@ impl Store {
     /// The first half of [`Self::record`]: the file, whole and synced. It needs no database.
     ///
     /// Dropping the future may leave a synced file without a row, which start-up adopts.
-    pub async fn save(&self, new: NewImage) -> Result<Saved, StoreError> {
+    pub(super) async fn save(&self, new: NewImage) -> Result<Saved, StoreError> {
         let (files, database) = (self.files.clone(), self.database.clone());
         blocking(move || {
             files.ready(&database)?;
@@ -70,7 +70,7 @@ impl Store {
     /// trigger's row is written, too. [`StoreError::Kept`] says that the row comes later.
     ///
     /// Dropping the future may leave a synced file without a row, which start-up adopts.
-    pub async fn enter(&self, saved: &Saved, row: Option<TriggerId>) -> Result<Entered, StoreError> {
+    pub(super) async fn enter(&self, saved: &Saved, row: Option<TriggerId>) -> Result<Entered, StoreError> {
         let entered = match self.late.stuck() {
             Some(error) => Err(error),
             None => self.try_enter(saved, row).await,
@@ -91,7 +91,7 @@ impl Store {
     }
 
     /// The picture or clip of this identity with its trigger, if it has its row by now.
-    pub async fn entered(&self, id: ImageId) -> Result<Option<Entered>, StoreError> {
+    pub(super) async fn entered(&self, id: ImageId) -> Result<Option<Entered>, StoreError> {
         const TRIGGER_SQL: &str = "select trigger_id from images where uid = :uid and trigger_id is not null";
         self.db
             .read(move |c| {

@@ -60,7 +60,7 @@ const PROTECTED_SQL: &str = "
 
 impl Store {
     /// Room for pictures and database, as it is now.
-    pub async fn room(&self) -> Result<DiskRoom, StoreError> {
+    pub(super) async fn room(&self) -> Result<DiskRoom, StoreError> {
         let (files, ballast, database) = (self.files.clone(), self.db.ballast.clone(), self.database.clone());
         blocking(move || {
             let folder = folder_of(&database);
@@ -87,7 +87,7 @@ impl Store {
     }
 
     /// Takes the room of the ballast; an error leaves none taken.
-    pub async fn make_ballast(&self, bytes: u64) -> Result<(), StoreError> {
+    pub(super) async fn make_ballast(&self, bytes: u64) -> Result<(), StoreError> {
         let (ballast, path) = (self.db.ballast.clone(), self.database.clone());
         blocking(move || {
             ballast.make(bytes).map_err(|source| StoreError::File {
@@ -100,12 +100,12 @@ impl Store {
     }
 
     /// Gives the room of the ballast back: the disk is full, and the ledger must be written.
-    pub async fn release_ballast(&self) {
+    pub(super) async fn release_ballast(&self) {
         self.db.ballast.give().await;
     }
 
     /// How much may not go, and why. Reads every row that is owed, so it is not for every picture.
-    pub async fn held(&self) -> Result<Held, StoreError> {
+    pub(super) async fn held(&self) -> Result<Held, StoreError> {
         self.db
             .read(|c| {
                 let mut held = Held::default();

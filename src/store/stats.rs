@@ -199,7 +199,7 @@ impl Store {
     }
 
     /// Up to `limit` pictures taken before an instant that retention may delete, oldest first, after `after`.
-    pub async fn deletable(
+    pub(super) async fn deletable(
         &self,
         before: UnixMs,
         after: Option<(UnixMs, i64)>,
@@ -232,7 +232,7 @@ impl Store {
     }
 
     /// The picture taken last.
-    pub async fn newest(&self) -> Result<Option<Newest>, StoreError> {
+    pub(super) async fn newest(&self) -> Result<Option<Newest>, StoreError> {
         self.db
             .read(|c| {
                 Ok(c.prepare_cached(NEWEST_SQL)?
@@ -243,7 +243,7 @@ impl Store {
     }
 
     /// The last trigger for whose time a time service vouched, among the newest hundred thousand.
-    pub async fn witness(&self) -> Result<Option<Witness>, StoreError> {
+    pub(super) async fn witness(&self) -> Result<Option<Witness>, StoreError> {
         let boot_id = self.boot_id.clone();
         self.db
             .read(move |c| {
@@ -260,7 +260,7 @@ impl Store {
     }
 
     /// How many pictures taken before an instant may go, and their size.
-    pub async fn expired(&self, before: UnixMs) -> Result<PictureUsage, StoreError> {
+    pub(super) async fn expired(&self, before: UnixMs) -> Result<PictureUsage, StoreError> {
         self.db
             .read(move |c| {
                 Ok(c.prepare_cached(EXPIRED_SQL)?.query_row(named_params! {":before": before.0}, |row| {
@@ -272,7 +272,7 @@ impl Store {
     }
 
     /// How many pictures taken before an instant stay, and why.
-    pub async fn kept(&self, before: UnixMs) -> Result<Kept, StoreError> {
+    pub(super) async fn kept(&self, before: UnixMs) -> Result<Kept, StoreError> {
         self.db
             .read(move |c| {
                 Ok(c.prepare_cached(KEPT_SQL)?.query_row(named_params! {":before": before.0}, |row| {
@@ -287,8 +287,11 @@ impl Store {
             .await
     }
 
-    /// Deletes what [`Store::deletable`] found and is still deletable. Returns what went.
-    pub async fn delete_expired(&self, candidates: Vec<Deletable>) -> Result<Vec<Deletable>, StoreError> {
+    /// Deletes what [`Self::deletable`] found and is still deletable. Returns what went.
+    pub(super) async fn delete_expired(
+        &self,
+        candidates: Vec<Deletable>,
+    ) -> Result<Vec<Deletable>, StoreError> {
         const STILL_SQL: &str = "
             select 1 from images
             where uid = :uid and state = 'present' and protected = 0 and not exists (

@@ -169,7 +169,7 @@ impl Store {
     }
 
     /// Whether what was taken over is still not to be deleted by itself, and until when.
-    pub async fn grace(&self, now: UnixMs) -> Result<Option<UnixMs>, StoreError> {
+    pub(super) async fn grace(&self, now: UnixMs) -> Result<Option<UnixMs>, StoreError> {
         const AT_SQL: &str = "select value from settings where key = :key";
         let at = self.db.read(|c| {
             Ok(c.prepare_cached(AT_SQL)?
@@ -198,7 +198,7 @@ impl Store {
     }
 
     /// How many pictures that were taken over and are past their time may go.
-    pub async fn expired_former(&self, before: UnixMs) -> Result<u64, StoreError> {
+    pub(super) async fn expired_former(&self, before: UnixMs) -> Result<u64, StoreError> {
         self.db
             .read(move |c| {
                 let params = named_params! {":before": before.0};

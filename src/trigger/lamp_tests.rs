@@ -25,7 +25,7 @@ fn contacts(place: &std::path::Path, more: &[(&str, &str)]) -> (Triggers, Status
     let (config, _) = Config::parse(&Env::from_pairs(pairs)).unwrap();
     let store = Store::open(&config.storage.images, &config.storage.database, &[]).unwrap();
     let status = Status::new(&config);
-    let guard = crate::disk::DiskGuard::new(&store, &config.storage, &status);
+    let guard = crate::disk::DiskGuard::new(store.intake(), &config.storage, &status);
     let (captures, _cameras) = Captures::new(&config, &store, &guard, &status);
     (Triggers::new(&config, &captures, store.triggers(), &status), status, config)
 }

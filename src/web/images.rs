@@ -17,7 +17,7 @@ use super::{State, parameters};
 use crate::clock;
 use crate::media::{exif, jpeg, mp4};
 use crate::model::{Medium, Outcome, UploadState, hex};
-use crate::store::{Cursor, Deletion, Image, ImageQuery, LedgerQuery, Page, TriggerId, Wake};
+use crate::store::{Cursor, Deletion, Image, ImageQuery, LedgerQuery, Page, TriggerId};
 
 /// The thumbnail lies in the first segment of a picture, or the second box of a clip, which is at most 64 KiB long.
 const HEAD: u64 = 68 * 1024;
@@ -191,6 +191,6 @@ pub(super) async fn retry(request: HttpRequest, state: web::Data<State>) -> Resu
     let name = filename_of(&request)?;
     let image = state.store.retry(&name).await?.ok_or_else(no_image)?;
     state.note(&request, Deed::SentAgain, &name);
-    state.store.wakes().raise(Wake::Person);
+    state.store.wake_lanes();
     Ok(HttpResponse::Ok().json(ImageView::from(image)))
 }

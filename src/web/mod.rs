@@ -69,7 +69,7 @@ use crate::gpio::{Level, Pin};
 use crate::ingest::Door;
 use crate::status::Status;
 use crate::status::descriptors;
-use crate::store::{Store, StoreError};
+use crate::store::{StoreAccess, StoreCatalog, StoreError};
 
 use auth::Auth;
 use crowd::CrowdLimits;
@@ -92,8 +92,10 @@ pub type Simulate = Arc<dyn Fn(Pin, Level) + Send + Sync>;
 pub struct Parts {
     /// Where to listen, who may look, which contacts and cameras there are.
     pub config: Arc<Config>,
-    /// Pictures, ledger, sessions.
-    pub store: Store,
+    /// Pictures and ledger.
+    pub store: StoreCatalog,
+    /// Sessions, devices and tokens.
+    pub access: StoreAccess,
     /// Last known states and the events that change them.
     pub status: Status,
     /// The cameras.
@@ -115,7 +117,7 @@ pub struct Parts {
 /// What every handler can reach.
 struct State {
     config: Arc<Config>,
-    store: Store,
+    store: StoreCatalog,
     status: Status,
     captures: Captures,
     pushes: Pushes,
@@ -145,7 +147,7 @@ pub struct Bound {
 /// when `WEB_PASSWORD_HASH` is no hash.
 pub fn bind(parts: Parts) -> io::Result<Bound> {
     let wanted = parts.config.web.bind;
-    let auth = Auth::new(parts.store.access(), &parts.config.web)
+    let auth = Auth::new(parts.access, &parts.config.web)
         .map_err(|message| io::Error::new(io::ErrorKind::InvalidInput, message))?
         .knowing(password_strength::names(&parts.config));
     let failed = |error: io::Error| {

@@ -19,7 +19,7 @@ use crate::config::{Config, LaneConfig, words_of};
 use crate::model::{TargetId, UnixMs};
 use crate::status::TargetStatus;
 use crate::status::pace::DeliveryRate;
-use crate::store::{DeadCursor, DeadLetter, DeadQuery, Stats, Store, StoreError, Wake};
+use crate::store::{DeadCursor, DeadLetter, DeadQuery, Stats, StoreCatalog, StoreError};
 
 /// Rows of a table that are read and sent at once; this bounds the memory of an export, however long it is.
 const EXPORT_ROWS: u32 = 500;
@@ -97,7 +97,7 @@ pub(super) async fn dead(request: HttpRequest, state: web::Data<State>) -> Resul
     }))
 }
 
-fn export(store: &Store, target: Option<TargetId>) -> HttpResponse {
+fn export(store: &StoreCatalog, target: Option<TargetId>) -> HttpResponse {
     let first = DeadQuery { target, limit: EXPORT_ROWS, cursor: None };
     let store = store.clone();
     let rows = stream::unfold(Some(first), move |query| {
@@ -118,7 +118,7 @@ fn export(store: &Store, target: Option<TargetId>) -> HttpResponse {
 }
 
 /// Some lines of the table, with its head if they are the first, and where the next ones begin.
-async fn rows(store: &Store, query: DeadQuery) -> Result<(String, Option<DeadCursor>), StoreError> {
+async fn rows(store: &StoreCatalog, query: DeadQuery) -> Result<(String, Option<DeadCursor>), StoreError> {
     let page = store.dead(query).await?;
     let mut text = if query.cursor.is_none() { HEAD.to_owned() } else { String::new() };
     for letter in &page.items {
@@ -179,7 +179,7 @@ pub(super) async fn retry(
     }
     let count = state.store.retry_dead(target).await?;
     state.note(&request, Deed::SentAgain, format_args!("{count} that were put aside"));
-    state.store.wakes().raise(Wake::Person);
+    state.store.wake_lanes();
     Ok(HttpResponse::Ok().json(OwedAgain { owed_again: count }))
 }
 

@@ -8,6 +8,7 @@
 mod circles;
 mod docs;
 mod glossary;
+mod parts;
 mod rules;
 
 use std::collections::BTreeSet;

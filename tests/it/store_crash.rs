@@ -187,7 +187,7 @@ async fn retention_by_another_handle_never_disturbs_recording() {
     let cleaning = tokio::spawn(async move {
         let mut deleted = 0;
         while deleted < 300 {
-            deleted += retention::run(&other, &storage, false).await.unwrap().deleted;
+            deleted += retention::run(&other.retention(), &storage, false).await.unwrap().deleted;
         }
     });
     for number in 0..300 {
@@ -207,7 +207,7 @@ async fn retention_by_another_handle_never_takes_what_is_owed() {
     let cleaning = tokio::spawn(async move {
         let mut deleted = 0;
         while deleted < 50 {
-            deleted += retention::run(&other, &storage, false).await.unwrap().deleted;
+            deleted += retention::run(&other.retention(), &storage, false).await.unwrap().deleted;
         }
     });
     let mut delivered = BTreeSet::new();

@@ -21,7 +21,7 @@ const MIB: u64 = 1 << 20;
 fn guard(store: &Store) -> (DiskGuard, Status) {
     let (config, _) = Config::parse(&Env::from_pairs::<&str, &str>([])).unwrap();
     let status = Status::new(&config);
-    (DiskGuard::new(store, &config.storage, &status), status)
+    (DiskGuard::new(store.intake(), &config.storage, &status), status)
 }
 
 /// A capture as the camera's task does it: ledger, picture, or failure.
@@ -89,7 +89,8 @@ async fn a_full_disk_refuses_pictures_cleanly_and_still_lets_the_queue_and_reten
     for upload in &due {
         assert!(store.queue(upload.target).settle(upload, Settlement::Delivered { at: now }).await.unwrap());
     }
-    let report = retention::run(&store, &storage(&[("IMAGE_RETENTION_DAYS", "1")]), false).await.unwrap();
+    let report =
+        retention::run(&store.retention(), &storage(&[("IMAGE_RETENTION_DAYS", "1")]), false).await.unwrap();
     assert_eq!(report.deleted, 3);
     let image = take(&store, clock::now(), 100).await.unwrap();
     assert_eq!(store.delete_image(&image.filename, true).await.unwrap(), Deletion::Deleted);
@@ -243,7 +244,7 @@ async fn delivered_pictures_make_room_one_by_one_and_owed_ones_stay_whatever_com
     assert_eq!(there[30..], latest[latest.len() - delivered..], "the oldest went");
     assert_eq!(status.storage().evicted, 300 - 30 - delivered as u64);
     assert_eq!(status.alarms(), []);
-    let room = store.room().await.unwrap();
+    let room = store.intake().room().await.unwrap();
     assert!(room.pictures.free_bytes > MIB, "the floor is kept: {room:?}");
     assert_eq!(room.ballast_bytes, room.ballast_wanted);
 }

@@ -187,7 +187,7 @@ impl<'a> World<'a> {
     }
 
     fn begin(&mut self, store: Store) {
-        self.guard = Some(DiskGuard::new(&store, &self.config.storage, &self.status));
+        self.guard = Some(DiskGuard::new(store.intake(), &self.config.storage, &self.status));
         self.store = Some(store);
         if self.is_on {
             self.start_lane();
@@ -362,8 +362,8 @@ impl<'a> World<'a> {
     /// Deletes what was taken before an instant and may go, as retention does.
     pub(super) async fn clean(&mut self, before: UnixMs) {
         let store = self.store().clone();
-        let found = store.deletable(before, None, 1000).await.unwrap();
-        let gone = store.delete_expired(found.into_iter().map(|(_, one)| one).collect()).await;
+        let found = store.retention().deletable(before, None, 1000).await.unwrap();
+        let gone = store.retention().delete_expired(found.into_iter().map(|(_, one)| one).collect()).await;
         if let Err(error) = gone {
             self.excuse(&error);
         }
@@ -376,7 +376,7 @@ impl<'a> World<'a> {
             self.excuse(&error);
         }
         // What it began and the disk refused is finished by the next run.
-        if let Err(error) = self.store().finish_begun_deletions().await {
+        if let Err(error) = self.store().retention().finish_begun_deletions().await {
             self.excuse(&error);
         }
     }

@@ -226,21 +226,23 @@ pub(crate) async fn start_configured(
     }
     let status = Status::new(&config);
     // No camera runs: whoever asks for a picture is told that the program is shutting down.
-    let guard = DiskGuard::new(&store, &config.storage, &status);
+    let guard = DiskGuard::new(store.intake(), &config.storage, &status);
     let (captures, _) = Captures::new(&config, &store, &guard, &status);
     let cancel = CancellationToken::new();
     let (pushes, mut push_task) = Pushes::new(&config, &store, &guard);
     let stop = cancel.clone();
     tokio::spawn(async move { push_task.run(&stop).await });
     let door = Arc::new(Door::new(&config.ingest));
-    let (mut retention_task, retention) = RetentionTask::new(&store, &config.storage, &guard, &status);
+    let (mut retention_task, retention) =
+        RetentionTask::new(store.retention(), &config.storage, &guard, &status);
     let stop = cancel.clone();
     tokio::spawn(async move { retention_task.run(&stop).await });
     let simulated = Arc::new(Mutex::new(Vec::new()));
     let lines = Arc::clone(&simulated);
     let bound = web::bind(Parts {
         config,
-        store: store.clone(),
+        store: store.catalog(),
+        access: store.access(),
         status: status.clone(),
         captures,
         pushes,

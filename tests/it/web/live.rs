@@ -291,14 +291,15 @@ fn error_of_binding(dir: &Path, addr: std::net::SocketAddr, hash: Option<&str>) 
     config.web.password_hash = hash.map(|hash| camera_capture::config::Secret::new(hash.to_owned()));
     let store = Store::open(&config.storage.images, &config.storage.database, &[]).unwrap();
     let status = Status::new(&config);
-    let guard = DiskGuard::new(&store, &config.storage, &status);
+    let guard = DiskGuard::new(store.intake(), &config.storage, &status);
     let (captures, _) = Captures::new(&config, &store, &guard, &status);
     let (pushes, _) = Pushes::new(&config, &store, &guard);
     let door = Arc::new(Door::new(&config.ingest));
-    let (_, retention) = RetentionTask::new(&store, &config.storage, &guard, &status);
+    let (_, retention) = RetentionTask::new(store.retention(), &config.storage, &guard, &status);
     let parts = Parts {
         config: Arc::new(config),
-        store,
+        store: store.catalog(),
+        access: store.access(),
         status,
         captures,
         pushes,

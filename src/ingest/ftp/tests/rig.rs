@@ -58,7 +58,7 @@ impl Rig {
         let (config, _) = Config::parse(&Env::from_pairs(pairs)).unwrap();
         let place = Place::new();
         let store = place.open();
-        let guard = DiskGuard::new(&store, &config.storage, &Status::new(&config));
+        let guard = DiskGuard::new(store.intake(), &config.storage, &Status::new(&config));
         let (pushes, mut keeper) = Pushes::new(&config, &store, &guard);
         let (cancel, mut tasks) = (CancellationToken::new(), JoinSet::new());
         let until = cancel.clone();
