@@ -59,6 +59,8 @@ pub struct PushedPicture {
     pub camera: Option<CameraKey>,
     /// What was sent.
     pub bytes: Vec<u8>,
+    /// Most pixels that this device may bring.
+    pub pixels_max: u64,
     /// When it arrived.
     pub arrived: Moment,
     /// When it was taken, if the device has a clock that can be trusted.
@@ -339,8 +341,8 @@ fn refused(refusal: StoreRefusal) -> PushRefusal {
 
 /// What was sent, as a picture to be stored, or why it is none. Nothing is decoded. Blocking.
 fn fit(pushed: PushedPicture, trigger: &Trigger, label: Option<String>) -> Result<Fit, PushRefusal> {
-    let PushedPicture { device, bytes, arrived, taken_at, own_name, first_id, .. } = pushed;
-    let size = check(&bytes).map_err(PushRefusal::Unfit)?;
+    let PushedPicture { device, bytes, pixels_max, arrived, taken_at, own_name, first_id, .. } = pushed;
+    let size = check(&bytes, pixels_max).map_err(PushRefusal::Unfit)?;
     let sent = whole(&bytes);
     let identity = PushIdentity { device: device.clone(), sha256: Sha256::digest(sent).into(), first_id };
     let note = matches!(scan::walk(sent), Some(Err(_))).then(|| DAMAGED.to_owned());
@@ -358,14 +360,16 @@ fn fit(pushed: PushedPicture, trigger: &Trigger, label: Option<String>) -> Resul
 }
 
 /// Whether what was sent is a whole JPEG within bounds; its width and height. Nothing is decoded.
-pub fn check(bytes: &[u8]) -> Result<(u32, u32), NoPicture> {
+pub fn check(bytes: &[u8], pixels_max: u64) -> Result<(u32, u32), NoPicture> {
     if bytes.len() > PUSH_BYTES_MAX {
         return Err(NoPicture::TooLarge { bytes: bytes.len() as u64, limit: PUSH_BYTES_MAX as u64 });
     }
     let sent = whole(bytes);
     let size = jpeg::inspect(sent).map_err(|error| reason_of(error, sent))?;
-    let (width, height) = (size.0.into(), size.1.into());
-    footprint::check_jpeg(size).map_err(|_| NoPicture::TooManyPixels { width, height })?;
+    let (width, height): (u64, u64) = (size.0.into(), size.1.into());
+    if footprint::check_jpeg(size).is_err() || width * height > pixels_max {
+        return Err(NoPicture::TooManyPixels { width, height });
+    }
     Ok(size)
 }
 

@@ -70,6 +70,7 @@ fn pushed(bytes: Vec<u8>, ms: i64) -> PushedPicture {
         device: device("esp-door"),
         camera: None,
         bytes,
+        pixels_max: u64::MAX,
         arrived: moment(T0 + ms),
         taken_at: None,
         own_name: Some("../snap 1.jpg".to_owned()),
@@ -355,4 +356,13 @@ async fn retention_and_delivery_take_pushed_pictures_as_others() {
         .unwrap();
     assert_eq!((gone.len(), world.images().await.len()), (1, 0));
     assert_in_order(&world.place);
+}
+
+#[tokio::test]
+async fn a_device_may_bring_as_many_pixels_as_it_is_given_and_no_more() {
+    let world = World::begin(Place::new());
+    let of = |pixels_max| PushedPicture { pixels_max, ..pushed(jpeg_of(90), 0) };
+    let refusal = world.keep(of(16 * 16 - 1)).await.unwrap_err();
+    assert_eq!(refusal, PushRefusal::Unfit(NoPicture::TooManyPixels { width: 16, height: 16 }));
+    assert!(world.keep(of(16 * 16)).await.is_ok());
 }

@@ -140,6 +140,7 @@ fn describe_ingest(lines: &mut Lines, ingest: &IngestConfig) {
             own.set(&name("ADDRESS"), addresses.join(", "));
         }
         own.set(&name("MAX_BYTES"), device.max_bytes);
+        own.set(&name("MAX_PIXELS"), device.max_pixels);
         own.set(&name("PER_MINUTE"), device.per_minute);
         match device.addresses.is_empty() {
             true => lines.comments(&own),

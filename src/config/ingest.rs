@@ -24,6 +24,9 @@ const CHARS_MAX: usize = 256;
 /// Largest picture that is taken, bytes, as of one that a camera is asked for: it is in memory while it is checked.
 const BYTES_MAX: u64 = 16 << 20;
 
+/// Pixels of the largest picture: not so few that no camera has them, and not more than is taken of any.
+const PIXELS: RangeInclusive<u64> = 10_000..=20_000_000;
+
 /// Least number of passive ports: two transfers of a device and one that hangs.
 const PASSIVE_PORTS_MIN: u16 = 4;
 
@@ -55,6 +58,8 @@ pub struct DeviceConfig {
     pub ftp: Option<FtpLogin>,
     /// `INGEST_n_MAX_BYTES`: largest picture, 1 KiB to 16 MiB.
     pub max_bytes: u64,
+    /// `INGEST_n_MAX_PIXELS`: most pixels of a picture, 10 000 to 20 million.
+    pub max_pixels: u64,
     /// `INGEST_n_PER_MINUTE`: most pictures a minute, 1 to 6000.
     pub per_minute: u32,
 }
@@ -149,6 +154,7 @@ impl DeviceConfig {
         let user = reader.optional(&variable("USER"), short(CHARS_MAX));
         let password = reader.optional(&variable("PASSWORD"), |text| short(CHARS_MAX)(text).map(Secret::new));
         let max_bytes = reader.required(&variable("MAX_BYTES"), picture_size);
+        let max_pixels = reader.required(&variable("MAX_PIXELS"), whole(PIXELS, "pixels"));
         let per_minute = reader.required(&variable("PER_MINUTE"), whole(1..=6000, "pictures a minute"));
 
         let (token, addresses) = (token?, addresses?.unwrap_or_default());
@@ -176,6 +182,7 @@ impl DeviceConfig {
             addresses,
             ftp,
             max_bytes: max_bytes?,
+            max_pixels: max_pixels?,
             // The range above fits.
             per_minute: u32::try_from(per_minute?).unwrap_or(1),
         })
@@ -289,7 +296,7 @@ mod tests {
         let ingest = config(&[TOKEN]).ingest;
         let device = &ingest.devices[0];
         assert_eq!((device.name.as_str(), device.key().as_str()), ("device1", "device1"));
-        assert_eq!((device.max_bytes, device.per_minute), (16 << 20, 120));
+        assert_eq!((device.max_bytes, device.max_pixels, device.per_minute), (16 << 20, 20_000_000, 120));
         assert!(ingest.ftp.is_none(), "no device has a user");
     }
 
@@ -352,6 +359,7 @@ mod tests {
             ("INGEST_1_ADDRESS", "gate"),
             ("INGEST_1_MAX_BYTES", "17 MiB"),
             ("INGEST_1_MAX_BYTES", "10"),
+            ("INGEST_1_MAX_PIXELS", "20000001"),
             ("INGEST_1_PER_MINUTE", "6001"),
             ("INGEST_1_CAMERA", "R 1"),
             ("FTP_PASSIVE_PORTS", "2122"),

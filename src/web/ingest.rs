@@ -71,12 +71,13 @@ pub(super) async fn upload(
     }
     // Another box of ours says which picture it is.
     let first_id = text(header::HeaderName::from_static("idempotency-key")).and_then(ImageId::parse);
-    let device = device.name.clone();
+    let (device, pixels_max) = (device.name.clone(), device.max_pixels);
     let pushed = PushedPicture {
         cause: Cause::Push,
         device,
         camera,
         bytes,
+        pixels_max,
         arrived,
         taken_at: None,
         own_name,

@@ -123,6 +123,7 @@ impl FtpSession {
             device: device.name.clone(),
             camera: device.camera.clone(),
             bytes: received.bytes,
+            pixels_max: device.max_pixels,
             arrived,
             taken_at: None,
             own_name,
