@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use super::tries::{Tries, client_of};
 use crate::config::{DeviceConfig, IngestConfig, Secret};
 
 /// What somebody at the door says of themselves.
@@ -35,6 +36,12 @@ pub enum NotAdmitted {
     /// What was said is no device's. A wrong token is never overlooked for a right address.
     #[error("the token, or user and password, are those of no device")]
     Wrong,
+    /// Too much was wrong from this address; this was not even looked at.
+    #[error("too many wrong tokens or passwords came from this address")]
+    TooMany {
+        /// Until the next try.
+        wait: Duration,
+    },
 }
 
 /// The one door for everything that comes by itself.
@@ -43,12 +50,17 @@ pub struct Door {
     devices: Vec<Arc<DeviceConfig>>,
     /// When each device may bring how many, by its number.
     rates: Mutex<BTreeMap<u8, Rate>>,
+    tries: Mutex<Tries>,
 }
 
 impl Door {
     /// A door for the configured devices.
     pub fn new(config: &IngestConfig) -> Self {
-        Self { devices: config.devices.iter().cloned().map(Arc::new).collect(), rates: Mutex::default() }
+        Self {
+            devices: config.devices.iter().cloned().map(Arc::new).collect(),
+            rates: Mutex::default(),
+            tries: Mutex::default(),
+        }
     }
 
     /// Whether there is a device at all.
@@ -56,8 +68,36 @@ impl Door {
         !self.devices.is_empty()
     }
 
-    /// The device that somebody is. Every device is compared, and each comparison takes the same time.
-    pub fn admit(&self, from: IpAddr, said: Introduction<'_>) -> Result<Arc<DeviceConfig>, NotAdmitted> {
+    /// The device that somebody is. From an address with too many wrong words only a device gets in that was right from
+    /// there before.
+    pub fn admit(
+        &self,
+        from: IpAddr,
+        said: Introduction<'_>,
+        now: Instant,
+    ) -> Result<Arc<DeviceConfig>, NotAdmitted> {
+        let found = self.find(from, said);
+        if matches!(said, Introduction::None) {
+            return found.ok_or(NotAdmitted::Unknown);
+        }
+        let client = client_of(from);
+        let mut tries = self.tries.lock().unwrap_or_else(PoisonError::into_inner);
+        match (found, tries.may(client, now)) {
+            (Some(device), Ok(())) => {
+                tries.right(client, device.number);
+                Ok(device)
+            }
+            (Some(device), Err(_)) if tries.was_right(client, device.number) => Ok(device),
+            (_, Err(wait)) => Err(NotAdmitted::TooMany { wait }),
+            (None, Ok(())) => {
+                tries.wrong(client, now);
+                Err(NotAdmitted::Wrong)
+            }
+        }
+    }
+
+    /// Every device is compared, and each comparison takes the same time.
+    fn find(&self, from: IpAddr, said: Introduction<'_>) -> Option<Arc<DeviceConfig>> {
         let mut found = None;
         for device in &self.devices {
             let is_it = match said {
@@ -73,10 +113,7 @@ impl Door {
                 found = Some(Arc::clone(device));
             }
         }
-        found.ok_or(match said {
-            Introduction::None => NotAdmitted::Unknown,
-            Introduction::Token(_) | Introduction::Login { .. } => NotAdmitted::Wrong,
-        })
+        found
     }
 
     /// Takes one of the pictures that the device may bring now, or says when the next may come.
@@ -145,7 +182,7 @@ mod tests {
     ];
 
     fn who(door: &Door, from: &str, said: Introduction<'_>) -> Result<u8, NotAdmitted> {
-        door.admit(from.parse().unwrap(), said).map(|device| device.number)
+        door.admit(from.parse().unwrap(), said, Instant::now()).map(|device| device.number)
     }
 
     fn secret(text: &str) -> Secret<String> {
@@ -181,10 +218,43 @@ mod tests {
         assert_eq!(who(&door, "127.0.0.1", Introduction::Token(&secret(""))), Err(NotAdmitted::Wrong));
     }
 
+    /// S0.12
+    #[test]
+    fn after_ten_wrong_tokens_an_address_has_to_wait_and_a_device_that_was_right_there_has_not() {
+        let (door, start) = (door(TWO), Instant::now());
+        let (right, wrong) = (secret("aaaaaaaaaaaaaaaaaaaa"), secret("aaaaaaaaaaaaaaaaaaab"));
+        let try_at = |from: &str, said: Introduction<'_>, now| {
+            door.admit(from.parse().unwrap(), said, now).map(|device| device.number)
+        };
+        let (token, guess) = (Introduction::Token(&right), Introduction::Token(&wrong));
+        let (router, stranger) = ("198.51.100.1", "198.51.100.2");
+        assert_eq!(try_at(router, token, start), Ok(1));
+        for from in [router, stranger] {
+            for _ in 0..10 {
+                assert_eq!(try_at(from, guess, start), Err(NotAdmitted::Wrong));
+            }
+            let Err(NotAdmitted::TooMany { wait }) = try_at(from, guess, start) else { panic!("{from}") };
+            assert_eq!(wait, Duration::from_secs(30));
+        }
+        assert_eq!(try_at(router, token, start), Ok(1), "it is not kept out by a guesser beside it");
+        let login = Introduction::Login { user: "cam", password: &secret("camera") };
+        assert!(
+            matches!(try_at(router, login, start), Err(NotAdmitted::TooMany { .. })),
+            "another device is"
+        );
+        assert!(matches!(try_at(stranger, token, start), Err(NotAdmitted::TooMany { .. })));
+        assert_eq!(
+            try_at("192.0.2.7", Introduction::None, start),
+            Ok(2),
+            "whoever says nothing guesses nothing"
+        );
+        assert_eq!(try_at(stranger, token, start + Duration::from_secs(30)), Ok(1));
+    }
+
     #[test]
     fn a_device_that_brings_too_many_is_told_when_the_next_may_come() {
         let door = door(TWO);
-        let device = door.admit("192.0.2.7".parse().unwrap(), Introduction::None).unwrap();
+        let device = door.admit("192.0.2.7".parse().unwrap(), Introduction::None, Instant::now()).unwrap();
         let start = Instant::now();
         for _ in 0..3 {
             assert_eq!(door.take(&device, start), Ok(()));

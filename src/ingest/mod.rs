@@ -4,6 +4,7 @@
 
 mod door;
 mod ftp;
+mod tries;
 
 pub use door::{Door, Introduction, NotAdmitted};
 pub use ftp::{FtpServer, rehearse as rehearse_ftp};

@@ -1,10 +1,10 @@
-//! Guessing made slow: how many wrong log-ins an address has. Pure, but for the time it is told.
+//! Guessing made slow: how many wrong tokens and log-ins an address has. Pure, but for the time it is told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
-/// Wrong log-ins of an address at once.
+/// Wrong tokens or log-ins of an address at once.
 const TRIES: u32 = 10;
 
 /// Until one of them is forgotten.
@@ -13,18 +13,36 @@ const FORGOTTEN_AFTER: Duration = Duration::from_secs(30);
 /// Addresses that are remembered; beyond them the one whose tries are back first is forgotten.
 const ADDRESSES_MAX: usize = 1024;
 
-/// The addresses from which somebody was wrong.
+/// Devices that are remembered with the address from which they were right: sixteen, each at a few addresses.
+const RIGHT_MAX: usize = 1024;
+
+/// The addresses from which somebody was wrong, and the devices that were right there.
 #[derive(Debug, Default)]
 pub(super) struct Tries {
     /// When all tries of each are back.
     back_at: BTreeMap<IpAddr, Instant>,
+    /// By address and number of the device.
+    right: BTreeSet<(IpAddr, u8)>,
 }
 
 impl Tries {
-    /// Whether somebody from here may try.
-    pub(super) fn may(&self, from: IpAddr, now: Instant) -> bool {
+    /// Whether somebody from here may try; the error says when.
+    pub(super) fn may(&self, from: IpAddr, now: Instant) -> Result<(), Duration> {
         let back_at = self.back_at.get(&from).copied().unwrap_or(now);
-        back_at.saturating_duration_since(now) <= FORGOTTEN_AFTER * (TRIES - 1)
+        let wait = back_at.saturating_duration_since(now).saturating_sub(FORGOTTEN_AFTER * (TRIES - 1));
+        if wait.is_zero() { Ok(()) } else { Err(wait) }
+    }
+
+    /// A device was right from here. Whoever is wrong beside it, behind the same router, does not keep it out.
+    pub(super) fn right(&mut self, from: IpAddr, device: u8) {
+        if self.right.len() < RIGHT_MAX {
+            self.right.insert((from, device));
+        }
+    }
+
+    /// Whether a device was right from here before.
+    pub(super) fn was_right(&self, from: IpAddr, device: u8) -> bool {
+        self.right.contains(&(from, device))
     }
 
     /// Somebody from here was wrong.
@@ -64,14 +82,16 @@ mod tests {
     fn ten_wrong_log_ins_and_then_one_in_half_a_minute() {
         let (mut tries, from, start) = (Tries::default(), address("192.0.2.1"), Instant::now());
         for _ in 0..TRIES {
-            assert!(tries.may(from, start));
+            assert_eq!(tries.may(from, start), Ok(()));
             tries.wrong(from, start);
         }
-        assert!(!tries.may(from, start) && tries.may(address("192.0.2.2"), start));
+        assert_eq!(tries.may(from, start), Err(FORGOTTEN_AFTER));
+        assert_eq!(tries.may(address("192.0.2.2"), start), Ok(()));
         let later = start + FORGOTTEN_AFTER;
-        assert!(!tries.may(from, later - Duration::from_millis(1)) && tries.may(from, later));
+        assert!(tries.may(from, later - Duration::from_millis(1)).is_err());
+        assert_eq!(tries.may(from, later), Ok(()));
         tries.wrong(from, later);
-        assert!(!tries.may(from, later));
+        assert!(tries.may(from, later).is_err());
     }
 
     #[test]

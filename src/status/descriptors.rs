@@ -30,6 +30,9 @@ const FOR_CAMERA: u64 = 32;
 /// For each target: eight attempts with a socket and a file each (16), its connectivity and look-ups of its name (4).
 const FOR_TARGET: u64 = 20;
 
+/// For each session of the FTP server: what is said, the port that awaits a file, and the file's connection.
+const FOR_FTP_SESSION: u64 = 3;
+
 /// Connections of the dashboard whatever the limit: without any nobody could read what is wrong.
 const CONNECTIONS_MIN: u64 = 16;
 
@@ -87,10 +90,29 @@ pub fn has_run_out(error: &io::Error) -> bool {
         .is_some_and(|code| [Errno::MFILE, Errno::NFILE].map(Errno::raw_os_error).contains(&code))
 }
 
+/// What has descriptors set aside.
+#[derive(Clone, Copy, Debug)]
+pub struct Reserve {
+    /// Cameras that are configured.
+    pub cameras: usize,
+    /// Targets that are in use.
+    pub targets: usize,
+    /// Sessions that the FTP server may have; none where it does not run.
+    pub ftp_sessions: usize,
+}
+
+impl Reserve {
+    fn descriptors(self) -> u64 {
+        FOR_PROGRAM
+            + FOR_CAMERA * self.cameras as u64
+            + FOR_TARGET * self.targets as u64
+            + FOR_FTP_SESSION * self.ftp_sessions as u64
+    }
+}
+
 /// How many connections the dashboard may have under this limit.
-pub fn connections(limit: u64, cameras: usize, targets: usize) -> usize {
-    let reserve = FOR_PROGRAM + FOR_CAMERA * cameras as u64 + FOR_TARGET * targets as u64;
-    let share = limit.saturating_sub(reserve) / PER_CONNECTION;
+pub fn connections(limit: u64, reserve: Reserve) -> usize {
+    let share = limit.saturating_sub(reserve.descriptors()) / PER_CONNECTION;
     // At most 256.
     share.clamp(CONNECTIONS_MIN, CONNECTIONS_MAX) as usize
 }
@@ -170,17 +192,26 @@ mod tests {
 
     #[test]
     fn under_the_limit_of_a_service_manager_three_cameras_keep_their_share() {
-        assert_eq!(connections(1024, 3, 1), 256);
-        assert_eq!(connections(8192, 10, 4), 256);
-        assert_eq!(connections(512, 3, 1), 150);
-        assert_eq!(connections(128, 3, 1), 16);
+        let three = Reserve { cameras: 3, targets: 1, ftp_sessions: 0 };
+        assert_eq!(connections(1024, three), 256);
+        assert_eq!(connections(8192, Reserve { cameras: 10, targets: 4, ftp_sessions: 32 }), 256);
+        assert_eq!(connections(512, three), 150);
+        assert_eq!(
+            connections(512, Reserve { ftp_sessions: 32, ..three }),
+            102,
+            "sessions by FTP are others"
+        );
+        assert_eq!(connections(128, three), 16);
     }
 
     proptest! {
         #[test]
-        fn connections_never_reach_into_the_reserve(limit in any::<u64>(), cameras in 0..64_usize, targets in 0..5_usize) {
-            let connections = connections(limit, cameras, targets) as u64;
-            let reserve = FOR_PROGRAM + FOR_CAMERA * cameras as u64 + FOR_TARGET * targets as u64;
+        fn connections_never_reach_into_the_reserve(
+            limit in any::<u64>(), cameras in 0..64_usize, targets in 0..5_usize, ftp_sessions in 0..100_usize,
+        ) {
+            let reserve = Reserve { cameras, targets, ftp_sessions };
+            let connections = connections(limit, reserve) as u64;
+            let reserve = reserve.descriptors();
             assert!((CONNECTIONS_MIN..=CONNECTIONS_MAX).contains(&connections));
             assert!(connections == CONNECTIONS_MIN || connections * PER_CONNECTION + reserve <= limit);
         }

@@ -1,6 +1,8 @@
 //! The gate every request passes: who is asking, may they, and did a foreign page make them ask. It also dresses every
 //! answer in the security headers.
 
+use std::time::Instant;
+
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -17,7 +19,7 @@ use super::security_log::GateRefusal as Refused;
 use super::who::{Bringer, Principal, connection, peer};
 use super::{State, assets, ingest, tokens};
 use crate::config::{Secret, WebAccess};
-use crate::ingest::Introduction;
+use crate::ingest::{Introduction, NotAdmitted};
 use crate::model::foreign;
 
 /// Name of the session's cookie.
@@ -195,12 +197,18 @@ fn device(request: &HttpRequest) -> Result<Bringer, ApiError> {
     // Whoever shows a token is judged by it alone.
     let token = device_token(request);
     let said = token.as_ref().map_or(Introduction::None, Introduction::Token);
-    state.door.admit(peer(request), said).map(Bringer).map_err(|_| {
-        write_down(request, Refused::InvalidToken, request.path());
-        ApiError::new(
-            ErrorCode::Unauthorized,
-            "no device is known by this token or address; INGEST_1_TOKEN or INGEST_1_ADDRESS admits one",
-        )
+    state.door.admit(peer(request), said, Instant::now()).map(Bringer).map_err(|refused| match refused {
+        NotAdmitted::TooMany { wait } => {
+            write_down(request, Refused::TooMany, request.path());
+            ApiError::too_many(refused.to_string(), wait)
+        }
+        NotAdmitted::Unknown | NotAdmitted::Wrong => {
+            write_down(request, Refused::InvalidToken, request.path());
+            ApiError::new(
+                ErrorCode::Unauthorized,
+                "no device is known by this token or address; INGEST_1_TOKEN or INGEST_1_ADDRESS admits one",
+            )
+        }
     })
 }
 

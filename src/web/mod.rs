@@ -66,9 +66,9 @@ use crate::config::Config;
 use crate::disk::DiskGuard;
 use crate::disk::retention::Retention;
 use crate::gpio::{Level, Pin};
-use crate::ingest::Door;
+use crate::ingest::{Door, FtpServer};
 use crate::status::Status;
-use crate::status::descriptors;
+use crate::status::descriptors::{self, Reserve};
 use crate::store::{StoreAccess, StoreCatalog, StoreError};
 
 use auth::Auth;
@@ -266,7 +266,12 @@ impl BoundOlder {
 /// Connections of all ports together.
 fn all_connections(state: &State) -> usize {
     let (config, limit) = (&state.config, descriptors::limit());
-    descriptors::connections(limit, config.cameras.len(), config.upload.in_use().count())
+    let reserve = Reserve {
+        cameras: config.cameras.len(),
+        targets: config.upload.in_use().count(),
+        ftp_sessions: config.ingest.ftp.as_ref().map_or(0, |_| FtpServer::SESSIONS_MAX),
+    };
+    descriptors::connections(limit, reserve)
 }
 
 /// Those of a port for older routes: a quarter, because what is brought there is brought quickly.

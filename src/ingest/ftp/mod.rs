@@ -13,10 +13,9 @@ mod reply;
 mod seats;
 mod session;
 mod transfer;
-mod tries;
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
@@ -25,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, info, info_span, warn};
 
 use super::Door;
+use super::tries::client_of;
 use crate::capture::Pushes;
 use crate::config::FtpConfig;
 pub use dialog::rehearse;
@@ -33,7 +33,6 @@ use passive::PassivePorts;
 use reply::FtpReply;
 use seats::Seats;
 use session::FtpSession;
-use tries::{Tries, client_of};
 
 /// Pause after a connection could not be accepted, because there are no open files left.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
@@ -83,11 +82,13 @@ struct Shared {
     ports: PassivePorts,
     seats: Seats,
     held: HeldBytes,
-    tries: Mutex<Tries>,
     limits: FtpLimits,
 }
 
 impl FtpServer {
+    /// Sessions that there may be at once.
+    pub const SESSIONS_MAX: usize = seats::SESSIONS_MAX;
+
     /// A server that will listen on an address of this machine.
     pub fn new(address: IpAddr, config: &FtpConfig, door: Arc<Door>, pushes: Pushes) -> Self {
         Self::with_limits(address, config, door, pushes, LIMITS)
@@ -106,7 +107,6 @@ impl FtpServer {
             ports: PassivePorts::new(config.passive.clone()),
             seats: Seats::default(),
             held: HeldBytes::default(),
-            tries: Mutex::default(),
             limits,
         };
         Self { address: SocketAddr::new(address, config.port), shared: Arc::new(shared) }

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -16,9 +16,9 @@ use super::dialog::{Dialog, FtpStep};
 use super::passive::AwaitedPort;
 use super::reply::FtpReply;
 use super::seats::{SessionSeat, Worth};
-use super::tries::client_of;
 use crate::config::Secret;
-use crate::ingest::Introduction;
+use crate::ingest::tries::client_of;
+use crate::ingest::{Introduction, NotAdmitted};
 
 /// What is said of who came in and who did not, as the dashboard's log has it.
 const SECURITY: &str = "camera_capture::security";
@@ -170,25 +170,20 @@ impl FtpSession {
 
     /// Lets a device in, or says no: the same words, after the same time, whatever was wrong.
     async fn admit(&mut self, user: &str, password: &Secret<String>) -> io::Result<()> {
-        let client = client_of(self.from);
-        let may_try = {
-            let tries = self.shared.tries.lock().unwrap_or_else(PoisonError::into_inner);
-            tries.may(client, Instant::now())
-        };
-        let admitted =
-            may_try.then(|| self.shared.door.admit(self.from, Introduction::Login { user, password }));
-        if let Some(Ok(device)) = admitted {
-            debug!(device = %device.name, "ftp: logged in");
-            self.seat.set(Worth::Idle);
-            let reply = self.dialog.admit(device);
-            return self.say(reply).await;
-        }
-        if admitted.is_some() {
-            let mut tries = self.shared.tries.lock().unwrap_or_else(PoisonError::into_inner);
-            tries.wrong(client, Instant::now());
-            drop(tries);
+        let said = Introduction::Login { user, password };
+        match self.shared.door.admit(self.from, said, Instant::now()) {
+            Ok(device) => {
+                debug!(device = %device.name, "ftp: logged in");
+                self.seat.set(Worth::Idle);
+                let reply = self.dialog.admit(device);
+                return self.say(reply).await;
+            }
             // The line that fail2ban looks for (docs/devices.md).
-            warn!(target: SECURITY, user = shown(user), "ftp: log-in refused from {}", self.from);
+            Err(NotAdmitted::Wrong | NotAdmitted::Unknown) => {
+                warn!(target: SECURITY, user = shown(user), "ftp: log-in refused from {}", self.from);
+            }
+            // Nobody looked at it.
+            Err(NotAdmitted::TooMany { .. }) => {}
         }
         self.wrong += 1;
         tokio::select! {

@@ -524,3 +524,20 @@ async fn a_picture_too_many_is_seen_at_its_device_and_in_the_ledger() {
         (&1.into(), &"too_often".into())
     );
 }
+
+/// S0.12
+#[tokio::test]
+async fn who_guesses_tokens_is_told_to_wait_and_the_device_beside_them_is_served() {
+    let site = with_token().await;
+    assert_eq!(push(&site, &[BEARER], picture(16)).await.status, 200);
+    let wrong = [("authorization", "Bearer 0123456789abcdef-gate")];
+    for _ in 0..10 {
+        assert_eq!(push(&site, &wrong, picture(17)).await.status, 401);
+    }
+    let answer = push(&site, &wrong, picture(17)).await;
+    assert_eq!(refused(&answer), (429, "too_many_requests".to_owned()));
+    let wait: u64 = answer.header("retry-after").parse().unwrap();
+    assert!((1..=30).contains(&wait), "{wait}");
+    assert_eq!(push(&site, &[BEARER], picture(18)).await.status, 200);
+    assert_eq!(images(&site).await.len(), 2);
+}
