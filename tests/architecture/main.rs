@@ -269,9 +269,7 @@ fn a_kind_of_target_is_named_by_its_tables_and_its_files_alone() {
     let mut named = Vec::new();
     for Source { path, code } in sources().iter().filter(|source| !is_at(&source.path, HOMES)) {
         for kind in TargetKind::ALL.into_iter().filter(|kind| *kind != TargetKind::Api) {
-            let word = kind.as_str().to_ascii_uppercase();
-            let names = ["TargetKind", "TargetSettings"].map(|set| format!("{set}::{kind:?}"));
-            for name in names.into_iter().chain([format!("TargetId::{word}")]) {
+            for name in ["TargetKind", "TargetSettings"].map(|set| format!("{set}::{kind:?}")) {
                 named.extend(
                     places(code, &name).map(|at| format!("src/{path}:{}: {name}", line_of(code, at))),
                 );
