@@ -49,6 +49,8 @@ impl Config {
             let proxies: Vec<_> = self.web.trusted_proxies.iter().map(ToString::to_string).collect();
             lines.set("TRUSTED_PROXIES", proxies.join(", "));
         }
+        lines.set_some("WEB_PUBLIC_URL", self.web.links.public_url.as_ref());
+        lines.set("WEB_LINK_HOURS", self.web.links.hours());
         if self.web.password_hash.is_some() {
             lines.comment("WEB_PASSWORD_HASH is set (value hidden)");
         }

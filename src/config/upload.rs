@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::LinkConfig;
 use super::lane::LaneConfig;
 use super::proxy::ProxiesConfig;
 use super::reader::{ReadResult, VariableReader};
@@ -56,7 +57,8 @@ pub struct UploadConfig {
 }
 
 impl UploadConfig {
-    pub(super) fn read(reader: &mut VariableReader<'_>) -> ReadResult<Self> {
+    /// `links` is `None` where there is a problem with what stands in `WEB_…`.
+    pub(super) fn read(reader: &mut VariableReader<'_>, links: Option<&LinkConfig>) -> ReadResult<Self> {
         let enabled = reader.required("UPLOAD_ENABLED", boolean);
         let background = reader.required("BACKGROUND_UPLOAD", boolean);
         let queue_size = reader.required("UPLOAD_QUEUE_SIZE", whole(1..=QUEUE_SIZE_MAX, "uploads"));
@@ -69,7 +71,13 @@ impl UploadConfig {
         let site = reader.optional("SITE_NAME", short(SITE_CHARS_MAX));
         let name = site.as_ref().ok().and_then(|site| site.as_deref());
         let are_sent = metadata.as_ref().is_ok_and(|is_wished| *is_wished);
-        let facts = SiteFacts { are_sent, name, has_name: !matches!(site, Ok(None)) };
+        let facts = SiteFacts {
+            are_sent,
+            name,
+            has_name: !matches!(site, Ok(None)),
+            public_url: links.and_then(|links| links.public_url.as_ref()),
+            is_web_right: links.is_some(),
+        };
         let targets = target::read_all(reader, &facts);
         let ca_file = ca_file?;
         if let Some(Err(error)) = ca_file.as_ref().map(std::fs::metadata) {

@@ -394,6 +394,12 @@ pub const VARIABLES: &[Variable] = &[
         "largest file the channel takes; larger pictures are made smaller",
     )
     .of(TargetKind::Discord),
+    open(
+        "DISCORD_MESSAGE",
+        Fallback::Text("file"),
+        "file sends the picture, link a public link to it, for which WEB_PUBLIC_URL must be set",
+    )
+    .of(TargetKind::Discord),
     secret("RELAY_URL", "upload address of another box that takes the pictures").of(TargetKind::Relay),
     open("RELAY_INTERVAL", Fallback::Text("0"), "seconds between two rounds of sending to it; 0 sends at once")
         .of(TargetKind::Relay),
@@ -454,6 +460,8 @@ pub const VARIABLES: &[Variable] = &[
     open("BIND_PORT", Fallback::Text("9000"), "port of the dashboard; 0 takes a free one"),
     open("WEB_AUTH_ENABLED", Fallback::Text("true"), "false only together with a loopback BIND_IP"),
     open("WEB_HOSTS", Fallback::None, "more names this machine is spoken to by, such as that of a proxy"),
+    open("WEB_PUBLIC_URL", Fallback::None, "address by which the dashboard is reached from outside, for public links"),
+    open("WEB_LINK_HOURS", Fallback::Text("72"), "hours until a public link ends, 1 to 8760, or never"),
     open(
         "TRUSTED_PROXIES",
         Fallback::None,

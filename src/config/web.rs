@@ -2,11 +2,11 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::Secret;
 use super::network::{Network, networks};
 use super::problem::Wrong;
 use super::reader::{ReadResult, VariableReader};
 use super::values::{boolean, whole};
+use super::{LinkConfig, Secret};
 
 /// Most memory a hash may ask for, KiB: 128 MiB. Checking a password costs what its hash says, and a Pi has little.
 const HASH_MEMORY_KIB_MAX: u32 = 131_072;
@@ -33,6 +33,8 @@ pub struct WebConfig {
     pub hosts: Vec<String>,
     /// `TRUSTED_PROXIES`: who is believed about the address of a visitor.
     pub trusted_proxies: Vec<Network>,
+    /// Public links.
+    pub links: LinkConfig,
 }
 
 /// What is said at the start where no password is asked for.
@@ -63,6 +65,7 @@ impl WebConfig {
         let hosts = reader.optional("WEB_HOSTS", hosts);
         let trusted_proxies = reader.optional("TRUSTED_PROXIES", networks);
 
+        let links = LinkConfig::read(reader);
         let ip = ip?;
         let access = match auth_enabled? {
             true => WebAccess::Password,
@@ -84,6 +87,7 @@ impl WebConfig {
             password_hash: hash?,
             hosts: hosts?.unwrap_or_default(),
             trusted_proxies: trusted_proxies?.unwrap_or_default(),
+            links: links?,
         })
     }
 }

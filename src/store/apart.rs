@@ -25,6 +25,7 @@ impl DueUpload {
             sha256: Sha256::digest(bytes).into(),
             attempts: 0,
             refusals: 0,
+            link: None,
         }
     }
 }

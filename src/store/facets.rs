@@ -15,10 +15,11 @@ use super::ballast::Ballasted;
 use super::{
     CaughtUp, Change, Claim, Comparison, DeadCursor, DeadLetter, DeadQuery, Deletable, Deletion, Disk,
     DiskRoom, Doubtful, DueUpload, Entered, Former, GoneCount, Held, Image, ImageQuery, Kept, LaneTurn,
-    LedgerEntry, LedgerQuery, NewImage, Newest, Page, PictureUsage, Reconciled, Saved, Settlement, Stats,
-    Stop, Store, StoreError, Strangers, TakenOver, Takeover, TriggerId, Unseen, Wake, Wakes, Waking, Witness,
+    LedgerEntry, LedgerQuery, Link, LinkMade, Linked, NewImage, NewLink, Newest, Page, PictureUsage,
+    Reconciled, Saved, Settlement, Stats, Stop, Store, StoreError, Strangers, TakenOver, Takeover, TriggerId,
+    Unseen, Wake, Wakes, Waking, Witness,
 };
-use crate::model::{CameraKey, FileName, ImageId, NoPicture, Outcome, TargetId, Trigger, UnixMs};
+use crate::model::{CameraKey, FileName, ImageId, LinkToken, NoPicture, Outcome, TargetId, Trigger, UnixMs};
 
 /// The door: settings, sessions, known devices and tokens, and nothing of pictures.
 #[derive(Clone)]
@@ -285,6 +286,12 @@ impl StoreCatalog {
         see_failures(up_to: TriggerId, now: UnixMs) -> Result<usize, StoreError>;
         stats() -> Result<Stats, StoreError>;
         set_measured_latency(camera: &CameraKey, ms: Option<u64>) -> Result<(), StoreError>;
+        make_link(new: NewLink) -> Result<LinkMade, StoreError>;
+        opened_link(hash: [u8; 32], now: UnixMs) -> Result<Option<(i64, Image)>, StoreError>;
+        links(linked: Option<Linked>, now: UnixMs, most: u32) -> Result<Vec<Link>, StoreError>;
+        is_linkable(linked: Linked) -> Result<bool, StoreError>;
+        revoke_link(id: i64) -> Result<bool, StoreError>;
+        count_opens(opens: Vec<(i64, u64)>, at: UnixMs) -> Result<(), StoreError>;
         ping() -> Result<(), StoreError>;
     }
 
@@ -363,6 +370,17 @@ impl TargetQueue {
     /// Of these pictures, those that are still given up for `target` for want of their file. One that was deleted is not.
     pub async fn still_lost(&self, images: Vec<i64>) -> Result<BTreeSet<i64>, StoreError> {
         self.store.still_lost(self.target, images).await
+    }
+
+    /// Keeps the public link that the target puts into its message about a picture, which ends at `expires_at`; `None` if
+    /// the picture is gone or the machine has no random numbers. Durable when it returns.
+    pub async fn share(
+        &self,
+        upload: &DueUpload,
+        now: UnixMs,
+        expires_at: Option<UnixMs>,
+    ) -> Result<Option<LinkToken>, StoreError> {
+        self.store.share(self.target, upload.row, now, expires_at).await
     }
 
     /// What ends the waits of this lane, from now on.

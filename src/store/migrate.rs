@@ -23,6 +23,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0010_upload_errors.sql"),
     include_str!("../../migrations/0011_pushes.sql"),
     include_str!("../../migrations/0012_devices.sql"),
+    include_str!("../../migrations/0013_links.sql"),
 ];
 
 /// Refuses a file that another program made or a newer version of this one, before anything is written to it.

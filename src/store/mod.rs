@@ -29,6 +29,7 @@ mod images;
 mod late;
 mod latency;
 mod ledger;
+mod links;
 mod list;
 mod lock;
 mod migrate;
@@ -67,6 +68,9 @@ mod crash_tests;
 #[cfg(test)]
 #[path = "tests/late.rs"]
 mod late_tests;
+#[cfg(test)]
+#[path = "tests/links.rs"]
+mod links_tests;
 #[cfg(test)]
 #[path = "tests/model.rs"]
 mod model_tests;
@@ -126,6 +130,7 @@ pub use facets::{
 };
 pub use gone::GoneCount;
 pub use ledger::{LedgerEntry, LedgerQuery};
+pub use links::{LINKS_MAX, Link, LinkMade, Linked, NewLink};
 pub use owner::denial;
 pub use page::{Cursor, Page};
 pub use push::{KnownPush, PushIdentity};

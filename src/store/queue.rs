@@ -14,7 +14,7 @@ use super::order::{CameraLine, LIVE_MS, Waiting, choose};
 use super::written::KeptReason;
 use super::{Image, Store, StoreError, crash, denial, tree};
 use crate::clock;
-use crate::model::{FileName, ImageId, PictureFacts, TargetId, UnixMs, UploadFault, UploadState};
+use crate::model::{FileName, ImageId, LinkToken, PictureFacts, TargetId, UnixMs, UploadFault, UploadState};
 
 /// One picture that is owed to a target.
 #[derive(Clone, Debug)]
@@ -39,6 +39,8 @@ pub struct DueUpload {
     pub attempts: u32,
     /// How often the target refused this picture itself.
     pub refusals: u32,
+    /// The public link for the target's message, where it sends no file.
+    pub link: Option<LinkToken>,
 }
 
 impl DueUpload {
@@ -463,6 +465,7 @@ fn due_upload(
         sha256: image.sha256,
         attempts,
         refusals,
+        link: None,
     }))
 }
 

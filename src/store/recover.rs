@@ -288,7 +288,22 @@ fn carry(
         let image = columns.iter().position(|column| column == "image_id").and_then(|at| values.get(at));
         image.is_some_and(|image| is_there.exists([image]).unwrap_or(false))
     };
-    copy_rows(old, new, "uploads", "image_id", &mut has_image, carried)
+    copy_rows(old, new, "uploads", "image_id", &mut has_image, carried)?;
+    // Older ones have no such table.
+    if !is_newest || columns(old, new, "links").is_ok_and(|columns| columns.is_empty()) {
+        return Ok(());
+    }
+    // As with tokens; and one to a picture that is not carried over would lead nowhere.
+    let mut is_trigger = new.prepare("select 1 from triggers where id = ?1")?;
+    let mut leads_somewhere = |columns: &[String], values: &[Value]| {
+        let id = |name: &str| {
+            let at = columns.iter().position(|column| column == name);
+            at.and_then(|at| values.get(at)).filter(|id| **id != Value::Null)
+        };
+        id("image_id").is_none_or(|id| is_there.exists([id]).unwrap_or(false))
+            && id("trigger_id").is_none_or(|id| is_trigger.exists([id]).unwrap_or(false))
+    };
+    copy_rows(old, new, "links", "id", &mut leads_somewhere, carried)
 }
 
 /// The columns that both databases have.

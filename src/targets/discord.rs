@@ -2,6 +2,9 @@
 //!
 //! A webhook has no idempotency key: after a crash between its answer and our note of it, the message stands twice. The
 //! picture's id is in its foot line.
+//!
+//! With `DISCORD_MESSAGE=link` the message has no file but a public link to it, which Discord opens by itself to show the
+//! picture.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -19,10 +22,10 @@ use super::http::{Http, Reply, put};
 use super::response::TargetAnswer;
 use super::{Attempt, Deliver, TargetError, misconfigured, perhaps_of_this_image, rejected};
 use crate::clock;
-use crate::config::target::DiscordTargetConfig;
+use crate::config::target::{DiscordMessage, DiscordTargetConfig};
 use crate::config::{TargetConfig, UploadConfig};
 use crate::media::jpeg;
-use crate::model::{Medium, UnixMs, UploadFault, secrets::Secrets};
+use crate::model::{LinkToken, Medium, UnixMs, UploadFault, secrets::Secrets};
 use crate::store::DueUpload;
 
 /// Of an answer's body this much is read: a message with its embeds is a few kilobytes.
@@ -46,6 +49,8 @@ pub(super) struct Discord {
     http: Http,
     sender: Sender,
     secrets: Secrets,
+    /// `DISCORD_MESSAGE`.
+    contents: DiscordMessage,
     /// `DISCORD_MAX_BYTES`, or less once a smaller picture was too large.
     max_bytes: AtomicU64,
     /// Nothing is sent before; by what the last answer said.
@@ -82,6 +87,7 @@ impl Discord {
             http: Http::new(config, target, &url, &secrets),
             sender: Sender::new(config),
             secrets,
+            contents: discord.message.clone(),
             max_bytes: AtomicU64::new(discord.max_bytes),
             not_before: Mutex::new(None),
             url,
@@ -90,13 +96,15 @@ impl Discord {
 
     async fn send_picture(&self, upload: &DueUpload, picture: Bytes) -> Result<(), TargetError> {
         self.keep_still().await?;
+        // A picture that is in no list, such as that of a test, has no link.
+        if let (DiscordMessage::Link(public), Some(token)) = (&self.contents, &upload.link) {
+            return self.send_link(upload, public, token).await;
+        }
         let max_bytes = self.max_bytes.load(Ordering::Relaxed);
         let file = fit(upload, picture, max_bytes).await?;
         let reply = self.send(upload, file.clone()).await?;
         let now = clock::now();
-        if let Some(wait) = announced_wait(&reply, now) {
-            *self.not_before.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + wait);
-        }
+        self.note_wait(&reply, now);
         let length = file.len() as u64;
         if is_too_large(&reply.answer) && upload.filename.medium() == Medium::Jpeg && length > LEAST_BYTES {
             let less = (length * SHRINK_PERCENT / 100).max(LEAST_BYTES);
@@ -113,6 +121,47 @@ impl Discord {
         }
         let size = jpeg::inspect(&file).ok();
         confirm(&reply.answer, &upload.filename.to_string(), length, size)
+    }
+
+    /// Posts the link of a picture. Discord fetches what it shows from there, mostly within the second, and keeps it.
+    async fn send_link(
+        &self,
+        upload: &DueUpload,
+        public: &Url,
+        token: &LinkToken,
+    ) -> Result<(), TargetError> {
+        let path = token.path(upload.filename.medium());
+        // The path is one that any address can have below it.
+        let link = public.join(&path).map_or_else(|_| format!("{public}{path}"), String::from);
+        let secrets = self.secrets.clone().with(&token.reveal());
+        let posted = self.post(upload, &link).await;
+        posted.map_err(|error| error.with_words(|words| secrets.strike(words.to_owned())))
+    }
+
+    async fn post(&self, upload: &DueUpload, link: &str) -> Result<(), TargetError> {
+        let (label, time) = (self.sender.label(upload), upload.facts.taken_at().rfc3339());
+        let message = json!({
+            "content": format!("{} · {time}\n{link}", plain(label)),
+            "allowed_mentions": { "parse": [] },
+        });
+        let mut headers = HeaderMap::new();
+        put(&mut headers, "content-type", "application/json")?;
+        let request = self.http.client()?.post(self.url.clone()).headers(headers);
+        let reply = self.http.send(request, vec![Bytes::from(message.to_string())], ANSWER_BYTES_MAX).await?;
+        let now = clock::now();
+        self.note_wait(&reply, now);
+        judge(&reply.answer, now)?;
+        if reply.is_cut {
+            return Err(TargetError::Broken { fault: UploadFault::AnswerCut });
+        }
+        confirm_link(&reply.answer, link, upload.bytes)
+    }
+
+    /// Remembers how long the channel wants to hear nothing.
+    fn note_wait(&self, reply: &Reply, now: UnixMs) {
+        if let Some(wait) = announced_wait(reply, now) {
+            *self.not_before.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + wait);
+        }
     }
 
     /// Waits as long as the channel asked for, if that is not long.
@@ -331,6 +380,26 @@ fn confirm(
     // A message, and not just any JSON.
     let is_message = message.get("id").is_some();
     Err(if is_message { TargetError::Doubtful { fault } } else { misconfigured(fault) })
+}
+
+/// A name as text that Discord takes for no markup and no link.
+fn plain(name: &str) -> String {
+    name.chars()
+        .flat_map(|c| ("\\`*_~|>#[]()<:@-".contains(c)).then_some('\\').into_iter().chain([c]))
+        .collect()
+}
+
+/// Whether the message has the link.
+fn confirm_link(answer: &TargetAnswer, link: &str, bytes: u64) -> Result<(), TargetError> {
+    let status = answer.status;
+    let message =
+        serde_json::from_str::<Value>(&answer.body).ok().filter(|message| message.get("id").is_some());
+    let Some(message) = message else {
+        return Err(misconfigured(UploadFault::WebhookUnlike { status, words: answer.words(&answer.body) }));
+    };
+    let is_there = message.get("content").and_then(Value::as_str).is_some_and(|text| text.contains(link));
+    let fault = UploadFault::PictureLeftOut { status, bytes };
+    if is_there { Ok(()) } else { Err(TargetError::Doubtful { fault }) }
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod policy;
 #[path = "tests/policy.rs"]
 mod policy_tests;
 mod rounds;
+mod shared_links;
 #[cfg(test)]
 #[path = "tests/simulated_target.rs"]
 mod simulated_target_tests;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::model::FileName;
-use crate::store::{Settlement, StoreError, TargetQueue};
+use crate::store::{DueUpload, Settlement, StoreError, TargetQueue};
 
 /// What became of an upload.
 #[derive(Clone, Debug)]
@@ -25,6 +25,19 @@ pub(super) struct UploadOutcome {
     pub(super) attempts: u32,
     /// What is written down.
     pub(super) settlement: Settlement,
+}
+
+impl UploadOutcome {
+    /// That of an attempt which has just ended.
+    pub(super) fn of(upload: DueUpload, settlement: Settlement) -> Self {
+        Self {
+            row: upload.row(),
+            filename: upload.filename,
+            bytes: upload.bytes,
+            attempts: upload.attempts + 1,
+            settlement,
+        }
+    }
 }
 
 /// Outcomes with the word whether they changed anything; `false`: the picture was deleted or settled meanwhile.

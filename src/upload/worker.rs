@@ -12,12 +12,13 @@ use super::flight::{Flight, Landing};
 use super::outcome_writer::{OutcomeWriter, UploadOutcome, WrittenOutcome};
 use super::policy::{Decision, Health, Situation, Tried};
 use super::rounds::Rounds;
+use super::shared_links::SharedLinks;
 use crate::clock;
 use crate::clock::daily::{Daily, daily};
 use crate::config::{Config, LaneConfig, words_of};
-use crate::model::{AlarmText, Because, FileName, TargetId, UnixMs, UploadFault};
+use crate::model::{AlarmText, Because, FileName, TargetId, UnixMs, UploadFault, UploadState};
 use crate::status::{AlarmHandle, AlarmKind, Pause, Status};
-use crate::store::{DueUpload, LaneTurn, Settlement, StoreError, TargetQueue, Wake, Waking};
+use crate::store::{LaneTurn, Settlement, StoreError, TargetQueue, Wake, Waking};
 use crate::system::crash;
 use crate::targets::{SLOWEST, Target, TargetError, longest};
 
@@ -67,6 +68,7 @@ pub struct Lane {
     health: Health,
     pause: Option<Rest>,
     rounds: Rounds,
+    links: SharedLinks,
     /// What the dashboard was told of it.
     told: Option<(UnixMs, Pause)>,
     /// The camera whose backlog was served last.
@@ -110,6 +112,7 @@ impl Lane {
             status: status.clone(),
             health: Health::default(),
             pause: None,
+            links: SharedLinks::new(config, id),
             rounds: Rounds::new(config.upload.lane(id).every),
             told: None,
             after: None,
@@ -176,6 +179,7 @@ impl Lane {
                 for upload in claim.uploads {
                     crash::point("claimed");
                     let limit = self.limit + Duration::from_secs(upload.bytes.saturating_mul(2) / SLOWEST);
+                    let upload = self.links.lend(&self.queue, upload, now).await?;
                     flight.start(&self.target, upload, limit);
                 }
             }
@@ -299,8 +303,11 @@ impl Lane {
             self.blamed.push((upload.row(), upload.filename.clone()));
             self.blamed.drain(..self.blamed.len().saturating_sub(BLAMED_MAX));
         }
+        if decision.settlement.state() != UploadState::Pending {
+            self.links.forget(upload.row());
+        }
         let excused = self.excused(&decision);
-        self.writer.put(std::iter::once(outcome(upload, decision.settlement)).chain(excused));
+        self.writer.put(std::iter::once(UploadOutcome::of(upload, decision.settlement)).chain(excused));
     }
 
     /// Remembers which files cannot be read, for the alarm that says so until they can.
@@ -489,14 +496,4 @@ impl Lane {
 fn until(at: UnixMs, now: UnixMs) -> Duration {
     let ms = u64::try_from(at.0.saturating_sub(now.0)).unwrap_or(0);
     Duration::from_millis(ms.saturating_add(1))
-}
-
-fn outcome(upload: DueUpload, settlement: Settlement) -> UploadOutcome {
-    UploadOutcome {
-        row: upload.row(),
-        filename: upload.filename,
-        bytes: upload.bytes,
-        attempts: upload.attempts + 1,
-        settlement,
-    }
 }

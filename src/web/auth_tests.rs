@@ -1,6 +1,7 @@
 //! How long a session lasts, and that it ends with its password.
 
 use super::*;
+use crate::config::LinkConfig;
 use crate::store::testing::Place;
 
 fn session(created: i64, seen: i64) -> Session {
@@ -37,6 +38,7 @@ fn configured(store: &crate::store::Store, salt: &str) -> Auth {
         password_hash: Some(Secret::new(hash)),
         hosts: Vec::new(),
         trusted_proxies: Vec::new(),
+        links: LinkConfig::default(),
     };
     Auth::new(store.access(), &config).unwrap()
 }

@@ -90,6 +90,8 @@ codes! {
     Protected 409 "protected",
     /// The picture has not been delivered yet.
     UploadOwed 409 "upload_owed",
+    /// The picture has as many public links as it can have; revoke some.
+    TooManyLinks 409 "too_many_links",
     /// The body is too long.
     TooLarge 413 "too_large",
     /// The body is not labelled as JSON.

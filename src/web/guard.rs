@@ -46,6 +46,7 @@ const HEADERS: &[(&str, &str)] = &[
     ("permissions-policy", "camera=(), microphone=(), geolocation=(), usb=(), payment=()"),
     ("x-frame-options", "DENY"),
     ("cache-control", "no-store"),
+    ("x-robots-tag", "noindex, nofollow, noarchive"),
 ];
 
 /// The middleware around everything: whom does the request speak to, and what every answer carries.
@@ -138,6 +139,10 @@ async fn admit(access: Access, request: &ServiceRequest) -> Result<(), Refusal> 
         // A foreign page may not log anyone in either.
         let is_foreign = changes_something && !is_same_origin(request.headers());
         return if is_foreign { Err(foreign_origin(request.request()).into()) } else { Ok(()) };
+    }
+    if access == Access::Link {
+        // Its handler looks whether it is one.
+        return Ok(());
     }
     if access == Access::Device {
         let device = device(request.request())?;

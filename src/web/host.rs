@@ -33,14 +33,14 @@ const NAME_MAX: usize = 253;
 pub(super) struct Hosts {
     /// The kernel's host name, in lower case.
     machine: String,
-    /// `WEB_HOSTS`, in lower case.
+    /// `WEB_HOSTS` and the host of `WEB_PUBLIC_URL`, in lower case.
     configured: Vec<String>,
 }
 
 impl Hosts {
-    pub(super) fn new(configured: &[String]) -> Self {
+    pub(super) fn new<'a>(configured: impl Iterator<Item = &'a str>) -> Self {
         let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-        Self { machine: name.trim().to_lowercase(), configured: configured.to_vec() }
+        Self { machine: name.trim().to_lowercase(), configured: configured.map(str::to_owned).collect() }
     }
 
     /// Whether a `Host` header, with or without a port, speaks of this machine.

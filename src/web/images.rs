@@ -103,14 +103,25 @@ pub(super) async fn file(request: HttpRequest, state: web::Data<State>) -> Resul
         let thumbnail = thumbnail(&state, &image).await?;
         return Ok(files::headed(StatusCode::OK, &etag).content_type("image/jpeg").body(thumbnail));
     }
+    sent(&request, &state, image, &etag).await
+}
+
+/// The file of a picture or clip, whole or in part.
+pub(super) async fn sent(
+    request: &HttpRequest,
+    state: &State,
+    image: Image,
+    etag: &str,
+) -> Result<HttpResponse, ApiError> {
     let (store, path) = (state.store.clone(), state.store.path_of(&image));
+    let medium = image.filename.medium();
     let opened = web::block(move || {
         let file = store.open_image(&image)?;
         let length = file.metadata()?.len();
         Ok((file, length))
     });
     let (file, length) = flat(opened.await).map_err(|error| files::gone(&error, &path))?;
-    Ok(files::send(&request, file, length, &etag, name.medium()))
+    Ok(files::send(request, file, length, etag, medium))
 }
 
 /// The thumbnail inside the file, or one made of the picture.

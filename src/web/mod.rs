@@ -22,6 +22,7 @@ mod images;
 mod ingest;
 mod intake;
 mod latency;
+mod links;
 mod listener;
 mod live;
 mod metrics;
@@ -74,6 +75,7 @@ use crate::store::{StoreAccess, StoreCatalog, StoreError};
 use auth::Auth;
 use crowd::CrowdLimits;
 use host::Hosts;
+use links::PublicLinks;
 use listener::Counts;
 use picture_reader::ReadingRoom;
 use tryout::Tryouts;
@@ -133,6 +135,7 @@ struct State {
     viewers: Viewers,
     thumbnails: Semaphore,
     tryouts: Tryouts,
+    links: PublicLinks,
     connections: Arc<Counts>,
 }
 
@@ -161,7 +164,8 @@ pub fn bind(parts: Parts) -> io::Result<Bound> {
     };
     let listener = TcpListener::bind(wanted).map_err(failed)?;
     let addr = listener.local_addr().map_err(failed)?;
-    let hosts = Hosts::new(&parts.config.web.hosts);
+    let web = &parts.config.web;
+    let hosts = Hosts::new(web.hosts.iter().map(String::as_str).chain(web.links.host()));
     let reading_room = ReadingRoom::new(parts.config.ingest.devices.iter().map(|device| device.number));
     let viewers = Viewers::new(parts.config.cameras.iter().map(|camera| camera.key.clone()));
     let state = State {
@@ -182,6 +186,7 @@ pub fn bind(parts: Parts) -> io::Result<Bound> {
         viewers,
         thumbnails: Semaphore::new(THUMBNAILS_AT_ONCE),
         tryouts: Tryouts::default(),
+        links: PublicLinks::new(),
         connections: Arc::default(),
     };
     Ok(Bound { listener, addr, state: web::Data::new(state) })

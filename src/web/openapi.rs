@@ -181,7 +181,7 @@ fn description(route: &Route) -> String {
 fn security(route: &Route) -> Option<Value> {
     let session = if route.is_change() { json!({"session": [], "csrf": []}) } else { json!({"session": []}) };
     match route.access {
-        Access::Public => Some(json!([])),
+        Access::Public | Access::Link => Some(json!([])),
         // Its address may speak for it.
         Access::Device => Some(json!([{"device": []}, {}])),
         Access::Person => Some(json!([session])),
@@ -251,7 +251,7 @@ fn usual(route: &Route) -> impl Iterator<Item = &'static ErrorCode> {
         BadRequest, Csrf, ForeignHost, ForeignOrigin, NoPassword, NotJson, PersonOnly, Scope as ScopeCode,
         StoreFailed, StoreFull, Timeout, TooLarge, Unauthorized,
     };
-    let is_behind = route.access != Access::Public;
+    let is_behind = !matches!(route.access, Access::Public | Access::Link);
     let is_device = route.access == Access::Device;
     let is_wide = route.scope.is_some_and(|least| least > Scope::Read);
     let kinds: [(bool, &[ErrorCode]); 10] = [

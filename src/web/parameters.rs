@@ -95,6 +95,24 @@ pub(super) const OF_SESSION: &[Parameter] = &[parameter("id", "as in the list of
 pub(super) const OF_TOKEN: &[Parameter] =
     &[parameter("id", "number of the token", || json!({ "type": "integer", "format": "int64" }))];
 
+/// The link in a path.
+pub(super) const OF_LINK: &[Parameter] =
+    &[parameter("id", "number of the link", || json!({ "type": "integer", "format": "int64" }))];
+
+/// The secret in the address of a link.
+pub(super) const OF_PUBLIC: &[Parameter] = &[parameter(
+    "token",
+    "the secret of the link",
+    || json!({ "type": "string", "examples": ["3q2-7wEjRWeJq83vASNFZw"] }),
+)];
+
+/// The trigger in a path.
+pub(super) const OF_TRIGGER: &[Parameter] =
+    &[parameter("id", "number of the trigger", || json!({ "type": "integer", "format": "int64" }))];
+
+/// Of a list of links.
+pub(super) const LINKS: &[Parameter] = &[LIMIT];
+
 /// The target in a path.
 pub(super) const OF_TARGET: &[Parameter] = &[parameter("target", "one that is in use", of::<TargetId>)];
 

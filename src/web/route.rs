@@ -16,6 +16,8 @@ use crate::store::Scope;
 pub enum Access {
     /// Anyone: health, log-in, set-up and their assets.
     Public,
+    /// Whoever has its address, which is a secret: public links.
+    Link,
     /// Whoever is logged in; others see the log-in page in its place, with status 401.
     Page,
     /// Whoever is logged in, and programs with a token.

@@ -11,7 +11,9 @@ use actix_web::{HttpResponse, ResponseError, Route as Handler, web};
 use super::code::ErrorCode::*;
 use super::error::ApiError;
 use super::guard;
-use super::parameters::{self, OF_CAMERA, OF_FILE, OF_SCRIPT, OF_SESSION, OF_TARGET, OF_TOKEN};
+use super::parameters::{
+    self, OF_CAMERA, OF_FILE, OF_LINK, OF_PUBLIC, OF_SCRIPT, OF_SESSION, OF_TARGET, OF_TOKEN, OF_TRIGGER,
+};
 use super::route::{Gives, events, json, media, nothing};
 use super::seat;
 use super::view::account::{
@@ -23,6 +25,7 @@ use super::view::event::{EventPage, SeenCount, SeenWish};
 use super::view::health::{Healthy, Unhealthy};
 use super::view::image::{ImagePage, ImageView, Protect};
 use super::view::latency::{LatencyKnown, LatencyTaken, Taken};
+use super::view::link::{LinkList, LinkWish, MadeLink};
 use super::view::receiver::{FileList, LastReceived, ReceivedPicture, Triggered};
 use super::view::retention::{CleanUp, ReportView};
 use super::view::simulation::Simulation;
@@ -30,7 +33,7 @@ use super::view::status::{StatsView, StatusView};
 use super::view::target::TestView;
 use super::view::upload::{DeadLetterPage, OwedAgain, RetryWish};
 use super::{
-    account, actions, assets, gpio, images, ingest, latency, live, metrics, mjpeg, overview, receiver,
+    account, actions, assets, gpio, images, ingest, latency, links, live, metrics, mjpeg, overview, receiver,
     sessions, socket, tokens, tryout, uploads,
 };
 use crate::store::Scope;
@@ -188,6 +191,38 @@ pub const ROUTES: &[Route] = &[
         .path(OF_FILE)
         .gives(&[json::<ImageView>(200, "the picture")])
         .refuses(&[NotFound]),
+    route!(POST "/api/images/{filename}/link" Session Operate links::make)
+        .says("make a public link to a picture or clip")
+        .more("Whoever has its address sees that one picture, without logging in, until it ends or is revoked.")
+        .path(OF_FILE)
+        .may_take::<LinkWish>()
+        .gives(&[json::<MadeLink>(201, "the address is shown this once")])
+        .refuses(&[NotFound, TooManyLinks, NoRandom]),
+    route!(GET "/api/images/{filename}/links" Session Read links::of_image)
+        .says("the public links of a picture or clip that hold")
+        .path(OF_FILE)
+        .gives(&[json::<LinkList>(200, "without their addresses")])
+        .refuses(&[NotFound]),
+    route!(GET "/api/links" Session Read links::list)
+        .says("all public links that hold")
+        .query(parameters::LINKS)
+        .gives(&[json::<LinkList>(200, "the newest of them, without their addresses")]),
+    route!(DELETE "/api/links/{id}" Session Operate links::revoke)
+        .says("revoke a public link")
+        .path(OF_LINK)
+        .gives(&[nothing(204, "it leads nowhere from now on")])
+        .refuses(&[NotFound]),
+    route!(GET "/s/{token}.jpg" Link - links::open_picture)
+        .says("the picture of a public link")
+        .more("A link that has ended, was revoked or never was, and one whose picture is gone, are answered alike.")
+        .path(OF_PUBLIC)
+        .gives(PUBLIC_PICTURE)
+        .refuses(&[NotFound, TooManyRequests, StoreFailed]),
+    route!(GET "/s/{token}.mp4" Link - links::open_clip)
+        .says("the clip of a public link")
+        .path(OF_PUBLIC)
+        .gives(PUBLIC_CLIP)
+        .refuses(&[NotFound, TooManyRequests, StoreFailed]),
     route!(GET "/api/uploads/dead" Session Read uploads::dead)
         .says("uploads that were put aside, newest picture first")
         .more("They stay until they are sent again and taken, or their picture is deleted by hand.")
@@ -215,6 +250,13 @@ pub const ROUTES: &[Route] = &[
         .says("failed triggers up to this one were seen by a person; every dashboard is told")
         .takes::<SeenWish>()
         .gives(&[json::<SeenCount>(200, "how many of them were news, and how many are still unseen")]),
+    route!(POST "/api/events/{id}/link" Session Operate links::make_of_trigger)
+        .says("make a public link to the picture of a trigger")
+        .more("It shows the best picture as soon as there is one, else that of the instant.")
+        .path(OF_TRIGGER)
+        .may_take::<LinkWish>()
+        .gives(&[json::<MadeLink>(201, "the address is shown this once")])
+        .refuses(&[NotFound, TooManyLinks, NoRandom]),
     route!(GET "/api/stream" Session Read live::stream)
         .says("live changes as server-sent events")
         .more("`x-events` has the shape of each event's data. After `resync` everything has to be read anew.")
@@ -328,6 +370,18 @@ const IMAGE_FILE: &[Gives] = &[
     NOT_CHANGED,
     nothing(416, "no such range"),
 ];
+const PUBLIC_PICTURE: &[Gives] = &[
+    media(200, JPEG, "the picture"),
+    media(206, JPEG, "a part of it"),
+    NOT_CHANGED,
+    nothing(416, "no such range"),
+];
+const PUBLIC_CLIP: &[Gives] = &[
+    media(200, MP4, "the clip"),
+    media(206, MP4, "a part of it"),
+    NOT_CHANGED,
+    nothing(416, "no such range"),
+];
 const NOT_CHANGED: Gives = nothing(304, "not changed");
 const LOG_IN_PAGE: Gives = media(401, HTML, "without a session the log-in page stands here");
 
@@ -400,6 +454,14 @@ mod tests {
             public,
             ["/login", "/login.js", "/app.css", "/icon.svg", "/health", "/api/login", "/api/setup"]
         );
+    }
+
+    #[test]
+    fn whoever_has_its_address_gets_a_link_and_nothing_else() {
+        let links: Vec<_> =
+            ROUTES.iter().filter(|route| route.access == Access::Link).map(|route| route.path).collect();
+        assert_eq!(links, ["/s/{token}.jpg", "/s/{token}.mp4"]);
+        assert!(!OLDER.iter().any(|path| links.contains(path)));
     }
 
     #[test]

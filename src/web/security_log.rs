@@ -87,6 +87,8 @@ pub(super) enum Deed {
     CleanedUp,
     Simulated,
     LatencyTaken,
+    LinkMade,
+    LinkRevoked,
     BeganLooking,
     EndedLooking,
 }
@@ -107,6 +109,8 @@ impl Deed {
             Self::CleanedUp => "retention run asked for",
             Self::Simulated => "contact simulated",
             Self::LatencyTaken => "latency of a camera taken over",
+            Self::LinkMade => "public link made",
+            Self::LinkRevoked => "public link revoked",
             Self::BeganLooking => "live view begun",
             Self::EndedLooking => "live view ended",
         }

@@ -307,13 +307,13 @@ struct Record {
 }
 
 /// Wrong answers by whom they came from.
-struct Records<K> {
+pub(super) struct Records<K> {
     forget: Duration,
     by: HashMap<K, Record>,
 }
 
 impl<K: Copy + Eq + Hash> Records<K> {
-    fn new(forget: Duration) -> Self {
+    pub(super) fn new(forget: Duration) -> Self {
         Self { forget, by: HashMap::new() }
     }
 
@@ -323,7 +323,7 @@ impl<K: Copy + Eq + Hash> Records<K> {
     }
 
     /// Whether there is no pause; the error is what is left of it.
-    fn may(&self, who: K, free: u32, longest: Duration, now: Instant) -> Result<(), Duration> {
+    pub(super) fn may(&self, who: K, free: u32, longest: Duration, now: Instant) -> Result<(), Duration> {
         let (Some(record), Some(over)) = (self.by.get(&who), self.failures(who, now).checked_sub(free))
         else {
             return Ok(());
@@ -333,7 +333,7 @@ impl<K: Copy + Eq + Hash> Records<K> {
         if left.is_zero() { Ok(()) } else { Err(left) }
     }
 
-    fn failed(&mut self, who: K, now: Instant) {
+    pub(super) fn failed(&mut self, who: K, now: Instant) {
         if self.by.len() >= RECORDS_MAX && !self.by.contains_key(&who) {
             self.by.retain(|_, record| now.saturating_duration_since(record.last) <= self.forget);
             let quietest = self.by.iter().min_by_key(|(_, record)| record.last).map(|(who, _)| *who);
@@ -351,13 +351,13 @@ impl<K: Copy + Eq + Hash> Records<K> {
         }
     }
 
-    fn forget(&mut self, who: &K) {
+    pub(super) fn forget(&mut self, who: &K) {
         self.by.remove(who);
     }
 }
 
 /// One household has one IPv4 address, but 2^64 of IPv6: those count as one.
-fn exact(address: IpAddr) -> IpAddr {
+pub(super) fn exact(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => {
             let [a, b, c, d, ..] = v6.segments();

@@ -7,6 +7,7 @@ mod described;
 mod door;
 mod guessing;
 mod harness;
+mod linking;
 mod live;
 mod people;
 mod proxy;

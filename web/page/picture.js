@@ -5,6 +5,7 @@ import { removeImages, takeAnswer } from "./changes.js";
 import { ask } from "./dialogs.js";
 import { $, chip, clockDoubt, make, press, say, setTime } from "./dom.js";
 import { focusTile } from "./gallery.js";
+import { renew as renewLinks } from "./links.js";
 import { showList } from "./lists.js";
 import { statusSoon } from "./load.js";
 import { known, label, offset, watch } from "./state.js";
@@ -95,6 +96,7 @@ function draw() {
 export function open(image) {
   known.shown = image;
   say($("picture-note"), "");
+  renewLinks();
   draw();
   if (!$("picture").open) $("picture").showModal();
 }
@@ -157,4 +159,5 @@ $("picture").addEventListener("close", () => {
   $("picture-video").load();
   focusTile(known.shown?.filename);
   known.shown = null;
+  renewLinks();
 });

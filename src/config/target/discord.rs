@@ -6,8 +6,11 @@ use super::kind::KindVariables;
 use crate::config::Secret;
 use crate::config::endpoint::{http_address, webhook};
 use crate::config::lines::{TargetLines, origin};
+use crate::config::problem::Wrong;
 use crate::config::reader::{ReadResult, TargetReader};
-use crate::config::values::size;
+use crate::config::values::{choice, size};
+
+use super::site::SiteFacts;
 
 /// Smallest `DISCORD_MAX_BYTES`: no picture of a gate can be told in less.
 const MAX_BYTES_MIN: u64 = 64 << 10;
@@ -26,26 +29,57 @@ pub struct DiscordTargetConfig {
     pub url: Secret<Url>,
     /// `DISCORD_MAX_BYTES`, from 64 KiB: largest file that is sent.
     pub max_bytes: u64,
+    /// `DISCORD_MESSAGE`.
+    pub message: DiscordMessage,
 }
+
+/// What a message has of the picture.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DiscordMessage {
+    /// The file.
+    File,
+    /// A public link below this address, from which Discord fetches the picture; the file of a picture that has none.
+    Link(Url),
+}
+
+/// `DISCORD_MESSAGE`: whether it is a link.
+const MESSAGES: &[(&str, bool)] = &[("file", false), ("link", true)];
 
 impl DiscordTargetConfig {
     /// `None` when there is no address.
-    pub(super) fn read(reader: &mut TargetReader<'_, '_>) -> ReadResult<Option<Self>> {
+    pub(super) fn read(reader: &mut TargetReader<'_, '_>, site: &SiteFacts<'_>) -> ReadResult<Option<Self>> {
         let url = reader.optional("DISCORD_WEBHOOK_URL", http_address);
         let max_bytes =
             reader.required("DISCORD_MAX_BYTES", |text| size(MAX_BYTES_MIN, "65536 (64 KiB) to 1 EiB", text));
-        let (url, max_bytes) = (url?, max_bytes?);
+        let is_link = reader.required("DISCORD_MESSAGE", choice(MESSAGES));
+        let message = is_link.and_then(|is_link| match (is_link, site.public_url) {
+            (true, Some(url)) => Ok(DiscordMessage::Link(url.clone())),
+            (true, None) if site.is_web_right => {
+                let what = "a link needs the address by which this box is reached from outside";
+                Err(reader.refuse(
+                    "DISCORD_MESSAGE",
+                    &Wrong::new(what, "file, or link together with WEB_PUBLIC_URL"),
+                ))
+            }
+            (true, None) | (false, _) => Ok(DiscordMessage::File),
+        });
+        let (url, max_bytes, message) = (url?, max_bytes?, message?);
         let Some((url, words)) = url.map(webhook) else { return Ok(None) };
         if let Some(words) = words {
             reader.warn("DISCORD_WEBHOOK_URL", words);
         }
-        Ok(Some(Self { url: Secret::new(url), max_bytes }))
+        Ok(Some(Self { url: Secret::new(url), max_bytes, message }))
     }
 
     pub(super) fn describe(&self, lines: &mut TargetLines<'_>) {
         let origin = origin(self.url.reveal());
         lines.comment(format_args!("DISCORD_WEBHOOK_URL is set: {origin} (path hidden)"));
         lines.comment(format_args!("DISCORD_MAX_BYTES={}", self.max_bytes));
+        let message = match self.message {
+            DiscordMessage::File => "file",
+            DiscordMessage::Link(_) => "link",
+        };
+        lines.comment(format_args!("DISCORD_MESSAGE={message}"));
     }
 }
 
@@ -78,6 +112,24 @@ mod tests {
             said.contains("DISCORD_WEBHOOK_URL: has /slack at its end") && !said.contains("hunter2"),
             "{said}"
         );
+    }
+
+    /// S1.5
+    #[test]
+    fn a_link_is_posted_only_where_it_leads_somewhere() {
+        let (url, public) = ("https://discord.example/api/webhooks/1/x", "https://gate.example.org");
+        let post =
+            |pairs: &[(&str, &str)]| discord(&[&[("DISCORD_WEBHOOK_URL", url)], pairs].concat()).message;
+        assert_eq!(post(&[]), DiscordMessage::File);
+        assert_eq!(post(&[("WEB_PUBLIC_URL", public)]), DiscordMessage::File, "a link is for who wants one");
+        let link = DiscordMessage::Link(public.parse().unwrap());
+        assert_eq!(post(&[("WEB_PUBLIC_URL", public), ("DISCORD_MESSAGE", "link")]), link);
+        let text = problem(&[("DISCORD_WEBHOOK_URL", url), ("DISCORD_MESSAGE", "link")]);
+        assert!(text.starts_with("DISCORD_MESSAGE: a link needs the address"), "{text}");
+        let alone =
+            [("DISCORD_WEBHOOK_URL", url), ("DISCORD_MESSAGE", "link"), ("WEB_PUBLIC_URL", "ftp://x")];
+        assert!(problem(&alone).starts_with("WEB_PUBLIC_URL: "), "one mistake is said once");
+        assert!(problem(&[("DISCORD_MESSAGE", "url")]).starts_with("DISCORD_MESSAGE: "));
     }
 
     #[test]

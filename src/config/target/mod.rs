@@ -26,7 +26,7 @@ use super::{CertificatePin, Env};
 use crate::model::{TargetId, TargetKind};
 
 pub use api::ApiTargetConfig;
-pub use discord::DiscordTargetConfig;
+pub use discord::{DiscordMessage, DiscordTargetConfig};
 pub use kind::KindVariables;
 pub use relay::RelayTargetConfig;
 pub use s3::{S3Style, S3TargetConfig};
@@ -70,7 +70,7 @@ impl TargetSettings {
         Ok(match reader.id().kind() {
             TargetKind::Api => ApiTargetConfig::read(reader, site)?.map(Self::Api),
             TargetKind::S3 => S3TargetConfig::read(reader, site)?.map(Self::S3),
-            TargetKind::Discord => DiscordTargetConfig::read(reader)?.map(Self::Discord),
+            TargetKind::Discord => DiscordTargetConfig::read(reader, site)?.map(Self::Discord),
             TargetKind::Relay => RelayTargetConfig::read(reader)?.map(Self::Relay),
         })
     }
@@ -92,6 +92,14 @@ impl TargetSettings {
             Self::S3(s3) => &s3.endpoint,
             Self::Discord(discord) => discord.url.reveal(),
             Self::Relay(relay) => relay.url.reveal(),
+        }
+    }
+
+    /// Whether its messages have a public link in place of the file.
+    pub fn wants_link(&self) -> bool {
+        match self {
+            Self::Discord(discord) => matches!(discord.message, DiscordMessage::Link(_)),
+            Self::Api(_) | Self::S3(_) | Self::Relay(_) => false,
         }
     }
 

@@ -1,5 +1,7 @@
 //! What is known of this site while its targets are read.
 
+use url::Url;
+
 /// What is known of all pictures, and may stand in what is sent.
 pub(in crate::config) struct SiteFacts<'a> {
     /// `UPLOAD_METADATA`.
@@ -8,4 +10,8 @@ pub(in crate::config) struct SiteFacts<'a> {
     pub(in crate::config) name: Option<&'a str>,
     /// Whether there is one, right or wrong.
     pub(in crate::config) has_name: bool,
+    /// `WEB_PUBLIC_URL`, if it is right.
+    pub(in crate::config) public_url: Option<&'a Url>,
+    /// Whether what stands in `WEB_…` is right; else a problem was said of it.
+    pub(in crate::config) is_web_right: bool,
 }

@@ -5,7 +5,7 @@ use rusqlite::{Connection, StatementStatus};
 use super::page::Bounds;
 use super::testing::{OWED, Place, T0};
 use super::*;
-use super::{dead, images, ledger, list, push, queue, seen, space, stats, takeover};
+use super::{dead, images, ledger, links, list, push, queue, seen, space, stats, takeover};
 use crate::model::UnixMs;
 
 /// Enough that a scan shows.
@@ -80,6 +80,10 @@ fn statements() -> Vec<(&'static str, String)> {
         ("expired, of a program before this one", takeover::EXPIRED_SQL.to_owned()),
         ("pushed before", push::BYTES_SQL.to_owned()),
         ("pushed before under an identity", push::FIRST_ID_SQL.to_owned()),
+        ("opened link", links::OPEN_SQL.to_owned()),
+        ("links of a picture", links::OF_IMAGE_SQL.to_owned()),
+        ("links of a trigger", links::OF_TRIGGER_SQL.to_owned()),
+        ("links that have ended", links::EXPIRED_SQL.to_owned()),
         ("name is known", "select 1 from images where file_name = :name".to_owned()),
     ]
 }

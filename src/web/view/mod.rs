@@ -13,6 +13,7 @@ pub(super) mod failure;
 pub(super) mod health;
 pub(super) mod image;
 pub(super) mod latency;
+pub(super) mod link;
 mod number;
 pub(super) mod receiver;
 pub(super) mod retention;

@@ -2,13 +2,16 @@
 
 use std::time::{Duration, Instant};
 
+use camera_capture::clock;
 use camera_capture::media::frame::{Colours, Frame};
 use camera_capture::media::jpeg;
-use camera_capture::model::ImageKind;
+use camera_capture::model::{ImageKind, LinkToken, UploadState};
+use camera_capture::store::Wake;
 use camera_capture::targets::TargetError;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::server::{Server, answer};
+use super::lane::Running;
+use super::server::{Act, Request, Server, answer};
 use super::{Rig, kind};
 
 /// A picture that does not compress.
@@ -143,4 +146,114 @@ async fn the_message_is_waited_for_whatever_the_address_says_and_a_thread_is_kep
         let line = server.seen()[0].line.clone();
         assert_eq!(line, format!("POST /api/webhooks/17/token-token{expected} HTTP/1.1"));
     }
+}
+
+/// The settings with which messages have a link.
+fn linking(server: &Server) -> Rig {
+    let url = format!("{}/api/webhooks/17/token-token", server.origin());
+    let public = ("WEB_PUBLIC_URL", "https://gate.example.org");
+    Rig::with(&[("DISCORD_WEBHOOK_URL", &url), ("DISCORD_MESSAGE", "link"), public])
+}
+
+/// The address in a message.
+fn posted(body: &[u8]) -> String {
+    let message: Value = serde_json::from_slice(body).unwrap();
+    message["content"].as_str().unwrap().lines().last().unwrap().to_owned()
+}
+
+/// A channel that takes every message as it is.
+fn echo() -> Act {
+    Act::Then(|request| {
+        let message: Value = serde_json::from_slice(&request.body).unwrap();
+        let said = json!({"id": "1", "content": message["content"], "embeds": []});
+        Box::new(answer(200, "", &said.to_string()))
+    })
+}
+
+/// What a link opens.
+async fn opens(rig: &Rig, link: &str) -> Option<String> {
+    let path = link.strip_prefix("https://gate.example.org/s/").unwrap();
+    let token = LinkToken::parse(path.split('.').next().unwrap()).unwrap();
+    let opened = rig.store.catalog().opened_link(token.hash(), clock::now()).await.unwrap();
+    opened.map(|(_, image)| image.filename.to_string())
+}
+
+/// S1.5
+#[tokio::test]
+async fn a_link_is_posted_in_place_of_the_file_and_opens_the_picture() {
+    let server = Server::start(|_, _| echo()).await;
+    let rig = linking(&server);
+    let image = rig.take(0, vec![7; 9]).await;
+    let clip = rig.take_kind(1, vec![0; 20_000_000], ImageKind::Clip).await;
+    let mut lane = Running::start(&rig);
+    lane.delivered(2).await;
+    let seen = server.seen();
+    assert!(seen.iter().all(|request| request.header("content-type") == Some("application/json")));
+    let message: Value = serde_json::from_slice(&seen[0].body).unwrap();
+    assert_eq!(message["allowed_mentions"], json!({"parse": []}));
+    assert!(message.get("embeds").is_none(), "Discord makes one of the link itself");
+    let links: Vec<_> = seen.iter().map(|request| posted(&request.body)).collect();
+    assert_eq!(opens(&rig, &links[0]).await, Some(image.filename.to_string()));
+    assert_eq!(
+        opens(&rig, &links[1]).await,
+        Some(clip.filename.to_string()),
+        "whatever DISCORD_MAX_BYTES says"
+    );
+    assert!(links[1].ends_with(".mp4"));
+    let kept = rig.store.catalog().links(None, clock::now(), 9).await.unwrap();
+    assert!(kept.iter().all(|link| link.target.as_deref() == Some("discord") && link.expires_at.is_some()));
+    lane.stop().await;
+}
+
+#[tokio::test]
+async fn every_attempt_posts_the_same_link() {
+    let server = Server::start(|n, _| match n {
+        0 => answer(500, "", "no"),
+        1 => answer(200, "", "{}"),
+        _ => echo(),
+    })
+    .await;
+    let rig = linking(&server);
+    rig.take(0, vec![7; 9]).await;
+    let mut lane = Running::start(&rig);
+    while lane.next().await.1 != UploadState::Delivered {
+        lane.wakes.raise(Wake::Person);
+    }
+    let links: Vec<_> = server.seen().iter().map(|request| posted(&request.body)).collect();
+    assert!(links.len() == 3 && links.iter().all(|link| *link == links[0]), "{links:?}");
+    assert_eq!(rig.store.catalog().links(None, clock::now(), 9).await.unwrap().len(), 1);
+    lane.stop().await;
+}
+
+#[tokio::test]
+async fn a_message_without_the_link_is_no_delivery_and_its_words_do_not_repeat_it() {
+    let repeat = |request: &Request| {
+        let said = json!({"message": format!("bad {}", posted(&request.body)), "code": 50035});
+        Box::new(answer(400, "", &said.to_string()))
+    };
+    let server = Server::start(move |n, _| match n {
+        0 => answer(200, "", r#"{"id": "1", "content": "something else"}"#),
+        _ => Act::Then(repeat),
+    })
+    .await;
+    let rig = linking(&server);
+    rig.take(0, vec![7; 9]).await;
+    let mut upload = rig.claim().await;
+    let queue = rig.store.queue(upload.target);
+    upload.link = queue.share(&upload, clock::now(), None).await.unwrap();
+    let token = upload.link.as_ref().unwrap().reveal();
+    assert_eq!(kind(&rig.target().deliver(&upload).await), "doubtful");
+    let error = rig.target().deliver(&upload).await.unwrap_err();
+    let words = format!("{error} {error:?}");
+    assert!(words.contains("bad https://gate.example.org/s/") && !words.contains(&token), "{words}");
+}
+
+#[tokio::test]
+async fn a_picture_that_has_no_link_is_sent_as_a_file() {
+    let taken = json!({"attachments": [{"filename": "r1_1800000000.jpg", "size": 9}]}).to_string();
+    let server = Server::start(move |_, _| answer(200, "", &taken)).await;
+    let rig = linking(&server);
+    rig.take(0, vec![7; 9]).await;
+    rig.target().deliver(&rig.claim().await).await.unwrap();
+    assert!(server.seen()[0].header("content-type").unwrap().starts_with("multipart/form-data"));
 }

@@ -23,18 +23,18 @@ use super::{Rig, T0, TargetId, TargetKind, open};
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// A lane that runs until it is told to stop.
-struct Running {
+pub(super) struct Running {
     status: Status,
     changes: broadcast::Receiver<Change>,
     /// Attempts, as last told.
     tried: HashMap<FileName, u32>,
-    wakes: Wakes,
+    pub(super) wakes: Wakes,
     cancel: CancellationToken,
     task: JoinHandle<()>,
 }
 
 impl Running {
-    fn start(rig: &Rig) -> Self {
+    pub(super) fn start(rig: &Rig) -> Self {
         Self::start_with(rig, None)
     }
 
@@ -54,7 +54,7 @@ impl Running {
     }
 
     /// The next upload of which an attempt tells something: name and state. The end of a wait is none.
-    async fn next(&mut self) -> (String, UploadState) {
+    pub(super) async fn next(&mut self) -> (String, UploadState) {
         let next = async {
             loop {
                 let Change::Upload { filename, upload } = self.changes.recv().await.unwrap() else {
@@ -81,7 +81,7 @@ impl Running {
     }
 
     /// Waits until this many have been delivered; returns their names in order.
-    async fn delivered(&mut self, count: usize) -> Vec<String> {
+    pub(super) async fn delivered(&mut self, count: usize) -> Vec<String> {
         let mut names = Vec::new();
         while names.len() < count {
             let (name, state) = self.next().await;
@@ -92,7 +92,7 @@ impl Running {
         names
     }
 
-    async fn stop(self) {
+    pub(super) async fn stop(self) {
         self.cancel.cancel();
         tokio::time::timeout(LIMIT, self.task).await.unwrap().unwrap();
     }

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use camera_capture::capture::{Captures, Pushes};
 use camera_capture::config::{
     ActiveLevel, CameraConfig, CameraEngine, ClockSource, Config, DecodeMode, DecoderChoice, EngineConfig,
-    Env, GpioBackend, GpioConfig, LogConfig, LogFormat, RtspConfig, SourceConfig, StorageConfig, Transport,
-    Trust, UploadConfig, WebAccess, WebConfig,
+    Env, GpioBackend, GpioConfig, LinkConfig, LogConfig, LogFormat, RtspConfig, SourceConfig, StorageConfig,
+    Transport, Trust, UploadConfig, WebAccess, WebConfig,
 };
 use camera_capture::disk::DiskGuard;
 use camera_capture::disk::retention::RetentionTask;
@@ -185,6 +185,7 @@ pub(crate) fn config(dir: &Path, access: WebAccess) -> Config {
             password_hash: None,
             hosts: Vec::new(),
             trusted_proxies: Vec::new(),
+            links: LinkConfig { public_url: None, life: Some(Duration::from_secs(72 * 3600)) },
         },
         log: LogConfig { filter: "info".to_owned(), format: LogFormat::Text, file: None },
     }

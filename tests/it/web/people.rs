@@ -44,7 +44,10 @@ async fn a_token_may_do_what_its_scope_says_and_nothing_that_is_for_persons() {
     let browser = dashboard.browser().await;
     for scope in Scope::ALL {
         let bearer = format!("Bearer {}", browser.token(scope.as_str()).await);
-        for route in ROUTES.iter().filter(|route| !matches!(route.access, Access::Public | Access::Device)) {
+        for route in ROUTES
+            .iter()
+            .filter(|route| !matches!(route.access, Access::Public | Access::Link | Access::Device))
+        {
             // They do not end by themselves.
             if route.path == "/api/stream" {
                 continue;
