@@ -57,6 +57,13 @@ pub enum RunMode {
         /// Only say what would go.
         dry_run: bool,
     },
+    /// Bring in an old installation.
+    Import {
+        /// Its folder.
+        from: PathBuf,
+        /// Only say what would be done.
+        dry_run: bool,
+    },
     /// Build the database anew from the picture directory.
     Rebuild,
     /// Set the password of the dashboard.
@@ -149,6 +156,7 @@ Examples:
   camera-capture --test-capture r1 r2       one picture from two cameras, with a verdict
   camera-capture --test-capture --json      the same from every camera, for a program
   camera-capture --test-upload api          a test picture to the HTTP API, and where it gets stuck
+  camera-capture --import /home/pi/camera --dry-run
   pass show gate | camera-capture --set-password -
   camera-capture --env-file /etc/camera-capture/camera-capture.env"
 )]
@@ -173,6 +181,10 @@ struct Flags {
     /// One retention run: print what went, and what was kept and why
     #[arg(long, group = "mode", help_heading = "Modes")]
     cleanup_now: bool,
+
+    /// Bring in pictures and lists of an old installation in DIR, and say which of its settings differ
+    #[arg(long, group = "mode", value_name = "DIR", help_heading = "Modes")]
+    import: Option<PathBuf>,
 
     /// Build the database anew from the pictures; the old one is renamed, and what it still tells is carried over
     #[arg(long, group = "mode", help_heading = "Modes")]
@@ -204,7 +216,7 @@ struct Flags {
     #[arg(long)]
     json: bool,
 
-    /// Let --cleanup-now only say what would go
+    /// Let --cleanup-now and --import only say what they would do
     #[arg(long)]
     dry_run: bool,
 }
@@ -215,7 +227,12 @@ impl Flags {
         for (option, given, flag, its_mode) in [
             ("--demo-dir", self.demo_dir.is_some(), "--demo", self.demo),
             ("--seconds", self.seconds.is_some(), "--test-gpio", self.test_gpio),
-            ("--dry-run", self.dry_run, "--cleanup-now", self.cleanup_now),
+            (
+                "--dry-run",
+                self.dry_run,
+                "--cleanup-now and --import",
+                self.cleanup_now || self.import.is_some(),
+            ),
             (
                 "--json",
                 self.json,
@@ -238,6 +255,8 @@ impl Flags {
             RunMode::TestGpio { seconds: self.seconds }
         } else if self.cleanup_now {
             RunMode::CleanupNow { dry_run: self.dry_run }
+        } else if let Some(from) = self.import {
+            RunMode::Import { from, dry_run: self.dry_run }
         } else if self.rebuild {
             RunMode::Rebuild
         } else if let Some(value) = self.set_password {
@@ -304,6 +323,9 @@ mod tests {
         assert_eq!(mode("--set-password -"), RunMode::SetPassword { stdin: true });
         assert_eq!(mode("--set-password=-"), RunMode::SetPassword { stdin: true });
         assert_eq!(mode("--set-password --env-file x"), RunMode::SetPassword { stdin: false });
+        let import = |dry_run| RunMode::Import { from: "/home/pi/camera".into(), dry_run };
+        assert_eq!(mode("--import /home/pi/camera"), import(false));
+        assert_eq!(mode("--import /home/pi/camera --dry-run"), import(true));
         assert_eq!(mode("--rebuild"), RunMode::Rebuild);
         assert_eq!(mode("--check-config"), RunMode::CheckConfig);
     }
@@ -334,6 +356,8 @@ mod tests {
             "--test-gpio --seconds 86401",
             "--test-capture ../etc",
             "--env-file",
+            "--import",
+            "--import /tmp/a --cleanup-now",
             "--verbose",
             "run",
         ] {

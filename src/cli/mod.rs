@@ -8,6 +8,8 @@ mod doctor_ask;
 mod doctor_probe;
 mod doctor_report;
 mod doctor_snapshot;
+mod import;
+mod import_report;
 mod journal;
 mod log_file;
 mod output;
@@ -69,6 +71,11 @@ pub fn run(args: Args) -> ExitCode {
             configured(env_file, |config| test_gpio(&config, seconds).map(|()| true))
         }
         RunMode::CleanupNow { dry_run } => configured(env_file, |config| cleanup(&config, dry_run)),
+        RunMode::Import { from, dry_run } => {
+            let is_named = password::names_its_place(env_file.as_deref());
+            let env = Env::load(env_file.as_deref()).unwrap_or_default();
+            configured(env_file, |config| import::run(&config, &env, &from, dry_run, is_named))
+        }
         RunMode::Rebuild => configured(env_file, |config| rebuild::run(&config).map(|()| true)),
         RunMode::SetPassword { stdin } => {
             let is_named = password::names_its_place(env_file.as_deref());

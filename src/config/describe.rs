@@ -32,6 +32,7 @@ impl Config {
         describe_ingest(&mut lines, &self.ingest);
         describe_upload(&mut lines, &self.upload);
         lines.set("IMAGE_STORAGE_PATH", self.storage.images.display());
+        lines.set("IMAGE_LAYOUT", "daily");
         lines.set("DATABASE_PATH", self.storage.database.display());
         let backup_hours = self.storage.backup_every.map_or(0, |every| every.as_secs() / 3600);
         lines.set("DATABASE_BACKUP_HOURS", backup_hours);

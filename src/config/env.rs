@@ -84,6 +84,12 @@ impl Env {
         Ok(env)
     }
 
+    /// Exactly the variables of a file, which must be there.
+    pub fn of_file(path: &Path) -> io::Result<Self> {
+        let (content, _) = read(path)?;
+        Ok(Self::from_file(&content, &path.display().to_string()))
+    }
+
     /// Exactly these variables; of two with one name the later counts.
     pub fn from_pairs<N: Into<String>, V: Into<String>>(pairs: impl IntoIterator<Item = (N, V)>) -> Self {
         let values = pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect();

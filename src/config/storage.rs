@@ -42,6 +42,7 @@ impl StorageConfig {
     pub(super) fn read(reader: &mut VariableReader<'_>) -> ReadResult<Self> {
         let images = reader.required("IMAGE_STORAGE_PATH", path);
         let database = reader.optional("DATABASE_PATH", path);
+        let layout = reader.required("IMAGE_LAYOUT", layout);
         let days = reader.required("IMAGE_RETENTION_DAYS", whole(1..=RETENTION_DAYS_MAX, "days"));
         let hours = reader.required("CLEANUP_INTERVAL_HOURS", whole(1..=CLEANUP_HOURS_MAX, "hours"));
         let backup_hours = reader.required("DATABASE_BACKUP_HOURS", whole(0..=BACKUP_HOURS_MAX, "hours"));
@@ -49,6 +50,7 @@ impl StorageConfig {
         let min_free_bytes = reader.optional("STORAGE_MIN_FREE_BYTES", bytes);
 
         let (images, database) = (images?, database?);
+        layout?;
         if database.as_ref().is_some_and(|database| database.starts_with(&images)) {
             let wrong = Wrong::new("lies in the images' directory", "a path outside IMAGE_STORAGE_PATH");
             return Err(reader.refuse("DATABASE_PATH", &wrong));
@@ -63,6 +65,20 @@ impl StorageConfig {
             max_bytes: max_bytes?,
             min_free_bytes: min_free_bytes?,
         })
+    }
+}
+
+/// The only layout there is. Flat is refused: a crash leaves pictures without rows, and every start would have to read a
+/// folder of all pictures there are to find them, where nothing tells them from somebody's own.
+fn layout(text: &str) -> Result<(), Wrong> {
+    match text.to_ascii_lowercase().as_str() {
+        "daily" => Ok(()),
+        "flat" => Err(Wrong::new(
+            "a flat folder of all pictures would have to be read whole at each start",
+            "daily; programs find the pictures with images/*/r1_*.jpg, and docs/moving.md has a line that keeps a flat \
+             folder of links",
+        )),
+        _ => Err(Wrong::new("not one of the known words", "daily")),
     }
 }
 
@@ -105,6 +121,15 @@ mod tests {
         assert_eq!(every(&[("DATABASE_BACKUP_HOURS", "1")]), Some(Duration::from_secs(3600)));
         assert_eq!(every(&[("DATABASE_BACKUP_HOURS", "0")]), None);
         assert!(problem(&[("DATABASE_BACKUP_HOURS", "8761")]).starts_with("DATABASE_BACKUP_HOURS: "));
+    }
+
+    /// S4.5
+    #[test]
+    fn a_flat_layout_is_refused_with_what_works_instead() {
+        config(&[("IMAGE_LAYOUT", "Daily")]);
+        let text = problem(&[("IMAGE_LAYOUT", "flat")]);
+        assert!(text.starts_with("IMAGE_LAYOUT: ") && text.contains("images/*/r1_*.jpg"), "{text}");
+        assert!(problem(&[("IMAGE_LAYOUT", "hourly")]).contains("accepted: daily"));
     }
 
     #[test]

@@ -448,6 +448,11 @@ pub const VARIABLES: &[Variable] = &[
         "database file; if unset, camera-capture.db beside the images' directory",
     ),
     open("DATABASE_BACKUP_HOURS", Fallback::Text("24"), "hours between copies of the database; 0 for none"),
+    open(
+        "IMAGE_LAYOUT",
+        Fallback::Text("daily"),
+        "how pictures lie in their directory: a folder for each day; flat is refused",
+    ),
     open("IMAGE_RETENTION_DAYS", Fallback::Text("120"), "days a delivered picture is kept"),
     open("CLEANUP_INTERVAL_HOURS", Fallback::Text("24"), "hours between retention runs"),
     open("STORAGE_MAX_BYTES", Fallback::None, "most bytes the pictures may take; if unset, no limit"),

@@ -309,7 +309,8 @@ pub(super) fn read_file(
     Ok(read.and_then(|bytes| found(&bytes, name)))
 }
 
-fn found(bytes: &[u8], name: Option<FileName>) -> Option<FoundPicture> {
+/// The same of the bytes of a file.
+pub(super) fn found(bytes: &[u8], name: Option<FileName>) -> Option<FoundPicture> {
     let whole = Whole::of(bytes)?;
     let inside = whole.written.as_ref().map(|caption| {
         (&caption.facts, FileName::first_of(&caption.facts, caption.utc_offset_s).of(whole.medium))

@@ -150,7 +150,8 @@ fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-fn measure(path: &Path) -> std::io::Result<Space> {
+/// The room on the disk that holds a path, which must be there. Blocking.
+pub fn measure(path: &Path) -> std::io::Result<Space> {
     let stat = rustix::fs::statvfs(path)?;
     Ok(Space {
         free_bytes: stat.f_bavail.saturating_mul(stat.f_frsize),

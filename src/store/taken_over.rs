@@ -41,7 +41,7 @@ pub struct TakenOver {
     /// Why lists that were read could not be renamed.
     pub kept: Vec<String>,
     /// Whether a list of sent pictures cannot be read. Then nothing is taken over: what was sent would be sent again.
-    pub(super) is_sent_unreadable: bool,
+    pub is_sent_unreadable: bool,
 }
 
 impl TakenOver {

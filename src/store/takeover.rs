@@ -185,7 +185,8 @@ impl Store {
         Ok((now.0.abs_diff(at.0) < GRACE_MS.unsigned_abs()).then(|| at.plus_ms(GRACE_MS)))
     }
 
-    async fn begin_grace(&self, now: UnixMs) -> Result<(), StoreError> {
+    /// From now on nothing that was taken over is deleted by itself for a while.
+    pub(super) async fn begin_grace(&self, now: UnixMs) -> Result<(), StoreError> {
         const SET_SQL: &str = "
             insert into settings (key, value) values (:key, :value)
             on conflict (key) do update set value = excluded.value";
@@ -252,16 +253,16 @@ impl Store {
 
 /// What lists say of pictures that have rows.
 #[derive(Debug, Default)]
-struct OfKnown {
-    owed: u64,
-    sent: u64,
+pub(super) struct OfKnown {
+    pub(super) owed: u64,
+    pub(super) sent: u64,
     /// Named as still to be sent, and without a row.
-    gone: Vec<String>,
+    pub(super) gone: Vec<String>,
 }
 
 /// Writes down what lists say of pictures that have rows by now: owed, unless they ever were; and sent, which ends what
 /// waits.
-fn of_known(
+pub(super) fn of_known(
     tx: &Transaction<'_>,
     pending: &[String],
     sent: &[String],
@@ -295,12 +296,16 @@ fn of_known(
 /// interest: that program removed some.
 fn set_sent(tx: &Transaction<'_>, path: &str) -> Result<bool, StoreError> {
     const FIND_SQL: &str = "select id from images where path = :path and state = 'present'";
+    let image: Option<i64> =
+        tx.prepare_cached(FIND_SQL)?.query_row(named_params! {":path": path}, |row| row.get(0)).optional()?;
+    image.map_or(Ok(false), |image| set_sent_row(tx, image))
+}
+
+/// The same of a picture by the number of its row.
+pub(super) fn set_sent_row(tx: &Transaction<'_>, image: i64) -> Result<bool, StoreError> {
     const SENT_SQL: &str = "
         update uploads set state = 'delivered'
         where image_id = :image and target = :target and state in ('pending', 'skipped')";
-    let image: Option<i64> =
-        tx.prepare_cached(FIND_SQL)?.query_row(named_params! {":path": path}, |row| row.get(0)).optional()?;
-    let Some(image) = image else { return Ok(false) };
     let params = named_params! {":image": image, ":target": TargetId::RELAY.as_str()};
     Ok(owe(tx, image, TargetId::RELAY, UploadState::Delivered)?
         || tx.prepare_cached(SENT_SQL)?.execute(params)? > 0)

@@ -69,3 +69,55 @@ fn before_the_first_start_it_works_where_the_settings_name_the_place() {
     let output = set_password(filed.path(), &[], &[]);
     assert_eq!(output.status.code(), Some(0), "named in the directory's own settings: {output:?}");
 }
+
+/// Runs the script that has the name of one of an older system, on a new installation.
+fn script(place: &Path, arguments: &[&str], settings: &str, stdin: &str) -> Output {
+    let file = place.join("box.env");
+    let images = place.join("images");
+    std::fs::write(&file, format!("IMAGE_STORAGE_PATH={}\n{settings}", images.display())).unwrap();
+    let mut child = Command::new("python3")
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/setup_password.py"))
+        .args(["--program", env!("CARGO_BIN_EXE_camera-capture"), "--env-file"])
+        .arg(&file)
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // It may have refused before it reads.
+    let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
+    child.wait_with_output().unwrap()
+}
+
+/// S4.2
+#[test]
+fn the_script_of_the_old_name_sets_the_password_and_knows_neither_a_default_nor_an_argument() {
+    let place = tempfile::tempdir().unwrap();
+    let said = |output: &Output| {
+        String::from_utf8_lossy(&[&output.stdout[..], &output.stderr].concat()).into_owned()
+    };
+    for (arguments, stdin, status, word) in [
+        (&["canary-one"][..], "", 2, "(ps)"),
+        (&[], "admin123\n", 1, "password"),
+        (&[], "\n", 1, "password"),
+        (&[], "a fresh pair of gates\n", 0, "is set in"),
+    ] {
+        let output = script(place.path(), arguments, "", stdin);
+        let said = said(&output);
+        assert_eq!(output.status.code(), Some(status), "{said}");
+        assert!(said.contains(word) && !said.contains("canary"), "{said}");
+    }
+    // What an older system left in its settings is no password here, and the next step is said.
+    let hash = "pbkdf2:sha256:600000$canary$0123";
+    let output =
+        script(place.path(), &[], &format!("WEB_PASSWORD_HASH='{hash}'\n"), "a fresh pair of gates\n");
+    let refused = said(&output);
+    assert_eq!(output.status.code(), Some(78), "{refused}");
+    assert!(refused.contains("--set-password") && !refused.contains("canary"), "{refused}");
+    let output =
+        script(place.path(), &[], &format!("ADMIN_PASSWORD_HASH='{hash}'\n"), "a fresh pair of gates\n");
+    let warned = said(&output);
+    assert_eq!(output.status.code(), Some(0), "{warned}");
+    assert!(warned.contains("delete this line") && !warned.contains("canary"), "{warned}");
+}

@@ -16,12 +16,15 @@ use crate::system::crash::testing::{Deed, Step, assigned};
 pub(crate) const POINTS: &[&str] = &[
     "adopted",
     "before commit",
+    "brought",
     "committed",
     "corrected one",
     "created",
     "intent",
     "removed",
     "renamed",
+    "taken over",
+    "taken over one",
     "unlinked",
     "written",
 ];
@@ -87,8 +90,29 @@ async fn the_process_that_dies() {
         "correct" => {
             store.correct_times(clock::offset_ms(), Doubtful::All).await.unwrap();
         }
+        "import" => {
+            drop(store);
+            import(&place).await;
+        }
+        "take over" => {
+            let former = Former { folders: vec![place.clone()], cameras: Vec::new() };
+            let mut takeover = store.takeover(&former).await.unwrap().unwrap();
+            while store.take_over_some(&mut takeover).await.unwrap() {}
+            store.finish_takeover(takeover).await.unwrap();
+        }
         other => panic!("{other}"),
     }
+}
+
+/// Brings in what lies beside the pictures in `old`.
+async fn import(place: &Path) {
+    let (images, old) = (place.join("images"), place.join("old"));
+    let relaying = [OWED[0], (TargetId::RELAY, UploadState::Pending)];
+    let store = Store::open(&images, &place.join("x.db"), &relaying).unwrap();
+    let from = ImportFrom { pictures: vec![old.join("images")], lists: vec![old] };
+    let mut import = Import::plan(&from, &images).unwrap();
+    while store.import_some(&mut import).await.unwrap() {}
+    store.finish_import(import).await.unwrap();
 }
 
 fn deed(place: &Path, deed: &str) -> Deed {
@@ -144,6 +168,11 @@ async fn the_points_at_which_the_process_dies_are_all_that_the_deeds_pass() {
     let place = Place::new();
     of_a_wrong_clock(&place, 3).await;
     check(passes(&place, "correct"), &["corrected one"; 3]);
+    let place = Place::new();
+    let old = place.path().join("old/images");
+    std::fs::create_dir_all(&old).unwrap();
+    std::fs::write(old.join("r1_1698765432.jpg"), jpeg_of(&trigger("r1", T0), id(), 0)).unwrap();
+    check(passes(&place, "import"), &["brought", "taken over one", "taken over"]);
     assert_eq!(passed.iter().map(String::as_str).collect::<Vec<_>>(), POINTS);
 }
 

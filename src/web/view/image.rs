@@ -43,6 +43,9 @@ pub(in crate::web) struct ImageView {
     /// When it was taken by the clock of that device, as the picture itself says.
     #[schema(example = json!(null))]
     pub(in crate::web) device_time: Option<String>,
+    /// Its identity at the other box that sent it here, if one did.
+    #[schema(value_type = Option<String>, example = json!(null))]
+    pub(in crate::web) first_id: Option<ImageId>,
     /// From the trigger's instant to that of the picture.
     #[schema(example = -12)]
     pub(in crate::web) frame_offset_ms: Option<i64>,
@@ -71,12 +74,14 @@ impl From<Image> for ImageView {
     fn from(image: Image) -> Self {
         let taken_at = image.facts.taken_at();
         let push = image.facts.push;
+        let first_id = push.as_ref().and_then(|push| push.first_id);
         let (device, own_name, device_time) =
             push.map_or((None, None, None), |push| (Some(push.device), push.own_name, push.device_time));
         Self {
             device,
             own_name,
             device_time,
+            first_id,
             id: image.facts.id,
             media_type: image.filename.medium().media_type(),
             filename: image.filename,
