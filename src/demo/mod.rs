@@ -1,5 +1,5 @@
-//! The far side of the demonstration and of the tests: cameras that speak real RTSP and an upload receiver, both on
-//! loopback.
+//! The far side of the demonstration and of the tests: cameras that speak real RTSP, small ones that speak HTTP, and an
+//! upload receiver, all on loopback.
 //!
 //! ```text
 //!  picture ──I420──▶ encoder ──access units──▶ rtsp_server ──RTP in TCP──▶ the daemon ──POST──▶ receiver
@@ -11,6 +11,7 @@
 
 mod annexb;
 pub mod encoder;
+mod esp32;
 pub mod framecode;
 mod http;
 mod multipart;
@@ -26,6 +27,7 @@ mod rtsp_state;
 mod sdp;
 mod stream;
 
+pub use esp32::{Esp32Camera, PushingDevice};
 pub use receiver::{Receiver, ReceiverFault, ReceiverHandle};
 pub use rtsp_auth::{Algorithm, AuthScheme, RtspAccount};
 pub use rtsp_server::{RtspFault, RtspHandle, RtspServer};

@@ -19,6 +19,13 @@ test("the dashboard of the demonstration, a picture and the settings are clean",
   await page.locator(".tile").first().waitFor({ timeout: 20_000 });
   await until("all is well", async () => /All well/.test(await page.locator("#verdict").textContent()), 20_000);
   assert.equal(await page.locator("h1").count(), 1);
+  await until("a device has pushed", async () => /porch[^]*Received \d/.test(await page.locator("#devices").innerText()), 20_000);
+  const command = (await page.locator("#devices code").allTextContents()).join();
+  assert.equal(command, `curl --data-binary @photo.jpg ${box.url}/upload`);
+  const photo = (await page.evaluate(async () => [...new Uint8Array(await (await fetch("/uploads/" + (await (await fetch("/last_image")).json()).filename)).arrayBuffer())]));
+  const { port } = new URL(box.url);
+  const pushed = await fetch(`http://127.0.0.1:${port}/upload`, { method: "POST", body: new Uint8Array(photo) });
+  assert.equal(pushed.status, 200, "what the page says works");
   await page.clean("main page");
   await page.setViewportSize(PHONE);
   await page.clean("main page on a phone");

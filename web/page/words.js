@@ -21,7 +21,9 @@ export const OUTCOME = {
   coalesced: ["Merged with another", ""],
   failed: ["Failed", "bad"],
 };
-export const CAUSE = { gpio: "contact", manual: "by hand", recovered: "found on disk", push: "sent by itself", ftp: "sent by FTP" };
+export const CAUSE = {
+  gpio: "contact", manual: "by hand", recovered: "found on disk", push: "sent by itself", ftp: "sent by FTP",
+};
 export const ROOM = {
   good: ["Enough space", "ok"],
   low: ["Running low", "warn"],
