@@ -188,7 +188,7 @@ impl LiveDecoder {
         let (key, mode) = (camera.key.clone(), camera.engine.mode);
         let is_hot = mode == DecodeMode::Hot;
         // Single pictures need no decoder, and a camera that is asked for them is left alone otherwise.
-        let is_measured = matches!(camera.source, Some(SourceConfig::Snapshot(_)));
+        let is_measured = matches!(camera.source, Some(SourceConfig::Snapshot(_) | SourceConfig::Slot(_)));
         Self {
             key,
             mode,

@@ -32,12 +32,12 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::capture::workers::Workers;
 use crate::clock;
-use crate::config::{CameraConfig, Config, DecodeMode};
+use crate::config::{CameraConfig, Config, DecodeMode, SourceConfig};
 use crate::disk::DiskGuard;
 use crate::media::shelf::Shelf;
 use crate::media::{decode, jpeg};
 use crate::model::{CameraKey, Cause, NoPicture, Trigger};
-use crate::source::{Latency, Request, Requests, Source, Watch};
+use crate::source::{Latency, Request, Requests, SlotShare, Source, Watch};
 use crate::status::Status;
 use crate::store::{Image, Store, StoreError};
 
@@ -50,6 +50,7 @@ use order::{CaptureOrder, heavy};
 use room::DecoderRoom;
 use shot::FrameTaker;
 
+pub use crate::source::{SetupError, SlotPictures, StreamAddress, StreamSlot};
 pub use live_decoder::{LiveDecoder, LiveFrame};
 pub use measure::examine;
 pub use order::Capture;
@@ -128,6 +129,7 @@ pub struct Captures {
     workers: Workers,
     arm: Duration,
     guard: DiskGuard,
+    slot: Option<StreamSlot>,
 }
 
 #[derive(Clone)]
@@ -164,8 +166,10 @@ impl Captures {
         let (streams, stretches) = (Shelf::new(STREAMS_BYTES), Shelf::new(STRETCHES_BYTES));
         let mut cameras = HashMap::new();
         let mut tasks = Vec::new();
+        let slot = slot(config);
+        let share = slot.clone().map(|slot| SlotShare { slot, fps: config.streaming.fps });
         for camera in &config.cameras {
-            let source = Source::new(camera, status, &streams).filter(|_| camera.enabled);
+            let source = Source::new(camera, status, &streams, share.as_ref()).filter(|_| camera.enabled);
             let mailbox = source.map(|source| {
                 let (orders, order_receiver) = mpsc::channel(MAILBOX);
                 let (requests, request_receiver) = mpsc::channel(REQUESTS);
@@ -208,7 +212,23 @@ impl Captures {
             });
             cameras.insert(camera.key.clone(), mailbox);
         }
-        (Self { cameras: Arc::new(cameras), workers, arm: config.engine.arm, guard: guard.clone() }, tasks)
+        let (arm, guard) = (config.engine.arm, guard.clone());
+        (Self { cameras: Arc::new(cameras), workers, arm, guard, slot }, tasks)
+    }
+
+    /// The camera whose address comes over the network, if there is one.
+    pub fn slot(&self) -> Option<&StreamSlot> {
+        self.slot.as_ref()
+    }
+
+    /// Takes the address of that camera as it was set up in an earlier run.
+    pub async fn recall_stream(&self, store: &Store) -> Result<(), StoreError> {
+        if let Some(slot) = &self.slot
+            && let Some(address) = store.stream_address(slot.camera()).await?
+        {
+            slot.put(StreamAddress::parse(&address));
+        }
+        Ok(())
     }
 
     /// Hands a trigger to its camera without waiting. The error gives it back with the reason.
@@ -275,6 +295,16 @@ impl Captures {
             Some(Some(mailbox)) => Ok(mailbox),
         }
     }
+}
+
+/// The slot, if a camera has it.
+fn slot(config: &Config) -> Option<StreamSlot> {
+    let is_slot =
+        |camera: &&CameraConfig| camera.enabled && matches!(camera.source, Some(SourceConfig::Slot(_)));
+    let camera = config.cameras.iter().find(is_slot)?;
+    let ftp = config.ingest.ftp.as_ref().map(|ftp| ftp.port);
+    let own_ports = [config.web.bind.port()].into_iter().chain(config.ingest.compat_port).chain(ftp);
+    Some(StreamSlot::new(camera.key.clone(), config.streaming.reach.clone(), own_ports.collect()))
 }
 
 fn refused(error: mpsc::error::TrySendError<CaptureOrder>) -> CaptureError {

@@ -59,6 +59,10 @@ impl CameraSession {
                 tokio::select! {
                     () = cancel.cancelled() => return,
                     () = &mut pause => break,
+                    () = self.source.renewed() => {
+                        failures = 0;
+                        break;
+                    }
                     has_come = self.requests.next(None) => {
                         self.requests.expire(Instant::now(), &words);
                         // A car is at the barrier: try at once, unless the camera said no.

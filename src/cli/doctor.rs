@@ -91,7 +91,9 @@ fn chosen(config: &Config, keys: &[CameraKey]) -> anyhow::Result<Vec<CameraConfi
         );
     }
     if keys.is_empty() {
-        chosen.extend(config.cameras.iter().filter(|camera| camera.enabled).cloned());
+        // Where a camera is that is set up over the network, only the running program knows.
+        let is_known = |camera: &&CameraConfig| !matches!(camera.source, Some(SourceConfig::Slot(_)));
+        chosen.extend(config.cameras.iter().filter(|camera| camera.enabled).filter(is_known).cloned());
     }
     if chosen.is_empty() {
         anyhow::bail!("no camera is enabled; set CAMERA_1_IP, CAMERA_1_RTSP or CAMERA_1_SNAPSHOT_URL");
@@ -114,6 +116,12 @@ impl Doctor<'_> {
         };
         let tested = match &camera.source {
             Some(SourceConfig::Rtsp(rtsp)) => self.test_stream(&camera, rtsp, &mut verdict).await,
+            Some(SourceConfig::Slot(_)) => {
+                verdict.error = Some(
+                    "its address comes by POST /streaming/setup-camera while the program runs".to_owned(),
+                );
+                return verdict;
+            }
             Some(SourceConfig::Snapshot(_)) | None => self.test_pictures(&camera, &mut verdict).await,
         };
         if let Err(error) = tested {
@@ -131,7 +139,8 @@ impl Doctor<'_> {
     /// Tests a camera of single pictures.
     async fn test_pictures(&self, camera: &CameraConfig, verdict: &mut CameraVerdict) -> anyhow::Result<()> {
         let status = Status::new(&Config { cameras: vec![camera.clone()], ..self.config.clone() });
-        let Some(Source::Snapshot(mut snapshot)) = Source::new(camera, &status, &Shelf::new(usize::MAX))
+        let Some(Source::Snapshot(mut snapshot)) =
+            Source::new(camera, &status, &Shelf::new(usize::MAX), None)
         else {
             anyhow::bail!("it has no address; set CAMERA_n_RTSP or CAMERA_n_IP");
         };
@@ -182,7 +191,7 @@ impl Doctor<'_> {
         gop_limit: Duration,
     ) -> anyhow::Result<Result<Look, SourceError>> {
         let status = Status::new(&Config { cameras: vec![camera.clone()], ..self.config.clone() });
-        let source = Source::new(camera, &status, &Shelf::new(usize::MAX));
+        let source = Source::new(camera, &status, &Shelf::new(usize::MAX), None);
         let mut source = source.context("it has no address; set CAMERA_n_RTSP or CAMERA_n_IP")?;
         let (sender, receiver) = mpsc::channel(1);
         let mut requests = Requests::new(receiver);

@@ -78,6 +78,16 @@ pub enum SourceConfig {
     Rtsp(RtspConfig),
     /// Single pictures, asked for one by one.
     Snapshot(SnapshotConfig),
+    /// Single pictures of a camera whose address comes while the program runs (`/streaming/setup-camera`).
+    Slot(SlotConfig),
+}
+
+/// A camera whose address comes while the program runs. It is told no password: whoever names the address could be the
+/// one who asks for it.
+#[derive(Clone, Debug)]
+pub struct SlotConfig {
+    /// How many pictures are asked for and thrown away before one counts.
+    pub flush: Flush,
 }
 
 /// A camera that serves single JPEG pictures over HTTP.
@@ -94,6 +104,8 @@ pub struct SnapshotConfig {
     pub verify: bool,
     /// How it is known.
     pub trust: Trust,
+    /// Whether a redirect to the same host is followed.
+    pub follows: bool,
 }
 
 /// How many pictures of a request are thrown away, because the camera took them before it was asked.
@@ -152,6 +164,8 @@ pub enum Transport {
 struct Taken {
     keys: BTreeMap<CameraKey, u8>,
     pins: BTreeMap<u8, u8>,
+    /// The camera whose address comes while the program runs.
+    slot: Option<u8>,
 }
 
 /// Reads all cameras, in the order of their numbers.
@@ -216,6 +230,7 @@ fn read_one(
     let snapshot = reader.optional(&name("SNAPSHOT_URL"), address::snapshot);
     let flush = reader.required(&name("SNAPSHOT_FLUSH"), flush);
     let verify = reader.required(&name("SNAPSHOT_VERIFY"), boolean);
+    let slot = reader.required(&name("STREAMING"), boolean);
     let enabled = reader.optional(&name("ENABLED"), boolean);
     let key = read_key(reader, number, &mut taken.keys);
     let label = reader.required(&name("LABEL"), short(LABEL_CHARS_MAX));
@@ -230,14 +245,16 @@ fn read_one(
 
     // An address that is wrong has been reported; it must not be called missing, too.
     let (stream, host, snapshot) = (stream?, host?, snapshot?);
-    let is_snapshot = snapshot.is_some();
-    if is_snapshot && stream.is_some() {
+    let slot =
+        read_slot(reader, number, slot?, snapshot.is_some() || stream.is_some() || host.is_some(), taken)?;
+    let is_snapshot = snapshot.is_some() || slot;
+    if snapshot.is_some() && stream.is_some() {
         let text = format!("not used, because {} is set, too; empty one of them", name("SNAPSHOT_URL"));
         reader.warn(&name("RTSP"), text);
     }
     let address = snapshot.or(stream).or(host);
-    let enabled = enabled?.unwrap_or(address.is_some());
-    if enabled && address.is_none() {
+    let enabled = enabled?.unwrap_or(address.is_some() || slot);
+    if enabled && address.is_none() && !slot {
         let accepted = format!(
             "an address in CAMERA_{number}_RTSP, CAMERA_{number}_IP or CAMERA_{number}_SNAPSHOT_URL beside it, or false"
         );
@@ -258,6 +275,13 @@ fn read_one(
     }
     let (transport, flush, mut verify) = (transport?, flush?, verify?);
     let source = match address {
+        None if slot => {
+            if own.is_set() {
+                let text = "not used: whoever may set the camera up says where it is, and could have it told the password";
+                reader.warn(&name("USERNAME"), text);
+            }
+            Some(SourceConfig::Slot(SlotConfig { flush }))
+        }
         None => None,
         Some(address) => {
             let is_tls = matches!(address.url.scheme(), "rtsps" | "https");
@@ -270,7 +294,14 @@ fn read_one(
                 verify = true;
             }
             Some(if is_snapshot {
-                SourceConfig::Snapshot(SnapshotConfig { url, credentials, flush, verify, trust })
+                SourceConfig::Snapshot(SnapshotConfig {
+                    url,
+                    credentials,
+                    flush,
+                    verify,
+                    trust,
+                    follows: true,
+                })
             } else {
                 if is_tls && transport == Transport::Udp {
                     return Err(reader.refuse(&name("TRANSPORT"), &udp_over_tls()));
@@ -291,6 +322,32 @@ fn read_one(
         pin: pin?,
         engine,
     })
+}
+
+/// Whether the camera's address comes while the program runs; there is one such camera, and it has no other address.
+fn read_slot(
+    reader: &mut VariableReader<'_>,
+    number: u8,
+    is_wanted: bool,
+    has_address: bool,
+    taken: &mut Taken,
+) -> ReadResult<bool> {
+    let name = format!("CAMERA_{number}_STREAMING");
+    if !is_wanted {
+        return Ok(false);
+    }
+    if has_address {
+        let wrong =
+            Wrong::new("the camera has an address already", "true for a camera without one, or false");
+        return Err(reader.refuse(&name, &wrong));
+    }
+    match taken.slot.replace(number) {
+        None => Ok(true),
+        Some(other) => {
+            let what = format!("camera {other} is the one that is set up over the network");
+            Err(reader.refuse(&name, &Wrong::new(what, "true for one camera only")))
+        }
+    }
 }
 
 /// Reads `CAMERA_n_TRANSPORT`.

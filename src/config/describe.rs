@@ -7,8 +7,8 @@ use super::lines::{Lines, TargetLines, quoted};
 use super::values::word;
 use super::variables::own_name;
 use super::{
-    Around, CameraConfig, CameraEngine, Config, Credentials, Flush, IngestConfig, SourceConfig, Trust,
-    UploadConfig, WebAccess, camera, engine, gpio, lane, log,
+    Around, CameraConfig, CameraEngine, Config, Credentials, Flush, IngestConfig, SourceConfig,
+    StreamingConfig, Trust, UploadConfig, WebAccess, camera, engine, gpio, lane, log,
 };
 use crate::model::{TargetId, TargetKind};
 
@@ -40,11 +40,15 @@ impl Config {
         lines.set("CLEANUP_INTERVAL_HOURS", self.storage.cleanup_interval.as_secs() / 3600);
         lines.set_some("STORAGE_MAX_BYTES", self.storage.max_bytes);
         lines.set_some("STORAGE_MIN_FREE_BYTES", self.storage.min_free_bytes);
+        describe_streaming(&mut lines, &self.streaming);
         lines.set("BIND_IP", self.web.bind.ip());
         lines.set("BIND_PORT", self.web.bind.port());
         lines.set("WEB_AUTH_ENABLED", self.web.access == WebAccess::Password);
         if !self.web.hosts.is_empty() {
             lines.set("WEB_HOSTS", self.web.hosts.join(", "));
+        }
+        if !self.web.cors_origins.is_empty() {
+            lines.set("WEB_CORS_ORIGINS", self.web.cors_origins.join(", "));
         }
         if !self.web.trusted_proxies.is_empty() {
             let proxies: Vec<_> = self.web.trusted_proxies.iter().map(ToString::to_string).collect();
@@ -78,12 +82,13 @@ fn describe_camera(lines: &mut Lines, camera: &CameraConfig) {
         Some(SourceConfig::Snapshot(snapshot)) => {
             lines.set(&name("SNAPSHOT_URL"), shown_url(&snapshot.url));
             describe_login(lines, camera.number, snapshot.credentials.as_ref());
-            match snapshot.flush {
-                Flush::Auto => lines.set(&name("SNAPSHOT_FLUSH"), "auto"),
-                Flush::Fixed(pictures) => lines.set(&name("SNAPSHOT_FLUSH"), pictures),
-            }
+            describe_flush(lines, camera.number, snapshot.flush);
             lines.set(&name("SNAPSHOT_VERIFY"), snapshot.verify);
             describe_trust(lines, camera.number, &snapshot.trust);
+        }
+        Some(SourceConfig::Slot(slot)) => {
+            lines.set(&name("STREAMING"), true);
+            describe_flush(lines, camera.number, slot.flush);
         }
     }
     let offsets: Vec<_> = camera.offsets_ms.iter().map(ToString::to_string).collect();
@@ -94,6 +99,25 @@ fn describe_camera(lines: &mut Lines, camera: &CameraConfig) {
     lines.set_some(&name("BEST_MS"), camera.best.map(both));
     let pin = camera.pin.map_or_else(|| "none".to_owned(), |pin| pin.to_string());
     lines.set(&format!("GPIO_CAMERA_{}_PIN", camera.number), pin);
+}
+
+fn describe_flush(lines: &mut Lines, number: u8, flush: Flush) {
+    let name = format!("CAMERA_{number}_SNAPSHOT_FLUSH");
+    match flush {
+        Flush::Auto => lines.set(&name, "auto"),
+        Flush::Fixed(pictures) => lines.set(&name, pictures),
+    }
+}
+
+fn describe_streaming(lines: &mut Lines, streaming: &StreamingConfig) {
+    lines.set("STREAM_FPS", streaming.fps);
+    let networks: Vec<_> = streaming.reach.networks.iter().map(ToString::to_string).collect();
+    lines.set("STREAM_NETWORKS", networks.join(", "));
+    lines.set("STREAM_REQUESTS_PER_MINUTE", streaming.per_minute);
+    if let Some(jwt) = &streaming.jwt {
+        lines.comment("STREAM_JWT_SECRET is set (value hidden)");
+        lines.set("STREAM_JWT_SCOPE", jwt.scope);
+    }
 }
 
 fn describe_login(lines: &mut Lines, number: u8, credentials: Option<&Credentials>) {
@@ -265,6 +289,9 @@ mod tests {
         ("BIND_IP", "::1"),
         ("WEB_AUTH_ENABLED", "false"),
         ("WEB_HOSTS", "gate.example.org, cameras.example.org"),
+        ("WEB_CORS_ORIGINS", "https://app.example, null"),
+        ("CAMERA_9_STREAMING", "true"),
+        ("STREAM_NETWORKS", "10.0.0.0/8, fd00::/8"),
         ("TRUSTED_PROXIES", "127.0.0.1, fd00::/8"),
         (
             "WEB_PASSWORD_HASH",

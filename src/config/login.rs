@@ -37,6 +37,11 @@ impl CameraLogin {
         }
     }
 
+    /// Whether one of them is there.
+    pub(super) fn is_set(&self) -> bool {
+        matches!(self.username, Ok(Some(_))) || matches!(self.password, Ok(Some(_)))
+    }
+
     /// What camera `number` is told, from its own variables, its address and the common variables.
     pub(super) fn credentials(
         self,

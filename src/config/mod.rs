@@ -24,10 +24,12 @@ mod network;
 mod object_key;
 mod problem;
 mod proxy;
+mod reach;
 mod reader;
 mod secret;
 mod spelling;
 mod storage;
+mod streaming;
 mod success;
 pub mod target;
 #[cfg(test)]
@@ -39,7 +41,9 @@ mod variables;
 mod web;
 
 pub use address::shown_url;
-pub use camera::{Around, CameraConfig, Flush, RtspConfig, SnapshotConfig, SourceConfig, Transport};
+pub use camera::{
+    Around, CameraConfig, Flush, RtspConfig, SlotConfig, SnapshotConfig, SourceConfig, Transport,
+};
 pub use engine::{CameraEngine, ClockSource, DecodeMode, DecoderChoice, EngineConfig};
 pub use env::Env;
 pub use fields::{FACTS, FILENAME, FieldTemplate};
@@ -54,8 +58,10 @@ pub use network::Network;
 pub use object_key::KeyTemplate;
 pub use problem::{Problem, Problems, Warning};
 pub use proxy::{ProxiesConfig, ProxyConfig};
+pub use reach::{GivenHost, OffLimits, Reach};
 pub use secret::Secret;
 pub use storage::StorageConfig;
+pub use streaming::{JwtConfig, StreamingConfig};
 pub use success::{JsonStep, Success, WantedAnswer, Word};
 pub use target::{KindVariables, TargetConfig, TargetDefaults, TargetSettings};
 pub use tls::{Authorities, CertificatePin, Fingerprint, Trust};
@@ -84,6 +90,8 @@ pub struct Config {
     pub upload: UploadConfig,
     /// Disk and database.
     pub storage: StorageConfig,
+    /// The camera that is set up over the network, and its viewers.
+    pub streaming: StreamingConfig,
     /// Dashboard.
     pub web: WebConfig,
     /// Log.
@@ -110,6 +118,7 @@ impl Config {
         let engine = EngineConfig::read(reader);
         let gpio = GpioConfig::read(reader);
         let ingest = IngestConfig::read(reader);
+        let streaming = StreamingConfig::read(reader);
         let web = WebConfig::read(reader);
         let upload = UploadConfig::read(reader, web.as_ref().ok().map(|web| &web.links));
         let storage = StorageConfig::read(reader);
@@ -124,6 +133,7 @@ impl Config {
             ingest,
             upload,
             storage: storage.ok()?,
+            streaming: streaming.ok()?,
             web: web.ok()?,
             log: log.ok()?,
         })

@@ -23,6 +23,11 @@ impl Network {
         }
     }
 
+    /// Whether all of it belongs to another.
+    pub fn is_within(&self, other: &Self) -> bool {
+        self.prefix >= other.prefix && other.contains(self.address)
+    }
+
     /// `10.0.0.0/8`, `2001:db8::/32` or an address; `None` when it is neither.
     pub fn parse(text: &str) -> Option<Self> {
         let (address, prefix) = match text.split_once('/') {

@@ -209,7 +209,7 @@ mod tests {
         match config(pairs).cameras.remove(0).source {
             Some(SourceConfig::Rtsp(RtspConfig { trust, .. })) => trust,
             Some(SourceConfig::Snapshot(snapshot)) => snapshot.trust,
-            None => panic!("no source"),
+            Some(SourceConfig::Slot(_)) | None => panic!("no source"),
         }
     }
 

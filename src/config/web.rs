@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use url::Url;
+
 use super::network::{Network, networks};
 use super::problem::Wrong;
 use super::reader::{ReadResult, VariableReader};
@@ -31,6 +33,8 @@ pub struct WebConfig {
     pub password_hash: Option<Secret<String>>,
     /// `WEB_HOSTS`, in lower case: names in `Host` that are this machine's beside those it knows itself.
     pub hosts: Vec<String>,
+    /// `WEB_CORS_ORIGINS`, as browsers write them: pages of other sites that may use what is streamed.
+    pub cors_origins: Vec<String>,
     /// `TRUSTED_PROXIES`: who is believed about the address of a visitor.
     pub trusted_proxies: Vec<Network>,
     /// Public links.
@@ -63,6 +67,7 @@ impl WebConfig {
         });
 
         let hosts = reader.optional("WEB_HOSTS", hosts);
+        let cors_origins = reader.optional("WEB_CORS_ORIGINS", origins);
         let trusted_proxies = reader.optional("TRUSTED_PROXIES", networks);
 
         let links = LinkConfig::read(reader);
@@ -86,6 +91,7 @@ impl WebConfig {
             access,
             password_hash: hash?,
             hosts: hosts?.unwrap_or_default(),
+            cors_origins: cors_origins?.unwrap_or_default(),
             trusted_proxies: trusted_proxies?.unwrap_or_default(),
             links: links?,
         })
@@ -133,6 +139,36 @@ fn hosts(text: &str) -> Result<Vec<String>, Wrong> {
         })
     };
     text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(name).collect()
+}
+
+/// Origins of pages (RFC 6454 section 6.1), comma separated: scheme, host, and a port that is not the scheme's own; or
+/// `null`, which is what browsers call a page that is opened from a file.
+fn origins(text: &str) -> Result<Vec<String>, Wrong> {
+    let wrong = |what: &str| {
+        Wrong::new(
+            what,
+            "pages' origins, comma separated: https://app.example, http://192.168.1.20:8080; null for a page from a file",
+        )
+    };
+    let origin = |part: &str| {
+        if part == "*" {
+            return Err(wrong("every page there is"));
+        }
+        if part == "null" {
+            return Ok(part.to_owned());
+        }
+        let url = Url::parse(part).map_err(|_| wrong("not an origin"))?;
+        let is_bare = url.path() == "/"
+            && url.query().is_none()
+            && url.fragment().is_none()
+            && url.username().is_empty()
+            && url.password().is_none();
+        if !matches!(url.scheme(), "http" | "https") || !is_bare {
+            return Err(wrong("not an origin: it has more than scheme, host and port"));
+        }
+        Ok(url.origin().ascii_serialization())
+    };
+    text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(origin).collect()
 }
 
 /// Whether `text` looks like a hash that the program before this one, or another, keeps passwords in: `method:…$…` of
@@ -212,6 +248,29 @@ mod tests {
         let web = config(&[]).web;
         assert_eq!((web.bind, web.access), ("0.0.0.0:9000".parse().unwrap(), WebAccess::Password));
         assert!(web.password_hash.is_none());
+    }
+
+    /// S2.13
+    #[test]
+    fn origins_are_listed_one_by_one_and_null_only_by_its_name() {
+        let listed = |text| config(&[("WEB_CORS_ORIGINS", text)]).web.cors_origins;
+        assert!(config(&[]).web.cors_origins.is_empty());
+        assert_eq!(
+            listed("HTTPS://App.example:443/, http://10.0.0.2:8080"),
+            ["https://app.example", "http://10.0.0.2:8080"]
+        );
+        assert_eq!(listed("null"), ["null"]);
+        for text in [
+            "*",
+            "app.example",
+            "https://app.example/page",
+            "https://a@app.example",
+            "file:///x",
+            "https://*.example/x",
+        ] {
+            let text = problem(&[("WEB_CORS_ORIGINS", text)]);
+            assert!(text.starts_with("WEB_CORS_ORIGINS: "), "{text}");
+        }
     }
 
     #[test]

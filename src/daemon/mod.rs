@@ -354,6 +354,7 @@ async fn serve(
     let guard = DiskGuard::new(store.intake(), &config.storage, &status);
     let (captures, cameras) = Captures::new(&config, &store, &guard, &status);
     captures.recall_latencies(&store).await.context("read the latencies of the cameras")?;
+    captures.recall_stream(&store).await.context("read where the camera of the streaming API is")?;
     for CameraTasks { camera, capture, live_decoder } in cameras {
         session_tasks.spawn(camera, &sessions);
         session_tasks.spawn(live_decoder, &sessions);

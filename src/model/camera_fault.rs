@@ -9,6 +9,8 @@ coded! {
         "connecting" => Connecting { address: String },
         /// Its name has no address.
         "name_unknown" => NameUnknown { host: String, number: u64, snapshot: bool },
+        /// It must not be contacted there.
+        "off_limits" => OffLimits { reason: String },
         /// The connection was refused.
         "nothing_listens" => NothingListens { address: String, snapshot: bool },
         /// No way leads there.

@@ -14,7 +14,10 @@ pub mod requests;
 pub mod rtp;
 pub mod rtsp;
 mod rtsp_stream;
+mod slot;
+pub mod slot_camera;
 pub mod snapshot;
+mod snapshot_shown;
 
 use std::time::{Duration, Instant};
 
@@ -28,6 +31,7 @@ use crate::status::Status;
 
 pub use latency::{Latency, LatencyOrigin};
 pub use requests::Requests;
+pub use slot::{SetupError, SlotPictures, StreamAddress, StreamSlot};
 
 /// What can be asked of a camera.
 #[derive(Debug)]
@@ -123,11 +127,28 @@ pub enum Source {
     Rtsp(Box<rtsp::Rtsp>),
     /// Single pictures, asked for one by one.
     Snapshot(Box<snapshot::Snapshot>),
+    /// The same of a camera whose address comes while the program runs.
+    Slot(Box<slot_camera::SlotCamera>),
+}
+
+/// The one camera whose address comes while the program runs, and how often it is asked while somebody looks.
+#[derive(Clone)]
+pub struct SlotShare {
+    /// What it shares with those who set it up and look.
+    pub slot: StreamSlot,
+    /// Pictures a second.
+    pub fps: u8,
 }
 
 impl Source {
     /// A source as configured, whose newest pictures lie on the shelf of all cameras; nothing is contacted yet. `None` for a camera without an address.
-    pub fn new(config: &CameraConfig, status: &Status, streams: &Shelf) -> Option<Self> {
+    /// Nor is there one for a slot without its share.
+    pub fn new(
+        config: &CameraConfig,
+        status: &Status,
+        streams: &Shelf,
+        share: Option<&SlotShare>,
+    ) -> Option<Self> {
         match config.source.as_ref()? {
             SourceConfig::Rtsp(rtsp) => {
                 let earliest = config.offsets_ms.iter().copied().min().unwrap_or(0).min(0);
@@ -144,6 +165,13 @@ impl Source {
                 snapshot.clone(),
                 status.clone(),
             )))),
+            SourceConfig::Slot(slot) => {
+                let SlotShare { slot: shared, fps } = share?.clone();
+                let (number, key) = (config.number, config.key.clone());
+                let camera =
+                    slot_camera::SlotCamera::new(number, key, slot.flush, fps, shared, status.clone());
+                Some(Self::Slot(Box::new(camera)))
+            }
         }
     }
 
@@ -151,7 +179,7 @@ impl Source {
     pub fn latency(&self) -> Option<Latency> {
         match self {
             Self::Rtsp(rtsp) => Some(rtsp.latency()),
-            Self::Snapshot(_) => None,
+            Self::Snapshot(_) | Self::Slot(_) => None,
         }
     }
 
@@ -161,6 +189,15 @@ impl Source {
         match self {
             Self::Rtsp(rtsp) => rtsp.serve(requests).await,
             Self::Snapshot(snapshot) => snapshot.serve(requests).await,
+            Self::Slot(slot) => slot.serve(requests).await,
+        }
+    }
+
+    /// Waits until there is a reason to try again at once after a session broke. Safe to drop.
+    pub async fn renewed(&mut self) {
+        match self {
+            Self::Rtsp(_) | Self::Snapshot(_) => std::future::pending().await,
+            Self::Slot(slot) => slot.renewed().await,
         }
     }
 }

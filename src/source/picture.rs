@@ -121,6 +121,11 @@ impl SnapshotClient {
         self.asked_for.as_deref()
     }
 
+    /// Closes the connection that is kept for the next picture.
+    pub(super) fn hang_up(&mut self) {
+        self.client = None;
+    }
+
     /// Asks for one picture. Dropping this closes the connection.
     pub(super) async fn ask(&mut self) -> Result<JpegPicture, Failure> {
         self.received = None;
@@ -287,6 +292,7 @@ impl SnapshotClient {
     fn redirected(&self, from: &Url, headers: &HeaderMap) -> Result<Url, Failure> {
         let location = headers.get(LOCATION).and_then(|value| value.to_str().ok());
         match location.and_then(|location| from.join(location).ok()) {
+            to if !self.config.follows => Err(self.says.redirect(to.as_ref())),
             Some(to) if to.origin() == self.config.url.origin() => Ok(to),
             Some(to) if to.host() == self.config.url.host() && to.scheme() == "https" => Ok(to),
             to => Err(self.says.redirect(to.as_ref())),

@@ -207,6 +207,11 @@ impl Requests {
         }
     }
 
+    /// Fails everyone who waits, for `reason`: there is no camera.
+    pub fn refuse_all(&mut self, reason: &str) {
+        self.waiting.drain(..).for_each(|waiting| waiting.fail(reason));
+    }
+
     /// Whether somebody watches.
     pub fn is_watched(&self) -> bool {
         self.watched.receiver_count() > 0

@@ -20,12 +20,13 @@ pub use super::freshness::PictureHabits;
 use super::freshness::{Evidence, Freshness, FreshnessVerdict, Round, Why};
 use super::lag::{COMPARED, Lag, Small};
 use super::picture::{JpegPicture, SnapshotClient};
+use super::slot::StreamSlot;
+use super::snapshot_shown::unsure;
 use super::{Requests, SourceError};
 use crate::config::SnapshotConfig;
-use crate::media::gop::{AccessUnit, Codec, DecodeRun};
 use crate::media::jpeg;
-use crate::model::{CameraFault, CameraKey, Stamps};
-use crate::status::{CameraState, Status, StreamInfo};
+use crate::model::{CameraFault, CameraKey};
+use crate::status::Status;
 
 /// How often an idle camera is asked for a picture. An ESP32-CAM on a battery notices every one; an operator wants to
 /// hear of a broken camera before the next car does.
@@ -65,11 +66,11 @@ const BREATH: Duration = Duration::from_millis(10);
 const COMPARED_PIXELS: u64 = 6_000_000;
 
 /// An instant that may be off by more than this is told to be so.
-const SURE: Duration = Duration::from_millis(60);
+pub(super) const SURE: Duration = Duration::from_millis(60);
 
 /// One camera of single pictures.
 pub struct Snapshot {
-    key: CameraKey,
+    pub(super) key: CameraKey,
     pictures: SnapshotClient,
     freshness: Freshness,
     lag: Lag,
@@ -80,9 +81,24 @@ pub struct Snapshot {
     /// What compared pictures show, while nobody waits for it.
     lesson: Option<JoinHandle<Looked>>,
     number: u8,
-    status: Status,
-    began: Instant,
+    pub(super) status: Status,
+    pub(super) began: Instant,
+    /// When the last picture was asked for, and when it had come.
+    asking_since: Instant,
     last_asked: Instant,
+    /// Pause between pictures while somebody looks, and from where it counts.
+    live_pause: LivePause,
+    /// Viewers beside those who watch the stream.
+    pub(super) slot: Option<StreamSlot>,
+}
+
+/// How often a camera is asked while somebody looks.
+#[derive(Clone, Copy)]
+enum LivePause {
+    /// So long after a picture has come.
+    After(Duration),
+    /// So long after it was asked for.
+    Between(Duration),
 }
 
 /// What has been seen of a camera, for people.
@@ -132,8 +148,23 @@ impl Snapshot {
             number,
             status,
             began: now,
+            asking_since: now,
             last_asked: now,
+            live_pause: LivePause::After(LIVE_PAUSE),
+            slot: None,
         }
+    }
+
+    /// The same, shown also to the viewers of a slot, who are given `fps` pictures a second.
+    pub(super) fn shown_to(mut self, slot: StreamSlot, fps: u8) -> Self {
+        self.slot = Some(slot);
+        self.live_pause = LivePause::Between(Duration::from_secs(1) / u32::from(fps.max(1)));
+        self
+    }
+
+    /// Closes the connection, if one is kept open.
+    pub(super) fn hang_up(&mut self) {
+        self.pictures.hang_up();
     }
 
     /// What has been seen so far.
@@ -143,13 +174,39 @@ impl Snapshot {
 
     /// Asks for a picture at once, then for every request and now and then, until one cannot be had.
     pub async fn serve(&mut self, requests: &mut Requests) -> SourceError {
+        loop {
+            if let Some(error) = self.turn(requests, None).await {
+                return error;
+            }
+        }
+    }
+
+    /// As [`Self::serve`]; but from `yield_from` on it ends with `None` as soon as somebody looks.
+    pub(super) async fn turn(
+        &mut self,
+        requests: &mut Requests,
+        yield_from: Option<Instant>,
+    ) -> Option<SourceError> {
         let address = self.pictures.address().to_owned();
         let no_stream = format!(
             "the camera at {address} gives single pictures and no stream, so there is none before or after the trigger"
         );
         let mut check_at = Instant::now();
         loop {
-            let live_at = requests.is_watched().then(|| self.last_asked + LIVE_PAUSE);
+            let is_watched = requests.is_watched() || self.slot.as_ref().is_some_and(StreamSlot::has_viewers);
+            if is_watched && yield_from.is_some_and(|from| from <= Instant::now()) {
+                return None;
+            }
+            let live_at = is_watched.then(|| match self.live_pause {
+                LivePause::After(pause) => self.last_asked + pause,
+                LivePause::Between(pause) => (self.asking_since + pause).max(self.last_asked + BREATH),
+            });
+            let viewer = async {
+                match &self.slot {
+                    Some(slot) => slot.viewer().await,
+                    None => std::future::pending().await,
+                }
+            };
             let wake_at = [requests.earliest(), live_at].into_iter().flatten().fold(check_at, Instant::min);
             tokio::select! {
                 _ = requests.next(None) => {
@@ -157,6 +214,7 @@ impl Snapshot {
                     requests.expire(Instant::now(), "nobody waits for this picture any more");
                     continue;
                 }
+                () = viewer => continue,
                 () = tokio::time::sleep_until(wake_at.into()) => {}
             }
             let now = Instant::now();
@@ -188,10 +246,11 @@ impl Snapshot {
                     if is_wanted {
                         check_at = Instant::now() + self.pause();
                     }
-                    self.show_connected(&taken.picture);
-                    self.hand_out(&taken, requests);
+                    self.show_connected(taken.picture.size);
+                    let Taken { picture, instant, until, doubt } = taken;
+                    self.give(&picture.jpeg, instant, until, doubt, requests);
                 }
-                Err(failure) => return failure.into(),
+                Err(failure) => return Some(failure.into()),
             }
         }
     }
@@ -210,6 +269,7 @@ impl Snapshot {
     /// Asks for a picture; twice, because a camera may close an idle connection at the very moment it is used again, and an
     /// ESP32-CAM sends a torn picture now and then.
     async fn ask(&mut self) -> Result<JpegPicture, Failure> {
+        self.asking_since = Instant::now();
         let mut asked = self.pictures.ask().await;
         if let Err(failure) = &asked
             && failure.is_passing()
@@ -385,8 +445,7 @@ impl Snapshot {
                  behind, =1"
             ))
         } else if within > SURE {
-            let ms = within.as_millis();
-            Some(format!("the camera takes its time for a picture, so its instant is sure to {ms} ms only"))
+            Some(unsure(within))
         } else {
             None
         };
@@ -400,63 +459,5 @@ impl Snapshot {
             Why::Same => CameraFault::PictureRepeated { address, count },
             Why::Stamp | Why::Unsettled | Why::Habit => CameraFault::PicturesStale { address, count },
         })
-    }
-
-    fn hand_out(&self, taken: &Taken, requests: &mut Requests) {
-        let since_began = taken.instant.saturating_duration_since(self.began);
-        let unit = AccessUnit {
-            rtp_ns: i64::try_from(since_began.as_nanos()).unwrap_or(i64::MAX),
-            instant: taken.instant,
-            data: taken.picture.jpeg.clone(),
-            starts: Some(0),
-            is_disposable: false,
-            missing: 0,
-            is_leading: false,
-            doubt: None,
-        };
-        requests.show_alone(Codec::Jpeg, &unit);
-        if let Some(until) = taken.until {
-            let (instant, wanted_rtp_ns) = (unit.instant, unit.rtp_ns);
-            let remark = taken.doubt.clone();
-            let units = vec![unit];
-            requests.give(
-                until,
-                &DecodeRun {
-                    codec: Codec::Jpeg,
-                    units,
-                    wanted_rtp_ns,
-                    instant,
-                    remark,
-                    spacing: Duration::ZERO,
-                },
-            );
-        }
-    }
-
-    fn show_connected(&self, picture: &JpegPicture) {
-        let (width, height) = picture.size;
-        let info = StreamInfo {
-            codec: "jpeg".to_owned(),
-            width,
-            height,
-            fps: None,
-            gop_frames: None,
-            jitter_ms: None,
-            clock_offset_ms: None,
-            stamps: Stamps::Good,
-        };
-        let Some(was) = self.status.camera(&self.key) else { return };
-        let was_away = was.state != CameraState::Connected;
-        if !was_away && was.stream.as_ref() == Some(&info) {
-            return;
-        }
-        if was_away {
-            info!(codec = info.codec, width, height, "camera connected");
-        }
-        self.status.update_camera(&self.key, |camera| {
-            camera.state = CameraState::Connected;
-            camera.last_error = None;
-            camera.stream = Some(info);
-        });
     }
 }

@@ -292,6 +292,7 @@ impl StoreCatalog {
         is_linkable(linked: Linked) -> Result<bool, StoreError>;
         revoke_link(id: i64) -> Result<bool, StoreError>;
         count_opens(opens: Vec<(i64, u64)>, at: UnixMs) -> Result<(), StoreError>;
+        set_stream_address(camera: &CameraKey, address: Option<String>) -> Result<(), StoreError>;
         ping() -> Result<(), StoreError>;
     }
 

@@ -53,6 +53,7 @@ mod seen;
 mod space;
 mod stats;
 mod strange;
+mod streaming;
 mod taken_over;
 mod takeover;
 mod time;

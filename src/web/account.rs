@@ -68,7 +68,7 @@ pub(super) async fn log_out(request: HttpRequest, state: web::Data<State>) -> Re
 pub(super) async fn session(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
     let (kind, csrf) = match admitted(&request)? {
         Principal::Session { csrf, .. } => (AskerKind::Session, Some(csrf)),
-        Principal::Token { .. } => (AskerKind::Token, None),
+        Principal::Token { .. } | Principal::Jwt { .. } => (AskerKind::Token, None),
         Principal::Local => (AskerKind::Local, None),
     };
     let access = match state.auth.access() {

@@ -337,6 +337,7 @@ impl Auth {
                 Ok(session.is_some_and(|session| !has_ended(&session, now) && session.password == mark))
             }
             Principal::Token { hash, .. } => self.is_valid_token(*hash).await,
+            Principal::Jwt { until_s, .. } => Ok(clock::now().0.div_euclid(1000) < *until_s),
             Principal::Local => Ok(true),
         }
     }

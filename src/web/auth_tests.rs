@@ -37,6 +37,7 @@ fn configured(store: &crate::store::Store, salt: &str) -> Auth {
         access: WebAccess::Password,
         password_hash: Some(Secret::new(hash)),
         hosts: Vec::new(),
+        cors_origins: Vec::new(),
         trusted_proxies: Vec::new(),
         links: LinkConfig::default(),
     };

@@ -64,6 +64,8 @@ codes! {
     PasswordRequired 403 "password_required",
     /// There is no such thing.
     NotFound 404 "not_found",
+    /// No camera is set up.
+    NoCamera 404 "no_camera",
     /// This path does not take that method.
     MethodNotAllowed 405 "method_not_allowed",
     /// The body did not arrive in time.
@@ -76,6 +78,8 @@ codes! {
     NoSession 409 "no_session",
     /// The camera is switched off.
     Disabled 409 "disabled",
+    /// No camera is to be set up over the network (CAMERA_n_STREAMING).
+    NoSlot 409 "no_slot",
     /// The camera has no contact.
     NoContact 409 "no_contact",
     /// A setting says it already, and a setting wins.
@@ -106,6 +110,8 @@ codes! {
     Torn 422 "torn",
     /// The picture has more pixels than are taken.
     TooManyPixels 422 "too_many_pixels",
+    /// What was sent names no camera that may be contacted; the message says why.
+    BadCamera 422 "bad_camera",
     /// No small version of the picture can be made.
     NoThumbnail 422 "no_thumbnail",
     /// Too often; Retry-After says when to come again.
@@ -116,6 +122,8 @@ codes! {
     RetentionFailed 500 "retention",
     /// The picture is there and cannot be read; the message has its owner and what to type.
     Unreadable 500 "unreadable",
+    /// Nothing that answers as a camera does is there.
+    CameraAway 502 "camera_away",
     /// As many captures as can be are under way.
     Busy 503 "busy",
     /// The picture was taken and is kept; its row is written as soon as the database takes it.
@@ -130,6 +138,8 @@ codes! {
     NoRandom 503 "no_random",
     /// The camera gave no picture in time.
     NoFrame 504 "no_frame",
+    /// Nothing answered there in time.
+    CameraSilent 504 "camera_silent",
     /// The picture could not be stored, or the database's disk is full.
     StoreFull 507 "store",
     /// There is no room on the disk.

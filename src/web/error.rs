@@ -27,6 +27,11 @@ impl ApiError {
         Self { code, message: message.into(), retry_after: is_passing.then_some(Duration::from_secs(1)) }
     }
 
+    /// The same for another reason, if it is for this one.
+    pub(super) fn instead_of(self, code: ErrorCode, other: ErrorCode) -> Self {
+        if self.code == code { Self { code: other, ..self } } else { self }
+    }
+
     pub(super) fn bad_request(message: impl Into<String>) -> Self {
         Self::new(ErrorCode::BadRequest, message)
     }

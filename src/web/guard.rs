@@ -16,6 +16,7 @@ use super::forwarded;
 use super::route::Access;
 use super::secrets::same;
 use super::security_log::GateRefusal as Refused;
+use super::streaming::{self, Admitted};
 use super::who::{Bringer, Principal, connection, peer};
 use super::{State, assets, ingest, tokens};
 use crate::config::{Secret, WebAccess};
@@ -149,18 +150,25 @@ async fn admit(access: Access, request: &ServiceRequest) -> Result<(), Refusal> 
         request.extensions_mut().insert(device);
         return Ok(());
     }
-    let Some(principal) = principal(request.request()).await? else {
+    let known = match access {
+        Access::Stream => streaming::admit(request.request()).await?,
+        _ => principal(request.request()).await?.map(|who| {
+            let is_shown = matches!(who, Principal::Token { .. });
+            Admitted { who, is_shown }
+        }),
+    };
+    let Some(Admitted { who: principal, is_shown }) = known else {
         return Err(if access == Access::Page { Refusal::Page } else { ApiError::unauthorized().into() });
     };
     // A WebSocket is no change, but what it shows can be read by the page that opened it, wherever that page is from.
     // Browsers tell in `Origin` (RFC 6455 section 10.2).
     let is_websocket = request.headers().contains_key(header::UPGRADE);
-    if is_websocket && !matches!(principal, Principal::Token { .. }) && !has_own_origin(request.headers()) {
+    if is_websocket && !is_shown && !has_own_origin(request.headers()) {
         return Err(foreign_origin(request.request()).into());
     }
     if changes_something {
         match &principal {
-            Principal::Token { .. } => {}
+            Principal::Token { .. } | Principal::Jwt { .. } => {}
             Principal::Local if is_same_origin(request.headers()) => {}
             Principal::Session { csrf, .. } if is_same_origin(request.headers()) => {
                 let given = request.headers().get(CSRF_HEADER).and_then(|value| value.to_str().ok());
@@ -233,7 +241,7 @@ fn device_token(request: &HttpRequest) -> Option<Secret<String>> {
     token.map(|token| Secret::new(token.trim().to_owned()))
 }
 
-fn foreign_origin(request: &HttpRequest) -> ApiError {
+pub(super) fn foreign_origin(request: &HttpRequest) -> ApiError {
     let origin = request.headers().get(header::ORIGIN).and_then(|value| value.to_str().ok());
     write_down(request, Refused::ForeignOrigin, origin.unwrap_or("no origin"));
     ApiError::new(ErrorCode::ForeignOrigin, "the request comes from a page of another site")
@@ -244,6 +252,11 @@ fn write_down(request: &HttpRequest, refusal: Refused, what: &str) {
     if let Some(state) = request.app_data::<web::Data<State>>() {
         state.auth.log().refused(refusal, peer(request), what);
     }
+}
+
+/// Notes that somebody showed a token that is none.
+pub(super) fn token_refused(request: &HttpRequest) {
+    write_down(request, Refused::InvalidToken, request.path());
 }
 
 /// Who is asking, if it is anyone who may.
@@ -296,7 +309,7 @@ fn is_loopback_host(host: &str) -> bool {
 
 /// Whether a request was made by our own page or by a program, and not by a page of another site. Browsers send
 /// `Sec-Fetch-Site` (Fetch Metadata) or at least `Origin` (RFC 6454) with everything that changes something.
-fn is_same_origin(headers: &HeaderMap) -> bool {
+pub(super) fn is_same_origin(headers: &HeaderMap) -> bool {
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or(""));
     if let Some(site) = text("sec-fetch-site")
         && site != "same-origin"
@@ -308,7 +321,7 @@ fn is_same_origin(headers: &HeaderMap) -> bool {
 }
 
 /// Whether `Origin` names this server, or is not there: then no browser asks.
-fn has_own_origin(headers: &HeaderMap) -> bool {
+pub(super) fn has_own_origin(headers: &HeaderMap) -> bool {
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or(""));
     if headers.get_all(header::ORIGIN).nth(1).is_some() {
         return false;

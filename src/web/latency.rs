@@ -119,7 +119,7 @@ fn measurable(state: &State, camera: &CameraKey) -> Result<u8, ApiError> {
             ),
         )),
         Some(SourceConfig::Rtsp(_)) => Ok(config.number),
-        Some(SourceConfig::Snapshot(_)) | None => Err(nothing_to_measure()),
+        Some(SourceConfig::Snapshot(_) | SourceConfig::Slot(_)) | None => Err(nothing_to_measure()),
     }
 }
 

@@ -44,6 +44,7 @@ mod secrets;
 mod security_log;
 mod sessions;
 mod socket;
+mod streaming;
 mod throttle;
 mod tokens;
 mod tryout;
@@ -78,6 +79,7 @@ use host::Hosts;
 use links::PublicLinks;
 use listener::Counts;
 use picture_reader::ReadingRoom;
+use streaming::Streaming;
 use tryout::Tryouts;
 use visit::{Places, Viewers};
 
@@ -132,6 +134,7 @@ struct State {
     auth: Auth,
     hosts: Hosts,
     streams: Places,
+    streaming: Streaming,
     viewers: Viewers,
     thumbnails: Semaphore,
     tryouts: Tryouts,
@@ -166,6 +169,10 @@ pub fn bind(parts: Parts) -> io::Result<Bound> {
     let addr = listener.local_addr().map_err(failed)?;
     let web = &parts.config.web;
     let hosts = Hosts::new(web.hosts.iter().map(String::as_str).chain(web.links.host()));
+    let streaming = Streaming::new(&parts.config.streaming).map_err(io::Error::other)?;
+    if let Some(slot) = parts.captures.slot() {
+        slot.never_ask(addr.port());
+    }
     let reading_room = ReadingRoom::new(parts.config.ingest.devices.iter().map(|device| device.number));
     let viewers = Viewers::new(parts.config.cameras.iter().map(|camera| camera.key.clone()));
     let state = State {
@@ -183,6 +190,7 @@ pub fn bind(parts: Parts) -> io::Result<Bound> {
         auth,
         hosts,
         streams: Places::new(STREAMS_MAX),
+        streaming,
         viewers,
         thumbnails: Semaphore::new(THUMBNAILS_AT_ONCE),
         tryouts: Tryouts::default(),

@@ -185,8 +185,10 @@ fn security(route: &Route) -> Option<Value> {
         // Its address may speak for it.
         Access::Device => Some(json!([{"device": []}, {}])),
         Access::Person => Some(json!([session])),
-        Access::Page | Access::Session if route.is_change() => Some(json!([session, {"token": []}])),
-        Access::Page | Access::Session | Access::Nobody => None,
+        Access::Page | Access::Session | Access::Stream if route.is_change() => {
+            Some(json!([session, {"token": []}]))
+        }
+        Access::Page | Access::Session | Access::Stream | Access::Nobody => None,
     }
 }
 
@@ -249,12 +251,12 @@ fn add_content(answer: &mut Value, gives: &Gives, schemas: &mut Schemas) {
 fn usual(route: &Route) -> impl Iterator<Item = &'static ErrorCode> {
     use ErrorCode::{
         BadRequest, Csrf, ForeignHost, ForeignOrigin, NoPassword, NotJson, PersonOnly, Scope as ScopeCode,
-        StoreFailed, StoreFull, Timeout, TooLarge, Unauthorized,
+        StoreFailed, StoreFull, Timeout, TooLarge, TooManyRequests, Unauthorized,
     };
     let is_behind = !matches!(route.access, Access::Public | Access::Link);
     let is_device = route.access == Access::Device;
     let is_wide = route.scope.is_some_and(|least| least > Scope::Read);
-    let kinds: [(bool, &[ErrorCode]); 10] = [
+    let kinds: [(bool, &[ErrorCode]); 11] = [
         (true, &[ForeignHost]),
         (is_behind, &[Unauthorized, StoreFailed]),
         (!route.bytes.is_empty(), &[Timeout, TooLarge]),
@@ -262,6 +264,7 @@ fn usual(route: &Route) -> impl Iterator<Item = &'static ErrorCode> {
         (is_behind && route.is_change() && !is_device, &[Csrf]),
         (is_behind && route.is_change(), &[StoreFull]),
         (is_wide, &[ScopeCode]),
+        (route.access == Access::Stream, &[TooManyRequests]),
         (route.access == Access::Person, &[PersonOnly, NoPassword]),
         (route.query.is_some(), &[BadRequest]),
         (route.body.is_some(), &[BadRequest, Timeout, TooLarge, NotJson]),

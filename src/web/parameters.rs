@@ -169,6 +169,21 @@ pub(super) const TRIGGER: &[Parameter] = &[parameter(
 /// Of a live picture.
 pub(super) const LIVE: &[Parameter] = &[RATE, SIZE];
 
+const SIG: Parameter = parameter("sig", "a ticket of /streaming/links, where no header can be sent", text);
+
+/// Of what is streamed.
+pub(super) const TICKET: &[Parameter] = &[SIG];
+
+/// Of what is streamed over a WebSocket.
+pub(super) const STREAM_SOCKET: &[Parameter] = &[
+    parameter(
+        "format",
+        "pictures as text or as bytes",
+        || json!({ "type": "string", "enum": ["text", "binary"], "default": "text" }),
+    ),
+    SIG,
+];
+
 /// Of a live picture over a WebSocket.
 pub(super) const LIVE_SOCKET: &[Parameter] = &[
     parameter(

@@ -24,6 +24,9 @@ pub enum Access {
     Session,
     /// Whoever is logged in, but no program: passwords and tokens.
     Person,
+    /// As [`Self::Session`], and programs with a token that another program signed; whoever has a ticket may look. Pages of
+    /// listed sites may use it.
+    Stream,
     /// A device that may bring pictures, and nobody else.
     Device,
     /// Nobody, for nothing is there: those who are logged in are told so, others learn nothing.

@@ -3,6 +3,7 @@
 //!
 //! Who may have a route is decided where it was matched, so no spelling of a path leads around it.
 
+use actix_web::guard::fn_guard;
 use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::middleware::from_fn;
@@ -16,6 +17,7 @@ use super::parameters::{
 };
 use super::route::{Gives, events, json, media, nothing};
 use super::seat;
+use super::streaming::cors;
 use super::view::account::{
     AskerView, ChangePassword, LogIn, MadeToken, SessionList, SessionsEnded, SetUp, TokenList, TokenWish,
     WelcomeView,
@@ -30,11 +32,12 @@ use super::view::receiver::{FileList, LastReceived, ReceivedPicture, Triggered};
 use super::view::retention::{CleanUp, ReportView};
 use super::view::simulation::Simulation;
 use super::view::status::{StatsView, StatusView};
+use super::view::streaming::{CameraSetUp, CameraStanding, Disconnected, FrameSeen, Links, SetUpCamera};
 use super::view::target::TestView;
 use super::view::upload::{DeadLetterPage, OwedAgain, RetryWish};
 use super::{
     account, actions, assets, gpio, images, ingest, latency, links, live, metrics, mjpeg, overview, receiver,
-    sessions, socket, tokens, tryout, uploads,
+    sessions, socket, streaming, tokens, tryout, uploads,
 };
 use crate::store::Scope;
 
@@ -344,6 +347,51 @@ pub const ROUTES: &[Route] = &[
         .says("pictures, the one that came last first")
         .query(parameters::FILES)
         .gives(&[json::<FileList>(200, "the newest of them")]),
+    route!(POST "/streaming/setup-camera" Stream Operate streaming::set_up)
+        .says("take a camera's address over, once it answers there")
+        .more(
+            "The camera of CAMERA_n_STREAMING. It is asked GET / and must say yes; it is there again after a restart. Only \
+             addresses in STREAM_NETWORKS; redirects are not followed.",
+        )
+        .takes::<SetUpCamera>()
+        .gives(&[json::<CameraSetUp>(200, "it is set up")])
+        .refuses(&[NoSlot, BadCamera, CameraAway, CameraSilent]),
+    route!(GET "/streaming/camera-status" Stream Read streaming::standing)
+        .says("whether a camera is set up, and where")
+        .gives(&[json::<CameraStanding>(200, "as it is")]),
+    route!(GET "/streaming/links" Stream Read streaming::links)
+        .says("addresses with a ticket, for img elements and WebSockets that can send no header")
+        .more("A ticket may look and no more. It ends with the session or token of whoever had it made.")
+        .gives(&[json::<Links>(200, "valid for five minutes")]),
+    route!(GET "/streaming/snapshot" Stream Read streaming::snapshot)
+        .says("a fresh picture of that camera that is not stored")
+        .query(parameters::TICKET)
+        .gives(&[media(200, JPEG, "the JPEG")])
+        .refuses(&[NoSlot, NoCamera, Stopping, NoFrame]),
+    route!(GET "/streaming/stream" Stream Read streaming::stream)
+        .says("the camera's picture as one JPEG after another, for an img element")
+        .query(parameters::TICKET)
+        .gives(&[media(
+            200,
+            "multipart/x-mixed-replace",
+            "parts of image/jpeg, boundary frame, as the camera brings them; a slow viewer misses pictures; the last one is \
+             sent again after 10 s without a new one",
+        )])
+        .refuses(&[NoSlot, NoCamera, TooManyViewers, NoFrame]),
+    route!(GET "/streaming/ws-stream" Stream Read streaming::open)
+        .says("the same over a WebSocket")
+        .more(streaming::ABOUT)
+        .query(parameters::STREAM_SOCKET)
+        .gives(&[nothing(101, "the WebSocket is open")])
+        .refuses(&[WebsocketOnly, NoSlot, NoCamera, TooManyViewers]),
+    route!(POST "/streaming/analyze-stream" Stream Operate streaming::analyze)
+        .says("take a picture of that camera and look at it")
+        .gives(&[json::<FrameSeen>(200, "its size")])
+        .refuses(&[NoSlot, NoCamera, Stopping, NoFrame]),
+    route!(DELETE "/streaming/disconnect-camera" Stream Operate streaming::disconnect)
+        .says("forget the camera; also where there is none")
+        .gives(&[json::<Disconnected>(200, "none is set up")])
+        .refuses(&[NoSlot]),
     route!(POST "/api/cleanup/run" Session Full actions::clean_up)
         .says("one retention run, or what it would do")
         .may_take::<CleanUp>()
@@ -412,6 +460,14 @@ fn register_if(config: &mut web::ServiceConfig, is_wanted: impl Fn(&str) -> bool
         let allowed: Vec<_> =
             ROUTES.iter().filter(|route| route.path == path).map(|route| route.method.as_str()).collect();
         let allowed = allowed.join(", ");
+        let is_streamed = ROUTES.iter().any(|route| route.path == path && route.access == Access::Stream);
+        if is_streamed {
+            let methods = allowed.clone();
+            let answer = web::method(Method::OPTIONS)
+                .guard(fn_guard(cors::is_preflight))
+                .to(move || std::future::ready(cors::preflight(&methods)));
+            resource = resource.route(answer.wrap(from_fn(cors::dress)));
+        }
         let refuse = web::to(move || std::future::ready(wrong_method(&allowed)));
         config.service(resource.default_service(behind(Access::Nobody, refuse)));
     }
@@ -420,9 +476,10 @@ fn register_if(config: &mut web::ServiceConfig, is_wanted: impl Fn(&str) -> bool
 
 /// Puts the door before a handler; whoever has passed it keeps the connection.
 fn behind(access: Access, handler: Handler) -> Handler {
-    handler
+    let handler = handler
         .wrap(from_fn(seat::recognise))
-        .wrap(from_fn(move |request, next| guard::door(access, request, next)))
+        .wrap(from_fn(move |request, next| guard::door(access, request, next)));
+    if access == Access::Stream { handler.wrap(from_fn(cors::dress)) } else { handler }
 }
 
 async fn no_route() -> Result<HttpResponse, ApiError> {
@@ -477,7 +534,7 @@ mod tests {
     #[test]
     fn every_route_behind_the_gate_says_what_a_token_needs_and_those_for_persons_take_none() {
         for route in ROUTES {
-            let takes_tokens = matches!(route.access, Access::Page | Access::Session);
+            let takes_tokens = matches!(route.access, Access::Page | Access::Session | Access::Stream);
             assert_eq!(route.scope.is_some(), takes_tokens, "{} {}", route.method, route.path);
             let changes_something = route.method != Method::GET;
             assert!(!changes_something || route.scope != Some(Scope::Read), "{}", route.path);

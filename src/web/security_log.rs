@@ -89,6 +89,8 @@ pub(super) enum Deed {
     LatencyTaken,
     LinkMade,
     LinkRevoked,
+    CameraSetUp,
+    CameraDisconnected,
     BeganLooking,
     EndedLooking,
 }
@@ -111,6 +113,8 @@ impl Deed {
             Self::LatencyTaken => "latency of a camera taken over",
             Self::LinkMade => "public link made",
             Self::LinkRevoked => "public link revoked",
+            Self::CameraSetUp => "camera set up",
+            Self::CameraDisconnected => "camera disconnected",
             Self::BeganLooking => "live view begun",
             Self::EndedLooking => "live view ended",
         }
@@ -239,6 +243,7 @@ fn named(who: &Principal) -> String {
     match who {
         Principal::Session { id_hash, .. } => format!("session {}", short(id_hash)),
         Principal::Token { id, .. } => format!("token {id}"),
+        Principal::Jwt { .. } => "a token of another program".to_owned(),
         Principal::Local => "this machine".to_owned(),
     }
 }

@@ -57,7 +57,7 @@ fn in_words(agent: &str) -> String {
 fn own(request: &HttpRequest) -> Result<Option<[u8; 32]>, ApiError> {
     Ok(match admitted(request)? {
         Principal::Session { id_hash, .. } => Some(id_hash),
-        Principal::Token { .. } | Principal::Local => None,
+        Principal::Token { .. } | Principal::Jwt { .. } | Principal::Local => None,
     })
 }
 

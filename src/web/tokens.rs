@@ -96,7 +96,7 @@ pub(super) async fn within_scope<B: MessageBody>(
         }
     };
     let error = match (admitted(request.request()), least) {
-        (Ok(Principal::Token { scope, .. }), Some(least)) if scope < least => {
+        (Ok(Principal::Token { scope, .. } | Principal::Jwt { scope, .. }), Some(least)) if scope < least => {
             refused(GateRefusal::Scope);
             let (scope, least) = (scope.as_str(), least.as_str());
             ApiError::new(
@@ -104,7 +104,7 @@ pub(super) async fn within_scope<B: MessageBody>(
                 format!("this token's scope is \"{scope}\"; this needs \"{least}\", so make another token"),
             )
         }
-        (Ok(Principal::Token { .. }), None) => {
+        (Ok(Principal::Token { .. } | Principal::Jwt { .. }), None) => {
             refused(GateRefusal::PersonOnly);
             person_only()
         }

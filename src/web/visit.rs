@@ -97,11 +97,23 @@ impl Places {
     /// A place for whoever asks; `None` if there is none for such as them.
     pub(super) fn take(&self, principal: &Principal) -> Option<StreamPermit> {
         let of_programs = match principal {
-            Principal::Token { .. } => Some(Arc::clone(&self.of_programs).try_acquire_owned().ok()?),
+            Principal::Token { .. } | Principal::Jwt { .. } => {
+                Some(Arc::clone(&self.of_programs).try_acquire_owned().ok()?)
+            }
             Principal::Session { .. } | Principal::Local => None,
         };
         let one = Arc::clone(&self.all).try_acquire_owned().ok()?;
         Some(StreamPermit { _one: one, _of_programs: of_programs, _looking: None })
+    }
+
+    /// A place for whoever asks before a camera, kept until dropped and written down.
+    pub(super) fn look(
+        &self,
+        request: &HttpRequest,
+        camera: &CameraKey,
+    ) -> Result<Option<StreamPermit>, ApiError> {
+        let place = self.take(&admitted(request)?);
+        Ok(place.map(|place| StreamPermit { _looking: Looking::begin(request, camera), ..place }))
     }
 }
 
@@ -117,15 +129,14 @@ impl Viewers {
     pub(super) fn place(&self, request: &HttpRequest, camera: &CameraKey) -> Result<StreamPermit, ApiError> {
         let places =
             self.0.get(camera).ok_or_else(|| ApiError::not_found("there is no camera of that name"))?;
-        let place = places.take(&admitted(request)?).ok_or_else(|| {
+        places.look(request, camera)?.ok_or_else(|| {
             ApiError::new(
                 ErrorCode::TooManyViewers,
                 format!(
                     "at most {VIEWERS_MAX} viewers look at a camera at once, half of them programs; close one"
                 ),
             )
-        })?;
-        Ok(StreamPermit { _looking: Looking::begin(request, camera), ..place })
+        })
     }
 }
 

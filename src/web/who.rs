@@ -22,6 +22,8 @@ pub(super) enum Principal {
     Session { id_hash: [u8; 32], csrf: String },
     /// A program with a token.
     Token { hash: [u8; 32], id: i64, scope: Scope },
+    /// A program with a token that another program signed; for what is streamed alone.
+    Jwt { scope: Scope, until_s: i64 },
     /// A browser or program on this machine, where no password is asked for.
     Local,
 }

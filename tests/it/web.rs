@@ -13,5 +13,6 @@ mod people;
 mod proxy;
 mod receiving;
 mod shapes;
+mod streaming;
 mod uploads;
 mod viewing;

@@ -25,6 +25,11 @@ impl fmt::Display for CameraFault {
             Self::NameUnknown { host, number: n, snapshot: true } => {
                 write!(f, "the name {host} was not found; check CAMERA_{n}_SNAPSHOT_URL")
             }
+            Self::OffLimits { reason } => write!(
+                f,
+                "the camera must not be contacted where it was set up: {reason}; set it up anew with \
+                 POST /streaming/setup-camera"
+            ),
             Self::NothingListens { address, snapshot } => {
                 let service = if *snapshot { "web server" } else { "RTSP service" };
                 write!(

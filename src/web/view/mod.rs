@@ -20,6 +20,7 @@ pub(super) mod retention;
 pub(super) mod simulation;
 pub(super) mod status;
 pub(super) mod storage;
+pub(super) mod streaming;
 pub(super) mod target;
 pub(super) mod time;
 pub(super) mod upload;

@@ -25,6 +25,7 @@ pub(crate) mod s3;
 pub(crate) mod setup;
 pub(crate) mod small;
 pub(crate) mod snapshot;
+pub(crate) mod stream_camera;
 pub(crate) mod viewer;
 pub(crate) mod vlc;
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-use camera_capture::capture::{Captures, Pushes};
+use camera_capture::capture::{CameraTasks, Captures, Pushes};
 use camera_capture::config::{
     ActiveLevel, CameraConfig, CameraEngine, ClockSource, Config, DecodeMode, DecoderChoice, EngineConfig,
     Env, GpioBackend, GpioConfig, LinkConfig, LogConfig, LogFormat, RtspConfig, SourceConfig, StorageConfig,
@@ -184,9 +184,11 @@ pub(crate) fn config(dir: &Path, access: WebAccess) -> Config {
             access,
             password_hash: None,
             hosts: Vec::new(),
+            cors_origins: Vec::new(),
             trusted_proxies: Vec::new(),
             links: LinkConfig { public_url: None, life: Some(Duration::from_secs(72 * 3600)) },
         },
+        streaming: camera_capture::config::StreamingConfig::default(),
         log: LogConfig { filter: "info".to_owned(), format: LogFormat::Text, file: None },
     }
 }
@@ -226,10 +228,19 @@ pub(crate) async fn start_configured(
         store.access().set_password_hash(auth::PASSWORD_KEY, hash).await.unwrap();
     }
     let status = Status::new(&config);
-    // No camera runs: whoever asks for a picture is told that the program is shutting down.
+    // No camera runs but one that is set up: whoever asks another for a picture is told that the program is shutting down.
     let guard = DiskGuard::new(store.intake(), &config.storage, &status);
-    let (captures, _) = Captures::new(&config, &store, &guard, &status);
+    let (captures, tasks) = Captures::new(&config, &store, &guard, &status);
     let cancel = CancellationToken::new();
+    captures.recall_stream(&store).await.unwrap();
+    for CameraTasks { mut camera, mut capture, .. } in tasks {
+        if captures.slot().is_some_and(|slot| slot.camera() == camera.key()) {
+            let stop = cancel.clone();
+            tokio::spawn(async move {
+                tokio::join!(camera.run(&stop), capture.run(&stop));
+            });
+        }
+    }
     let (pushes, mut push_task) = Pushes::new(&config, &store, &guard);
     let stop = cancel.clone();
     tokio::spawn(async move { push_task.run(&stop).await });

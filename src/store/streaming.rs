@@ -1,0 +1,42 @@
+//! Where the camera is that is set up over the network, among the settings: it is there again after a restart.
+
+use rusqlite::named_params;
+
+use super::access::stored;
+use super::{Store, StoreError};
+use crate::model::CameraKey;
+
+impl Store {
+    /// Where a camera was set up last, as it was written.
+    pub async fn stream_address(&self, camera: &CameraKey) -> Result<Option<String>, StoreError> {
+        let key = name(camera);
+        self.db.read(move |c| stored(c, &key)).await
+    }
+
+    /// Keeps where a camera was set up, or forgets it. Durable when it returns.
+    pub async fn set_stream_address(
+        &self,
+        camera: &CameraKey,
+        address: Option<String>,
+    ) -> Result<(), StoreError> {
+        const SET_SQL: &str = "
+            insert into settings (key, value) values (:key, :value)
+            on conflict (key) do update set value = excluded.value";
+        let key = name(camera);
+        self.db
+            .write(move |tx| {
+                match address {
+                    Some(address) => tx.execute(SET_SQL, named_params! {":key": key, ":value": address})?,
+                    None => {
+                        tx.execute("delete from settings where key = :key", named_params! {":key": key})?
+                    }
+                };
+                Ok(())
+            })
+            .await
+    }
+}
+
+fn name(camera: &CameraKey) -> String {
+    format!("stream_address:{camera}")
+}
