@@ -274,6 +274,7 @@ impl StoreCatalog {
     of_store! {
         image(name: &FileName) -> Result<Option<Image>, StoreError>;
         images(query: ImageQuery) -> Result<Page<Image>, StoreError>;
+        image_count(query: ImageQuery) -> Result<u64, StoreError>;
         arrivals(most: u32) -> Result<Vec<Image>, StoreError>;
         is_untried(id: ImageId) -> Result<bool, StoreError>;
         protect(name: &FileName, protected: bool) -> Result<Option<Image>, StoreError>;

@@ -9,7 +9,7 @@ use super::images::with_uploads;
 use super::page::{Bounds, Cursor, Page, list_of, newest};
 use super::rows::{Image, ImageQuery};
 use super::{Store, StoreError, parsed};
-use crate::model::{CameraKey, ImageKind, UploadState};
+use crate::model::{CameraKey, Cause, ImageKind, Medium, UploadState};
 
 /// The newest of all.
 pub(super) const ALL_SQL: &str = "
@@ -21,22 +21,45 @@ pub(super) const ALL_SQL: &str = "
 /// The newest of a run.
 pub(super) const RUN_SQL: &str = "
     select taken_at, id from images indexed by images_by_run
-    where state = 'present' and camera = :camera and kind = :kind and deliveries = :deliveries
+    where state = 'present' and camera = :camera and kind = :kind and cause = :cause and deliveries = :deliveries
       and (taken_at, id) < (:before_ms, :before_id) and taken_at >= :from
     order by taken_at desc, id desc
     limit :limit";
 
 /// The first run that is not before this one. Asked for those after one, SQLite would step over each of its rows.
 pub(super) const NEXT_RUN_SQL: &str = "
-    select camera, kind, deliveries from images indexed by images_by_run
-    where state = 'present' and (camera, kind, deliveries) >= (:camera, :kind, :deliveries)
-    order by camera, kind, deliveries
+    select camera, kind, cause, deliveries from images indexed by images_by_run
+    where state = 'present' and (camera, kind, cause, deliveries) >= (:camera, :kind, :cause, :deliveries)
+    order by camera, kind, cause, deliveries
     limit 1";
 
-/// Pictures of one camera and kind whose uploads are in the same states.
+/// The newest of a device. What else is asked for of them is read in the index itself; nearly all of them are alike.
+pub(super) const DEVICE_SQL: &str = "
+    select taken_at, id from images indexed by images_by_device
+    where state = 'present' and device = :device and (taken_at, id) < (:before_ms, :before_id) and taken_at >= :from
+      and (:camera is null or camera = :camera) and (:cause is null or cause = :cause)
+      and (:deliveries is null or deliveries & :deliveries <> 0) and (:is_clip is null or (kind = 'clip') = :is_clip)
+    order by taken_at desc, id desc
+    limit :limit";
+
+/// How many there are in a run.
+pub(super) const RUN_COUNT_SQL: &str = "
+    select count(*) from images indexed by images_by_run
+    where state = 'present' and camera = :camera and kind = :kind and cause = :cause and deliveries = :deliveries
+      and taken_at < :to and taken_at >= :from";
+
+/// How many a device brought.
+pub(super) const DEVICE_COUNT_SQL: &str = "
+    select count(*) from images indexed by images_by_device
+    where state = 'present' and device = :device and taken_at < :to and taken_at >= :from
+      and (:camera is null or camera = :camera) and (:cause is null or cause = :cause)
+      and (:deliveries is null or deliveries & :deliveries <> 0) and (:is_clip is null or (kind = 'clip') = :is_clip)";
+
+/// Pictures of one camera, kind and cause whose uploads are in the same states.
 struct Run {
     camera: String,
     kind: ImageKind,
+    cause: String,
     /// The sum of the states' [`bit`]s.
     deliveries: i64,
 }
@@ -56,22 +79,26 @@ pub(super) fn bit(state: UploadState) -> i64 {
 /// one step into the index.
 fn runs(c: &Connection, query: &ImageQuery) -> Result<Vec<Run>, StoreError> {
     let mut statement = c.prepare_cached(NEXT_RUN_SQL)?;
-    let mut first = (query.camera.as_ref().map_or("", CameraKey::as_str).to_owned(), String::new(), 0);
+    let camera = query.camera.as_ref().map_or("", CameraKey::as_str).to_owned();
+    let mut first = (camera, String::new(), String::new(), 0);
     let mut runs = Vec::new();
     loop {
-        let params = named_params! {":camera": first.0, ":kind": first.1, ":deliveries": first.2};
-        let found: Option<(String, String, i64)> =
-            statement.query_row(params, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()?;
-        let is_wanted = |(camera, ..): &(String, _, _)| {
+        let params =
+            named_params! {":camera": first.0, ":kind": first.1, ":cause": first.2, ":deliveries": first.3};
+        let found: Option<(String, String, String, i64)> = statement
+            .query_row(params, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
+            .optional()?;
+        let is_wanted = |(camera, ..): &(String, _, _, _)| {
             query.camera.as_ref().is_none_or(|wanted| wanted.as_str() == camera)
         };
         let Some(found) = found.filter(is_wanted) else { return Ok(runs) };
-        let (camera, kind, deliveries) = found;
-        first = (camera.clone(), kind.clone(), deliveries + 1);
+        let (camera, kind, cause, deliveries) = found;
+        first = (camera.clone(), kind.clone(), cause.clone(), deliveries + 1);
         let kind = parsed("kind", ImageKind::parse(&kind))?;
         let is_of_medium = query.medium.is_none_or(|medium| medium == kind.medium());
-        if is_of_medium && query.state.is_none_or(|state| deliveries & bit(state) != 0) {
-            runs.push(Run { camera, kind, deliveries });
+        let is_of_cause = query.cause.is_none_or(|wanted| wanted.as_str() == cause);
+        if is_of_medium && is_of_cause && query.state.is_none_or(|state| deliveries & bit(state) != 0) {
+            runs.push(Run { camera, kind, cause, deliveries });
         }
     }
 }
@@ -79,7 +106,18 @@ fn runs(c: &Connection, query: &ImageQuery) -> Result<Vec<Run>, StoreError> {
 /// Where the rows are that a query finds within some bounds, newest first.
 fn places(c: &Connection, query: &ImageQuery, bounds: Bounds, most: u32) -> Result<Vec<Cursor>, StoreError> {
     let place = |row: &Row<'_>| Ok(Cursor { ms: row.get(0)?, id: row.get(1)? });
-    if let ImageQuery { camera: None, state: None, medium: None, .. } = query {
+    if let Some(device) = &query.device {
+        let mut statement = c.prepare_cached(DEVICE_SQL)?;
+        let found = statement.query_map(
+            named_params! {":device": device.as_str(), ":camera": query.camera.as_ref().map(CameraKey::as_str),
+            ":cause": query.cause.map(Cause::as_str), ":deliveries": query.state.map(bit),
+            ":is_clip": query.medium.map(|medium| medium == Medium::Mp4),
+            ":before_ms": bounds.before.ms, ":before_id": bounds.before.id, ":from": bounds.from_ms, ":limit": most},
+            place,
+        )?;
+        return Ok(found.collect::<Result<_, _>>()?);
+    }
+    if let ImageQuery { camera: None, state: None, medium: None, cause: None, .. } = query {
         let mut statement = c.prepare_cached(ALL_SQL)?;
         let found = statement.query_map(
             named_params! {":before_ms": bounds.before.ms, ":before_id": bounds.before.id, ":from": bounds.from_ms,
@@ -91,7 +129,8 @@ fn places(c: &Connection, query: &ImageQuery, bounds: Bounds, most: u32) -> Resu
     let mut statement = c.prepare_cached(RUN_SQL)?;
     newest(&runs(c, query)?, bounds, usize::try_from(most).unwrap_or(usize::MAX), |run, bounds| {
         let found = statement.query_map(
-            named_params! {":camera": run.camera, ":kind": run.kind.as_str(), ":deliveries": run.deliveries,
+            named_params! {":camera": run.camera, ":kind": run.kind.as_str(), ":cause": run.cause,
+            ":deliveries": run.deliveries,
             ":before_ms": bounds.before.ms, ":before_id": bounds.before.id, ":from": bounds.from_ms, ":limit": most},
             place,
         )?;
@@ -104,6 +143,32 @@ impl Store {
     pub async fn images(&self, query: ImageQuery) -> Result<Page<Image>, StoreError> {
         self.db.read(move |c| list(c, &query)).await
     }
+
+    /// How many pictures a query finds on all of its pages.
+    pub async fn image_count(&self, query: ImageQuery) -> Result<u64, StoreError> {
+        self.db.read(move |c| count(c, &query)).await
+    }
+}
+
+fn count(c: &Connection, query: &ImageQuery) -> Result<u64, StoreError> {
+    let tx = c.unchecked_transaction()?;
+    let to = query.to.map_or(i64::MAX, |to| to.0);
+    let from = query.from.map_or(i64::MIN, |from| from.0);
+    if let Some(device) = &query.device {
+        let params = named_params! {":device": device.as_str(), ":camera": query.camera.as_ref().map(CameraKey::as_str),
+        ":cause": query.cause.map(Cause::as_str), ":deliveries": query.state.map(bit),
+        ":is_clip": query.medium.map(|medium| medium == Medium::Mp4), ":to": to, ":from": from};
+        let total: i64 = tx.prepare_cached(DEVICE_COUNT_SQL)?.query_row(params, |row| row.get(0))?;
+        return Ok(total.unsigned_abs());
+    }
+    let mut statement = tx.prepare_cached(RUN_COUNT_SQL)?;
+    let mut total: i64 = 0;
+    for run in runs(&tx, query)? {
+        let params = named_params! {":camera": run.camera, ":kind": run.kind.as_str(), ":cause": run.cause,
+        ":deliveries": run.deliveries, ":to": to, ":from": from};
+        total += statement.query_row(params, |row| row.get::<_, i64>(0))?;
+    }
+    Ok(total.unsigned_abs())
 }
 
 pub(super) fn list(c: &Connection, query: &ImageQuery) -> Result<Page<Image>, StoreError> {

@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use super::page::Cursor;
 use crate::model::{
-    CameraKey, ClockState, Dimensions, FileName, Medium, PictureFacts, TargetId, UnixMs, UploadFault,
-    UploadState,
+    CameraKey, Cause, ClockState, DeviceName, Dimensions, FileName, Medium, PictureFacts, TargetId, UnixMs,
+    UploadFault, UploadState,
 };
 
 /// Identity of a ledger row.
@@ -94,6 +94,10 @@ pub struct ImageQuery {
     pub state: Option<UploadState>,
     /// Only pictures, or only clips.
     pub medium: Option<Medium>,
+    /// Only what this asked for.
+    pub cause: Option<Cause>,
+    /// Only what this device brought.
+    pub device: Option<DeviceName>,
     /// At most this many, from 1.
     pub limit: u32,
     /// Where the previous page ended.

@@ -16,7 +16,7 @@ use super::view::image::{ImagePage, ImageView, Protect};
 use super::{State, parameters};
 use crate::clock;
 use crate::media::{exif, jpeg, mp4};
-use crate::model::{Medium, Outcome, UploadState, hex};
+use crate::model::{Cause, DeviceName, Medium, Outcome, UploadState, hex};
 use crate::store::{Cursor, Deletion, Image, ImageQuery, LedgerQuery, Page, TriggerId};
 
 /// The thumbnail lies in the first segment of a picture, or the second box of a clip, which is at most 64 KiB long.
@@ -30,16 +30,27 @@ pub(super) async fn list(request: HttpRequest, state: web::Data<State>) -> Resul
         to: parameters.instant("to")?,
         state: parameters.parsed("state", "pending, delivered, dead, skipped or lost", UploadState::parse)?,
         medium: parameters.parsed("media_type", "image/jpeg or video/mp4", Medium::parse)?,
+        cause: parameters.parsed("cause", "gpio, manual, recovered, push or ftp", Cause::parse)?,
+        device: parameters
+            .parsed("device", "a device's name, such as door", |text| DeviceName::parse(text).ok())?,
         limit: parameters.limit()?,
         cursor: parameters.cursor()?,
     };
-    let page = match parameters.numbered_page()? {
+    let numbered = parameters.numbered_page()?;
+    let total = match numbered {
+        Some(_) => Some(state.store.image_count(query.clone()).await?),
+        None => None,
+    };
+    let page = match numbered {
         Some(numbered) => page_of_number(&state, query, numbered).await?,
         None => state.store.images(query).await?,
     };
     Ok(HttpResponse::Ok().json(ImagePage {
         images: page.items.into_iter().map(ImageView::from).collect(),
         next_cursor: page.next.map(|cursor| cursor.to_string()),
+        page: numbered.map(|numbered| numbered.page),
+        per_page: numbered.map(|numbered| numbered.per_page),
+        total,
     }))
 }
 

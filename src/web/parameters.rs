@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use utoipa::PartialSchema;
 
 use super::route::Parameter;
-use crate::model::{CameraKey, FileName, Medium, Outcome, TargetId, UploadState};
+use crate::model::{CameraKey, Cause, FileName, Medium, Outcome, TargetId, UploadState};
 use crate::store::Cursor;
 
 /// The rate of pictures unless asked otherwise: fluent enough for a gate.
@@ -123,6 +123,8 @@ pub(super) const IMAGES: &[Parameter] = &[
     TO,
     parameter("state", "with an upload in this state", of::<UploadState>),
     parameter("media_type", "only pictures, or only clips", of::<Medium>),
+    parameter("cause", "only what this asked for", of::<Cause>),
+    parameter("device", "only what this device brought", text),
     LIMIT,
     CURSOR,
     parameter("page", "instead of a cursor: the number of the page", || integer(1, PAGE_MAX, 1)),

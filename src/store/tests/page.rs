@@ -7,10 +7,12 @@ use rusqlite::named_params;
 use super::page::{Bounds, newest};
 use super::testing::{OWED, Place, T0, camera};
 use super::*;
-use crate::model::{FileName, ImageKind, Medium, Outcome, UnixMs, UploadState};
+use crate::model::{Cause, DeviceName, FileName, ImageKind, Medium, Outcome, UnixMs, UploadState};
 
 const CAMERAS: [&str; 3] = ["r1", "r2", "r10"];
 const KINDS: [ImageKind; 3] = [ImageKind::Instant, ImageKind::Best, ImageKind::Clip];
+const CAUSES: [Cause; 3] = [Cause::Gpio, Cause::Push, Cause::Ftp];
+const DEVICES: [&str; 2] = ["door", "yard"];
 const PRESENCE: [&str; 4] = ["present", "present", "missing", "deleted"];
 
 /// What was written down of a picture. Few instants, so that many share one and the identity has to decide.
@@ -18,6 +20,8 @@ const PRESENCE: [&str; 4] = ["present", "present", "missing", "deleted"];
 struct Picture {
     camera: usize,
     kind: usize,
+    /// And what brought it, if a device did.
+    cause: (usize, Option<usize>),
     presence: usize,
     ms: i64,
     /// Of the targets in turn; `None`: nothing is owed to it.
@@ -40,6 +44,8 @@ struct Asked {
     camera: Option<usize>,
     state: Option<usize>,
     medium: Option<Medium>,
+    cause: Option<usize>,
+    device: Option<usize>,
     outcome: Option<usize>,
     from: Option<i64>,
     to: Option<i64>,
@@ -49,8 +55,10 @@ struct Asked {
 
 fn picture() -> impl Strategy<Value = Picture> {
     let upload = || prop::option::weighted(0.8, 0..UploadState::ALL.len());
-    (0..3_usize, 0..3_usize, 0..4_usize, 0..6_i64, [upload(), upload()])
-        .prop_map(|(camera, kind, presence, ms, uploads)| Picture { camera, kind, presence, ms, uploads })
+    let cause = (0..3_usize, prop::option::of(0..2_usize));
+    (0..3_usize, 0..3_usize, cause, 0..4_usize, 0..6_i64, [upload(), upload()]).prop_map(
+        |(camera, kind, cause, presence, ms, uploads)| Picture { camera, kind, cause, presence, ms, uploads },
+    )
 }
 
 fn entry() -> impl Strategy<Value = LoginEntry> {
@@ -63,11 +71,14 @@ fn asked() -> impl Strategy<Value = Asked> {
     let medium = prop::option::of(prop_oneof![Just(Medium::Jpeg), Just(Medium::Mp4)]);
     let date = || prop::option::of(-1..8_i64);
     let cursor = prop::option::of((-1..8_i64, 0..40_i64));
-    ((maybe(0..3), maybe(0..5), medium, maybe(0..3)), (date(), date(), cursor, 1..6_u32)).prop_map(
-        |((camera, state, medium, outcome), (from, to, cursor, limit))| Asked {
+    let brought = (maybe(0..3), prop::option::weighted(0.3, 0..2_usize));
+    ((maybe(0..3), maybe(0..5), medium, maybe(0..3)), brought, (date(), date(), cursor, 1..6_u32)).prop_map(
+        |((camera, state, medium, outcome), (cause, device), (from, to, cursor, limit))| Asked {
             camera,
             state,
             medium,
+            cause,
+            device,
             outcome,
             from,
             to,
@@ -90,6 +101,8 @@ impl Asked {
             && self.camera.is_none_or(|camera| camera == picture.camera)
             && self.medium.is_none_or(|medium| medium == KINDS[picture.kind].medium())
             && self.state.is_none_or(|state| picture.uploads.contains(&Some(state)))
+            && self.cause.is_none_or(|cause| cause == picture.cause.0)
+            && self.device.is_none_or(|device| picture.cause.1 == Some(device))
             && self.wants(picture.ms, id)
     }
 
@@ -114,6 +127,8 @@ impl Asked {
             to: Self::instant(self.to),
             state: self.state.map(|at| UploadState::ALL[at]),
             medium: self.medium,
+            cause: self.cause.map(|at| CAUSES[at]),
+            device: self.device.map(|at| DeviceName::parse(DEVICES[at]).unwrap()),
             limit: self.limit,
             cursor: self.start(),
         }
@@ -156,14 +171,15 @@ fn filled(pictures: &[Picture], entries: &[LoginEntry]) -> (Place, Store) {
         let trigger = entries.get(usize::try_from(id / 2).unwrap()).map(|_| id / 2 + 1);
         c.prepare_cached(
             "insert into images (id, uid, trigger_id, camera, file_name, path, cause, taken_at, width, height, bytes,
-                                 sha256, kind, state, deliveries)
-             values (:id, randomblob(16), :trigger, :camera, :name, :name, 'gpio', :at, 1, 1, 1, zeroblob(32), :kind,
-                     'present', 0)",
+                                 sha256, kind, state, deliveries, device)
+             values (:id, randomblob(16), :trigger, :camera, :name, :name, :cause, :at, 1, 1, 1, zeroblob(32), :kind,
+                     'present', 0, :device)",
         )
         .unwrap()
         .execute(named_params! {
             ":id": id, ":trigger": trigger, ":camera": CAMERAS[picture.camera], ":at": T0 + picture.ms,
             ":name": format!("r1_{}{}", 1_800_000_000 + id, kind.medium().extension()), ":kind": kind.as_str(),
+            ":cause": CAUSES[picture.cause.0].as_str(), ":device": picture.cause.1.map(|at| DEVICES[at]),
         })
         .unwrap();
         for (target, state) in TARGETS.into_iter().zip(picture.uploads) {
@@ -217,6 +233,7 @@ proptest! {
             let (_place, store) = filled(&pictures, &entries);
             for asked in questions {
                 let (mut seen, mut query) = (Vec::new(), asked.images());
+                let counted = store.image_count(query.clone()).await.unwrap();
                 loop {
                     let page = store.images(query.clone()).await.unwrap();
                     for image in &page.items {
@@ -236,6 +253,9 @@ proptest! {
                     expected(&pictures, |picture| picture.ms, |id, picture| asked.wants_picture(id, picture)),
                     "{asked:?}"
                 );
+                let in_all = Asked { cursor: None, ..asked.clone() };
+                let in_all = pictures.iter().zip(1_i64..).filter(|(picture, id)| in_all.wants_picture(*id, picture)).count();
+                assert_eq!(counted, in_all as u64, "{asked:?}");
                 let (mut seen, mut query) = (Vec::new(), asked.ledger());
                 loop {
                     let page = store.ledger(query.clone()).await.unwrap();

@@ -55,6 +55,9 @@ fn statements() -> Vec<(&'static str, String)> {
         ("all pictures", list::ALL_SQL.to_owned()),
         ("pictures of a run", list::RUN_SQL.to_owned()),
         ("runs of pictures", list::NEXT_RUN_SQL.to_owned()),
+        ("pictures of a device", list::DEVICE_SQL.to_owned()),
+        ("pictures of a run, counted", list::RUN_COUNT_SQL.to_owned()),
+        ("pictures of a device, counted", list::DEVICE_COUNT_SQL.to_owned()),
         ("ledger of a run", ledger::RUN_SQL.to_owned()),
         ("cameras in the ledger", ledger::NEXT_CAMERA_SQL.to_owned()),
         ("failures nobody has seen, counted", seen::COUNT_SQL.to_owned()),
@@ -121,9 +124,10 @@ fn the_lists_use_the_index_that_gives_their_order() {
     uses(list::ALL_SQL, "USING COVERING INDEX images_by_time (taken_at>? AND taken_at<?)");
     uses(
         list::RUN_SQL,
-        "USING COVERING INDEX images_by_run (camera=? AND kind=? AND deliveries=? AND taken_at>? AND taken_at<?)",
+        "USING COVERING INDEX images_by_run (camera=? AND kind=? AND cause=? AND deliveries=? AND taken_at>? AND taken_at<?)",
     );
-    uses(list::NEXT_RUN_SQL, "USING COVERING INDEX images_by_run ((camera,kind,deliveries)>(?,?,?))");
+    uses(list::NEXT_RUN_SQL, "USING COVERING INDEX images_by_run ((camera,kind,cause,deliveries)>(?,?,?,?))");
+    uses(list::DEVICE_SQL, "USING COVERING INDEX images_by_device (device=? AND taken_at>? AND taken_at<?)");
     uses(
         ledger::RUN_SQL,
         "USING COVERING INDEX triggers_by_run (outcome=? AND camera=? AND edge_at>? AND edge_at<?)",
@@ -180,7 +184,7 @@ fn a_page_of_a_past_day_is_as_little_work_as_the_newest() {
     let (place, _store) = filled();
     let c = place.sql();
     let of_run: &[(&str, &dyn rusqlite::ToSql)] =
-        &[(":camera", &"r1"), (":kind", &"instant"), (":deliveries", &2)];
+        &[(":camera", &"r1"), (":kind", &"instant"), (":cause", &"gpio"), (":deliveries", &2)];
     let captured: &[(&str, &dyn rusqlite::ToSql)] = &[(":camera", &"r1"), (":outcome", &"captured")];
     let at = |second: i64| Some(UnixMs(T0 + second * 1000));
     let far = Some(Cursor { ms: T0 + (ROWS - 10) * 1000, id: i64::MAX });
@@ -217,7 +221,7 @@ fn what_a_filter_finds_nothing_of_is_not_looked_for_row_by_row() {
     let day = Bounds::new(Some(UnixMs(T0 + 5_000_000)), Some(UnixMs(T0 + 9_000_000)), None);
     for deliveries in [0, 1, 4, 3] {
         let run: &[(&str, &dyn rusqlite::ToSql)] =
-            &[(":camera", &"r2"), (":kind", &"instant"), (":deliveries", &deliveries)];
+            &[(":camera", &"r2"), (":kind", &"instant"), (":cause", &"gpio"), (":deliveries", &deliveries)];
         assert!(matches!(read(&c, list::RUN_SQL, run, day), (0, ..100)), "deliveries {deliveries}");
     }
     for outcome in ["coalesced", "failed"] {
@@ -225,15 +229,15 @@ fn what_a_filter_finds_nothing_of_is_not_looked_for_row_by_row() {
         assert!(matches!(read(&c, ledger::RUN_SQL, run, day), (0, ..100)), "{outcome}");
     }
     // One step into the index for each run, however many rows it has.
-    let mut first = (String::new(), String::new(), 0_i64);
+    let mut first = (String::new(), String::new(), String::new(), 0_i64);
     let mut statement = c.prepare(list::NEXT_RUN_SQL).unwrap();
     let mut runs = 0;
     while let Ok(found) = statement.query_row(
-        rusqlite::named_params! {":camera": first.0, ":kind": first.1, ":deliveries": first.2},
-        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+        rusqlite::named_params! {":camera": first.0, ":kind": first.1, ":cause": first.2, ":deliveries": first.3},
+        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
     ) {
-        let (camera, kind, deliveries): (String, String, i64) = found;
-        (first, runs) = ((camera, kind, deliveries + 1), runs + 1);
+        let (camera, kind, cause, deliveries): (String, String, String, i64) = found;
+        (first, runs) = ((camera, kind, cause, deliveries + 1), runs + 1);
     }
     let steps = statement.get_status(StatementStatus::VmStep);
     assert!(

@@ -205,7 +205,8 @@ async fn days(store: &Store, rows: i64, limit: Duration) {
             for state in [None].into_iter().chain(UploadState::ALL.map(Some)) {
                 for medium in [None, Some(Medium::Jpeg), Some(Medium::Mp4)] {
                     let camera = key.map(camera);
-                    let query = ImageQuery { camera, from, to, state, medium, limit: 50, cursor: None };
+                    let query =
+                        ImageQuery { camera, from, to, state, medium, limit: 50, ..ImageQuery::default() };
                     let began = Instant::now();
                     store.images(query.clone()).await.unwrap();
                     assert_soon(began, limit, &query);

@@ -153,6 +153,15 @@ pub(in crate::web) struct ImagePage {
     pub(in crate::web) images: Vec<ImageView>,
     /// Where the next page begins; null on the last one.
     pub(in crate::web) next_cursor: Option<String>,
+    /// The number of this page, where pages are asked for by number.
+    #[schema(example = 1)]
+    pub(in crate::web) page: Option<u32>,
+    /// Items on such a page.
+    #[schema(example = 50)]
+    pub(in crate::web) per_page: Option<u32>,
+    /// Items on all of them.
+    #[schema(example = 1203)]
+    pub(in crate::web) total: Option<u64>,
 }
 
 /// The last picture of a camera.

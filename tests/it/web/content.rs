@@ -90,7 +90,9 @@ async fn a_picture_is_listed_with_everything_the_contract_names() {
              "last_error_params": null, "delivered_at": null, "next_attempt_at": null},
         ],
     });
-    assert_eq!(page, json!({"images": [expected], "next_cursor": null}));
+    let list =
+        json!({"images": [expected], "next_cursor": null, "page": null, "per_page": null, "total": null});
+    assert_eq!(page, list);
 }
 
 #[tokio::test]
@@ -156,6 +158,11 @@ async fn pages_by_number_are_the_same_list_and_end_where_it_ends() {
     }
     let of_one = browser.get("/api/images?page=1&per_page=20&camera=r1").await.json();
     assert_eq!(ids(&of_one).len(), 4);
+    let numbers = |page: &Value| ["page", "per_page", "total"].map(|name| page[name].as_u64());
+    assert_eq!(numbers(&of_one), [Some(1), Some(20), Some(4)]);
+    let third = browser.get("/api/images?page=3&per_page=3").await.json();
+    assert_eq!(numbers(&third), [Some(3), Some(3), Some(7)]);
+    assert_eq!(numbers(&browser.get("/api/images").await.json()), [None; 3], "a cursor has no number");
     for query in ["page=0", "page=x", "page=201", "page=4294967295", "per_page=0", "per_page=201"] {
         assert_eq!(browser.get(&format!("/api/images?{query}")).await.status, 400, "{query}");
     }
