@@ -48,14 +48,14 @@ impl Config {
             lines.set("WEB_HOSTS", self.web.hosts.join(", "));
         }
         if !self.web.cors_origins.is_empty() {
-            lines.set("WEB_CORS_ORIGINS", self.web.cors_origins.join(", "));
+            lines.set("STREAM_CORS_ORIGINS", self.web.cors_origins.join(", "));
         }
         if !self.web.trusted_proxies.is_empty() {
             let proxies: Vec<_> = self.web.trusted_proxies.iter().map(ToString::to_string).collect();
             lines.set("TRUSTED_PROXIES", proxies.join(", "));
         }
-        lines.set_some("WEB_PUBLIC_URL", self.web.links.public_url.as_ref());
-        lines.set("WEB_LINK_HOURS", self.web.links.hours());
+        lines.set_some("PUBLIC_URL", self.web.links.public_url.as_ref());
+        lines.set("LINK_HOURS", self.web.links.hours());
         if self.web.password_hash.is_some() {
             lines.comment("WEB_PASSWORD_HASH is set (value hidden)");
         }
@@ -112,10 +112,10 @@ fn describe_flush(lines: &mut Lines, number: u8, flush: Flush) {
 fn describe_streaming(lines: &mut Lines, streaming: &StreamingConfig) {
     lines.set("STREAM_FPS", streaming.fps);
     let networks: Vec<_> = streaming.reach.networks.iter().map(ToString::to_string).collect();
-    lines.set("STREAM_NETWORKS", networks.join(", "));
+    lines.set("STREAM_ALLOW", networks.join(", "));
     lines.set("STREAM_REQUESTS_PER_MINUTE", streaming.per_minute);
     if let Some(jwt) = &streaming.jwt {
-        lines.comment("STREAM_JWT_SECRET is set (value hidden)");
+        lines.comment("JWT_SECRET is set (value hidden)");
         lines.set("STREAM_JWT_SCOPE", jwt.scope);
     }
 }
@@ -289,9 +289,9 @@ mod tests {
         ("BIND_IP", "::1"),
         ("WEB_AUTH_ENABLED", "false"),
         ("WEB_HOSTS", "gate.example.org, cameras.example.org"),
-        ("WEB_CORS_ORIGINS", "https://app.example, null"),
+        ("STREAM_CORS_ORIGINS", "https://app.example, null"),
         ("CAMERA_9_STREAMING", "true"),
-        ("STREAM_NETWORKS", "10.0.0.0/8, fd00::/8"),
+        ("STREAM_ALLOW", "10.0.0.0/8, fd00::/8"),
         ("TRUSTED_PROXIES", "127.0.0.1, fd00::/8"),
         (
             "WEB_PASSWORD_HASH",

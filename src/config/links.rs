@@ -1,4 +1,4 @@
-//! `WEB_PUBLIC_URL`, `WEB_LINK_HOURS`: public links to single pictures.
+//! `PUBLIC_URL`, `LINK_HOURS`: public links to single pictures.
 
 use std::time::Duration;
 
@@ -15,16 +15,16 @@ pub const LINK_HOURS_MAX: u32 = 8760;
 /// Public links.
 #[derive(Clone, Debug, Default)]
 pub struct LinkConfig {
-    /// `WEB_PUBLIC_URL`: scheme, host and perhaps a port by which the dashboard is reached from outside.
+    /// `PUBLIC_URL`: scheme, host and perhaps a port by which the dashboard is reached from outside.
     pub public_url: Option<Url>,
-    /// `WEB_LINK_HOURS`: how long a link holds unless another time is asked for; `None`, written `never`, does not end.
+    /// `LINK_HOURS`: how long a link holds unless another time is asked for; `None`, written `never`, does not end.
     pub life: Option<Duration>,
 }
 
 impl LinkConfig {
     pub(super) fn read(reader: &mut VariableReader<'_>) -> ReadResult<Self> {
-        let public_url = reader.optional("WEB_PUBLIC_URL", public_address);
-        let life = reader.required("WEB_LINK_HOURS", life);
+        let public_url = reader.optional("PUBLIC_URL", public_address);
+        let life = reader.required("LINK_HOURS", life);
         Ok(Self { public_url: public_url?, life: life? })
     }
 
@@ -44,7 +44,7 @@ impl LinkConfig {
     }
 }
 
-/// Reads `WEB_LINK_HOURS`.
+/// Reads `LINK_HOURS`.
 fn life(text: &str) -> Result<Option<Duration>, Wrong> {
     if text.eq_ignore_ascii_case("never") {
         return Ok(None);
@@ -76,19 +76,19 @@ mod tests {
     /// S1.8
     #[test]
     fn links_hold_for_three_days_unless_something_else_is_set() {
-        let life = |text| config(&[("WEB_LINK_HOURS", text)]).web.links.life;
+        let life = |text| config(&[("LINK_HOURS", text)]).web.links.life;
         assert_eq!(life(""), Some(Duration::from_secs(72 * 3600)));
         assert_eq!(life("1"), Some(Duration::from_secs(3600)));
         assert_eq!((life("0"), life("Never")), (None, None));
         for wrong in ["-1", "8761", "3 days", "1.5"] {
-            let text = problem(&[("WEB_LINK_HOURS", wrong)]);
-            assert!(text.starts_with("WEB_LINK_HOURS: ") && text.contains("or never"), "{text}");
+            let text = problem(&[("LINK_HOURS", wrong)]);
+            assert!(text.starts_with("LINK_HOURS: ") && text.contains("or never"), "{text}");
         }
     }
 
     #[test]
     fn the_public_address_is_one_at_whose_root_the_dashboard_is() {
-        let links = config(&[("WEB_PUBLIC_URL", "https://gate.example.org")]).web.links;
+        let links = config(&[("PUBLIC_URL", "https://gate.example.org")]).web.links;
         assert_eq!(links.address("/s/x.jpg").as_deref(), Some("https://gate.example.org/s/x.jpg"));
         assert_eq!(links.host(), Some("gate.example.org"));
         assert_eq!(LinkConfig::default().address("/s/x.jpg"), None);
@@ -99,7 +99,7 @@ mod tests {
             "https://gate.example.org/?a=b",
             "https://bob:hunter2@gate.example.org",
         ] {
-            assert!(problem(&[("WEB_PUBLIC_URL", wrong)]).starts_with("WEB_PUBLIC_URL: "), "{wrong}");
+            assert!(problem(&[("PUBLIC_URL", wrong)]).starts_with("PUBLIC_URL: "), "{wrong}");
         }
     }
 }

@@ -30,11 +30,11 @@ pub enum OffLimits {
     Never(IpAddr),
     /// It is this machine, or only means something on one link.
     #[error(
-        "{0} is an address of this computer or of one link; STREAM_NETWORKS allows it only by naming a network inside that range"
+        "{0} is an address of this computer or of one link; STREAM_ALLOW allows it only by naming a network inside that range"
     )]
     Special(IpAddr),
     /// No configured network has it.
-    #[error("{0} is in none of the networks of STREAM_NETWORKS")]
+    #[error("{0} is in none of the networks of STREAM_ALLOW")]
     Outside(IpAddr),
     /// This program listens there.
     #[error("{0} is a port of this program")]

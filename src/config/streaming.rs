@@ -16,7 +16,7 @@ const JWT_SECRET_MAX: usize = 1024;
 pub(super) const JWT_SCOPES: &[(&str, &str)] = &[("read", "read"), ("operate", "operate"), ("full", "full")];
 
 /// Networks of cameras unless set otherwise: those that no router passes on (RFC 1918, RFC 4193).
-const PRIVATE: &str = "10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, fc00::/7";
+const PRIVATE: &str = "10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7";
 
 /// Streaming.
 #[derive(Clone, Debug)]
@@ -43,8 +43,8 @@ pub struct JwtConfig {
 impl StreamingConfig {
     pub(super) fn read(reader: &mut VariableReader<'_>) -> ReadResult<Self> {
         let fps = reader.required("STREAM_FPS", whole(1..=25, "pictures a second"));
-        let networks = reader.required("STREAM_NETWORKS", networks);
-        let secret = reader.optional("STREAM_JWT_SECRET", |text| jwt_secret(text).map(Secret::new));
+        let networks = reader.required("STREAM_ALLOW", networks);
+        let secret = reader.optional("JWT_SECRET", |text| jwt_secret(text).map(Secret::new));
         let scope = reader.required("STREAM_JWT_SCOPE", choice(JWT_SCOPES));
         let per_minute = reader.required("STREAM_REQUESTS_PER_MINUTE", whole(1..=100_000, "requests"));
         let (fps, networks, secret, scope, per_minute) = (fps?, networks?, secret?, scope?, per_minute?);
@@ -89,10 +89,10 @@ mod tests {
 
     #[test]
     fn a_short_secret_is_refused_and_never_shown() {
-        let text = problem(&[("STREAM_JWT_SECRET", "hunter2")]);
-        assert!(text.starts_with("STREAM_JWT_SECRET: ") && !text.contains("hunter2"), "{text}");
+        let text = problem(&[("JWT_SECRET", "hunter2")]);
+        assert!(text.starts_with("JWT_SECRET: ") && !text.contains("hunter2"), "{text}");
         let long = "hunter2-hunter2-hunter2-hunter2-hunter2";
-        let config = config(&[("STREAM_JWT_SECRET", long), ("STREAM_JWT_SCOPE", "Operate")]);
+        let config = config(&[("JWT_SECRET", long), ("STREAM_JWT_SCOPE", "Operate")]);
         assert_eq!(config.streaming.jwt.as_ref().map(|jwt| jwt.scope), Some("operate"));
         assert!(!format!("{config:?}").contains("hunter2"));
         assert!(!config.describe().contains("hunter2"));
@@ -102,7 +102,7 @@ mod tests {
     fn what_is_out_of_range_is_said_all_at_once() {
         let text = problems(&[
             ("STREAM_FPS", "0"),
-            ("STREAM_NETWORKS", "home"),
+            ("STREAM_ALLOW", "home"),
             ("STREAM_JWT_SCOPE", "admin"),
             ("STREAM_REQUESTS_PER_MINUTE", "0"),
         ]);

@@ -398,7 +398,7 @@ pub const VARIABLES: &[Variable] = &[
     open(
         "DISCORD_MESSAGE",
         Fallback::Text("file"),
-        "file sends the picture, link a public link to it, for which WEB_PUBLIC_URL must be set",
+        "file sends the picture, link a public link to it, for which PUBLIC_URL must be set",
     )
     .of(TargetKind::Discord),
     secret("RELAY_URL", "upload address of another box that takes the pictures").of(TargetKind::Relay),
@@ -462,13 +462,13 @@ pub const VARIABLES: &[Variable] = &[
         Fallback::None,
         "below so many free bytes delivered pictures go early; if unset, 5 % of the disk, at most 512 MiB",
     ),
-    open("STREAM_FPS", Fallback::Text("5"), "pictures a second asked of such a camera without a stream, 1 to 25"),
+    open("STREAM_FPS", Fallback::Text("10"), "pictures a second asked of such a camera without a stream, 1 to 25"),
     open(
-        "STREAM_NETWORKS",
-        Fallback::Text("10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, fc00::/7"),
+        "STREAM_ALLOW",
+        Fallback::Text("10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7"),
         "networks in which such a camera may be; loopback and link-local only if named",
     ),
-    secret("STREAM_JWT_SECRET", "secret of tokens that another program signs with HS256, at least 32 characters"),
+    secret("JWT_SECRET", "secret of tokens that another program signs with HS256, at least 32 characters"),
     open(
         "STREAM_JWT_SCOPE",
         Fallback::Text("read"),
@@ -479,10 +479,10 @@ pub const VARIABLES: &[Variable] = &[
     open("BIND_PORT", Fallback::Text("9000"), "port of the dashboard; 0 takes a free one"),
     open("WEB_AUTH_ENABLED", Fallback::Text("true"), "false only together with a loopback BIND_IP"),
     open("WEB_HOSTS", Fallback::None, "more names this machine is spoken to by, such as that of a proxy"),
-    open("WEB_PUBLIC_URL", Fallback::None, "address by which the dashboard is reached from outside, for public links"),
-    open("WEB_LINK_HOURS", Fallback::Text("72"), "hours until a public link ends, 1 to 8760, or never"),
+    open("PUBLIC_URL", Fallback::None, "address by which the dashboard is reached from outside, for public links"),
+    open("LINK_HOURS", Fallback::Text("72"), "hours until a public link ends, 1 to 8760, or never"),
     open(
-        "WEB_CORS_ORIGINS",
+        "STREAM_CORS_ORIGINS",
         Fallback::None,
         "pages of other sites that may use /streaming, as browsers name them: https://app.example, null for a file",
     ),

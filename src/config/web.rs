@@ -33,7 +33,7 @@ pub struct WebConfig {
     pub password_hash: Option<Secret<String>>,
     /// `WEB_HOSTS`, in lower case: names in `Host` that are this machine's beside those it knows itself.
     pub hosts: Vec<String>,
-    /// `WEB_CORS_ORIGINS`, as browsers write them: pages of other sites that may use what is streamed.
+    /// `STREAM_CORS_ORIGINS`, as browsers write them: pages of other sites that may use what is streamed.
     pub cors_origins: Vec<String>,
     /// `TRUSTED_PROXIES`: who is believed about the address of a visitor.
     pub trusted_proxies: Vec<Network>,
@@ -67,7 +67,7 @@ impl WebConfig {
         });
 
         let hosts = reader.optional("WEB_HOSTS", hosts);
-        let cors_origins = reader.optional("WEB_CORS_ORIGINS", origins);
+        let cors_origins = reader.optional("STREAM_CORS_ORIGINS", origins);
         let trusted_proxies = reader.optional("TRUSTED_PROXIES", networks);
 
         let links = LinkConfig::read(reader);
@@ -253,7 +253,7 @@ mod tests {
     /// S2.13
     #[test]
     fn origins_are_listed_one_by_one_and_null_only_by_its_name() {
-        let listed = |text| config(&[("WEB_CORS_ORIGINS", text)]).web.cors_origins;
+        let listed = |text| config(&[("STREAM_CORS_ORIGINS", text)]).web.cors_origins;
         assert!(config(&[]).web.cors_origins.is_empty());
         assert_eq!(
             listed("HTTPS://App.example:443/, http://10.0.0.2:8080"),
@@ -268,8 +268,8 @@ mod tests {
             "file:///x",
             "https://*.example/x",
         ] {
-            let text = problem(&[("WEB_CORS_ORIGINS", text)]);
-            assert!(text.starts_with("WEB_CORS_ORIGINS: "), "{text}");
+            let text = problem(&[("STREAM_CORS_ORIGINS", text)]);
+            assert!(text.starts_with("STREAM_CORS_ORIGINS: "), "{text}");
         }
     }
 

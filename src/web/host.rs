@@ -33,7 +33,7 @@ const NAME_MAX: usize = 253;
 pub(super) struct Hosts {
     /// The kernel's host name, in lower case.
     machine: String,
-    /// `WEB_HOSTS` and the host of `WEB_PUBLIC_URL`, in lower case.
+    /// `WEB_HOSTS` and the host of `PUBLIC_URL`, in lower case.
     configured: Vec<String>,
 }
 

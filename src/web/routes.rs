@@ -351,7 +351,7 @@ pub const ROUTES: &[Route] = &[
         .says("take a camera's address over, once it answers there")
         .more(
             "The camera of CAMERA_n_STREAMING. It is asked GET / and must say yes; it is there again after a restart. Only \
-             addresses in STREAM_NETWORKS; redirects are not followed.",
+             addresses in STREAM_ALLOW; redirects are not followed.",
         )
         .takes::<SetUpCamera>()
         .gives(&[json::<CameraSetUp>(200, "it is set up")])

@@ -45,7 +45,7 @@ test("without a clipboard the address is selected, to be copied by hand", async 
   const far = await receiver(t);
   const env = {
     CAMERA_1_SNAPSHOT_URL: (await camera(t)).url, S3_API_URL: far.url, GPIO_CAMERA_1_PIN: "18",
-    WEB_PUBLIC_URL: "https://gate.example.org", WEB_LINK_HOURS: "never",
+    PUBLIC_URL: "https://gate.example.org", LINK_HOURS: "never",
   };
   const box = await daemon(t, { env });
   const page = await box.open(t);

@@ -56,10 +56,8 @@ impl DiscordTargetConfig {
             (true, Some(url)) => Ok(DiscordMessage::Link(url.clone())),
             (true, None) if site.is_web_right => {
                 let what = "a link needs the address by which this box is reached from outside";
-                Err(reader.refuse(
-                    "DISCORD_MESSAGE",
-                    &Wrong::new(what, "file, or link together with WEB_PUBLIC_URL"),
-                ))
+                Err(reader
+                    .refuse("DISCORD_MESSAGE", &Wrong::new(what, "file, or link together with PUBLIC_URL")))
             }
             (true, None) | (false, _) => Ok(DiscordMessage::File),
         });
@@ -121,14 +119,13 @@ mod tests {
         let post =
             |pairs: &[(&str, &str)]| discord(&[&[("DISCORD_WEBHOOK_URL", url)], pairs].concat()).message;
         assert_eq!(post(&[]), DiscordMessage::File);
-        assert_eq!(post(&[("WEB_PUBLIC_URL", public)]), DiscordMessage::File, "a link is for who wants one");
+        assert_eq!(post(&[("PUBLIC_URL", public)]), DiscordMessage::File, "a link is for who wants one");
         let link = DiscordMessage::Link(public.parse().unwrap());
-        assert_eq!(post(&[("WEB_PUBLIC_URL", public), ("DISCORD_MESSAGE", "link")]), link);
+        assert_eq!(post(&[("PUBLIC_URL", public), ("DISCORD_MESSAGE", "link")]), link);
         let text = problem(&[("DISCORD_WEBHOOK_URL", url), ("DISCORD_MESSAGE", "link")]);
         assert!(text.starts_with("DISCORD_MESSAGE: a link needs the address"), "{text}");
-        let alone =
-            [("DISCORD_WEBHOOK_URL", url), ("DISCORD_MESSAGE", "link"), ("WEB_PUBLIC_URL", "ftp://x")];
-        assert!(problem(&alone).starts_with("WEB_PUBLIC_URL: "), "one mistake is said once");
+        let alone = [("DISCORD_WEBHOOK_URL", url), ("DISCORD_MESSAGE", "link"), ("PUBLIC_URL", "ftp://x")];
+        assert!(problem(&alone).starts_with("PUBLIC_URL: "), "one mistake is said once");
         assert!(problem(&[("DISCORD_MESSAGE", "url")]).starts_with("DISCORD_MESSAGE: "));
     }
 

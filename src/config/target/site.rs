@@ -10,7 +10,7 @@ pub(in crate::config) struct SiteFacts<'a> {
     pub(in crate::config) name: Option<&'a str>,
     /// Whether there is one, right or wrong.
     pub(in crate::config) has_name: bool,
-    /// `WEB_PUBLIC_URL`, if it is right.
+    /// `PUBLIC_URL`, if it is right.
     pub(in crate::config) public_url: Option<&'a Url>,
     /// Whether what stands in `WEB_…` is right; else a problem was said of it.
     pub(in crate::config) is_web_right: bool,

@@ -11,7 +11,7 @@ use crate::store::{Link, Linked};
 /// A link that shall be made.
 #[derive(Default, Deserialize, ToSchema)]
 pub(in crate::web) struct LinkWish {
-    /// How long it holds: 1 to 8760 hours, or 0 for one that does not end by itself; `WEB_LINK_HOURS` unless asked
+    /// How long it holds: 1 to 8760 hours, or 0 for one that does not end by itself; `LINK_HOURS` unless asked
     /// otherwise.
     #[serde(default, deserialize_with = "whole_or_null")]
     #[schema(minimum = 0, maximum = 8760, example = 24)]
@@ -76,7 +76,7 @@ pub(in crate::web) struct MadeLink {
     /// Where it is served on this machine; shown this once.
     #[schema(example = "/s/3q2-7wEjRWeJq83vASNFZw.jpg")]
     pub(in crate::web) path: String,
-    /// The whole address; null without `WEB_PUBLIC_URL`.
+    /// The whole address; null without `PUBLIC_URL`.
     #[schema(example = "https://gate.example.org/s/3q2-7wEjRWeJq83vASNFZw.jpg")]
     pub(in crate::web) url: Option<String>,
 }

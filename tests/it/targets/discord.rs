@@ -151,7 +151,7 @@ async fn the_message_is_waited_for_whatever_the_address_says_and_a_thread_is_kep
 /// The settings with which messages have a link.
 fn linking(server: &Server) -> Rig {
     let url = format!("{}/api/webhooks/17/token-token", server.origin());
-    let public = ("WEB_PUBLIC_URL", "https://gate.example.org");
+    let public = ("PUBLIC_URL", "https://gate.example.org");
     Rig::with(&[("DISCORD_WEBHOOK_URL", &url), ("DISCORD_MESSAGE", "link"), public])
 }
 

@@ -37,7 +37,7 @@ async fn a_link_shows_a_stranger_its_picture_and_nothing_else() {
     let browser = site.browser().await;
     let (image, other) = (site.record("r1", EDGE).await, site.record("r1", EDGE.plus_ms(1000)).await);
     let made = link(&browser, &image.filename.to_string(), r#"{"hours":24}"#).await;
-    assert_eq!(made["url"], Value::Null, "without WEB_PUBLIC_URL the box does not know its address");
+    assert_eq!(made["url"], Value::Null, "without PUBLIC_URL the box does not know its address");
     let path = made["path"].as_str().unwrap();
     assert!(path.starts_with("/s/") && path.len() == "/s/".len() + 22 + ".jpg".len(), "{path}");
     let whole = open(&site, path).await;
@@ -269,7 +269,7 @@ async fn the_public_address_stands_in_the_link_and_is_answered_under_its_name() 
     let browser = site.browser().await;
     let image = site.record("r1", EDGE).await;
     let made = link(&browser, &image.filename.to_string(), "").await;
-    assert_eq!(made["expires_at"], Value::Null, "WEB_LINK_HOURS=never");
+    assert_eq!(made["expires_at"], Value::Null, "LINK_HOURS=never");
     let path = made["path"].as_str().unwrap();
     assert_eq!(made["url"], format!("https://gate.example.org{path}"));
     assert_eq!(site.send(Method::GET, path, &[("host", "gate.example.org")], "").await.status, 200);

@@ -25,10 +25,10 @@ fn settings<'a>(more: &[(&'a str, &'a str)]) -> Config {
     let pairs = [
         ("CAMERA_4_STREAMING", "true"),
         ("CAMERA_4_NAME", "stream"),
-        ("STREAM_NETWORKS", "127.0.0.0/8, 192.168.0.0/16"),
-        ("STREAM_JWT_SECRET", SECRET),
+        ("STREAM_ALLOW", "127.0.0.0/8, 192.168.0.0/16"),
+        ("JWT_SECRET", SECRET),
         ("STREAM_REQUESTS_PER_MINUTE", "6000"),
-        ("WEB_CORS_ORIGINS", "https://app.example, null"),
+        ("STREAM_CORS_ORIGINS", "https://app.example, null"),
     ];
     let pairs = pairs.iter().chain(more).map(|(name, value)| (*name, *value));
     let file: String = pairs.map(|(name, value)| format!("{name}={value}\n")).collect();
