@@ -251,13 +251,10 @@ async fn an_import_or_a_takeover_that_dies_at_any_step_is_done_by_the_next_and_d
         Deed::new("store::crash_tests::the_process_that_dies", place.path(), what)
     };
     let owed = |target| (target, UploadState::Pending);
-    let wanted = BTreeMap::from(
-        [vec![owed(TargetId::API), owed(TargetId::RELAY)], vec![DELIVERED], vec![owed(TargetId::RELAY)]]
-            .into_iter()
-            .zip(NAMES)
-            .map(|(uploads, name)| (name.to_owned(), (name.to_owned(), uploads)))
-            .collect::<BTreeMap<_, _>>(),
-    );
+    let uploads =
+        [vec![owed(TargetId::API), owed(TargetId::RELAY)], vec![DELIVERED], vec![owed(TargetId::RELAY)]];
+    let row = |(name, uploads): (&str, Vec<_>)| (name.to_owned(), (name.to_owned(), uploads));
+    let wanted: BTreeMap<_, _> = NAMES.into_iter().zip(uploads).map(row).collect();
     for what in ["import", "take over"] {
         let steps = deed(&prepared(what), what).steps();
         assert!(steps.len() >= 4, "{steps:?}");
