@@ -28,8 +28,7 @@ async fn losing_the_first_answer(to: u16) -> (u16, mpsc::Receiver<String>, JoinH
             let (mut far_read, mut far_write) = far.into_split();
             let sending = tokio::spawn(async move { tokio::io::copy(&mut near_read, &mut far_write).await });
             let mut answer = vec![0; 4096];
-            loop {
-                let Ok(read @ 1..) = far_read.read(&mut answer).await else { break };
+            while let Ok(read @ 1..) = far_read.read(&mut answer).await {
                 let text = String::from_utf8_lossy(&answer[..read]).into_owned();
                 if !has_lost && text.starts_with("HTTP/1.1 200") {
                     has_lost = true;
