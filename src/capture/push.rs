@@ -25,7 +25,7 @@ use crate::model::{
     CameraKey, Cause, DeviceName, Dimensions, FileName, ImageId, ImageKind, Moment, NoPicture, Outcome,
     PUSH_AGE_MAX_MS, PictureFacts, PushFacts, Trigger, UnixMs, foreign,
 };
-use crate::store::{KnownPush, NewImage, PushIdentity, Store, StoreError};
+use crate::store::{KnownPush, NewImage, PushIdentity, RefusedPush, Store, StoreError};
 
 /// Most bytes of a pushed picture, as of one that a camera is asked for.
 pub const PUSH_BYTES_MAX: usize = 16 << 20;
@@ -244,6 +244,7 @@ impl Keeper {
     async fn keep(&self, pushed: PushedPicture) -> Result<AcceptedPush, PushRefusal> {
         let (device, arrived) = (pushed.device.clone(), pushed.arrived);
         let trigger = trigger_of(pushed.cause, &device, pushed.camera.as_ref(), arrived);
+        let sent = self.guard.keeps_refused().then(|| pushed.bytes.clone());
         let kept = self.try_keep(pushed, &trigger).await;
         match &kept {
             // Its trigger comes with its row.
@@ -253,6 +254,12 @@ impl Keeper {
                 let reason = refusal.reason();
                 if let Recorded::Yes { unwritten } = self.notes.refused(&device, arrived, reason) {
                     self.write_down(&trigger, reason, unwritten).await;
+                    if let (PushRefusal::Unfit(_), Some(bytes)) = (refusal, sent) {
+                        let (device, reason) = (device.to_string(), reason.to_string());
+                        self.guard
+                            .keep_refused(RefusedPush { device, at: arrived.wall, bytes, reason })
+                            .await;
+                    }
                 }
             }
         }

@@ -13,6 +13,7 @@ struct World {
     place: Place,
     store: Store,
     pushes: Pushes,
+    guard: DiskGuard,
     cancel: CancellationToken,
     task: JoinSet<()>,
 }
@@ -24,13 +25,17 @@ impl World {
     }
 
     fn of(place: Place, store: Store) -> Self {
-        let (config, _) = Config::parse(&Env::from_pairs([("CAMERA_1_NAME", "r1")])).unwrap();
+        Self::with(place, store, &[("CAMERA_1_NAME", "r1")])
+    }
+
+    fn with(place: Place, store: Store, pairs: &[(&str, &str)]) -> Self {
+        let (config, _) = Config::parse(&Env::from_pairs(pairs.iter().copied())).unwrap();
         let guard = DiskGuard::new(store.intake(), &config.storage, &Status::new(&config));
         let (pushes, mut keeper) = Pushes::new(&config, &store, &guard);
         let (cancel, mut task) = (CancellationToken::new(), JoinSet::new());
         let until = cancel.clone();
         task.spawn(async move { keeper.run(&until).await });
-        Self { place, store, pushes, cancel, task }
+        Self { place, store, pushes, guard, cancel, task }
     }
 
     async fn keep(&self, pushed: PushedPicture) -> Result<AcceptedPush, PushRefusal> {
@@ -365,4 +370,40 @@ async fn a_device_may_bring_as_many_pixels_as_it_is_given_and_no_more() {
     let refusal = world.keep(of(16 * 16 - 1)).await.unwrap_err();
     assert_eq!(refusal, PushRefusal::Unfit(NoPicture::TooManyPixels { width: 16, height: 16 }));
     assert!(world.keep(of(16 * 16)).await.is_ok());
+}
+
+/// A device whose pictures are too large, where refused ones are kept; `min_free` is the floor of the disk.
+async fn refused_once(min_free: &str) -> (World, Option<(usize, u64)>) {
+    let place = Place::new();
+    let store = place.open();
+    let images = place.images().to_string_lossy().into_owned();
+    let pairs = [
+        ("CAMERA_1_NAME", "r1"),
+        ("IMAGE_STORAGE_PATH", images.as_str()),
+        ("STORAGE_QUARANTINE_MAX_BYTES", "1MiB"),
+        ("STORAGE_MIN_FREE_BYTES", min_free),
+    ];
+    let world = World::with(place, store, &pairs);
+    let refusal = world.keep(PushedPicture { pixels_max: 1, ..pushed(jpeg_of(90), 0) }).await.unwrap_err();
+    assert!(matches!(refusal.reason(), NoPicture::TooManyPixels { .. }));
+    let kept = world.guard.refused().await.map(|(_, count)| (count.pictures, count.bytes));
+    (world, kept)
+}
+
+#[tokio::test]
+async fn what_is_refused_is_kept_where_that_is_asked_for_and_in_no_list() {
+    let (world, kept) = refused_once("1MiB").await;
+    assert_eq!(kept, Some((1, jpeg_of(90).len() as u64)));
+    let names = world.place.hidden(".quarantine");
+    assert!(names.len() == 2 && names.iter().all(|name| name.contains("_esp-door_")), "{names:?}");
+    assert_eq!((world.images().await.len(), world.place.pictures().len()), (0, 0));
+    let place = world.end().await;
+    let again = place.open();
+    assert_eq!(again.images(ImageQuery { limit: 9, ..ImageQuery::default() }).await.unwrap().items.len(), 0);
+}
+
+#[tokio::test]
+async fn on_a_disk_that_is_short_of_room_nothing_refused_is_kept() {
+    let (world, kept) = refused_once("1000T").await;
+    assert_eq!((kept, world.place.hidden(".quarantine").len()), (Some((0, 0)), 0));
 }

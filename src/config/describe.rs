@@ -40,6 +40,7 @@ impl Config {
         lines.set("CLEANUP_INTERVAL_HOURS", self.storage.cleanup_interval.as_secs() / 3600);
         lines.set_some("STORAGE_MAX_BYTES", self.storage.max_bytes);
         lines.set_some("STORAGE_MIN_FREE_BYTES", self.storage.min_free_bytes);
+        lines.set_some("STORAGE_QUARANTINE_MAX_BYTES", self.storage.quarantine_max_bytes);
         describe_streaming(&mut lines, &self.streaming);
         lines.set("BIND_IP", self.web.bind.ip());
         lines.set("BIND_PORT", self.web.bind.port());
@@ -285,6 +286,7 @@ mod tests {
         ("SITE_NAME", "Gate 7"),
         ("UPLOAD_RATE", "1M"),
         ("STORAGE_MAX_BYTES", "1G"),
+        ("STORAGE_QUARANTINE_MAX_BYTES", "50M"),
         ("IMAGE_STORAGE_PATH", "/srv/our gate/images"),
         ("BIND_IP", "::1"),
         ("WEB_AUTH_ENABLED", "false"),

@@ -36,6 +36,8 @@ pub struct StorageConfig {
     pub max_bytes: Option<u64>,
     /// `STORAGE_MIN_FREE_BYTES`, at least 1 MiB; `None`: the floor follows from the size of the disk.
     pub min_free_bytes: Option<u64>,
+    /// `STORAGE_QUARANTINE_MAX_BYTES`: room for pictures of devices that are refused, at least 1 MiB; `None`: none is kept.
+    pub quarantine_max_bytes: Option<u64>,
 }
 
 impl StorageConfig {
@@ -48,6 +50,7 @@ impl StorageConfig {
         let backup_hours = reader.required("DATABASE_BACKUP_HOURS", whole(0..=BACKUP_HOURS_MAX, "hours"));
         let max_bytes = reader.optional("STORAGE_MAX_BYTES", bytes);
         let min_free_bytes = reader.optional("STORAGE_MIN_FREE_BYTES", bytes);
+        let quarantine_max_bytes = reader.optional("STORAGE_QUARANTINE_MAX_BYTES", bytes);
 
         let (images, database) = (images?, database?);
         layout?;
@@ -64,6 +67,7 @@ impl StorageConfig {
             backup_every: Some(Duration::from_secs(backup_hours? * 3600)).filter(|every| !every.is_zero()),
             max_bytes: max_bytes?,
             min_free_bytes: min_free_bytes?,
+            quarantine_max_bytes: quarantine_max_bytes?,
         })
     }
 }

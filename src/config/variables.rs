@@ -462,6 +462,7 @@ pub const VARIABLES: &[Variable] = &[
         Fallback::None,
         "below so many free bytes delivered pictures go early; if unset, 5 % of the disk, at most 512 MiB",
     ),
+    open("STORAGE_QUARANTINE_MAX_BYTES", Fallback::None, "most bytes of refused pictures that are kept"),
     open("STREAM_FPS", Fallback::Text("10"), "pictures a second asked of such a camera without a stream, 1 to 25"),
     open(
         "STREAM_ALLOW",

@@ -4,6 +4,8 @@
 //! Protected pictures never go, owed ones neither (waiting or put aside); the disk may be as full as it likes.
 
 mod level;
+mod refusal;
+mod refused;
 pub mod retention;
 mod wear;
 mod words;
@@ -20,11 +22,12 @@ use crate::config::StorageConfig;
 use crate::model::{AlarmText, Amount, Because, RoomLevel, RoomText, UnixMs, UploadState};
 use crate::status::{AlarmHandle, AlarmKind, Status};
 use crate::store::{
-    Deletable, DiskRoom, Entered, Held, Image, NewImage, PictureUsage, Saved, StoreError, StoreIntake,
-    TriggerId,
+    Deletable, DiskRoom, Entered, Held, Image, NewImage, PictureUsage, RefusedFolder, Saved, StoreError,
+    StoreIntake, TriggerId,
 };
 
 pub use level::{Marks, Outlook, enough, outlook};
+pub use refusal::{StoreRefusal, Weight};
 pub use wear::Wear;
 
 use wear::Beginning;
@@ -48,29 +51,6 @@ const HELD_AGE_MAX: Duration = Duration::from_secs(30);
 /// The file and, for the first one of a day, its folder.
 const INODES: u64 = 2;
 
-/// What is to be stored, to its trigger.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Weight {
-    /// The picture: stored until nothing but the reserve is left.
-    Picture,
-    /// Something beside it: not stored on a disk that is critical, so that pictures get the room.
-    Beside,
-}
-
-/// Why something was not stored; the text is for people.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreRefusal {
-    /// There is no room, and nothing may go.
-    #[error("{0}")]
-    Full(String),
-    /// The store failed.
-    #[error(transparent)]
-    Failed(#[from] StoreError),
-    /// It is kept as a file, and its row comes as soon as the database takes it.
-    #[error("{0}")]
-    Kept(String),
-}
-
 /// A handle on the room of the disk.
 #[derive(Clone)]
 pub struct DiskGuard(Arc<Inner>);
@@ -89,6 +69,8 @@ struct Inner {
     memory: Mutex<Memory>,
     beginning: Beginning,
     alarms: Owned,
+    /// Kept only while there is room enough.
+    refused: Option<Arc<RefusedFolder>>,
 }
 
 /// The alarms of the guard.
@@ -123,6 +105,9 @@ impl DiskGuard {
             captures: AtomicU64::new(0),
             memory: Mutex::default(),
             beginning: Beginning::now(),
+            refused: config
+                .quarantine_max_bytes
+                .map(|bytes_max| Arc::new(RefusedFolder::new(&config.images, bytes_max))),
             alarms: Owned {
                 disk: status.alarm(AlarmKind::DiskShort),
                 unstored: status.alarm(AlarmKind::PicturesUnstored),
@@ -272,6 +257,7 @@ impl DiskGuard {
                 self.0.alarms.no_room.clear();
                 break;
             }
+            self.drop_refused().await;
             if self.is_nothing_new().await {
                 break;
             }
@@ -306,6 +292,7 @@ impl DiskGuard {
         if outlook.level == RoomLevel::Good {
             return Ok(());
         }
+        self.drop_refused().await;
         let (room, outlook) = self.make_room(incoming).await?;
         self.0.wake.notify_one();
         let is_enough = match weight {

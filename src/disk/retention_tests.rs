@@ -17,6 +17,7 @@ fn storage(retention_days: u32) -> StorageConfig {
         cleanup_interval: Duration::from_secs(3600),
         backup_every: None,
         max_bytes: None,
+        quarantine_max_bytes: None,
         min_free_bytes: None,
     }
 }

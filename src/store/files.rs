@@ -19,7 +19,7 @@ use crate::system::folder;
 const INCOMING: &str = ".incoming";
 
 /// Files that are not what their place says; kept for a person to look at.
-const QUARANTINE: &str = ".quarantine";
+pub(super) const QUARANTINE: &str = ".quarantine";
 
 /// Held while a daemon owns the directory.
 const LOCK: &str = ".lock";

@@ -11,7 +11,7 @@ use super::uploads::Backlog;
 use super::view::camera::CameraAndImage;
 use super::view::health::{Healthy, Unhealthy};
 use super::view::image::LastImage;
-use super::view::receiver::{Brought, DeviceView, ReceiverView};
+use super::view::receiver::{Brought, DeviceView, ReceiverView, RefusedKept};
 use super::view::status::{AlarmView, StatsView, StatusView, Tally, UploadStats};
 use super::view::storage::{StorageAndUse, StorageView};
 use super::view::target::{BacklogView, TargetAndBacklog};
@@ -20,7 +20,7 @@ use super::{State, guard, ingest, latency};
 use crate::config::{DeviceConfig, WebAccess};
 use crate::model::{CameraKey, DeviceName, Medium, RoomLevel, UploadState};
 use crate::status::AlarmKind;
-use crate::store::{CameraTally, DeviceTally, Image, ImageQuery, Stats};
+use crate::store::{CameraTally, DeviceTally, Image, ImageQuery, RefusedCount, Stats};
 
 /// A database that has not answered by then is not well.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
@@ -107,6 +107,12 @@ async fn last_pushed(state: &State, device: &DeviceConfig) -> Result<Option<Last
     Ok(page.items.into_iter().find(|image| by(image) == Some(&device.name)).map(LastImage::from))
 }
 
+async fn refused_kept(state: &State) -> Option<RefusedKept> {
+    let (folder, RefusedCount { pictures, bytes }) = state.guard.refused().await?;
+    let place = ingest::absolute(folder.place()).await;
+    Some(RefusedKept { pictures, bytes, bytes_max: folder.bytes_max(), place })
+}
+
 async fn receiver(state: &State, devices: &[DeviceView]) -> ReceiverView {
     let sum = |count: fn(&DeviceView) -> u64| devices.iter().map(count).sum();
     ReceiverView {
@@ -114,6 +120,7 @@ async fn receiver(state: &State, devices: &[DeviceView]) -> ReceiverView {
         stored: sum(|device| device.stored_in_all),
         sent_on: sum(|device| device.sent_on),
         place: ingest::absolute(state.store.root().to_owned()).await,
+        refused_kept: refused_kept(state).await,
         ftp_port: state.config.ingest.ftp.as_ref().map(|ftp| ftp.port),
     }
 }

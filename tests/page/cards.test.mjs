@@ -169,6 +169,8 @@ test("where pictures of devices go and lie", () => {
   const targets = [{ target: "api", label: "HTTP API" }, { target: "s3" }];
   assert.equal(receiverWords({ place: "/x" }, targets), "Sent on to HTTP API, s3. Kept in /x.");
   assert.equal(receiverWords({ place: "/x" }, []), "Sent on to nobody. Kept in /x.");
+  const refused = { pictures: 2, place: "/x/.quarantine" };
+  assert.match(receiverWords({ place: "/x", refused_kept: refused }, []), / 2 refused pictures kept in \/x\/\.quarantine\.$/);
 });
 
 test("how a picture is brought is said for each way that is open, and no secret with it", () => {

@@ -7,7 +7,7 @@ import { showList } from "./lists.js";
 import { complain, loadStatus } from "./load.js";
 import { known, label, now, watch } from "./state.js";
 import { ago, since } from "./time.js";
-import { sentence, targetName } from "./words.js";
+import { plural, sentence, targetName } from "./words.js";
 
 /** What was sent once more or only counted tells no event; within ten seconds it is seen. */
 const REFRESH_MS = 8_000;
@@ -51,9 +51,10 @@ export function deviceWords(device, at) {
 }
 
 /** Where the pictures go and where they lie. */
-export function receiverWords({ place }, targets) {
+export function receiverWords({ place, refused_kept: refused }, targets) {
   const names = targets.map(targetName).join(", ");
-  return `${names ? `Sent on to ${names}` : "Sent on to nobody"}. Kept in ${place}.`;
+  const others = refused ? ` ${plural(refused.pictures, "refused picture")} kept in ${refused.place}.` : "";
+  return `${names ? `Sent on to ${names}` : "Sent on to nobody"}. Kept in ${place}.${others}`;
 }
 
 /** How a picture is brought, for each way that is open. The words in capitals stand for what the settings say. */

@@ -177,7 +177,25 @@ pub(in crate::web) struct ReceiverView {
     /// Where pictures lie on this computer.
     #[schema(example = "/var/lib/camera-capture/images")]
     pub(in crate::web) place: String,
+    /// Refused pictures that are kept for whoever mends their device (STORAGE_QUARANTINE_MAX_BYTES); null where none are.
+    pub(in crate::web) refused_kept: Option<RefusedKept>,
     /// The port of the FTP server, if there is one.
     #[schema(example = 2121)]
     pub(in crate::web) ftp_port: Option<u16>,
+}
+
+/// Refused pictures that are kept. They are in no list and are never delivered.
+#[derive(Serialize, ToSchema)]
+pub(in crate::web) struct RefusedKept {
+    #[schema(example = 3)]
+    pub(in crate::web) pictures: usize,
+    /// Their size.
+    #[schema(example = 123_456)]
+    pub(in crate::web) bytes: u64,
+    /// Most bytes of all.
+    #[schema(example = 50_000_000)]
+    pub(in crate::web) bytes_max: u64,
+    /// Where they lie on this computer, each with its reason beside it.
+    #[schema(example = "/var/lib/camera-capture/images/.quarantine")]
+    pub(in crate::web) place: String,
 }

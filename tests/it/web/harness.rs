@@ -178,6 +178,7 @@ pub(crate) fn config(dir: &Path, access: WebAccess) -> Config {
             backup_every: None,
             max_bytes: None,
             min_free_bytes: None,
+            quarantine_max_bytes: None,
         },
         web: WebConfig {
             bind: "127.0.0.1:0".parse().unwrap(),
