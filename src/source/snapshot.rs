@@ -21,7 +21,7 @@ use super::freshness::{Evidence, Freshness, FreshnessVerdict, Round, Why};
 use super::lag::{COMPARED, Lag, Small};
 use super::picture::{JpegPicture, SnapshotClient};
 use super::slot::StreamSlot;
-use super::snapshot_shown::unsure;
+use super::snapshot_shown::{SURE, Showcase, Shown, unsure};
 use super::{Requests, SourceError};
 use crate::config::SnapshotConfig;
 use crate::media::jpeg;
@@ -65,12 +65,10 @@ const BREATH: Duration = Duration::from_millis(10);
 /// Pictures of more pixels are not compared: each would take 24 MB for a moment.
 const COMPARED_PIXELS: u64 = 6_000_000;
 
-/// An instant that may be off by more than this is told to be so.
-pub(super) const SURE: Duration = Duration::from_millis(60);
-
 /// One camera of single pictures.
 pub struct Snapshot {
-    pub(super) key: CameraKey,
+    key: CameraKey,
+    showcase: Showcase,
     pictures: SnapshotClient,
     freshness: Freshness,
     lag: Lag,
@@ -81,15 +79,11 @@ pub struct Snapshot {
     /// What compared pictures show, while nobody waits for it.
     lesson: Option<JoinHandle<Looked>>,
     number: u8,
-    pub(super) status: Status,
-    pub(super) began: Instant,
     /// When the last picture was asked for, and when it had come.
     asking_since: Instant,
     last_asked: Instant,
     /// Pause between pictures while somebody looks, and from where it counts.
     live_pause: LivePause,
-    /// Viewers beside those who watch the stream.
-    pub(super) slot: Option<StreamSlot>,
 }
 
 /// How often a camera is asked while somebody looks.
@@ -138,6 +132,7 @@ impl Snapshot {
         let freshness = Freshness::new(config.flush);
         let pictures = SnapshotClient::new(number, config);
         Self {
+            showcase: Showcase::new(key.clone(), status),
             key,
             pictures,
             freshness,
@@ -146,18 +141,15 @@ impl Snapshot {
             before: None,
             lesson: None,
             number,
-            status,
-            began: now,
             asking_since: now,
             last_asked: now,
             live_pause: LivePause::After(LIVE_PAUSE),
-            slot: None,
         }
     }
 
     /// The same, shown also to the viewers of a slot, who are given `fps` pictures a second.
     pub(super) fn shown_to(mut self, slot: StreamSlot, fps: u8) -> Self {
-        self.slot = Some(slot);
+        self.showcase.slot = Some(slot);
         self.live_pause = LivePause::Between(Duration::from_secs(1) / u32::from(fps.max(1)));
         self
     }
@@ -165,6 +157,11 @@ impl Snapshot {
     /// Closes the connection, if one is kept open.
     pub(super) fn hang_up(&mut self) {
         self.pictures.hang_up();
+    }
+
+    /// Takes in a picture that came by itself.
+    pub(super) fn show(&self, shown: Shown, requests: &mut Requests) {
+        self.showcase.show(shown, requests);
     }
 
     /// What has been seen so far.
@@ -193,7 +190,8 @@ impl Snapshot {
         );
         let mut check_at = Instant::now();
         loop {
-            let is_watched = requests.is_watched() || self.slot.as_ref().is_some_and(StreamSlot::has_viewers);
+            let is_watched =
+                requests.is_watched() || self.showcase.slot.as_ref().is_some_and(StreamSlot::has_viewers);
             if is_watched && yield_from.is_some_and(|from| from <= Instant::now()) {
                 return None;
             }
@@ -202,7 +200,7 @@ impl Snapshot {
                 LivePause::Between(pause) => (self.asking_since + pause).max(self.last_asked + BREATH),
             });
             let viewer = async {
-                match &self.slot {
+                match &self.showcase.slot {
                     Some(slot) => slot.viewer().await,
                     None => std::future::pending().await,
                 }
@@ -246,9 +244,9 @@ impl Snapshot {
                     if is_wanted {
                         check_at = Instant::now() + self.pause();
                     }
-                    self.show_connected(taken.picture.size);
+                    self.showcase.show_connected(taken.picture.size);
                     let Taken { picture, instant, until, doubt } = taken;
-                    self.give(&picture.jpeg, instant, until, doubt, requests);
+                    self.showcase.give(&picture.jpeg, instant, until, doubt, requests);
                 }
                 Err(failure) => return Some(failure.into()),
             }

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use tracing::info;
 
 use super::Requests;
-use super::snapshot::{SURE, Snapshot};
+use super::slot::StreamSlot;
 use crate::media::gop::{AccessUnit, Codec, DecodeRun};
-use crate::model::Stamps;
-use crate::status::{CameraState, StreamInfo};
+use crate::model::{CameraKey, Stamps};
+use crate::status::{CameraState, Status, StreamInfo};
 
 /// A picture that came by itself.
 pub(super) struct Shown {
@@ -23,9 +23,26 @@ pub(super) struct Shown {
     pub(super) until: Option<Instant>,
 }
 
-impl Snapshot {
+/// An instant that may be off by more than this is told to be so.
+pub(super) const SURE: Duration = Duration::from_millis(60);
+
+/// Who is shown a camera's pictures, and what is said of it.
+pub(super) struct Showcase {
+    key: CameraKey,
+    status: Status,
+    began: Instant,
+    /// Viewers beside those who watch the stream.
+    pub(super) slot: Option<StreamSlot>,
+}
+
+impl Showcase {
+    /// Of the camera `key`, which begins now.
+    pub(super) fn new(key: CameraKey, status: Status) -> Self {
+        Self { key, status, began: Instant::now(), slot: None }
+    }
+
     /// Takes in a picture that came by itself.
-    pub(super) fn show(&mut self, shown: Shown, requests: &mut Requests) {
+    pub(super) fn show(&self, shown: Shown, requests: &mut Requests) {
         let Shown { jpeg, size, began, until } = shown;
         self.show_connected(size);
         let within = until.map_or(Duration::ZERO, |until| began.saturating_duration_since(until) / 2);

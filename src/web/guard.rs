@@ -16,7 +16,7 @@ use super::forwarded;
 use super::route::Access;
 use super::secrets::same;
 use super::security_log::GateRefusal as Refused;
-use super::streaming::{self, Admitted};
+use super::streaming::{self, Shown};
 use super::who::{Bringer, Principal, connection, peer};
 use super::{State, assets, ingest, tokens};
 use crate::config::{Secret, WebAccess};
@@ -132,6 +132,13 @@ impl From<ApiError> for Refusal {
     }
 }
 
+/// Who asks, and how they are known.
+struct Admitted {
+    who: Principal,
+    /// By something that no browser sends along by itself.
+    is_shown: bool,
+}
+
 /// Decides; whoever is let in as someone is noted in the request.
 async fn admit(access: Access, request: &ServiceRequest) -> Result<(), Refusal> {
     let method = request.method();
@@ -151,7 +158,7 @@ async fn admit(access: Access, request: &ServiceRequest) -> Result<(), Refusal> 
         return Ok(());
     }
     let known = match access {
-        Access::Stream => streaming::admit(request.request()).await?,
+        Access::Stream => viewer(request.request()).await?,
         _ => principal(request.request()).await?.map(|who| {
             let is_shown = matches!(who, Principal::Token { .. });
             Admitted { who, is_shown }
@@ -241,7 +248,7 @@ fn device_token(request: &HttpRequest) -> Option<Secret<String>> {
     token.map(|token| Secret::new(token.trim().to_owned()))
 }
 
-pub(super) fn foreign_origin(request: &HttpRequest) -> ApiError {
+fn foreign_origin(request: &HttpRequest) -> ApiError {
     let origin = request.headers().get(header::ORIGIN).and_then(|value| value.to_str().ok());
     write_down(request, Refused::ForeignOrigin, origin.unwrap_or("no origin"));
     ApiError::new(ErrorCode::ForeignOrigin, "the request comes from a page of another site")
@@ -254,9 +261,28 @@ fn write_down(request: &HttpRequest, refusal: Refused, what: &str) {
     }
 }
 
-/// Notes that somebody showed a token that is none.
-pub(super) fn token_refused(request: &HttpRequest) {
-    write_down(request, Refused::InvalidToken, request.path());
+/// Who asks for what is streamed. What a browser sends along by itself counts only for our own pages.
+async fn viewer(request: &HttpRequest) -> Result<Option<Admitted>, ApiError> {
+    let headers = request.headers();
+    let is_websocket = headers.contains_key(header::UPGRADE);
+    if is_websocket && !has_own_origin(headers) && !streaming::is_listed(request) {
+        return Err(foreign_origin(request));
+    }
+    match streaming::shown(request).await? {
+        Shown::Owner(Some(who)) => Ok(Some(Admitted { who, is_shown: true })),
+        Shown::Owner(None) => {
+            write_down(request, Refused::InvalidToken, request.path());
+            Ok(None)
+        }
+        Shown::Usual => {
+            let is_shown = headers.contains_key(header::AUTHORIZATION);
+            if !is_shown && !is_same_origin(headers) {
+                // A page of another site: its reader's session is not for it.
+                return Ok(None);
+            }
+            Ok(principal(request).await?.map(|who| Admitted { who, is_shown }))
+        }
+    }
 }
 
 /// Who is asking, if it is anyone who may.
@@ -309,7 +335,7 @@ fn is_loopback_host(host: &str) -> bool {
 
 /// Whether a request was made by our own page or by a program, and not by a page of another site. Browsers send
 /// `Sec-Fetch-Site` (Fetch Metadata) or at least `Origin` (RFC 6454) with everything that changes something.
-pub(super) fn is_same_origin(headers: &HeaderMap) -> bool {
+fn is_same_origin(headers: &HeaderMap) -> bool {
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or(""));
     if let Some(site) = text("sec-fetch-site")
         && site != "same-origin"
@@ -321,7 +347,7 @@ pub(super) fn is_same_origin(headers: &HeaderMap) -> bool {
 }
 
 /// Whether `Origin` names this server, or is not there: then no browser asks.
-pub(super) fn has_own_origin(headers: &HeaderMap) -> bool {
+fn has_own_origin(headers: &HeaderMap) -> bool {
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or(""));
     if headers.get_all(header::ORIGIN).nth(1).is_some() {
         return false;

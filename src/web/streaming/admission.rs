@@ -9,53 +9,43 @@ use crate::clock;
 use crate::store::Scope;
 use crate::web::State;
 use crate::web::error::ApiError;
-use crate::web::guard::{self, has_own_origin, is_same_origin};
 use crate::web::who::Principal;
 
-/// Who asks, and how they are known.
-pub(in crate::web) struct Admitted {
-    pub(in crate::web) who: Principal,
-    /// By something that no browser sends along by itself.
-    pub(in crate::web) is_shown: bool,
+/// What a request shows of who asks.
+pub(in crate::web) enum Shown {
+    /// Something that no browser sends along by itself, and whose it is, if it counts.
+    Owner(Option<Principal>),
+    /// A token of ours, or nothing but what a browser sends along.
+    Usual,
 }
 
-/// Who asks, if it is anyone who may look. What a browser sends along by itself counts only for our own pages.
-pub(in crate::web) async fn admit(request: &HttpRequest) -> Result<Option<Admitted>, ApiError> {
-    let Some(state) = request.app_data::<web::Data<State>>() else { return Ok(None) };
+/// Looks at what is shown beside what is shown everywhere: a token of another program, a ticket, a token as a protocol.
+pub(in crate::web) async fn shown(request: &HttpRequest) -> Result<Shown, ApiError> {
+    let Some(state) = request.app_data::<web::Data<State>>() else { return Ok(Shown::Usual) };
     state.streaming.take(request, 1)?;
     let headers = request.headers();
-    let is_websocket = headers.contains_key(header::UPGRADE);
-    let origins = &state.config.web.cors_origins;
-    if is_websocket && !has_own_origin(headers) && cors::listed(headers, origins).is_none() {
-        return Err(guard::foreign_origin(request));
+    if headers.contains_key(header::AUTHORIZATION) {
+        let token = bearer(request).filter(|token| jwt::is_one(token));
+        return Ok(token.map_or(Shown::Usual, |token| Shown::Owner(by_jwt(state, token))));
     }
-    let is_bearer = headers.contains_key(header::AUTHORIZATION);
-    let shown = if is_bearer {
-        match bearer(request).filter(|token| jwt::is_one(token)) {
-            Some(token) => by_jwt(state, token),
-            // A token of ours, or none.
-            None => guard::principal(request).await?,
-        }
-    } else if let Some(ticket) = ticket(request) {
-        by_ticket(state, &ticket).await?
-    } else if let Some(token) = protocol(request).filter(|_| is_websocket) {
-        match jwt::is_one(token) {
-            true => by_jwt(state, token),
-            false => {
-                state.auth.by_token(token).await.map_err(|error| ApiError::of_store_for_strangers(&error))?
-            }
-        }
-    } else {
-        if !is_same_origin(headers) {
-            // A page of another site: its reader's session is not for it.
-            return Ok(None);
-        }
-        return Ok(guard::principal(request).await?.map(|who| Admitted { who, is_shown: false }));
+    if let Some(ticket) = ticket(request) {
+        return Ok(Shown::Owner(by_ticket(state, &ticket).await?));
+    }
+    let Some(token) = protocol(request).filter(|_| headers.contains_key(header::UPGRADE)) else {
+        return Ok(Shown::Usual);
     };
-    if shown.is_none() {
-        guard::token_refused(request);
-    }
-    Ok(shown.map(|who| Admitted { who, is_shown: true }))
+    Ok(Shown::Owner(if jwt::is_one(token) {
+        by_jwt(state, token)
+    } else {
+        state.auth.by_token(token).await.map_err(|error| ApiError::of_store_for_strangers(&error))?
+    }))
+}
+
+/// Whether a request comes from a page of a listed origin.
+pub(in crate::web) fn is_listed(request: &HttpRequest) -> bool {
+    request
+        .app_data::<web::Data<State>>()
+        .is_some_and(|state| cors::listed(request.headers(), &state.config.web.cors_origins).is_some())
 }
 
 /// What an `Authorization` header says after `Bearer`.
