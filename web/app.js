@@ -90,6 +90,7 @@ async function begin() {
 for (const card of [top, cameras, gallery, targets, contacts, storage, events, dialogs]) card.begin();
 watch(["status"], () => {
   $("demo").hidden = !known.status.demo;
+  if (known.status.analysis) part("/page/plates.js").then((plates) => plates.begin()).catch(complain);
   if (known.status.devices.length > 0) part("/page/devices.js").then((devices) => devices.begin()).catch(complain);
 });
 $("open-settings").addEventListener("click", openSettings);

@@ -30,6 +30,9 @@ impl Config {
         lines.set("GPIO_ACTIVE", word(gpio::ACTIVE_LEVELS, &self.gpio.active));
         lines.set_some("GPIO_CHIP", self.gpio.chip.as_ref());
         describe_ingest(&mut lines, &self.ingest);
+        if let Some(analysis) = &self.analysis {
+            analysis.describe(&mut lines);
+        }
         describe_upload(&mut lines, &self.upload);
         lines.set("IMAGE_STORAGE_PATH", self.storage.images.display());
         lines.set("IMAGE_LAYOUT", "daily");

@@ -8,8 +8,20 @@ use super::problem::Wrong;
 use super::reader::{ReadResult, Reported, TargetReader};
 
 /// The facts of a picture that may be sent: `UPLOAD_METADATA` sends each under its name.
-pub const FACTS: [&str; 10] =
-    ["id", "camera", "label", "taken_at", "edge_at", "frame_offset_ms", "cause", "kind", "sha256", "site"];
+pub const FACTS: [&str; 12] = [
+    "id",
+    "camera",
+    "label",
+    "taken_at",
+    "edge_at",
+    "frame_offset_ms",
+    "cause",
+    "kind",
+    "sha256",
+    "site",
+    "read_text",
+    "read_score",
+];
 
 /// A value may have these, too.
 pub const FILENAME: &str = "filename";
@@ -22,7 +34,7 @@ const VALUE_CHARS_MAX: usize = 1000;
 
 /// What may be written.
 const ACCEPTED: &str = "name=value; name=value, with {id} {camera} {label} {taken_at} {edge_at} {frame_offset_ms} {cause} \
-                        {kind} {sha256} {site} {filename} in the values; a value with ; in double quotes, {{ and }} for \
+                        {kind} {sha256} {site} {read_text} {read_score} {filename} in the values; a value with ; in double quotes, {{ and }} for \
                         braces";
 
 /// Longest `UPLOAD_FIELD_NAME`, characters.

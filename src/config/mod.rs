@@ -4,6 +4,7 @@
 //! once. [`VARIABLES`] is the one table of names, defaults and meanings; `env.example` is checked against it.
 
 mod address;
+mod analysis;
 mod camera;
 mod describe;
 mod dotfile;
@@ -41,6 +42,7 @@ mod variables;
 mod web;
 
 pub use address::shown_url;
+pub use analysis::{AnalysisConfig, AnalysisFormat};
 pub use camera::{
     Around, CameraConfig, Flush, RtspConfig, SlotConfig, SnapshotConfig, SourceConfig, Transport,
 };
@@ -86,6 +88,8 @@ pub struct Config {
     pub gpio: GpioConfig,
     /// Devices that bring their pictures.
     pub ingest: IngestConfig,
+    /// A server that reads texts in pictures; `None` without one.
+    pub analysis: Option<AnalysisConfig>,
     /// Delivery.
     pub upload: UploadConfig,
     /// Disk and database.
@@ -119,6 +123,7 @@ impl Config {
         let gpio = GpioConfig::read(reader);
         let ingest = IngestConfig::read(reader);
         let streaming = StreamingConfig::read(reader);
+        let analysis = AnalysisConfig::read(reader);
         let web = WebConfig::read(reader);
         let upload = UploadConfig::read(reader, web.as_ref().ok().map(|web| &web.links));
         let storage = StorageConfig::read(reader);
@@ -131,6 +136,7 @@ impl Config {
             engine: engine.ok()?,
             gpio: gpio.ok()?,
             ingest,
+            analysis: analysis.ok()?,
             upload,
             storage: storage.ok()?,
             streaming: streaming.ok()?,

@@ -37,10 +37,10 @@ use crate::status::{AlarmKind, Status};
 use crate::store::{self, Former, OpenedStore, Store, StoreAccess, StoreCatalog};
 use crate::system::signals::Signals;
 use crate::system::systemd;
-use crate::targets::Target;
+use crate::targets::{Analyser, Target};
 use crate::trigger::watcher::Contacts;
 use crate::trigger::{SimContacts, Triggers};
-use crate::upload::{Connectivity, Lane};
+use crate::upload::{AnalysisHandle, AnalysisLane, Connectivity, Lane};
 use crate::web;
 
 /// Captures under way get this long to finish.
@@ -101,6 +101,20 @@ task!(PushTask, "pushes", _this => "pushes".to_owned());
 task!(Triggers, "contacts", _this => "contacts".to_owned());
 task!(DescriptorWatch, "descriptors-watch", _this => "descriptors".to_owned());
 task!(RetentionTask, "retention", _this => "retention".to_owned());
+impl Task for AnalysisLane {
+    fn kind(&self) -> &'static str {
+        "analysis"
+    }
+
+    fn label(&self) -> String {
+        "analysis".to_owned()
+    }
+
+    async fn run(&mut self, cancel: &CancellationToken) -> Result<(), String> {
+        Self::run(self, cancel).await.map_err(|error| chain(&error))
+    }
+}
+
 task!(Connectivity, "connectivity", this => format!("connectivity:{}", this.id()));
 
 impl Task for FtpServer {
@@ -168,6 +182,7 @@ struct Web {
     captures: Captures,
     pushes: Pushes,
     door: Arc<Door>,
+    analysis: Option<AnalysisHandle>,
     retention: Retention,
     guard: DiskGuard,
     sim: SimContacts,
@@ -200,6 +215,7 @@ impl Task for Web {
             captures: self.captures.clone(),
             pushes: self.pushes.clone(),
             door: Arc::clone(&self.door),
+            analysis: self.analysis.clone(),
             retention: self.retention.clone(),
             guard: self.guard.clone(),
             sim: is_simulated.then_some(simulate),
@@ -340,6 +356,7 @@ async fn serve(
     may_replace: bool,
 ) -> anyhow::Result<End> {
     let OpenedStore { store, ownership: _ownership, alarm } = opened;
+    let store = store.analysing(config.analysis.as_ref().map_or(&[], |analysis| &analysis.causes));
     let found = store.reconcile_first().await;
     found.context("put the picture directory and the database in order")?;
     let status = Status::new(&config);
@@ -378,6 +395,13 @@ async fn serve(
         work_tasks.spawn(Lane::new(target.clone(), &config, store.queue(target.id()), &status), &work);
         work_tasks.spawn(Connectivity::new(target, &config.upload, &status, store.wakes()), &work);
     }
+    let analysis = config.analysis.as_ref().map(|analysis| {
+        AnalysisHandle::new(Analyser::new(analysis, &config.upload), analysis, store.analyses())
+    });
+    if let Some(analysis) = analysis.clone() {
+        let lane = AnalysisLane::new(analysis, config.upload.retry_interval, &status);
+        work_tasks.spawn(lane, &work);
+    }
     work_tasks.spawn(ClockWatch::new(store.upkeep(), &status), &work);
     let (retention_task, retention) = RetentionTask::new(store.retention(), &config.storage, &guard, &status);
     work_tasks.spawn(retention_task, &work);
@@ -398,6 +422,7 @@ async fn serve(
         captures,
         pushes,
         door,
+        analysis: analysis,
         retention,
         guard,
         sim,

@@ -30,6 +30,9 @@ coded! {
         /// Different pictures were refused in a row.
         "all_refused" => AllRefused { cause: Because<UploadFault> },
 
+        /// The server that reads number plates says something that is no answer of the kind that is set.
+        "analysis_unlike" => AnalysisUnlike { status: u16, words: String },
+
         /// This machine makes no connections.
         "no_client" => NoClient { error: String },
         /// This machine makes no secured ones.

@@ -7,6 +7,7 @@
 
 pub mod advice;
 mod alarm;
+mod analysis;
 pub mod descriptors;
 pub mod pace;
 mod wall;
@@ -24,6 +25,7 @@ use crate::model::{AlarmText, CameraFault, CameraKey, Stamps, StorageState, Targ
 use crate::status::pace::DeliveryPace;
 
 pub use alarm::{Action, Alarm, AlarmHandle, AlarmKind, Severity};
+pub use analysis::{AnalysisPause, AnalysisStatus};
 pub use wall::{ClockStatus, ClockStep};
 
 /// Events a slow reader may lag behind before it misses some; a burst of three cameras fills a few dozen.
@@ -232,6 +234,7 @@ struct Inner {
     cameras: BTreeMap<u8, CameraStatus>,
     gpio: GpioStatus,
     targets: BTreeMap<TargetId, TargetStatus>,
+    analysis: AnalysisStatus,
     storage: StorageState,
     /// Those that are raised by the part that owns them.
     alarms: BTreeMap<AlarmKind, Alarm>,
@@ -277,6 +280,7 @@ impl Status {
                 cameras,
                 gpio,
                 targets: targets.collect(),
+                analysis: AnalysisStatus::default(),
                 storage: StorageState { since: clock::now(), ..StorageState::default() },
                 alarms: BTreeMap::new(),
                 found: Vec::new(),
@@ -436,6 +440,16 @@ impl Status {
             inner.found = found;
             self.publish(Event::Alarms(inner.all_alarms()));
         }
+    }
+
+    /// The server that reads texts in pictures.
+    pub fn analysis(&self) -> AnalysisStatus {
+        self.lock().analysis.clone()
+    }
+
+    /// Changes what is known of it.
+    pub fn update_analysis(&self, change: impl FnOnce(&mut AnalysisStatus)) {
+        change(&mut self.lock().analysis);
     }
 
     /// The wall clock.

@@ -33,7 +33,7 @@ const NOTED_MAX: usize = 1000;
 pub enum Change {
     /// A picture or clip is listed that was not: it was stored or found, or its file is back.
     Image(Box<Image>),
-    /// Something of a listed one changed: its protection, its instant or its trigger.
+    /// Something of a listed one changed: its protection, its instant, its trigger or its analysis.
     ImageChanged(Box<Image>),
     /// How the delivery of a listed picture to one target stands changed.
     Upload {
@@ -125,6 +125,24 @@ const NOTE_SQL: &str = "
         select told('due', new.image_id, new.target)
         where new.state = 'pending' and new.not_before = 0 and (old.state <> 'pending' or old.not_before <> 0)
           and new.attempts = old.attempts;
+    end;
+
+    create temp trigger tell_analysis_insert after insert on main.analyses
+    begin
+        select told('image', new.image_id, null);
+    end;
+
+    create temp trigger tell_analysis_update
+    after update of state, attempts, not_before, last_error, done_at on main.analyses
+    when new.state <> old.state or new.attempts <> old.attempts or new.not_before <> old.not_before
+      or new.last_error is not old.last_error or new.done_at is not old.done_at
+    begin
+        select told('image', new.image_id, null);
+    end;
+
+    create temp trigger tell_reading_update after update of checked_at on main.readings
+    begin
+        select told('image', new.image_id, null);
     end;
 
     create temp trigger tell_trigger_insert after insert on main.triggers

@@ -13,11 +13,11 @@ use tokio::sync::{broadcast, watch};
 
 use super::ballast::Ballasted;
 use super::{
-    CaughtUp, Change, Claim, Comparison, DeadCursor, DeadLetter, DeadQuery, Deletable, Deletion, Disk,
-    DiskRoom, Doubtful, DueUpload, Entered, Former, GoneCount, Held, Image, ImageQuery, Kept, LaneTurn,
-    LedgerEntry, LedgerQuery, Link, LinkMade, Linked, NewImage, NewLink, Newest, Page, PictureUsage,
-    Reconciled, Saved, Settlement, Stats, Stop, Store, StoreError, Strangers, TakenOver, Takeover, TriggerId,
-    Unseen, Wake, Wakes, Waking, Witness,
+    AnalysisCounts, CaughtUp, Change, Claim, Comparison, DeadCursor, DeadLetter, DeadQuery, Deletable,
+    Deletion, Disk, DiskRoom, Doubtful, DueUpload, Entered, Former, GoneCount, Held, Image, ImageQuery, Kept,
+    LaneTurn, LedgerEntry, LedgerQuery, Link, LinkMade, Linked, NewImage, NewLink, Newest, Page,
+    PictureUsage, Reconciled, Saved, Settlement, Stats, Stop, Store, StoreError, Strangers, TakenOver,
+    Takeover, TextCorrection, TriggerId, Unseen, Wake, Wakes, Waking, Witness,
 };
 use crate::model::{CameraKey, FileName, ImageId, LinkToken, NoPicture, Outcome, TargetId, Trigger, UnixMs};
 
@@ -294,6 +294,13 @@ impl StoreCatalog {
         revoke_link(id: i64) -> Result<bool, StoreError>;
         count_opens(opens: Vec<(i64, u64)>, at: UnixMs) -> Result<(), StoreError>;
         set_stream_address(camera: &CameraKey, address: Option<String>) -> Result<(), StoreError>;
+        analyse(name: &FileName) -> Result<Option<Image>, StoreError>;
+        analysis_answer(name: &FileName) -> Result<Option<String>, StoreError>;
+        analysis_counts() -> Result<AnalysisCounts, StoreError>;
+        correct_reading(name: &FileName, reading: i64, correction: TextCorrection) -> Result<Option<Image>, StoreError>;
+        dead_analyses(limit: u32) -> Result<Vec<Image>, StoreError>;
+        unsure_readings(limit: u32) -> Result<Vec<Image>, StoreError>;
+        retry_analyses() -> Result<u64, StoreError>;
         ping() -> Result<(), StoreError>;
     }
 

@@ -118,6 +118,7 @@ pub(super) fn image(row: &Row<'_>) -> rusqlite::Result<(i64, Image)> {
         sha256: row.get("sha256")?,
         protected: row.get("protected")?,
         uploads: Vec::new(),
+        analysis: None,
     };
     Ok((row.get("id")?, image))
 }

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, named_params};
 use super::image_row::{COLUMNS, image};
 use super::page::list_of;
 use super::rows::{Image, TriggerId, UploadInfo};
-use super::{Store, StoreError, parsed, tree, written};
+use super::{Store, StoreError, analysis_rows, parsed, tree, written};
 use crate::model::{FileName, ImageId, TargetId, UnixMs, UploadState};
 
 impl Store {
@@ -133,7 +133,7 @@ pub(super) fn images_of_triggers(
     Ok(found)
 }
 
-/// Some rows with their uploads, in the same order.
+/// Some rows with their uploads and analyses, in the same order.
 pub(super) fn with_uploads(c: &Connection, rows: Vec<(i64, Image)>) -> Result<Vec<Image>, StoreError> {
     const UPLOADS_SQL: &str = "
         select image_id, target, state, attempts, last_error, last_error_code, last_error_params, delivered_at, not_before
@@ -146,7 +146,13 @@ pub(super) fn with_uploads(c: &Connection, rows: Vec<(i64, Image)>) -> Result<Ve
     while let Some(row) = found.next()? {
         uploads.entry(row.get("image_id")?).or_default().push(upload(row)?);
     }
-    let owned = |(id, image)| Image { uploads: uploads.remove(&id).unwrap_or_default(), ..image };
+    let ids: Vec<i64> = rows.iter().map(|(id, _)| *id).collect();
+    let mut analyses = analysis_rows::of_images(c, &ids)?;
+    let owned = |(id, image)| Image {
+        uploads: uploads.remove(&id).unwrap_or_default(),
+        analysis: analyses.remove(&id),
+        ..image
+    };
     Ok(rows.into_iter().map(owned).collect())
 }
 

@@ -8,8 +8,11 @@ use super::image_row::{COLUMNS, image};
 use super::images::with_uploads;
 use super::page::{Bounds, Cursor, Page, list_of, newest};
 use super::rows::{Image, ImageQuery};
-use super::{Store, StoreError, parsed};
+use super::{Store, StoreError, parsed, text_search};
 use crate::model::{CameraKey, Cause, ImageKind, Medium, UploadState};
+
+/// Pictures of a text are counted up to this; nobody turns so many pages.
+const TEXT_COUNT_MAX: u32 = 40_000;
 
 /// The newest of all.
 pub(super) const ALL_SQL: &str = "
@@ -106,6 +109,9 @@ fn runs(c: &Connection, query: &ImageQuery) -> Result<Vec<Run>, StoreError> {
 /// Where the rows are that a query finds within some bounds, newest first.
 fn places(c: &Connection, query: &ImageQuery, bounds: Bounds, most: u32) -> Result<Vec<Cursor>, StoreError> {
     let place = |row: &Row<'_>| Ok(Cursor { ms: row.get(0)?, id: row.get(1)? });
+    if let Some(text) = &query.text {
+        return text_search::places(c, query, text, bounds, query.state.map_or(0, bit), most);
+    }
     if let Some(device) = &query.device {
         let mut statement = c.prepare_cached(DEVICE_SQL)?;
         let found = statement.query_map(
@@ -154,6 +160,11 @@ fn count(c: &Connection, query: &ImageQuery) -> Result<u64, StoreError> {
     let tx = c.unchecked_transaction()?;
     let to = query.to.map_or(i64::MAX, |to| to.0);
     let from = query.from.map_or(i64::MIN, |from| from.0);
+    if let Some(text) = &query.text {
+        // What can be had by the number of a page is no more.
+        let (bounds, states) = (Bounds::new(query.from, query.to, None), query.state.map_or(0, bit));
+        return Ok(text_search::places(&tx, query, text, bounds, states, TEXT_COUNT_MAX)?.len() as u64);
+    }
     if let Some(device) = &query.device {
         let params = named_params! {":device": device.as_str(), ":camera": query.camera.as_ref().map(CameraKey::as_str),
         ":cause": query.cause.map(Cause::as_str), ":deliveries": query.state.map(bit),

@@ -25,6 +25,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0012_devices.sql"),
     include_str!("../../migrations/0013_links.sql"),
     include_str!("../../migrations/0014_causes.sql"),
+    include_str!("../../migrations/0015_analyses.sql"),
 ];
 
 /// Refuses a file that another program made or a newer version of this one, before anything is written to it.

@@ -5,6 +5,8 @@
 //! are one transaction. [`Store::reconcile`] leads back to that after a crash.
 
 mod access;
+mod analyses;
+mod analysis_rows;
 mod apart;
 mod backup;
 mod ballast;
@@ -43,6 +45,7 @@ mod page;
 mod place;
 mod push;
 mod queue;
+mod readings;
 mod reconcile;
 mod record;
 mod recover;
@@ -57,6 +60,7 @@ mod strange;
 mod streaming;
 mod taken_over;
 mod takeover;
+mod text_search;
 mod time;
 mod tokens;
 mod told;
@@ -66,6 +70,9 @@ mod wake;
 mod words;
 mod written;
 
+#[cfg(test)]
+#[path = "tests/analyses.rs"]
+mod analysis_tests;
 #[cfg(test)]
 #[path = "tests/crash.rs"]
 mod crash_tests;
@@ -115,10 +122,12 @@ use std::sync::Arc;
 
 use tokio::sync::{broadcast, watch};
 
-use crate::model::{TargetId, foreign};
+use crate::model::{Cause, TargetId, foreign};
 use crate::system::crash;
 
 pub use access::{LoginEntry, Session, Visitor};
+pub use analyses::{AnalysisCounts, AnalysisOutcome, AnalysisQueue, DueAnalysis, Spending};
+pub use analysis_rows::{Analysis, AnalysisState, NewReading, TextCorrection, TextReading};
 pub use apart::save_apart;
 pub use backup::Stop;
 pub use catch_up::CaughtUp;
@@ -139,7 +148,7 @@ pub use links::{LINKS_MAX, Link, LinkMade, Linked, NewLink};
 pub use owner::denial;
 pub use page::{Cursor, Page};
 pub use push::{KnownPush, PushIdentity};
-pub use queue::{Claim, DueUpload, LaneTurn, Settlement};
+pub use queue::{Claim, DuePicture, DueUpload, LaneTurn, Settlement};
 pub use reconcile::Reconciled;
 pub use record::Entered;
 pub use recover::{Carried, OpenedStore, Rebuilt};
@@ -152,6 +161,7 @@ pub use stats::{CameraTally, Deletable, DeviceTally, Kept, Newest, Stats, Witnes
 pub use strange::Strangers;
 pub use taken_over::TakenOver;
 pub use takeover::{Former, Takeover};
+pub use text_search::TEXTS_FOUND_MAX;
 pub use time::{Doubtful, STEP_MS};
 pub use tokens::{NewToken, Scope, Token};
 pub use wake::{Wake, Wakes, Waking};
@@ -175,6 +185,8 @@ pub struct Store {
     gone: gone::Gone,
     /// Targets that get a row for each new image, and the state it starts in.
     targets: Arc<[(TargetId, crate::model::UploadState)]>,
+    /// Of new pictures of these causes an analysis is owed, too.
+    analysed: Arc<[Cause]>,
 }
 
 /// Holds the picture directory and the database for this process until it is dropped.
@@ -232,6 +244,7 @@ impl Store {
             late: late::Late::default(),
             gone: gone::Gone::default(),
             targets: targets.into(),
+            analysed: Arc::default(),
         })
     }
 

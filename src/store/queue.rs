@@ -5,10 +5,12 @@
 
 use std::fs::File;
 use std::io;
-use std::path::PathBuf;
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OptionalExtension, Transaction, named_params};
 
+use super::analysis_rows::{TextReading, readings_of_one};
 use super::image_row::{COLUMNS, image};
 use super::order::{CameraLine, LIVE_MS, Waiting, choose};
 use super::written::KeptReason;
@@ -16,18 +18,16 @@ use super::{Image, Store, StoreError, crash, denial, tree};
 use crate::clock;
 use crate::model::{FileName, ImageId, LinkToken, PictureFacts, TargetId, UnixMs, UploadFault, UploadState};
 
-/// One picture that is owed to a target.
+/// A stored picture that is to be sent somewhere.
 #[derive(Clone, Debug)]
-pub struct DueUpload {
+pub struct DuePicture {
     /// Row of the picture.
     pub(super) row: i64,
-    /// To whom.
-    pub target: TargetId,
     /// What is told of it; its identity is the idempotency key.
     pub facts: PictureFacts,
     /// Its name.
     pub filename: FileName,
-    /// The whole path of its file, to be shown; [`DueUpload::open`] opens it.
+    /// The whole path of its file, to be shown; [`DuePicture::open`] opens it.
     pub path: PathBuf,
     /// The picture directory.
     pub(super) root: PathBuf,
@@ -35,15 +35,21 @@ pub struct DueUpload {
     pub bytes: u64,
     /// SHA-256 its file must have.
     pub sha256: [u8; 32],
-    /// Attempts before this one.
-    pub attempts: u32,
-    /// How often the target refused this picture itself.
-    pub refusals: u32,
-    /// The public link for the target's message, where it sends no file.
-    pub link: Option<LinkToken>,
 }
 
-impl DueUpload {
+impl DuePicture {
+    pub(super) fn of(row: i64, image: Image, root: &Path) -> Self {
+        Self {
+            row,
+            facts: image.facts,
+            filename: image.filename,
+            path: root.join(&image.path),
+            root: root.to_owned(),
+            bytes: image.bytes,
+            sha256: image.sha256,
+        }
+    }
+
     /// Row of the picture; the same for every target.
     pub fn row(&self) -> i64 {
         self.row
@@ -59,6 +65,30 @@ impl DueUpload {
     /// Blocking.
     pub fn denial(&self) -> Option<String> {
         denial(&self.path)
+    }
+}
+
+/// One picture that is owed to a target.
+#[derive(Clone, Debug)]
+pub struct DueUpload {
+    pub(super) picture: DuePicture,
+    /// To whom.
+    pub target: TargetId,
+    /// Attempts before this one.
+    pub attempts: u32,
+    /// How often the target refused this picture itself.
+    pub refusals: u32,
+    /// What was read in it until now, the best first.
+    pub readings: Vec<TextReading>,
+    /// The public link for the target's message, where it sends no file.
+    pub link: Option<LinkToken>,
+}
+
+impl Deref for DueUpload {
+    type Target = DuePicture;
+
+    fn deref(&self) -> &DuePicture {
+        &self.picture
     }
 }
 
@@ -442,7 +472,7 @@ fn due_upload(
     c: &Connection,
     target: TargetId,
     row: i64,
-    root: &std::path::Path,
+    root: &Path,
 ) -> Result<Option<DueUpload>, StoreError> {
     let found: Option<(i64, Image)> =
         c.prepare_cached(&image_sql())?.query_row(named_params! {":image": row}, image).optional()?;
@@ -454,19 +484,9 @@ fn due_upload(
         })
         .optional()?;
     let Some((attempts, refusals)) = tried else { return Ok(None) };
-    Ok(Some(DueUpload {
-        row,
-        target,
-        facts: image.facts,
-        filename: image.filename,
-        path: root.join(&image.path),
-        root: root.to_owned(),
-        bytes: image.bytes,
-        sha256: image.sha256,
-        attempts,
-        refusals,
-        link: None,
-    }))
+    let readings = readings_of_one(c, row)?;
+    let picture = DuePicture::of(row, image, root);
+    Ok(Some(DueUpload { picture, target, attempts, refusals, readings, link: None }))
 }
 
 fn image_sql() -> String {

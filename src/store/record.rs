@@ -18,7 +18,7 @@ use super::ledger::{edge_of, mark_captured, trigger_of_orphan};
 use super::list::bit;
 use super::rows::{NewImage, TriggerId};
 use super::saved::Saved;
-use super::{Image, Store, StoreError, late, ledger, push};
+use super::{Image, Store, StoreError, analyses, late, ledger, push};
 use crate::clock;
 use crate::model::{FileName, ImageId, Medium, Moment, TargetId, Trigger, UnixMs, UploadState};
 
@@ -227,7 +227,11 @@ impl Store {
         path: &Path,
         new: &NewRow,
     ) -> Result<(), StoreError> {
-        insert(tx, name, path, new, &self.targets)
+        let image = insert(tx, name, path, new, &self.targets)?;
+        if analyses::is_wanted(&self.analysed, new.facts.cause, new.facts.kind) {
+            analyses::owe(tx, image)?;
+        }
+        Ok(())
     }
 }
 
@@ -236,20 +240,20 @@ fn is_entered(tx: &Transaction<'_>, id: ImageId) -> Result<bool, StoreError> {
     Ok(tx.prepare_cached(sql)?.exists(named_params! {":uid": id.as_bytes()})?)
 }
 
-/// Inserts the row of a file that lies at `path`, and what is `owed` of it.
+/// Inserts the row of a file that lies at `path`, and what is `owed` of it; gives its number.
 pub(super) fn insert(
     tx: &Transaction<'_>,
     name: &FileName,
     path: &Path,
     new: &NewRow,
     owed: &[(TargetId, UploadState)],
-) -> Result<(), StoreError> {
+) -> Result<i64, StoreError> {
     let deliveries = owed.iter().fold(0, |sum, (_, state)| sum | bit(*state));
     let image = insert_image(tx, name, path, new, deliveries)?;
     for (target, state) in owed {
         owe(tx, image, *target, *state)?;
     }
-    Ok(())
+    Ok(image)
 }
 
 /// From now on the picture of this row is owed to `target`; nothing changes where it is or was already.

@@ -19,7 +19,7 @@ use super::blocking;
 use super::disk;
 use super::files::{Files, is_day};
 use super::replace::{file, finish_replacement, is_file, put_in_place};
-use super::{Ownership, Reconciled, Store, StoreError, migrate, takeover};
+use super::{Ownership, Reconciled, Store, StoreError, migrate, readings, takeover};
 use crate::model::{FileName, TargetId, UploadState};
 
 /// Rows read at a time. Where a page cannot be read, the rows around it are tried one by one.
@@ -289,6 +289,13 @@ fn carry(
         image.is_some_and(|image| is_there.exists([image]).unwrap_or(false))
     };
     copy_rows(old, new, "uploads", "image_id", &mut has_image, carried)?;
+    // A database of an older version has none.
+    if !columns(old, new, "analyses")?.is_empty() {
+        copy_rows(old, new, "analyses", "image_id", &mut has_image, carried)?;
+        copy_rows(old, new, "readings", "id", &mut has_image, carried)?;
+        copy_small(old, new, "analysis_spending");
+        readings::write_all_keys(new)?;
+    }
     // Older ones have no such table.
     if !is_newest || columns(old, new, "links").is_ok_and(|columns| columns.is_empty()) {
         return Ok(());

@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
+use super::analysis_rows::Analysis;
 use super::page::Cursor;
 use crate::model::{
-    CameraKey, Cause, ClockState, DeviceName, Dimensions, FileName, Medium, PictureFacts, TargetId, UnixMs,
-    UploadFault, UploadState,
+    CameraKey, Cause, ClockState, DeviceName, Dimensions, FileName, Medium, PictureFacts, PlateText,
+    TargetId, UnixMs, UploadFault, UploadState,
 };
 
 /// Identity of a ledger row.
@@ -62,6 +63,8 @@ pub struct Image {
     pub protected: bool,
     /// One for each target it is or was owed to.
     pub uploads: Vec<UploadInfo>,
+    /// What is known of the texts in it; `None` where a server was never to be asked.
+    pub analysis: Option<Analysis>,
 }
 
 /// How the delivery of one picture to one target stands.
@@ -92,6 +95,8 @@ pub struct ImageQuery {
     pub to: Option<UnixMs>,
     /// Only with an upload in this state.
     pub state: Option<UploadState>,
+    /// Only those in which this text was read, or one that begins so or is nearly the same.
+    pub text: Option<PlateText>,
     /// Only pictures, or only clips.
     pub medium: Option<Medium>,
     /// Only what this asked for.

@@ -22,10 +22,10 @@ pub enum Wake {
 }
 
 impl Wake {
-    fn concerns(self, target: TargetId) -> bool {
+    fn concerns(self, target: Option<TargetId>) -> bool {
         match self {
             Self::Person | Self::Clock | Self::Disk => true,
-            Self::Reachable(of) | Self::Owed(of) => of == target,
+            Self::Reachable(of) | Self::Owed(of) => Some(of) == target,
         }
     }
 }
@@ -48,6 +48,15 @@ impl Wakes {
 
     /// What concerns the lane of `target` from now on.
     pub fn of(&self, target: TargetId) -> Waking {
+        self.from_now(Some(target))
+    }
+
+    /// What concerns the lane of analyses, which is no target's, from now on.
+    pub(super) fn of_analyses(&self) -> Waking {
+        self.from_now(None)
+    }
+
+    fn from_now(&self, target: Option<TargetId>) -> Waking {
         let counts = self.0.subscribe();
         let heard = counts.borrow().clone();
         Waking { target, counts, heard }
@@ -57,7 +66,8 @@ impl Wakes {
 /// What one lane hears.
 #[derive(Debug)]
 pub struct Waking {
-    target: TargetId,
+    /// `None` is the lane of analyses.
+    target: Option<TargetId>,
     counts: watch::Receiver<Counts>,
     heard: Counts,
 }
@@ -78,7 +88,8 @@ impl Waking {
 
     /// What is due is asked for now: until here it is known. Whether something had become due that was not heard.
     pub fn forget_owed(&mut self) -> bool {
-        let owed = Wake::Owed(self.target);
+        let Some(target) = self.target else { return false };
+        let owed = Wake::Owed(target);
         let Some(count) = self.counts.borrow().get(&owed).copied() else { return false };
         self.heard.insert(owed, count) != Some(count)
     }

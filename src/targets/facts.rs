@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::config::UploadConfig;
 use crate::model::{CameraKey, hex};
-use crate::store::DueUpload;
+use crate::store::{DueUpload, TextReading};
 
 /// What this box knows beyond the row of an upload.
 #[derive(Clone, Debug)]
@@ -33,7 +33,8 @@ impl Sender {
 
     /// Names, which are those of [`crate::config::FACTS`], and values, one line each; what is not known is left out.
     ///
-    /// `taken_at` and `edge_at` are RFC 3339 in UTC; `frame_offset_ms` is the first minus the second.
+    /// `taken_at` and `edge_at` are RFC 3339 in UTC; `frame_offset_ms` is the first minus the second. `read_text` is what was read
+    /// in it until now, the best first with commas between, as a person corrected it; `read_score` is that of the first.
     pub(super) fn facts(&self, upload: &DueUpload) -> Vec<(&'static str, String)> {
         let told = &upload.facts;
         let mut facts = vec![
@@ -51,6 +52,15 @@ impl Sender {
         }
         if let Some(site) = &self.site {
             facts.push(("site", site.clone()));
+        }
+        let texts: Vec<_> = upload.readings.iter().filter(|it| it.known.is_some()).collect();
+        if !texts.is_empty() {
+            facts.push(("read_text", texts.iter().map(|it| it.text()).collect::<Vec<_>>().join(", ")));
+        }
+        // A person is sure.
+        let score = |it: &&TextReading| if it.corrected.is_some() { Some(1.0) } else { it.read.score };
+        if let Some(score) = texts.first().copied().and_then(|it| score(&it)) {
+            facts.push(("read_score", score.to_string()));
         }
         facts
     }

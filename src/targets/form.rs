@@ -13,10 +13,25 @@ pub(super) struct Form {
     pieces: Vec<Bytes>,
 }
 
+/// The file in a form.
+pub(super) struct FormFile<'a> {
+    pub(super) field: &'a str,
+    pub(super) filename: &'a str,
+    pub(super) media_type: &'static str,
+    pub(super) bytes: Bytes,
+}
+
 impl Form {
     /// Text fields in their order, then the picture as the part `field`, called `filename`.
     pub(super) fn new(upload: &DueUpload, fields: &[(&str, String)], field: &str, picture: Bytes) -> Self {
-        let boundary = boundary(upload, fields, &picture);
+        let media_type = upload.filename.medium().media_type();
+        let part = FormFile { field, filename: &upload.filename.to_string(), media_type, bytes: picture };
+        Self::of(&upload.facts.id.to_string(), fields, part)
+    }
+
+    /// The same of any file; `mark` is one of its own, for the boundary.
+    pub(super) fn of(mark: &str, fields: &[(&str, String)], part: FormFile<'_>) -> Self {
+        let boundary = boundary(mark, fields, &part.bytes);
         let mut head = String::new();
         for (name, value) in fields {
             let name = escaped(name);
@@ -26,12 +41,12 @@ impl Form {
         }
         head.push_str(&format!(
             "--{boundary}\r\nContent-Disposition: form-data; name=\"{}\"; filename=\"{}\"\r\nContent-Type: {}\r\n\r\n",
-            escaped(field),
-            upload.filename,
-            upload.filename.medium().media_type(),
+            escaped(part.field),
+            escaped(part.filename),
+            part.media_type,
         ));
         let tail = format!("\r\n--{boundary}--\r\n");
-        Self { boundary, pieces: vec![head.into(), picture, tail.into()] }
+        Self { boundary, pieces: vec![head.into(), part.bytes, tail.into()] }
     }
 
     /// `Content-Type`.
@@ -55,8 +70,8 @@ impl Form {
 }
 
 /// A boundary that occurs in no part: the image's identity, lengthened until that is so.
-fn boundary(upload: &DueUpload, fields: &[(&str, String)], picture: &[u8]) -> String {
-    let mut boundary = format!("camera-capture-{}", upload.facts.id);
+fn boundary(mark: &str, fields: &[(&str, String)], picture: &[u8]) -> String {
+    let mut boundary = format!("camera-capture-{mark}");
     let occurs = |boundary: &str| {
         fields.iter().any(|(_, value)| value.contains(boundary))
             || picture.windows(boundary.len()).any(|window| window == boundary.as_bytes())

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::ear::AnswerEar;
+use super::hop::Hop;
 use super::pace::RateLimit;
 use super::response::{Settings, TargetAnswer};
 use super::{TargetError, misconfigured, secure, text};
@@ -64,29 +65,6 @@ fn buffered(bytes: u64) -> Duration {
     Duration::from_secs(bytes.min(BUFFERED_MAX) / SLOWEST)
 }
 
-/// The first machine on the way to a target.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Hop {
-    /// Its name or address.
-    pub host: String,
-    /// Its port.
-    pub port: u16,
-    /// Host and port as they are shown.
-    pub address: String,
-    /// The setting it comes from, if it is a proxy.
-    pub proxy: Option<String>,
-}
-
-impl Hop {
-    /// What it is called in words.
-    pub fn name(&self) -> String {
-        match &self.proxy {
-            Some(setting) => format!("the proxy {} ({setting})", self.address),
-            None => self.address.clone(),
-        }
-    }
-}
-
 /// An answer, and what only some targets look at.
 pub(super) struct Reply {
     pub(super) answer: TargetAnswer,
@@ -112,8 +90,8 @@ pub(crate) struct Http {
     pub(super) proxy: Option<ProxyConfig>,
     ca_file: Option<PathBuf>,
     pin: Option<Fingerprint>,
-    /// The variable that stands in, or would.
-    pin_setting: String,
+    /// The variable that stands in, or would; `None` where there is none for it.
+    pin_setting: Option<String>,
     /// `UPLOAD_TIMEOUT`.
     pub(super) timeout: Duration,
     pace: Option<RateLimit>,
@@ -137,7 +115,26 @@ struct Progress {
 impl Http {
     /// Nothing is contacted. `secrets` stand in none of the words about this target.
     pub(super) fn new(config: &UploadConfig, target: &TargetConfig, url: &Url, secrets: &Secrets) -> Self {
-        let (proxy, pin) = (config.proxies.way(url).cloned(), target.pin.as_ref());
+        let pin = target.pin.as_ref();
+        Self {
+            pin: pin.map(|pin| pin.fingerprint),
+            pin_setting: Some(
+                pin.map_or_else(|| CertificatePin::setting_of(target.id), |pin| pin.setting.clone()),
+            ),
+            pace: target.rate.map(RateLimit::new),
+            ..Self::apart(config, url, secrets, Settings::of(target.id), config.timeout)
+        }
+    }
+
+    /// The way to a server that is no target: the proxies and authorities are those of all, the rest is its own.
+    pub(super) fn apart(
+        config: &UploadConfig,
+        url: &Url,
+        secrets: &Secrets,
+        settings: Settings,
+        timeout: Duration,
+    ) -> Self {
+        let proxy = config.proxies.way(url).cloned();
         let secrets = match proxy.as_ref().and_then(|proxy| proxy.address.reveal().password()) {
             Some(password) => secrets.clone().with(password),
             None => secrets.clone(),
@@ -145,14 +142,14 @@ impl Http {
         Self {
             is_secured: url.scheme() == "https",
             proxy,
-            timeout: config.timeout,
+            timeout,
             host: url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned(),
             port: url.port_or_known_default().unwrap_or(443),
             ca_file: config.ca_file.clone(),
-            pin: pin.map(|pin| pin.fingerprint),
-            pin_setting: pin.map_or_else(|| CertificatePin::setting_of(target.id), |pin| pin.setting.clone()),
-            pace: target.rate.map(RateLimit::new),
-            settings: Settings::of(target.id),
+            pin: None,
+            pin_setting: None,
+            pace: None,
+            settings,
             secrets,
             ear: AnswerEar::default(),
             client: Mutex::new(None),
@@ -218,7 +215,7 @@ impl Http {
         port: u16,
         address: &str,
     ) -> UploadFault {
-        let pin = (host == self.host).then_some(self.pin_setting.as_str());
+        let pin = self.pin_setting.as_deref().filter(|_| host == self.host);
         let server = secure::Server { host, port, address, file: self.ca_file.as_deref(), pin };
         secure::fault(error, server).with_words(|words| self.secrets.strike(words.to_owned()))
     }
@@ -378,7 +375,7 @@ impl Http {
     }
 
     /// Host and port of the server.
-    fn target(&self) -> String {
+    pub(super) fn target(&self) -> String {
         format!("{}:{}", self.host, self.port)
     }
 

@@ -1,11 +1,14 @@
 //! Upload targets: each delivers one image once. Retrying, waiting and the queue are the business of `upload`.
 
+mod analyser;
+mod analysis_answer;
 mod api;
 mod certificate;
 mod discord;
 mod ear;
 mod facts;
 mod form;
+mod hop;
 mod http;
 mod pace;
 mod relay;
@@ -33,12 +36,14 @@ use sha2::{Digest, Sha256};
 use crate::config::{TargetConfig, TargetSettings, UploadConfig, words_of};
 use crate::model::secrets::Secrets;
 use crate::model::{Coded as _, TargetId, UploadFault, foreign};
-use crate::store::DueUpload;
+use crate::store::{DuePicture, DueUpload};
 use crate::system::crash;
 
 use http::Http;
 
-pub use http::{Hop, SLOWEST, longest};
+pub use analyser::{Analyser, AnalysisAnswer, AnalysisFacts};
+pub use hop::Hop;
+pub use http::{SLOWEST, longest};
 pub use response::{Settings, TargetAnswer};
 pub use tryout::try_out;
 pub use tryout_report::{StepKind, TryoutReport, TryoutStep, document};
@@ -232,7 +237,7 @@ impl Target {
 /// perhaps when somebody has looked at it.
 ///
 /// In one go on a thread that may wait: a picture of some 100 kB in small pieces costs more than its check.
-async fn read(upload: &DueUpload) -> Result<Vec<u8>, TargetError> {
+async fn read(upload: &DuePicture) -> Result<Vec<u8>, TargetError> {
     let due = upload.clone();
     let read = tokio::task::spawn_blocking(move || read_intact(&due)).await;
     let failed = |error: std::io::Error| {
@@ -262,12 +267,12 @@ fn is_of_the_disk(error: &std::io::Error) -> bool {
 }
 
 /// The path of a file, which an operator chose.
-fn shown(upload: &DueUpload) -> String {
+fn shown(upload: &DuePicture) -> String {
     foreign::line(&upload.path.to_string_lossy(), PATH_MAX)
 }
 
 /// The content of a file; `None` if its length or its SHA-256 is another.
-fn read_intact(upload: &DueUpload) -> std::io::Result<Option<Vec<u8>>> {
+fn read_intact(upload: &DuePicture) -> std::io::Result<Option<Vec<u8>>> {
     let mut file = upload.open()?;
     let length = upload.bytes;
     let expected = file.metadata()?.len().min(length);

@@ -1,5 +1,6 @@
 //! Delivery: one lane for each target, from the durable queue, for as long as it takes.
 
+mod analysis;
 mod connectivity;
 #[cfg(test)]
 #[path = "tests/crash.rs"]
@@ -23,6 +24,7 @@ mod simulation_tests;
 mod testing;
 mod worker;
 
+pub use analysis::{AnalysedNow, AnalysisHandle, AnalysisLane, NotAnalysed, watched};
 pub use connectivity::Connectivity;
 pub use worker::Lane;
 

@@ -32,7 +32,7 @@ impl UploadOutcome {
     pub(super) fn of(upload: DueUpload, settlement: Settlement) -> Self {
         Self {
             row: upload.row(),
-            filename: upload.filename,
+            filename: upload.filename.clone(),
             bytes: upload.bytes,
             attempts: upload.attempts + 1,
             settlement,
@@ -132,7 +132,7 @@ mod tests {
     fn delivered(upload: DueUpload) -> UploadOutcome {
         UploadOutcome {
             row: upload.row(),
-            filename: upload.filename,
+            filename: upload.filename.clone(),
             bytes: upload.bytes,
             attempts: 1,
             settlement: Settlement::Delivered { at: UnixMs(T0) },

@@ -88,6 +88,8 @@ codes! {
     CameraClock 409 "camera_clock",
     /// The camera has no stream to measure.
     NoStream 409 "no_stream",
+    /// No server reads number plates here (ANALYSE_URL).
+    AnalysisOff 409 "analysis_off",
     /// Nothing is delivered to that target at the moment.
     TargetOff 409 "target_off",
     /// The picture is protected from deletion.

@@ -16,7 +16,7 @@ use super::view::image::{ImagePage, ImageView, Protect};
 use super::{State, parameters};
 use crate::clock;
 use crate::media::{exif, jpeg, mp4};
-use crate::model::{Cause, DeviceName, Medium, Outcome, UploadState, hex};
+use crate::model::{Cause, DeviceName, Medium, Outcome, PlateText, UploadState, hex};
 use crate::store::{Cursor, Deletion, Image, ImageQuery, LedgerQuery, Page, TriggerId};
 
 /// The thumbnail lies in the first segment of a picture, or the second box of a clip, which is at most 64 KiB long.
@@ -29,6 +29,7 @@ pub(super) async fn list(request: HttpRequest, state: web::Data<State>) -> Resul
         from: parameters.instant("from")?,
         to: parameters.instant("to")?,
         state: parameters.parsed("state", "pending, delivered, dead, skipped or lost", UploadState::parse)?,
+        text: parameters.parsed("text", "1 to 24 letters and digits", PlateText::parse)?,
         medium: parameters.parsed("media_type", "image/jpeg or video/mp4", Medium::parse)?,
         cause: parameters.parsed("cause", "gpio, manual, recovered, push or ftp", Cause::parse)?,
         device: parameters
@@ -36,6 +37,7 @@ pub(super) async fn list(request: HttpRequest, state: web::Data<State>) -> Resul
         limit: parameters.limit()?,
         cursor: parameters.cursor()?,
     };
+    let text = query.text.clone();
     let numbered = parameters.numbered_page()?;
     let total = match numbered {
         Some(_) => Some(state.store.image_count(query.clone()).await?),
@@ -46,12 +48,21 @@ pub(super) async fn list(request: HttpRequest, state: web::Data<State>) -> Resul
         None => state.store.images(query).await?,
     };
     Ok(HttpResponse::Ok().json(ImagePage {
-        images: page.items.into_iter().map(ImageView::from).collect(),
+        images: page.items.into_iter().map(|image| marked(image, text.as_ref())).collect(),
         next_cursor: page.next.map(|cursor| cursor.to_string()),
         page: numbered.map(|numbered| numbered.page),
         per_page: numbered.map(|numbered| numbered.per_page),
         total,
     }))
+}
+
+/// A picture, and how what was read in it agrees with a text that is looked for.
+fn marked(image: Image, text: Option<&PlateText>) -> ImageView {
+    let mut view = ImageView::from(image);
+    if let (Some(text), Some(analysis)) = (text, &mut view.analysis) {
+        analysis.readings.iter_mut().for_each(|reading| reading.mark(text));
+    }
+    view
 }
 
 /// Reads page after page up to the one that is meant; what lies behind the last picture is empty.

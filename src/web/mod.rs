@@ -5,6 +5,7 @@
 
 mod account;
 mod actions;
+mod analysis;
 mod assets;
 pub mod auth;
 mod body;
@@ -72,6 +73,7 @@ use crate::ingest::{Door, FtpServer};
 use crate::status::Status;
 use crate::status::descriptors::{self, Reserve};
 use crate::store::{StoreAccess, StoreCatalog, StoreError};
+use crate::upload::AnalysisHandle;
 
 use auth::Auth;
 use crowd::CrowdLimits;
@@ -108,6 +110,8 @@ pub struct Parts {
     pub pushes: Pushes,
     /// Who may bring them.
     pub door: Arc<Door>,
+    /// Who asks which texts stand in a picture; `None` without a server for it.
+    pub analysis: Option<AnalysisHandle>,
     /// The retention task.
     pub retention: Retention,
     /// The room on the disk, and what was written to it.
@@ -126,6 +130,7 @@ struct State {
     captures: Captures,
     pushes: Pushes,
     door: Arc<Door>,
+    analysis: Option<AnalysisHandle>,
     reading_room: ReadingRoom,
     retention: Retention,
     guard: DiskGuard,
@@ -182,6 +187,7 @@ pub fn bind(parts: Parts) -> io::Result<Bound> {
         captures: parts.captures,
         pushes: parts.pushes,
         door: parts.door,
+        analysis: parts.analysis,
         reading_room,
         retention: parts.retention,
         guard: parts.guard,

@@ -64,6 +64,7 @@ pub(super) async fn status(state: web::Data<State>) -> Result<HttpResponse, ApiE
         cameras,
         receiver: receiver(&state, &devices).await,
         devices,
+        analysis: state.analysis.is_some(),
     }))
 }
 

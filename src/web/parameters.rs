@@ -85,6 +85,12 @@ pub(super) const OF_CAMERA: &[Parameter] =
 pub(super) const OF_FILE: &[Parameter] =
     &[parameter("filename", "name of a picture or clip", of::<FileName>)];
 
+/// What was read in the picture in a path.
+pub(super) const OF_READING: &[Parameter] = &[
+    parameter("filename", "name of a picture", of::<FileName>),
+    parameter("reading", "number of what was read", || json!({ "type": "integer", "format": "int64" })),
+];
+
 /// The module of a script in a path.
 pub(super) const OF_SCRIPT: &[Parameter] = &[parameter("script", "such as words.js", text)];
 
@@ -125,6 +131,11 @@ pub(super) const IMAGES: &[Parameter] = &[
     parameter("media_type", "only pictures, or only clips", of::<Medium>),
     parameter("cause", "only what this asked for", of::<Cause>),
     parameter("device", "only what this device brought", text),
+    parameter(
+        "text",
+        "only pictures in which this was read, or a text that begins so or is nearly the same",
+        text,
+    ),
     LIMIT,
     CURSOR,
     parameter("page", "instead of a cursor: the number of the page", || integer(1, PAGE_MAX, 1)),

@@ -13,7 +13,8 @@ use super::code::ErrorCode::*;
 use super::error::ApiError;
 use super::guard;
 use super::parameters::{
-    self, OF_CAMERA, OF_FILE, OF_LINK, OF_PUBLIC, OF_SCRIPT, OF_SESSION, OF_TARGET, OF_TOKEN, OF_TRIGGER,
+    self, OF_CAMERA, OF_FILE, OF_LINK, OF_PUBLIC, OF_READING, OF_SCRIPT, OF_SESSION, OF_TARGET, OF_TOKEN,
+    OF_TRIGGER,
 };
 use super::route::{Gives, events, json, media, nothing};
 use super::seat;
@@ -22,6 +23,7 @@ use super::view::account::{
     AskerView, ChangePassword, LogIn, MadeToken, SessionList, SessionsEnded, SetUp, TokenList, TokenWish,
     WelcomeView,
 };
+use super::view::analyses::{AnalysesOwed, AnalysesView, AnalysisAnswerView, CorrectionWish};
 use super::view::contact::{GpioView, SimulatedView};
 use super::view::event::{EventPage, SeenCount, SeenWish};
 use super::view::health::{Healthy, Unhealthy};
@@ -36,8 +38,8 @@ use super::view::streaming::{CameraSetUp, CameraStanding, Disconnected, FrameSee
 use super::view::target::TestView;
 use super::view::upload::{DeadLetterPage, OwedAgain, RetryWish};
 use super::{
-    account, actions, assets, gpio, images, ingest, latency, links, live, metrics, mjpeg, overview, receiver,
-    sessions, socket, streaming, tokens, tryout, uploads,
+    account, actions, analysis, assets, gpio, images, ingest, latency, links, live, metrics, mjpeg, overview,
+    receiver, sessions, socket, streaming, tokens, tryout, uploads,
 };
 use crate::store::Scope;
 
@@ -226,6 +228,31 @@ pub const ROUTES: &[Route] = &[
         .path(OF_PUBLIC)
         .gives(PUBLIC_CLIP)
         .refuses(&[NotFound, TooManyRequests, StoreFailed]),
+    route!(GET "/api/images/{filename}/analysis" Session Read analysis::answer)
+        .says("what the server that reads number plates said of a picture")
+        .path(OF_FILE)
+        .gives(&[json::<AnalysisAnswerView>(200, "its words")])
+        .refuses(&[NotFound]),
+    route!(POST "/api/images/{filename}/analyse" Session Operate analysis::analyse)
+        .says("ask that server about a picture now, also again")
+        .more("The answer comes with the live changes. What a person confirmed or corrected stays.")
+        .path(OF_FILE)
+        .gives(&[json::<ImageView>(200, "the picture")])
+        .refuses(&[NotFound, AnalysisOff]),
+    route!(POST "/api/images/{filename}/readings/{reading}" Session Operate analysis::correct)
+        .says("confirm or correct what was read in a picture")
+        .more("What was read is kept beside it.")
+        .path(OF_READING)
+        .takes::<CorrectionWish>()
+        .gives(&[json::<ImageView>(200, "the picture")])
+        .refuses(&[NotFound]),
+    route!(GET "/api/analysis" Session Read analysis::overview)
+        .says("how reading number plates stands: what waits, what it cost, what a person has to look at, the watch list")
+        .gives(&[json::<AnalysesView>(200, "state")]),
+    route!(POST "/api/analysis/retry" Session Operate analysis::retry)
+        .says("ask again about everything that was put aside")
+        .gives(&[json::<AnalysesOwed>(200, "how many pictures are asked about again")])
+        .refuses(&[AnalysisOff]),
     route!(GET "/api/uploads/dead" Session Read uploads::dead)
         .says("uploads that were put aside, newest picture first")
         .more("They stay until they are sent again and taken, or their picture is deleted by hand.")

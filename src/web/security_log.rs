@@ -91,6 +91,9 @@ pub(super) enum Deed {
     LinkRevoked,
     CameraSetUp,
     CameraDisconnected,
+    Analysed,
+    AnalysesRetried,
+    ReadingChecked,
     BeganLooking,
     EndedLooking,
 }
@@ -115,6 +118,9 @@ impl Deed {
             Self::LinkRevoked => "public link revoked",
             Self::CameraSetUp => "camera set up",
             Self::CameraDisconnected => "camera disconnected",
+            Self::Analysed => "analysis of a picture asked for",
+            Self::AnalysesRetried => "analyses that were put aside asked for again",
+            Self::ReadingChecked => "text read in a picture confirmed or corrected",
             Self::BeganLooking => "live view begun",
             Self::EndedLooking => "live view ended",
         }

@@ -223,7 +223,7 @@ async fn retention_by_another_handle_never_takes_what_is_owed() {
                 .uploads
                 .remove(0);
             assert!(store.queue(due.target).settle(&due, Settlement::Delivered { at: now }).await.unwrap());
-            delivered.insert(due.filename);
+            delivered.insert(due.filename.clone());
         }
     }
     tokio::time::timeout(Duration::from_secs(60), cleaning).await.unwrap().unwrap();

@@ -223,7 +223,7 @@ async fn delivered_pictures_make_room_one_by_one_and_owed_ones_stay_whatever_com
     for number in 0..30 {
         owed.push(capture(&store, &guard, edge(number), 300_000).await.unwrap().filename);
     }
-    let held: Vec<i64> = due(&store, 30).await.iter().map(DueUpload::row).collect();
+    let held: Vec<i64> = due(&store, 30).await.iter().map(|upload| upload.row()).collect();
     let mut latest = Vec::new();
     for number in 30..300 {
         let began = Instant::now();

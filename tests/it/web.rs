@@ -10,6 +10,7 @@ mod harness;
 mod linking;
 mod live;
 mod people;
+mod plates;
 mod proxy;
 mod receiving;
 mod shapes;

@@ -6,7 +6,7 @@ import { elementOf, showList } from "./lists.js";
 import { complain, later, loadImages } from "./load.js";
 import { known, label, offset, watch } from "./state.js";
 import { lengthOf, when } from "./time.js";
-import { delivery } from "./words.js";
+import { delivery, plateChip } from "./words.js";
 
 /** What is written over a small picture: what it is, unless an ordinary one, and that there is a note. */
 export function mark({ kind, duration_ms: length, note }) {
@@ -36,14 +36,17 @@ function fillTile(item, { image, name }) {
   find("img").alt = `${image.kind === "clip" ? "Clip: " : ""}${name}, ${when(image.taken_at_ms)}`;
   find(".tile-camera").textContent = image.protected ? `${name} 🔒` : name;
   chip(find(".chip"), delivery(image));
+  const plate = plateChip(image);
+  find(".tile-plate").hidden = !plate;
+  if (plate) chip(find(".tile-plate"), plate);
   setTime(find("time"), image.taken_at, image.clock);
   say(find(".tile-mark"), mark(image));
   find(".tile-offset").textContent = offset(image);
   find(".tile-offset").title = "the frame's distance from the moment asked for";
 }
 
-function nothing({ camera, state }) {
-  if (camera || state) return "No picture fits this choice.";
+function nothing({ camera, state, text }) {
+  if (camera || state || text) return "No picture fits this choice.";
   return "No picture yet. The first one appears here as soon as a contact closes or you press Capture.";
 }
 
@@ -70,8 +73,8 @@ function drawFilter() {
 }
 
 async function choose() {
-  const { camera, state } = $("filter").elements;
-  known.filter = { camera: camera.value, state: state.value };
+  const { camera, state, text } = $("filter").elements;
+  known.filter = { camera: camera.value, state: state.value, text: text.value.trim() };
   await loadImages();
 }
 
@@ -86,5 +89,6 @@ export function begin() {
   watch(["status"], drawFilter);
   watch(["images"], draw);
   $("filter").addEventListener("change", later(choose));
+  $("filter").addEventListener("submit", (event) => event.preventDefault());
   $("gallery-more").addEventListener("click", later(() => loadImages(true)));
 }

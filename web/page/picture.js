@@ -1,13 +1,13 @@
 // One picture or clip in full, with what is known of it and what can be done with it.
 
-import { api, fileUrl } from "./api.js";
+import { api, fileUrl, part } from "./api.js";
 import { removeImages, takeAnswer } from "./changes.js";
 import { ask } from "./dialogs.js";
 import { $, chip, clockDoubt, make, press, say, setTime } from "./dom.js";
 import { focusTile } from "./gallery.js";
 import { renew as renewLinks } from "./links.js";
 import { showList } from "./lists.js";
-import { statusSoon } from "./load.js";
+import { complain, statusSoon } from "./load.js";
 import { known, label, offset, watch } from "./state.js";
 import { fullTime, lengthOf, since, when } from "./time.js";
 import { bytes, CAUSE, KIND, plural, sentence, targetName, uploadState } from "./words.js";
@@ -69,6 +69,13 @@ function fillUpload(item, upload) {
   item.replaceChildren(state, uploadWords(upload));
 }
 
+/** What was read in it, where that is of interest. */
+async function drawPlates(image) {
+  const isOfInterest = image.kind !== "clip" && (known.status.analysis || image.analysis);
+  if (isOfInterest) (await part("/page/plates.js")).draw(image);
+  else $("picture-plates").hidden = true;
+}
+
 const place = () => known.images.findIndex((one) => one.filename === known.shown.filename);
 
 function draw() {
@@ -84,6 +91,7 @@ function draw() {
   showList($("picture-uploads"), image.uploads, {
     key: (upload) => upload.target, make: () => make("p"), fill: fillUpload,
   });
+  drawPlates(image).catch(complain);
   $("protect").textContent = image.protected ? "End protection" : "Protect";
   $("delete").disabled = image.protected;
   $("delete").title = image.protected ? "End its protection first" : "";

@@ -17,8 +17,8 @@ export const known = {
   imagesNext: null,
   events: [],
   eventsNext: null,
-  /** What the gallery is to show: a camera's key and a state of uploads, or nothing for all. */
-  filter: { camera: "", state: "" },
+  /** What the gallery is to show: a camera's key, a state of uploads and a text that was read, or nothing for all. */
+  filter: { camera: "", state: "", text: "" },
   onlyFailed: false,
   /** The picture that is open, and the name of the one that has just come. */
   shown: null,
@@ -74,7 +74,9 @@ export function joined(list, more, key) {
   return [...list, ...more.filter((one) => !before.has(one[key]))];
 }
 
-export function fits(image, { camera, state }) {
+export function fits(image, { camera, state, text }) {
+  // Nothing was read yet in a new picture.
+  if (text) return false;
   return (!camera || image.camera === camera) && (!state || image.uploads.some((upload) => upload.state === state));
 }
 

@@ -99,3 +99,13 @@ export function runningFor(seconds) {
   if (seconds < 172800) return plural(Math.floor(seconds / 3600), "hour");
   return plural(Math.floor(seconds / 86400), "day");
 }
+
+/** What was read in a picture: what was looked for first, then the best. `≈` is nearly what was looked for. */
+export function plateChip({ analysis }) {
+  const readings = analysis?.readings.filter(({ text }) => text) ?? [];
+  const reading = readings.find(({ match }) => match) ?? readings[0];
+  if (!reading) return null;
+  const { text, watched, unsure, match } = reading;
+  const kind = [[watched, "bad"], [unsure, "warn"], [true, "info"]].find(([is]) => is)[1];
+  return [`${match === "near" ? "≈ " : ""}${text}${unsure ? " ?" : ""}`, kind];
+}

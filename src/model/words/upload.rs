@@ -87,6 +87,11 @@ impl fmt::Display for UploadFault {
                  blame, not the pictures; they wait. It said: {cause}"
             ),
 
+            Self::AnalysisUnlike { status, words } => write!(
+                f,
+                "answered {status}, but not as ANALYSE_FORMAT says; look at ANALYSE_FORMAT and ANALYSE_URL. It said: {words}"
+            ),
+
             Self::NoClient { error } => write!(f, "no connection can be made on this machine: {error}"),
             Self::NoTlsClient { error } => {
                 write!(f, "no secure connection can be made on this machine: {error}")

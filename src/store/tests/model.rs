@@ -264,7 +264,7 @@ impl World {
 
     async fn claim(&mut self, limit: usize, fresh_first: bool) {
         let now = self.now;
-        let held = self.claimed.iter().map(DueUpload::row).collect();
+        let held = self.claimed.iter().map(|upload| upload.row()).collect();
         let turn = LaneTurn { held, after: self.after.clone(), fresh_first };
         let claim = self.store.claim(TargetId::API, UnixMs(now), limit, turn).await.unwrap();
         let held = |model: &&ModelImage| !self.claimed.iter().any(|upload| upload.filename == model.name);

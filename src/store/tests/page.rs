@@ -126,6 +126,7 @@ impl Asked {
             from: Self::instant(self.from),
             to: Self::instant(self.to),
             state: self.state.map(|at| UploadState::ALL[at]),
+            text: None,
             medium: self.medium,
             cause: self.cause.map(|at| CAUSES[at]),
             device: self.device.map(|at| DeviceName::parse(DEVICES[at]).unwrap()),

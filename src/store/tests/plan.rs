@@ -5,7 +5,10 @@ use rusqlite::{Connection, StatementStatus};
 use super::page::Bounds;
 use super::testing::{OWED, Place, T0};
 use super::*;
-use super::{dead, images, ledger, links, list, push, queue, seen, space, stats, takeover};
+use super::{
+    analyses, dead, images, ledger, links, list, push, queue, readings, seen, space, stats, takeover,
+    text_search,
+};
 use crate::model::UnixMs;
 
 /// Enough that a scan shows.
@@ -77,6 +80,14 @@ fn statements() -> Vec<(&'static str, String)> {
         ("put aside", dead::DEAD_SQL.to_owned()),
         ("put aside, next", dead::NEXT_DEAD_SQL.to_owned()),
         ("next due", queue::NEXT_DUE_SQL.to_owned()),
+        ("next analysis", analyses::NEXT_SQL.to_owned()),
+        ("next analysis that falls due", analyses::NEXT_DUE_SQL.to_owned()),
+        ("end of waits of analyses", analyses::END_WAITS_SQL.to_owned()),
+        ("analyses put aside, next", analyses::NEXT_DEAD_SQL.to_owned()),
+        ("questions asked", analyses::SPENT_SQL.to_owned()),
+        ("texts that begin so", text_search::NEXT_TEXT_SQL.to_owned()),
+        ("pictures of a text", text_search::RUN_SQL.to_owned()),
+        ("readings nobody looked at", readings::FORGET_SQL.to_owned()),
         ("deletable", stats::DELETABLE_SQL.to_owned()),
         ("kept", stats::KEPT_SQL.to_owned()),
         ("expired", stats::EXPIRED_SQL.to_owned()),
@@ -103,6 +114,14 @@ fn every_frequent_statement_uses_an_index_and_sorts_nothing() {
             let is_bad = |line: &String| line.starts_with("SCAN") || line.contains("TEMP B-TREE");
             assert!(!plan.iter().any(is_bad), "{name} after {prepared}: {plan:#?}");
         }
+    }
+    // What is scanned there is a few keys, and a few texts are told apart.
+    let near = plan(&c, text_search::NEAR_SQL);
+    assert!(near.contains(&"SEARCH reading_keys USING PRIMARY KEY (key=?)".to_owned()), "{near:#?}");
+    for sql in [analyses::dead_sql(), analyses::unsure_sql()] {
+        let plan = plan(&c, &sql);
+        let is_whole = |line: &String| line.starts_with("SCAN") && !line.contains("USING");
+        assert!(!plan.iter().any(is_whole), "few rows, by their index: {plan:#?}");
     }
     let newest = plan(&c, stats::NEWEST_SQL);
     assert_eq!(newest, ["SCAN images USING INDEX images_by_time"], "in the order of the index, one row");

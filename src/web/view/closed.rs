@@ -11,10 +11,10 @@ use crate::capture::latency::LatencyOrigin;
 use crate::gpio::Level;
 use crate::model::{
     CameraKey, Cause, ClockState, FileName, ImageId, ImageKind, Medium, Outcome, RoomLevel as Room, Stamps,
-    TargetId, UploadState,
+    TargetId, TextMatch, UploadState,
 };
-use crate::status::{CameraState, Pause, Severity};
-use crate::store::Scope;
+use crate::status::{AnalysisPause, CameraState, Pause, Severity};
+use crate::store::{AnalysisState, Scope};
 use crate::targets::StepKind;
 
 /// A string that is one of these.
@@ -60,6 +60,12 @@ closed! {
         "coalesced: another trigger was being served and stands for it."
     ClockState as "ClockState" as_str { Synced, Unsynced, Corrected } "How far the time can be trusted."
     CameraState as "CameraState" as_str { Connected, Connecting, Degraded, Disabled } "How ready a camera is."
+    AnalysisState as "AnalysisState" as_str { Pending, Done, Dead }
+        "pending: the server is still to be asked; dead: asked in vain and put aside."
+    AnalysisPause as "AnalysisPause" as_str { Fault, Refusals, Cost }
+        "fault: see last_error; refusals: it refuses one picture after the other; cost: the limit of questions is reached."
+    TextMatch as "TextMatch" as_str { Exact, Prefix, Near }
+        "near: one character is missing, too many or another, or all that differs are look-alikes."
     Pause as "Pause" as_str { Fault, Refusals, Window, Round }
         "Why nothing is sent for a while: the target fails, refuses everything in the same way, or is outside of its hours, or rests between two rounds."
     Severity as "Severity" as_str { Info, Warning, Critical } "How bad it is."

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use super::analysis::AnalysisView;
 use super::time::Time;
 use crate::config::words_of;
 use crate::model::{
@@ -68,6 +69,8 @@ pub(in crate::web) struct ImageView {
     pub(in crate::web) protected: bool,
     /// One for each target it is or was owed to.
     pub(in crate::web) uploads: Vec<UploadView>,
+    /// What is known of the texts in it; null where no server was ever to be asked.
+    pub(in crate::web) analysis: Option<AnalysisView>,
 }
 
 impl From<Image> for ImageView {
@@ -99,6 +102,7 @@ impl From<Image> for ImageView {
             bytes: image.bytes,
             sha256: hex(&image.sha256),
             protected: image.protected,
+            analysis: image.analysis.map(AnalysisView::from),
             uploads: image.uploads.into_iter().map(UploadView::from).collect(),
         }
     }

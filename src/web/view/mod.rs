@@ -4,6 +4,8 @@
 //! Every field of an answer is always there; what is not known is null.
 
 pub(super) mod account;
+pub(super) mod analyses;
+pub(super) mod analysis;
 pub(super) mod camera;
 pub(super) mod change;
 pub(super) mod closed;

@@ -47,6 +47,8 @@ pub(in crate::web) struct StatusView {
     /// Those that may bring pictures themselves.
     pub(in crate::web) devices: Vec<DeviceView>,
     pub(in crate::web) receiver: ReceiverView,
+    /// Whether a server reads number plates in the pictures.
+    pub(in crate::web) analysis: bool,
 }
 
 /// The wall clock.

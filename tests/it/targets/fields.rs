@@ -62,7 +62,9 @@ async fn the_facts_are_those_that_no_field_may_be_called_and_go_first() {
     let names: Vec<_> = both.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names.last(), Some(&"gate"));
     let facts: BTreeSet<_> = names[..names.len() - 1].iter().copied().collect();
-    assert_eq!(facts, FACTS.into_iter().collect());
+    // Nothing was read in it.
+    let known = FACTS.into_iter().filter(|name| !name.starts_with("read_"));
+    assert_eq!(facts, known.collect());
     assert_eq!(sent(&[]).await, []);
 }
 

@@ -1,5 +1,6 @@
 //! The targets against strict servers: what is sent, and what each answer means.
 
+mod analysis;
 mod conformance;
 mod discord;
 mod echo;

@@ -23,6 +23,8 @@ use camera_capture::model::{
 };
 use camera_capture::status::Status;
 use camera_capture::store::{Image, LedgerQuery, NewImage, Store};
+use camera_capture::targets::Analyser;
+use camera_capture::upload::AnalysisHandle;
 use camera_capture::web::{self, Parts, auth};
 use reqwest::Method;
 use serde_json::Value;
@@ -169,6 +171,7 @@ pub(crate) fn config(dir: &Path, access: WebAccess) -> Config {
             chip: None,
         },
         ingest: camera_capture::config::IngestConfig::default(),
+        analysis: None,
         upload: upload(),
         storage: StorageConfig {
             images: dir.join("images"),
@@ -225,6 +228,10 @@ pub(crate) async fn start_configured(
     let config = Arc::new(config);
     let targets = [(TargetId::API, UploadState::Pending)];
     let store = Store::open(&config.storage.images, &config.storage.database, &targets).unwrap();
+    let store = store.analysing(config.analysis.as_ref().map_or(&[], |analysis| &analysis.causes));
+    let desk = config.analysis.as_ref().map(|analysis| {
+        AnalysisHandle::new(Analyser::new(analysis, &config.upload), analysis, store.analyses())
+    });
     if let Some(hash) = hash {
         store.access().set_password_hash(auth::PASSWORD_KEY, hash).await.unwrap();
     }
@@ -260,6 +267,7 @@ pub(crate) async fn start_configured(
         captures,
         pushes,
         door,
+        analysis: desk,
         retention,
         guard,
         sim: Some(Arc::new(move |pin, level| lines.lock().unwrap().push((pin, level)))),

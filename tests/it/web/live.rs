@@ -304,6 +304,7 @@ fn error_of_binding(dir: &Path, addr: std::net::SocketAddr, hash: Option<&str>) 
         captures,
         pushes,
         door,
+        analysis: None,
         retention,
         guard,
         sim: None,
