@@ -152,8 +152,9 @@ do_install() {
             systemd-sysusers "$sysusers"
         else
             getent group gpio >/dev/null || groupadd --system gpio
+            getent group i2c >/dev/null || groupadd --system i2c
             getent passwd camera-capture >/dev/null ||
-                useradd --system --user-group --groups gpio --home-dir "$state_dir" --shell /usr/sbin/nologin \
+                useradd --system --user-group --groups gpio,i2c --home-dir "$state_dir" --shell /usr/sbin/nologin \
                     camera-capture
         fi
     fi

@@ -21,6 +21,7 @@ pub mod config;
 pub mod daemon;
 pub mod demo;
 pub mod disk;
+pub mod display;
 pub mod gpio;
 pub mod ingest;
 pub mod media;

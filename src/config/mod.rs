@@ -7,6 +7,7 @@ mod address;
 mod analysis;
 mod camera;
 mod describe;
+mod display;
 mod dotfile;
 mod dotfile_text;
 mod endpoint;
@@ -46,6 +47,7 @@ pub use analysis::{AnalysisConfig, AnalysisFormat};
 pub use camera::{
     Around, CameraConfig, Flush, RtspConfig, SlotConfig, SnapshotConfig, SourceConfig, Transport,
 };
+pub use display::{DisplayConfig, DisplayKind};
 pub use engine::{CameraEngine, ClockSource, DecodeMode, DecoderChoice, EngineConfig};
 pub use env::Env;
 pub use fields::{FACTS, FILENAME, FieldTemplate};
@@ -98,6 +100,8 @@ pub struct Config {
     pub streaming: StreamingConfig,
     /// Dashboard.
     pub web: WebConfig,
+    /// The display at the box, if there is one.
+    pub display: Option<DisplayConfig>,
     /// Log.
     pub log: LogConfig,
 }
@@ -127,6 +131,7 @@ impl Config {
         let web = WebConfig::read(reader);
         let upload = UploadConfig::read(reader, web.as_ref().ok().map(|web| &web.links));
         let storage = StorageConfig::read(reader);
+        let display = DisplayConfig::read(reader);
         let log = LogConfig::read(reader);
         let (cameras, ingest, mut upload) = (cameras.ok()?, ingest.ok()?, upload.ok()?);
         ingest.check(reader, &cameras).ok()?;
@@ -141,6 +146,7 @@ impl Config {
             storage: storage.ok()?,
             streaming: streaming.ok()?,
             web: web.ok()?,
+            display: display.ok()?,
             log: log.ok()?,
         })
     }

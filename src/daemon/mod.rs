@@ -4,6 +4,7 @@
 //! then deliveries, the dashboard and the database. An unfinished upload keeps its row.
 
 pub mod alarms;
+mod at_box;
 pub mod clock_watch;
 pub mod older;
 pub mod supervise;
@@ -23,12 +24,14 @@ use tracing::{error, info, warn};
 use crate::capture::{CameraSession, CameraTasks, Capture, Captures, LiveDecoder, PushTask, Pushes};
 use crate::config::{Config, GpioBackend};
 use crate::daemon::alarms::Alarms;
+use crate::daemon::at_box::AtBox;
 use crate::daemon::clock_watch::ClockWatch;
 use crate::daemon::older::OlderPort;
 use crate::daemon::supervise::{Supervisor, Task};
 use crate::daemon::upkeep::Upkeep;
 use crate::disk::DiskGuard;
 use crate::disk::retention::{Retention, RetentionTask};
+use crate::display::DisplayTask;
 use crate::ingest::{Door, FtpServer};
 use crate::model::chain::chain;
 use crate::model::{AlarmText, CameraKey, TargetId, UploadState};
@@ -100,6 +103,7 @@ task!(Capture, "capture", this => format!("capture:{}", this.key()));
 task!(PushTask, "pushes", _this => "pushes".to_owned());
 task!(Triggers, "contacts", _this => "contacts".to_owned());
 task!(DescriptorWatch, "descriptors-watch", _this => "descriptors".to_owned());
+task!(DisplayTask, "display", _this => "display".to_owned());
 task!(RetentionTask, "retention", _this => "retention".to_owned());
 impl Task for AnalysisLane {
     fn kind(&self) -> &'static str {
@@ -189,6 +193,7 @@ struct Web {
     on_ready: OnReady,
     /// Told what is served on a port for older routes.
     older: watch::Sender<Option<web::OlderRoutes>>,
+    at_box: AtBox,
 }
 
 impl Task for Web {
@@ -226,8 +231,9 @@ impl Task for Web {
             warn!(code, "no password is set: open the dashboard and enter this one-time set-up code");
         }
         self.older.send_replace(Some(bound.older()));
-        (self.on_ready)(bound.addr());
-        bound.run().await.map_err(|error| chain(&error))
+        let (addr, codes) = (bound.addr(), bound.setup_codes());
+        (self.on_ready)(addr);
+        self.at_box.during(addr, codes, bound.run()).await.map_err(|error| chain(&error))
     }
 }
 
@@ -414,6 +420,11 @@ async fn serve(
     if let Some(port) = config.ingest.compat_port {
         work_tasks.spawn(OlderPort::new(port, older.subscribe()), &work);
     }
+    let at_box = AtBox::new(config.display.is_some());
+    if let Some(display) = config.display {
+        let task = DisplayTask::new(display, &config, store.catalog(), &status, at_box.inputs());
+        work_tasks.spawn(task, &work);
+    }
     let web = Web {
         config: Arc::new(config),
         store: store.catalog(),
@@ -428,6 +439,7 @@ async fn serve(
         sim,
         on_ready,
         older,
+        at_box,
     };
     work_tasks.spawn(web, &work);
     if let Some(interval) = systemd::watchdog_interval() {

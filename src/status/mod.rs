@@ -9,6 +9,7 @@ pub mod advice;
 mod alarm;
 mod analysis;
 pub mod descriptors;
+mod display;
 pub mod pace;
 mod wall;
 
@@ -26,6 +27,7 @@ use crate::status::pace::DeliveryPace;
 
 pub use alarm::{Action, Alarm, AlarmHandle, AlarmKind, Severity};
 pub use analysis::{AnalysisPause, AnalysisStatus};
+pub use display::DisplayState;
 pub use wall::{ClockStatus, ClockStep};
 
 /// Events a slow reader may lag behind before it misses some; a burst of three cameras fills a few dozen.
@@ -241,6 +243,7 @@ struct Inner {
     /// Those that follow from everything else, as last found.
     found: Vec<Alarm>,
     clock: ClockStatus,
+    display: Option<DisplayState>,
 }
 
 impl Inner {
@@ -285,6 +288,7 @@ impl Status {
                 alarms: BTreeMap::new(),
                 found: Vec::new(),
                 clock: ClockStatus::default(),
+                display: None,
             })),
             events: broadcast::Sender::new(EVENTS_KEPT),
             started: Instant::now(),

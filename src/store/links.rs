@@ -139,8 +139,11 @@ fn of_trigger(c: &Connection, trigger: i64) -> Result<Option<Image>, StoreError>
     Ok(found.map(|(_, image)| image))
 }
 
+/// The row of a picture, or that of a trigger.
+type LinkedRows = (Option<i64>, Option<i64>);
+
 /// The rows a link may name: of a picture, or of a trigger that has one.
-fn rows_of(c: &Connection, linked: &Linked) -> Result<Option<(Option<i64>, Option<i64>)>, StoreError> {
+fn rows_of(c: &Connection, linked: &Linked) -> Result<Option<LinkedRows>, StoreError> {
     const ROW_SQL: &str = "select id from images where file_name = :name and state = 'present'";
     Ok(match linked {
         Linked::Image(name) => {
@@ -157,7 +160,7 @@ fn rows_of(c: &Connection, linked: &Linked) -> Result<Option<(Option<i64>, Optio
 fn insert(
     tx: &Transaction<'_>,
     new: &NewLink,
-    (image, trigger): (Option<i64>, Option<i64>),
+    (image, trigger): LinkedRows,
     target: Option<TargetId>,
 ) -> Result<i64, StoreError> {
     // A clock that goes wrong ends links early and never makes one live on.

@@ -229,9 +229,26 @@ impl Bound {
         serve(listener, state, most, counts, stop, routes::register)
     }
 
+    /// What tells the set-up code, as long as there is one.
+    pub fn setup_codes(&self) -> SetupCodes {
+        SetupCodes { state: self.state.clone() }
+    }
+
     /// What serves the routes of older receivers on a port of its own, beside this one.
     pub fn older(&self) -> OlderRoutes {
         OlderRoutes { state: self.state.clone() }
+    }
+}
+
+/// The set-up code, for those who stand before the box.
+pub struct SetupCodes {
+    state: web::Data<State>,
+}
+
+impl SetupCodes {
+    /// The code; `None` as soon as there is a password, and where none is asked for.
+    pub async fn current(&self) -> Result<Option<String>, StoreError> {
+        self.state.auth.setup_code().await
     }
 }
 

@@ -63,6 +63,7 @@ pub(super) async fn status(state: web::Data<State>) -> Result<HttpResponse, ApiE
         demo: state.config.web.access == WebAccess::Demo,
         cameras,
         receiver: receiver(&state, &devices).await,
+        display: state.status.display().map(Into::into),
         devices,
         analysis: state.analysis.is_some(),
     }))

@@ -16,7 +16,7 @@ use super::time::Time;
 use super::upload::UploadCounts;
 use crate::clock;
 use crate::model::ClockState;
-use crate::status::{Action, Alarm, ClockStatus, Severity};
+use crate::status::{Action, Alarm, ClockStatus, DisplayState, Severity};
 use crate::store::CameraTally;
 
 /// The state of every part.
@@ -47,8 +47,30 @@ pub(in crate::web) struct StatusView {
     /// Those that may bring pictures themselves.
     pub(in crate::web) devices: Vec<DeviceView>,
     pub(in crate::web) receiver: ReceiverView,
+    /// The display at the box; null where the settings name none.
+    pub(in crate::web) display: Option<DisplayView>,
     /// Whether a server reads number plates in the pictures.
     pub(in crate::web) analysis: bool,
+}
+
+/// The display at the box.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Display)]
+pub(in crate::web) struct DisplayView {
+    /// Its controller, as in the settings.
+    #[schema(example = "ssd1306")]
+    pub(in crate::web) kind: &'static str,
+    /// Whether it shows what it should.
+    pub(in crate::web) shown: bool,
+    /// Why it does not, and what to do.
+    #[schema(example = json!(null))]
+    pub(in crate::web) error: Option<String>,
+}
+
+impl From<DisplayState> for DisplayView {
+    fn from(state: DisplayState) -> Self {
+        Self { kind: state.kind, shown: state.error.is_none(), error: state.error }
+    }
 }
 
 /// The wall clock.

@@ -193,6 +193,7 @@ pub(crate) fn config(dir: &Path, access: WebAccess) -> Config {
             links: LinkConfig { public_url: None, life: Some(Duration::from_secs(72 * 3600)) },
         },
         streaming: camera_capture::config::StreamingConfig::default(),
+        display: None,
         log: LogConfig { filter: "info".to_owned(), format: LogFormat::Text, file: None },
     }
 }
