@@ -39,6 +39,7 @@ mod testing;
 mod tls;
 mod upload;
 mod values;
+mod variable;
 mod variables;
 mod web;
 

@@ -433,7 +433,7 @@ async fn serve(
         captures,
         pushes,
         door,
-        analysis: analysis,
+        analysis,
         retention,
         guard,
         sim,

@@ -48,15 +48,15 @@ impl Wakes {
 
     /// What concerns the lane of `target` from now on.
     pub fn of(&self, target: TargetId) -> Waking {
-        self.from_now(Some(target))
+        self.within(Some(target))
     }
 
     /// What concerns the lane of analyses, which is no target's, from now on.
     pub(super) fn of_analyses(&self) -> Waking {
-        self.from_now(None)
+        self.within(None)
     }
 
-    fn from_now(&self, target: Option<TargetId>) -> Waking {
+    fn within(&self, target: Option<TargetId>) -> Waking {
         let counts = self.0.subscribe();
         let heard = counts.borrow().clone();
         Waking { target, counts, heard }

@@ -43,6 +43,7 @@ pub mod routes;
 mod seat;
 mod secrets;
 mod security_log;
+mod serving;
 mod sessions;
 mod socket;
 mod streaming;
@@ -226,7 +227,7 @@ impl Bound {
         let most = most_connections(&state);
         let counts = Arc::clone(&state.connections);
         let stop = state.cancel.clone();
-        serve(listener, state, most, counts, stop, routes::register)
+        serve(listener, state, most, counts, stop, serving::register)
     }
 
     /// What tells the set-up code, as long as there is one.
@@ -295,7 +296,7 @@ impl BoundOlder {
     pub fn run(self, cancel: &CancellationToken) -> impl Future<Output = io::Result<()>> + Send + 'static {
         let Self { listener, state, .. } = self;
         let most = older_connections(&state);
-        serve(listener, state, most, Arc::default(), cancel.clone(), routes::register_older)
+        serve(listener, state, most, Arc::default(), cancel.clone(), serving::register_older)
     }
 }
 
