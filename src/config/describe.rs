@@ -63,10 +63,10 @@ impl Config {
         if self.web.password_hash.is_some() {
             lines.comment("WEB_PASSWORD_HASH is set (value hidden)");
         }
-        lines.set("STATUS_DISPLAY", self.display.map_or("off", |display| display.kind.as_str()));
+        lines.set("STATUS_DISPLAY", self.display.map_or("none", |display| display.kind.as_str()));
         if let Some(display) = &self.display {
-            lines.set("STATUS_DISPLAY_BUS", display.bus);
-            lines.set("STATUS_DISPLAY_ADDRESS", format_args!("{:#04x}", display.address));
+            lines.set("STATUS_DISPLAY_I2C", display.place());
+            lines.set("STATUS_DISPLAY_SLEEP", display.sleep.as_secs());
         }
         lines.set("LOG_LEVEL", &self.log.filter);
         lines.set("LOG_FORMAT", word(log::FORMATS, &self.log.format));

@@ -1,12 +1,18 @@
 //! `STATUS_DISPLAY…`: a small display at the box.
 
+use std::time::Duration;
+
 use super::problem::Wrong;
 use super::reader::{ReadResult, VariableReader};
 use super::values::{choice, whole};
 
 /// Words of `STATUS_DISPLAY`.
-const KINDS: &[(&str, Option<DisplayKind>)] =
-    &[("off", None), ("ssd1306", Some(DisplayKind::Ssd1306)), ("sh1106", Some(DisplayKind::Sh1106))];
+const KINDS: &[(&str, Option<DisplayKind>)] = &[
+    ("none", None),
+    ("off", None),
+    ("ssd1306", Some(DisplayKind::Ssd1306)),
+    ("sh1106", Some(DisplayKind::Sh1106)),
+];
 
 /// The controller of a display of 128×64 pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,23 +38,36 @@ impl DisplayKind {
 pub struct DisplayConfig {
     /// `STATUS_DISPLAY`.
     pub kind: DisplayKind,
-    /// `STATUS_DISPLAY_BUS`: the number of `/dev/i2c-1`.
+    /// Of `STATUS_DISPLAY_I2C`: the number of `/dev/i2c-1`.
     pub bus: u8,
-    /// `STATUS_DISPLAY_ADDRESS`, seven bits.
+    /// Of `STATUS_DISPLAY_I2C`, seven bits.
     pub address: u8,
+    /// `STATUS_DISPLAY_SLEEP`, 60 s to a day: after so long without anything it is dark.
+    pub sleep: Duration,
 }
 
 impl DisplayConfig {
     /// `None` where there is no display.
     pub(super) fn read(reader: &mut VariableReader<'_>) -> ReadResult<Option<Self>> {
         let kind = reader.required("STATUS_DISPLAY", choice(KINDS));
-        let bus = reader.required("STATUS_DISPLAY_BUS", whole(0..=255, ""));
-        let address = reader.required("STATUS_DISPLAY_ADDRESS", address);
-        let (kind, bus, address) = (kind?, bus?, address?);
-        // The range above fits.
-        let bus = u8::try_from(bus).unwrap_or(1);
-        Ok(kind.map(|kind| Self { kind, bus, address }))
+        let place = reader.required("STATUS_DISPLAY_I2C", place);
+        let sleep = reader.required("STATUS_DISPLAY_SLEEP", whole(60..=86_400, "seconds"));
+        let (kind, (bus, address), sleep) = (kind?, place?, sleep?);
+        Ok(kind.map(|kind| Self { kind, bus, address, sleep: Duration::from_secs(sleep) }))
     }
+
+    /// As `STATUS_DISPLAY_I2C` has it.
+    pub fn place(&self) -> String {
+        format!("{}:{:#04x}", self.bus, self.address)
+    }
+}
+
+/// A bus and an address on it, such as `1:0x3c`.
+fn place(text: &str) -> Result<(u8, u8), Wrong> {
+    let parts = text.split_once(':').and_then(|(bus, rest)| Some((bus.parse().ok()?, rest)));
+    let (bus, rest) = parts
+        .ok_or_else(|| Wrong::new("not a bus and an address", "such as 1:0x3c for 0x3c on /dev/i2c-1"))?;
+    Ok((bus, address(rest)?))
 }
 
 /// An I²C address that a device can have, as its maker prints it.
@@ -75,11 +94,17 @@ mod tests {
     #[test]
     fn there_is_no_display_unless_one_is_named() {
         assert_eq!(config(&[]).display, None);
-        let usual = DisplayConfig { kind: DisplayKind::Ssd1306, bus: 1, address: 0x3c };
+        let sleep = Duration::from_secs(300);
+        let usual = DisplayConfig { kind: DisplayKind::Ssd1306, bus: 1, address: 0x3c, sleep };
         assert_eq!(config(&[("STATUS_DISPLAY", "SSD1306")]).display, Some(usual));
         let other =
-            [("STATUS_DISPLAY", "sh1106"), ("STATUS_DISPLAY_BUS", "3"), ("STATUS_DISPLAY_ADDRESS", "0x3D")];
-        let expected = DisplayConfig { kind: DisplayKind::Sh1106, bus: 3, address: 0x3d };
+            [("STATUS_DISPLAY", "sh1106"), ("STATUS_DISPLAY_I2C", "3:0x3D"), ("STATUS_DISPLAY_SLEEP", "60")];
+        let sleep = Duration::from_secs(60);
+        let expected = DisplayConfig { kind: DisplayKind::Sh1106, bus: 3, address: 0x3d, sleep };
+        assert_eq!(expected.place(), "3:0x3d");
+        for none in ["none", "off"] {
+            assert_eq!(config(&[("STATUS_DISPLAY", none)]).display, None);
+        }
         assert_eq!(config(&other).display, Some(expected));
     }
 
@@ -87,12 +112,14 @@ mod tests {
     fn a_display_that_cannot_be_is_a_problem() {
         for (name, value) in [
             ("STATUS_DISPLAY", "ssd1309"),
-            ("STATUS_DISPLAY_BUS", "256"),
-            ("STATUS_DISPLAY_ADDRESS", "3c"),
-            ("STATUS_DISPLAY_ADDRESS", "0x80"),
+            ("STATUS_DISPLAY_I2C", "256:0x3c"),
+            ("STATUS_DISPLAY_I2C", "0x3c"),
+            ("STATUS_DISPLAY_I2C", "1:3c"),
+            ("STATUS_DISPLAY_I2C", "1:0x80"),
+            ("STATUS_DISPLAY_SLEEP", "59"),
         ] {
             assert!(problem(&[(name, value)]).starts_with(&format!("{name}: ")), "{name}={value}");
         }
-        assert!(problem(&[("STATUS_DISPLAY_ADDRESS", "0x78")]).contains("0x3c"));
+        assert!(problem(&[("STATUS_DISPLAY_I2C", "1:0x78")]).contains("0x3c"));
     }
 }

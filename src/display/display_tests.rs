@@ -7,7 +7,8 @@ use super::*;
 use crate::config::{DisplayKind, Env};
 use crate::store::testing::{OWED, Place};
 
-const SETTINGS: DisplayConfig = DisplayConfig { kind: DisplayKind::Ssd1306, bus: 1, address: 0x3c };
+const SETTINGS: DisplayConfig =
+    DisplayConfig { kind: DisplayKind::Ssd1306, bus: 1, address: 0x3c, sleep: Duration::from_secs(300) };
 
 /// What happens on the wire.
 #[derive(Default)]

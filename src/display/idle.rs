@@ -11,9 +11,6 @@ const TURN: Duration = Duration::from_secs(6);
 /// Nothing has happened for so long: nobody looks.
 const DIM_AFTER: Duration = Duration::from_secs(60);
 
-/// After this it is dark. Light burns its picture into the glass within months.
-const SLEEP_AFTER: Duration = Duration::from_secs(5 * 60);
-
 /// Something that people want to see at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Happened {
@@ -44,11 +41,13 @@ pub(super) struct PageTurns {
     place: usize,
     /// What has to be shown next.
     wanted: Option<Topic>,
+    /// After so long without anything it is dark: light burns its picture into the glass within months.
+    sleep_after: Duration,
 }
 
 impl PageTurns {
-    pub(super) fn new(now: Instant) -> Self {
-        Self { woken_at: now, began_at: now, place: 0, wanted: None }
+    pub(super) fn new(sleep_after: Duration, now: Instant) -> Self {
+        Self { woken_at: now, began_at: now, place: 0, wanted: None, sleep_after }
     }
 
     /// Something happened: it is bright again, with the page about it.
@@ -63,7 +62,7 @@ impl PageTurns {
         let stays = pages.iter().any(|page| matches!(page.topic, Topic::Alarm | Topic::SetUp));
         match quiet {
             quiet if quiet < DIM_AFTER => Light::Bright,
-            quiet if quiet < SLEEP_AFTER || stays => Light::Dim,
+            quiet if quiet < self.sleep_after || stays => Light::Dim,
             _ => Light::Off,
         }
     }
@@ -88,6 +87,8 @@ impl PageTurns {
 mod tests {
     use super::*;
 
+    const SLEEP_AFTER: Duration = Duration::from_secs(300);
+
     fn pages(topics: &[Topic]) -> Vec<DisplayPage> {
         let page =
             |topic: &Topic| DisplayPage { topic: *topic, title: String::new(), lines: Vec::new(), qr: None };
@@ -101,7 +102,7 @@ mod tests {
     fn it_dims_then_sleeps_when_nothing_happens_and_wakes_when_something_does() {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
-        let mut turns = PageTurns::new(start);
+        let mut turns = PageTurns::new(SLEEP_AFTER, start);
         let pages = pages(QUIET);
         let light = |turns: &PageTurns, seconds| turns.light(&pages, at(seconds));
         assert_eq!((light(&turns, 0), light(&turns, 59)), (Light::Bright, Light::Bright));
@@ -116,7 +117,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_and_the_set_up_code_are_never_dark() {
-        let turns = PageTurns::new(Instant::now());
+        let turns = PageTurns::new(SLEEP_AFTER, Instant::now());
         let late = Instant::now() + Duration::from_secs(100_000);
         for topic in [Topic::Alarm, Topic::SetUp] {
             assert_eq!(turns.light(&pages(&[topic, Topic::Address]), late), Light::Dim);
@@ -127,7 +128,7 @@ mod tests {
     fn pages_take_turns_and_what_happened_goes_first() {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
-        let mut turns = PageTurns::new(start);
+        let mut turns = PageTurns::new(SLEEP_AFTER, start);
         let all = pages(QUIET);
         let shown = |turns: &mut PageTurns, seconds| turns.page(&all, at(seconds)).unwrap().topic;
         assert_eq!(shown(&mut turns, 0), Topic::Address);

@@ -100,7 +100,7 @@ impl DisplayTask {
     /// Shows until cancelled; then it is dark.
     pub async fn run(&mut self, cancel: &CancellationToken) {
         let (mut events, mut changes) = (self.status.subscribe(), self.store.changes());
-        let mut turns = PageTurns::new(Instant::now());
+        let mut turns = PageTurns::new(self.settings.sleep, Instant::now());
         let mut glass = Glass::new(self.settings, Arc::clone(&self.open));
         loop {
             let facts = self.facts().await;
@@ -298,11 +298,9 @@ fn explain(error: &io::Error, settings: DisplayConfig) -> String {
     let DisplayConfig { bus, address, .. } = settings;
     // ENXIO and EREMOTEIO: nobody acknowledged; which of them it is depends on the chip of the bus.
     let step = match (error.kind(), error.raw_os_error()) {
-        (_, Some(6 | 121)) => {
-            "nothing answers at that address; check its four wires and STATUS_DISPLAY_ADDRESS"
-        }
+        (_, Some(6 | 121)) => "nothing answers at that address; check its four wires and STATUS_DISPLAY_I2C",
         (io::ErrorKind::NotFound, _) => {
-            "there is no such bus; switch I2C on (sudo raspi-config nonint do_i2c 0) and check STATUS_DISPLAY_BUS"
+            "there is no such bus; switch I2C on (sudo raspi-config nonint do_i2c 0) and check STATUS_DISPLAY_I2C"
         }
         (io::ErrorKind::PermissionDenied, _) => {
             "the program must be in the group i2c: sudo usermod -aG i2c camera-capture"

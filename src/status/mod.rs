@@ -11,6 +11,7 @@ mod analysis;
 pub mod descriptors;
 mod display;
 pub mod pace;
+mod target;
 mod wall;
 
 use std::collections::BTreeMap;
@@ -22,12 +23,13 @@ use tokio::sync::broadcast;
 use crate::clock;
 use crate::config::{CameraConfig, Config};
 use crate::gpio::{Level, Pin};
-use crate::model::{AlarmText, CameraFault, CameraKey, Stamps, StorageState, TargetId, UnixMs, UploadFault};
+use crate::model::{AlarmText, CameraFault, CameraKey, Stamps, StorageState, TargetId, UnixMs};
 use crate::status::pace::DeliveryPace;
 
 pub use alarm::{Action, Alarm, AlarmHandle, AlarmKind, Severity};
 pub use analysis::{AnalysisPause, AnalysisStatus};
 pub use display::DisplayState;
+pub use target::{Pause, TargetStatus};
 pub use wall::{ClockStatus, ClockStep};
 
 /// Events a slow reader may lag behind before it misses some; a burst of three cameras fills a few dozen.
@@ -149,60 +151,6 @@ pub struct GpioStatus {
     pub error: Option<String>,
     /// By pin.
     pub lines: Vec<LineState>,
-}
-
-/// Why nothing is sent to a target for a while.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pause {
-    /// It could not be reached, asked for patience or refused us; see its last error.
-    Fault,
-    /// It refuses one picture after the other in the same way; see its last error.
-    Refusals,
-    /// It is outside of its `UPLOAD_WINDOW`.
-    Window,
-    /// It is between two rounds of sending (`RELAY_INTERVAL`).
-    Round,
-}
-
-impl Pause {
-    /// As in the API.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Fault => "fault",
-            Self::Refusals => "refusals",
-            Self::Window => "window",
-            Self::Round => "round",
-        }
-    }
-}
-
-/// One upload target.
-#[derive(Clone, Debug)]
-pub struct TargetStatus {
-    /// Which.
-    pub id: TargetId,
-    /// How deliveries go: whether it can be reached and took the last one; `None` before the first contact.
-    pub online: Option<bool>,
-    /// Whether it can be reached; `None` before the first contact.
-    pub is_reachable: Option<bool>,
-    /// When a delivery last told how it stands; `None` while only a look at the way did.
-    pub tried_at: Option<Instant>,
-    /// Whether its last answer to a delivery was a fault of its own, whatever its port says.
-    pub is_failing: bool,
-    /// Since when it is as it is.
-    pub since: UnixMs,
-    /// What it last said when it refused or could not be reached.
-    pub last_error: Option<UploadFault>,
-    /// When it last took a picture.
-    pub last_delivered: Option<UnixMs>,
-    /// When it is tried again, while it is paused.
-    pub paused_until: Option<UnixMs>,
-    /// Why it is paused.
-    pub paused_by: Option<Pause>,
-    /// How fast it takes pictures.
-    pub pace: DeliveryPace,
-    /// Pictures owed to it whose files cannot be read, and why the one that was tried last cannot.
-    pub denied: Option<(u64, UploadFault)>,
 }
 
 /// A change of what is shown beyond the database, as it is pushed to dashboards.
@@ -474,15 +422,6 @@ impl Status {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         // Every change leaves the states whole, so a panic elsewhere does not spoil them.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl TargetStatus {
-    /// Whether both are shown in the same way.
-    fn looks_like(&self, other: &Self) -> bool {
-        let reach = |of: &Self| (of.online, of.is_reachable, of.is_failing, of.since);
-        let rest = |of: &Self| (of.last_error.clone(), of.last_delivered, of.paused_until, of.paused_by);
-        reach(self) == reach(other) && rest(self) == rest(other)
     }
 }
 

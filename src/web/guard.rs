@@ -16,7 +16,7 @@ use super::forwarded;
 use super::route::Access;
 use super::secrets::same;
 use super::security_log::GateRefusal as Refused;
-use super::streaming::{self, Shown};
+use super::streaming::{self, StreamPass};
 use super::who::{Bringer, Principal, connection, peer};
 use super::{State, assets, ingest, tokens};
 use crate::config::{Secret, WebAccess};
@@ -269,12 +269,12 @@ async fn viewer(request: &HttpRequest) -> Result<Option<Admitted>, ApiError> {
         return Err(foreign_origin(request));
     }
     match streaming::shown(request).await? {
-        Shown::Owner(Some(who)) => Ok(Some(Admitted { who, is_shown: true })),
-        Shown::Owner(None) => {
+        StreamPass::Owner(Some(who)) => Ok(Some(Admitted { who, is_shown: true })),
+        StreamPass::Owner(None) => {
             write_down(request, Refused::InvalidToken, request.path());
             Ok(None)
         }
-        Shown::Usual => {
+        StreamPass::Usual => {
             let is_shown = headers.contains_key(header::AUTHORIZATION);
             if !is_shown && !is_same_origin(headers) {
                 // A page of another site: its reader's session is not for it.

@@ -12,7 +12,7 @@ use crate::web::error::ApiError;
 use crate::web::who::Principal;
 
 /// What a request shows of who asks.
-pub(in crate::web) enum Shown {
+pub(in crate::web) enum StreamPass {
     /// Something that no browser sends along by itself, and whose it is, if it counts.
     Owner(Option<Principal>),
     /// A token of ours, or nothing but what a browser sends along.
@@ -20,21 +20,21 @@ pub(in crate::web) enum Shown {
 }
 
 /// Looks at what is shown beside what is shown everywhere: a token of another program, a ticket, a token as a protocol.
-pub(in crate::web) async fn shown(request: &HttpRequest) -> Result<Shown, ApiError> {
-    let Some(state) = request.app_data::<web::Data<State>>() else { return Ok(Shown::Usual) };
+pub(in crate::web) async fn shown(request: &HttpRequest) -> Result<StreamPass, ApiError> {
+    let Some(state) = request.app_data::<web::Data<State>>() else { return Ok(StreamPass::Usual) };
     state.streaming.take(request, 1)?;
     let headers = request.headers();
     if headers.contains_key(header::AUTHORIZATION) {
         let token = bearer(request).filter(|token| jwt::is_one(token));
-        return Ok(token.map_or(Shown::Usual, |token| Shown::Owner(by_jwt(state, token))));
+        return Ok(token.map_or(StreamPass::Usual, |token| StreamPass::Owner(by_jwt(state, token))));
     }
     if let Some(ticket) = ticket(request) {
-        return Ok(Shown::Owner(by_ticket(state, &ticket).await?));
+        return Ok(StreamPass::Owner(by_ticket(state, &ticket).await?));
     }
     let Some(token) = protocol(request).filter(|_| headers.contains_key(header::UPGRADE)) else {
-        return Ok(Shown::Usual);
+        return Ok(StreamPass::Usual);
     };
-    Ok(Shown::Owner(if jwt::is_one(token) {
+    Ok(StreamPass::Owner(if jwt::is_one(token) {
         by_jwt(state, token)
     } else {
         state.auth.by_token(token).await.map_err(|error| ApiError::of_store_for_strangers(&error))?

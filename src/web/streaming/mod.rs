@@ -36,7 +36,7 @@ use crate::status::CameraState;
 use rate::ClientRates;
 use ticket::TicketPrinter;
 
-pub(super) use admission::{Shown, is_listed, shown};
+pub(super) use admission::{StreamPass, is_listed, shown};
 pub(super) use mjpeg::stream;
 pub(super) use socket::{ABOUT, open};
 
