@@ -62,7 +62,7 @@ impl Default for StreamingConfig {
     /// As with no variable set.
     fn default() -> Self {
         let networks = PRIVATE.split(',').filter_map(Network::parse).collect();
-        Self { fps: 5, reach: Reach { networks }, jwt: None, per_minute: 600 }
+        Self { fps: 10, reach: Reach { networks }, jwt: None, per_minute: 600 }
     }
 }
 

@@ -78,7 +78,7 @@ async fn a_picture_is_listed_with_everything_the_contract_names() {
         "device": null,
         "own_name": null,
         "device_time": null,
-        "first_id": null,
+        "analysis": null, "first_id": null,
         "frame_offset_ms": -12,
         "width": 64,
         "height": 48,
