@@ -33,10 +33,10 @@ pub struct PicturePlace {
 /// Why a body has none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadForm {
-    /// More than [`PARTS_MAX`].
+    /// More than 64.
     #[error("the form has more than {PARTS_MAX} parts")]
     TooManyParts,
-    /// Longer than [`HEAD_MAX`].
+    /// Longer than 8 kB.
     #[error("the head of a part of the form is longer than {} kB or has no end", HEAD_MAX / 1024)]
     LongHead,
     /// None is named `file`, and none begins as a JPEG.
