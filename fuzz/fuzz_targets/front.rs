@@ -9,7 +9,6 @@ use camera_capture::source::front::conversation::{Addresses, Answered, Conversat
 use camera_capture::source::front::login::Login;
 use camera_capture::source::front::message::{MessageHead, Start};
 use camera_capture::source::front::wire::{BODY_MAX, WireEvent, HEAD_MAX, WireReader};
-use camera_capture::source::rtp::packet::Packet;
 use libfuzzer_sys::fuzz_target;
 
 fn request(number: usize) -> MessageHead {
