@@ -130,7 +130,7 @@ pub(super) const IMAGES: &[Parameter] = &[
     parameter("state", "with an upload in this state", of::<UploadState>),
     parameter("media_type", "only pictures, or only clips", of::<Medium>),
     parameter("cause", "only what this asked for", of::<Cause>),
-    parameter("device", "only what this device brought", text),
+    parameter("device", "only what this device brought", of::<CameraKey>),
     parameter(
         "text",
         "only pictures in which this was read, or a text that begins so or is nearly the same",

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::number::whole_or_null;
 use super::time::Time;
 
 /// Where a camera is. Further fields are not looked at.
@@ -12,7 +13,7 @@ pub(in crate::web) struct SetUpCamera {
     #[schema(example = "192.168.1.100")]
     pub(in crate::web) ip_address: String,
     /// 80 unless it says otherwise.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole_or_null")]
     #[schema(minimum = 1, maximum = 65535, example = 80)]
     pub(in crate::web) port: Option<u16>,
 }
