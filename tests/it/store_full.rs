@@ -79,8 +79,14 @@ async fn a_full_disk_refuses_pictures_cleanly_and_still_lets_the_queue_and_reten
     let incoming = || std::fs::read_dir(place.join("images/.incoming")).unwrap().count();
     assert_eq!(incoming(), 0, "a torn file was left");
 
-    disk.fill();
-    assert!(take(&store, clock::now(), 0).await.unwrap_err().is_full());
+    // The database gives room back at a moment of its own.
+    let error = loop {
+        disk.fill();
+        if let Err(error) = take(&store, clock::now(), 0).await {
+            break error;
+        }
+    };
+    assert!(error.is_full(), "{error}");
     assert_eq!(incoming(), 0);
     // Deliveries go on, and so retention finds something to delete, without a byte to spare.
     let now = clock::now();
