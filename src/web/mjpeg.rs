@@ -69,6 +69,19 @@ impl Stream {
     }
 }
 
+/// One picture of a stream, and the boundary right after it, because a browser shows it only then; `false` when nobody
+/// takes it any more.
+pub(super) async fn send_picture(jpeg: &Bytes, boundary: &[u8], pieces: &mpsc::Sender<Bytes>) -> bool {
+    let head = format!("Content-Type: image/jpeg\r\nContent-Length: {}\r\n\r\n", jpeg.len());
+    let end = Bytes::from([b"\r\n", boundary].concat());
+    for piece in [Bytes::from(head), jpeg.clone(), end] {
+        if pieces.send_timeout(piece, STALLED).await.is_err() {
+            return false;
+        }
+    }
+    true
+}
+
 /// Sends pictures until nobody takes them.
 async fn show(mut pictures: LivePictures, wish: Wish, first: Bytes, pieces: &mpsc::Sender<Bytes>) {
     if pieces.send(Bytes::from_static(BOUNDARY)).await.is_err() {
@@ -76,13 +89,8 @@ async fn show(mut pictures: LivePictures, wish: Wish, first: Bytes, pieces: &mps
     }
     let mut jpeg = first;
     loop {
-        let head = format!("Content-Type: image/jpeg\r\nContent-Length: {}\r\n\r\n", jpeg.len());
-        // The boundary comes right after the picture: a browser shows it only then.
-        let end = Bytes::from([b"\r\n", BOUNDARY].concat());
-        for piece in [Bytes::from(head), jpeg.clone(), end] {
-            if pieces.send_timeout(piece, STALLED).await.is_err() {
-                return;
-            }
+        if !send_picture(&jpeg, BOUNDARY, pieces).await {
+            return;
         }
         jpeg = match timeout(REPEAT, pictures.next(wish)).await {
             Ok(Some(next)) => next,

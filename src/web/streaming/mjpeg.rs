@@ -14,9 +14,10 @@ use crate::capture::SlotPictures;
 use crate::web::State;
 use crate::web::code::ErrorCode;
 use crate::web::error::ApiError;
+use crate::web::mjpeg::send_picture;
 use crate::web::parameters;
 use crate::web::query::Query;
-use crate::web::visit::{STALLED, StreamPermit, Visit, why_away};
+use crate::web::visit::{StreamPermit, Visit, why_away};
 
 /// Longest until the first picture: a camera that is connected anew, and the slowest picture.
 const FIRST: Duration = Duration::from_secs(10);
@@ -87,13 +88,8 @@ async fn show(mut pictures: SlotPictures, first: Bytes, pieces: &mpsc::Sender<By
     }
     let mut jpeg = first;
     loop {
-        let head = format!("Content-Type: image/jpeg\r\nContent-Length: {}\r\n\r\n", jpeg.len());
-        // The boundary comes right after the picture: a browser shows it only then.
-        let end = Bytes::from([b"\r\n", BOUNDARY].concat());
-        for piece in [Bytes::from(head), jpeg.clone(), end] {
-            if pieces.send_timeout(piece, STALLED).await.is_err() {
-                return;
-            }
+        if !send_picture(&jpeg, BOUNDARY, pieces).await {
+            return;
         }
         jpeg = match timeout(REPEAT, pictures.next()).await {
             Ok(Some(next)) => next,
