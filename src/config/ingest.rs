@@ -37,7 +37,7 @@ pub struct IngestConfig {
     pub devices: Vec<DeviceConfig>,
     /// `COMPAT_PORT`: a second port that serves only the routes of the older receivers.
     pub compat_port: Option<u16>,
-    /// The FTP server; only there if a device has a user for it.
+    /// The FTP server; only there if it has a port and a device has a user for it.
     pub ftp: Option<FtpConfig>,
 }
 
@@ -95,7 +95,7 @@ impl IngestConfig {
     pub(super) fn read(reader: &mut VariableReader<'_>) -> ReadResult<Self> {
         let compat_port = reader.optional("COMPAT_PORT", port);
         let ftp_ip = reader.optional("FTP_IP", ip);
-        let ftp_port = reader.required("FTP_PORT", port);
+        let ftp_port = reader.optional("FTP_PORT", port);
         let passive = reader.required("FTP_PASSIVE_PORTS", ports);
         let mut devices = Ok(Vec::new());
         for number in (1..=CAMERA_NUMBER_MAX).filter(|number| exists(reader, *number)).collect::<Vec<_>>() {
@@ -107,8 +107,7 @@ impl IngestConfig {
         }
         let devices: Vec<DeviceConfig> = devices?;
         refuse_doubles(reader, &devices)?;
-        let (ip, port, passive) = (ftp_ip?, ftp_port?, passive?);
-        let has_ftp = devices.iter().any(|device| device.ftp.is_some());
+        let (ip, ftp_port, passive) = (ftp_ip?, ftp_port?, passive?);
         let compat_port = compat_port?;
         if compat_port.is_some() && devices.is_empty() {
             reader.warn(
@@ -116,7 +115,26 @@ impl IngestConfig {
                 "no device may bring pictures yet; INGEST_1_TOKEN or INGEST_1_ADDRESS admits one",
             );
         }
-        Ok(Self { devices, compat_port, ftp: has_ftp.then_some(FtpConfig { ip, port, passive }) })
+        let user = devices.iter().find(|device| device.ftp.is_some()).map(|device| device.number);
+        let ftp = match (ftp_port, user) {
+            (Some(port), Some(_)) => Some(FtpConfig { ip, port, passive }),
+            (Some(_), None) => {
+                reader.warn(
+                    "FTP_PORT",
+                    "no device may log in there yet, so nothing listens; INGEST_1_USER with INGEST_1_PASSWORD admits one",
+                );
+                None
+            }
+            (None, Some(number)) => {
+                reader.warn(
+                    &format!("INGEST_{number}_USER"),
+                    "the FTP server is off, so this device cannot log in; FTP_PORT=2121 switches it on",
+                );
+                None
+            }
+            (None, None) => None,
+        };
+        Ok(Self { devices, compat_port, ftp })
     }
 
     /// Whether the cameras that are named are there, and no name is two things.
@@ -285,6 +303,9 @@ mod tests {
 
     const TOKEN: (&str, &str) = ("INGEST_1_TOKEN", "0123456789abcdef");
 
+    /// What the cameras of the FTP server before this one log in with.
+    const LOGIN: [(&str, &str); 2] = [("INGEST_2_USER", "cam_client"), ("INGEST_2_PASSWORD", "camera")];
+
     #[test]
     fn no_device_brings_pictures_and_nothing_listens_until_one_is_named() {
         let ingest = config(&[]).ingest;
@@ -301,17 +322,26 @@ mod tests {
     }
 
     #[test]
-    fn the_ftp_server_is_there_when_a_device_has_a_user() {
+    fn the_ftp_server_is_there_when_it_has_a_port_and_a_device_has_a_user() {
         let ftp = |more: &[(&'static str, &'static str)]| {
-            let mut pairs = vec![("INGEST_2_USER", "cam_client"), ("INGEST_2_PASSWORD", "camera")];
+            let mut pairs = LOGIN.to_vec();
+            pairs.push(("FTP_PORT", "2121"));
             pairs.extend(more);
             config(&pairs).ingest.ftp.unwrap()
         };
-        assert_eq!((ftp(&[]).port, ftp(&[]).passive), (2121, Some(50_000..=50_099)));
-        let given = ftp(&[("FTP_PORT", "21"), ("FTP_PASSIVE_PORTS", "2122-2141")]);
-        assert_eq!((given.ip, given.port, given.passive), (None, 21, Some(2122..=2141)));
+        let plain = ftp(&[]);
+        assert_eq!((plain.ip, plain.port, plain.passive), (None, 2121, Some(50_000..=50_099)));
+        assert_eq!(ftp(&[("FTP_PASSIVE_PORTS", "2122-2141")]).passive, Some(2122..=2141));
         assert_eq!(ftp(&[("FTP_PASSIVE_PORTS", "any")]).passive, None);
         assert_eq!(ftp(&[("FTP_IP", "::")]).ip, Some("::".parse().unwrap()));
+    }
+
+    #[test]
+    fn a_device_with_an_ftp_user_and_no_port_to_come_to_is_said_and_no_problem() {
+        assert!(config(&LOGIN).ingest.ftp.is_none());
+        let said = warnings(&LOGIN).concat();
+        assert!(said.contains("INGEST_2_USER") && said.contains("FTP_PORT=2121"), "{said}");
+        assert!(warnings(&[LOGIN[0], LOGIN[1], ("FTP_PORT", "2121")]).is_empty(), "nothing is missing");
     }
 
     #[test]
@@ -378,5 +408,9 @@ mod tests {
     #[test]
     fn a_port_for_nobody_is_said() {
         assert!(warnings(&[("COMPAT_PORT", "5000")]).concat().contains("INGEST_1_TOKEN"));
+        let pairs = [TOKEN, ("FTP_PORT", "2121")];
+        assert!(config(&pairs).ingest.ftp.is_none());
+        let said = warnings(&pairs).concat();
+        assert!(said.contains("FTP_PORT") && said.contains("INGEST_1_USER"), "{said}");
     }
 }

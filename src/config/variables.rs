@@ -224,7 +224,7 @@ pub const VARIABLES: &[Variable] = &[
         "second port, with only the routes of the older receivers, such as 5000",
     ),
     open("FTP_IP", Fallback::None, "address the FTP server listens on; if unset, BIND_IP"),
-    open("FTP_PORT", Fallback::Text("2121"), "port of the FTP server; it runs if a device has an FTP user"),
+    open("FTP_PORT", Fallback::None, "port of the FTP server, such as 2121; unset: there is none"),
     open(
         "FTP_PASSIVE_PORTS",
         Fallback::Text("50000-50099"),

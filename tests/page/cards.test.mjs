@@ -181,4 +181,7 @@ test("how a picture is brought is said for each way that is open, and no secret 
     "curl --data-binary @photo.jpg -H 'Authorization: Bearer TOKEN' http://box:9000/upload",
     "curl -T photo.jpg ftp://USER:PASSWORD@box:2121/",
   ]);
+  const [[off, command]] = pushCommands([{ ways: ["ftp"] }], null, at);
+  assert.match(off, /FTP_PORT=2121/, "a server that is off is said");
+  assert.equal(command, null);
 });

@@ -57,6 +57,11 @@ export function receiverWords({ place, refused_kept: refused }, targets) {
   return `${names ? `Sent on to ${names}` : "Sent on to nobody"}. Kept in ${place}.${others}`;
 }
 
+/** By FTP, or why not. */
+const ftpCommand = (hostname, port) => port === null
+  ? ["By FTP: its server is off; FTP_PORT=2121 switches it on.", null]
+  : ["By FTP:", `curl -T photo.jpg ftp://USER:PASSWORD@${hostname}:${port}/`];
+
 /** How a picture is brought, for each way that is open. The words in capitals stand for what the settings say. */
 export function pushCommands(devices, ftpPort, { origin, hostname }) {
   const has = (way) => devices.some((device) => device.ways.includes(way));
@@ -65,7 +70,7 @@ export function pushCommands(devices, ftpPort, { origin, hostname }) {
     has("http_address") ? ["From a device's own address:", `${post} ${origin}/upload`] : null,
     has("http_token")
       ? ["With a device's token:", `${post} -H 'Authorization: Bearer TOKEN' ${origin}/upload`] : null,
-    has("ftp") ? ["By FTP:", `curl -T photo.jpg ftp://USER:PASSWORD@${hostname}:${ftpPort}/`] : null,
+    has("ftp") ? ftpCommand(hostname, ftpPort) : null,
   ].filter(Boolean);
 }
 
@@ -127,7 +132,8 @@ function drawCommands(devices, ftpPort) {
   // The token of the demonstration's own device is known to nobody.
   const isOpen = ({ ways }) => !known.status.demo || ways.includes("http_address");
   const items = pushCommands(devices.filter(isOpen), ftpPort, location).map(([text, code]) => ({ key: text, code }));
-  const command = (code) => make("div", {}, make("code", { className: "command", textContent: code }));
+  const command = (code) =>
+    code ? make("div", {}, make("code", { className: "command", textContent: code })) : "";
   showList(card.commands, items, {
     make: ({ key, code }) => make("div", { className: "hint" }, key, command(code)),
   });

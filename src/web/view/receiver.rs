@@ -179,7 +179,7 @@ pub(in crate::web) struct ReceiverView {
     pub(in crate::web) place: String,
     /// Refused pictures that are kept for whoever mends their device (STORAGE_QUARANTINE_MAX_BYTES); null where none are.
     pub(in crate::web) refused_kept: Option<RefusedKept>,
-    /// The port of the FTP server, if there is one.
+    /// The port of the FTP server; null while it is off.
     #[schema(example = 2121)]
     pub(in crate::web) ftp_port: Option<u16>,
 }

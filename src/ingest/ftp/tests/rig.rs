@@ -51,6 +51,7 @@ impl Rig {
             ("INGEST_1_NAME", "esp"),
             ("INGEST_1_USER", "cam_client"),
             ("INGEST_1_PASSWORD", "camera"),
+            ("FTP_PORT", "2121"),
             ("INGEST_1_PER_MINUTE", "6000"),
         ];
         pairs.retain(|(name, _)| more.iter().all(|(other, _)| other != name));
