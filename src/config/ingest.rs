@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use super::Secret;
-use super::camera::CameraConfig;
+use super::camera::{CameraConfig, SourceConfig};
 use super::network::{Network, networks};
 use super::problem::Wrong;
 use super::reader::{ReadResult, VariableReader};
@@ -15,8 +15,11 @@ use super::variables::{self, CAMERA_NUMBER_MAX, Whose};
 use super::web::ip;
 use crate::model::{CameraKey, DeviceName, InvalidKey};
 
-/// Shortest token, characters: 16 of a random alphabet are beyond guessing.
-const TOKEN_CHARS_MIN: usize = 16;
+/// Shortest token, characters: wrong ones are slowed down (`tries`), so that this many cannot be tried one by one.
+const TOKEN_CHARS_MIN: usize = 8;
+
+/// Characters of a token that is beyond guessing, however fast; a shorter one is warned about.
+const TOKEN_CHARS_GOOD: usize = 16;
 
 /// Longest token, user name or password, characters.
 const CHARS_MAX: usize = 256;
@@ -48,7 +51,7 @@ pub struct DeviceConfig {
     pub number: u8,
     /// `INGEST_n_NAME`, or `device<n>`.
     pub name: DeviceName,
-    /// `INGEST_n_CAMERA`: whose its pictures are; without it they are its own, by its name.
+    /// `INGEST_n_CAMERA`: under which key its pictures are listed; without it under its own name.
     pub camera: Option<CameraKey>,
     /// `INGEST_n_TOKEN`: what it says as bearer token.
     pub token: Option<Secret<String>>,
@@ -137,27 +140,28 @@ impl IngestConfig {
         Ok(Self { devices, compat_port, ftp })
     }
 
-    /// Whether the cameras that are named are there, and no name is two things.
-    pub(super) fn check(&self, reader: &mut VariableReader<'_>, cameras: &[CameraConfig]) -> ReadResult<()> {
-        let mut checked = Ok(());
-        let is_camera = |key: &CameraKey| cameras.iter().any(|camera| camera.key == *key);
+    /// Says which devices stand for a camera that is not there. A device of a camera's name brings that camera's pictures.
+    pub(super) fn check(&self, reader: &mut VariableReader<'_>, cameras: &[CameraConfig]) {
         for device in &self.devices {
-            let name = |suffix: &str| format!("INGEST_{}_{suffix}", device.number);
-            if let Some(camera) = device.camera.as_ref().filter(|camera| !is_camera(camera)) {
-                let wrong = Wrong::new(
-                    format!("there is no camera {camera}"),
-                    "the short name of a camera, such as r1",
-                );
-                checked = Err(reader.refuse(&name("CAMERA"), &wrong));
-            }
-            if device.camera.is_none() && is_camera(device.name.key()) {
-                let what = format!("{} is the name of a camera", device.name);
-                let accepted =
-                    format!("another name, or {} to let its pictures be the camera's", name("CAMERA"));
-                checked = Err(reader.refuse(&name("NAME"), &Wrong::new(what, accepted)));
+            if let Some(key) = &device.camera
+                && cameras.iter().all(|camera| camera.key != *key)
+            {
+                let words =
+                    format!("there is no camera {key}; the pictures are listed under this name alone");
+                reader.warn(&format!("INGEST_{}_CAMERA", device.number), words);
             }
         }
-        checked
+    }
+
+    /// The keys under which a camera's own device may bring what the camera is asked for: the camera's, and those of the
+    /// devices at its address.
+    pub fn keys_of(&self, camera: &CameraConfig) -> Vec<&CameraKey> {
+        let address = camera.source.as_ref().and_then(SourceConfig::address);
+        let is_own = |device: &&DeviceConfig| {
+            let is_there = |network: &Network| address.is_some_and(|address| network.contains(address));
+            *device.key() == camera.key || device.addresses.iter().any(is_there)
+        };
+        self.devices.iter().filter(is_own).map(DeviceConfig::key).collect()
     }
 }
 
@@ -176,6 +180,11 @@ impl DeviceConfig {
         let per_minute = reader.required(&variable("PER_MINUTE"), whole(1..=6000, "pictures a minute"));
 
         let (token, addresses) = (token?, addresses?.unwrap_or_default());
+        if token.as_ref().is_some_and(|token| token.reveal().len() < TOKEN_CHARS_GOOD) {
+            let words =
+                format!("shorter than {TOKEN_CHARS_GOOD} characters; `openssl rand -hex 16` makes one");
+            reader.warn(&variable("TOKEN"), words);
+        }
         let ftp = match (user?, password?) {
             (Some(user), Some(password)) => Some(FtpLogin { user, password }),
             (None, None) => None,
@@ -345,12 +354,28 @@ mod tests {
     }
 
     #[test]
-    fn its_pictures_are_a_cameras_if_that_camera_is_there() {
-        let pairs = [TOKEN, ("CAMERA_1_IP", "192.0.2.1"), ("INGEST_1_CAMERA", "r1")];
-        assert_eq!(config(&pairs).ingest.devices[0].key().as_str(), "r1");
-        assert!(problem(&[TOKEN, ("INGEST_1_CAMERA", "r9")]).starts_with("INGEST_1_CAMERA: "));
-        let same_name = [TOKEN, ("CAMERA_1_IP", "192.0.2.1"), ("INGEST_1_NAME", "r1")];
-        assert!(problem(&same_name).contains("INGEST_1_CAMERA"), "the way out is said");
+    fn its_pictures_are_listed_under_the_camera_it_names_or_is_called_or_under_a_name_of_their_own() {
+        let key = |pairs: &[(&'static str, &'static str)]| {
+            let pairs = [&[TOKEN, ("CAMERA_1_IP", "192.0.2.1")], pairs].concat();
+            config(&pairs).ingest.devices[0].key().to_string()
+        };
+        assert_eq!(key(&[("INGEST_1_CAMERA", "r1")]), "r1");
+        assert_eq!(key(&[("INGEST_1_NAME", "r1")]), "r1");
+        assert_eq!(key(&[("INGEST_1_CAMERA", "yard")]), "yard");
+        assert!(warnings(&[TOKEN, ("INGEST_1_CAMERA", "yard")]).concat().contains("no camera yard"));
+        assert!(warnings(&[TOKEN, ("CAMERA_1_IP", "192.0.2.1"), ("INGEST_1_CAMERA", "r1")]).is_empty());
+    }
+
+    #[test]
+    fn what_is_at_a_cameras_address_is_its_own_device() {
+        let keys = |address: &'static str| {
+            let url = ("CAMERA_1_SNAPSHOT_URL", "http://192.0.2.7/capture");
+            let config = config(&[url, ("INGEST_1_ADDRESS", address), ("INGEST_2_TOKEN", TOKEN.1)]);
+            config.ingest.keys_of(&config.cameras[0]).iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(keys("192.0.2.7"), ["device1"]);
+        assert_eq!(keys("192.0.2.0/24"), ["device1"]);
+        assert!(keys("192.0.2.8").is_empty());
     }
 
     #[test]
@@ -403,6 +428,14 @@ mod tests {
             let text = problem(&pairs);
             assert!(text.starts_with(&format!("{name}: ")), "{text}");
         }
+    }
+
+    #[test]
+    fn a_short_token_is_taken_with_a_warning_that_does_not_say_it() {
+        let said = warnings(&[("INGEST_1_TOKEN", "hunter2-")]).concat();
+        assert!(said.contains("INGEST_1_TOKEN") && !said.contains("hunter2"), "{said}");
+        assert!(warnings(&[TOKEN]).is_empty());
+        assert!(problem(&[("INGEST_1_TOKEN", "hunter2")]).starts_with("INGEST_1_TOKEN: "));
     }
 
     #[test]

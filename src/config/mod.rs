@@ -135,7 +135,7 @@ impl Config {
         let display = DisplayConfig::read(reader);
         let log = LogConfig::read(reader);
         let (cameras, ingest, mut upload) = (cameras.ok()?, ingest.ok()?, upload.ok()?);
-        ingest.check(reader, &cameras).ok()?;
+        ingest.check(reader, &cameras);
         upload.labels = cameras.iter().map(|camera| (camera.key.clone(), camera.label.clone())).collect();
         Some(Self {
             cameras,

@@ -194,9 +194,9 @@ pub const VARIABLES: &[Variable] = &[
     open(
         "INGEST_n_CAMERA",
         Fallback::None,
-        "short name of the camera whose pictures they are; if unset, the device's own",
+        "short name under which the pictures are listed, as a rule a camera's; if unset, the device's own",
     ),
-    secret("INGEST_n_TOKEN", "token by which the device is known, 16 characters or more"),
+    secret("INGEST_n_TOKEN", "token by which the device is known, 8 characters or more, better 16"),
     open("INGEST_n_ADDRESS", Fallback::None, "addresses and networks from which the device needs no token"),
     open("INGEST_n_USER", Fallback::None, "FTP user of the device"),
     secret("INGEST_n_PASSWORD", "FTP password of the device"),

@@ -25,7 +25,7 @@ const HEAD: u64 = 68 * 1024;
 pub(super) async fn list(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
     let parameters = Query::of(&request, parameters::IMAGES)?;
     let query = ImageQuery {
-        camera: parameters.camera()?,
+        camera: parameters.camera(&state.config.cameras)?,
         from: parameters.instant("from")?,
         to: parameters.instant("to")?,
         state: parameters.parsed("state", "pending, delivered, dead, skipped or lost", UploadState::parse)?,
@@ -88,7 +88,7 @@ async fn page_of_number(
 pub(super) async fn events(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
     let query = Query::of(&request, parameters::EVENTS)?;
     let query = LedgerQuery {
-        camera: query.camera()?,
+        camera: query.camera(&state.config.cameras)?,
         from: query.instant("from")?,
         to: query.instant("to")?,
         outcome: query.parsed("outcome", "captured, coalesced or failed", Outcome::parse)?,

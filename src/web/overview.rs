@@ -18,18 +18,15 @@ use super::view::target::{BacklogView, TargetAndBacklog};
 use super::view::upload::UploadCounts;
 use super::{State, guard, ingest, latency};
 use crate::config::{DeviceConfig, WebAccess};
-use crate::model::{CameraKey, DeviceName, Medium, RoomLevel, UploadState};
+use crate::model::{CameraKey, Medium, RoomLevel, UploadState};
 use crate::status::AlarmKind;
-use crate::store::{CameraTally, DeviceTally, Image, ImageQuery, RefusedCount, Stats};
+use crate::store::{CameraTally, DeviceTally, ImageQuery, RefusedCount, Stats};
 
 /// A database that has not answered by then is not well.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// So many failures are shown beside their number; the others are in the ledger.
 const UNSEEN_SHOWN: u32 = 3;
-
-/// The last picture of a device is looked for among so many of its camera, which may have others beside it.
-const LOOKED_THROUGH: u32 = 20;
 
 pub(super) async fn status(state: web::Data<State>) -> Result<HttpResponse, ApiError> {
     let stats = state.store.stats().await?;
@@ -102,11 +99,10 @@ fn ways(device: &DeviceConfig) -> Vec<&'static str> {
 
 /// The last picture that a device has brought.
 async fn last_pushed(state: &State, device: &DeviceConfig) -> Result<Option<LastImage>, ApiError> {
-    let (camera, medium) = (Some(device.key().clone()), Some(Medium::Jpeg));
-    let query = ImageQuery { camera, medium, limit: LOOKED_THROUGH, ..ImageQuery::default() };
-    let by: fn(&Image) -> Option<&DeviceName> = |image| image.facts.push.as_ref().map(|push| &push.device);
+    let (device, medium) = (Some(device.name.clone()), Some(Medium::Jpeg));
+    let query = ImageQuery { device, medium, limit: 1, ..ImageQuery::default() };
     let page = state.store.images(query).await?;
-    Ok(page.items.into_iter().find(|image| by(image) == Some(&device.name)).map(LastImage::from))
+    Ok(page.items.into_iter().next().map(LastImage::from))
 }
 
 async fn refused_kept(state: &State) -> Option<RefusedKept> {

@@ -64,7 +64,8 @@ fn flag() -> Value {
     json!({ "type": "boolean", "default": false })
 }
 
-const CAMERA: Parameter = parameter("camera", "key of a camera", of::<CameraKey>);
+const CAMERA: Parameter =
+    parameter("camera", "key of a camera; camera_1 or 1 is the first one, too", of::<CameraKey>);
 const FROM: Parameter = parameter("from", "not before: RFC 3339, or milliseconds since 1970", instant);
 const TO: Parameter = parameter("to", "before: RFC 3339, or milliseconds since 1970", instant);
 const LIMIT: Parameter = parameter("limit", "items on a page", || integer(1, LIMIT_MAX, LIMIT_DEFAULT));
@@ -78,8 +79,7 @@ const SIZE: Parameter = parameter(
 );
 
 /// The camera in a path.
-pub(super) const OF_CAMERA: &[Parameter] =
-    &[parameter("camera", "key of a camera; camera_1 or 1 is the first one, too", of::<CameraKey>)];
+pub(super) const OF_CAMERA: &[Parameter] = &[CAMERA];
 
 /// The picture or clip in a path.
 pub(super) const OF_FILE: &[Parameter] =

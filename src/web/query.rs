@@ -82,10 +82,6 @@ impl Query {
         Ok(value.unwrap_or(false))
     }
 
-    pub(super) fn camera(&self) -> Result<Option<CameraKey>, ApiError> {
-        self.parsed("camera", "a camera's key, such as r1", |text| CameraKey::parse(text).ok())
-    }
-
     /// RFC 3339, or milliseconds since 1970.
     pub(super) fn instant(&self, name: &str) -> Result<Option<UnixMs>, ApiError> {
         self.parsed(name, "a time such as 2026-11-20T12:00:00Z, or milliseconds since 1970", |text| {
@@ -96,8 +92,8 @@ impl Query {
         })
     }
 
-    /// The camera, by its key or its number.
-    pub(super) fn counted_camera(&self, cameras: &[CameraConfig]) -> Result<Option<CameraKey>, ApiError> {
+    /// The camera, by its key or its number; a device has a key as well.
+    pub(super) fn camera(&self, cameras: &[CameraConfig]) -> Result<Option<CameraKey>, ApiError> {
         self.parsed("camera", "a camera's key, such as r1", |text| camera_named(cameras, text))
     }
 

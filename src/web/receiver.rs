@@ -68,33 +68,35 @@ pub(super) async fn trigger(request: HttpRequest, state: web::Data<State>) -> Re
     let query = Query::of(&request, parameters::TRIGGER)?;
     let cameras = &state.config.cameras;
     let first = || cameras.iter().find(|camera| camera.enabled).map(|camera| camera.key.clone());
-    let camera = query.counted_camera(cameras)?.or_else(first);
+    let camera = query.camera(cameras)?.or_else(first);
     let camera = camera.ok_or_else(|| ApiError::not_found("there is no camera to be asked"))?;
     state.note(&request, Deed::Captured, &camera);
-    let is_pushing = state.config.ingest.devices.iter().any(|device| *device.key() == camera);
+    let asked = cameras.iter().find(|other| other.key == camera);
+    let own = asked.map(|camera| state.config.ingest.keys_of(camera)).unwrap_or_default();
     let (limit, mut changes) = (Instant::now() + PUSH_WAIT, state.store.changes());
     let image = tokio::select! {
         taken = state.captures.take(&camera) => match taken {
             Ok(image) => image,
-            Err(error) if is_pushing => {
-                let pushed = timeout_at(limit, pushed_of(&camera, &mut changes)).await;
+            Err(error) if !own.is_empty() => {
+                let pushed = timeout_at(limit, pushed_of(&own, &mut changes)).await;
                 pushed.ok().flatten().ok_or(error)?
             }
             Err(error) => return Err(error.into()),
         },
-        Some(image) = pushed_of(&camera, &mut changes), if is_pushing => image,
+        Some(image) = pushed_of(&own, &mut changes), if !own.is_empty() => image,
     };
     let (url, filename) = (url_of(&image.filename), image.filename.to_string());
     let message = "the picture is stored".to_owned();
     Ok(HttpResponse::Ok().json(Triggered { success: true, message, image_url: url.clone(), url, filename }))
 }
 
-/// The next picture that a device brings for a camera; `None` at the end of the program.
-async fn pushed_of(camera: &CameraKey, changes: &mut broadcast::Receiver<Change>) -> Option<Image> {
+/// The next picture that a device brings under one of these keys; `None` at the end of the program.
+async fn pushed_of(keys: &[&CameraKey], changes: &mut broadcast::Receiver<Change>) -> Option<Image> {
     loop {
         match changes.recv().await {
             Ok(Change::Image(image))
-                if matches!(image.facts.cause, Cause::Push | Cause::Ftp) && image.facts.camera == *camera =>
+                if matches!(image.facts.cause, Cause::Push | Cause::Ftp)
+                    && keys.contains(&&image.facts.camera) =>
             {
                 return Some(*image);
             }

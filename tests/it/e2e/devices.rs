@@ -200,7 +200,6 @@ async fn a_camera_that_pushes_before_it_answers_is_triggered_without_a_dead_lock
     let (camera, port) = (listener.local_addr().unwrap(), free_port().await);
     let setup = by_address()
         .with("COMPAT_PORT", &port.to_string())
-        .with("INGEST_1_CAMERA", "r1")
         .with_snapshots(1, &format!("http://{camera}/capture"));
     let daemon = Daemon::start(&setup).await;
     let mut peers = JoinSet::new();
