@@ -3,6 +3,7 @@
 //! A camera exists as soon as one of its variables is set.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use url::Url;
@@ -13,6 +14,7 @@ use super::gpio::pin;
 use super::login::{CameraLogin, Credentials};
 use super::problem::Wrong;
 use super::reader::{ReadResult, VariableReader};
+use super::slot::{self, Candidate};
 use super::tls::{Known, Trust};
 use super::values::{boolean, choice, short};
 use super::variables::{self, CAMERA_NUMBER_MAX, Whose};
@@ -80,6 +82,18 @@ pub enum SourceConfig {
     Snapshot(SnapshotConfig),
     /// Single pictures of a camera whose address comes while the program runs (`/streaming/setup-camera`).
     Slot(SlotConfig),
+}
+
+impl SourceConfig {
+    /// The address, where it is written as one and not as a name.
+    pub fn address(&self) -> Option<IpAddr> {
+        let url = match self {
+            Self::Rtsp(rtsp) => &rtsp.url,
+            Self::Snapshot(snapshot) => &snapshot.url,
+            Self::Slot(_) => return None,
+        };
+        url.host_str()?.trim_matches(['[', ']']).parse().ok()
+    }
 }
 
 /// A camera whose address comes while the program runs. It is told no password: whoever names the address could be the
@@ -178,13 +192,18 @@ pub(super) fn read(reader: &mut VariableReader<'_>) -> ReadResult<Vec<CameraConf
             warn_of_idle_pin(reader, number);
             continue;
         }
-        match (read_one(reader, number, &common, &mut taken), &mut cameras) {
+        match (read_one(reader, number, &common, &mut taken, false), &mut cameras) {
             (Ok(camera), Ok(cameras)) => cameras.push(camera),
             (Err(reported), cameras) => *cameras = Err(reported),
             (Ok(_), Err(_)) => {}
         }
     }
-    let cameras = cameras?;
+    let mut cameras = cameras?;
+    let is_used = |number| cameras.iter().any(|camera: &CameraConfig| camera.number == number);
+    if let Some(number) = slot::added(reader, is_used).filter(|_| taken.slot.is_none()) {
+        cameras.push(read_one(reader, number, &common, &mut taken, true)?);
+        cameras.sort_by_key(|camera| camera.number);
+    }
     refuse_unknown_hints(reader, &cameras)?;
     Ok(cameras)
 }
@@ -223,6 +242,7 @@ fn read_one(
     number: u8,
     (login, known): &(CameraLogin, Known),
     taken: &mut Taken,
+    is_added: bool,
 ) -> ReadResult<CameraConfig> {
     let name = |suffix: &str| format!("CAMERA_{number}_{suffix}");
     let stream = reader.optional(&name("RTSP"), address::rtsp);
@@ -230,10 +250,13 @@ fn read_one(
     let snapshot = reader.optional(&name("SNAPSHOT_URL"), address::snapshot);
     let flush = reader.required(&name("SNAPSHOT_FLUSH"), flush);
     let verify = reader.required(&name("SNAPSHOT_VERIFY"), boolean);
-    let slot = reader.required(&name("STREAMING"), boolean);
     let enabled = reader.optional(&name("ENABLED"), boolean);
-    let key = read_key(reader, number, &mut taken.keys);
-    let label = reader.required(&name("LABEL"), short(LABEL_CHARS_MAX));
+    let key = read_key(reader, number, &mut taken.keys, is_added);
+    let label = if is_added {
+        Ok("Stream".to_owned())
+    } else {
+        reader.required(&name("LABEL"), short(LABEL_CHARS_MAX))
+    };
     let own = CameraLogin::read(reader, &name(""));
     let transport = reader.required(&name("TRANSPORT"), transport);
     let certificate = Known::read(reader, number);
@@ -245,8 +268,9 @@ fn read_one(
 
     // An address that is wrong has been reported; it must not be called missing, too.
     let (stream, host, snapshot) = (stream?, host?, snapshot?);
-    let slot =
-        read_slot(reader, number, slot?, snapshot.is_some() || stream.is_some() || host.is_some(), taken)?;
+    let has_address = snapshot.is_some() || stream.is_some() || host.is_some();
+    let candidate = Candidate { number, key: key.as_ref().ok(), has_address, is_added };
+    let slot = slot::read(reader, &candidate, &mut taken.slot)?;
     let is_snapshot = snapshot.is_some() || slot;
     if snapshot.is_some() && stream.is_some() {
         let text = format!("not used, because {} is set, too; empty one of them", name("SNAPSHOT_URL"));
@@ -324,32 +348,6 @@ fn read_one(
     })
 }
 
-/// Whether the camera's address comes while the program runs; there is one such camera, and it has no other address.
-fn read_slot(
-    reader: &mut VariableReader<'_>,
-    number: u8,
-    is_wanted: bool,
-    has_address: bool,
-    taken: &mut Taken,
-) -> ReadResult<bool> {
-    let name = format!("CAMERA_{number}_STREAMING");
-    if !is_wanted {
-        return Ok(false);
-    }
-    if has_address {
-        let wrong =
-            Wrong::new("the camera has an address already", "true for a camera without one, or false");
-        return Err(reader.refuse(&name, &wrong));
-    }
-    match taken.slot.replace(number) {
-        None => Ok(true),
-        Some(other) => {
-            let what = format!("camera {other} is the one that is set up over the network");
-            Err(reader.refuse(&name, &Wrong::new(what, "true for one camera only")))
-        }
-    }
-}
-
 /// Reads `CAMERA_n_TRANSPORT`.
 fn transport(text: &str) -> Result<Transport, Wrong> {
     choice(TRANSPORTS)(text).map_err(|wrong| match text.to_ascii_lowercase().as_str() {
@@ -385,12 +383,17 @@ fn read_key(
     reader: &mut VariableReader<'_>,
     number: u8,
     keys: &mut BTreeMap<CameraKey, u8>,
+    is_added: bool,
 ) -> ReadResult<CameraKey> {
     let name = format!("CAMERA_{number}_NAME");
     let parse = |text: &str| {
         CameraKey::parse(text).map_err(|invalid| Wrong::new("not a short name", invalid.to_string()))
     };
-    let key = reader.required(&name, parse)?;
+    let own = CameraKey::parse(slot::NAME).ok().filter(|own| is_added && !keys.contains_key(own));
+    let key = match own {
+        Some(own) => own,
+        None => reader.required(&name, parse)?,
+    };
     match keys.insert(key.clone(), number) {
         None => Ok(key),
         Some(other) => {

@@ -29,6 +29,7 @@ mod proxy;
 mod reach;
 mod reader;
 mod secret;
+mod slot;
 mod spelling;
 mod storage;
 mod streaming;
