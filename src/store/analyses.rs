@@ -8,9 +8,10 @@ use tokio::sync::watch;
 
 use super::analysis_rows::NewReading;
 use super::image_row::{COLUMNS, image};
-use super::queue::{DuePicture, Settlement};
+use super::queue::DuePicture;
 use super::readings;
 use super::rows::Image;
+use super::settlement::Settlement;
 use super::wake::Waking;
 use super::written::KeptReason;
 use super::{Store, StoreError, images};

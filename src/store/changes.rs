@@ -116,10 +116,10 @@ const NOTE_SQL: &str = "
     end;
 
     create temp trigger tell_upload_update
-    after update of state, attempts, refusals, not_before, last_error, delivered_at on main.uploads
+    after update of state, attempts, refusals, not_before, last_error, answer, delivered_at on main.uploads
     when new.state <> old.state or new.attempts <> old.attempts or new.refusals <> old.refusals
       or new.not_before <> old.not_before or new.last_error is not old.last_error
-      or new.delivered_at is not old.delivered_at
+      or new.answer is not old.answer or new.delivered_at is not old.delivered_at
     begin
         select told('upload', new.image_id, new.target);
         select told('due', new.image_id, new.target)

@@ -13,10 +13,10 @@ use tokio::sync::{broadcast, watch};
 
 use super::ballast::Ballasted;
 use super::{
-    AnalysisCounts, CaughtUp, Change, Claim, Comparison, DeadCursor, DeadLetter, DeadQuery, Deletable,
-    Deletion, Disk, DiskRoom, Doubtful, DueUpload, Entered, Former, GoneCount, Held, Image, ImageQuery, Kept,
-    LaneTurn, LedgerEntry, LedgerQuery, Link, LinkMade, Linked, NewImage, NewLink, Newest, Page,
-    PictureUsage, Reconciled, Saved, Settlement, Stats, Stop, Store, StoreError, Strangers, TakenOver,
+    AnalysisCounts, AttemptEnd, CaughtUp, Change, Claim, Comparison, DeadCursor, DeadLetter, DeadQuery,
+    Deletable, Deletion, Disk, DiskRoom, Doubtful, DueUpload, Entered, Former, GoneCount, Held, Image,
+    ImageQuery, Kept, LaneTurn, LedgerEntry, LedgerQuery, Link, LinkMade, Linked, NewImage, NewLink, Newest,
+    Page, PictureUsage, Reconciled, Saved, Settlement, Stats, Stop, Store, StoreError, Strangers, TakenOver,
     Takeover, TextCorrection, TriggerId, Unseen, Wake, Wakes, Waking, Witness,
 };
 use crate::model::{CameraKey, FileName, ImageId, LinkToken, NoPicture, Outcome, TargetId, Trigger, UnixMs};
@@ -360,7 +360,7 @@ impl TargetQueue {
     /// Writes down what attempts led to, all of them or none, in their order. When this returns, no power cut undoes
     /// it. An upload that was settled or given up meanwhile keeps its state; then its answer is `false`. On a full disk
     /// the ballast makes room for it: what is known to be delivered may go, and that ends the shortage.
-    pub async fn settle_all(&self, outcomes: Vec<(i64, Settlement)>) -> Result<Vec<bool>, StoreError> {
+    pub async fn settle_all(&self, outcomes: Vec<AttemptEnd>) -> Result<Vec<bool>, StoreError> {
         self.store.settle_all(self.target, outcomes).await
     }
 

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, named_params};
 use super::image_row::{COLUMNS, image};
 use super::page::list_of;
 use super::rows::{Image, TriggerId, UploadInfo};
-use super::{Store, StoreError, analysis_rows, parsed, tree, written};
+use super::{Store, StoreError, analysis_rows, parsed, said, tree, written};
 use crate::model::{FileName, ImageId, TargetId, UnixMs, UploadState};
 
 impl Store {
@@ -94,8 +94,8 @@ pub(super) fn upload_of(
     target: TargetId,
 ) -> Result<Option<(FileName, UploadInfo)>, StoreError> {
     const UPLOAD_SQL: &str = "
-        select target, uploads.state, attempts, last_error, last_error_code, last_error_params, delivered_at, not_before,
-               file_name
+        select target, uploads.state, attempts, last_error, last_error_code, last_error_params, answer, delivered_at,
+               not_before, file_name
         from uploads join images on images.id = image_id
         where image_id = :row and target = :target and images.state = 'present'";
     let found = c
@@ -136,7 +136,8 @@ pub(super) fn images_of_triggers(
 /// Some rows with their uploads and analyses, in the same order.
 pub(super) fn with_uploads(c: &Connection, rows: Vec<(i64, Image)>) -> Result<Vec<Image>, StoreError> {
     const UPLOADS_SQL: &str = "
-        select image_id, target, state, attempts, last_error, last_error_code, last_error_params, delivered_at, not_before
+        select image_id, target, state, attempts, last_error, last_error_code, last_error_params, answer, delivered_at,
+               not_before
         from uploads
         where image_id in (select value from json_each(:images))
         order by image_id, target";
@@ -164,6 +165,7 @@ fn upload(row: &Row<'_>) -> rusqlite::Result<UploadInfo> {
         state,
         attempts: row.get("attempts")?,
         last_error: written::read(row, "last_error")?,
+        answer: said(row, "answer")?,
         delivered_at: row.get::<_, Option<i64>>("delivered_at")?.map(UnixMs),
         next_attempt: (state == UploadState::Pending && not_before > 0).then_some(UnixMs(not_before)),
     })

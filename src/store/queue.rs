@@ -13,10 +13,11 @@ use rusqlite::{Connection, OptionalExtension, Transaction, named_params};
 use super::analysis_rows::{TextReading, readings_of_one};
 use super::image_row::{COLUMNS, image};
 use super::order::{CameraLine, LIVE_MS, Waiting, choose};
+use super::settlement::{AttemptEnd, Settlement};
 use super::written::KeptReason;
-use super::{Image, Store, StoreError, crash, denial, tree};
+use super::{Image, Store, StoreError, crash, denial, kept, tree};
 use crate::clock;
-use crate::model::{FileName, ImageId, LinkToken, PictureFacts, TargetId, UnixMs, UploadFault, UploadState};
+use crate::model::{FileName, ImageId, LinkToken, PictureFacts, TargetId, UnixMs, UploadState};
 
 /// A stored picture that is to be sent somewhere.
 #[derive(Clone, Debug)]
@@ -113,57 +114,6 @@ pub struct Claim {
     pub after: Option<String>,
 }
 
-/// What an attempt leads to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Settlement {
-    /// The target confirmed it.
-    Delivered {
-        /// When.
-        at: UnixMs,
-    },
-    /// Tried again, not before an instant. Nothing is held against the picture.
-    Retry {
-        /// Earliest next attempt.
-        not_before: UnixMs,
-        /// What was met.
-        error: UploadFault,
-    },
-    /// The target refused this picture, and perhaps means it; tried again, and it counts.
-    Refused {
-        /// Earliest next attempt.
-        not_before: UnixMs,
-        /// What the target said.
-        error: UploadFault,
-    },
-    /// Put aside until someone asks for it.
-    Dead {
-        /// What the target said.
-        error: UploadFault,
-    },
-    /// The file is gone or damaged.
-    Lost {
-        /// What was found.
-        error: UploadFault,
-    },
-    /// Not the picture's fault after all: owed again, as if it had never been refused. Says nothing of an attempt.
-    Excused {
-        /// Earliest next attempt.
-        not_before: UnixMs,
-    },
-}
-
-impl Settlement {
-    /// The state it leads to.
-    pub fn state(&self) -> UploadState {
-        match self {
-            Self::Delivered { .. } => UploadState::Delivered,
-            Self::Retry { .. } | Self::Refused { .. } | Self::Excused { .. } => UploadState::Pending,
-            Self::Dead { .. } => UploadState::Dead,
-            Self::Lost { .. } => UploadState::Lost,
-        }
-    }
-}
-
 /// Of which camera something waits, one after the other.
 pub(super) const KNOWN_TARGETS_SQL: &str = "
     select distinct subject from tallies where what >= 'upload:' and what < 'upload;'";
@@ -195,7 +145,8 @@ pub(super) const SETTLE_SQL: &str = "
     set state = :state, attempts = attempts + 1, refusals = refusals + :refusals, not_before = :not_before,
         tried_at = :now, delivered_at = :delivered_at, last_error = coalesce(:error, last_error),
         last_error_code = case when :error is null then last_error_code else :error_code end,
-        last_error_params = case when :error is null then last_error_params else :error_params end
+        last_error_params = case when :error is null then last_error_params else :error_params end,
+        answer = coalesce(:answer, answer)
     where image_id = :image and target = :target and state = 'pending'";
 
 pub(super) const EXCUSE_SQL: &str = "
@@ -253,13 +204,15 @@ impl Store {
             .await
     }
 
-    /// Writes down what one attempt led to; see [`Self::settle_all`].
+    /// Writes down what one attempt led to that was answered nothing; see [`Self::settle_all`].
     pub(super) async fn settle(
         &self,
         upload: &DueUpload,
         settlement: Settlement,
     ) -> Result<bool, StoreError> {
-        let settled = self.settle_all(upload.target, vec![(upload.row, settlement)]).await?;
+        let settled = self
+            .settle_all(upload.target, vec![AttemptEnd { row: upload.row, settlement, answer: None }])
+            .await?;
         Ok(settled.contains(&true))
     }
 
@@ -269,13 +222,13 @@ impl Store {
     pub(super) async fn settle_all(
         &self,
         target: TargetId,
-        outcomes: Vec<(i64, Settlement)>,
+        outcomes: Vec<AttemptEnd>,
     ) -> Result<Vec<bool>, StoreError> {
         let settled = self
             .db
             .insist(move |tx| {
-                let settle = |(row, outcome): &(i64, Settlement)| {
-                    let is_changed = write(tx, target, *row, outcome.clone())?;
+                let settle = |end: &AttemptEnd| {
+                    let is_changed = write(tx, target, end.clone())?;
                     crash::point("settled one");
                     Ok(is_changed)
                 };
@@ -444,9 +397,10 @@ fn waiting(
     Ok(rows.into_iter().filter(|waiting| !held.contains(&waiting.row)).collect())
 }
 
-fn write(tx: &Transaction<'_>, target: TargetId, row: i64, outcome: Settlement) -> Result<bool, StoreError> {
-    let state = outcome.state();
-    let (not_before, error, delivered_at, refusals) = match outcome {
+fn write(tx: &Transaction<'_>, target: TargetId, end: AttemptEnd) -> Result<bool, StoreError> {
+    let AttemptEnd { row, settlement, answer } = end;
+    let state = settlement.state();
+    let (not_before, error, delivered_at, refusals) = match settlement {
         Settlement::Delivered { at } => (0, None, Some(at.0), 0),
         Settlement::Retry { not_before, error } => (not_before.0, Some(error), None, 0),
         Settlement::Refused { not_before, error } => (not_before.0, Some(error), None, 1),
@@ -463,6 +417,7 @@ fn write(tx: &Transaction<'_>, target: TargetId, row: i64, outcome: Settlement) 
     let settled = tx.prepare_cached(SETTLE_SQL)?.execute(named_params! {
         ":state": state.as_str(), ":refusals": refusals, ":not_before": not_before, ":now": clock::now().0,
         ":error": error.words, ":error_code": error.code, ":error_params": error.params, ":delivered_at": delivered_at,
+        ":answer": answer.as_deref().map(kept),
         ":image": row, ":target": target.as_str(),
     })?;
     Ok(settled > 0)

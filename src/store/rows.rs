@@ -78,6 +78,8 @@ pub struct UploadInfo {
     pub attempts: u32,
     /// What the last failed attempt met.
     pub last_error: Option<UploadFault>,
+    /// What the target said last, with its status: `200: stored`. Also of a delivery.
+    pub answer: Option<String>,
     /// When the target confirmed it.
     pub delivered_at: Option<UnixMs>,
     /// Before when it is not tried again; `None` while it is due, or not to be tried at all.

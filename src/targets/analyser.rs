@@ -5,6 +5,7 @@ use bytes::Bytes;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 
 use super::analysis_answer::texts_of;
+use super::ear::AnswerEar;
 use super::form::{Form, FormFile};
 use super::http::{ANSWER_BYTES_MAX, Http};
 use super::response::{Settings, TargetAnswer};
@@ -128,7 +129,7 @@ impl Analyser {
             .map_err(|_| misconfigured(UploadFault::HeaderBadValue { name: CONTENT_TYPE.to_string() }))?;
         headers.insert(CONTENT_TYPE, media_type);
         let request = self.http.client()?.post(url).headers(headers);
-        let reply = self.http.send(request, body, ANSWER_BYTES_MAX).await?;
+        let reply = self.http.send(request, body, ANSWER_BYTES_MAX, &AnswerEar::default()).await?;
         if reply.is_cut && (200..300).contains(&reply.answer.status) {
             return Err(TargetError::Broken { fault: UploadFault::AnswerCut });
         }

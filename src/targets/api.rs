@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
+use super::ear::AnswerEar;
 use super::facts::Sender;
 use super::form::Form;
 use super::http::{ANSWER_BYTES_MAX, Http, put};
@@ -32,8 +33,8 @@ impl Deliver for Api {
         &self.secrets
     }
 
-    fn deliver<'a>(&'a self, upload: &'a DueUpload, picture: Bytes) -> Attempt<'a> {
-        Box::pin(self.send_picture(upload, picture))
+    fn deliver<'a>(&'a self, upload: &'a DueUpload, picture: Bytes, ear: &'a AnswerEar) -> Attempt<'a> {
+        Box::pin(self.send_picture(upload, picture, ear))
     }
 }
 
@@ -72,7 +73,12 @@ impl Api {
         sent
     }
 
-    async fn send_picture(&self, upload: &DueUpload, picture: Bytes) -> Result<(), TargetError> {
+    async fn send_picture(
+        &self,
+        upload: &DueUpload,
+        picture: Bytes,
+        ear: &AnswerEar,
+    ) -> Result<(), TargetError> {
         let field = &self.config.field_name;
         let form = Form::new(upload, &self.fields(upload), field, picture);
         let mut headers = HeaderMap::new();
@@ -86,7 +92,7 @@ impl Api {
         }
         identify(&mut headers, upload, &form)?;
         let request = self.http.client()?.post(self.config.url.reveal().clone()).headers(headers);
-        let reply = self.http.send(request, form.into_pieces(), ANSWER_BYTES_MAX).await?;
+        let reply = self.http.send(request, form.into_pieces(), ANSWER_BYTES_MAX, ear).await?;
         let Some(rule) = &self.config.success else {
             return reply.answer.judge_with_body(clock::now());
         };

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 use url::Url;
 
+use super::ear::AnswerEar;
 use super::facts::Sender;
 use super::form::Form;
 use super::http::{Http, Reply, put};
@@ -66,8 +67,8 @@ impl Deliver for Discord {
         &self.secrets
     }
 
-    fn deliver<'a>(&'a self, upload: &'a DueUpload, picture: Bytes) -> Attempt<'a> {
-        Box::pin(self.send_picture(upload, picture))
+    fn deliver<'a>(&'a self, upload: &'a DueUpload, picture: Bytes, ear: &'a AnswerEar) -> Attempt<'a> {
+        Box::pin(self.send_picture(upload, picture, ear))
     }
 }
 
@@ -94,15 +95,20 @@ impl Discord {
         }
     }
 
-    async fn send_picture(&self, upload: &DueUpload, picture: Bytes) -> Result<(), TargetError> {
+    async fn send_picture(
+        &self,
+        upload: &DueUpload,
+        picture: Bytes,
+        ear: &AnswerEar,
+    ) -> Result<(), TargetError> {
         self.keep_still().await?;
         // A picture that is in no list, such as that of a test, has no link.
         if let (DiscordMessage::Link(public), Some(token)) = (&self.contents, &upload.link) {
-            return self.send_link(upload, public, token).await;
+            return self.send_link(upload, public, token, ear).await;
         }
         let max_bytes = self.max_bytes.load(Ordering::Relaxed);
         let file = fit(upload, picture, max_bytes).await?;
-        let reply = self.send(upload, file.clone()).await?;
+        let reply = self.send(upload, file.clone(), ear).await?;
         let now = clock::now();
         self.note_wait(&reply, now);
         let length = file.len() as u64;
@@ -129,16 +135,18 @@ impl Discord {
         upload: &DueUpload,
         public: &Url,
         token: &LinkToken,
+        ear: &AnswerEar,
     ) -> Result<(), TargetError> {
         let path = token.path(upload.filename.medium());
         // The path is one that any address can have below it.
         let link = public.join(&path).map_or_else(|_| format!("{public}{path}"), String::from);
         let secrets = self.secrets.clone().with(&token.reveal());
-        let posted = self.post(upload, &link).await;
+        ear.hide(&token.reveal());
+        let posted = self.post(upload, &link, ear).await;
         posted.map_err(|error| error.with_words(|words| secrets.strike(words.to_owned())))
     }
 
-    async fn post(&self, upload: &DueUpload, link: &str) -> Result<(), TargetError> {
+    async fn post(&self, upload: &DueUpload, link: &str, ear: &AnswerEar) -> Result<(), TargetError> {
         let (label, time) = (self.sender.label(upload), upload.facts.taken_at().rfc3339());
         let message = json!({
             "content": format!("{} · {time}\n{link}", plain(label)),
@@ -147,7 +155,8 @@ impl Discord {
         let mut headers = HeaderMap::new();
         put(&mut headers, "content-type", "application/json")?;
         let request = self.http.client()?.post(self.url.clone()).headers(headers);
-        let reply = self.http.send(request, vec![Bytes::from(message.to_string())], ANSWER_BYTES_MAX).await?;
+        let reply =
+            self.http.send(request, vec![Bytes::from(message.to_string())], ANSWER_BYTES_MAX, ear).await?;
         let now = clock::now();
         self.note_wait(&reply, now);
         judge(&reply.answer, now)?;
@@ -177,13 +186,13 @@ impl Discord {
         Ok(())
     }
 
-    async fn send(&self, upload: &DueUpload, file: Bytes) -> Result<Reply, TargetError> {
+    async fn send(&self, upload: &DueUpload, file: Bytes, ear: &AnswerEar) -> Result<Reply, TargetError> {
         let message = self.message(upload).to_string();
         let form = Form::new(upload, &[("payload_json", message)], "files[0]", file);
         let mut headers = HeaderMap::new();
         put(&mut headers, "content-type", &form.content_type())?;
         let request = self.http.client()?.post(self.url.clone()).headers(headers);
-        self.http.send(request, form.into_pieces(), ANSWER_BYTES_MAX).await
+        self.http.send(request, form.into_pieces(), ANSWER_BYTES_MAX, ear).await
     }
 
     /// The message. Nobody is mentioned by it, whatever a camera is called.

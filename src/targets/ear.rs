@@ -1,13 +1,21 @@
-//! What a server answered while a target was tried out. A lane does not listen: it goes by what an answer means.
+//! What a server answered during one attempt: for whoever tries a target out, and its last words for whoever asks what
+//! became of a picture. What follows from an answer is decided elsewhere.
 
 use std::sync::{Mutex, PoisonError};
 
 use tokio::time::Instant;
 
+use super::response::TargetAnswer;
+use super::text;
+use crate::model::secrets::Secrets;
+
 /// Answers that are kept; more than one attempt asks for.
 const HEARD_MAX: usize = 8;
 
-/// The beginning of an answer.
+/// Of an answer's words so much is looked at, characters; far less is shown.
+const LOOKED_AT: usize = 4096;
+
+/// An answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Heard {
     /// HTTP status.
@@ -16,28 +24,62 @@ pub(super) struct Heard {
     pub(super) content_type: String,
     /// When it began.
     pub(super) at: Instant,
+    /// What it said in one clean line without secrets; empty until its body has come, and where it has none.
+    words: String,
 }
 
-/// Hears answers once it is told to.
+/// Hears the answers of one attempt.
 #[derive(Default)]
-pub(super) struct AnswerEar(Mutex<Option<Vec<Heard>>>);
+pub(crate) struct AnswerEar(Mutex<Ear>);
+
+#[derive(Default)]
+struct Ear {
+    heard: Vec<Heard>,
+    secrets: Secrets,
+}
 
 impl AnswerEar {
-    /// From now on answers are kept.
-    pub(super) fn listen(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Vec::new());
+    fn lock(&self) -> std::sync::MutexGuard<'_, Ear> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What this attempt alone has told the server, and what nobody may read in its answer.
+    pub(super) fn hide(&self, secret: &str) {
+        let mut ear = self.lock();
+        ear.secrets = ear.secrets.clone().with(secret);
     }
 
     /// An answer has begun.
-    pub(super) fn hear(&self, status: u16, content_type: &str) {
-        let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(heard) = heard.as_mut().filter(|heard| heard.len() < HEARD_MAX) {
-            heard.push(Heard { status, content_type: content_type.to_owned(), at: Instant::now() });
+    pub(super) fn hear(&self, answer: &TargetAnswer) {
+        let heard = &mut self.lock().heard;
+        heard.truncate(HEARD_MAX - 1);
+        heard.push(Heard {
+            status: answer.status,
+            content_type: answer.content_type.clone(),
+            at: Instant::now(),
+            words: String::new(),
+        });
+    }
+
+    /// The body of that answer has come, or as much of it as is read.
+    pub(super) fn hear_out(&self, answer: &TargetAnswer) {
+        let mut ear = self.lock();
+        let words = ear.secrets.words(&text::without_markup(&answer.body), LOOKED_AT);
+        if let Some(last) = ear.heard.last_mut() {
+            last.words = answer.words(&words);
         }
     }
 
     /// The answers so far.
     pub(super) fn heard(&self) -> Vec<Heard> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone().unwrap_or_default()
+        self.lock().heard.clone()
+    }
+
+    /// The last of them, such as `200: {"success":true}`; its status alone where it said nothing.
+    pub(super) fn last_words(&self) -> Option<String> {
+        self.lock().heard.last().map(|Heard { status, words, .. }| match words.as_str() {
+            "" => status.to_string(),
+            words => format!("{status}: {words}"),
+        })
     }
 }

@@ -97,7 +97,6 @@ pub(crate) struct Http {
     pace: Option<RateLimit>,
     pub(super) settings: Settings,
     pub(super) secrets: Secrets,
-    pub(super) ear: AnswerEar,
     /// Made at the first delivery, because a machine without certificates can still take pictures.
     client: Mutex<Option<Client>>,
 }
@@ -151,7 +150,6 @@ impl Http {
             pace: None,
             settings,
             secrets,
-            ear: AnswerEar::default(),
             client: Mutex::new(None),
         }
     }
@@ -220,7 +218,8 @@ impl Http {
         secure::fault(error, server).with_words(|words| self.secrets.strike(words.to_owned()))
     }
 
-    /// Sends a request with this body, its length announced, and reads up to `most` bytes of the answer's body.
+    /// Sends a request with this body, its length announced, and reads up to `most` bytes of the answer's body. Whatever is
+    /// answered, `ear` hears.
     ///
     /// Dropping the future ends the attempt; the target may have taken the picture all the same.
     pub(super) async fn send(
@@ -228,6 +227,7 @@ impl Http {
         request: RequestBuilder,
         body: Vec<Bytes>,
         most: usize,
+        ear: &AnswerEar,
     ) -> Result<Reply, TargetError> {
         let length = body.iter().map(|piece| piece.len() as u64).sum();
         let limit = longest(length, self.timeout);
@@ -237,13 +237,18 @@ impl Http {
             self.pace.clone(),
             Arc::clone(&progress),
         )));
-        self.receive(request.timeout(limit), &progress, most).await
+        self.receive(request.timeout(limit), &progress, most, ear).await
     }
 
     /// Sends a request without a body.
-    pub(super) async fn ask(&self, request: RequestBuilder, most: usize) -> Result<Reply, TargetError> {
+    pub(super) async fn ask(
+        &self,
+        request: RequestBuilder,
+        most: usize,
+        ear: &AnswerEar,
+    ) -> Result<Reply, TargetError> {
         let progress = Mutex::new(Progress::of(0, self.timeout));
-        self.receive(request.timeout(longest(0, self.timeout)), &progress, most).await
+        self.receive(request.timeout(longest(0, self.timeout)), &progress, most, ear).await
     }
 
     async fn receive(
@@ -251,6 +256,7 @@ impl Http {
         request: RequestBuilder,
         progress: &Mutex<Progress>,
         most: usize,
+        ear: &AnswerEar,
     ) -> Result<Reply, TargetError> {
         let mut answered = Box::pin(request.send());
         let response = loop {
@@ -270,7 +276,7 @@ impl Http {
             let progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
             (progress.left, progress.length)
         };
-        let mut reply = self.read(response, most).await?;
+        let mut reply = self.read(response, most, ear).await?;
         let status = reply.answer.status;
         let early = (left > 0).then_some(TargetError::Rejected {
             fault: UploadFault::AnswerEarly { status, left, bytes: length },
@@ -285,7 +291,7 @@ impl Http {
         }
     }
 
-    async fn read(&self, mut response: Response, most: usize) -> Result<Reply, TargetError> {
+    async fn read(&self, mut response: Response, most: usize, ear: &AnswerEar) -> Result<Reply, TargetError> {
         let headers = response.headers().clone();
         let text = |name: HeaderName| {
             headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok()).map(str::to_owned)
@@ -299,7 +305,7 @@ impl Http {
             settings: self.settings.clone(),
             secrets: self.secrets.clone(),
         };
-        self.ear.hear(answer.status, &answer.content_type);
+        ear.hear(&answer);
         let (mut body, mut is_cut) = (Vec::new(), false);
         while body.len() < most {
             let error = match tokio::time::timeout(SILENCE_LIMIT, response.chunk()).await {
@@ -322,6 +328,7 @@ impl Http {
         crash::point("answered");
         body.truncate(most);
         answer.body = text::of(&body, &answer.content_type, most.max(ANSWER_BYTES_MAX));
+        ear.hear_out(&answer);
         if !self.is_secured && secure::is_wanted_by(answer.status, &answer.body) {
             return Err(misconfigured(UploadFault::TlsWanted {
                 target: self.target(),

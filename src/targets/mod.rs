@@ -39,6 +39,7 @@ use crate::model::{Coded as _, TargetId, UploadFault, foreign};
 use crate::store::{DuePicture, DueUpload};
 use crate::system::crash;
 
+use ear::AnswerEar;
 use http::Http;
 
 pub use analyser::{Analyser, AnalysisAnswer, AnalysisFacts};
@@ -170,8 +171,8 @@ pub(crate) trait Deliver: Send + Sync {
     /// What stands in none of its words.
     fn secrets(&self) -> &Secrets;
 
-    /// Delivers one image once, whose file has been read.
-    fn deliver<'a>(&'a self, upload: &'a DueUpload, picture: Bytes) -> Attempt<'a>;
+    /// Delivers one image once, whose file has been read. What is answered, `ear` hears.
+    fn deliver<'a>(&'a self, upload: &'a DueUpload, picture: Bytes, ear: &'a AnswerEar) -> Attempt<'a>;
 }
 
 /// One delivery.
@@ -219,14 +220,24 @@ impl Target {
     /// Delivers one image once. Dropping the future ends the attempt; the target may have taken the image all the same.
     /// No error repeats a secret, even if the target did.
     pub async fn deliver(&self, upload: &DueUpload) -> Result<(), TargetError> {
-        let bytes = Bytes::from(read(upload).await?);
+        self.deliver_heard(upload).await.0
+    }
+
+    /// The same, and with what status and words it was answered last; `None` where no answer came.
+    pub async fn deliver_heard(&self, upload: &DueUpload) -> (Result<(), TargetError>, Option<String>) {
+        let bytes = match read(upload).await {
+            Ok(bytes) => Bytes::from(bytes),
+            Err(error) => return (Err(error), None),
+        };
         crash::point("read");
-        self.hand_over(upload, bytes).await
+        let ear = AnswerEar::default();
+        let result = self.hand_over(upload, bytes, &ear).await;
+        (result, ear.last_words().map(|words| self.deliverer.secrets().strike(words)))
     }
 
     /// Delivers an image that has been read.
-    async fn hand_over(&self, upload: &DueUpload, bytes: Bytes) -> Result<(), TargetError> {
-        let result = self.deliverer.deliver(upload, bytes).await;
+    async fn hand_over(&self, upload: &DueUpload, bytes: Bytes, ear: &AnswerEar) -> Result<(), TargetError> {
+        let result = self.deliverer.deliver(upload, bytes, ear).await;
         let own = |words: &str| words_of(self.id, &self.deliverer.secrets().strike(words.to_owned()));
         result.map_err(|error| error.with_words(own))
     }

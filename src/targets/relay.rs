@@ -5,6 +5,7 @@ use reqwest::header::HeaderMap;
 use serde_json::Value;
 
 use super::api::identify;
+use super::ear::AnswerEar;
 use super::facts::Sender;
 use super::form::Form;
 use super::http::{ANSWER_BYTES_MAX, Http};
@@ -37,8 +38,8 @@ impl Deliver for Relay {
         &self.secrets
     }
 
-    fn deliver<'a>(&'a self, upload: &'a DueUpload, picture: Bytes) -> Attempt<'a> {
-        Box::pin(self.send_picture(upload, picture))
+    fn deliver<'a>(&'a self, upload: &'a DueUpload, picture: Bytes, ear: &'a AnswerEar) -> Attempt<'a> {
+        Box::pin(self.send_picture(upload, picture, ear))
     }
 }
 
@@ -55,13 +56,18 @@ impl Relay {
         }
     }
 
-    async fn send_picture(&self, upload: &DueUpload, picture: Bytes) -> Result<(), TargetError> {
+    async fn send_picture(
+        &self,
+        upload: &DueUpload,
+        picture: Bytes,
+        ear: &AnswerEar,
+    ) -> Result<(), TargetError> {
         let facts = self.sender.as_ref().map(|sender| sender.facts(upload)).unwrap_or_default();
         let form = Form::new(upload, &facts, FIELD, picture);
         let mut headers = HeaderMap::new();
         identify(&mut headers, upload, &form)?;
         let request = self.http.client()?.post(self.config.url.reveal().clone()).headers(headers);
-        let reply = self.http.send(request, form.into_pieces(), ANSWER_BYTES_MAX).await?;
+        let reply = self.http.send(request, form.into_pieces(), ANSWER_BYTES_MAX, ear).await?;
         if reply.is_cut && (200..300).contains(&reply.answer.status) {
             return Err(TargetError::Broken { fault: UploadFault::AnswerCut });
         }

@@ -16,6 +16,7 @@ use rusty_s3::{Bucket, Credentials, S3Action, UrlStyle};
 use tracing::info;
 use url::Url;
 
+use super::ear::AnswerEar;
 use super::facts::{Sender, header_text};
 use super::http::{Http, Reply, WORDS_BYTES_MAX, put};
 use super::s3_answer::{
@@ -58,8 +59,8 @@ impl Deliver for S3 {
         &self.secrets
     }
 
-    fn deliver<'a>(&'a self, upload: &'a DueUpload, picture: Bytes) -> Attempt<'a> {
-        Box::pin(self.send_picture(upload, picture))
+    fn deliver<'a>(&'a self, upload: &'a DueUpload, picture: Bytes, ear: &'a AnswerEar) -> Attempt<'a> {
+        Box::pin(self.send_picture(upload, picture, ear))
     }
 }
 
@@ -95,23 +96,29 @@ impl S3 {
         }
     }
 
-    async fn send_picture(&self, upload: &DueUpload, picture: Bytes) -> Result<(), TargetError> {
+    async fn send_picture(
+        &self,
+        upload: &DueUpload,
+        picture: Bytes,
+        ear: &AnswerEar,
+    ) -> Result<(), TargetError> {
         let key = self.config.key.key(&upload.facts.camera, &upload.filename, upload.facts.id);
         let sum = Sum::of(upload, &picture);
         let has_checksum = !self.is_checksum_left_out.load(Ordering::Relaxed);
-        let mut reply = self.put_in_time(&key, &self.headers(upload, &sum, has_checksum), &picture).await?;
+        let mut reply =
+            self.put_in_time(&key, &self.headers(upload, &sum, has_checksum), &picture, ear).await?;
         if let Some(unknown) = is_checksum_unknown(&reply.answer).filter(|_| has_checksum) {
             let refusal = reply.answer;
-            reply = self.put_in_time(&key, &self.headers(upload, &sum, false), &picture).await?;
+            reply = self.put_in_time(&key, &self.headers(upload, &sum, false), &picture, ear).await?;
             if unknown == Unknown::Named || (200..300).contains(&reply.answer.status) {
                 self.leave_checksum_out(&Said::read(&refusal).code, refusal.status);
             }
         }
         match self.judge(&reply) {
             Ok(()) if sum.is_shown_by(&reply) => Ok(()),
-            Ok(()) => self.look_up(&key, &sum, &reply).await,
+            Ok(()) => self.look_up(&key, &sum, &reply, ear).await,
             Err(error) => match may_be_there(&reply.answer) {
-                Some(there) => self.unless_there(&key, &sum, there, error).await,
+                Some(there) => self.unless_there(&key, &sum, there, error, ear).await,
                 None => Err(error),
             },
         }
@@ -163,12 +170,13 @@ impl S3 {
         key: &str,
         headers: &[(String, String)],
         picture: &Bytes,
+        ear: &AnswerEar,
     ) -> Result<Reply, TargetError> {
         let skew_ms = self.skew_ms.load(Ordering::Relaxed);
-        let reply = self.put(key, headers, picture.clone()).await?;
+        let reply = self.put(key, headers, picture.clone(), ear).await?;
         let is_by_clock = (self.skew_ms.load(Ordering::Relaxed) - skew_ms).abs() >= SKEW_MATTERS_MS;
         if is_by_clock && may_be_about_time(&reply.answer) {
-            return self.put(key, headers, picture.clone()).await;
+            return self.put(key, headers, picture.clone(), ear).await;
         }
         Ok(reply)
     }
@@ -178,6 +186,7 @@ impl S3 {
         key: &str,
         headers: &[(String, String)],
         picture: Bytes,
+        ear: &AnswerEar,
     ) -> Result<Reply, TargetError> {
         let mut action = self.bucket()?.put_object(Some(&self.credentials), key);
         let mut sent = HeaderMap::new();
@@ -187,14 +196,14 @@ impl S3 {
         }
         let url = self.sign(&action);
         let request = self.http.client()?.put(url).headers(sent);
-        let reply = self.http.send(request, vec![picture], WORDS_BYTES_MAX).await?;
+        let reply = self.http.send(request, vec![picture], WORDS_BYTES_MAX, ear).await?;
         self.learn_time(&reply);
         Ok(reply)
     }
 
     /// An answer that proves nothing: the object must be there in its whole length.
-    async fn look_up(&self, key: &str, sum: &Sum, reply: &Reply) -> Result<(), TargetError> {
-        let object = match sum.seen_in(&self.look(key).await?) {
+    async fn look_up(&self, key: &str, sum: &Sum, reply: &Reply, ear: &AnswerEar) -> Result<(), TargetError> {
+        let object = match sum.seen_in(&self.look(key, ear).await?) {
             ObjectSeen::Same | ObjectSeen::SameLength | ObjectSeen::OtherTag => return Ok(()),
             ObjectSeen::Other(object) | ObjectSeen::Nothing(object) => object,
         };
@@ -209,8 +218,9 @@ impl S3 {
         sum: &Sum,
         there: There,
         error: TargetError,
+        ear: &AnswerEar,
     ) -> Result<(), TargetError> {
-        let found = match self.look(key).await {
+        let found = match self.look(key, ear).await {
             Err(_) if there == There::Perhaps => return Err(error),
             found => found?,
         };
@@ -232,10 +242,10 @@ impl S3 {
         }
     }
 
-    async fn look(&self, key: &str) -> Result<Reply, TargetError> {
+    async fn look(&self, key: &str, ear: &AnswerEar) -> Result<Reply, TargetError> {
         let action = self.bucket()?.head_object(Some(&self.credentials), key);
         let request = self.http.client()?.request(Method::HEAD, self.sign(&action));
-        let found = self.http.ask(request, 0).await?;
+        let found = self.http.ask(request, 0, ear).await?;
         self.learn_time(&found);
         Ok(found)
     }

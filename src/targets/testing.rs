@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Attempt, Deliver, Http, Target, TargetError};
+use super::{AnswerEar, Attempt, Deliver, Http, Target, TargetError};
 use crate::config::{Config, Env};
 use crate::model::TargetId;
 use crate::model::secrets::Secrets;
@@ -30,7 +30,7 @@ impl Deliver for Scripted {
         &self.secrets
     }
 
-    fn deliver<'a>(&'a self, upload: &'a DueUpload, _picture: Bytes) -> Attempt<'a> {
+    fn deliver<'a>(&'a self, upload: &'a DueUpload, _picture: Bytes, _ear: &AnswerEar) -> Attempt<'a> {
         (self.script)(upload)
     }
 }

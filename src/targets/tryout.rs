@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::ear::Heard;
+use super::ear::{AnswerEar, Heard};
 use super::http::longest;
 use super::tryout_report::{StepKind, TestPicture, TryoutReport, TryoutSeen, TryoutStep};
 use super::way::{Way, ms};
@@ -123,10 +123,9 @@ impl Sent {
 }
 
 async fn send(target: &Target, upload: &DueUpload, bytes: Bytes, limit: Duration) -> Sent {
-    let ear = &target.http().ear;
-    ear.listen();
+    let ear = AnswerEar::default();
     let began = Instant::now();
-    let result = match tokio::time::timeout(limit, target.hand_over(upload, bytes)).await {
+    let result = match tokio::time::timeout(limit, target.hand_over(upload, bytes, &ear)).await {
         Ok(result) => result.map_err(|error| format!("{error}; {}", consequence(&error))),
         Err(_) => Err(format!(
             "there was no whole answer within {} s, and this test waits no longer; a delivery waits up to UPLOAD_TIMEOUT, as \

@@ -11,10 +11,13 @@ use crate::model::UploadFault;
 use crate::store::DueUpload;
 use crate::targets::{Target, TargetError};
 
+/// How an attempt ended, and what the target said last.
+type Heard = (Result<(), TargetError>, Option<String>);
+
 /// Attempts under way. Dropping it ends them; their rows were never written, so they stay owed.
 #[derive(Default)]
 pub(super) struct Flight {
-    attempts: JoinSet<Result<(), TargetError>>,
+    attempts: JoinSet<Heard>,
     under_way: HashMap<Id, Attempt>,
 }
 
@@ -28,8 +31,8 @@ struct Attempt {
 /// How an attempt ended.
 #[derive(Debug)]
 pub(super) enum Landing {
-    /// By itself.
-    Ended(DueUpload, Result<(), TargetError>),
+    /// By itself; with what the target said last.
+    Ended(DueUpload, Result<(), TargetError>, Option<String>),
     /// It outlived its limit, which nothing that works does, and was dropped.
     Stuck(DueUpload, Duration),
 }
@@ -48,7 +51,7 @@ impl Flight {
     /// Begins an attempt that may take until `limit`.
     pub(super) fn start(&mut self, target: &Arc<Target>, upload: DueUpload, limit: Duration) {
         let (target, sent) = (Arc::clone(target), upload.clone());
-        let handle = self.attempts.spawn(async move { target.deliver(&sent).await });
+        let handle = self.attempts.spawn(async move { target.deliver_heard(&sent).await });
         let ends_by = Instant::now() + limit;
         self.under_way.insert(handle.id(), Attempt { upload, limit, ends_by, handle });
     }
@@ -64,10 +67,10 @@ impl Flight {
             };
             tokio::select! {
                 ended = self.attempts.join_next_with_id() => {
-                    if let Some((id, result)) = ended.map(flat)
+                    if let Some((id, (result, answer))) = ended.map(flat)
                         && let Some(attempt) = self.under_way.remove(&id)
                     {
-                        return Landing::Ended(attempt.upload, result);
+                        return Landing::Ended(attempt.upload, result, answer);
                     }
                 }
                 () = tokio::time::sleep_until(ends_by) => {
@@ -83,9 +86,9 @@ impl Flight {
 }
 
 /// A panic inside an attempt must not stop the lane, nor come back with the same picture at once.
-fn flat(ended: Result<(Id, Result<(), TargetError>), JoinError>) -> (Id, Result<(), TargetError>) {
+fn flat(ended: Result<(Id, Heard), JoinError>) -> (Id, Heard) {
     match ended {
         Ok(ended) => ended,
-        Err(error) => (error.id(), Err(TargetError::Broken { fault: UploadFault::ProgramFault })),
+        Err(error) => (error.id(), (Err(TargetError::Broken { fault: UploadFault::ProgramFault }), None)),
     }
 }

@@ -9,34 +9,37 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::model::FileName;
-use crate::store::{DueUpload, Settlement, StoreError, TargetQueue};
+use crate::model::{FileName, UnixMs};
+use crate::store::{AttemptEnd, DueUpload, Settlement, StoreError, TargetQueue};
 
 /// What became of an upload.
 #[derive(Clone, Debug)]
 pub(super) struct UploadOutcome {
-    /// Row of the picture.
-    pub(super) row: i64,
-    /// Its name.
+    /// What is written down.
+    pub(super) end: AttemptEnd,
+    /// Name of the picture.
     pub(super) filename: FileName,
     /// Length of its file.
     pub(super) bytes: u64,
     /// Attempts, the last one among them.
     pub(super) attempts: u32,
-    /// What is written down.
-    pub(super) settlement: Settlement,
 }
 
 impl UploadOutcome {
     /// That of an attempt which has just ended.
-    pub(super) fn of(upload: DueUpload, settlement: Settlement) -> Self {
+    pub(super) fn of(upload: DueUpload, settlement: Settlement, answer: Option<String>) -> Self {
         Self {
-            row: upload.row(),
+            end: AttemptEnd { row: upload.row(), settlement, answer },
             filename: upload.filename.clone(),
             bytes: upload.bytes,
             attempts: upload.attempts + 1,
-            settlement,
         }
+    }
+
+    /// That of a picture which was blamed and is not to blame.
+    pub(super) fn excused(row: i64, filename: FileName, not_before: UnixMs) -> Self {
+        let settlement = Settlement::Excused { not_before };
+        Self { end: AttemptEnd { row, settlement, answer: None }, filename, bytes: 0, attempts: 0 }
     }
 }
 
@@ -77,7 +80,7 @@ impl OutcomeWriter {
 
     /// Their rows.
     pub(super) fn rows(&self) -> impl Iterator<Item = i64> {
-        self.writing.iter().chain(&self.waiting).map(|outcome| outcome.row)
+        self.writing.iter().chain(&self.waiting).map(|outcome| outcome.end.row)
     }
 
     /// Takes outcomes in; they are written in this order.
@@ -102,7 +105,7 @@ impl OutcomeWriter {
                 tokio::time::sleep_until(self.write_by).await;
             }
             self.writing = std::mem::take(&mut self.waiting);
-            let outcomes = self.writing.iter().map(|one| (one.row, one.settlement.clone())).collect();
+            let outcomes = self.writing.iter().map(|one| one.end.clone()).collect();
             let queue = self.queue.clone();
             self.write = Some(Box::pin(async move { queue.settle_all(outcomes).await }));
         }
@@ -125,18 +128,12 @@ impl OutcomeWriter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{TargetId, UnixMs, UploadState};
+    use crate::model::{TargetId, UploadState};
     use crate::store::DueUpload;
     use crate::store::testing::{Place, T0, claim, take};
 
     fn delivered(upload: DueUpload) -> UploadOutcome {
-        UploadOutcome {
-            row: upload.row(),
-            filename: upload.filename.clone(),
-            bytes: upload.bytes,
-            attempts: 1,
-            settlement: Settlement::Delivered { at: UnixMs(T0) },
-        }
+        UploadOutcome::of(upload, Settlement::Delivered { at: UnixMs(T0) }, None)
     }
 
     #[tokio::test(start_paused = true)]
@@ -182,7 +179,7 @@ mod tests {
         place.sql().execute_batch("drop trigger refuse").unwrap();
         writer.put(outcomes.next());
         let written: Vec<_> =
-            writer.written(false).await.unwrap().into_iter().map(|(one, done)| (one.row, done)).collect();
+            writer.written(false).await.unwrap().into_iter().map(|(one, done)| (one.end.row, done)).collect();
         assert_eq!(written, [(1, true), (2, true)], "in the order in which they came");
         assert_eq!((writer.len(), states()), (0, vec![UploadState::Delivered; 2]));
     }

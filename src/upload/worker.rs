@@ -18,7 +18,7 @@ use crate::clock::daily::{Daily, daily};
 use crate::config::{Config, LaneConfig, words_of};
 use crate::model::{AlarmText, Because, FileName, TargetId, UnixMs, UploadFault, UploadState};
 use crate::status::{AlarmHandle, AlarmKind, Pause, Status};
-use crate::store::{LaneTurn, Settlement, StoreError, TargetQueue, Wake, Waking};
+use crate::store::{AttemptEnd, LaneTurn, Settlement, StoreError, TargetQueue, Wake, Waking};
 use crate::system::crash;
 use crate::targets::{SLOWEST, Target, TargetError, longest};
 
@@ -273,15 +273,15 @@ impl Lane {
     /// Decides what the end of an attempt leads to.
     fn landed(&mut self, landing: Landing) {
         crash::point("landed");
-        let (upload, result) = match landing {
-            Landing::Ended(upload, result) => (upload, self.unless_disk_is_away(result)),
+        let (upload, result, answer) = match landing {
+            Landing::Ended(upload, result, answer) => (upload, self.unless_disk_is_away(result), answer),
             Landing::Stuck(upload, limit) => {
                 let seconds = limit.as_secs();
                 error!(file = %upload.filename, target = %self.id, seconds, "an upload was stuck and was dropped");
                 let (file, target) = (upload.filename.to_string(), self.id.to_string());
                 let fault = UploadFault::Stuck { file, target, seconds };
                 self.stuck_alarm.raise(AlarmText::UploadStuck { cause: Because::new(fault.clone()) });
-                (upload, Err(TargetError::Broken { fault }))
+                (upload, Err(TargetError::Broken { fault }), None)
             }
         };
         self.note_denied(upload.row(), &result);
@@ -307,7 +307,8 @@ impl Lane {
             self.links.forget(upload.row());
         }
         let excused = self.excused(&decision);
-        self.writer.put(std::iter::once(UploadOutcome::of(upload, decision.settlement)).chain(excused));
+        let ended = UploadOutcome::of(upload, decision.settlement, answer);
+        self.writer.put(std::iter::once(ended).chain(excused));
     }
 
     /// Remembers which files cannot be read, for the alarm that says so until they can.
@@ -377,8 +378,7 @@ impl Lane {
         let name = |row: i64| self.blamed.iter().rev().find(|(blamed, _)| *blamed == row);
         let excused = decision.excused.iter().filter_map(|(row, not_before)| {
             let (_, filename) = name(*row)?;
-            let settlement = Settlement::Excused { not_before: *not_before };
-            Some(UploadOutcome { row: *row, filename: filename.clone(), bytes: 0, attempts: 0, settlement })
+            Some(UploadOutcome::excused(*row, filename.clone(), *not_before))
         });
         excused.collect()
     }
@@ -411,7 +411,8 @@ impl Lane {
     /// Says what has become durable.
     fn written(&mut self, written: WrittenOutcome) {
         for (outcome, is_changed) in written {
-            let UploadOutcome { row, filename: file, bytes, attempts, settlement, .. } = outcome;
+            let UploadOutcome { end, filename: file, bytes, attempts } = outcome;
+            let AttemptEnd { row, settlement, .. } = end;
             if !is_changed {
                 debug!(%file, target = %self.id, "deleted or settled while it was being sent");
                 continue;

@@ -14,12 +14,13 @@ import { bytes, CAUSE, KIND, plural, sentence, targetName, uploadState } from ".
 
 /** How an upload stands, after its state. */
 export function uploadWords(upload) {
-  const { state, attempts, last_error: error, delivered_at: delivered } = upload;
+  const { state, attempts, last_error: error, delivered_at: delivered, answer } = upload;
   const words = [targetName(upload)];
   if (delivered) words.push(since(delivered));
   if (attempts > 0) words.push(plural(attempts, "attempt"));
   const why = error && state !== "delivered" ? `. ${sentence(error)}` : "";
-  return ` ${words.join(", ")}${why}`;
+  const said = answer && state === "delivered" ? `. Answered ${answer}` : "";
+  return ` ${words.join(", ")}${why}${said}`;
 }
 
 function takenAt(image) {

@@ -52,6 +52,7 @@ async fn a_recorded_picture_has_its_file_its_row_its_upload_and_its_trigger_ends
         state: UploadState::Pending,
         attempts: 0,
         last_error: None,
+        answer: None,
         delivered_at: None,
         next_attempt: None,
     };

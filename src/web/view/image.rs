@@ -128,6 +128,9 @@ pub(in crate::web) struct UploadView {
     /// What the code is about.
     #[schema(value_type = Option<Object>, example = json!(null))]
     pub(in crate::web) last_error_params: Option<Map<String, Value>>,
+    /// What the server said last, with its status, of a delivery, too: one line without secrets; null while it has not answered.
+    #[schema(example = "200: {\"success\":true}")]
+    pub(in crate::web) answer: Option<String>,
     /// When the target confirmed it.
     pub(in crate::web) delivered_at: Option<Time>,
     /// Not before this it is tried again, while it is pending.
@@ -145,6 +148,7 @@ impl From<UploadInfo> for UploadView {
             last_error_code: upload.last_error.as_ref().and_then(Coded::code),
             last_error_params: upload.last_error.as_ref().map(Coded::params),
             last_error: upload.last_error.map(|fault| words_of(upload.target, &fault.to_string())),
+            answer: upload.answer,
             delivered_at: upload.delivered_at.map(Time),
             next_attempt_at: upload.next_attempt.map(Time),
         }

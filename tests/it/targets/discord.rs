@@ -231,9 +231,14 @@ async fn a_message_without_the_link_is_no_delivery_and_its_words_do_not_repeat_i
         let said = json!({"message": format!("bad {}", posted(&request.body)), "code": 50035});
         Box::new(answer(400, "", &said.to_string()))
     };
+    let show = |request: &Request| {
+        let said = json!({"id": "1", "content": format!("•\n{}", posted(&request.body))});
+        Box::new(answer(200, "", &said.to_string()))
+    };
     let server = Server::start(move |n, _| match n {
         0 => answer(200, "", r#"{"id": "1", "content": "something else"}"#),
-        _ => Act::Then(repeat),
+        1 => Act::Then(repeat),
+        _ => Act::Then(show),
     })
     .await;
     let rig = linking(&server);
@@ -246,6 +251,9 @@ async fn a_message_without_the_link_is_no_delivery_and_its_words_do_not_repeat_i
     let error = rig.target().deliver(&upload).await.unwrap_err();
     let words = format!("{error} {error:?}");
     assert!(words.contains("bad https://gate.example.org/s/") && !words.contains(&token), "{words}");
+    let (_, said) = rig.target().deliver_heard(&upload).await;
+    let said = said.unwrap();
+    assert!(said.contains("https://gate.example.org/s/") && !said.contains(&token), "{said}");
 }
 
 #[tokio::test]

@@ -124,7 +124,7 @@ async fn pictures_go_in_the_order_they_were_taken_those_that_come_later_behind()
     assert_eq!(lane.delivered(1).await, [name(5)], "a new picture wakes the lane");
     let done = upload(&rig, 3).await;
     assert_eq!((done.state, done.attempts, done.last_error), (UploadState::Delivered, 1, None));
-    assert!(done.delivered_at.is_some());
+    assert_eq!((done.answer.as_deref(), done.delivered_at.is_some()), (Some("200: ok"), true));
     let target = lane.status.targets().remove(0);
     assert_eq!((target.online, target.last_error, target.paused_until), (Some(true), None, None));
     lane.stop().await;
@@ -167,6 +167,7 @@ async fn each_answer_leads_to_its_state_and_pause_and_blames_no_other_picture() 
         let (first, second) = (upload(&rig, 0).await, upload(&rig, 1).await);
         assert_eq!((first.state, first.attempts), (state, 1), "{text}");
         assert_eq!(first.last_error.is_some(), state != UploadState::Delivered, "{text}");
+        assert_eq!(first.answer.is_some(), !matches!(text.as_str(), "Reset" | "Close"), "{text}");
         assert_eq!(
             (second.state, second.attempts, second.last_error),
             (UploadState::Pending, 0, None),

@@ -323,3 +323,34 @@ fn nothing_is_sent_while_uploads_are_switched_off() {
     let owed = camera_capture::daemon::owed_to(&rig.config);
     assert_eq!(owed, [(TargetId::API, UploadState::Skipped)]);
 }
+
+#[tokio::test]
+async fn what_the_server_said_last_is_told_of_success_and_failure_in_one_short_line_without_secrets() {
+    let long = "x".repeat(1000);
+    let cases = [
+        (
+            answer(
+                200,
+                "",
+                r#"{"success": true,
+ "id": 7}"#,
+            ),
+            Some(r#"200: {"success": true, "id": 7}"#.to_owned()),
+        ),
+        (answer(204, "", ""), Some("204".to_owned())),
+        (
+            answer(413, "content-type: text/html\r\n", "<h1>too \u{1b}[31mlarge</h1>"),
+            Some("413: too [31mlarge".to_owned()),
+        ),
+        (answer(200, "", "taken, token hunter2hunter2"), Some("200: taken, token •••".to_owned())),
+        (answer(200, "", &long), Some(format!("200: {}…", "x".repeat(199)))),
+        (Act::Close, None),
+    ];
+    for (act, wanted) in cases {
+        let text = format!("{act:?}");
+        let server = Server::start(move |_, _| act.clone()).await;
+        let rig = Rig::with(&[("S3_API_URL", &server.url()), ("UPLOAD_HEADERS", "X-Token: hunter2hunter2")]);
+        rig.take(0, vec![7; 10]).await;
+        assert_eq!(rig.target().deliver_heard(&rig.claim().await).await.1, wanted, "{text}");
+    }
+}
