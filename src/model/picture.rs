@@ -163,11 +163,14 @@ pub enum Cause {
     Push,
     /// The same by FTP.
     Ftp,
+    /// Nobody: it was brought in from a program before this one.
+    Import,
 }
 
 impl Cause {
     /// Every cause. The database takes any; what is not among these is of a newer version.
-    pub const ALL: [Self; 5] = [Self::Gpio, Self::Manual, Self::Recovered, Self::Push, Self::Ftp];
+    pub const ALL: [Self; 6] =
+        [Self::Gpio, Self::Manual, Self::Recovered, Self::Push, Self::Ftp, Self::Import];
 
     /// As in the database and the API.
     pub fn as_str(self) -> &'static str {
@@ -177,6 +180,7 @@ impl Cause {
             Self::Recovered => "recovered",
             Self::Push => "push",
             Self::Ftp => "ftp",
+            Self::Import => "import",
         }
     }
 

@@ -64,7 +64,7 @@ impl OldFile {
         let mut bytes = Vec::new();
         File::open(&self.source)?.take(FILE_MAX + 1).read_to_end(&mut bytes)?;
         let name = former::name_of(&self.name, clock::of_local).filter(|_| bytes.len() as u64 <= FILE_MAX);
-        let picture = name.and_then(|name| found(&bytes, Some(name)));
+        let picture = name.and_then(|name| found(&bytes, Some(name))).map(FoundPicture::imported);
         Ok(picture.map(|picture| (picture, bytes)))
     }
 }

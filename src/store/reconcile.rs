@@ -233,6 +233,15 @@ pub(super) fn is_known(tx: &rusqlite::Transaction<'_>, found: &FoundPicture) -> 
 }
 
 impl FoundPicture {
+    /// It comes from a program before this one: that is why it is here, unless it says something else itself.
+    #[must_use]
+    pub(super) fn imported(mut self) -> Self {
+        if self.row.facts.cause == Cause::Recovered {
+            self.row.facts.cause = Cause::Import;
+        }
+        self
+    }
+
     /// Joins it to its trigger, if that is known; a time that was corrected there is corrected here.
     pub(super) fn find_trigger(&mut self, tx: &rusqlite::Transaction<'_>) -> Result<(), StoreError> {
         let facts = &self.row.facts;

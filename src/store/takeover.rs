@@ -12,7 +12,7 @@ use rusqlite::{OptionalExtension, Transaction, named_params};
 use tracing::{info, warn};
 
 use super::image_row::NewRow;
-use super::reconcile::{is_known, path_is_known, read_file};
+use super::reconcile::{FoundPicture, is_known, path_is_known, read_file};
 use super::record::{self, owe};
 use super::stats::UNSET;
 use super::taken_over::TakenOver;
@@ -228,7 +228,7 @@ impl Store {
             let Some(name) = path.to_str().and_then(|file| former::name_of(file, clock::of_local)) else {
                 return Ok(None);
             };
-            read_file(&files, &path, Some(name))
+            Ok(read_file(&files, &path, Some(name))?.map(FoundPicture::imported))
         });
         let Some(found) = found.await? else { return Ok(Became::Strange) };
         let path = PathBuf::from(file);

@@ -31,7 +31,7 @@ pub(super) async fn list(request: HttpRequest, state: web::Data<State>) -> Resul
         state: parameters.parsed("state", "pending, delivered, dead, skipped or lost", UploadState::parse)?,
         text: parameters.parsed("text", "1 to 24 letters and digits", PlateText::parse)?,
         medium: parameters.parsed("media_type", "image/jpeg or video/mp4", Medium::parse)?,
-        cause: parameters.parsed("cause", "gpio, manual, recovered, push or ftp", Cause::parse)?,
+        cause: parameters.parsed("cause", "gpio, manual, recovered, push, ftp or import", Cause::parse)?,
         device: parameters
             .parsed("device", "a device's name, such as door", |text| DeviceName::parse(text).ok())?,
         limit: parameters.limit()?,

@@ -23,6 +23,7 @@ export const OUTCOME = {
 };
 export const CAUSE = {
   gpio: "contact", manual: "by hand", recovered: "found on disk", push: "sent by itself", ftp: "sent by FTP",
+  import: "brought in",
 };
 export const ROOM = {
   good: ["Enough space", "ok"],

@@ -7,7 +7,7 @@ use std::fs::File;
 
 use super::super::testing::{Place, assert_in_order, camera, claim, jpeg_of, trigger};
 use super::*;
-use crate::model::ImageId;
+use crate::model::{Cause, ImageId};
 use crate::store::{Former, ImageQuery, former};
 use crate::system::crash::testing::{Deed, telling};
 
@@ -120,6 +120,8 @@ async fn pictures_are_copied_under_their_names_and_each_list_says_what_is_owed_a
         ("photo_20240101_120001.jpg".to_owned(), (photo(1), vec![(TargetId::RELAY, UploadState::Pending)])),
     ]);
     assert_eq!(listed(&store).await, wanted);
+    let query = ImageQuery { cause: Some(Cause::Import), limit: 10, ..ImageQuery::default() };
+    assert_eq!(store.images(query).await.unwrap().items.len(), 4, "they say why they are here");
     for name in wanted.keys() {
         let (here, there) = (place.images().join(name), old(&place).join("images").join(name));
         assert_eq!(std::fs::read(&here).unwrap(), std::fs::read(&there).unwrap());

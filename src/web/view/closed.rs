@@ -54,8 +54,9 @@ closed! {
     ImageKind as "ImageKind" as_str { Instant, Best, Clip }
         "Of the instant asked for; the sharpest one around it; the video around it."
     Medium as "MediaType" media_type { Jpeg, Mp4 } "What the file is."
-    Cause as "Cause" as_str { Gpio, Manual, Recovered, Push, Ftp }
-        "What asked: a contact, a person or program, or nobody any more knows (found on the disk)."
+    Cause as "Cause" as_str { Gpio, Manual, Recovered, Push, Ftp, Import }
+        "What asked: a contact, a person or program, or nobody any more knows (recovered: found on the disk); push, ftp: a device \
+         brought it; import: it was brought in from a program before this one."
     Outcome as "Outcome" as_str { Captured, Coalesced, Failed }
         "coalesced: another trigger was being served and stands for it."
     ClockState as "ClockState" as_str { Synced, Unsynced, Corrected } "How far the time can be trusted."

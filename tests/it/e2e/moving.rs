@@ -91,7 +91,10 @@ async fn an_old_installation_moves_in_once_and_only_what_it_still_owed_is_sent()
 
     let daemon = Daemon::start(&setup).await;
     daemon.wait_until_delivered(DELIVERY).await;
-    assert_eq!(daemon.images().await.len(), 3);
+    let images = daemon.images().await;
+    assert_eq!(images.iter().map(|image| &image["cause"]).collect::<Vec<_>>(), ["import"; 3]);
+    let listed = daemon.get("/api/images?cause=import").await.json();
+    assert_eq!(listed["images"].as_array().unwrap().len(), 3);
     assert_eq!(api.by_name().into_keys().collect::<Vec<_>>(), ["r1_1795132801.jpg"]);
     assert_eq!(relay.receptions().len(), 0);
     assert_eq!(daemon.get("/api/images/r1_1795132800.jpg").await.body, flat);
