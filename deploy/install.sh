@@ -64,6 +64,7 @@ esac
 destdir=${destdir%/}
 
 program=$prefix/bin/camera-capture
+password_script=$prefix/bin/setup_password.py
 unit=/etc/systemd/system/camera-capture.service
 rules=/etc/udev/rules.d/60-camera-capture.rules
 sysusers=/etc/sysusers.d/camera-capture.conf
@@ -102,7 +103,7 @@ do_uninstall() {
     if live && systemd_runs; then
         systemctl disable --now camera-capture.service 2>/dev/null || say "the service was not installed"
     fi
-    for file in "$program" "$unit" "$drop_in" "$rules" "$sysusers" "$tmpfiles" "$notices/THIRD-PARTY-LICENSES" \
+    for file in "$program" "$password_script" "$unit" "$drop_in" "$rules" "$sysusers" "$tmpfiles" "$notices/THIRD-PARTY-LICENSES" \
         "$notices/LICENSE-APACHE" "$notices/LICENSE-MIT" "$notices/README.md"; do
         if [ -e "$destdir$file" ]; then
             rm -f -- "$destdir$file"
@@ -121,7 +122,7 @@ do_install() {
     [ -n "$binary" ] || binary=$source_dir/target/release/camera-capture
     [ -f "$binary" ] || fail "$binary not found: build it with cargo build --release, or name a binary"
     for file in camera-capture.service env.example deploy/60-camera-capture.rules deploy/sysusers.conf \
-        deploy/tmpfiles.conf THIRD-PARTY-LICENSES LICENSE-APACHE LICENSE-MIT README.md docs/README.md; do
+        deploy/tmpfiles.conf deploy/setup_password.py THIRD-PARTY-LICENSES LICENSE-APACHE LICENSE-MIT README.md docs/README.md; do
         [ -f "$source_dir/$file" ] || fail "$source_dir/$file not found: run this script from a complete copy"
     done
     if live; then
@@ -130,6 +131,7 @@ do_install() {
     fi
 
     put 755 "$binary" "$program"
+    put 755 "$source_dir/deploy/setup_password.py" "$password_script"
     for file in THIRD-PARTY-LICENSES LICENSE-APACHE LICENSE-MIT README.md; do
         put 644 "$source_dir/$file" "$notices/$file"
     done

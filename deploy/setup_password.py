@@ -20,7 +20,9 @@ import subprocess
 import sys
 
 INSTALLED = "/etc/camera-capture/camera-capture.env"
-PROGRAMS = ["camera-capture", "/usr/local/bin/camera-capture"]
+# The installer puts both into one folder.
+BESIDE = os.path.join(os.path.dirname(os.path.realpath(__file__)), "camera-capture")
+PROGRAMS = [BESIDE, "camera-capture", "/usr/local/bin/camera-capture"]
 
 
 def wrong_usage(text):

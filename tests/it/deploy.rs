@@ -85,9 +85,48 @@ fn installing_twice_leaves_the_same_tree_as_installing_once() {
         pages,
         tree(&project().join("docs")).values().filter(|(_, content)| content.is_some()).count()
     );
-    assert_eq!(files.len() - pages, 10, "{files:?}");
+    assert_eq!(files.len() - pages, 11, "{files:?}");
     assert_eq!(mode("usr/local/share/doc/camera-capture/THIRD-PARTY-LICENSES"), 0o644);
     assert_eq!(mode("usr/local/share/doc/camera-capture/docs/operation.md"), 0o644);
+}
+
+/// S4.2: it is found by its old name, by whoever types it, and hands the password to the program beside it.
+#[test]
+fn the_script_of_the_old_name_is_installed_beside_the_program_and_calls_that() {
+    let (_scratch, root, binary) = destination();
+    fs::write(&binary, "#!/bin/sh\nread -r password\nprintf '%s|%s\\n' \"$*\" \"$password\"\n").unwrap();
+    for prefix in ["/usr/local", "/opt/gate"] {
+        install_well(&root, &["--prefix", prefix, &binary]);
+        let script = root.join(&prefix[1..]).join("bin/setup_password.py");
+        let mut child = Command::new(&script)
+            .args(["--env-file", "/x.env"])
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        std::io::Write::write_all(&mut stdin, b"a fresh pair of gates\n").unwrap();
+        drop(stdin);
+        let output = child.wait_with_output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(said, "--env-file /x.env --set-password -|a fresh pair of gates\n", "{prefix}");
+        assert_eq!(output.status.code(), Some(0));
+    }
+}
+
+/// S4.17: the name is kept, and so is that the service comes back whatever ends it. What differs: the program says when it
+/// is ready and that it lives (Type=notify, a watchdog) where the old unit was simple; it has a user of its own, not pi; it
+/// comes back after 5 s, not 10; and not where only a person can help (settings that are wrong).
+#[test]
+fn the_unit_has_the_old_name_comes_back_and_differs_where_it_says_more() {
+    let unit = fs::read_to_string(project().join("camera-capture.service")).unwrap();
+    assert!(UNIT.ends_with("/camera-capture.service"));
+    let has = |line: &str| unit.lines().any(|known| known == line);
+    for line in ["Restart=always", "RestartSec=5", "Type=notify", "WatchdogSec=60", "User=camera-capture"] {
+        assert!(has(line), "{line}");
+    }
+    assert!(has("RestartPreventExitStatus=78 2"), "settings that are wrong stay wrong");
+    assert!(has("StartLimitIntervalSec=0"), "it is never given up");
 }
 
 #[test]
