@@ -173,6 +173,12 @@ test("where pictures of devices go and lie", () => {
   assert.match(receiverWords({ place: "/x", refused_kept: refused }, []), / 2 refused pictures kept in \/x\/\.quarantine\.$/);
 });
 
+test("an FTP server that is off is said where a device has a user for it, and nowhere else", () => {
+  const words = (port, ...ways) => receiverWords({ place: "/x", ftp_port: port }, [], [{ ways: ["http_token"] }, { ways }]);
+  assert.match(words(null, "ftp"), / The FTP server is off: FTP_PORT=2121 switches it on\.$/);
+  for (const [port, way] of [[2121, "ftp"], [null, "http_address"]]) assert.doesNotMatch(words(port, way), /FTP/);
+});
+
 test("how a picture is brought is said for each way that is open, and no secret with it", () => {
   const at = { origin: "http://box:9000", hostname: "box" };
   const lines = (...ways) => pushCommands([{ ways }], 2121, at).map(([, command]) => command);
@@ -181,7 +187,5 @@ test("how a picture is brought is said for each way that is open, and no secret 
     "curl --data-binary @photo.jpg -H 'Authorization: Bearer TOKEN' http://box:9000/upload",
     "curl -T photo.jpg ftp://USER:PASSWORD@box:2121/",
   ]);
-  const [[off, command]] = pushCommands([{ ways: ["ftp"] }], null, at);
-  assert.match(off, /FTP_PORT=2121/, "a server that is off is said");
-  assert.equal(command, null);
+  assert.deepEqual(pushCommands([{ ways: ["ftp"] }], null, at), [], "its server is off");
 });

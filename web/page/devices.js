@@ -50,17 +50,14 @@ export function deviceWords(device, at) {
   ].filter(Boolean);
 }
 
-/** Where the pictures go and where they lie. */
-export function receiverWords({ place, refused_kept: refused }, targets) {
+/** Where the pictures go and where they lie, and whether a way that devices have is closed. */
+export function receiverWords({ place, refused_kept: refused, ftp_port: ftpPort }, targets, devices = []) {
+  const isOff = ftpPort === null && devices.some(({ ways }) => ways.includes("ftp"));
+  const off = isOff ? " The FTP server is off: FTP_PORT=2121 switches it on." : "";
   const names = targets.map(targetName).join(", ");
   const others = refused ? ` ${plural(refused.pictures, "refused picture")} kept in ${refused.place}.` : "";
-  return `${names ? `Sent on to ${names}` : "Sent on to nobody"}. Kept in ${place}.${others}`;
+  return `${names ? `Sent on to ${names}` : "Sent on to nobody"}. Kept in ${place}.${others}${off}`;
 }
-
-/** By FTP, or why not. */
-const ftpCommand = (hostname, port) => port === null
-  ? ["By FTP: its server is off; FTP_PORT=2121 switches it on.", null]
-  : ["By FTP:", `curl -T photo.jpg ftp://USER:PASSWORD@${hostname}:${port}/`];
 
 /** How a picture is brought, for each way that is open. The words in capitals stand for what the settings say. */
 export function pushCommands(devices, ftpPort, { origin, hostname }) {
@@ -70,7 +67,8 @@ export function pushCommands(devices, ftpPort, { origin, hostname }) {
     has("http_address") ? ["From a device's own address:", `${post} ${origin}/upload`] : null,
     has("http_token")
       ? ["With a device's token:", `${post} -H 'Authorization: Bearer TOKEN' ${origin}/upload`] : null,
-    has("ftp") ? ftpCommand(hostname, ftpPort) : null,
+    has("ftp") && ftpPort !== null
+      ? ["By FTP:", `curl -T photo.jpg ftp://USER:PASSWORD@${hostname}:${ftpPort}/`] : null,
   ].filter(Boolean);
 }
 
@@ -132,8 +130,7 @@ function drawCommands(devices, ftpPort) {
   // The token of the demonstration's own device is known to nobody.
   const isOpen = ({ ways }) => !known.status.demo || ways.includes("http_address");
   const items = pushCommands(devices.filter(isOpen), ftpPort, location).map(([text, code]) => ({ key: text, code }));
-  const command = (code) =>
-    code ? make("div", {}, make("code", { className: "command", textContent: code })) : "";
+  const command = (code) => make("div", {}, make("code", { className: "command", textContent: code }));
   showList(card.commands, items, {
     make: ({ key, code }) => make("div", { className: "hint" }, key, command(code)),
   });
@@ -143,7 +140,7 @@ function draw() {
   const { devices, receiver, targets } = known.status;
   $("devices").hidden = devices.length === 0;
   drawCounts(receiver);
-  say(card.place, receiverWords(receiver, targets));
+  say(card.place, receiverWords(receiver, targets, devices));
   const items = devices.map((device) => ({
     key: device.name,
     state: deviceState(device, now()),

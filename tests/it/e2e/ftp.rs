@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::process::Command;
 
-use crate::support::daemon::Daemon;
+use crate::support::daemon::{Daemon, run};
 use crate::support::receiver::Receiver;
 use crate::support::setup::Setup;
 use crate::support::{machine_shared, wait_until};
@@ -229,4 +229,24 @@ async fn a_port_that_is_taken_is_an_alarm_and_not_the_end() {
     .await;
     drop(other);
     address(&daemon).await;
+}
+
+/// S1.1: neither half of what the server needs is taken for the whole, and the other half is named.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_user_without_a_port_and_a_port_without_a_user_are_said_and_nothing_listens() {
+    let _machine = machine_shared().await;
+    let port = crate::support::program::free_port().await;
+    let user = Setup::new().with("INGEST_1_USER", "cam_client").with("INGEST_1_PASSWORD", "camera");
+    let ftp = Setup::new().with("FTP_PORT", &port.to_string());
+    for (setup, missing) in [(user, "FTP_PORT=2121"), (ftp, "INGEST_1_USER")] {
+        let checked = run(&setup, &["--check-config"], "").await;
+        let said = String::from_utf8([checked.stdout, checked.stderr].concat()).unwrap();
+        assert_eq!(checked.status.code(), Some(0), "a notice is no mistake: {said}");
+        assert!(said.contains(missing), "{said}");
+        let daemon = Daemon::start(&setup).await;
+        assert!(daemon.lines().text().contains(missing), "{}", daemon.lines().text());
+        assert_eq!(daemon.status().await["receiver"]["ftp_port"], Value::Null);
+        assert!(!daemon.lines().text().contains("FTP server listens"));
+    }
+    assert!(TcpStream::connect(("127.0.0.1", port)).await.is_err());
 }
