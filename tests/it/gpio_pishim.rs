@@ -8,7 +8,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "the whole file is test code")]
 
 #[path = "support/pishim.rs"]
-mod pishim;
+pub(crate) mod pishim;
 
 use std::io::Read;
 use std::time::Duration;

@@ -14,6 +14,7 @@ use crate::support::rtsp::{Auth, RtspPeer, SMALL, USER, is_available};
 use crate::support::setup::{PASSWORD, PASSWORD_HASH, Setup};
 use crate::support::{machine_shared, wait_until};
 
+/// S4.1, and the new ones beside them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_shot_commands_work_while_the_daemon_runs() {
     let _machine = machine_shared().await;
@@ -36,6 +37,11 @@ async fn one_shot_commands_work_while_the_daemon_runs() {
     let near = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap();
     instant_shown(&std::fs::read(file.path()).unwrap(), near, "the test picture");
     assert_eq!(daemon.images().await.len(), 1, "a test picture is not in the gallery");
+
+    // The daemon has the lines; those that are only pretended can be watched beside it.
+    let watched = run(&setup, &["--test-gpio", "--seconds", "1"], "").await;
+    assert_eq!(watched.status.code(), Some(0), "{watched:?}");
+    assert!(String::from_utf8_lossy(&watched.stdout).contains("18"), "{watched:?}");
 
     let new = "a fresh pair of gates";
     let set = run(&setup, &["--set-password", "-"], &format!("{new}\n")).await;

@@ -17,7 +17,7 @@ use tokio::process::Command;
 use tokio::task::JoinSet;
 
 use crate::support::daemon::Daemon;
-use crate::support::program::free_port;
+use crate::support::program::{PYTHON, free_port, has_module};
 use crate::support::receiver::Receiver;
 use crate::support::setup::Setup;
 use crate::support::{machine_alone, machine_shared, report, scale, wait_until};
@@ -109,11 +109,11 @@ async fn curl_pushes_in_every_way_it_knows() {
     report(&format!("memory after pushes that are too large: {resident} KiB, at most {peak} KiB"));
 }
 
-/// S3.2
+/// S3.2, S3.3: the keys, their order and their types.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn requests_of_python_push_as_the_receivers_readme_says() {
     const SCRIPT: &str = r#"
-import sys, requests
+import os, sys, requests
 url, first, second = sys.argv[1:4]
 with open(first, "rb") as f:
     a = requests.post(url, files={"file": f}, timeout=20)
@@ -124,19 +124,21 @@ for r in (a, b):
     said = r.json()
     assert list(said)[:4] == ["success", "filename", "size", "path"], said
     assert said["success"] is True and type(said["size"]) is int, said
+    assert type(said["filename"]) is str and said["filename"].endswith(".jpg"), said
+    assert os.path.isabs(said["path"]) and os.path.basename(said["path"]) == said["filename"], said
+    assert os.path.getsize(said["path"]) == said["size"], said
+    assert r.headers["Content-Type"].startswith("application/json"), r.headers
 print("fine")
 "#;
     let _machine = machine_shared().await;
-    let known = Command::new("python3").args(["-c", "import requests"]).output().await;
-    if !known.is_ok_and(|output| output.status.success()) {
-        report("requests is not installed");
+    if !has_module("requests_of_python", "requests", "python3-requests").await {
         return;
     }
     let setup = by_address();
     let daemon = Daemon::start(&setup).await;
     let (first, second) = (write(setup.directory(), 1), write(setup.directory(), 2));
     let url = format!("{}/upload", daemon.address());
-    let mut command = Command::new("python3");
+    let mut command = Command::new(PYTHON);
     let output = command.arg("-c").arg(SCRIPT).arg(url).arg(first).arg(second).output().await.unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(daemon.images().await.len(), 2);

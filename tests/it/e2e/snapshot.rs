@@ -155,6 +155,38 @@ async fn of_an_esp32_that_gives_the_previous_picture_first_one_of_after_the_edge
     assert_eq!(asked, [2, 2, 3, 2, 2, 1], "no more pictures are thrown away than needed");
 }
 
+/// A picture of some size, as such a board encodes it.
+fn shot(width: u32, height: u32) -> Vec<u8> {
+    let pixel =
+        |x: u32, y: u32| image::Rgb([(x / 7 % 251) as u8, (y / 5 % 241) as u8, ((x + y) / 9 % 239) as u8]);
+    let mut jpeg = Vec::new();
+    let picture = image::RgbImage::from_fn(width, height, pixel);
+    image::codecs::jpeg::JpegEncoder::new_with_quality(&mut jpeg, 80).encode_image(&picture).unwrap();
+    jpeg
+}
+
+/// S2.4: UXGA where a board has the memory for it, SVGA where it has not; the frame of before comes first in both.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_an_esp32_of_either_size_the_frame_that_lags_behind_is_not_the_picture() {
+    let _machine = machine_shared().await;
+    let sizes = [(1600, 1200), (800, 600)];
+    let start_one = |(width, height)| SnapshotPeer::start_showing(ESP32, "", shot(width, height));
+    let cameras = join_all(sizes.map(start_one)).await;
+    let setup = site(&cameras.iter().collect::<Vec<_>>());
+    let daemon = start(&setup, cameras.len()).await;
+    for round in 0..2 {
+        for (n, (width, height)) in sizes.into_iter().enumerate() {
+            let before = cameras[n].pictures();
+            let image = captured(&daemon, &key(n)).await;
+            assert_eq!((&image["width"], &image["height"]), (&width.into(), &height.into()), "{image}");
+            let (exposed, recorded) = after_edge(&setup, &image);
+            assert!(exposed >= -1, "{width}×{height}, {round}: exposed {} ms before the edge", -exposed);
+            assert!((recorded - exposed).abs() <= TOLERANCE_MS, "{recorded} recorded, {exposed} true");
+            assert_eq!(cameras[n].pictures() - before, 2, "one is thrown away, and no more");
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_fault_of_a_camera_is_said_and_heals_by_itself() {
     let _machine = machine_shared().await;

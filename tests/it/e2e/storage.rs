@@ -225,6 +225,7 @@ async fn a_disk_without_room_for_another_file_refuses_in_words_and_heals_when_fi
     drop(disk);
 }
 
+/// S4.8, S4.14: by the command, by the route and, in `tests/browser/older.test.mjs`, by the button.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_preview_shows_what_a_run_deletes_in_the_api_and_on_the_command_line() {
     let _machine = machine_shared().await;

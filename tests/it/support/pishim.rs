@@ -22,7 +22,7 @@ pub(crate) const RESISTORS: usize = 0xe8;
 pub(crate) const LEVELS: usize = 0x34;
 
 /// The library, built once; `None`, said aloud, without a C compiler.
-fn library() -> Option<&'static Path> {
+pub(crate) fn library() -> Option<&'static Path> {
     static LIBRARY: OnceLock<Option<PathBuf>> = OnceLock::new();
     let build = || {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/support/pishim.c");

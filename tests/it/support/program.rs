@@ -6,7 +6,10 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
 
-use super::wait_until;
+use super::{report, wait_until};
+
+/// Debian's Python, which finds the modules of Debian's packages.
+pub(crate) const PYTHON: &str = "/usr/bin/python3";
 
 /// Longest until it listens.
 const START: Duration = Duration::from_secs(20);
@@ -26,4 +29,16 @@ pub(crate) async fn serve(name: &str, mut command: Command, port: u16) -> Child 
     })
     .await;
     child
+}
+
+/// Whether Python has a module. Without it a test is skipped, loudly; with `REQUIRE_PEERS=1` it fails.
+pub(crate) async fn has_module(test: &str, module: &str, package: &str) -> bool {
+    let found = Command::new(PYTHON).args(["-c", &format!("import {module}")]).output().await;
+    if found.is_ok_and(|output| output.status.success()) {
+        return true;
+    }
+    let advice = format!("{test}: {PYTHON} has no {module}; install the package {package}");
+    assert!(std::env::var_os("REQUIRE_PEERS").is_none(), "{advice}");
+    report(&format!("SKIPPED {advice}"));
+    false
 }
