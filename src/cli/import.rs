@@ -71,8 +71,9 @@ pub(super) fn run(
         let lines = settings_to_look_at(old, env);
         say(&import_report::settings(&dir.join(SETTINGS), &lines));
     }
-    say(import_report::next_steps(dry_run));
-    Ok(report.done.unreadable.is_empty())
+    let is_whole = report.done.unreadable.is_empty();
+    say(import_report::next_steps(dry_run, is_whole));
+    Ok(is_whole)
 }
 
 /// The old settings, if there are any.
@@ -87,10 +88,13 @@ fn old_settings(dir: &Path) -> anyhow::Result<Option<Env>> {
 }
 
 /// Where pictures and lists of an old installation are: in its folder or in one of its folders; `named` is where its
-/// settings say. A folder that holds nothing but pictures has its lists beside it.
+/// settings say, perhaps on another machine. A folder that holds nothing but pictures has its lists beside it. The folder
+/// around the pictures may be somebody's home with photographs of his own.
 fn places(dir: &Path, named: Option<&str>) -> ImportFrom {
     let mut pictures: Vec<PathBuf> = Vec::new();
-    let below = named.into_iter().chain(PICTURE_FOLDERS).map(|name| dir.join(name));
+    let moved = named.and_then(|named| Path::new(named).file_name()).map(|name| dir.join(name));
+    let named = named.map(|named| dir.join(named)).into_iter().chain(moved);
+    let below = named.chain(PICTURE_FOLDERS.map(|name| dir.join(name)));
     for folder in below.filter_map(|folder| folder.canonicalize().ok()).filter(|folder| folder.is_dir()) {
         if !pictures.contains(&folder) {
             pictures.push(folder);
@@ -102,10 +106,12 @@ fn places(dir: &Path, named: Option<&str>) -> ImportFrom {
     if !is_program {
         lists.extend(dir.parent().map(Path::to_owned));
     }
-    if !pictures.iter().any(|folder| folder == dir) {
+    let is_around = !pictures.is_empty() && !pictures.iter().any(|folder| folder == dir);
+    let around = if is_around { vec![dir.to_owned()] } else { Vec::new() };
+    if pictures.is_empty() {
         pictures.push(dir.to_owned());
     }
-    ImportFrom { pictures, lists }
+    ImportFrom { pictures, around, lists }
 }
 
 /// Whether what is missing here fits on the disk, with what has to stay free.
@@ -176,19 +182,39 @@ mod tests {
                 names.iter().map(|name| root.join(name)).collect()
             };
             assert_eq!((found.pictures, found.lists), (paths(pictures), paths(lists)), "{dir}");
+            let around = if pictures == [dir] { Vec::new() } else { paths(&[dir]) };
+            assert_eq!(found.around, around, "{dir}");
         };
         // The main one: images beside its program; or where its settings say.
         make("s4/images");
         make("s4/data/shots");
-        is("s4", None, &["s4/images", "s4"], &["s4", "s4/images"]);
-        let named = ["s4/data/shots", "s4/images", "s4"];
+        is("s4", None, &["s4/images"], &["s4", "s4/images"]);
+        let named = ["s4/data/shots", "s4/images"];
         is("s4", Some("data/shots"), &named, &["s4", "s4/data/shots", "s4/images"]);
+        // Its settings are of another machine, from which the folder was copied.
+        make("s4/shots");
+        is("s4", Some("/srv/of/it/shots"), &["s4/shots", "s4/images"], &["s4", "s4/shots", "s4/images"]);
         // The receiver: below the home of its user, with the list there; or its folder alone.
         make("s3/esp32_photos");
-        is("s3", None, &["s3/esp32_photos", "s3"], &["s3", "s3/esp32_photos"]);
+        is("s3", None, &["s3/esp32_photos"], &["s3", "s3/esp32_photos"]);
         is("s3/esp32_photos", None, &["s3/esp32_photos"], &["s3/esp32_photos", "s3"]);
         // The first one.
         make("s0/uploads");
-        is("s0", None, &["s0/uploads", "s0"], &["s0", "s0/uploads"]);
+        is("s0", None, &["s0/uploads"], &["s0", "s0/uploads"]);
+    }
+
+    #[test]
+    fn what_does_not_fit_beside_what_has_to_stay_free_is_not_begun() {
+        let images = tempfile::tempdir().unwrap();
+        let outlook = |bytes| ImportOutlook { missing: 2, bytes, ..ImportOutlook::default() };
+        let check =
+            |min_free, bytes| check_room(&images.path().join("not/there/yet"), min_free, &outlook(bytes));
+        check(Some(0), 1).unwrap();
+        for (min_free, bytes) in [(Some(0), 1 << 60), (Some(1 << 60), 1), (None, u64::MAX)] {
+            let said = check(min_free, bytes).unwrap_err().to_string();
+            let parts =
+                ["the 2 pictures that are not here yet", "STORAGE_MIN_FREE_BYTES", "Nothing was changed"];
+            assert!(parts.iter().all(|part| said.contains(part)), "{said}");
+        }
     }
 }

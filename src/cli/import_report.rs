@@ -69,11 +69,11 @@ pub(super) fn told(report: &ImportReport, waiting: &UnusedTargets, is_dry_run: b
     each(
         &done.strange,
         done.strange.len(),
-        "no whole pictures, or without a name for them; left where they are",
+        "no whole pictures, or folders, links, larger than 64 MiB, without a name for them; left where they are",
     );
     each(&done.unsure, done.unsure.len(), "not named by a damaged list of sent pictures; not sent");
     each(&done.damaged, done.damaged.len(), "lists that are no whole JSON; searched for names of pictures");
-    each(&done.rows, done.rows_not_understood, "rows of lists that name no picture");
+    each(&done.rows, done.rows_not_understood, "rows of lists that are not understood");
     each(
         &done.kept,
         done.kept.len(),
@@ -93,9 +93,12 @@ pub(super) fn settings(file: &Path, lines: &[String]) -> String {
 }
 
 /// What a person does next.
-pub(super) fn next_steps(is_dry_run: bool) -> &'static str {
+pub(super) fn next_steps(is_dry_run: bool, is_whole: bool) -> &'static str {
     if is_dry_run {
         "nothing was changed; the same without --dry-run does it"
+    } else if !is_whole {
+        "the old pictures are left where they were, and its lists keep their names until everything could be read. Next: make \
+         it readable and run this again; that brings in what is missing and nothing twice"
     } else {
         "the old pictures are left where they were, and its lists are renamed .imported. Next: stop the old program for good \
          (sudo systemctl disable --now its-unit), set the password (--set-password), start this one"
@@ -131,7 +134,7 @@ mod tests {
              \x20 a.jpg is imported_1700000000.jpg here\n\
              1 named as still to be sent, and not there or not whole:\n\
              \x20 r1_1.jpg\n\
-             2 rows of lists that name no picture:\n\
+             2 rows of lists that are not understood:\n\
              \x20 [31m7\n\
              \x20 and 1 more"
         );

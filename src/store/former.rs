@@ -8,6 +8,9 @@ const YEARS: std::ops::RangeInclusive<i16> = 2000..=2099;
 /// First second of a name that counts them: a longer number that began with a zero would be another thing.
 const EPOCH_MIN: i64 = 946_684_800;
 
+/// The camera of a name that tells a time alone.
+const NO_CAMERA: &str = "camera";
+
 /// Camera and time in the name of a picture, as this program would name it; `local` tells the instant of a date and time
 /// of the site's clock.
 ///
@@ -32,11 +35,13 @@ fn dated(file: &str, local: impl Fn([i16; 6]) -> Option<UnixMs>) -> Option<FileN
     // Behind the time stands the camera, or a number that tells pictures of one second apart.
     let behind = stem[to..].trim_matches(separators);
     let camera = match (before, behind) {
-        ("", behind) if behind.chars().all(|c| c.is_ascii_digit()) => "camera",
+        ("", behind) if behind.chars().all(|c| c.is_ascii_digit()) => NO_CAMERA,
         ("", behind) => behind,
         (before, _) => before,
     };
-    Some(FileName::new(key(camera)?, at.epoch_s(), 1).of(medium_of(file)))
+    // One that is called in letters that a key has not keeps its time.
+    let camera = key(camera).or_else(|| key(NO_CAMERA))?;
+    Some(FileName::new(camera, at.epoch_s(), 1).of(medium_of(file)))
 }
 
 fn medium_of(file: &str) -> Medium {
@@ -45,7 +50,12 @@ fn medium_of(file: &str) -> Medium {
 
 /// Whether a text is a path or name of a picture.
 pub(super) fn is_picture(text: &str) -> bool {
-    stem(text).is_some()
+    stem(base(text)).is_some()
+}
+
+/// A path without its folders, of whichever system.
+pub(super) fn base(path: &str) -> &str {
+    path.rsplit(['/', '\\']).next().unwrap_or(path)
 }
 
 /// The name without its end, if that is one of a picture or clip.
@@ -155,6 +165,8 @@ mod tests {
             ("gate_1_20231031_151712.jpg", "gate_1_1698765432.jpg"),
             ("20231031_151712_r1.jpg", "r1_1698765432.jpg"),
             ("20231031_151712.jpg", "camera_1698765432.jpg"),
+            ("입구 카메라_20231031_151712.jpg", "camera_1698765432.jpg"),
+            ("입구_1698765432 (2).jpg", "camera_1698765432.jpg"),
         ] {
             let name = name_of(file, utc).map(|name| name.to_string());
             assert_eq!(name.as_deref(), Some(ours), "{file}");

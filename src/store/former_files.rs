@@ -32,14 +32,20 @@ pub(super) fn read_lists(folders: &[PathBuf]) -> Vec<List> {
     {
         let list = folder.join(kind.file_name());
         let path = if n == 0 { list } else { done_name(&list, n) };
-        // A link leads to what may not be renamed.
-        if !std::fs::symlink_metadata(&path).is_ok_and(|meta| meta.is_file()) {
+        let Ok(meta) = std::fs::symlink_metadata(&path) else { continue };
+        let is_done = n > 0;
+        if !meta.is_file() {
+            // A link leads to what may not be renamed, and is perhaps the list all the same.
+            if !is_done {
+                let read = Err(io::Error::other("it is a link or folder, not a file"));
+                lists.push(List { kind, path, read, is_done });
+            }
             continue;
         }
         let Ok(path) = path.canonicalize() else { continue };
         if lists.iter().all(|known| known.path != path) {
             let read = read_list(&path);
-            lists.push(List { kind, path, read, is_done: n > 0 });
+            lists.push(List { kind, path, read, is_done });
         }
     }
     lists

@@ -5,13 +5,13 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
-use super::former::is_picture;
+use super::former::{base, is_picture};
 use crate::model::foreign;
 
 /// Longest row of a list that is shown, characters.
 const ROW_MAX: usize = 200;
 
-/// Rows that name no picture and are kept to be shown; of any more only the number.
+/// Rows that are not understood and are kept to be shown; of any more only the number.
 const ROWS_MAX: usize = 200;
 
 /// Values that a list may hold. More is no list of pictures (a hundred thousand of them, with four things known of each,
@@ -35,15 +35,18 @@ const KEYS: [&str; 10] = [
 /// Names under which such a list lies in a larger one, whichever it is.
 const LISTS: [&str; 6] = ["queue", "uploads", "items", "images", "files", "entries"];
 
-/// Words for what has been sent.
+/// Words for what has been sent: marks of a row, its status, and names of lists.
 const DONE: [&str; 6] = ["uploaded", "sent", "done", "delivered", "success", "ok"];
 
 /// Words for what has not.
 const UNDONE: [&str; 6] = ["pending", "failed", "error", "queued", "waiting", "retry"];
 
+/// Names under which a row tells its status.
+const STATUS: [&str; 2] = ["status", "state"];
+
 /// Which of the two lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ListKind {
+pub enum ListKind {
     /// What was still to be sent to the HTTP API.
     Pending,
     /// What was sent to another box.
@@ -52,7 +55,7 @@ pub(super) enum ListKind {
 
 impl ListKind {
     /// Both.
-    pub(super) const ALL: [Self; 2] = [Self::Pending, Self::Sent];
+    pub const ALL: [Self; 2] = [Self::Pending, Self::Sent];
 
     /// What such programs called it.
     pub(super) fn file_name(self) -> &'static str {
@@ -63,39 +66,48 @@ impl ListKind {
     }
 
     /// Names under which it lies in a larger one, the surest one first.
-    fn keys(self) -> impl Iterator<Item = &'static str> {
-        let own: &[&str] = match self {
+    fn keys(self) -> &'static [&'static str] {
+        match self {
             Self::Pending => &["pending", "pending_uploads"],
             Self::Sent => &["sent", "sent_files", "uploaded", "delivered"],
+        }
+    }
+
+    /// Whether a list of this name, beside one whose name is known, is of this kind; `None` when that cannot be told.
+    fn is_of(self, key: &str) -> Option<bool> {
+        let is = |kind: Self, words: &[&str]| kind.keys().contains(&key) || words.contains(&key);
+        let is_sent = match (is(Self::Pending, &UNDONE), is(Self::Sent, &DONE)) {
+            (false, false) => return None,
+            (_, is_sent) => is_sent,
         };
-        own.iter().copied().chain(LISTS)
+        Some(is_sent == (self == Self::Sent))
     }
 
     /// Whether a row is none of this list, by what it says itself.
     fn is_other(self, row: &Value) -> bool {
         match self {
             Self::Pending => says(row, true, &DONE),
-            Self::Sent => *row == Value::Bool(false) || says(row, false, &UNDONE),
+            Self::Sent => says(row, false, &UNDONE),
         }
     }
 }
 
 /// What a list says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct PictureList {
+pub struct PictureList {
     /// Names of files without their folders, each once, in their order.
-    pub(super) names: Vec<String>,
-    /// Rows that name no picture, as they stand; the first ones.
-    pub(super) not_understood: Vec<String>,
+    pub names: Vec<String>,
+    /// Rows that are not understood, as they stand; the first ones.
+    pub not_understood: Vec<String>,
     /// How many there are of them.
-    pub(super) rows_not_understood: usize,
+    pub rows_not_understood: usize,
     /// Whether it is no JSON, perhaps cut off by a power cut, and only searched for names.
-    pub(super) is_damaged: bool,
+    pub is_damaged: bool,
 }
 
 /// What a list says, in whichever of the known shapes: names, rows that hold one, both below a key, by name, or line by
 /// line.
-pub(super) fn read(kind: ListKind, text: &str) -> PictureList {
+pub fn read(kind: ListKind, text: &str) -> PictureList {
     let mut reading = Reading { kind, list: PictureList::default(), seen: HashSet::new() };
     reading.read(text);
     reading.list
@@ -137,7 +149,7 @@ impl Reading {
     }
 
     fn add(&mut self, path: &str) {
-        let name = path.rsplit(['/', '\\']).next().unwrap_or(path);
+        let name = base(path);
         if !self.seen.contains(name) {
             self.seen.insert(name.to_owned());
             self.list.names.push(name.to_owned());
@@ -149,11 +161,15 @@ impl Reading {
         match value {
             Value::Array(rows) => rows.iter().for_each(|row| self.take_row(row)),
             Value::Object(map) => {
-                let is_list = |value: &&Value| value.is_array() || value.is_object();
-                let named = self.kind.keys().find_map(|key| map.get(key).filter(is_list));
-                if let Some(rows) = named {
-                    self.take(rows);
-                } else if of_row(map).is_some() {
+                let is_list =
+                    |key: &&str| map.get(*key).is_some_and(|value| value.is_array() || value.is_object());
+                let named = self.kind.keys().iter().chain(&LISTS).copied().find(is_list);
+                if let Some(named) = named {
+                    map.get(named).into_iter().for_each(|rows| self.take(rows));
+                    map.iter()
+                        .filter(|(key, _)| *key != named)
+                        .for_each(|(key, value)| self.take_beside(key, value));
+                } else if of_row(map).is_some_and(|name| !names_more(value, &[name])) {
                     self.take_row(value);
                 } else {
                     map.iter().for_each(|(key, value)| self.take_entry(key, value));
@@ -163,28 +179,48 @@ impl Reading {
         }
     }
 
+    /// Takes what stands beside the list under its own name: more of it, the other list, or what is no list at all.
+    fn take_beside(&mut self, key: &str, value: &Value) {
+        match self.kind.is_of(key) {
+            Some(true) if value.is_array() || value.is_object() => self.take(value),
+            Some(false) => {}
+            _ if is_picture(key) || names_another(value, &[]) => self.refuse(&format!("{key}: {value}")),
+            _ => {}
+        }
+    }
+
     /// Takes what stands under a name: of a picture, or of more of them.
     fn take_entry(&mut self, key: &str, value: &Value) {
         match value {
-            Value::Array(_) if !is_picture(key) => self.take(value),
-            _ if is_picture(key) && self.kind.is_other(value) => {}
-            _ if is_picture(key) => self.add(key),
+            _ if is_picture(key) => {
+                if !self.kind.is_other(value) {
+                    self.add(key);
+                }
+                if names_more(value, &[key]) {
+                    self.refuse(&format!("{key}: {value}"));
+                }
+            }
+            Value::Array(_) if self.kind.is_of(key) == Some(false) => {}
+            Value::Array(_) => self.take(value),
             Value::Object(row) if of_row(row).is_some() => self.take_row(value),
             _ => self.refuse(&format!("{key}: {value}")),
         }
     }
 
+    /// Takes what a row names. Whoever wrote more than one picture into a row of another kind is told of it.
     fn take_row(&mut self, row: &Value) {
-        let name = match row {
-            Value::String(text) => Some(text.as_str()).filter(|text| is_picture(text)),
-            Value::Object(map) => of_row(map),
-            Value::Array(parts) => parts.iter().filter_map(Value::as_str).find(|text| is_picture(text)),
-            _ => None,
+        let mut names: Vec<&str> = match row {
+            Value::String(text) => vec![text],
+            Value::Object(map) => of_row(map).into_iter().collect(),
+            Value::Array(parts) => parts.iter().filter_map(Value::as_str).collect(),
+            Value::Null | Value::Bool(_) | Value::Number(_) => Vec::new(),
         };
-        match name {
-            Some(_) if self.kind.is_other(row) => {}
-            Some(name) => self.add(name),
-            None => self.refuse(&row.to_string()),
+        names.retain(|text| is_picture(text));
+        if names.is_empty() || names_more(row, &names) {
+            self.refuse(&row.to_string());
+        }
+        if !self.kind.is_other(row) {
+            names.into_iter().for_each(|name| self.add(name));
         }
     }
 
@@ -203,12 +239,48 @@ fn of_row(map: &Map<String, Value>) -> Option<&str> {
     known.chain(others).find(|text| is_picture(text))
 }
 
-/// Whether a row says of its picture that it `is` sent, by one of the marks of that name, or by a status in these words.
+/// Whether a row names pictures beside these. Of the texts in it one is its picture, and others may be copies of that in
+/// another size.
+fn names_more(row: &Value, known: &[&str]) -> bool {
+    match row {
+        Value::Object(map) => map.iter().any(|(key, value)| {
+            is_another(key, known) || (!value.is_string() && names_another(value, known))
+        }),
+        other => names_another(other, known),
+    }
+}
+
+/// Whether any picture but these stands anywhere in it.
+fn names_another(value: &Value, known: &[&str]) -> bool {
+    match value {
+        Value::String(text) => is_another(text, known),
+        Value::Array(parts) => parts.iter().any(|part| names_another(part, known)),
+        Value::Object(map) => {
+            map.iter().any(|(key, value)| is_another(key, known) || names_another(value, known))
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+fn is_another(text: &str, known: &[&str]) -> bool {
+    is_picture(text) && known.iter().all(|known| base(known) != base(text))
+}
+
+/// Whether a row, or what stands under the name of a picture, says that it `is` sent: by one of the marks of that name, by
+/// a status in these words, or where it tells that alone, by a word or by no.
 fn says(row: &Value, is: bool, words: &[&str]) -> bool {
-    let Value::Object(map) = row else { return false };
-    let is_marked = DONE[..4].iter().any(|key| map.get(*key) == Some(&Value::Bool(is)));
-    let status = map.get("status").and_then(Value::as_str).unwrap_or_default().to_ascii_lowercase();
-    is_marked || words.contains(&status.as_str())
+    let is_word = |value: &Value| {
+        value.as_str().is_some_and(|text| words.iter().any(|word| text.eq_ignore_ascii_case(word)))
+    };
+    let is_alone = |value: &Value| is_word(value) || (!is && *value == Value::Bool(false));
+    match row {
+        Value::Object(map) => {
+            DONE.iter().any(|key| map.get(*key) == Some(&Value::Bool(is)))
+                || STATUS.iter().any(|key| map.get(*key).is_some_and(is_word))
+        }
+        Value::Array(parts) => parts.iter().any(is_alone),
+        other => is_alone(other),
+    }
 }
 
 /// The whole texts in something that is no JSON as a whole.
@@ -254,6 +326,12 @@ mod tests {
             "{\"file\": \"r1_1.jpg\"}\n{\"file\": \"r2_2.jpg\"}\n",
             "images/r1_1.jpg\r\nr2_2.jpg\r\n",
             r#"[{"filename": "r1_1.jpg"}, {"filename": "r3_3.jpg", "uploaded": true}, {"filename": "r2_2.jpg"}]"#,
+            r#"[{"filename": "r1_1.jpg", "success": false}, ["r2_2.jpg", "retry"], ["r3_3.jpg", "sent"]]"#,
+            r#"{"r1_1.jpg": "pending", "r2_2.jpg": {"state": "Failed"}, "r3_3.jpg": "uploaded"}"#,
+            // What failed was not delivered, what stands beside it was.
+            r#"{"queue": ["r1_1.jpg"], "failed": [{"file": "r2_2.jpg"}], "sent": ["r3_3.jpg"], "version": 1}"#,
+            r#"[["r1_1.jpg", "/home/pi/images/r1_1.jpg", "r2_2.jpg"]]"#,
+            r#"{"r1": ["r1_1.jpg"], "r2": ["r2_2.jpg"]}"#,
         ] {
             let mut pending = read(ListKind::Pending, text);
             pending.names.sort();
@@ -271,6 +349,15 @@ mod tests {
             ("null", 0, 1, false),
             (r#"[1, "r1_1.jpg", {"camera": "r1"}, "notes.txt"]"#, 1, 3, false),
             (r#"[{"filename": "r1_1.jpg"}, {"filename": "r2_2.j"#, 1, 0, true),
+            // What is not sure to be of this list is told.
+            (r#"{"pending": ["r1_1.jpg"], "archive": ["r2_2.jpg"], "n": [1]}"#, 1, 1, false),
+            (r#"{"last": "r1_1.jpg", "r2": ["r2_2.jpg"]}"#, 1, 1, false),
+            (r#"[{"thumb": "r1_1.jpg", "images": ["r2_2.jpg", "r3_3.jpg"]}]"#, 1, 1, false),
+            (r#"[{"file": "r1_1.jpg", "thumb": "t.jpg", "meta": {"path": "/x/r1_1.jpg"}}]"#, 1, 0, false),
+            (r#"[["r1_1.jpg", ["r2_2.jpg"]], {"r3_3.jpg": 1}]"#, 1, 2, false),
+            (r#"{"pending": ["r1_1.jpg"], "r2_2.jpg": 1}"#, 1, 1, false),
+            (r#"{"r1_1.jpg": ["r2_2.jpg"]}"#, 1, 1, false),
+            (r#"{"uploaded": ["r1_1.jpg"], "r2": ["r2_2.jpg"]}"#, 1, 0, false),
             ("<html>", 0, 0, true),
         ] {
             let pending = read(ListKind::Pending, text);
@@ -292,6 +379,9 @@ mod tests {
             r#"{"sent_files": {"a.jpg": 1, "b.jpg": 2}}"#,
             r#"{"updated": "2024-01-01", "files": [{"name": "a.jpg"}, {"filename": "b.jpg", "status": "ok"}]}"#,
             r#"[{"file": "a.jpg", "uploaded": true}, {"file": "b.jpg"}, {"file": "c.jpg", "status": "failed"}]"#,
+            r#"{"a.jpg": "sent", "b.jpg": "done", "c.jpg": "failed", "d.jpg": ["pending", 3]}"#,
+            r#"[["a.jpg", true], ["b.jpg", "ok"], ["c.jpg", false], {"file": "d.jpg", "success": false}]"#,
+            r#"{"sent": ["a.jpg"], "delivered": ["b.jpg"], "retry": ["c.jpg"]}"#,
             "a.jpg\nb.jpg\n",
             "/home/user/esp32_photos/a.jpg\r\n\r\n../../etc/b.jpg\r\n",
             "\"a.jpg\"\n\"b.jpg\"\n",
@@ -304,6 +394,8 @@ mod tests {
             ("{}", 0, 0),
             (r#"{"sent": []}"#, 0, 0),
             (r#"{"sent": 7}"#, 0, 1),
+            // Found by fuzzing: a folder with the end of a picture for its only name.
+            (r#"["x/.jpg"]"#, 0, 1),
             (r#"{"a": {"b": {"c": "a.jpg"}}}"#, 0, 1),
             (r#"[["a.jpg", 1], [], 1.5, null, "x.txt"]"#, 1, 4),
         ] {

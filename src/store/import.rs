@@ -12,7 +12,7 @@ use rusqlite::{OptionalExtension, Transaction, named_params};
 use tracing::warn;
 
 use super::blocking::blocking;
-use super::old_file::{OldFile, copy_into, is_same, remove_parts};
+use super::old_file::{OldEntry, OldFile, copy_into, is_same, remove_parts};
 use super::reconcile::{FoundPicture, path_is_known};
 use super::record::{self, owe};
 use super::taken_over::TakenOver;
@@ -36,6 +36,8 @@ const NAME_MAX: usize = 200;
 pub struct ImportFrom {
     /// Folders with pictures; what lies in their folders is not looked at.
     pub pictures: Vec<PathBuf>,
+    /// Folders around those: of them only what a list names is a picture of that program, and the rest somebody's own.
+    pub around: Vec<PathBuf>,
     /// Folders in which a list may lie.
     pub lists: Vec<PathBuf>,
 }
@@ -49,6 +51,8 @@ pub struct Import {
     done: TakenOver,
     /// Names of pictures that are here now.
     brought: HashSet<String>,
+    /// Names of pictures that cannot be read just now; they are not gone.
+    unread: HashSet<String>,
     /// What has another name here, in words; the first ones.
     renamed: Vec<String>,
     has_begun: bool,
@@ -59,6 +63,8 @@ pub struct Import {
 pub struct ImportOutlook {
     /// Files with the names of pictures.
     pub pictures: usize,
+    /// What else has such a name: folders, links, what is larger than any picture.
+    pub strange: usize,
     /// Of these, those that are not here yet, and their length.
     pub missing: usize,
     /// Bytes to be copied.
@@ -89,18 +95,21 @@ impl Import {
         let mut done = TakenOver::default();
         let told = Told::of(former_files::read_lists(&from.lists), &mut done);
         let mut files = Vec::new();
-        for folder in &from.pictures {
+        let all = from.pictures.iter().map(|folder| (folder, false));
+        for (folder, is_around) in all.chain(from.around.iter().map(|folder| (folder, true))) {
             let look = |source| failed("read", folder, source);
             let is_same = is_same(folder, images);
             for entry in std::fs::read_dir(folder).map_err(look)? {
                 let entry = entry.map_err(look)?;
-                match OldFile::of(&entry, images) {
+                match OldEntry::of(&entry, images) {
+                    Ok(found) if is_around && !told.names(found.own_name()) => {}
                     // Here it would be twice.
-                    Ok(Some(file)) if is_same && file.name != file.own_name => {
+                    Ok(OldEntry::Picture(file)) if is_same && file.name != file.own_name => {
                         done.strange.push(file.own_name)
                     }
-                    Ok(Some(file)) => files.push(file),
-                    Ok(None) => {}
+                    Ok(OldEntry::Picture(file)) => files.push(file),
+                    Ok(OldEntry::Strange(own_name)) => done.strange.push(own_name),
+                    Ok(OldEntry::Other) => {}
                     Err(_) => done.unreadable.push(shown(&entry.path())),
                 }
                 if files.len() > FILES_MAX {
@@ -111,23 +120,28 @@ impl Import {
         }
         // The oldest first, which is the last.
         files.sort_by(|a, b| b.name.cmp(&a.name));
-        Ok(Self { files, told, done, brought: HashSet::new(), renamed: Vec::new(), has_begun: false })
+        let (brought, unread) = (HashSet::new(), HashSet::new());
+        Ok(Self { files, told, done, brought, unread, renamed: Vec::new(), has_begun: false })
     }
 
     /// Why nothing may be brought in as it stands: a list cannot be read, and what was sent would be sent again.
     pub fn refusal(&self) -> Option<String> {
-        let list = self.done.unreadable.iter().find(|name| name.ends_with(".json"))?;
+        let list = self.told.unreadable.as_ref()?;
         Some(format!(
-            "{list} cannot be read, so it is not known what was sent and what is owed; make it readable, or move it away \
-             if it is no longer true"
+            "the list {list}; so it is not known what was sent and what is owed. Make it a file that can be read, or move it \
+             away if it is no longer true. Nothing was changed"
         ))
     }
 
     /// What is about to happen, as far as it can be told before the pictures are opened.
     pub fn outlook(&self) -> ImportOutlook {
         let states = OwedStates { api: UploadState::Pending, relay: UploadState::Pending };
-        let mut outlook =
-            ImportOutlook { pictures: self.files.len(), lists: self.told.lists.len(), ..Default::default() };
+        let mut outlook = ImportOutlook {
+            pictures: self.files.len(),
+            strange: self.done.strange.len(),
+            lists: self.told.lists.len(),
+            ..ImportOutlook::default()
+        };
         for file in &self.files {
             if !file.is_here {
                 outlook.missing += 1;
@@ -154,15 +168,21 @@ impl Import {
                 Ok(Some(_)) => {
                     self.done.adopted += 1;
                     self.done.count(&self.told.deliveries(&file.own_name, states));
+                    if self.told.is_unsure(&file.own_name) {
+                        self.done.unsure.push(file.own_name.clone());
+                    }
                     self.remember(&file, &file.name);
                     self.brought.insert(file.own_name);
                 }
                 Ok(None) => self.done.strange.push(file.own_name),
-                Err(_) => self.done.unreadable.push(shown(&file.source)),
+                Err(_) => {
+                    self.done.unreadable.push(shown(&file.source));
+                    self.unread.insert(file.own_name);
+                }
             }
         }
-        self.done.gone =
-            self.told.pending.iter().filter(|name| !self.brought.contains(*name)).cloned().collect();
+        let is_gone = |name: &&String| !self.brought.contains(*name) && !self.unread.contains(*name);
+        self.done.gone = self.told.pending.iter().filter(is_gone).cloned().collect();
         ImportReport { done: self.done, renamed: self.renamed }
     }
 
@@ -200,6 +220,7 @@ impl Store {
             Err(error) => {
                 warn!(file = shown(&file.source), %error, "cannot be read");
                 import.done.unreadable.push(shown(&file.source));
+                import.unread.insert(file.own_name);
                 return Ok(true);
             }
             Ok(None) => Brought::NoPicture,
@@ -231,10 +252,11 @@ impl Store {
     /// The end of an import: what lists name beside the pictures that came is looked for, and the lists are renamed, unless
     /// a picture could not be read.
     pub async fn finish_import(&self, import: Import) -> Result<ImportReport, StoreError> {
-        let Import { told: Told { pending, sent, lists, .. }, mut done, brought, renamed, .. } = import;
+        let Import { told: Told { pending, sent, lists, .. }, mut done, brought, unread, renamed, .. } =
+            import;
         let states = self.owed_states();
         let not_brought = |names: Vec<String>| -> Vec<String> {
-            names.into_iter().filter(|name| !brought.contains(name)).collect()
+            names.into_iter().filter(|name| !brought.contains(name) && !unread.contains(name)).collect()
         };
         let (pending, sent) = (not_brought(pending), not_brought(sent));
         let known = self.db.write(move |tx| of_known(tx, &pending, &sent, states)).await?;

@@ -142,6 +142,7 @@ pub use facets::{
     ImageFiles, StoreAccess, StoreCatalog, StoreIntake, StoreRetention, StoreUpkeep, TargetQueue,
     TriggerLedger,
 };
+pub use former_list::{ListKind, PictureList, read as read_list};
 pub use gone::GoneCount;
 pub use import::{Import, ImportFrom, ImportOutlook, ImportReport};
 pub use ledger::{LedgerEntry, LedgerQuery};

@@ -37,14 +37,45 @@ pub(super) struct OldFile {
     pub(super) is_here: bool,
 }
 
-impl OldFile {
-    /// What may be a picture by its name; `None` for anything else.
-    pub(super) fn of(entry: &std::fs::DirEntry, images: &Path) -> io::Result<Option<Self>> {
-        let Ok(own_name) = entry.file_name().into_string() else { return Ok(None) };
-        if own_name.starts_with('.') || !former::is_picture(&own_name) || !entry.file_type()?.is_file() {
-            return Ok(None);
+/// What lies in a folder of an old installation.
+#[derive(Debug)]
+pub(super) enum OldEntry {
+    /// It may be a picture.
+    Picture(OldFile),
+    /// It has the name of a picture and is none that can be brought in: a folder, a link, larger than any picture, or its
+    /// name is no text.
+    Strange(String),
+    Other,
+}
+
+impl OldEntry {
+    pub(super) fn of(entry: &std::fs::DirEntry, images: &Path) -> io::Result<Self> {
+        let own_name = entry.file_name();
+        let shown = own_name.to_string_lossy();
+        if shown.starts_with('.') || !former::is_picture(&shown) {
+            return Ok(Self::Other);
         }
         let meta = entry.metadata()?;
+        match own_name.to_str() {
+            Some(own_name) if meta.is_file() && meta.len() <= FILE_MAX => {
+                OldFile::of(own_name.to_owned(), &meta, entry.path(), images).map(Self::Picture)
+            }
+            _ => Ok(Self::Strange(shown.into_owned())),
+        }
+    }
+
+    /// Its name there.
+    pub(super) fn own_name(&self) -> &str {
+        match self {
+            Self::Picture(file) => &file.own_name,
+            Self::Strange(own_name) => own_name,
+            Self::Other => "",
+        }
+    }
+}
+
+impl OldFile {
+    fn of(own_name: String, meta: &std::fs::Metadata, source: PathBuf, images: &Path) -> io::Result<Self> {
         let name = match former::name_of(&own_name, clock::of_local) {
             // What no terminal shows as it is has no place in a folder that people list.
             Some(name) if foreign::has_control(&own_name) => name.to_string(),
@@ -53,7 +84,7 @@ impl OldFile {
         };
         let is_here = std::fs::symlink_metadata(images.join(&name))
             .is_ok_and(|here| here.is_file() && here.len() == meta.len());
-        Ok(Some(Self { source: entry.path(), own_name, name, bytes: meta.len(), is_here }))
+        Ok(Self { source, own_name, name, bytes: meta.len(), is_here })
     }
 
     /// The whole picture or clip; `None` if it is none. Blocking.

@@ -11,7 +11,7 @@ use crate::model::{TargetId, UploadState, foreign};
 const NAMED_MAX: usize = 200;
 
 /// What is said of rows, of which not all are kept.
-const ROWS: &str = "rows of its lists name no picture";
+const ROWS: &str = "rows of its lists are not understood";
 
 /// What became of such a folder.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub struct TakenOver {
     pub strange: Vec<String>,
     /// Pictures that a damaged list of sent ones does not name; they are not sent.
     pub unsure: Vec<String>,
-    /// Rows of lists that name no picture; the first ones.
+    /// Rows of lists that are not understood; the first ones.
     pub rows: Vec<String>,
     /// How many there are of them.
     pub rows_not_understood: usize,
@@ -88,7 +88,7 @@ impl TakenOver {
         each(&self.gone, &|file| {
             error!(file, "a picture that was still to be sent is not there or not whole")
         });
-        each(&self.rows, &|row| warn!(row, "a row of a list that names no picture"));
+        each(&self.rows, &|row| warn!(row, "a row of a list that is not understood"));
         each(&self.damaged, &|list| warn!(list, "no whole JSON; it was searched for names of pictures"));
         each(&self.kept, &|error| warn!(error, "a list that was read could not be renamed"));
         each(&self.unsure, &|file| {

@@ -5,6 +5,7 @@
 //! `sent_files.json` names what another box got; that program sent every picture it had, so what a whole list does not name
 //! was still to be sent there. Where no list speaks of a target, nothing is sent to it.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::path::PathBuf;
 
@@ -41,6 +42,8 @@ pub(super) struct Told {
     is_sent_damaged: bool,
     /// Whether there is any list.
     pub(super) has_lists: bool,
+    /// A list that cannot be read, and why.
+    pub(super) unreadable: Option<String>,
 }
 
 impl Told {
@@ -61,13 +64,18 @@ impl Told {
             // It was said when it was read first.
             Err(_) if is_done => return,
             Err(error) => {
+                self.unreadable.get_or_insert_with(|| format!("{list} cannot be read: {error}"));
                 warn!(list, %error, "a list of a program before this one cannot be read; the next start tries again");
                 done.unreadable.push(list);
                 done.is_sent_unreadable |= kind == ListKind::Sent;
                 return;
             }
         };
-        let read = former_list::read(kind, &String::from_utf8_lossy(&bytes));
+        let text = String::from_utf8_lossy(&bytes);
+        let mut read = former_list::read(kind, &text);
+        // Names in another encoding are not those of the files.
+        read.is_damaged |= matches!(text, Cow::Owned(_));
+        drop(text);
         drop(bytes);
         match kind {
             ListKind::Pending => self.all_pending.extend(read.names.iter().cloned()),
@@ -98,6 +106,11 @@ impl Told {
     /// Whether a list names it as still to be sent.
     pub(super) fn is_pending(&self, name: &str) -> bool {
         self.all_pending.contains(name)
+    }
+
+    /// Whether any list names it.
+    pub(super) fn names(&self, name: &str) -> bool {
+        self.all_pending.contains(name) || self.all_sent.contains(name)
     }
 
     /// How many are still to be sent by their list.

@@ -109,7 +109,7 @@ async fn import(place: &Path) {
     let (images, old) = (place.join("images"), place.join("old"));
     let relaying = [OWED[0], (TargetId::RELAY, UploadState::Pending)];
     let store = Store::open(&images, &place.join("x.db"), &relaying).unwrap();
-    let from = ImportFrom { pictures: vec![old.join("images")], lists: vec![old] };
+    let from = ImportFrom { pictures: vec![old.join("images")], lists: vec![old], ..ImportFrom::default() };
     let mut import = Import::plan(&from, &images).unwrap();
     while store.import_some(&mut import).await.unwrap() {}
     store.finish_import(import).await.unwrap();

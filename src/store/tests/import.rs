@@ -38,7 +38,11 @@ fn list(place: &Place, name: &str, text: &str) {
 }
 
 fn from(place: &Place) -> ImportFrom {
-    ImportFrom { pictures: vec![old(place).join("images"), old(place)], lists: vec![old(place)] }
+    ImportFrom {
+        pictures: vec![old(place).join("images")],
+        around: vec![old(place)],
+        lists: vec![old(place)],
+    }
 }
 
 fn plan(place: &Place) -> Import {
@@ -194,12 +198,13 @@ async fn a_rehearsal_says_what_the_import_then_does_and_changes_nothing() {
     put(&place, &["r1_1698765432.jpg", "r1_1698765433.jpg", "x.jpg"]);
     std::fs::write(old(&place).join("images/r1_1698765440.jpg"), b"\xff\xd8 torn").unwrap();
     list(&place, "pending_uploads.json", r#"["r1_1698765433.jpg", "r1_1698765440.jpg", null]"#);
+    list(&place, "sent_files.json", r#"["r1_1698765432.jpg", "r1_16"#);
     let before = tree(place.path());
     let rehearsed = plan(&place).rehearse();
     assert_eq!(tree(place.path()), before);
     let store = place.open_owing(TARGETS);
     assert_eq!(import_all(&place, &store).await, rehearsed);
-    assert_eq!((rehearsed.done.adopted, rehearsed.done.owed), (3, 1));
+    assert_eq!((rehearsed.done.adopted, rehearsed.done.owed, rehearsed.done.unsure.len()), (3, 1, 2));
     assert_eq!(plan(&place).rehearse().done.copies, 3, "they are here now");
 }
 
@@ -210,7 +215,83 @@ async fn while_a_list_cannot_be_read_nothing_is_brought_in() {
     let whole = File::create(old(&place).join("sent_files.json")).unwrap();
     whole.set_len(100 << 20).unwrap();
     let refusal = plan(&place).refusal().unwrap();
-    assert!(refusal.contains("sent_files.json cannot be read"), "{refusal}");
+    assert!(refusal.contains("sent_files.json cannot be read: it is larger than"), "{refusal}");
+}
+
+/// S4.6
+#[tokio::test]
+async fn a_list_that_is_a_link_or_a_folder_is_not_passed_over() {
+    let place = Place::new();
+    put(&place, &["r1_1698765432.jpg"]);
+    let pending = old(&place).join("pending_uploads.json");
+    list(&place, "elsewhere.json", r#"["r1_1698765432.jpg"]"#);
+    for make in [&|| std::fs::create_dir(&pending).unwrap(), &|| {
+        std::fs::remove_dir(&pending).unwrap();
+        std::os::unix::fs::symlink("elsewhere.json", &pending).unwrap();
+    }] as [&dyn Fn(); 2]
+    {
+        make();
+        let refusal = plan(&place).refusal().unwrap();
+        assert!(refusal.contains("pending_uploads.json cannot be read: it is a link or folder"), "{refusal}");
+    }
+    std::fs::remove_file(&pending).unwrap();
+    assert_eq!(plan(&place).refusal(), None);
+}
+
+/// S4.5, S4.6
+#[tokio::test]
+async fn what_only_has_the_name_of_a_picture_is_told_takes_no_room_and_leads_nowhere() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let place = Place::new();
+    put(&place, &["Entry Gate_1698765432.jpg", "입구_20231031_151712.jpg"]);
+    let images = old(&place).join("images");
+    let secret = place.path().join("secret.jpg");
+    std::fs::copy(images.join("Entry Gate_1698765432.jpg"), &secret).unwrap();
+    std::os::unix::fs::symlink(&secret, images.join("link_1698765432.jpg")).unwrap();
+    std::fs::create_dir(images.join("folder_1698765432.jpg")).unwrap();
+    File::create(images.join("sparse_1698765432.mp4")).unwrap().set_len(20 << 30).unwrap();
+    File::create(images.join("empty_1698765432.jpg")).unwrap();
+    std::fs::write(images.join(std::ffi::OsStr::from_bytes(b"\xc0\xd4_1698765432.jpg")), b"EUC-KR").unwrap();
+    list(
+        &place,
+        "pending_uploads.json",
+        r#"["C:\\cam\\images\\입구_20231031_151712.jpg", "/home/pi/images/link_1698765432.jpg"]"#,
+    );
+    let outlook = plan(&place).outlook();
+    assert_eq!((outlook.pictures, outlook.strange), (3, 4));
+    assert!(outlook.bytes < 1 << 20, "{outlook:?}");
+    let store = place.open_owing(TARGETS);
+    let mut done = import_all(&place, &store).await.done;
+    done.strange.sort();
+    let strange = ["empty", "folder", "link", "sparse"].map(|name| {
+        let end = if name == "sparse" { "mp4" } else { "jpg" };
+        format!("{name}_1698765432.{end}")
+    });
+    assert_eq!((done.adopted, &done.strange[..4], done.strange.len()), (2, &strange[..], 5));
+    assert_eq!((done.owed, done.gone), (1, vec!["link_1698765432.jpg".to_owned()]));
+    let listed = listed(&store).await;
+    let owed = vec![(TargetId::API, UploadState::Pending)];
+    let hangul = former::name_of("camera_20231031_151712.jpg", clock::of_local).unwrap().to_string();
+    assert_eq!(listed["입구_20231031_151712.jpg"], (hangul, owed));
+    assert_eq!(listed["Entry Gate_1698765432.jpg"], ("entry-gate_1698765432.jpg".to_owned(), Vec::new()));
+    assert!(std::fs::symlink_metadata(images.join("link_1698765432.jpg")).unwrap().is_symlink());
+    assert_in_order(&place);
+}
+
+/// S3.11
+#[tokio::test]
+async fn somebodys_own_photographs_around_the_pictures_stay_unless_a_list_names_them() {
+    let place = Place::new();
+    let around = ["IMG_20240102_120000.jpg", "r1_1698765432.jpg"];
+    put(&place, &["photo_20240101_120000.jpg", around[0], around[1]]);
+    for name in around {
+        std::fs::rename(old(&place).join("images").join(name), old(&place).join(name)).unwrap();
+    }
+    list(&place, "sent_files.json", r#"["r1_1698765432.jpg"]"#);
+    let store = place.open_owing(TARGETS);
+    import_all(&place, &store).await;
+    let listed = listed(&store).await;
+    assert_eq!(listed.keys().collect::<Vec<_>>(), ["photo_20240101_120000.jpg", "r1_1698765432.jpg"]);
 }
 
 #[tokio::test]
@@ -222,7 +303,8 @@ async fn the_folder_of_the_pictures_itself_is_brought_in_where_it_is() {
         std::fs::rename(old(&place).join("images").join(name), place.images().join(name)).unwrap();
     }
     let store = place.open_owing(TARGETS);
-    let from = ImportFrom { pictures: vec![place.images()], lists: vec![place.path().to_owned()] };
+    let lists = vec![place.path().to_owned()];
+    let from = ImportFrom { pictures: vec![place.images()], lists, ..ImportFrom::default() };
     let mut import = Import::plan(&from, &place.images()).unwrap();
     assert_eq!(import.outlook().bytes, 0);
     while store.import_some(&mut import).await.unwrap() {}

@@ -77,7 +77,7 @@ async fn an_old_installation_moves_in_once_and_only_what_it_still_owed_is_sent()
         let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
         assert_eq!(output.status.code(), Some(0), "{said}");
         assert!(said.contains(&format!("{copied} pictures copied; {here} were here already")), "{said}");
-        assert_eq!(said.contains("1 rows of lists that name no picture:\n  7\n"), copied > 0, "{said}");
+        assert_eq!(said.contains("1 rows of lists that are not understood:\n  7\n"), copied > 0, "{said}");
         assert!(said.contains("ADMIN_PASSWORD_HASH: nothing reads this name; delete this line"), "{said}");
         assert!(
             said.contains("CAMERA_PASSWORD: set there and not here") && !said.contains("canary"),
