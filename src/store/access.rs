@@ -4,8 +4,9 @@
 //! be changed, also by another process. So whatever follows from a password names the hash it was compared with, and is
 //! done only while that one is stored.
 
-use rusqlite::{Connection, OptionalExtension, Row, Transaction, named_params};
+use rusqlite::{OptionalExtension, Row, Transaction, named_params};
 
+use super::settings::{put, stored};
 use super::{StoreAccess, StoreError};
 use crate::model::UnixMs;
 
@@ -119,9 +120,6 @@ impl StoreAccess {
     /// Written once in each boot, so that sessions survive a restart of the program after the clock was set.
     pub async fn session_offset_ms(&self, current_ms: i64) -> Result<i64, StoreError> {
         const KEY: &str = "session_clock";
-        const SET_SQL: &str = "
-            insert into settings (key, value) values (:key, :value)
-            on conflict (key) do update set value = excluded.value";
         let boot_id = self.boot_id.clone();
         if let Some(kept) = self.setting(KEY).await?
             && let Some((boot, offset)) = kept.split_once(' ')
@@ -132,10 +130,7 @@ impl StoreAccess {
         }
         self.db
             .write(move |tx| {
-                tx.execute(
-                    SET_SQL,
-                    named_params! {":key": KEY, ":value": format!("{boot_id} {current_ms}")},
-                )?;
+                put(tx, KEY, Some(&format!("{boot_id} {current_ms}")))?;
                 Ok(current_ms)
             })
             .await
@@ -245,17 +240,8 @@ fn session(row: &Row<'_>) -> rusqlite::Result<Session> {
     })
 }
 
-pub(super) fn stored(c: &Connection, key: &str) -> Result<Option<String>, StoreError> {
-    Ok(c.prepare_cached("select value from settings where key = :key")?
-        .query_row(named_params! {":key": key}, |row| row.get(0))
-        .optional()?)
-}
-
 fn put_password(tx: &Transaction<'_>, key: &str, hash: &str) -> Result<(), StoreError> {
-    const SET_SQL: &str = "
-        insert into settings (key, value) values (:key, :value)
-        on conflict (key) do update set value = excluded.value";
-    tx.execute(SET_SQL, named_params! {":key": key, ":value": hash})?;
+    put(tx, key, Some(hash))?;
     tx.execute("delete from sessions", [])?;
     tx.execute("delete from devices", [])?;
     Ok(())

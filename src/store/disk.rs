@@ -18,7 +18,7 @@ use super::files::Files;
 use super::lock;
 use super::mounts::{Mounts, resolved};
 use super::tree::{Folder, is_absent};
-use super::{Reconciled, Store, StoreError, Wake};
+use super::{Reconciled, Store, StoreError, Wake, settings};
 use crate::model::ImageId;
 use crate::system::folder;
 
@@ -295,9 +295,6 @@ fn known(database: &Path) -> rusqlite::Result<Known> {
 
 /// Writes down what the folder is; nothing when that is known.
 fn remember(database: &Path, identity: &str, point: &Path) -> Result<(), StoreError> {
-    const SET_SQL: &str = "
-        insert into settings (key, value) values (:key, :value)
-        on conflict (key) do update set value = excluded.value";
     let before = known(database)?;
     if before.identity.as_deref() == Some(identity) && before.point.as_deref() == Some(point) {
         return Ok(());
@@ -306,7 +303,7 @@ fn remember(database: &Path, identity: &str, point: &Path) -> Result<(), StoreEr
     c.busy_timeout(blocking::BUSY_TIMEOUT)?;
     let tx = c.transaction()?;
     for (key, value) in [(ID_KEY, identity.to_owned()), (POINT_KEY, point.to_string_lossy().into_owned())] {
-        tx.execute(SET_SQL, named_params! {":key": key, ":value": value})?;
+        settings::put(&tx, key, Some(&value))?;
     }
     tx.commit()?;
     Ok(())

@@ -1,8 +1,6 @@
 //! Latencies of cameras as measured, among the settings: what an operator sets in the environment is not kept here.
 
-use rusqlite::named_params;
-
-use super::access::stored;
+use super::settings::{put, stored};
 use super::{Store, StoreError};
 use crate::model::CameraKey;
 
@@ -16,21 +14,8 @@ impl Store {
 
     /// Keeps a latency, or forgets it.
     pub async fn set_measured_latency(&self, camera: &CameraKey, ms: Option<u64>) -> Result<(), StoreError> {
-        const SET_SQL: &str = "
-            insert into settings (key, value) values (:key, :value)
-            on conflict (key) do update set value = excluded.value";
-        let key = name(camera);
-        self.db
-            .write(move |tx| {
-                match ms {
-                    Some(ms) => tx.execute(SET_SQL, named_params! {":key": key, ":value": ms.to_string()})?,
-                    None => {
-                        tx.execute("delete from settings where key = :key", named_params! {":key": key})?
-                    }
-                };
-                Ok(())
-            })
-            .await
+        let (key, ms) = (name(camera), ms.map(|ms| ms.to_string()));
+        self.db.write(move |tx| put(tx, &key, ms.as_deref())).await
     }
 }
 

@@ -55,6 +55,7 @@ mod rows;
 mod saved;
 mod seen;
 mod settlement;
+mod settings;
 mod space;
 mod stats;
 mod strange;

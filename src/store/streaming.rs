@@ -1,8 +1,6 @@
 //! Where the camera is that is set up over the network, among the settings: it is there again after a restart.
 
-use rusqlite::named_params;
-
-use super::access::stored;
+use super::settings::{put, stored};
 use super::{Store, StoreError};
 use crate::model::CameraKey;
 
@@ -19,21 +17,8 @@ impl Store {
         camera: &CameraKey,
         address: Option<String>,
     ) -> Result<(), StoreError> {
-        const SET_SQL: &str = "
-            insert into settings (key, value) values (:key, :value)
-            on conflict (key) do update set value = excluded.value";
         let key = name(camera);
-        self.db
-            .write(move |tx| {
-                match address {
-                    Some(address) => tx.execute(SET_SQL, named_params! {":key": key, ":value": address})?,
-                    None => {
-                        tx.execute("delete from settings where key = :key", named_params! {":key": key})?
-                    }
-                };
-                Ok(())
-            })
-            .await
+        self.db.write(move |tx| put(tx, &key, address.as_deref())).await
     }
 }
 

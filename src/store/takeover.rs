@@ -17,7 +17,7 @@ use super::record::{self, owe};
 use super::stats::UNSET;
 use super::taken_over::TakenOver;
 use super::told::{OwedStates, Told};
-use super::{Store, StoreError, crash, former, former_files};
+use super::{Store, StoreError, crash, former, former_files, settings};
 use crate::clock;
 use crate::model::{CameraKey, FileName, TargetId, UnixMs, UploadState};
 
@@ -170,13 +170,8 @@ impl Store {
 
     /// Whether what was taken over is still not to be deleted by itself, and until when.
     pub(super) async fn grace(&self, now: UnixMs) -> Result<Option<UnixMs>, StoreError> {
-        const AT_SQL: &str = "select value from settings where key = :key";
-        let at = self.db.read(|c| {
-            Ok(c.prepare_cached(AT_SQL)?
-                .query_row(named_params! {":key": AT_KEY}, |row| row.get::<_, String>(0))
-                .optional()?)
-        });
-        let Some(at) = at.await?.and_then(|at| at.parse().ok()).map(UnixMs) else { return Ok(None) };
+        let at = self.db.read(|c| settings::stored(c, AT_KEY)).await?;
+        let Some(at) = at.and_then(|at| at.parse().ok()).map(UnixMs) else { return Ok(None) };
         if at < UNSET && now >= UNSET {
             // The clock had not been set then.
             self.begin_grace(now).await?;
@@ -187,15 +182,7 @@ impl Store {
 
     /// From now on nothing that was taken over is deleted by itself for a while.
     pub(super) async fn begin_grace(&self, now: UnixMs) -> Result<(), StoreError> {
-        const SET_SQL: &str = "
-            insert into settings (key, value) values (:key, :value)
-            on conflict (key) do update set value = excluded.value";
-        self.db
-            .write(move |tx| {
-                tx.execute(SET_SQL, named_params! {":key": AT_KEY, ":value": now.0.to_string()})?;
-                Ok(())
-            })
-            .await
+        self.db.write(move |tx| settings::put(tx, AT_KEY, Some(&now.0.to_string()))).await
     }
 
     /// How many pictures that were taken over and are past their time may go.

@@ -2,7 +2,7 @@
 
 use rusqlite::{OptionalExtension, Row, named_params};
 
-use super::access::stored;
+use super::settings::stored;
 use super::{StoreAccess, StoreError};
 use crate::model::UnixMs;
 
