@@ -10,13 +10,13 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use tracing::debug;
 
 use crate::clock;
 use crate::config::Secret;
+use crate::demo::clients::serve_clients;
 use crate::demo::http::{DemoAnswer, HEAD_MAX, RequestHead};
 use crate::demo::picture::Scene;
 use crate::media::frame::{Colours, Frame};
@@ -33,9 +33,6 @@ const CLIENTS_MAX: usize = 4;
 
 /// A client, or the daemon, may be silent for this long.
 const PATIENCE: Duration = Duration::from_secs(20);
-
-/// After a failed accept, most likely for want of file descriptors, some of them come free in this time.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Between two pictures that are pushed.
 const PERIOD: Duration = Duration::from_secs(60);
@@ -89,27 +86,14 @@ impl Esp32Camera {
     /// Serves until `cancel` fires; dropping the future does the same.
     pub async fn run(self, cancel: CancellationToken) {
         let lens = Arc::new(self.lens);
-        let mut clients = JoinSet::new();
-        loop {
-            tokio::select! {
-                () = cancel.cancelled() => break,
-                Some(_) = clients.join_next() => {}
-                accepted = self.listener.accept(), if clients.len() < CLIENTS_MAX => match accepted {
-                    Ok((stream, _)) => {
-                        let lens = Arc::clone(&lens);
-                        clients.spawn(async move {
-                            // Whoever asked may have gone.
-                            let _ = timeout(PATIENCE, answer(stream, &lens)).await;
-                        });
-                    }
-                    Err(error) => {
-                        warn!(%error, "demonstration camera: a connection was not accepted");
-                        sleep(ACCEPT_PAUSE).await;
-                    }
-                },
+        serve_clients(self.listener, CLIENTS_MAX, cancel, |stream, _| {
+            let lens = Arc::clone(&lens);
+            async move {
+                // Whoever asked may have gone.
+                let _ = timeout(PATIENCE, answer(stream, &lens)).await;
             }
-        }
-        clients.shutdown().await;
+        })
+        .await;
     }
 }
 

@@ -10,6 +10,7 @@
 //! cameras too. Everything is bounded and ends with its cancellation token.
 
 mod annexb;
+mod clients;
 pub mod encoder;
 mod esp32;
 pub mod framecode;

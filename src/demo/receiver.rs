@@ -8,13 +8,12 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use tracing::debug;
 
+use crate::demo::clients::serve_clients;
 use crate::demo::received::{ReceiverShared, UPLOAD_PATH};
 use crate::demo::receiver_connection;
 
@@ -22,9 +21,6 @@ pub use crate::demo::received::{DigestOf, Received, ReceiverFault};
 
 /// Connections at a time; more wait in the kernel. Each may hold one body.
 const CLIENTS_MAX: usize = 8;
-
-/// After a failed accept, most likely for want of file descriptors, some of them come free in this time.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// A bound receiver; connections wait in the kernel until [`Self::run`].
 pub struct Receiver {
@@ -58,28 +54,16 @@ impl Receiver {
 
     /// Serves until `cancel` fires; then every connection is closed. Dropping the future does the same.
     pub async fn run(self, cancel: CancellationToken) {
-        let mut clients = JoinSet::new();
-        loop {
-            tokio::select! {
-                () = cancel.cancelled() => break,
-                Some(_) = clients.join_next() => {}
-                accepted = self.listener.accept(), if clients.len() < CLIENTS_MAX => match accepted {
-                    Ok((stream, peer)) => {
-                        let shared = Arc::clone(&self.shared);
-                        clients.spawn(async move {
-                            if let Err(error) = receiver_connection::serve(stream, &shared).await {
-                                debug!(%peer, %error, "upload receiver: connection ended");
-                            }
-                        });
-                    }
-                    Err(error) => {
-                        warn!(%error, "upload receiver: a connection was not accepted");
-                        tokio::time::sleep(ACCEPT_PAUSE).await;
-                    }
-                },
+        let Self { listener, shared, .. } = self;
+        serve_clients(listener, CLIENTS_MAX, cancel, |stream, peer| {
+            let shared = Arc::clone(&shared);
+            async move {
+                if let Err(error) = receiver_connection::serve(stream, &shared).await {
+                    debug!(%peer, %error, "upload receiver: connection ended");
+                }
             }
-        }
-        clients.shutdown().await;
+        })
+        .await;
     }
 }
 

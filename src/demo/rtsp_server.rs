@@ -7,7 +7,6 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -15,6 +14,7 @@ use tokio::task::{JoinSet, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+use crate::demo::clients::ACCEPT_PAUSE;
 use crate::demo::encoder::{EncoderError, EncoderLoop, SyntheticCamera};
 use crate::demo::rtsp_auth::RtspAccount;
 use crate::demo::rtsp_connection::Connection;
@@ -25,9 +25,6 @@ pub use crate::demo::rtsp_state::RtspFault;
 
 /// Connections at a time; one more is closed as soon as it is accepted.
 const CLIENTS_MAX: usize = 64;
-
-/// After a failed accept, most likely for want of file descriptors, some of them come free in this time.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Why the server cannot start.
 #[derive(Debug, thiserror::Error)]
