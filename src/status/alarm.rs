@@ -9,6 +9,7 @@ use std::fmt;
 use serde_json::{Map, Value, json};
 
 use super::Status;
+use crate::config::words_of;
 use crate::model::{AlarmText, CameraKey, Coded as _, TargetId, UnixMs};
 
 /// How bad it is; from the least to the worst.
@@ -247,16 +248,30 @@ impl AlarmKind {
         Action { code, text, link: (!link.is_empty()).then(|| link.to_owned()) }
     }
 
+    /// The target that it is of, by whose names its words call the settings.
+    fn target(&self) -> Option<TargetId> {
+        let (Self::PicturesLost(target)
+        | Self::UploadStuck(target)
+        | Self::TargetAway(target)
+        | Self::TargetRefusing(target)
+        | Self::PicturesRefused(target)
+        | Self::PicturesUnreadable(target)) = self
+        else {
+            return None;
+        };
+        Some(*target)
+    }
+
     /// Which thing it is of, for programs.
     fn args(&self) -> Map<String, Value> {
         let args = match self {
             Self::TaskRestarted { task, name } => json!({"task": task, "name": name}),
             Self::PicturesLost(target) => json!({"part": self.part(), "target": target}),
-            Self::UploadStuck(target)
-            | Self::TargetAway(target)
-            | Self::TargetRefusing(target)
-            | Self::PicturesRefused(target)
-            | Self::PicturesUnreadable(target) => json!({"target": target}),
+            Self::UploadStuck(_)
+            | Self::TargetAway(_)
+            | Self::TargetRefusing(_)
+            | Self::PicturesRefused(_)
+            | Self::PicturesUnreadable(_) => json!({"target": self.target()}),
             Self::CameraAway(camera) | Self::ContactStuck(camera) | Self::ContactNoisy(camera) => {
                 json!({"camera": camera})
             }
@@ -302,7 +317,9 @@ impl Alarm {
         let mut args = kind.args();
         args.extend(text.params());
         args.extend(text.code().map(|code| ("what".to_owned(), code.into())));
-        Self { args, kind, message: text.to_string(), since }
+        let said = text.to_string();
+        let message = kind.target().map_or_else(|| said.clone(), |target| words_of(target, &said));
+        Self { args, kind, message, since }
     }
 
     /// The same with more for programs.
@@ -368,6 +385,7 @@ impl Status {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{Because, TargetKind, UploadFault};
 
     #[test]
     fn what_an_alarm_says_is_among_its_arguments_for_programs() {
@@ -375,6 +393,23 @@ mod tests {
         let alarm = Alarm::new(AlarmKind::TargetAway(TargetId::API), text, UnixMs(1));
         assert_eq!(Value::Object(alarm.args), json!({"target": "api", "what": "target_away", "cause": null}));
         assert_eq!(alarm.message, "the HTTP API cannot be reached, pictures wait: it has said nothing");
+    }
+
+    #[test]
+    fn the_words_about_the_second_target_of_a_kind_name_its_own_settings() {
+        let second = TargetId::new(TargetKind::S3, 2).unwrap();
+        let fault = UploadFault::S3AddressBad { error: "no host".to_owned() };
+        let said = |target: TargetId| {
+            let cause = Some(Because::new(fault.clone()));
+            let text = AlarmText::TargetRefusing { target: target.to_string(), cause };
+            Alarm::new(AlarmKind::TargetRefusing(target), text, UnixMs(1)).message
+        };
+        assert!(
+            said(TargetId::S3).ends_with("of S3_ENDPOINT and S3_BUCKET: no host"),
+            "{}",
+            said(TargetId::S3)
+        );
+        assert!(said(second).ends_with("of S3_2_ENDPOINT and S3_2_BUCKET: no host"), "{}", said(second));
     }
 
     #[test]
