@@ -12,6 +12,7 @@ use reqwest::header::{
 };
 use reqwest::{Body, Client, Proxy, RequestBuilder, Response, redirect};
 use rustls::ClientConfig;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use url::Url;
 
@@ -109,6 +110,8 @@ struct Progress {
     timeout: Duration,
     left: u64,
     moved_at: Instant,
+    /// Told when nothing is left: from then on it is the answer that is waited for, and not so long.
+    handed_over: Arc<Notify>,
 }
 
 impl Http {
@@ -258,11 +261,13 @@ impl Http {
         most: usize,
         ear: &AnswerEar,
     ) -> Result<Reply, TargetError> {
+        let handed_over = Arc::clone(&progress.lock().unwrap_or_else(PoisonError::into_inner).handed_over);
         let mut answered = Box::pin(request.send());
         let response = loop {
             let deadline = progress.lock().unwrap_or_else(PoisonError::into_inner).deadline();
             tokio::select! {
                 answered = &mut answered => break answered.map_err(|error| self.failed(&error, progress))?,
+                () = handed_over.notified() => {}
                 () = tokio::time::sleep_until(deadline) => {
                     let deadline = progress.lock().unwrap_or_else(PoisonError::into_inner).deadline();
                     if deadline <= Instant::now() {
@@ -429,13 +434,13 @@ impl Http {
 
 impl Progress {
     fn of(length: u64, timeout: Duration) -> Self {
-        Self { length, timeout, left: length, moved_at: Instant::now() }
+        Self { length, timeout, left: length, moved_at: Instant::now(), handed_over: Arc::default() }
     }
 
-    /// When too long nothing will have moved.
+    /// When too long nothing will have moved. What was handed over may still lie in the system's buffers.
     fn deadline(&self) -> Instant {
-        let limit = if self.left == 0 { self.timeout } else { UNTAKEN_LIMIT + buffered(self.length) };
-        self.moved_at + limit
+        let limit = if self.left == 0 { self.timeout } else { UNTAKEN_LIMIT };
+        self.moved_at + limit + buffered(self.length)
     }
 }
 
@@ -462,6 +467,9 @@ fn pieces(
                 let mut progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
                 progress.left = progress.left.saturating_sub(piece.len() as u64);
                 progress.moved_at = Instant::now();
+                if progress.left == 0 {
+                    progress.handed_over.notify_one();
+                }
             }
             Some((Ok(piece), (rest, body, pace, progress)))
         },

@@ -114,10 +114,13 @@ async fn a_server_that_needs_longer_is_told_with_the_limit_and_the_setting() {
     let attempt = tokio::spawn(async move { target.deliver(&upload).await });
     server.arrival().await;
     tokio::time::pause();
+    let arrived = tokio::time::Instant::now();
     let result = attempt.await.unwrap();
+    let waited = arrived.elapsed();
     tokio::time::resume();
     let said = words(result);
     assert!(said.contains("for 40 s") && said.contains("UPLOAD_TIMEOUT=80"), "{said}");
+    assert!(waited < Duration::from_secs(42), "{waited:?}: from when everything was sent");
 }
 
 #[tokio::test]
