@@ -119,6 +119,12 @@ fn one_that_was_never_there_says_what_to_do() {
 }
 
 #[test]
+fn a_picture_from_before_the_clock_was_set_has_no_time() {
+    assert_eq!(time_of(UnixMs(90_000)), "--:--");
+    assert_eq!(time_of(UnixMs(1_800_000_000_000)).len(), "12:00".len());
+}
+
+#[test]
 fn everything_is_written_anew_each_minute() {
     let (socket, start) = (Socket::default(), Instant::now());
     let mut glass = Glass::new(SETTINGS, socket.opener());

@@ -115,6 +115,46 @@ fn every_page_looks_as_it_was_looked_at() {
     }
 }
 
+/// S1.9
+#[test]
+fn odd_things_look_as_they_were_looked_at() {
+    let facts = Facts {
+        url: Some("http://[2001:db8:85a3:8d31:1319:8a2e:1370:7348]:9000/".to_owned()),
+        code: Some("k3x9m-q7w2p".to_owned()),
+        alarms: vec![(
+            Severity::Warning,
+            "the HTTP API cannot be reached, pictures wait: the name uploads.of-a-very-long-host-name.example has no \
+             address"
+                .to_owned(),
+        )],
+        contacts: (1..=16).map(|n| (format!("Gate {n} of the long fence"), Some(n == 12))).collect(),
+        last: Some(LastPicture {
+            camera: "입구".to_owned(),
+            time: "--:--".to_owned(),
+            deliveries: ["api", "api_2", "s3", "discord"].map(|name| (name.to_owned(), UploadState::Pending)).into(),
+        }),
+        waiting: 1_000_000,
+        dead: 123_456,
+        ftp: Some(false),
+    };
+    let names = [
+        "warning",
+        "set_up",
+        "address",
+        "contacts_1",
+        "contacts_2",
+        "contacts_3",
+        "contacts_4",
+        "picture",
+        "uploads",
+    ];
+    let pages = pages(&facts);
+    assert_eq!(pages.len(), names.len());
+    for (page, name) in pages.iter().zip(names) {
+        check(&format!("odd_{name}"), &draw(page));
+    }
+}
+
 /// The code is read back as a reader sees it: by its modules, light around them.
 #[test]
 fn the_code_of_the_address_has_a_light_margin_and_square_modules() {

@@ -21,14 +21,14 @@ use tracing::{info, warn};
 
 use crate::clock;
 use crate::config::{CameraConfig, Config, DisplayConfig, Secret};
-use crate::model::UploadState;
 use crate::model::backoff::Backoff;
+use crate::model::{UnixMs, UploadState};
 use crate::status::{AlarmKind, DisplayState, Event, Severity, Status};
 use crate::store::{Change, StoreCatalog};
 
 use i2c::I2cWire;
 use idle::{Happened, PageTurns};
-use page::{Facts, LastPicture, pages};
+use page::{Facts, LastPicture, known_as, pages};
 use panel::{DisplayWire, Light, Panel};
 
 /// How often it is looked how everything stands, and whose turn it is.
@@ -141,14 +141,14 @@ impl DisplayTask {
         let lines = status.gpio().lines;
         let contacts = self.cameras.iter().filter(|camera| camera.pin.is_some()).map(|camera| {
             let line = lines.iter().find(|line| line.camera == camera.key);
-            (camera.label.clone(), line.and_then(|line| line.level.map(|_| line.active)))
+            (self.label(camera.key.as_str()), line.and_then(|line| line.level.map(|_| line.active)))
         });
         let contacts = if status.gpio().enabled { contacts.collect() } else { Vec::new() };
         // What the database does not say just now is left out; an alarm says that it does not.
         let last = self.store.arrivals(1).await.ok().and_then(|mut images| images.pop());
         let last = last.map(|image| LastPicture {
             camera: self.label(&image.facts.camera.to_string()),
-            time: clock::time_of_day(image.facts.taken_at()),
+            time: time_of(image.facts.taken_at()),
             deliveries: image
                 .uploads
                 .iter()
@@ -166,7 +166,7 @@ impl DisplayTask {
             alarms: alarms
                 .iter()
                 .filter(|alarm| alarm.kind.severity() > Severity::Info)
-                .map(|alarm| (alarm.kind.severity(), alarm.message.clone()))
+                .map(|alarm| (alarm.kind.severity(), self.spoken(&alarm.message)))
                 .collect(),
             contacts,
             last,
@@ -178,7 +178,17 @@ impl DisplayTask {
 
     fn label(&self, key: &str) -> String {
         let camera = self.cameras.iter().find(|camera| camera.key.as_str() == key);
-        camera.map_or_else(|| key.to_owned(), |camera| camera.label.clone())
+        camera.map_or_else(|| key.to_owned(), |camera| known_as(&camera.label, key))
+    }
+
+    /// Words in which cameras are called as on the other pages.
+    fn spoken(&self, words: &str) -> String {
+        self.cameras.iter().fold(words.to_owned(), |words, camera| {
+            match known_as(&camera.label, camera.key.as_str()) {
+                known if known == camera.label => words,
+                known => words.replace(&camera.label, &known),
+            }
+        })
     }
 }
 
@@ -205,6 +215,11 @@ async fn next(
     }
 }
 
+/// The time of day, unless the clock had not been set by then.
+fn time_of(taken_at: UnixMs) -> String {
+    if clock::is_implausible(taken_at) { "--:--".to_owned() } else { clock::time_of_day(taken_at) }
+}
+
 /// Where the dashboard is found from other machines; `None` without a network.
 fn url_of(listens: SocketAddr) -> Option<String> {
     let ip = if listens.ip().is_unspecified() { own_address()? } else { listens.ip() };
@@ -213,10 +228,12 @@ fn url_of(listens: SocketAddr) -> Option<String> {
 
 /// The address by which this machine would speak to others. Nothing is sent.
 fn own_address() -> Option<IpAddr> {
-    let socket = UdpSocket::bind(("0.0.0.0", 0)).ok()?;
-    // Of the block for documentation (RFC 5737): only the way there matters, which is that to the router.
-    socket.connect(("192.0.2.1", 9)).ok()?;
-    socket.local_addr().ok().map(|address| address.ip()).filter(|ip| !ip.is_loopback())
+    // Of the blocks for documentation (RFC 5737, RFC 3849): only the way there matters, which is that to the router.
+    [("0.0.0.0", "192.0.2.1"), ("::", "2001:db8::1")].into_iter().find_map(|(any, far)| {
+        let socket = UdpSocket::bind((any, 0)).ok()?;
+        socket.connect((far, 9)).ok()?;
+        socket.local_addr().ok().map(|address| address.ip()).filter(|ip| !ip.is_loopback())
+    })
 }
 
 /// The display, as far as it is there.

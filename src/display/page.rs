@@ -70,20 +70,19 @@ pub(super) struct DisplayPage {
 /// The pages in their turn; what is wrong comes first.
 pub(super) fn pages(facts: &Facts) -> Vec<DisplayPage> {
     let mut pages: Vec<DisplayPage> = facts.alarms.iter().take(ALARMS_MAX).map(alarm).collect();
-    if let Some(code) = &facts.code {
-        let place = facts.url.as_deref().map_or("the dashboard", bare);
-        let mut lines = vec!["Open".to_owned()];
-        lines.extend(wrapped(place, LINE_MAX));
-        lines.extend(["and enter".to_owned(), format!("  {code}")]);
-        pages.push(page(Topic::SetUp, "SET-UP CODE", lines));
-    }
+    pages.extend(facts.code.as_ref().map(|code| set_up(facts.url.as_deref(), code)));
     pages.push(address(facts));
-    if !facts.contacts.is_empty() {
-        let lines = facts.contacts.iter().map(|(label, is_closed)| contact(label, *is_closed)).collect();
+    let mut contacts = facts.contacts.clone();
+    if contacts.len() > LINES_MAX {
+        // The first page is the one that is shown when a contact closes.
+        contacts.sort_by_key(|(_, is_closed)| *is_closed != Some(true));
+    }
+    for some in contacts.chunks(LINES_MAX) {
+        let lines = some.iter().map(|(label, is_closed)| contact(label, *is_closed)).collect();
         pages.push(page(Topic::Contacts, "CONTACTS", lines));
     }
     if let Some(last) = &facts.last {
-        let mut lines = vec![format!("{} {}", last.time, last.camera), "image saved".to_owned()];
+        let mut lines = vec![format!("{} {}", last.time, plain(&last.camera)), "image saved".to_owned()];
         lines.extend(last.deliveries.iter().map(|(target, state)| format!("{target} {}", delivery(*state))));
         pages.push(page(Topic::Picture, "LAST PICTURE", lines));
     }
@@ -100,6 +99,17 @@ fn alarm((severity, message): &(Severity, String)) -> DisplayPage {
     page(Topic::Alarm, title, wrapped(message, LINE_MAX))
 }
 
+/// The code is there whatever the address is.
+fn set_up(url: Option<&str>, code: &str) -> DisplayPage {
+    let mut lines = wrapped(url.map_or("the dashboard", bare), LINE_MAX);
+    lines.truncate(LINES_MAX - 2);
+    if lines.len() < LINES_MAX - 2 {
+        lines.insert(0, "Open".to_owned());
+    }
+    lines.extend(["and enter".to_owned(), format!("  {code}")]);
+    page(Topic::SetUp, "SET-UP CODE", lines)
+}
+
 /// Half of the page is the code.
 fn address(facts: &Facts) -> DisplayPage {
     const NARROW: usize = 10;
@@ -107,13 +117,10 @@ fn address(facts: &Facts) -> DisplayPage {
         return page(Topic::Address, "ADDRESS", vec!["no network".to_owned()]);
     };
     let (host, port) = bare(url).rsplit_once(':').unwrap_or((bare(url), ""));
-    let mut lines = match halves(host) {
-        Some((first, second)) => vec![format!("{first}."), second.to_owned()],
-        None => wrapped(host, NARROW),
+    let lines = match halves(host) {
+        Some((first, second)) => vec![format!("{first}."), second.to_owned(), format!(":{port}")],
+        None => wrapped(bare(url), NARROW),
     };
-    if !port.is_empty() {
-        lines.push(format!(":{port}"));
-    }
     DisplayPage { qr: Some(url.clone()), ..page(Topic::Address, "ADDRESS", lines) }
 }
 
@@ -135,7 +142,7 @@ fn contact(label: &str, is_closed: Option<bool>) -> String {
         Some(false) => "open",
         None => "?",
     };
-    let label: String = label.chars().take(LINE_MAX - 7).collect();
+    let label: String = plain(label).chars().take(LINE_MAX - 7).collect();
     format!("{label:<width$} {state}", width = LINE_MAX - 7)
 }
 
@@ -153,8 +160,8 @@ fn delivery(state: UploadState) -> &'static str {
 fn uploads(facts: &Facts) -> DisplayPage {
     let mut lines = vec![match facts.waiting {
         0 => "nothing waits".to_owned(),
-        1 => "1 picture waits".to_owned(),
-        waiting => format!("{waiting} pictures wait"),
+        1 => "1 upload waits".to_owned(),
+        waiting => format!("{waiting} uploads wait"),
     }];
     if facts.dead > 0 {
         lines.push(format!("{} FAILED", facts.dead));
@@ -171,14 +178,29 @@ fn uploads(facts: &Facts) -> DisplayPage {
 }
 
 fn page(topic: Topic, title: &str, lines: Vec<String>) -> DisplayPage {
-    let fit = |line: String| plain(&line).chars().take(LINE_MAX).collect();
+    let fit = |line: String| letters(&line).take(LINE_MAX).collect();
     let lines = lines.into_iter().take(LINES_MAX).map(fit).collect();
     DisplayPage { topic, title: title.to_owned(), lines, qr: None }
 }
 
-/// The letters that the font has; names of cameras may have any.
+/// What a camera is called here: by its label, or by its key where the font has hardly a letter of that.
+pub(super) fn known_as(label: &str, key: &str) -> String {
+    let (has, lacks): (Vec<char>, Vec<char>) =
+        label.chars().filter(|c| !c.is_whitespace()).partition(|c| is_letter(*c));
+    if has.len() > lacks.len() { label.to_owned() } else { key.to_owned() }
+}
+
+/// One line in the letters that the font has; names of cameras may have any.
 fn plain(text: &str) -> String {
-    foreign::line(text, 400).chars().map(|c| if (' '..='~').contains(&c) { c } else { '?' }).collect()
+    letters(&foreign::line(text, 400)).collect()
+}
+
+fn letters(text: &str) -> impl Iterator<Item = char> + '_ {
+    text.chars().map(|c| if is_letter(c) { c } else { '?' })
+}
+
+fn is_letter(c: char) -> bool {
+    (' '..='~').contains(&c)
 }
 
 /// Words in lines of so many characters; longer ones are cut. What finds no room ends in dots.
@@ -244,6 +266,32 @@ mod tests {
             pages(&facts).iter().any(|page| page.lines.iter().any(|line| line.contains("k3x9m-q7w2p")))
         };
         assert!(code(Some("k3x9m-q7w2p")) && !code(None));
+    }
+
+    #[test]
+    fn the_code_is_shown_beside_any_address_and_sixteen_contacts_all_have_their_turn() {
+        let url = "http://[2001:db8:85a3:8d31:1319:8a2e:1370:7348]:9000/".to_owned();
+        let contacts = (1..=16).map(|n| (format!("Gate {n}"), Some(n == 16))).collect();
+        let code = Some("k3x9m-q7w2p".to_owned());
+        let pages = pages(&Facts { url: Some(url), code, contacts, ..Facts::default() });
+        let said = |topic: Topic| -> Vec<String> {
+            let pages = pages.iter().filter(|page| page.topic == topic);
+            pages.flat_map(|page| page.lines.clone()).collect()
+        };
+        let lines = ["[2001:db8:85a3:8d31:1", "319:8a2e:1370:7348]:9", "000", "and enter", "  k3x9m-q7w2p"];
+        assert_eq!(said(Topic::SetUp), lines);
+        assert_eq!(said(Topic::Address).concat(), "[2001:db8:85a3:8d31:1319:8a2e:1370:7348]:9000");
+        assert_eq!(said(Topic::Contacts).len(), 16);
+        assert_eq!(said(Topic::Contacts)[0], "Gate 16        CLOSED", "who closes one sees it at once");
+    }
+
+    #[test]
+    fn a_camera_whose_label_the_font_has_not_is_called_by_its_key() {
+        for (label, known) in
+            [("Entry", "Entry"), ("Einfahrt Süd", "Einfahrt Süd"), ("입구", "r1"), ("입구 1", "r1")]
+        {
+            assert_eq!(known_as(label, "r1"), known);
+        }
     }
 
     proptest! {
