@@ -6,6 +6,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
@@ -30,7 +32,11 @@ enum Entry {
 
 /// The way to the file; each write is one line.
 #[derive(Clone)]
-pub(super) struct LogFile(SyncSender<Entry>);
+pub(super) struct LogFile {
+    entries: SyncSender<Entry>,
+    /// Lines that found no place and are not said yet.
+    unplaced: Arc<AtomicU64>,
+}
 
 /// Waits for the last lines when it is dropped.
 pub(super) struct LastLines(LogFile);
@@ -38,19 +44,26 @@ pub(super) struct LastLines(LogFile);
 impl LogFile {
     /// Begins to write, behind what is there already.
     pub(super) fn start(path: &Path) -> io::Result<(Self, LastLines)> {
-        let (sender, entries) = sync_channel(WAITING);
-        let path = path.to_path_buf();
-        std::thread::Builder::new().name("log-file".to_owned()).spawn(move || write(&entries, path))?;
-        let file = Self(sender);
+        let (file, entries) = Self::unread();
+        let (path, unplaced) = (path.to_path_buf(), Arc::clone(&file.unplaced));
+        let write = move || write(&entries, &unplaced, path);
+        std::thread::Builder::new().name("log-file".to_owned()).spawn(write)?;
         Ok((file.clone(), LastLines(file)))
+    }
+
+    /// One of which nobody takes the lines yet.
+    fn unread() -> (Self, Receiver<Entry>) {
+        let (sender, entries) = sync_channel(WAITING);
+        (Self { entries: sender, unplaced: Arc::default() }, entries)
     }
 }
 
 impl Write for LogFile {
     /// Never fails and never waits.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        // One that finds no place is missed; the file says how many at its next line.
-        let _ = self.0.try_send(Entry::Line(line.to_vec()));
+        if self.entries.try_send(Entry::Line(line.to_vec())).is_err() {
+            self.unplaced.fetch_add(1, Ordering::Relaxed);
+        }
         Ok(line.len())
     }
 
@@ -62,17 +75,20 @@ impl Write for LogFile {
 impl Drop for LastLines {
     fn drop(&mut self) {
         let (done, is_done) = sync_channel(1);
-        if self.0.0.try_send(Entry::Mark(done)).is_ok() {
+        if self.0.entries.try_send(Entry::Mark(done)).is_ok() {
             let _ = is_done.recv_timeout(LAST_LINES);
         }
     }
 }
 
-fn write(entries: &Receiver<Entry>, path: PathBuf) {
+fn write(entries: &Receiver<Entry>, unplaced: &AtomicU64, path: PathBuf) {
     let mut file = BoundedFile::new(path, LENGTH_MAX);
     while let Ok(entry) = entries.recv() {
         match entry {
-            Entry::Line(line) => file.append(&line, Instant::now()),
+            Entry::Line(line) => {
+                file.missed += unplaced.swap(0, Ordering::Relaxed);
+                file.append(&line, Instant::now());
+            }
             Entry::Mark(done) => {
                 let _ = done.try_send(());
             }
@@ -177,6 +193,26 @@ mod tests {
         assert!(fs::read_to_string(&path).unwrap().ends_with("line  999\n"));
         assert_eq!(fs::metadata(set_aside(&path)).unwrap().len(), 100);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn lines_for_which_a_slow_disk_left_no_place_are_counted_and_said() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        let (mut file, entries) = LogFile::unread();
+        for number in 0..WAITING + 7 {
+            file.write_all(format!("line {number}\n").as_bytes()).unwrap();
+        }
+        let unplaced = Arc::clone(&file.unplaced);
+        drop(file);
+        write(&entries, &unplaced, path.clone());
+        let read = fs::read_to_string(&path).unwrap();
+        assert!(
+            read.starts_with("7 lines of the log could not be written here\nline 0\n"),
+            "{}",
+            &read[..90]
+        );
+        assert_eq!(read.lines().count(), 1 + WAITING);
     }
 
     #[test]
