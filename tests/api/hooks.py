@@ -43,10 +43,17 @@ class Person:
         cookies = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
         return {"Cookie": cookies, "X-CSRF-Token": self.csrf}
 
-    def get(self, path):
-        answer = HTTP.get(URL + path, headers={"Cookie": self.headers()["Cookie"]}, timeout=20)
+    def ask(self, method, path, **more):
+        """An answer to this log-in. A request made up before may have ended it; then there is another."""
+        answer = HTTP.request(method, URL + path, headers=self.headers(), timeout=60, **more)
+        if answer.status_code == 401:
+            self.log_in()
+            answer = HTTP.request(method, URL + path, headers=self.headers(), timeout=60, **more)
         answer.raise_for_status()
         return answer.json()
+
+    def get(self, path):
+        return self.ask("GET", path)
 
 
 PERSON = Person(PASSWORD) if ASKER in ("person", "door") else None
@@ -77,9 +84,7 @@ def extra_session():
 
 def extra_token():
     wish = {"name": "to be revoked", "scope": "read", "password": PERSON.password}
-    made = requests.post(f"{URL}/api/tokens", json=wish, headers=PERSON.headers(), timeout=60)
-    made.raise_for_status()
-    return made.json()["id"]
+    return PERSON.ask("POST", "/api/tokens", json=wish)["id"]
 
 
 def real(operation, name, draw):
@@ -157,6 +162,9 @@ def after_call(ctx, case, response):
         PERSON.csrf = response.json()["csrf_token"]
     elif path == "/api/logout" and response.status_code == 204:
         PERSON.log_in()
+    elif response.status_code == 401:
+        # Perhaps what is left out on purpose; perhaps the log-in has ended, and the next request needs one.
+        PERSON.get("/api/sessions")
 
 
 def cookies_of(response):
