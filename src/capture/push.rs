@@ -380,13 +380,19 @@ pub fn check(bytes: &[u8], pixels_max: u64) -> Result<(u32, u32), NoPicture> {
     Ok(size)
 }
 
-/// A picture without what its device left behind the end.
+/// A picture without what its device left behind the end: padding, or what it has to say of its own. Of several pictures
+/// in one file (MPO) all are left.
 fn whole(bytes: &[u8]) -> &[u8] {
     let mut end = bytes.len();
     while end > 2 && PADDING.contains(&bytes[end - 1]) {
         end -= 1;
     }
-    if bytes[..end].ends_with(&[0xff, 0xd9]) { &bytes[..end] } else { bytes }
+    if bytes[..end].ends_with(&[0xff, 0xd9]) {
+        return &bytes[..end];
+    }
+    // A second picture that was cut off is no trailer; it comes whole when it is sent again.
+    let first = jpeg::first_end(bytes).filter(|first| !bytes[*first..].starts_with(&[0xff, 0xd8]));
+    first.map_or(bytes, |first| &bytes[..first])
 }
 
 fn unfit(error: jpeg::NotJpeg, sent: &[u8]) -> PushRefusal {

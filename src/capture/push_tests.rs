@@ -216,8 +216,57 @@ async fn what_a_frame_buffer_leaves_behind_the_end_is_left_out() {
         world.keep(pushed(bytes, 0)).await.unwrap();
     }
     assert_eq!(world.images().await.len(), 1, "it is one picture");
-    let words = [&jpeg_of(90)[..], b"words"].concat();
-    assert_eq!(world.keep(pushed(words, 0)).await.unwrap_err().reason().code(), Some("torn"));
+    // Phones and cameras put a clip or words of their own behind it.
+    for trailer in [&b"words"[..], b"\0\0\0\x18ftypmp42 \xff\xd8\xff\xd9 words"] {
+        assert!(world.keep(pushed([&jpeg_of(90)[..], trailer].concat(), 0)).await.unwrap().was_known);
+    }
+}
+
+#[tokio::test]
+async fn of_several_pictures_in_one_file_all_are_kept_and_none_is_taken_for_the_end() {
+    let world = World::begin(Place::new());
+    let both = [jpeg_of(90), jpeg_of(91)].concat();
+    let accepted = world.keep(pushed(both.clone(), 0)).await.unwrap();
+    let file = std::fs::read(world.store.root().join(&accepted.path)).unwrap();
+    let (start, rest) = jpeg::without_caption(&file);
+    assert_eq!([start, rest].concat(), both);
+    assert_eq!(world.images().await[0].facts.note, None);
+    let torn = world.keep(pushed(both[..both.len() - 20].to_vec(), 0)).await.unwrap_err();
+    assert_eq!(torn.reason().code(), Some("torn"));
+}
+
+#[tokio::test]
+async fn a_picture_of_any_coding_and_number_of_colours_is_one_and_has_no_note() {
+    use jpeg_encoder::{ColorType, Encoder};
+    let world = World::begin(Place::new());
+    let kinds = [(ColorType::Luma, 1), (ColorType::Rgb, 3), (ColorType::Cmyk, 4)];
+    for (n, (colours, bytes)) in kinds.into_iter().enumerate() {
+        for is_progressive in [false, true] {
+            let mut sent = Vec::new();
+            let mut encoder = Encoder::new(&mut sent, 80);
+            encoder.set_progressive(is_progressive);
+            let pixels: Vec<u8> = (0..48 * 32 * bytes).map(|i| u8::try_from(i * 7 % 251).unwrap()).collect();
+            encoder.encode(&pixels, 48, 32, colours).unwrap();
+            let trailed = [&sent[..], b"words"].concat();
+            assert!(!world.keep(pushed(sent.clone(), 0)).await.unwrap().was_known, "{n} {is_progressive}");
+            assert!(world.keep(pushed(trailed, 0)).await.unwrap().was_known, "{n} {is_progressive}");
+            let torn = sent[..sent.len() - 9].to_vec();
+            assert_eq!(world.keep(pushed(torn, 0)).await.unwrap_err().reason().code(), Some("torn"));
+        }
+    }
+    assert!(world.images().await.iter().all(|image| image.facts.note.is_none()));
+    assert_in_order(&world.place);
+}
+
+#[tokio::test]
+async fn a_picture_that_was_cut_off_behind_the_small_one_in_its_head_is_torn() {
+    let world = World::begin(Place::new());
+    let (small, large) = (jpeg_of(1), jpeg_of(90));
+    let length = u16::try_from(2 + small.len() + 40).unwrap().to_be_bytes();
+    let head = [&large[..2], &[0xff, 0xe1], &length, &small].concat();
+    let refusal = world.keep(pushed(head.clone(), 0)).await.unwrap_err();
+    assert_eq!(refusal.reason().code(), Some("torn"));
+    world.keep(pushed([&head, &[0; 40][..], &large[2..]].concat(), 0)).await.unwrap();
 }
 
 #[tokio::test]

@@ -193,7 +193,37 @@ fn header(bytes: &[u8]) -> Result<(u8, (u32, u32)), NotJpeg> {
             return Ok((*marker, (u32::from(width), u32::from(height))));
         }
         let length = usize::from(u16::from_be_bytes([*high, *low]));
-        rest = rest.get(2 + length.max(2)..).ok_or(NotJpeg::NoFrame)?;
+        // It may end within the small picture that cameras put into its head, which has an end marker of its own.
+        rest = rest.get(2 + length.max(2)..).ok_or(NotJpeg::NoEnd)?;
+    }
+}
+
+/// Length of the picture that begins these bytes, to behind its end marker, whatever follows; `None` where that is missing.
+///
+/// Every segment is stepped over by its length, so an end marker within one (a small picture in the head) is not its end.
+pub fn first_end(bytes: &[u8]) -> Option<usize> {
+    let mut at = 2;
+    let mut is_data = false;
+    bytes.strip_prefix(&[0xff, 0xd8])?;
+    loop {
+        let rest = bytes.get(at..)?;
+        if is_data {
+            // Within coded data only a marker is followed by something else than 0 (ITU-T T.81 section B.1.1.5).
+            at += rest
+                .windows(2)
+                .position(|two| two[0] == 0xff && !matches!(two[1], 0 | 0xff | 0xd0..=0xd7))?;
+            is_data = false;
+            continue;
+        }
+        match rest {
+            [0xff, 0xff, ..] => at += 1,
+            [0xff, 0xd9, ..] => return Some(at + 2),
+            [0xff, marker, high, low, ..] => {
+                is_data = *marker == 0xda;
+                at += 2 + usize::from(u16::from_be_bytes([*high, *low])).max(2);
+            }
+            _ => return None,
+        }
     }
 }
 
@@ -327,6 +357,21 @@ mod tests {
     }
 
     #[test]
+    fn the_first_picture_ends_where_its_data_does_and_not_within_a_segment() {
+        let plain = encode_plain(&grey(32, 16, 90, true)).unwrap();
+        let with_small = with_caption(&plain, &caption()).unwrap().0;
+        let small = [&[0xff, 0xe1, 0, 6, 0xff, 0xd8, 0xff, 0xd9][..], &plain[2..]].concat();
+        let small = [&[0xff, 0xd8][..], &small].concat();
+        for whole in [&plain, &with_small, &small] {
+            assert_eq!(first_end(whole), Some(whole.len()));
+            assert_eq!(first_end(&[whole, &b"words \xff\xd9"[..]].concat()), Some(whole.len()));
+            for end in 0..whole.len() {
+                assert_eq!(first_end(&whole[..end]), None, "{end} of {}", whole.len());
+            }
+        }
+    }
+
+    #[test]
     fn an_encoded_frame_is_a_whole_jpeg_of_its_size_with_caption_and_thumbnail() {
         let (jpeg, written) = (encode(&grey(641, 359, 90, true), &caption()).unwrap(), caption());
         assert_eq!(inspect(&jpeg), Ok((641, 359)));
@@ -450,6 +495,8 @@ mod tests {
         assert_eq!(inspect(&jpeg[..jpeg.len() - 1]), Err(NotJpeg::NoEnd));
         assert_eq!(inspect(b"GIF89a"), Err(NotJpeg::NoStart));
         assert_eq!(inspect(&[0xff, 0xd8, 0xff, 0xd9]), Err(NotJpeg::NoFrame));
+        let in_its_head = [&jpeg[..2], &[0xff, 0xe1, 0x40, 0, 0xff, 0xd8, 0xff, 0xd9][..]].concat();
+        assert_eq!(inspect(&in_its_head), Err(NotJpeg::NoEnd), "the end of a small picture in the head");
     }
 
     proptest! {

@@ -56,8 +56,14 @@ pub fn find(
     if body.starts_with(&JPEG_START) {
         return Ok(whole());
     }
-    let Some(boundary) = boundary(content_type, body) else { return Ok(whole()) };
-    let parts = parts(&boundary, body)?;
+    let named = named_boundary(content_type);
+    let read = named.as_deref().map_or(Ok(Vec::new()), |boundary| parts(boundary, body))?;
+    let parts = match (first_line(body), &named) {
+        // A sketch that writes its boundary by hand forgets the two dashes in one of both places.
+        (Some(line), _) if read.is_empty() => parts(line, body)?,
+        (None, None) => return Ok(whole()),
+        _ => read,
+    };
     let is_jpeg = |part: &&Part| body[part.bytes.clone()].starts_with(&JPEG_START);
     let is_field = |part: &&Part| part.name.as_deref() == Some(FIELD);
     let chosen = parts
@@ -77,18 +83,20 @@ struct Part {
     bytes: Range<usize>,
 }
 
-/// What separates the parts, with its two dashes; `None`: it is no form.
-fn boundary(content_type: Option<&str>, body: &[u8]) -> Option<Vec<u8>> {
+/// What separates the parts by the label, with its two dashes; `None`: it names nothing.
+fn named_boundary(content_type: Option<&str>) -> Option<Vec<u8>> {
     let is_form = |text: &&str| {
         text.trim_start().get(..10).is_some_and(|start| start.eq_ignore_ascii_case("multipart/"))
     };
-    let named = content_type.filter(is_form).and_then(|text| parameter(text, "boundary"));
-    let from_label = named.filter(|name| !name.is_empty() && name.len() <= BOUNDARY_MAX);
-    if let Some(name) = from_label {
-        return Some([b"--", name.as_bytes()].concat());
-    }
-    let line = body.split(|byte| *byte == b'\n').next().unwrap_or_default().trim_ascii_end();
-    (line.starts_with(b"--") && (3..=BOUNDARY_MAX).contains(&line.len())).then(|| line.to_vec())
+    let named = content_type.filter(is_form).and_then(|text| parameter(text, "boundary"))?;
+    (!named.is_empty() && named.len() <= BOUNDARY_MAX).then(|| [b"--", named.as_bytes()].concat())
+}
+
+/// What separates them by the first line that is not empty; `None`: it is no boundary.
+fn first_line(body: &[u8]) -> Option<&[u8]> {
+    let line =
+        body.trim_ascii_start().split(|byte| *byte == b'\n').next().unwrap_or_default().trim_ascii_end();
+    (line.starts_with(b"--") && (3..=BOUNDARY_MAX).contains(&line.len())).then_some(line)
 }
 
 fn parts(boundary: &[u8], body: &[u8]) -> Result<Vec<Part>, BadForm> {
@@ -262,6 +270,26 @@ mod tests {
         check(None, &form(&[file], "--b--"), Ok((JPEG, None)));
         let unclosed = form(&[file], "");
         check(Some("multipart/form-data; boundary=b"), &unclosed, Ok((&[JPEG, b"\r\n"].concat(), None)));
+    }
+
+    #[test]
+    fn a_boundary_that_is_another_one_in_the_label_is_read_from_the_form() {
+        let file = ("form-data; name=\"file\"", JPEG);
+        for label in ["multipart/form-data; boundary=--b", "multipart/form-data; boundary=other"] {
+            check(Some(label), &form(&[file], "--b--"), Ok((JPEG, None)));
+        }
+        let begun = [&b"\r\n"[..], &form(&[file], "--b--")].concat();
+        for label in [None, Some("multipart/form-data; boundary=\"b\""), Some("multipart/form-data")] {
+            check(label, &begun, Ok((JPEG, None)));
+        }
+    }
+
+    #[test]
+    fn a_part_without_a_name_or_without_a_head_is_a_picture_if_it_begins_as_one() {
+        let label = Some("multipart/form-data; boundary=b");
+        check(label, &form(&[("form-data", JPEG)], "--b--"), Ok((JPEG, None)));
+        let bare = [&b"--b\r\n\r\n"[..], JPEG, b"\r\n--b--"].concat();
+        check(label, &bare, Ok((JPEG, None)));
     }
 
     #[test]

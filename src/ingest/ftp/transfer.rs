@@ -75,14 +75,10 @@ impl FtpSession {
         }
         let promise = name::promise(&upload.path);
         if promise != Promise::Other
-            && let Err(wait) = self.shared.door.take(&device, Instant::now())
+            && let Some(refusal) = self.one_too_many(&device).await
         {
             self.port = None;
-            let seconds = wait.as_secs() + 1;
-            let reason = NoPicture::TooOften { per_minute: device.per_minute.into() };
-            let camera = device.camera.as_ref();
-            self.shared.pushes.refuse(Cause::Ftp, &device.name, camera, clock::moment(), reason).await;
-            return Ok(FtpReply::new(450, &format!("too many pictures a minute, wait {seconds} s")));
+            return Ok(refusal);
         }
         let arrived = clock::moment();
         let Some(stream) = self.open_data(&upload).await? else {
@@ -93,6 +89,12 @@ impl FtpSession {
         let shown = foreign::line(name::last_part(&upload.path), NAME_SHOWN);
         if !received.is_picture {
             return Ok(self.let_go(&upload, &shown, &device, &received));
+        }
+        // A picture under the name of something else was not counted before it came.
+        if promise == Promise::Other
+            && let Some(refusal) = self.one_too_many(&device).await
+        {
+            return Ok(refusal);
         }
         let (count, end) = (received.count, received.end);
         match end {
@@ -137,6 +139,15 @@ impl FtpSession {
             self.dialog.took(&upload.path, count);
         }
         Ok(answer(&kept, end, count))
+    }
+
+    /// Takes one of the pictures that the device may bring now; what is said if it may not.
+    async fn one_too_many(&self, device: &DeviceConfig) -> Option<FtpReply> {
+        let wait = self.shared.door.take(device, Instant::now()).err()?;
+        let reason = NoPicture::TooOften { per_minute: device.per_minute.into() };
+        let camera = device.camera.as_ref();
+        self.shared.pushes.refuse(Cause::Ftp, &device.name, camera, clock::moment(), reason).await;
+        Some(FtpReply::new(450, &format!("too many pictures a minute, wait {} s", wait.as_secs() + 1)))
     }
 
     /// Shows that there is nothing.

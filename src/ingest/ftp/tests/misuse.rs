@@ -155,6 +155,70 @@ async fn too_many_pictures_a_minute_are_refused_before_they_are_sent_and_clips_d
     camera.passive().await;
     camera.ask("STOR c.jpg", "450 ").await;
     camera.ask("NOOP", "200 ").await;
+    let said = camera.store("STOR c.txt", &jpeg_of(3)).await;
+    assert!(said.starts_with("450 "), "a picture under another name counts: {said}");
+    assert_eq!(rig.images().await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_second_file_while_one_is_on_its_way_waits_for_a_data_connection_of_its_own() {
+    let rig = Rig::new().await;
+    let mut camera = rig.device().await;
+    let at = camera.passive().await;
+    let mut data = camera.data(at).await;
+    camera.ask("STOR a.jpg", "150 ").await;
+    camera.send(b"STOR b.jpg\r\n").await;
+    data.write_all(&jpeg_of(1)).await.unwrap();
+    drop(data);
+    let said = camera.answer_of_two().await;
+    assert!(said[0].starts_with("226 ") && said[1].starts_with("425 "), "{said:?}");
+    assert_eq!(rig.own_names().await, ["a.jpg"]);
+}
+
+#[tokio::test]
+async fn one_name_in_two_sessions_at_once_are_two_pictures() {
+    let rig = Rig::new().await;
+    let (mut one, mut other) = (rig.device().await, rig.device().await);
+    let (first, second) = (one.passive().await, other.passive().await);
+    let (mut of_one, mut of_other) = (one.data(first).await, other.data(second).await);
+    one.ask("STOR snap.jpg", "150 ").await;
+    other.ask("STOR snap.jpg", "150 ").await;
+    for (data, shade) in [(&mut of_one, 1), (&mut of_other, 2)] {
+        data.write_all(&jpeg_of(shade)).await.unwrap();
+    }
+    drop((of_one, of_other));
+    one.expect("226 ").await;
+    other.expect("226 ").await;
+    assert_eq!(rig.own_names().await, ["snap.jpg", "snap.jpg"]);
+}
+
+#[tokio::test]
+async fn what_is_appended_to_or_renamed_from_something_refused_changes_no_picture() {
+    let rig = Rig::new().await;
+    let mut camera = rig.device().await;
+    assert!(camera.store("STOR a.jpg", &jpeg_of(1)).await.starts_with("226 "));
+    assert!(camera.store("APPE a.jpg", b"more").await.starts_with("550 "));
+    assert!(camera.store("APPE a.jpg", b"").await.starts_with("451 "));
+    assert!(camera.store("STOR b.jpg", b"no picture").await.starts_with("550 "));
+    camera.ask("RNFR b.jpg", "550 ").await;
+    camera.ask("RNTO c.jpg", "503 ").await;
+    camera.ask("RNFR a.jpg", "350 ").await;
+    camera.ask("RNTO /../../c.jpg", "250 ").await;
+    assert_eq!(rig.own_names().await, ["a.jpg"]);
+}
+
+#[tokio::test]
+async fn a_data_connection_of_extended_passive_mode_is_the_clients_too() {
+    let rig = Rig::with(&[], FtpLimits { data_wait: Duration::from_millis(300), ..PATIENT }).await;
+    let mut camera = rig.device().await;
+    let answer = camera.ask("EPSV", "229 ").await;
+    let port: u16 = answer.split('|').nth(3).unwrap().parse().unwrap();
+    let mut foreign = camera.data_from(9, ([127, 0, 0, 1], port).into()).await;
+    camera.ask("STOR a.jpg", "150 ").await;
+    // It may be closed already.
+    let _ = foreign.write_all(&jpeg_of(66)).await;
+    camera.expect("425 ").await;
+    assert!(rig.images().await.is_empty());
 }
 
 #[tokio::test]
