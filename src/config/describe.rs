@@ -196,6 +196,11 @@ fn describe_ingest(lines: &mut Lines, ingest: &IngestConfig) {
         lines.set("FTP_PORT", ftp.port);
         let range = |ports: &RangeInclusive<u16>| format!("{}-{}", ports.start(), ports.end());
         lines.set("FTP_PASSIVE_PORTS", ftp.passive.as_ref().map_or_else(|| "any".to_owned(), range));
+        if let Some(tls) = &ftp.tls {
+            lines.set("FTP_TLS_CERT", tls.certificate.display());
+            lines.set("FTP_TLS_KEY", tls.key.display());
+            lines.set("FTP_TLS_REQUIRED", tls.is_required);
+        }
     }
 }
 

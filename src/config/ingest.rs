@@ -7,6 +7,7 @@ use std::ops::RangeInclusive;
 
 use super::Secret;
 use super::camera::{CameraConfig, SourceConfig};
+use super::ftp_tls::FtpTlsConfig;
 use super::network::{Network, networks};
 use super::problem::Wrong;
 use super::reader::{ReadResult, VariableReader};
@@ -92,6 +93,8 @@ pub struct FtpConfig {
     pub port: u16,
     /// `FTP_PASSIVE_PORTS`: where data connections are awaited; `None`, written `any`, leaves it to the kernel.
     pub passive: Option<RangeInclusive<u16>>,
+    /// Its certificate; without one nothing is encrypted.
+    pub tls: Option<FtpTlsConfig>,
 }
 
 impl IngestConfig {
@@ -100,6 +103,7 @@ impl IngestConfig {
         let ftp_ip = reader.optional("FTP_IP", ip);
         let ftp_port = reader.optional("FTP_PORT", port);
         let passive = reader.required("FTP_PASSIVE_PORTS", ports);
+        let tls = FtpTlsConfig::read(reader);
         let mut devices = Ok(Vec::new());
         for number in (1..=CAMERA_NUMBER_MAX).filter(|number| exists(reader, *number)).collect::<Vec<_>>() {
             match (DeviceConfig::read(reader, number), &mut devices) {
@@ -110,7 +114,7 @@ impl IngestConfig {
         }
         let devices: Vec<DeviceConfig> = devices?;
         refuse_doubles(reader, &devices)?;
-        let (ip, ftp_port, passive) = (ftp_ip?, ftp_port?, passive?);
+        let (ip, ftp_port, passive, tls) = (ftp_ip?, ftp_port?, passive?, tls?);
         let compat_port = compat_port?;
         if compat_port.is_some() && devices.is_empty() {
             reader.warn(
@@ -120,7 +124,7 @@ impl IngestConfig {
         }
         let user = devices.iter().find(|device| device.ftp.is_some()).map(|device| device.number);
         let ftp = match (ftp_port, user) {
-            (Some(port), Some(_)) => Some(FtpConfig { ip, port, passive }),
+            (Some(port), Some(_)) => Some(FtpConfig { ip, port, passive, tls }),
             (Some(_), None) => {
                 reader.warn(
                     "FTP_PORT",

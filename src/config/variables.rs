@@ -230,6 +230,9 @@ pub const VARIABLES: &[Variable] = &[
         Fallback::Text("50000-50099"),
         "ports for its data connections, to be opened in a firewall; any: the kernel chooses",
     ),
+    open("FTP_TLS_CERT", Fallback::None, "certificate of the FTP server, PEM; with it FTP over TLS is possible"),
+    open("FTP_TLS_KEY", Fallback::None, "its key, PEM"),
+    open("FTP_TLS_REQUIRED", Fallback::Text("false"), "whether nobody may log in without TLS"),
     open("UPLOAD_ENABLED", Fallback::Text("true"), "whether pictures are delivered"),
     open(
         "BACKGROUND_UPLOAD",

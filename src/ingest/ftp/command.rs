@@ -36,6 +36,11 @@ impl ControlBuffer {
         self.bytes.extend_from_slice(bytes);
     }
 
+    /// Forgets what came and was not taken: nothing that was said in the clear counts on a secured connection.
+    pub(super) fn forget(&mut self) {
+        *self = Self::default();
+    }
+
     /// Whether there is as much as two of the longest lines: whoever reads waits until some was taken.
     pub(super) fn is_full(&self) -> bool {
         self.left().len() >= 2 * LINE_MAX
@@ -137,8 +142,14 @@ pub(super) enum FtpCommand {
     Nothing,
     /// `STAT` or `HELP`.
     Help,
-    /// `AUTH`, `PBSZ`, `PROT`, `CCC`: FTP over TLS.
-    Secure,
+    /// `AUTH`, in capitals: FTP over TLS.
+    Secure(String),
+    /// `PBSZ`: how long a protected piece may be.
+    BufferSize,
+    /// `PROT`, in capitals: whether data connections are secured, too.
+    Protect(String),
+    /// `CCC`: in the clear again.
+    Unsecure,
     /// Nothing that is known.
     Unknown,
 }
@@ -182,7 +193,10 @@ impl FtpCommand {
             "RETR" | "MLST" | "MDTM" => Self::Retrieve,
             "NOOP" | "ALLO" | "SITE" | "OPTS" | "CLNT" => Self::Nothing,
             "STAT" | "HELP" => Self::Help,
-            "AUTH" | "PBSZ" | "PROT" | "CCC" => Self::Secure,
+            "AUTH" => Self::Secure(capitals()),
+            "PBSZ" => Self::BufferSize,
+            "PROT" => Self::Protect(capitals()),
+            "CCC" => Self::Unsecure,
             // ESP32_FTPClient sends both without a blank before the folder.
             glued if glued.starts_with("MLSD") || glued.starts_with("LIST") => Self::List,
             _ => Self::Unknown,

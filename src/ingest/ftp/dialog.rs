@@ -2,6 +2,8 @@
 //!
 //! Folders, removal and renames are fiction that succeeds, because a camera that fails at one of them gives up before it
 //! sends its picture; some never come back after a reply of 400 or more.
+//!
+//! TLS is as RFC 4217 has it: `AUTH TLS` first, then `PROT P` for data. What was said before `AUTH TLS` counts no more.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -26,6 +28,18 @@ pub(super) struct Upload {
     pub(super) is_unique: bool,
 }
 
+/// How it stands with TLS on the control connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum ControlTls {
+    /// There is no certificate.
+    #[default]
+    Absent,
+    /// It may be asked for; whether nobody logs in without it.
+    Offered { is_required: bool },
+    /// It is there.
+    On,
+}
+
 /// What is to be done now.
 #[derive(Debug)]
 pub(super) enum FtpStep {
@@ -43,6 +57,8 @@ pub(super) enum FtpStep {
     List,
     /// To give the data connection up.
     Abort,
+    /// To answer, and to secure the control connection.
+    Secure(FtpReply),
     /// To begin anew.
     Reinitialize,
 }
@@ -59,11 +75,23 @@ pub(super) struct Dialog {
     renamed: Option<usize>,
     /// Files without a name.
     unique: u32,
+    tls: ControlTls,
+    /// Data connections are secured, too.
+    is_data_secured: bool,
 }
 
 impl Default for Dialog {
     fn default() -> Self {
+        Self::new(ControlTls::Absent)
+    }
+}
+
+impl Dialog {
+    /// Somebody who has said nothing.
+    pub(super) fn new(tls: ControlTls) -> Self {
         Self {
+            tls,
+            is_data_secured: false,
             user: None,
             device: None,
             folder: "/".to_owned(),
@@ -72,9 +100,24 @@ impl Default for Dialog {
             unique: 0,
         }
     }
-}
 
-impl Dialog {
+    /// The same connection, as if nothing had been said: it stays secured.
+    fn anew(&self) -> Self {
+        let Self { tls, is_data_secured, unique, .. } = *self;
+        Self { is_data_secured, unique, ..Self::new(tls) }
+    }
+
+    /// The control connection is secured now, and nothing that was said before counts.
+    pub(super) fn secured(&mut self) {
+        let is_data_secured = self.is_data_secured;
+        *self = Self { is_data_secured, ..Self::new(ControlTls::On) };
+    }
+
+    /// Whether the next data connection is to be secured.
+    pub(super) fn is_data_secured(&self) -> bool {
+        self.is_data_secured && self.tls == ControlTls::On
+    }
+
     /// Who was let in.
     pub(super) fn device(&self) -> Option<&Arc<DeviceConfig>> {
         self.device.as_ref()
@@ -175,7 +218,10 @@ impl Dialog {
             | FtpCommand::Features
             | FtpCommand::Nothing
             | FtpCommand::Help
-            | FtpCommand::Secure
+            | FtpCommand::Secure(_)
+            | FtpCommand::BufferSize
+            | FtpCommand::Protect(_)
+            | FtpCommand::Unsecure
             | FtpCommand::Unknown => say(500, "not understood"),
         })
     }
@@ -183,9 +229,11 @@ impl Dialog {
     /// What anybody may say.
     fn without_log_in(&mut self, command: &FtpCommand) -> Option<FtpStep> {
         Some(FtpStep::Say(match command {
+            FtpCommand::User(_) if self.tls == (ControlTls::Offered { is_required: true }) => {
+                say(530, "AUTH TLS comes first")
+            }
             FtpCommand::User(user) => {
-                let unique = self.unique;
-                *self = Self { user: Some(user.clone()), unique, ..Self::default() };
+                *self = Self { user: Some(user.clone()), ..self.anew() };
                 // The same for everyone, whether there is such a user or not.
                 say(331, "password?")
             }
@@ -198,19 +246,47 @@ impl Dialog {
                 None => say(503, "USER comes first"),
             },
             FtpCommand::Reinitialize => {
-                *self = Self::default();
+                *self = self.anew();
                 return Some(FtpStep::Reinitialize);
             }
             FtpCommand::Quit => return Some(FtpStep::End(say(221, "bye"))),
             FtpCommand::System => say(215, "UNIX Type: L8"),
-            FtpCommand::Features => FtpReply::features(),
+            FtpCommand::Features => FtpReply::features(self.tls != ControlTls::Absent),
             // ALLO is answered 200, not 202: a Dahua camera hangs up at 202 and begins again, for ever.
             FtpCommand::Nothing => say(200, "ok"),
             FtpCommand::Help => say(214, "pictures are taken: USER PASS PASV STOR"),
-            FtpCommand::Secure => say(502, "FTP over TLS is not there"),
+            FtpCommand::Secure(kind) => return Some(self.secure(kind)),
+            FtpCommand::BufferSize | FtpCommand::Protect(_) if self.tls != ControlTls::On => match self.tls {
+                ControlTls::Absent => say(502, "FTP over TLS is not there"),
+                ControlTls::Offered { .. } | ControlTls::On => say(503, "AUTH TLS comes first"),
+            },
+            FtpCommand::BufferSize => say(200, "PBSZ=0"),
+            FtpCommand::Protect(level) => match level.as_str() {
+                "P" | "C" => {
+                    self.is_data_secured = level == "P";
+                    say(200, "ok")
+                }
+                "S" | "E" => say(536, "only PROT P and PROT C"),
+                _ => say(504, "only PROT P and PROT C"),
+            },
+            FtpCommand::Unsecure => say(533, "what is secured stays so"),
             FtpCommand::Unknown => say(502, "not known here"),
             _ => return None,
         }))
+    }
+
+    /// What follows from AUTH.
+    fn secure(&mut self, kind: &str) -> FtpStep {
+        FtpStep::Say(match (self.tls, kind) {
+            (ControlTls::Absent, _) => say(502, "FTP over TLS is not there"),
+            (ControlTls::On, _) => say(503, "it is secured already"),
+            (ControlTls::Offered { .. }, "TLS" | "TLS-C" | "SSL" | "TLS-P") => {
+                // Clients that say the older words mean the data, too (the draft before RFC 4217).
+                self.is_data_secured = matches!(kind, "SSL" | "TLS-P");
+                return FtpStep::Secure(say(234, "go on with TLS"));
+            }
+            (ControlTls::Offered { .. }, _) => say(504, "only AUTH TLS"),
+        })
     }
 
     fn find(&self, path: &str) -> Option<usize> {
@@ -226,7 +302,8 @@ fn say(code: u16, text: &str) -> FtpReply {
 /// What a client is answered that says these pieces and is let in as `device`, whatever its password: the server without
 /// its sockets. A file that it announces is taken.
 pub fn rehearse<'a>(device: &Arc<DeviceConfig>, pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<Vec<u8>> {
-    let (mut buffer, mut dialog, mut replies) = (ControlBuffer::default(), Dialog::default(), Vec::new());
+    let offered = ControlTls::Offered { is_required: false };
+    let (mut buffer, mut dialog, mut replies) = (ControlBuffer::default(), Dialog::new(offered), Vec::new());
     for piece in pieces {
         buffer.push(piece);
         while let Some(line) = buffer.next_line() {
@@ -238,6 +315,10 @@ pub fn rehearse<'a>(device: &Arc<DeviceConfig>, pieces: impl IntoIterator<Item =
             let reply = match step {
                 FtpStep::Say(reply) | FtpStep::End(reply) => reply,
                 FtpStep::Admit { .. } => dialog.admit(Arc::clone(device)),
+                FtpStep::Secure(reply) => {
+                    dialog.secured();
+                    reply
+                }
                 FtpStep::Await { .. } | FtpStep::List | FtpStep::Abort | FtpStep::Reinitialize => {
                     say(200, "ok")
                 }

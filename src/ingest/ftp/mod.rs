@@ -3,6 +3,7 @@
 //! Made for cameras, which know one way and give up where it is another: each trap is written down where it is handled.
 //! `226` is said when the picture is safe. Folders, renames and removals are fiction; what is no picture is taken and let
 //! go. Nobody does anything without a log-in; every read is bounded in bytes, time and number, and so are the sessions.
+//! With a certificate both kinds of connections can be secured (RFC 4217).
 
 mod command;
 mod dialog;
@@ -11,6 +12,7 @@ mod name;
 mod passive;
 mod reply;
 mod seats;
+mod secured;
 mod session;
 mod transfer;
 
@@ -32,6 +34,7 @@ use held::HeldBytes;
 use passive::PassivePorts;
 use reply::FtpReply;
 use seats::Seats;
+use secured::FtpCertificate;
 use session::FtpSession;
 
 /// Pause after a connection could not be accepted, because there are no open files left.
@@ -82,6 +85,7 @@ struct Shared {
     ports: PassivePorts,
     seats: Seats,
     held: HeldBytes,
+    certificate: Option<FtpCertificate>,
     limits: FtpLimits,
 }
 
@@ -107,6 +111,7 @@ impl FtpServer {
             ports: PassivePorts::new(config.passive.clone()),
             seats: Seats::default(),
             held: HeldBytes::default(),
+            certificate: config.tls.clone().map(FtpCertificate::new),
             limits,
         };
         Self { address: SocketAddr::new(address, config.port), shared: Arc::new(shared) }
@@ -168,7 +173,8 @@ impl FtpServer {
         if stream.set_nodelay(true).is_err() {
             return;
         }
-        let session = FtpSession::new(stream, from, seat, Arc::clone(&self.shared));
+        let Ok(local) = stream.local_addr() else { return };
+        let session = FtpSession::new(stream, local, from, seat, Arc::clone(&self.shared));
         sessions.spawn(session.run().instrument(info_span!("ftp", %from)));
     }
 }

@@ -45,7 +45,7 @@ impl FtpReply {
     /// As it is sent.
     pub(super) fn bytes(&self) -> Vec<u8> {
         if self.code == FEATURES_CODE {
-            return FEATURES.as_bytes().to_vec();
+            return format!("211-Features:\r\n{}211 End\r\n", self.text).into_bytes();
         }
         let mut line = String::new();
         let _ = write!(line, "{:03} ", self.code);
@@ -60,14 +60,18 @@ impl FtpReply {
     }
 
     /// `211` with what there is beyond RFC 959.
-    pub(super) fn features() -> Self {
-        Self { code: FEATURES_CODE, text: String::new() }
+    pub(super) fn features(has_tls: bool) -> Self {
+        let secured = if has_tls { FEATURES_OF_TLS } else { "" };
+        Self { code: FEATURES_CODE, text: format!("{secured}{FEATURES}") }
     }
 }
 
 const FEATURES_CODE: u16 = 211;
 
-const FEATURES: &str = "211-Features:\r\n EPSV\r\n PASV\r\n SIZE\r\n UTF8\r\n211 End\r\n";
+const FEATURES: &str = " EPSV\r\n PASV\r\n SIZE\r\n UTF8\r\n";
+
+/// As RFC 4217 has them.
+const FEATURES_OF_TLS: &str = " AUTH TLS\r\n PBSZ\r\n PROT\r\n";
 
 #[cfg(test)]
 mod tests {
@@ -84,7 +88,11 @@ mod tests {
 
     #[test]
     fn features_fit_into_the_same_bytes() {
-        assert!(FtpReply::features().bytes().len() <= REPLY_BYTES_MAX && !FtpReply::features().is_refusal());
+        for has_tls in [false, true] {
+            let reply = FtpReply::features(has_tls);
+            assert!(reply.bytes().len() <= REPLY_BYTES_MAX && !reply.is_refusal());
+            assert_eq!(String::from_utf8(reply.bytes()).unwrap().contains("\r\n AUTH TLS\r\n"), has_tls);
+        }
     }
 
     #[test]

@@ -12,10 +12,11 @@ use tracing::{debug, warn};
 
 use super::Shared;
 use super::command::{ControlBuffer, ControlLine, FtpCommand};
-use super::dialog::{Dialog, FtpStep};
+use super::dialog::{ControlTls, Dialog, FtpStep};
 use super::passive::AwaitedPort;
 use super::reply::FtpReply;
 use super::seats::{SessionSeat, Worth};
+use super::secured::FtpStream;
 use crate::config::Secret;
 use crate::ingest::tries::client_of;
 use crate::ingest::{Introduction, NotAdmitted};
@@ -43,7 +44,9 @@ pub(super) struct FtpSession {
 
 /// A control connection.
 pub(super) struct Control {
-    stream: TcpStream,
+    stream: FtpStream,
+    /// The address of ours that the client has reached.
+    local: SocketAddr,
     pub(super) buffer: ControlBuffer,
     /// The client says nothing more.
     pub(super) is_silent: bool,
@@ -72,9 +75,19 @@ impl Control {
 }
 
 impl FtpSession {
-    pub(super) fn new(stream: TcpStream, from: IpAddr, seat: SessionSeat, shared: Arc<Shared>) -> Self {
-        let control = Control { stream, buffer: ControlBuffer::default(), is_silent: false };
-        let (dialog, began) = (Dialog::default(), Deadline::now());
+    pub(super) fn new(
+        stream: TcpStream,
+        local: SocketAddr,
+        from: IpAddr,
+        seat: SessionSeat,
+        shared: Arc<Shared>,
+    ) -> Self {
+        let stream = FtpStream::Plain(stream);
+        let control = Control { stream, local, buffer: ControlBuffer::default(), is_silent: false };
+        let tls = shared.certificate.as_ref().map_or(ControlTls::Absent, |certificate| ControlTls::Offered {
+            is_required: certificate.is_required(),
+        });
+        let (dialog, began) = (Dialog::new(tls), Deadline::now());
         Self { control, from, seat, shared, dialog, port: None, began, wrong: 0 }
     }
 
@@ -119,6 +132,10 @@ impl FtpSession {
                 self.port = None;
                 self.say(FtpReply::new(226, "nothing is under way")).await
             }
+            FtpStep::Secure(reply) => {
+                self.say(reply).await?;
+                self.secure().await
+            }
             FtpStep::Reinitialize => {
                 self.port = None;
                 self.seat.set(Worth::Stranger);
@@ -131,8 +148,31 @@ impl FtpSession {
     /// One write, so that a client that takes whatever is there for the answer has all of it.
     pub(super) async fn say(&mut self, reply: FtpReply) -> io::Result<()> {
         let bytes = reply.bytes();
-        let write = self.control.stream.write_all(&bytes);
+        let write = async {
+            self.control.stream.write_all(&bytes).await?;
+            self.control.stream.flush().await
+        };
         timeout(self.shared.limits.reply, write).await.map_err(io::Error::from)?
+    }
+
+    /// Secures the control connection. Whatever was said before is forgotten: it may be somebody else's.
+    async fn secure(&mut self) -> io::Result<()> {
+        let (Some(certificate), Some(stream)) = (&self.shared.certificate, self.control.stream.take_plain())
+        else {
+            return Err(io::ErrorKind::ConnectionAborted.into());
+        };
+        self.control.buffer.forget();
+        self.port = None;
+        self.seat.set(Worth::Stranger);
+        self.began = Deadline::now();
+        let handshake = timeout(self.shared.limits.log_in, certificate.secure(stream));
+        let secured = tokio::select! {
+            secured = handshake => secured.map_err(io::Error::from).flatten(),
+            () = self.seat.end().cancelled() => Err(io::ErrorKind::ConnectionAborted.into()),
+        };
+        self.control.stream = secured.inspect_err(|error| warn!(%error, "ftp: TLS did not come about"))?;
+        self.dialog.secured();
+        Ok(())
     }
 
     async fn end(&mut self, reply: FtpReply) -> io::Result<()> {
@@ -197,12 +237,9 @@ impl FtpSession {
     /// Opens a port for a data connection; the one before is released.
     fn await_data(&mut self, is_extended: bool) -> FtpReply {
         self.port = None;
-        let Ok(local) = self.control.stream.local_addr() else {
-            return FtpReply::new(425, "no data connection is possible");
-        };
-        let local = match local.ip().to_canonical() {
+        let local = match self.control.local.ip().to_canonical() {
             ip @ IpAddr::V4(_) => SocketAddr::new(ip, 0),
-            IpAddr::V6(_) => local,
+            IpAddr::V6(_) => self.control.local,
         };
         if !is_extended && local.is_ipv6() {
             return FtpReply::new(425, "PASV is for IPv4; use EPSV");

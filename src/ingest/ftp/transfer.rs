@@ -7,7 +7,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant as Deadline, sleep, sleep_until, timeout};
 use tracing::{debug, info, warn};
@@ -15,7 +15,9 @@ use tracing::{debug, info, warn};
 use super::dialog::Upload;
 use super::held::HeldShare;
 use super::name::{self, Promise};
+use super::passive::AwaitedPort;
 use super::reply::FtpReply;
+use super::secured::FtpStream;
 use super::session::FtpSession;
 use crate::capture::{AcceptedPush, PushRefusal, PushedPicture};
 use crate::clock;
@@ -83,7 +85,7 @@ impl FtpSession {
         let arrived = clock::moment();
         let Some(stream) = self.open_data(&upload).await? else {
             warn!(device = %device.name, "ftp: a file was announced and no data connection came");
-            return Ok(FtpReply::new(425, "no data connection came from your address"));
+            return Ok(self.no_data());
         };
         let received = self.receive(stream, &device, promise).await;
         let shown = foreign::line(name::last_part(&upload.path), NAME_SHOWN);
@@ -157,13 +159,25 @@ impl FtpSession {
         }
         let nothing = Upload { path: String::new(), is_unique: false };
         Ok(match self.open_data(&nothing).await? {
-            Some(_) => FtpReply::new(226, "nothing is listed"),
-            None => FtpReply::new(425, "no data connection came from your address"),
+            Some(mut stream) => {
+                // Whoever has gone already is told all the same.
+                let _ = timeout(self.shared.limits.reply, stream.shutdown()).await;
+                FtpReply::new(226, "nothing is listed")
+            }
+            None => self.no_data(),
         })
     }
 
-    /// Says `150` and waits for the data connection of this client, and for nobody else's.
-    async fn open_data(&mut self, upload: &Upload) -> io::Result<Option<TcpStream>> {
+    fn no_data(&self) -> FtpReply {
+        let words = match self.dialog.is_data_secured() {
+            true => "no data connection with TLS came from your address",
+            false => "no data connection came from your address",
+        };
+        FtpReply::new(425, words)
+    }
+
+    /// Says `150` and waits for the data connection of this client, and for nobody else's; it is secured as was agreed.
+    async fn open_data(&mut self, upload: &Upload) -> io::Result<Option<FtpStream>> {
         let Some(port) = self.port.take() else { return Ok(None) };
         let words = if upload.is_unique {
             format!("FILE: {}", foreign::line(name::last_part(&upload.path), NAME_SHOWN))
@@ -173,16 +187,27 @@ impl FtpSession {
         // Before the connection is there: some clients open it only when they have read this.
         self.say(FtpReply::new(150, &words)).await?;
         tokio::select! {
-            accepted = port.accept(self.from) => Ok(accepted.ok()),
+            opened = self.opened(port) => Ok(opened),
             () = sleep(self.shared.limits.data_wait) => Ok(None),
             () = self.seat.end().cancelled() => Ok(None),
+        }
+    }
+
+    async fn opened(&self, port: AwaitedPort) -> Option<FtpStream> {
+        let stream: TcpStream = port.accept(self.from).await.ok()?;
+        match self.shared.certificate.as_ref().filter(|_| self.dialog.is_data_secured()) {
+            None => Some(FtpStream::Plain(stream)),
+            Some(certificate) => {
+                let secured = certificate.secure(stream).await;
+                secured.inspect_err(|error| warn!(%error, "ftp: TLS for data did not come about")).ok()
+            }
         }
     }
 
     /// Reads a file to its end; of what is no picture only the length.
     async fn receive(
         &mut self,
-        mut stream: TcpStream,
+        mut stream: FtpStream,
         device: &Arc<DeviceConfig>,
         promise: Promise,
     ) -> Received {
@@ -226,6 +251,10 @@ impl FtpSession {
                 break DataEnd::TooLarge;
             }
         };
+        if end == DataEnd::Closed {
+            // A client that secured it waits for our goodbye; one that did not is told nothing by it.
+            let _ = timeout(limits.reply, stream.shutdown()).await;
+        }
         // Too short to say what it is: a file that should be something else may be empty, a picture may not.
         is_picture &= promise != Promise::Other || bytes.len() >= SOI.len();
         Received { bytes, count, end, is_picture, _held: held }

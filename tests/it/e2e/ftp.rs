@@ -152,6 +152,79 @@ async fn real_clients_bring_pictures_that_are_stored_listed_and_delivered() {
     assert!(!daemon.lines().text().contains(r#""camera""#), "no password in the log");
 }
 
+const FTPLIB_TLS: &str = "
+import ftplib, ssl, sys
+host, port, file, authority = sys.argv[1:]
+ftp = ftplib.FTP_TLS(context=ssl.create_default_context(cafile=authority))
+ftp.connect(host, int(port), timeout=30)
+try:
+    ftplib.FTP.login(ftp, 'cam_client', 'camera')
+    sys.exit('a log-in without TLS')
+except ftplib.error_perm as error:
+    assert str(error).startswith('530'), error
+ftp.login('cam_client', 'camera')
+ftp.prot_p()
+for name in ('by-ftplib.jpg', 'again.jpg'):
+    with open(file, 'rb') as f:
+        assert ftp.storbinary('STOR ' + name, f).startswith('226')
+assert ftp.nlst() == []
+ftp.quit()
+";
+
+/// curl, ftplib and lftp secure their connections, each in its own way (curl resumes the session for data, lftp and ftplib
+/// do not), and nobody logs in otherwise where that is demanded.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn real_clients_bring_pictures_over_tls() {
+    let _machine = machine_shared().await;
+    let setup = site();
+    let made =
+        rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned(), "localhost".to_owned()]).unwrap();
+    let file = |name: &str, bytes: &[u8]| {
+        let path = setup.directory().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        path.display().to_string()
+    };
+    let certificate = file("ftp.crt", made.cert.pem().as_bytes());
+    let key = file("ftp.key", made.signing_key.serialize_pem().as_bytes());
+    let setup =
+        setup.with("FTP_TLS_CERT", &certificate).with("FTP_TLS_KEY", &key).with("FTP_TLS_REQUIRED", "true");
+    let file = |name: &str, seed: u32| {
+        let path = setup.directory().join(name);
+        std::fs::write(&path, picture(seed)).unwrap();
+        path.display().to_string()
+    };
+    let daemon = Daemon::start(&setup).await;
+    let at = address(&daemon).await;
+    let url = format!("ftp://{at}/a/");
+    for (n, more) in
+        [&["--tlsv1.3"][..], &["--tls-max", "1.2"], &["--ftp-ssl-control"]].into_iter().enumerate()
+    {
+        let path = file(&format!("by-curl-{n}.jpg"), 10 + u32::try_from(n).unwrap());
+        let mut arguments =
+            vec!["-q", "-sS", "--ssl-reqd", "--cacert", &certificate, "-u", "cam_client:camera", "-T", &path];
+        arguments.extend(more);
+        arguments.push(&url);
+        succeeds("curl", &arguments, "").await;
+    }
+    let by_lftp = file("by-lftp.jpg", 20);
+    let script = format!(
+        "set net:max-retries 1; set net:timeout 20; set ftp:ssl-force yes; set ftp:ssl-protect-data yes\n\
+         set ssl:ca-file {certificate}\nopen -u cam_client,camera ftp://{at}\nput {by_lftp}\nbye\n"
+    );
+    succeeds("lftp", &["--norc", "-c", &script], "").await;
+    let by_ftplib = file("x.jpg", 21);
+    let (host, port) = (at.ip().to_string(), at.port().to_string());
+    succeeds("python3", &["-", &host, &port, &by_ftplib, &certificate], FTPLIB_TLS).await;
+    let mut names: Vec<String> = daemon
+        .images()
+        .await
+        .iter()
+        .map(|image| image["own_name"].as_str().unwrap_or_default().to_owned())
+        .collect();
+    names.sort();
+    assert_eq!(names, ["by-curl-0.jpg", "by-curl-1.jpg", "by-curl-2.jpg", "by-ftplib.jpg", "by-lftp.jpg"]);
+}
+
 /// Says a line and waits for the reply.
 async fn ask(control: &mut TcpStream, line: &str, beginning: &str) -> String {
     if !line.is_empty() {

@@ -129,6 +129,32 @@ fn what_was_taken_has_a_size_and_can_be_renamed_once_asked() {
 }
 
 #[test]
+fn tls_is_offered_and_asked_for_as_rfc_4217_has_it() {
+    let mut absent = Dialog::default();
+    assert_eq!(codes(&mut absent, &["AUTH TLS", "PBSZ 0", "PROT P", "CCC"]), ["502", "502", "502", "533"]);
+    assert!(!heard(&mut absent, "FEAT").contains("AUTH"));
+    for (kind, is_data_secured) in [("TLS", false), ("tls-c", false), ("SSL", true), ("TLS-P", true)] {
+        let mut dialog = Dialog::new(ControlTls::Offered { is_required: false });
+        assert!(heard(&mut dialog, "FEAT").contains(" AUTH TLS"));
+        assert_eq!(
+            codes(&mut dialog, &["PBSZ 0", "PROT P", "AUTH GSSAPI", "AUTH"]),
+            ["503", "503", "504", "504"]
+        );
+        assert!(matches!(hear(&mut dialog, &format!("AUTH {kind}")), FtpStep::Secure(_)), "{kind}");
+        assert!(!dialog.is_data_secured(), "not before the handshake");
+        dialog.secured();
+        assert_eq!(dialog.is_data_secured(), is_data_secured, "{kind}");
+        assert_eq!(
+            codes(&mut dialog, &["PROT C", "PROT S", "PROT X", "PBSZ 0"]),
+            ["200", "536", "504", "200"]
+        );
+        assert!(!dialog.is_data_secured());
+        codes(&mut dialog, &["PROT P", "USER cam"]);
+        assert!(dialog.is_data_secured(), "a log-in changes nothing of it");
+    }
+}
+
+#[test]
 fn active_mode_fetching_and_parts_are_refused_and_the_session_goes_on() {
     let mut dialog = known();
     let lines = [

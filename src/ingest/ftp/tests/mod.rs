@@ -3,3 +3,4 @@
 mod cameras;
 mod misuse;
 mod rig;
+mod secured;
