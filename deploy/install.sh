@@ -192,7 +192,16 @@ allow() {
     esac
 }
 
-# The unit closes every disk but its own folder, so pictures and database elsewhere need a drop-in.
+# open_place DIR NAME: adds the line for a folder that a setting names, unless the unit lets the service write there already.
+open_place() {
+    case $1 in
+        '' | "$state_dir" | "$state_dir"/*) ;;
+        /var/lib | *[\"\\%$]*) say "the service may not write to $1: see $2 in $settings" ;;
+        /*) lines=$lines$(allow "$1"; echo x) lines=${lines%x} ;;
+    esac
+}
+
+# The unit closes every disk but its own folder, so pictures and database elsewhere, and folders of devices, need a drop-in.
 open_storage() {
     images=$(setting IMAGE_STORAGE_PATH)
     database=$(setting DATABASE_PATH)
@@ -200,11 +209,10 @@ open_storage() {
     for place in "$images" "${images%/*}" "${database%/*}"; do
         # The database lies beside the pictures unless it is set.
         [ "$place" != "${images%/*}" ] || [ -z "$database" ] || continue
-        case $place in
-            '' | "$state_dir" | "$state_dir"/*) continue ;;
-            /var/lib | *[\"\\%$]*) say "the service may not write to $place: see IMAGE_STORAGE_PATH in $settings"; continue ;;
-            /*) lines=$lines$(allow "$place"; echo x) lines=${lines%x} ;;
-        esac
+        open_place "$place" IMAGE_STORAGE_PATH
+    done
+    for n in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16; do
+        open_place "$(setting "INGEST_${n}_FOLDER")" "INGEST_${n}_FOLDER"
     done
     if [ -z "$lines" ]; then
         rm -f -- "$destdir$drop_in"

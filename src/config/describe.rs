@@ -175,10 +175,14 @@ fn describe_ingest(lines: &mut Lines, ingest: &IngestConfig) {
             let addresses: Vec<_> = device.addresses.iter().map(ToString::to_string).collect();
             own.set(&name("ADDRESS"), addresses.join(", "));
         }
+        if let Some(folder) = &device.folder {
+            own.set(&name("FOLDER"), folder.path.display());
+            own.set(&name("FOLDER_KEEP"), folder.keeps);
+        }
         own.set(&name("MAX_BYTES"), device.max_bytes);
         own.set(&name("MAX_PIXELS"), device.max_pixels);
         own.set(&name("PER_MINUTE"), device.per_minute);
-        match device.addresses.is_empty() {
+        match device.addresses.is_empty() && device.folder.is_none() {
             true => lines.comments(&own),
             false => lines.append(&own),
         }

@@ -8,6 +8,7 @@ use std::ops::RangeInclusive;
 use super::Secret;
 use super::camera::{CameraConfig, SourceConfig};
 use super::ftp_tls::FtpTlsConfig;
+use super::ingest_folder::FolderConfig;
 use super::network::{Network, networks};
 use super::problem::Wrong;
 use super::reader::{ReadResult, VariableReader};
@@ -60,6 +61,8 @@ pub struct DeviceConfig {
     pub addresses: Vec<Network>,
     /// `INGEST_n_USER` and `INGEST_n_PASSWORD`.
     pub ftp: Option<FtpLogin>,
+    /// `INGEST_n_FOLDER`: where another program puts its pictures.
+    pub folder: Option<FolderConfig>,
     /// `INGEST_n_MAX_BYTES`: largest picture, 1 KiB to 16 MiB.
     pub max_bytes: u64,
     /// `INGEST_n_MAX_PIXELS`: most pixels of a picture, 10 000 to 20 million.
@@ -179,6 +182,7 @@ impl DeviceConfig {
         let addresses = reader.optional(&variable("ADDRESS"), networks);
         let user = reader.optional(&variable("USER"), short(CHARS_MAX));
         let password = reader.optional(&variable("PASSWORD"), |text| short(CHARS_MAX)(text).map(Secret::new));
+        let folder = FolderConfig::read(reader, number);
         let max_bytes = reader.required(&variable("MAX_BYTES"), picture_size);
         let max_pixels = reader.required(&variable("MAX_PIXELS"), whole(PIXELS, "pixels"));
         let per_minute = reader.required(&variable("PER_MINUTE"), whole(1..=6000, "pictures a minute"));
@@ -195,12 +199,14 @@ impl DeviceConfig {
             (Some(_), None) => return Err(missing(reader, &variable("PASSWORD"), &variable("USER"))),
             (None, Some(_)) => return Err(missing(reader, &variable("USER"), &variable("PASSWORD"))),
         };
-        if token.is_none() && addresses.is_empty() && ftp.is_none() {
+        let folder = folder?;
+        if token.is_none() && addresses.is_empty() && ftp.is_none() && folder.is_none() {
             let accepted = format!(
-                "a token of {TOKEN_CHARS_MIN} characters or more, or {} with the device's address, or {} with {}",
+                "a token of {TOKEN_CHARS_MIN} characters or more, or {} with the device's address, or {} with {}, or {}",
                 variable("ADDRESS"),
                 variable("USER"),
                 variable("PASSWORD"),
+                variable("FOLDER"),
             );
             let wrong = Wrong::new(format!("device {number} has no way to say who it is"), accepted);
             return Err(reader.refuse(&variable("TOKEN"), &wrong));
@@ -212,6 +218,7 @@ impl DeviceConfig {
             token,
             addresses,
             ftp,
+            folder,
             max_bytes: max_bytes?,
             max_pixels: max_pixels?,
             // The range above fits.

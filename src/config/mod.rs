@@ -17,6 +17,7 @@ mod fields;
 mod ftp_tls;
 mod gpio;
 mod ingest;
+mod ingest_folder;
 mod lane;
 mod lines;
 mod links;
@@ -57,6 +58,7 @@ pub use fields::{FACTS, FILENAME, FieldTemplate};
 pub use ftp_tls::FtpTlsConfig;
 pub use gpio::{ActiveLevel, GpioBackend, GpioConfig};
 pub use ingest::{DeviceConfig, FtpConfig, FtpLogin, IngestConfig};
+pub use ingest_folder::FolderConfig;
 pub use lane::{LaneConfig, Window};
 pub use links::{LINK_HOURS_MAX, LinkConfig};
 pub use log::{LogConfig, LogFormat};
@@ -139,6 +141,10 @@ impl Config {
         let log = LogConfig::read(reader);
         let (cameras, ingest, mut upload) = (cameras.ok()?, ingest.ok()?, upload.ok()?);
         ingest.check(reader, &cameras);
+        let storage = storage.ok()?;
+        let folders =
+            ingest.devices.iter().filter_map(|device| Some((device.number, device.folder.as_ref()?)));
+        ingest_folder::check(reader, folders, &storage.images).ok()?;
         upload.labels = cameras.iter().map(|camera| (camera.key.clone(), camera.label.clone())).collect();
         Some(Self {
             cameras,
@@ -147,7 +153,7 @@ impl Config {
             ingest,
             analysis: analysis.ok()?,
             upload,
-            storage: storage.ok()?,
+            storage,
             streaming: streaming.ok()?,
             web: web.ok()?,
             display: display.ok()?,

@@ -33,7 +33,7 @@ use crate::daemon::upkeep::Upkeep;
 use crate::disk::DiskGuard;
 use crate::disk::retention::{Retention, RetentionTask};
 use crate::display::DisplayTask;
-use crate::ingest::{Door, FtpServer};
+use crate::ingest::{Door, FolderTask, FtpServer};
 use crate::model::chain::chain;
 use crate::model::{AlarmText, CameraKey, TargetId, UploadState};
 use crate::status::descriptors::DescriptorWatch;
@@ -291,6 +291,12 @@ async fn serve(
         let server =
             FtpServer::new(ftp.ip.unwrap_or(config.web.bind.ip()), ftp, Arc::clone(&door), pushes.clone());
         intake_tasks.spawn(server, &intake);
+    }
+    for device in &config.ingest.devices {
+        if let Some(folder) = &device.folder {
+            let task = FolderTask::new(device, folder, Arc::clone(&door), pushes.clone());
+            intake_tasks.spawn(task, &intake);
+        }
     }
     let triggers = Triggers::new(&config, &captures, store.triggers(), &status);
     let (sim, contacts) = (triggers.sim(), triggers.contacts());

@@ -9,7 +9,7 @@ use super::upkeep::Upkeep;
 use crate::capture::{CameraSession, Capture, LiveDecoder, PushTask};
 use crate::disk::retention::RetentionTask;
 use crate::display::DisplayTask;
-use crate::ingest::FtpServer;
+use crate::ingest::{FolderTask, FtpServer};
 use crate::model::chain::chain;
 use crate::status::descriptors::DescriptorWatch;
 use crate::trigger::Triggers;
@@ -68,6 +68,20 @@ impl Task for FtpServer {
 
     fn label(&self) -> String {
         "ftp".to_owned()
+    }
+
+    async fn run(&mut self, cancel: &CancellationToken) -> Result<(), String> {
+        Self::run(self, cancel).await
+    }
+}
+
+impl Task for FolderTask {
+    fn kind(&self) -> &'static str {
+        "folder"
+    }
+
+    fn label(&self) -> String {
+        format!("folder:{}", self.device())
     }
 
     async fn run(&mut self, cancel: &CancellationToken) -> Result<(), String> {

@@ -66,7 +66,6 @@ mod text_search;
 mod time;
 mod tokens;
 mod told;
-mod tree;
 mod unwritten;
 mod wake;
 mod words;
@@ -125,7 +124,7 @@ use std::sync::Arc;
 use tokio::sync::{broadcast, watch};
 
 use crate::model::{Cause, TargetId, foreign};
-use crate::system::crash;
+use crate::system::{crash, tree};
 
 pub use access::{LoginEntry, Session, Visitor};
 pub use analyses::{AnalysisCounts, AnalysisOutcome, AnalysisQueue, DueAnalysis, Spending};

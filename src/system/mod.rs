@@ -1,4 +1,4 @@
-//! What the operating system gives and asks: signals, the service manager, folders, memory, its clock, TLS.
+//! What the operating system gives and asks: signals, the service manager, folders and files by handle, memory, its clock, TLS.
 
 pub mod crash;
 pub mod folder;
@@ -7,3 +7,4 @@ pub mod signals;
 pub mod systemd;
 pub mod timex;
 pub mod tls;
+pub mod tree;

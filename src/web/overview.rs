@@ -93,6 +93,7 @@ fn ways(device: &DeviceConfig) -> Vec<&'static str> {
         (device.token.is_some(), "http_token"),
         (!device.addresses.is_empty(), "http_address"),
         (device.ftp.is_some(), "ftp"),
+        (device.folder.is_some(), "folder"),
     ];
     all.into_iter().filter(|(has, _)| *has).map(|(_, way)| way).collect()
 }

@@ -179,6 +179,10 @@ fn pictures_on_another_disk_or_in_a_home_open_the_unit_for_them_and_for_nothing_
             "IMAGE_STORAGE_PATH = /home/pi/images\r\nDATABASE_PATH=/var/lib/camera-capture/c.db\r\n",
             "ProtectHome=tmpfs\nBindPaths=\"-/home/pi/images\"\n",
         ),
+        (
+            "INGEST_2_FOLDER=/srv/gate in\nINGEST_16_FOLDER=/var/lib/camera-capture/in\n#INGEST_3_FOLDER=/no\n",
+            "ReadWritePaths=\"-/srv/gate in\"\n",
+        ),
     ] {
         fs::write(root.join(SETTINGS), settings).unwrap();
         install_well(&root, &[&binary]);

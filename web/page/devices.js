@@ -16,7 +16,7 @@ const SILENT_MS = 24 * 60 * 60 * 1000;
 /** The last picture of a device is looked for among so many of its camera. */
 const LOOKED_THROUGH = 20;
 
-const WAY = { http_token: "HTTP", http_address: "HTTP", ftp: "FTP" };
+const WAY = { http_token: "HTTP", http_address: "HTTP", ftp: "FTP", folder: "a folder" };
 
 /** When something of a device was taken last, also before the start of the program. */
 export const lastOf = ({ last_at: at, last_image: image }) => at ?? image?.taken_at ?? null;

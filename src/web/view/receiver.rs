@@ -125,7 +125,7 @@ pub(in crate::web) struct DeviceView {
     /// The key under which its pictures are listed.
     #[schema(example = "r1")]
     pub(in crate::web) camera: CameraKey,
-    /// How it may come: `http_token`, `http_address` (needs no token from there), `ftp`.
+    /// How it may come: `http_token`, `http_address` (needs no token from there), `ftp`, `folder`.
     #[schema(example = json!(["http_token"]))]
     pub(in crate::web) ways: Vec<&'static str>,
     #[serde(flatten)]

@@ -12,6 +12,7 @@ use tokio::net::TcpStream;
 use tokio::process::Command;
 
 use crate::support::daemon::{Daemon, run};
+use crate::support::disk::SmallDisk;
 use crate::support::receiver::Receiver;
 use crate::support::setup::Setup;
 use crate::support::{machine_shared, wait_until};
@@ -262,7 +263,7 @@ async fn a_picture_is_in_the_channel_three_seconds_after_it_came() {
     ask(&mut control, "USER cam_client", "331 ").await;
     ask(&mut control, "PASS camera", "230 ").await;
     let mut took = Vec::new();
-    for seed in 1..=20_u32 {
+    for seed in 1..=40_u32 {
         let bytes = picture(seed);
         let reply = ask(&mut control, "EPSV", "229 ").await;
         let port: u16 = reply.split('|').nth(3).unwrap().parse().unwrap();
@@ -282,8 +283,108 @@ async fn a_picture_is_in_the_channel_three_seconds_after_it_came() {
         assert!(body.len() > bytes.len() && body.windows(3).any(|window| window == b"\xff\xd8\xff"));
     }
     took.sort();
-    println!("from STOR to the channel: median {:?}, 95 % within {:?}", took[10], took[18]);
-    assert!(took[18] <= Duration::from_secs(3), "{took:?}");
+    println!("from STOR to the channel: median {:?}, 95 % within {:?}", took[20], took[37]);
+    assert!(took[37] <= Duration::from_secs(3), "{took:?}");
+}
+
+/// The answer to a picture that is brought in a session of its own.
+async fn brought(at: SocketAddr, name: &str, bytes: &[u8]) -> String {
+    let mut control = TcpStream::connect(at).await.unwrap();
+    for (line, beginning) in [("", "220 "), ("USER cam_client", "331 "), ("PASS camera", "230 ")] {
+        ask(&mut control, line, beginning).await;
+    }
+    let reply = ask(&mut control, "EPSV", "229 ").await;
+    let port: u16 = reply.split('|').nth(3).unwrap().parse().unwrap();
+    let mut data = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    ask(&mut control, &format!("STOR {name}"), "150 ").await;
+    data.write_all(bytes).await.unwrap();
+    drop(data);
+    ask(&mut control, "", "").await
+}
+
+/// A really full disk: both ways ask for the picture again, and when it is sent again after there is room, it is one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_a_full_disk_a_picture_is_asked_for_again_and_is_one_when_there_is_room() {
+    let _machine = machine_shared().await;
+    let receiver = Receiver::start().await;
+    let setup = site().with("INGEST_1_ADDRESS", "127.0.0.1").with("S3_API_URL", &receiver.url());
+    let test = "on_a_full_disk_a_picture_is_asked_for_again";
+    let Some(disk) = SmallDisk::mount(setup.directory(), "size=32m", test) else { return };
+    let daemon = Daemon::start(&setup).await;
+    let at = address(&daemon).await;
+    let (by_ftp, by_http) = (picture(1), picture(2));
+    let url = format!("{}/upload", daemon.address());
+    let post = async || {
+        let answer = reqwest::Client::new().post(&url).body(by_http.clone()).send().await.unwrap();
+        let status = answer.status().as_u16();
+        (status, serde_json::from_slice::<Value>(&answer.bytes().await.unwrap()).unwrap())
+    };
+    disk.fill();
+    let said = brought(at, "gate.jpg", &by_ftp).await;
+    assert!(said.starts_with("452 "), "{said}");
+    let (status, said) = post().await;
+    assert_eq!(
+        (status, &said["error"]["code"], &said["success"]),
+        (507, &json!("full"), &json!(false)),
+        "{said}"
+    );
+    assert_eq!((daemon.images().await.len(), setup.pictures().len()), (0, 0), "nothing of it is left");
+    disk.relieve();
+    wait_until("FTP takes it again", PATIENCE, async || match brought(at, "gate.jpg", &by_ftp).await {
+        said if said.starts_with("226 ") => Ok(()),
+        said if said.starts_with("452 ") => Err(said),
+        said => panic!("{said}"),
+    })
+    .await;
+    assert_eq!(post().await.0, 200);
+    // Its answer was lost, and it is sent once more.
+    assert!(brought(at, "gate.jpg", &by_ftp).await.starts_with("226 "));
+    assert_eq!(post().await.1["known"], true);
+    daemon.wait_until_delivered(PATIENCE).await;
+    assert_eq!((daemon.images().await.len(), receiver.receptions().len()), (2, 2));
+}
+
+/// Another program puts pictures into a folder, in each of the ways that programs have, and what is safe is gone from it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pictures_that_are_put_into_a_folder_are_stored_delivered_and_removed() {
+    let _machine = machine_shared().await;
+    let (receiver, folder) = (Receiver::start().await, tempfile::tempdir().unwrap());
+    let place = folder.path().join("gate");
+    let setup = Setup::new()
+        .with("INGEST_1_NAME", "gate")
+        .with("INGEST_1_FOLDER", &place.display().to_string())
+        .with("S3_API_URL", &receiver.url());
+    let daemon = Daemon::start(&setup).await;
+    wait_until("the missing folder is an alarm", PATIENCE, async || {
+        let alarms = daemon.status().await["alarms"].to_string();
+        if alarms.contains("INGEST_1_FOLDER") { Ok(()) } else { Err(alarms) }
+    })
+    .await;
+    std::fs::create_dir_all(place.join("2026-11-29")).unwrap();
+    let source = folder.path().join("source.jpg");
+    std::fs::write(&source, picture(1)).unwrap();
+    let copied = place.join("2026-11-29/copied.jpg").display().to_string();
+    succeeds("cp", &[&source.display().to_string(), &copied], "").await;
+    std::fs::write(place.join("moved.jpg.tmp"), picture(2)).unwrap();
+    std::fs::rename(place.join("moved.jpg.tmp"), place.join("moved.jpg")).unwrap();
+    wait_until("both are taken", PATIENCE, async || {
+        let count = daemon.images().await.len();
+        if count == 2 && !place.join("moved.jpg").exists() { Ok(()) } else { Err(count.to_string()) }
+    })
+    .await;
+    daemon.wait_until_delivered(PATIENCE).await;
+    let mut names: Vec<String> = daemon
+        .images()
+        .await
+        .iter()
+        .map(|image| {
+            assert_eq!((image["device"].as_str(), image["cause"].as_str()), (Some("gate"), Some("push")));
+            image["own_name"].as_str().unwrap_or_default().to_owned()
+        })
+        .collect();
+    names.sort();
+    assert_eq!(names, ["copied.jpg", "moved.jpg"]);
+    assert_eq!(daemon.status().await["devices"][0]["ways"], json!(["folder"]));
 }
 
 /// What cannot listen says so in an alarm, and everything else goes on.

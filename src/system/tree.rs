@@ -1,4 +1,4 @@
-//! Folders and files by handle, so that no name leads out of the picture directory.
+//! Folders and files by handle, so that no name leads out of the picture directory, or of a folder of devices.
 //!
 //! Every component of a path is opened by itself, below the handle of the one before, and never through a link. That is
 //! what `openat2` does with `RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS`, on every kernel and within
@@ -11,12 +11,13 @@ use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path};
 
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, RenameFlags, Stat};
 use rustix::io::Errno;
 
-use crate::system::folder;
+use super::folder;
 
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
@@ -25,13 +26,38 @@ const PLACE_MODE: u16 = 0o600;
 
 /// What lies under a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Kind {
+pub enum Kind {
+    /// A regular file.
     File,
+    /// A folder.
     Folder,
+    /// A symbolic link.
     Link,
+    /// A pipe.
     Pipe,
+    /// A socket.
     Socket,
+    /// A device, or something that is not known.
     Device,
+}
+
+/// What tells whether a file is still the one that was looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileStamp {
+    /// Its length in bytes.
+    pub length: u64,
+    inode: u64,
+    /// When it was last written, in seconds and nanoseconds.
+    written_at: (i64, i64),
+}
+
+impl FileStamp {
+    /// That of an open file.
+    pub fn of(file: &File) -> io::Result<Self> {
+        let known = file.metadata()?;
+        let written_at = (known.mtime(), known.mtime_nsec());
+        Ok(Self { length: known.len(), inode: known.ino(), written_at })
+    }
 }
 
 impl fmt::Display for Kind {
@@ -62,31 +88,31 @@ impl Kind {
 
 /// An open folder.
 #[derive(Debug)]
-pub(super) struct Folder(OwnedFd);
+pub struct Folder(OwnedFd);
 
 impl Folder {
     /// The picture directory itself, which may be a link: an operator says where it is.
-    pub(super) fn top(path: &Path) -> io::Result<Self> {
+    pub fn top(path: &Path) -> io::Result<Self> {
         Ok(Self(rustix::fs::open(path, FOLDER, Mode::empty())?))
     }
 
     /// The folder `name` in it. Anything else of that name is an error of which [`is_in_the_way`] is true.
-    pub(super) fn folder(&self, name: &OsStr) -> io::Result<Self> {
+    pub fn folder(&self, name: &OsStr) -> io::Result<Self> {
         Ok(Self(rustix::fs::openat(&self.0, single(name)?, FOLDER | OFlags::NOFOLLOW, Mode::empty())?))
     }
 
     /// The folder of a path as [`split`] gives it: one in it, or itself where that is empty.
-    pub(super) fn beneath(&self, folder: &OsStr) -> io::Result<Self> {
+    pub fn beneath(&self, folder: &OsStr) -> io::Result<Self> {
         if folder.is_empty() { Ok(Self(self.0.try_clone()?)) } else { self.folder(folder) }
     }
 
     /// Makes a folder.
-    pub(super) fn make_folder(&self, name: &OsStr) -> io::Result<()> {
+    pub fn make_folder(&self, name: &OsStr) -> io::Result<()> {
         Ok(rustix::fs::mkdirat(&self.0, single(name)?, Mode::from_raw_mode(folder::MODE))?)
     }
 
     /// What has this name, and its length in bytes; `None` when nothing has.
-    pub(super) fn look(&self, name: &OsStr) -> io::Result<Option<(Kind, u64)>> {
+    pub fn look(&self, name: &OsStr) -> io::Result<Option<(Kind, u64)>> {
         match rustix::fs::statat(&self.0, single(name)?, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok(Some((Kind::of(&stat), u64::try_from(stat.st_size).unwrap_or(0)))),
             Err(Errno::NOENT) => Ok(None),
@@ -94,8 +120,17 @@ impl Folder {
         }
     }
 
+    /// The regular file of this name as it is now; `None` for anything else, and where nothing is.
+    pub fn stamp(&self, name: &OsStr) -> io::Result<Option<FileStamp>> {
+        match self.open(name) {
+            Ok(file) => FileStamp::of(&file).map(Some),
+            Err(error) if is_absent(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Opens a regular file to read it. Anything else of that name is an error of which [`is_in_the_way`] is true.
-    pub(super) fn open(&self, name: &OsStr) -> io::Result<File> {
+    pub fn open(&self, name: &OsStr) -> io::Result<File> {
         let name = single(name)?;
         // Looked at first, because opening a device can do something, and again by its handle, because it may be another
         // one by then.
@@ -110,19 +145,19 @@ impl Folder {
     }
 
     /// Makes a file that was not there, to write it.
-    pub(super) fn create(&self, name: &OsStr, mode: u16) -> io::Result<File> {
+    pub fn create(&self, name: &OsStr, mode: u16) -> io::Result<File> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         Ok(rustix::fs::openat(&self.0, single(name)?, flags, Mode::from_raw_mode(mode.into()))?.into())
     }
 
     /// Opens a file to hold it, and makes it if it is not there; nothing of it is changed.
-    pub(super) fn hold(&self, name: &OsStr) -> io::Result<File> {
+    pub fn hold(&self, name: &OsStr) -> io::Result<File> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         Ok(rustix::fs::openat(&self.0, single(name)?, flags, Mode::RUSR | Mode::WUSR)?.into())
     }
 
     /// The names in it, without `.` and `..`.
-    pub(super) fn names(&self) -> io::Result<Vec<OsString>> {
+    pub fn names(&self) -> io::Result<Vec<OsString>> {
         let mut names = Vec::new();
         for entry in Dir::read_from(&self.0)? {
             let entry = entry?;
@@ -135,7 +170,7 @@ impl Folder {
     }
 
     /// Gives something another name, perhaps in another folder; `AlreadyExists` when the name is taken.
-    pub(super) fn rename(&self, from: &OsStr, folder: &Self, to: &OsStr) -> io::Result<()> {
+    pub fn rename(&self, from: &OsStr, folder: &Self, to: &OsStr) -> io::Result<()> {
         let (from, to) = (single(from)?, single(to)?);
         match rustix::fs::renameat_with(&self.0, from, &folder.0, to, RenameFlags::NOREPLACE) {
             Err(error) if is_lacking(error) => self.rename_by_link(from, folder, to),
@@ -186,33 +221,33 @@ impl Folder {
     }
 
     /// Gives a file another name in this folder, in place of whatever has it, folders excepted.
-    pub(super) fn replace(&self, from: &OsStr, to: &OsStr) -> io::Result<()> {
+    pub fn replace(&self, from: &OsStr, to: &OsStr) -> io::Result<()> {
         Ok(rustix::fs::renameat(&self.0, single(from)?, &self.0, single(to)?)?)
     }
 
     /// Removes a name that is no folder's. A link goes itself, never what it leads to.
-    pub(super) fn unlink(&self, name: &OsStr) -> io::Result<()> {
+    pub fn unlink(&self, name: &OsStr) -> io::Result<()> {
         Ok(rustix::fs::unlinkat(&self.0, single(name)?, AtFlags::empty())?)
     }
 
     /// Removes an empty folder.
-    pub(super) fn remove_folder(&self, name: &OsStr) -> io::Result<()> {
+    pub fn remove_folder(&self, name: &OsStr) -> io::Result<()> {
         Ok(rustix::fs::unlinkat(&self.0, single(name)?, AtFlags::REMOVEDIR)?)
     }
 
     /// When a name in it was last made or removed, in seconds since 1970.
-    pub(super) fn changed_at(&self) -> io::Result<i64> {
+    pub fn changed_at(&self) -> io::Result<i64> {
         Ok(rustix::fs::fstat(&self.0)?.st_mtime)
     }
 
     /// Makes the names in it durable, where the file system can ([`Self::can_sync`]).
-    pub(super) fn sync(&self) -> io::Result<()> {
+    pub fn sync(&self) -> io::Result<()> {
         self.can_sync().map(drop)
     }
 
     /// The same; false where the file system does not sync folders, as some on FUSE, SMB and NFS. There it is the
     /// server's part, or nobody's.
-    pub(super) fn can_sync(&self) -> io::Result<bool> {
+    pub fn can_sync(&self) -> io::Result<bool> {
         synced(rustix::fs::fsync(&self.0).map_err(io::Error::from))
     }
 }
@@ -224,7 +259,7 @@ fn is_lacking(error: Errno) -> bool {
 
 /// What it means that a folder was synced with this result: false where the file system does not sync folders, which
 /// fsync(2) says with `EINVAL`, and file systems on FUSE with others.
-pub(super) fn synced(result: io::Result<()>) -> io::Result<bool> {
+pub fn synced(result: io::Result<()>) -> io::Result<bool> {
     const LACKING: [Errno; 6] =
         [Errno::INVAL, Errno::NOSYS, Errno::OPNOTSUPP, Errno::BADF, Errno::ISDIR, Errno::PERM];
     match result {
@@ -237,14 +272,14 @@ pub(super) fn synced(result: io::Result<()>) -> io::Result<bool> {
 }
 
 /// Opens a regular file in `root` or in a folder of it; no link, no `..` and no other kind of file leads anywhere. Blocking.
-pub(super) fn open_beneath(root: &Path, relative: &Path) -> io::Result<File> {
+pub fn open_beneath(root: &Path, relative: &Path) -> io::Result<File> {
     let (folder, name) = split(relative).ok_or_else(no_name)?;
     Folder::top(root)?.beneath(folder)?.open(name)
 }
 
 /// Folder and name of a path such as `2026-11-20/r1_1795132800.jpg`, or an empty folder and the name of one such as
 /// `r1_1795132800.jpg`, which programs before this one wrote; `None` for any other shape.
-pub(super) fn split(relative: &Path) -> Option<(&OsStr, &OsStr)> {
+pub fn split(relative: &Path) -> Option<(&OsStr, &OsStr)> {
     let mut components = relative.components();
     match (components.next(), components.next(), components.next()) {
         (Some(Component::Normal(folder)), Some(Component::Normal(name)), None) => Some((folder, name)),
@@ -255,18 +290,18 @@ pub(super) fn split(relative: &Path) -> Option<(&OsStr, &OsStr)> {
 
 /// Whether an error says that there is something else than what was looked for: a link, a file in place of a folder, no
 /// regular file.
-pub(super) fn is_in_the_way(error: &io::Error) -> bool {
+pub fn is_in_the_way(error: &io::Error) -> bool {
     let is = |errno: Errno| error.raw_os_error() == Some(errno.raw_os_error());
     is(Errno::LOOP) || is(Errno::NOTDIR) || error.kind() == io::ErrorKind::InvalidInput
 }
 
 /// Whether an error says that what was looked for is not there, whatever is in its place.
-pub(super) fn is_absent(error: &io::Error) -> bool {
+pub fn is_absent(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::NotFound || is_in_the_way(error)
 }
 
 /// The same error; `NotFound` where something else is in the place.
-pub(super) fn or_absent(error: io::Error) -> io::Error {
+pub fn or_absent(error: io::Error) -> io::Error {
     if is_absent(&error) { io::Error::new(io::ErrorKind::NotFound, error) } else { error }
 }
 
