@@ -55,7 +55,8 @@ pub use live_decoder::{LiveDecoder, LiveFrame};
 pub use measure::examine;
 pub use order::Capture;
 pub use push::{
-    AcceptedPush, PUSH_BYTES_MAX, PushRefusal, PushTask, PushedPicture, Pushes, check as check_push,
+    AcceptedPush, PUSH_BYTES_MAX, PushRefusal, PushTask, PushedPicture, Pushes, RefusedPicture,
+    check as check_push,
 };
 pub use push_counts::{LastRefusal, PushCount};
 pub use session::CameraSession;

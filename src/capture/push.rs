@@ -71,6 +71,23 @@ pub struct PushedPicture {
     pub first_id: Option<ImageId>,
 }
 
+/// A picture of a device that is refused before it was here whole: cut off, too large, one too many.
+#[derive(Clone, Debug)]
+pub struct RefusedPicture {
+    /// How it came.
+    pub cause: Cause,
+    /// Who sent it.
+    pub device: DeviceName,
+    /// As in [`PushedPicture`].
+    pub camera: Option<CameraKey>,
+    /// When it arrived.
+    pub arrived: Moment,
+    /// Why it is none.
+    pub reason: NoPicture,
+    /// What came of it, for whoever mends the device; may be empty.
+    pub came: Vec<u8>,
+}
+
 /// A pushed picture that is safe: its file, its row and what is owed of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AcceptedPush {
@@ -113,7 +130,7 @@ pub struct Pushes {
 
 enum PushOrder {
     Keep { pushed: PushedPicture, reply: oneshot::Sender<Result<AcceptedPush, PushRefusal>> },
-    WriteDown { trigger: Trigger, reason: NoPicture, unwritten: u64 },
+    WriteDown { refused: RefusedPicture, unwritten: u64 },
 }
 
 /// The task that stores what is pushed, so that it is stored although its sender hangs up.
@@ -169,21 +186,13 @@ impl Pushes {
         answer.await.unwrap_or_else(|_| Err(stopping()))
     }
 
-    /// Counts a picture of a device that was refused before it was here whole (cut off, too large, one too many), and has
-    /// it written down if the device has not had its share of that; of a flood nothing waits here. `camera` is as in
-    /// [`PushedPicture`].
-    pub async fn refuse(
-        &self,
-        cause: Cause,
-        device: &DeviceName,
-        camera: Option<&CameraKey>,
-        arrived: Moment,
-        reason: NoPicture,
-    ) {
-        let trigger = trigger_of(cause, device, camera, arrived);
-        if let Recorded::Yes { unwritten } = self.notes.refused(device, arrived, &reason) {
+    /// Counts a picture that is refused, and has it written down if its device has not had its share of that; of a flood
+    /// nothing waits here.
+    pub async fn refuse(&self, refused: RefusedPicture) {
+        let RefusedPicture { device, arrived, reason, .. } = &refused;
+        if let Recorded::Yes { unwritten } = self.notes.refused(device, *arrived, reason) {
             // While the program stops it is only in the log.
-            let _ = self.orders.send(PushOrder::WriteDown { trigger, reason, unwritten }).await;
+            let _ = self.orders.send(PushOrder::WriteDown { refused, unwritten }).await;
         }
     }
 
@@ -235,8 +244,11 @@ impl Keeper {
                 // Whoever sent it may have gone; the picture is kept all the same.
                 let _ = reply.send(kept);
             }
-            PushOrder::WriteDown { trigger, reason, unwritten } => {
+            PushOrder::WriteDown { refused, unwritten } => {
+                let RefusedPicture { cause, device, camera, arrived, reason, came } = refused;
+                let trigger = trigger_of(cause, &device, camera.as_ref(), arrived);
                 self.write_down(&trigger, &reason, unwritten).await;
+                self.keep_refused(&device, arrived, came, &reason).await;
             }
         }
     }
@@ -255,10 +267,7 @@ impl Keeper {
                 if let Recorded::Yes { unwritten } = self.notes.refused(&device, arrived, reason) {
                     self.write_down(&trigger, reason, unwritten).await;
                     if let (PushRefusal::Unfit(_), Some(bytes)) = (refusal, sent) {
-                        let (device, reason) = (device.to_string(), reason.to_string());
-                        self.guard
-                            .keep_refused(RefusedPush { device, at: arrived.wall, bytes, reason })
-                            .await;
+                        self.keep_refused(&device, arrived, bytes, reason).await;
                     }
                 }
             }
@@ -302,6 +311,14 @@ impl Keeper {
         }
         let (filename, path, bytes) = (entered.filename, entered.path, entered.bytes);
         Ok(AcceptedPush { filename, path, bytes, was_known: false })
+    }
+
+    /// Keeps what came of a refused picture, where that is asked for.
+    async fn keep_refused(&self, device: &DeviceName, arrived: Moment, bytes: Vec<u8>, reason: &NoPicture) {
+        if !bytes.is_empty() {
+            let (device, reason) = (device.to_string(), reason.to_string());
+            self.guard.keep_refused(RefusedPush { device, at: arrived.wall, bytes, reason }).await;
+        }
     }
 
     /// Writes a refusal into the ledger, and how many were only counted since the one before.

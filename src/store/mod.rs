@@ -154,7 +154,7 @@ pub use queue::{Claim, DuePicture, DueUpload, LaneTurn};
 pub use reconcile::Reconciled;
 pub use record::Entered;
 pub use recover::{Carried, OpenedStore, Rebuilt};
-pub use refused::{RefusedCount, RefusedFolder, RefusedPush};
+pub use refused::{RefusedCount, RefusedFile, RefusedFolder, RefusedPush};
 pub use rows::{Image, ImageQuery, NewImage, TriggerId, UploadInfo};
 pub use saved::Saved;
 pub use seen::{UNSEEN_MAX, Unseen};

@@ -2,13 +2,13 @@
 //! are in no list, no row and no queue, and nothing but this removes them.
 
 use std::ffi::{OsStr, OsString};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::files::QUARANTINE;
 use super::tree::{Folder, Kind};
-use crate::model::{ImageId, UnixMs};
+use crate::model::{ImageId, UnixMs, foreign};
 
 /// Most pictures that are kept, whatever their size.
 const PICTURES_MAX: usize = 200;
@@ -21,6 +21,9 @@ const PICTURE: &str = ".bin";
 
 /// The reason beside it.
 const REASON: &str = ".txt";
+
+/// Longest reason that is read, characters.
+const REASON_MAX: usize = 400;
 
 /// Files are for the program and its group, as pictures are.
 const FILE_MODE: u16 = 0o640;
@@ -45,6 +48,21 @@ pub struct RefusedCount {
     pub pictures: usize,
     /// Their size, without the reasons.
     pub bytes: u64,
+}
+
+/// One that is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedFile {
+    /// Its name in the folder.
+    pub name: String,
+    /// Short name of the device.
+    pub device: String,
+    /// When it came.
+    pub at: UnixMs,
+    /// Its length.
+    pub bytes: u64,
+    /// Why it was not taken; empty where that is lost.
+    pub reason: String,
 }
 
 /// The folder of refused pictures, within the picture directory. One at a time keeps or drops.
@@ -107,6 +125,38 @@ impl RefusedFolder {
         Ok(true)
     }
 
+    /// All of them, the oldest first. Blocking.
+    pub fn list(&self) -> io::Result<Vec<RefusedFile>> {
+        let _alone = self.lock();
+        let folder = self.folder()?;
+        let described = |(name, bytes): (OsString, u64)| described(&folder, name.to_str()?, bytes);
+        Ok(kept(&folder)?.into_iter().filter_map(described).collect())
+    }
+
+    /// The bytes of one of them; `None` where none has that name. Blocking.
+    pub fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
+        let _alone = self.lock();
+        let folder = self.folder()?;
+        if !kept(&folder)?.iter().any(|(kept, _)| kept == name) {
+            return Ok(None);
+        }
+        let mut bytes = Vec::new();
+        folder.open(name.as_ref())?.take(self.bytes_max).read_to_end(&mut bytes)?;
+        Ok(Some(bytes))
+    }
+
+    /// Lets one of them go; false where none has that name. Blocking.
+    pub fn remove(&self, name: &str) -> io::Result<bool> {
+        let mut known = self.lock();
+        *known = None;
+        let folder = self.folder()?;
+        if !kept(&folder)?.iter().any(|(kept, _)| kept == name) {
+            return Ok(false);
+        }
+        remove(&folder, name.as_ref())?;
+        Ok(true)
+    }
+
     /// Lets all of them go; how many there were. Blocking.
     pub fn clear(&self) -> io::Result<RefusedCount> {
         let mut known = self.lock();
@@ -144,6 +194,21 @@ fn kept(folder: &Folder) -> io::Result<Vec<(OsString, u64)>> {
     }
     found.sort();
     Ok(found)
+}
+
+/// What its name and the reason beside it tell; `None` for a name that this program has not made.
+fn described(folder: &Folder, name: &str, bytes: u64) -> Option<RefusedFile> {
+    let stem = name.strip_suffix(PICTURE)?;
+    let (at, rest) = stem.strip_prefix(PREFIX)?.split_once('_')?;
+    let (device, _) = rest.rsplit_once('_')?;
+    let mut reason = Vec::new();
+    if let Ok(file) = folder.open(OsStr::new(&format!("{stem}{REASON}"))) {
+        // What cannot be read of it is missing.
+        let _ = file.take(4 * REASON_MAX as u64).read_to_end(&mut reason);
+    }
+    let reason = foreign::line(&String::from_utf8_lossy(&reason), REASON_MAX);
+    let (name, device) = (name.to_owned(), device.to_owned());
+    Some(RefusedFile { name, device, at: UnixMs(at.parse().ok()?), bytes, reason })
 }
 
 fn counted(kept: &[(OsString, u64)]) -> RefusedCount {
@@ -200,6 +265,35 @@ mod tests {
         assert!(!folder.keep(&refused(5, 101)).unwrap(), "none goes for one that cannot be kept");
         let again = RefusedFolder::new(&folder.root, 100);
         assert_eq!(again.count().unwrap(), folder.count().unwrap(), "after another start");
+    }
+
+    #[test]
+    fn each_is_listed_read_and_removed_by_its_name_and_nothing_else_is() {
+        let (place, folder) = folder(100);
+        for at in 1..=3 {
+            folder.keep(&refused(at, 10)).unwrap();
+        }
+        std::fs::write(folder.place().join("0123_r1_1795132800.jpg"), b"set aside").unwrap();
+        std::fs::write(place.path().join("secret"), b"secret").unwrap();
+        std::os::unix::fs::symlink(place.path().join("secret"), folder.place().join("refused_1_x_y.bin"))
+            .unwrap();
+        let listed = folder.list().unwrap();
+        let told: Vec<_> = listed
+            .iter()
+            .map(|one| (one.at.0, one.device.as_str(), one.bytes, one.reason.as_str()))
+            .collect();
+        assert_eq!(
+            told,
+            [(1, "esp", 10, "reason 1"), (2, "esp", 10, "reason 2"), (3, "esp", 10, "reason 3")]
+        );
+        assert_eq!(folder.read(&listed[1].name).unwrap(), Some(vec![7; 10]));
+        for other in ["0123_r1_1795132800.jpg", "../secret", "refused_1_x_y.bin", "", "/etc/passwd"] {
+            assert_eq!(folder.read(other).unwrap(), None, "{other}");
+            assert!(!folder.remove(other).unwrap(), "{other}");
+        }
+        assert!(folder.remove(&listed[1].name).unwrap() && !folder.remove(&listed[1].name).unwrap());
+        assert_eq!(folder.count().unwrap(), RefusedCount { pictures: 2, bytes: 20 });
+        assert_eq!(names(&folder).len(), 2 * 2 + 2, "its reason is gone, too, and all others are there");
     }
 
     #[test]

@@ -58,7 +58,7 @@ macro_rules! parts {
 /// The modules of the dashboard, which `app.js` puts together.
 static PARTS: &[Asset] = parts!(
     "api.js" "cameras.js" "changes.js" "contacts.js" "devices.js" "dialogs.js" "dom.js" "events.js" "gallery.js" "links.js" "lists.js"
-    "load.js" "picture.js" "plates.js" "settings.js" "state.js" "storage.js" "summary.js" "targets.js" "time.js" "top.js" "tryout.js"
+    "load.js" "picture.js" "plates.js" "quarantine.js" "settings.js" "state.js" "storage.js" "summary.js" "targets.js" "time.js" "top.js" "tryout.js"
     "words.js"
 );
 

@@ -17,7 +17,7 @@ use super::picture_body::{self, PicturePlace};
 use super::picture_reader::Unread;
 use super::view::receiver::ReceivedPicture;
 use super::who;
-use crate::capture::{PushRefusal, PushedPicture};
+use crate::capture::{PushRefusal, PushedPicture, RefusedPicture};
 use crate::clock;
 use crate::config::DeviceConfig;
 use crate::model::{Cause, ImageId, NoPicture};
@@ -35,10 +35,17 @@ pub(super) async fn upload(
 ) -> Result<HttpResponse, ApiError> {
     let device = who::device(&request)?;
     let arrived = clock::moment();
-    let camera = device.camera.clone();
+    let refused = |reason, came| RefusedPicture {
+        cause: Cause::Push,
+        device: device.name.clone(),
+        camera: device.camera.clone(),
+        arrived,
+        reason,
+        came,
+    };
     if let Err(wait) = state.door.take(&device, Instant::now()) {
         let reason = NoPicture::TooOften { per_minute: device.per_minute.into() };
-        state.pushes.refuse(Cause::Push, &device.name, camera.as_ref(), arrived, reason).await;
+        state.pushes.refuse(refused(reason, Vec::new())).await;
         let words = format!("more than {} pictures a minute; send it again later", device.per_minute);
         return Err(ApiError::too_many(words, wait));
     }
@@ -46,9 +53,9 @@ pub(super) async fn upload(
         state.reading_room.read(device.number, payload, announced(&request), device.max_bytes + FORM_MAX);
     let (mut bytes, _seat) = match read.await {
         Ok(read) => read,
-        Err(unread) => {
+        Err((unread, came)) => {
             let (reason, error) = not_read(unread, &device);
-            state.pushes.refuse(Cause::Push, &device.name, camera.as_ref(), arrived, reason).await;
+            state.pushes.refuse(refused(reason, came)).await;
             return Err(error);
         }
     };
@@ -58,7 +65,7 @@ pub(super) async fn upload(
         Ok(found) => found,
         Err(bad) => {
             let reason = NoPicture::NotJpeg { detail: bad.to_string() };
-            state.pushes.refuse(Cause::Push, &device.name, camera.as_ref(), arrived, reason).await;
+            state.pushes.refuse(refused(reason, bytes)).await;
             return Err(ApiError::new(ErrorCode::NotJpeg, bad.to_string()));
         }
     };
@@ -66,12 +73,13 @@ pub(super) async fn upload(
     bytes.drain(..place.start);
     if bytes.len() as u64 > device.max_bytes {
         let (reason, error) = not_read(Unread::TooLong(bytes.len() as u64), &device);
-        state.pushes.refuse(Cause::Push, &device.name, camera.as_ref(), arrived, reason).await;
+        state.pushes.refuse(refused(reason, Vec::new())).await;
         return Err(error);
     }
     // Another box of ours says which picture it is.
     let first_id = text(header::HeaderName::from_static("idempotency-key")).and_then(ImageId::parse);
-    let (device, pixels_max) = (device.name.clone(), device.max_pixels);
+    let (pixels_max, camera) = (device.max_pixels, device.camera.clone());
+    let device = device.name.clone();
     let pushed = PushedPicture {
         cause: Cause::Push,
         device,

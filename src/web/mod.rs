@@ -36,6 +36,7 @@ mod password;
 mod password_strength;
 pub mod picture_body;
 mod picture_reader;
+mod quarantine;
 mod query;
 mod receiver;
 mod route;

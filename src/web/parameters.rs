@@ -105,6 +105,13 @@ pub(super) const OF_TOKEN: &[Parameter] =
 pub(super) const OF_LINK: &[Parameter] =
     &[parameter("id", "number of the link", || json!({ "type": "integer", "format": "int64" }))];
 
+/// The refused picture in a path.
+pub(super) const OF_REFUSED: &[Parameter] = &[parameter(
+    "name",
+    "its name in /api/quarantine",
+    || json!({ "type": "string", "examples": ["refused_1795176000000_door_018c2f6e7d1a4b3c9e5f0a1b2c3d4e5f.bin"] }),
+)];
+
 /// The secret in the address of a link.
 pub(super) const OF_PUBLIC: &[Parameter] = &[parameter(
     "token",

@@ -59,19 +59,19 @@ impl ReadingRoom {
     }
 
     /// Reads what a device sends, of which it announced the length, up to `most` bytes. The room it takes lasts as long as
-    /// the second value.
+    /// the second value. The error has what came of one that was cut off.
     pub(super) async fn read<S, E>(
         &self,
         device: u8,
         stream: S,
         announced: Option<u64>,
         most: u64,
-    ) -> Result<(Vec<u8>, Option<ReadingSeat<'_>>), Unread>
+    ) -> Result<(Vec<u8>, Option<ReadingSeat<'_>>), (Unread, Vec<u8>)>
     where
         S: Stream<Item = Result<Bytes, E>> + Unpin,
     {
         if let Some(announced) = announced.filter(|announced| *announced > most) {
-            return Err(Unread::TooLong(announced));
+            return Err((Unread::TooLong(announced), Vec::new()));
         }
         let mut bytes = Vec::new();
         let reading = async {
@@ -79,8 +79,10 @@ impl ReadingRoom {
             fill(stream, &mut bytes, announced, most).await.map(|()| seat)
         };
         match tokio::time::timeout(TOTAL_MAX, reading).await {
-            Ok(read) => read.map(|seat| (bytes, seat)),
-            Err(_) => Err(Unread::Late(bytes.len() as u64)),
+            Ok(Ok(seat)) => Ok((bytes, seat)),
+            Ok(Err(Unread::TooLong(length))) => Err((Unread::TooLong(length), Vec::new())),
+            Ok(Err(unread)) => Err((unread, bytes)),
+            Err(_) => Err((Unread::Late(bytes.len() as u64), bytes)),
         }
     }
 }
@@ -132,7 +134,7 @@ mod tests {
         stream: impl Stream<Item = Result<Bytes, ()>> + Unpin,
         announced: Option<u64>,
     ) -> Result<Vec<u8>, Unread> {
-        room().read(1, stream, announced, 8).await.map(|(bytes, _)| bytes)
+        room().read(1, stream, announced, 8).await.map(|(bytes, _)| bytes).map_err(|(unread, _)| unread)
     }
 
     #[tokio::test]
@@ -162,7 +164,7 @@ mod tests {
     async fn one_device_does_not_take_the_room_of_the_others() {
         let (room, large) = (room(), 16 << 20);
         let (_, seat) = room.read(1, pieces(&[b"1"]), None, large).await.unwrap();
-        assert_eq!(room.read(1, pieces(&[b"1"]), None, large).await.err(), Some(Unread::Late(0)));
+        assert_eq!(room.read(1, pieces(&[b"1"]), None, large).await.err(), Some((Unread::Late(0), vec![])));
         assert!(room.read(1, pieces(&[b"1"]), Some(1), large).await.is_ok(), "a small one");
         assert!(room.read(2, pieces(&[b"1"]), None, large).await.is_ok());
         drop(seat);

@@ -6,8 +6,8 @@ use actix_web::web;
 
 use super::code::ErrorCode::*;
 use super::parameters::{
-    self, OF_CAMERA, OF_FILE, OF_LINK, OF_PUBLIC, OF_READING, OF_SCRIPT, OF_SESSION, OF_TARGET, OF_TOKEN,
-    OF_TRIGGER,
+    self, OF_CAMERA, OF_FILE, OF_LINK, OF_PUBLIC, OF_READING, OF_REFUSED, OF_SCRIPT, OF_SESSION, OF_TARGET,
+    OF_TOKEN, OF_TRIGGER,
 };
 use super::route::{Gives, events, json, media, nothing};
 use super::view::account::{
@@ -21,6 +21,7 @@ use super::view::health::{Healthy, Unhealthy};
 use super::view::image::{ImagePage, ImageView, Protect};
 use super::view::latency::{LatencyKnown, LatencyTaken, Taken};
 use super::view::link::{LinkList, LinkWish, MadeLink};
+use super::view::quarantine::QuarantineList;
 use super::view::receiver::{FileList, LastReceived, ReceivedPicture, Triggered};
 use super::view::retention::{CleanUp, ReportView};
 use super::view::simulation::Simulation;
@@ -30,7 +31,7 @@ use super::view::target::TestView;
 use super::view::upload::{DeadLetterPage, OwedAgain, RetryWish};
 use super::{
     account, actions, analysis, assets, gpio, images, ingest, latency, links, live, metrics, mjpeg, overview,
-    receiver, sessions, socket, streaming, tokens, tryout, uploads,
+    quarantine, receiver, sessions, socket, streaming, tokens, tryout, uploads,
 };
 use crate::store::Scope;
 
@@ -345,6 +346,19 @@ pub const ROUTES: &[Route] = &[
         .takes_bytes(&[JPEG, "application/octet-stream", "multipart/form-data"])
         .gives(&[json::<ReceivedPicture>(200, "it is stored and will be delivered")])
         .refuses(&[NotJpeg, Torn, TooManyPixels, TooManyRequests, Kept, Stopping, Full]),
+    route!(GET "/api/quarantine" Session Read quarantine::list)
+        .says("what devices brought that was refused and kept")
+        .gives(&[json::<QuarantineList>(200, "all of it")]),
+    route!(GET "/api/quarantine/{name}" Session Read quarantine::file)
+        .says("one of them as it came, to be saved and not to be shown")
+        .path(OF_REFUSED)
+        .gives(&[media(200, "application/octet-stream", "its bytes")])
+        .refuses(&[NotFound]),
+    route!(DELETE "/api/quarantine/{name}" Session Full quarantine::delete)
+        .says("delete one of them")
+        .path(OF_REFUSED)
+        .gives(&[nothing(204, "deleted")])
+        .refuses(&[NotFound]),
     route!(POST "/trigger" Session Operate receiver::trigger)
         .says("take a picture now, as the pages of older receivers ask for it")
         .more("A camera whose device brings the picture to /upload instead of answering with it has ten seconds.")

@@ -81,8 +81,8 @@ test("S3.8: what devices bring is in the gallery at once and in the figures with
   await page.locator(".device-picture").first().click();
   await until("its picture is open", () => page.locator("#picture").isVisible());
   await page.keyboard.press("Escape");
-  await page.locator("#devices summary").click();
-  const said = await page.locator("#devices details").innerText();
+  await page.locator("#devices summary").last().click();
+  const said = await page.locator("#devices details").last().innerText();
   assert.ok(said.includes(`curl --data-binary @photo.jpg -H 'Authorization: Bearer TOKEN' ${box.url}/upload`), said);
   assert.ok(!(await page.content()).includes(TOKEN), "no token is on the page");
   await page.locator("#filter select").first().selectOption("door");
@@ -90,4 +90,30 @@ test("S3.8: what devices bring is in the gallery at once and in the figures with
   assert.ok(await isSame(page), "it was not loaded anew");
   await page.clean("devices");
   await shots(page, "devices");
+});
+
+test("what was refused is listed with its reason, saved as it came and deleted", async (t) => {
+  const box = await daemon(t, {
+    env: {
+      INGEST_1_NAME: "door", INGEST_1_TOKEN: TOKEN, STORAGE_QUARANTINE_MAX_BYTES: "1MiB", INGEST_2_NAME: "card",
+      INGEST_2_ADDRESS: "192.0.2.1",
+    },
+  });
+  const page = await box.open(t);
+  const headers = { Authorization: `Bearer ${TOKEN}` };
+  const body = "<script>document.title='taken'</script>";
+  assert.equal((await fetch(`${box.url}/upload`, { method: "POST", headers, body })).status, 422);
+  const list = page.locator("#devices details").first();
+  await list.locator("summary", { hasText: "1 refused picture" }).waitFor({ timeout: 20_000 });
+  await list.locator("summary").click();
+  assert.match(await list.locator("li").innerText(), /^door, .+ B: .+/);
+  await page.clean("refused pictures");
+  await shots(page, "refused");
+  const saving = page.waitForEvent("download");
+  await list.locator("a", { hasText: "Save" }).click();
+  assert.match((await saving).suggestedFilename(), /^refused_\d{13}_door_.+\.bin$/);
+  await list.locator("button").click();
+  await page.locator("#confirm button", { hasText: "Delete" }).click();
+  await list.waitFor({ state: "hidden", timeout: 20_000 });
+  assert.deepEqual((await box.api("/api/quarantine")).pictures, []);
 });

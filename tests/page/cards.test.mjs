@@ -5,6 +5,7 @@ import { test } from "node:test";
 
 import { aboutCamera, newestWords, streamWords } from "../../web/page/cameras.js";
 import { contactsNote, lampWord } from "../../web/page/contacts.js";
+import { refusedWords } from "../../web/page/quarantine.js";
 import { deviceState, deviceWords, lastOf, pushCommands, receiverWords } from "../../web/page/devices.js";
 import { outcome, reasons } from "../../web/page/events.js";
 import { mark } from "../../web/page/gallery.js";
@@ -158,6 +159,7 @@ test("what a device brought, and why it was refused", () => {
   const words = (changes) => deviceWords({ ...device, ...changes }, NOW).join(" ");
   assert.match(words({}), /^By HTTP and FTP\. Last picture .+, 12 s ago\. Received 12, stored in all 2,204, sent on 2,203, refused 0\.$/);
   assert.match(words({ ways: ["http_token", "http_address"], camera: "r1" }), /^By HTTP, for r1\./);
+  assert.match(words({ ways: ["folder"] }), /^By a folder\./);
   assert.match(words({ known: 3 }), /Received 15 \(3 once more\)/);
   assert.match(words({ last_at: null }), /Waits for its first picture/);
   assert.match(words({ last_at: "2026-05-01T10:00:00Z" }), /Silent since 1 May|Silent since May 1/);
@@ -177,6 +179,12 @@ test("an FTP server that is off is said where a device has a user for it, and no
   const words = (port, ...ways) => receiverWords({ place: "/x", ftp_port: port }, [], [{ ways: ["http_token"] }, { ways }]);
   assert.match(words(null, "ftp"), / The FTP server is off: FTP_PORT=2121 switches it on\.$/);
   for (const [port, way] of [[2121, "ftp"], [null, "http_address"]]) assert.doesNotMatch(words(port, way), /FTP/);
+});
+
+test("which refused picture it is, and why it was refused", () => {
+  const words = (reason) => refusedWords({ device: "door", at: LATER, bytes: 20480, reason });
+  assert.match(words("it is torn"), /^door, .+, 20 kB: It is torn\.$|^door, .+, 20\.\d kB: It is torn\.$/);
+  assert.match(words(""), /kB$/);
 });
 
 test("how a picture is brought is said for each way that is open, and no secret with it", () => {

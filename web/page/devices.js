@@ -5,6 +5,7 @@ import { $, chip, make, say } from "./dom.js";
 import { openPicture } from "./gallery.js";
 import { showList } from "./lists.js";
 import { complain, loadStatus } from "./load.js";
+import { makeQuarantine } from "./quarantine.js";
 import { known, label, now, watch } from "./state.js";
 import { ago, since } from "./time.js";
 import { plural, sentence, targetName } from "./words.js";
@@ -108,8 +109,9 @@ function makeCard() {
   const commands = part("div", "stack");
   const how = make("details", {}, make("summary", { textContent: "How to bring a picture" }), commands);
   how.open = known.status.demo;
-  $("devices").append(...Object.values(parts), how);
-  return { ...parts, commands };
+  const refused = makeQuarantine();
+  $("devices").append(...Object.values(parts), refused.element, how);
+  return { ...parts, commands, refused };
 }
 
 function makeCount({ key }) {
@@ -149,6 +151,7 @@ function draw() {
   }));
   showList(card.list, items, { make: makeDevice, fill: fillDevice });
   drawCommands(devices, receiver.ftp_port);
+  card.refused.draw(receiver.refused_kept);
 }
 
 export function begin() {

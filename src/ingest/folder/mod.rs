@@ -20,7 +20,7 @@ use tracing::{info, warn};
 use self::place::{FileEnd, FolderFile, FolderPlace, Look};
 use self::rest::{Rest, Turn};
 use super::Door;
-use crate::capture::{PushRefusal, PushedPicture, Pushes, check_push};
+use crate::capture::{PushRefusal, PushedPicture, Pushes, RefusedPicture, check_push};
 use crate::clock;
 use crate::config::{DeviceConfig, FolderConfig};
 use crate::model::{Cause, NoPicture};
@@ -156,8 +156,15 @@ impl FolderTask {
         }
         let refused = if length > most {
             let reason = NoPicture::TooLarge { bytes: length, limit: most };
-            let camera = device.camera.as_ref();
-            self.pushes.refuse(Cause::Push, &device.name, camera, arrived, reason.clone()).await;
+            let refused = RefusedPicture {
+                cause: Cause::Push,
+                device: device.name.clone(),
+                camera: device.camera.clone(),
+                arrived,
+                reason: reason.clone(),
+                came: Vec::new(),
+            };
+            self.pushes.refuse(refused).await;
             Some(reason)
         } else {
             let pushed = PushedPicture {

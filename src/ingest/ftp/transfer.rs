@@ -19,10 +19,10 @@ use super::passive::AwaitedPort;
 use super::reply::FtpReply;
 use super::secured::FtpStream;
 use super::session::FtpSession;
-use crate::capture::{AcceptedPush, PushRefusal, PushedPicture};
+use crate::capture::{AcceptedPush, PushRefusal, PushedPicture, RefusedPicture};
 use crate::clock;
 use crate::config::DeviceConfig;
-use crate::model::{Cause, NoPicture, foreign};
+use crate::model::{Cause, Moment, NoPicture, foreign};
 
 /// Longest file that is taken and let go: a clip beside a picture.
 const SIBLING_BYTES_MAX: u64 = 1 << 30;
@@ -103,20 +103,14 @@ impl FtpSession {
             DataEnd::TooLarge => {
                 let limit = device.max_bytes;
                 let reason = NoPicture::TooLarge { bytes: count, limit };
-                self.shared
-                    .pushes
-                    .refuse(Cause::Ftp, &device.name, device.camera.as_ref(), arrived, reason)
-                    .await;
+                self.refuse(&device, arrived, reason).await;
                 return Ok(FtpReply::new(552, &format!("larger than {limit} bytes")));
             }
             DataEnd::NoRoom => {
                 warn!(device = %device.name, file = shown, "ftp: too many pictures are on their way");
                 let detail = "too many pictures are on their way".to_owned();
                 let reason = NoPicture::NotStored { detail };
-                self.shared
-                    .pushes
-                    .refuse(Cause::Ftp, &device.name, device.camera.as_ref(), arrived, reason)
-                    .await;
+                self.refuse(&device, arrived, reason).await;
                 return Ok(FtpReply::new(452, "too many pictures are on their way, send it again"));
             }
             DataEnd::Closed | DataEnd::Broken | DataEnd::Slow | DataEnd::Aborted | DataEnd::Stopping => {}
@@ -147,9 +141,14 @@ impl FtpSession {
     async fn one_too_many(&self, device: &DeviceConfig) -> Option<FtpReply> {
         let wait = self.shared.door.take(device, Instant::now()).err()?;
         let reason = NoPicture::TooOften { per_minute: device.per_minute.into() };
-        let camera = device.camera.as_ref();
-        self.shared.pushes.refuse(Cause::Ftp, &device.name, camera, clock::moment(), reason).await;
+        self.refuse(device, clock::moment(), reason).await;
         Some(FtpReply::new(450, &format!("too many pictures a minute, wait {} s", wait.as_secs() + 1)))
+    }
+
+    async fn refuse(&self, device: &DeviceConfig, arrived: Moment, reason: NoPicture) {
+        let (device, camera) = (device.name.clone(), device.camera.clone());
+        let refused = RefusedPicture { cause: Cause::Ftp, device, camera, arrived, reason, came: Vec::new() };
+        self.shared.pushes.refuse(refused).await;
     }
 
     /// Shows that there is nothing.

@@ -17,6 +17,7 @@ pub(super) mod image;
 pub(super) mod latency;
 pub(super) mod link;
 mod number;
+pub(super) mod quarantine;
 pub(super) mod receiver;
 pub(super) mod retention;
 pub(super) mod simulation;

@@ -535,6 +535,63 @@ async fn a_picture_too_many_is_seen_at_its_device_and_in_the_ledger() {
     );
 }
 
+#[tokio::test]
+async fn what_was_refused_is_listed_saved_as_bytes_and_deleted_by_people_and_programs_with_the_right_to() {
+    let pairs = [("INGEST_1_ADDRESS", "127.0.0.1"), ("INGEST_1_NAME", "door")];
+    let (parsed, _) = Config::parse(&Env::from_pairs(pairs)).unwrap();
+    let site = start_configured(WebAccess::Password, Some(password_hash()), |config| {
+        config.ingest = parsed.ingest;
+        config.storage.quarantine_max_bytes = Some(1 << 20);
+    })
+    .await;
+    let browser = site.browser().await;
+    assert_eq!(
+        browser.get("/api/quarantine").await.json(),
+        serde_json::json!({"pictures": [], "bytes_max": 1 << 20})
+    );
+    let jpeg = picture(64);
+    let half = jpeg[..jpeg.len() / 2].to_vec();
+    // Cut off on its way, and a page instead of a picture.
+    let head = format!("POST /upload HTTP/1.1\r\nHost: box\r\nContent-Length: {}\r\n\r\n", jpeg.len());
+    assert_eq!(status_of(&raw_bytes(site.addr, &[head.as_bytes(), &half]).await), 422);
+    let page = b"<script>alert(1)</script>".to_vec();
+    assert_eq!(push(&site, &[("content-type", "text/html")], page.clone()).await.status, 422);
+    let listed = loop {
+        let listed = browser.get("/api/quarantine").await.json()["pictures"].as_array().unwrap().clone();
+        if listed.len() == 2 {
+            break listed;
+        }
+        tokio::task::yield_now().await;
+    };
+    let of = |bytes: usize| {
+        listed.iter().find(|one| one["bytes"] == bytes).unwrap_or_else(|| panic!("{listed:?}"))
+    };
+    assert!(of(half.len())["reason"].as_str().unwrap().contains("cut off"), "{listed:?}");
+    for (one, sent) in [(of(half.len()), &half), (of(page.len()), &page)] {
+        assert_eq!(one["device"], "door");
+        let path = format!("/api/quarantine/{}", one["name"].as_str().unwrap());
+        assert_eq!(site.send(Method::GET, &path, &[], "").await.status, 401);
+        let answer = browser.get(&path).await;
+        assert_eq!((answer.status, &answer.body), (200, sent));
+        assert_eq!(answer.header("content-type"), "application/octet-stream");
+        assert!(answer.header("content-disposition").starts_with("attachment; filename=\"refused_"));
+        assert!(answer.header("content-security-policy").contains("sandbox"));
+        assert_eq!(answer.header("x-content-type-options"), "nosniff");
+        let reader = format!("Bearer {}", browser.token("operate").await);
+        let denied = site.send(Method::DELETE, &path, &[("authorization", reader.as_str())], "").await;
+        assert_eq!(denied.status, 403);
+        assert_eq!(browser.change(Method::DELETE, &path, "").await.status, 204);
+        assert_eq!(browser.change(Method::DELETE, &path, "").await.status, 404);
+        assert_eq!(browser.get(&path).await.status, 404);
+    }
+    for name in ["..%2f..%2fcamera-capture.db", "x", "refused_1_x_y.bin"] {
+        assert_eq!(browser.get(&format!("/api/quarantine/{name}")).await.status, 404, "{name}");
+    }
+    let bare = with_address().await;
+    let nothing = bare.browser().await.get("/api/quarantine").await.json();
+    assert_eq!(nothing, serde_json::json!({"pictures": [], "bytes_max": null}));
+}
+
 /// S0.12
 #[tokio::test]
 async fn who_guesses_tokens_is_told_to_wait_and_the_device_beside_them_is_served() {
