@@ -213,6 +213,7 @@ open_storage() {
     done
     for n in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16; do
         open_place "$(setting "INGEST_${n}_FOLDER")" "INGEST_${n}_FOLDER"
+        open_place "$(setting "INGEST_${n}_CLIPS_FOLDER")" "INGEST_${n}_CLIPS_FOLDER"
     done
     if [ -z "$lines" ]; then
         rm -f -- "$destdir$drop_in"

@@ -175,6 +175,7 @@ fn describe_ingest(lines: &mut Lines, ingest: &IngestConfig) {
             let addresses: Vec<_> = device.addresses.iter().map(ToString::to_string).collect();
             own.set(&name("ADDRESS"), addresses.join(", "));
         }
+        own.set_some(&name("CLIPS_FOLDER"), device.clips.as_ref().map(|path| path.display()));
         if let Some(folder) = &device.folder {
             own.set(&name("FOLDER"), folder.path.display());
             own.set(&name("FOLDER_KEEP"), folder.keeps);

@@ -4,6 +4,7 @@
 
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
 
 use super::Secret;
 use super::camera::{CameraConfig, SourceConfig};
@@ -61,6 +62,8 @@ pub struct DeviceConfig {
     pub addresses: Vec<Network>,
     /// `INGEST_n_USER` and `INGEST_n_PASSWORD`.
     pub ftp: Option<FtpLogin>,
+    /// `INGEST_n_CLIPS_FOLDER`: where what it brings by FTP beside its pictures is kept; `None`: it is not.
+    pub clips: Option<PathBuf>,
     /// `INGEST_n_FOLDER`: where another program puts its pictures.
     pub folder: Option<FolderConfig>,
     /// `INGEST_n_MAX_BYTES`: largest picture, 1 KiB to 16 MiB.
@@ -147,6 +150,16 @@ impl IngestConfig {
         Ok(Self { devices, compat_port, ftp })
     }
 
+    /// All folders of devices, by the names of their variables.
+    pub(super) fn folders(&self) -> impl Iterator<Item = (String, &Path)> {
+        self.devices.iter().flat_map(|device| {
+            let name = |suffix: &str| format!("INGEST_{}_{suffix}", device.number);
+            let arriving = device.folder.as_ref().map(|folder| (name("FOLDER"), folder.path.as_path()));
+            let clips = device.clips.as_deref().map(|path| (name("CLIPS_FOLDER"), path));
+            arriving.into_iter().chain(clips)
+        })
+    }
+
     /// Says which devices stand for a camera that is not there. A device of a camera's name brings that camera's pictures.
     pub(super) fn check(&self, reader: &mut VariableReader<'_>, cameras: &[CameraConfig]) {
         for device in &self.devices {
@@ -182,6 +195,7 @@ impl DeviceConfig {
         let addresses = reader.optional(&variable("ADDRESS"), networks);
         let user = reader.optional(&variable("USER"), short(CHARS_MAX));
         let password = reader.optional(&variable("PASSWORD"), |text| short(CHARS_MAX)(text).map(Secret::new));
+        let clips = reader.optional(&variable("CLIPS_FOLDER"), |text| Ok(PathBuf::from(text)));
         let folder = FolderConfig::read(reader, number);
         let max_bytes = reader.required(&variable("MAX_BYTES"), picture_size);
         let max_pixels = reader.required(&variable("MAX_PIXELS"), whole(PIXELS, "pixels"));
@@ -218,6 +232,7 @@ impl DeviceConfig {
             token,
             addresses,
             ftp,
+            clips: clips?,
             folder,
             max_bytes: max_bytes?,
             max_pixels: max_pixels?,

@@ -28,17 +28,16 @@ impl FolderConfig {
     }
 }
 
-/// Whether no folder is that of the pictures or of another device: what is put in order here would be taken for new.
+/// Whether no folder, by the name of its variable, is that of the pictures or of another device: what is put in order here would be taken for new.
 pub(super) fn check<'a>(
     reader: &mut VariableReader<'_>,
-    folders: impl Iterator<Item = (u8, &'a FolderConfig)>,
+    folders: impl Iterator<Item = (String, &'a Path)>,
     pictures: &Path,
 ) -> ReadResult<()> {
     let mut checked = Ok(());
     let mut others = vec![(real(pictures), "IMAGE_STORAGE_PATH".to_owned())];
-    for (number, folder) in folders {
-        let name = format!("INGEST_{number}_FOLDER");
-        let own = real(&folder.path);
+    for (name, folder) in folders {
+        let own = real(folder);
         let overlaps = |other: &Path| own.starts_with(other) || other.starts_with(&own);
         if let Some((_, other)) = others.iter().find(|(other, _)| overlaps(other)) {
             let wrong = Wrong::new(format!("lies in that of {other}, or around it"), ACCEPTED);

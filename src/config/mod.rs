@@ -142,9 +142,7 @@ impl Config {
         let (cameras, ingest, mut upload) = (cameras.ok()?, ingest.ok()?, upload.ok()?);
         ingest.check(reader, &cameras);
         let storage = storage.ok()?;
-        let folders =
-            ingest.devices.iter().filter_map(|device| Some((device.number, device.folder.as_ref()?)));
-        ingest_folder::check(reader, folders, &storage.images).ok()?;
+        ingest_folder::check(reader, ingest.folders(), &storage.images).ok()?;
         upload.labels = cameras.iter().map(|camera| (camera.key.clone(), camera.label.clone())).collect();
         Some(Self {
             cameras,

@@ -200,6 +200,7 @@ pub const VARIABLES: &[Variable] = &[
     open("INGEST_n_ADDRESS", Fallback::None, "addresses and networks from which the device needs no token"),
     open("INGEST_n_USER", Fallback::None, "FTP user of the device"),
     secret("INGEST_n_PASSWORD", "FTP password of the device"),
+    open("INGEST_n_CLIPS_FOLDER", Fallback::None, "folder for what it brings by FTP beside its pictures"),
     open("INGEST_n_FOLDER", Fallback::None, "folder into which another program puts its pictures"),
     open("INGEST_n_FOLDER_KEEP", Fallback::Text("false"), "whether they move to .done in it, and are not removed"),
     open("INGEST_n_MAX_BYTES", Fallback::Text("16MiB"), "largest picture it may bring, 1 KiB to 16 MiB"),

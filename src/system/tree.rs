@@ -240,6 +240,12 @@ impl Folder {
         Ok(rustix::fs::fstat(&self.0)?.st_mtime)
     }
 
+    /// Bytes of its disk that are free for this program, and all of them.
+    pub fn room(&self) -> io::Result<(u64, u64)> {
+        let known = rustix::fs::fstatvfs(&self.0)?;
+        Ok((known.f_bavail.saturating_mul(known.f_frsize), known.f_blocks.saturating_mul(known.f_frsize)))
+    }
+
     /// Makes the names in it durable, where the file system can ([`Self::can_sync`]).
     pub fn sync(&self) -> io::Result<()> {
         self.can_sync().map(drop)

@@ -2,9 +2,10 @@
 //!
 //! Made for cameras, which know one way and give up where it is another: each trap is written down where it is handled.
 //! `226` is said when the picture is safe. Folders, renames and removals are fiction; what is no picture is taken and let
-//! go. Nobody does anything without a log-in; every read is bounded in bytes, time and number, and so are the sessions.
+//! go, or kept beside. Nobody does anything without a log-in; every read is bounded in bytes, time and number, and so are the sessions.
 //! With a certificate both kinds of connections can be secured (RFC 4217).
 
+mod beside;
 mod command;
 mod dialog;
 mod held;
@@ -59,6 +60,8 @@ struct FtpLimits {
     keep: Duration,
     /// Before a wrong log-in is answered.
     wrong_pause: Duration,
+    /// Of a disk so much stays free of what is no picture, in percent.
+    free_percent: u64,
 }
 
 const LIMITS: FtpLimits = FtpLimits {
@@ -70,6 +73,7 @@ const LIMITS: FtpLimits = FtpLimits {
     transfer: Duration::from_secs(300),
     keep: Duration::from_secs(60),
     wrong_pause: Duration::from_secs(2),
+    free_percent: 10,
 };
 
 /// The server.

@@ -12,6 +12,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant as Deadline, sleep, sleep_until, timeout};
 use tracing::{debug, info, warn};
 
+use super::beside::BesideFile;
 use super::dialog::Upload;
 use super::held::HeldShare;
 use super::name::{self, Promise};
@@ -62,6 +63,8 @@ struct Received {
     count: u64,
     end: DataEnd,
     is_picture: bool,
+    /// What is no picture, if it is kept.
+    beside: Option<BesideFile>,
     /// The memory of `bytes`.
     _held: HeldShare,
 }
@@ -90,7 +93,7 @@ impl FtpSession {
         let received = self.receive(stream, &device, promise).await;
         let shown = foreign::line(name::last_part(&upload.path), NAME_SHOWN);
         if !received.is_picture {
-            return Ok(self.let_go(&upload, &shown, &device, &received));
+            return Ok(self.let_go(&upload, &shown, &device, arrived, received).await);
         }
         // A picture under the name of something else was not counted before it came.
         if promise == Promise::Other
@@ -214,6 +217,7 @@ impl FtpSession {
         let most = usize::try_from(device.max_bytes).unwrap_or(usize::MAX);
         let mut held = self.shared.held.share(device.number);
         let (mut bytes, mut count, mut is_picture) = (Vec::new(), 0_u64, true);
+        let mut beside = None;
         let mut piece = vec![0; PIECE];
         let until = Deadline::now() + limits.transfer;
         let mut idle_until = Deadline::now() + limits.data_idle;
@@ -246,8 +250,16 @@ impl FtpSession {
                 bytes.extend_from_slice(&piece[..length]);
                 is_picture =
                     bytes.len() < SOI.len() || promise == Promise::Picture || bytes.starts_with(&SOI);
+                if !is_picture {
+                    beside = self.begin_beside(device, &bytes).await;
+                }
             } else if count > SIBLING_BYTES_MAX {
                 break DataEnd::TooLarge;
+            } else if let Some(file) = &mut beside
+                && let Err(error) = file.write(&piece[..length]).await
+            {
+                not_kept(device, &error);
+                beside = None;
             }
         };
         if end == DataEnd::Closed {
@@ -256,22 +268,42 @@ impl FtpSession {
         }
         // Too short to say what it is: a file that should be something else may be empty, a picture may not.
         is_picture &= promise != Promise::Other || bytes.len() >= SOI.len();
-        Received { bytes, count, end, is_picture, _held: held }
+        Received { bytes, count, end, is_picture, beside, _held: held }
+    }
+
+    /// Begins to keep what is no picture, where that is wanted.
+    async fn begin_beside(&self, device: &DeviceConfig, begin: &[u8]) -> Option<BesideFile> {
+        let folder = device.clips.as_ref()?;
+        let begun = async {
+            let mut file = BesideFile::begin(folder, self.shared.limits.free_percent).await?;
+            file.write(begin).await.map(|()| file)
+        };
+        begun.await.inspect_err(|error| not_kept(device, error)).ok()
     }
 
     /// Answers for a file that is no picture.
-    fn let_go(
+    async fn let_go(
         &mut self,
         upload: &Upload,
         file: &str,
         device: &DeviceConfig,
-        received: &Received,
+        arrived: Moment,
+        received: Received,
     ) -> FtpReply {
         let bytes = received.count;
         match received.end {
             DataEnd::Closed => {
-                info!(device = %device.name, file, bytes, "ftp: no picture, taken and not kept");
                 self.dialog.took(&upload.path, bytes);
+                if let Some(beside) = received.beside {
+                    match beside.finish(&upload.path, arrived.wall).await {
+                        Ok(name) => {
+                            info!(device = %device.name, file, bytes, name, "ftp: no picture, kept beside");
+                            return FtpReply::new(226, "no picture, kept beside");
+                        }
+                        Err(error) => not_kept(device, &error),
+                    }
+                }
+                info!(device = %device.name, file, bytes, "ftp: no picture, taken and not kept");
                 FtpReply::new(226, "no picture, taken and not kept")
             }
             DataEnd::TooLarge => FtpReply::new(552, "too large"),
@@ -281,6 +313,11 @@ impl FtpSession {
             }
         }
     }
+}
+
+fn not_kept(device: &DeviceConfig, error: &io::Error) {
+    let setting = format!("INGEST_{}_CLIPS_FOLDER", device.number);
+    warn!(device = %device.name, setting, %error, "ftp: what is no picture cannot be kept");
 }
 
 /// What is said of a picture, by what its sender can do: 4 begins what may be sent again, 5 what may not.

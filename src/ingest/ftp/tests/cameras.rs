@@ -2,7 +2,7 @@
 
 use tokio::io::AsyncWriteExt;
 
-use super::rig::{Rig, address_of, jpeg_of, large_jpeg};
+use super::rig::{PATIENT, Rig, address_of, jpeg_of, large_jpeg};
 use crate::store::testing::assert_in_order;
 
 #[tokio::test]
@@ -103,6 +103,45 @@ async fn a_reolink_that_tries_its_folder_out_and_sends_a_clip_too_brings_its_pic
     );
     assert_eq!(rig.own_names().await, ["Gate_00_20261129103305.jpg"]);
     assert_eq!(rig.ledger().await.len(), 1, "what is no picture is no failure");
+}
+
+#[tokio::test]
+async fn clips_and_texts_beside_the_pictures_are_kept_where_that_is_wanted_and_never_in_the_way() {
+    let clips = tempfile::tempdir().unwrap();
+    let place: &'static str = clips.path().display().to_string().leak();
+    let rig = Rig::with(&[("INGEST_1_CLIPS_FOLDER", place)], PATIENT).await;
+    let mut camera = rig.device().await;
+    let mut clip = b"\x00\x00\x00\x18ftypmp42".to_vec();
+    clip.resize(300_000, 7);
+    assert_eq!(camera.store("STOR 2026/gate.mp4", &clip).await, "226 no picture, kept beside\r\n");
+    assert_eq!(camera.store("STOR event.xml", b"<a/>").await, "226 no picture, kept beside\r\n");
+    assert!(camera.store("STOR gate.jpg", &jpeg_of(1)).await.starts_with("226 stored"));
+    let kept = || {
+        let read = |entry: std::io::Result<std::fs::DirEntry>| {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_str().unwrap().split_once('_').unwrap().1.to_owned();
+            (name, std::fs::read(path).unwrap())
+        };
+        let mut kept: Vec<_> = std::fs::read_dir(clips.path()).unwrap().map(read).collect();
+        kept.sort();
+        kept
+    };
+    let both = [("event.xml".to_owned(), b"<a/>".to_vec()), ("gate.mp4".to_owned(), clip.clone())];
+    assert_eq!(kept(), both);
+    // One that is cut off is not there.
+    let at = camera.passive().await;
+    let mut data = camera.data(at).await;
+    camera.ask("STOR torn.mp4", "150 ").await;
+    data.write_all(&clip[..50_000]).await.unwrap();
+    data.set_zero_linger().unwrap();
+    drop(data);
+    camera.expect("426 ").await;
+    assert_eq!(kept(), both);
+    // The folder is away: the camera goes on.
+    drop(clips);
+    assert!(camera.store("STOR gate.mp4", &clip).await.starts_with("226 no picture, taken and not kept"));
+    assert!(camera.store("STOR gate.jpg", &jpeg_of(2)).await.starts_with("226 stored"));
+    assert_eq!(rig.ledger().await.len(), 2, "what is no picture is no failure");
 }
 
 #[tokio::test]

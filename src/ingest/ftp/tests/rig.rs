@@ -28,6 +28,7 @@ pub(super) const PATIENT: FtpLimits = FtpLimits {
     transfer: PATIENCE,
     keep: PATIENCE,
     wrong_pause: Duration::ZERO,
+    free_percent: 0,
 };
 
 /// The server and what it stores into.
