@@ -180,6 +180,7 @@ fn describe_ingest(lines: &mut Lines, ingest: &IngestConfig) {
             own.set(&name("FOLDER"), folder.path.display());
             own.set(&name("FOLDER_KEEP"), folder.keeps);
         }
+        own.set(&name("KEEP_NAME"), device.keeps_name);
         own.set(&name("MAX_BYTES"), device.max_bytes);
         own.set(&name("MAX_PIXELS"), device.max_pixels);
         own.set(&name("PER_MINUTE"), device.per_minute);

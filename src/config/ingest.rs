@@ -13,7 +13,7 @@ use super::ingest_folder::FolderConfig;
 use super::network::{Network, networks};
 use super::problem::Wrong;
 use super::reader::{ReadResult, VariableReader};
-use super::values::{short, size, whole};
+use super::values::{boolean, short, size, whole};
 use super::variables::{self, CAMERA_NUMBER_MAX, Whose};
 use super::web::ip;
 use crate::model::{CameraKey, DeviceName, InvalidKey};
@@ -66,6 +66,8 @@ pub struct DeviceConfig {
     pub clips: Option<PathBuf>,
     /// `INGEST_n_FOLDER`: where another program puts its pictures.
     pub folder: Option<FolderConfig>,
+    /// `INGEST_n_KEEP_NAME`: what it calls a picture is kept with it, and is the beginning of its name here.
+    pub keeps_name: bool,
     /// `INGEST_n_MAX_BYTES`: largest picture, 1 KiB to 16 MiB.
     pub max_bytes: u64,
     /// `INGEST_n_MAX_PIXELS`: most pixels of a picture, 10 000 to 20 million.
@@ -197,6 +199,7 @@ impl DeviceConfig {
         let password = reader.optional(&variable("PASSWORD"), |text| short(CHARS_MAX)(text).map(Secret::new));
         let clips = reader.optional(&variable("CLIPS_FOLDER"), |text| Ok(PathBuf::from(text)));
         let folder = FolderConfig::read(reader, number);
+        let keeps_name = reader.required(&variable("KEEP_NAME"), boolean);
         let max_bytes = reader.required(&variable("MAX_BYTES"), picture_size);
         let max_pixels = reader.required(&variable("MAX_PIXELS"), whole(PIXELS, "pixels"));
         let per_minute = reader.required(&variable("PER_MINUTE"), whole(1..=6000, "pictures a minute"));
@@ -234,6 +237,7 @@ impl DeviceConfig {
             ftp,
             clips: clips?,
             folder,
+            keeps_name: keeps_name?,
             max_bytes: max_bytes?,
             max_pixels: max_pixels?,
             // The range above fits.

@@ -203,6 +203,7 @@ pub const VARIABLES: &[Variable] = &[
     open("INGEST_n_CLIPS_FOLDER", Fallback::None, "folder for what it brings by FTP beside its pictures"),
     open("INGEST_n_FOLDER", Fallback::None, "folder into which another program puts its pictures"),
     open("INGEST_n_FOLDER_KEEP", Fallback::Text("false"), "whether they move to .done in it, and are not removed"),
+    open("INGEST_n_KEEP_NAME", Fallback::Text("true"), "whether what it calls a picture is kept with it"),
     open("INGEST_n_MAX_BYTES", Fallback::Text("16MiB"), "largest picture it may bring, 1 KiB to 16 MiB"),
     open("INGEST_n_MAX_PIXELS", Fallback::Text("20000000"), "most pixels of a picture, 10000 to 20000000"),
     open("INGEST_n_PER_MINUTE", Fallback::Text("120"), "most pictures a minute, 1 to 6000"),

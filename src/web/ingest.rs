@@ -78,6 +78,7 @@ pub(super) async fn upload(
     }
     // Another box of ours says which picture it is.
     let first_id = text(header::HeaderName::from_static("idempotency-key")).and_then(ImageId::parse);
+    let own_name = own_name.filter(|_| device.keeps_name);
     let (pixels_max, camera) = (device.max_pixels, device.camera.clone());
     let device = device.name.clone();
     let pushed = PushedPicture {

@@ -175,7 +175,7 @@ impl FolderTask {
                 pixels_max: device.max_pixels,
                 arrived,
                 taken_at: None,
-                own_name: Some(file.name.to_string_lossy().into_owned()),
+                own_name: device.keeps_name.then(|| file.name.to_string_lossy().into_owned()),
                 first_id: None,
             };
             match self.pushes.keep(pushed).await {

@@ -118,7 +118,8 @@ impl FtpSession {
             }
             DataEnd::Closed | DataEnd::Broken | DataEnd::Slow | DataEnd::Aborted | DataEnd::Stopping => {}
         }
-        let own_name = Some(name::own_name(&upload.path).to_owned()).filter(|name| !name.is_empty());
+        let own_name = Some(name::own_name(&upload.path).to_owned())
+            .filter(|name| device.keeps_name && !name.is_empty());
         let pushed = PushedPicture {
             cause: Cause::Ftp,
             device: device.name.clone(),

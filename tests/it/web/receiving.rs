@@ -536,6 +536,18 @@ async fn a_picture_too_many_is_seen_at_its_device_and_in_the_ledger() {
 }
 
 #[tokio::test]
+async fn what_a_device_calls_its_picture_is_kept_only_where_that_is_wanted() {
+    for (keeps, stem, own) in [("true", "gate_", Some("gate.jpg")), ("false", "photo_", None)] {
+        let site = receiver(&[("INGEST_1_ADDRESS", "127.0.0.1"), ("INGEST_1_KEEP_NAME", keeps)]).await;
+        let named = [("content-disposition", "attachment; filename=\"gate.jpg\"")];
+        let said = push(&site, &named, picture(16)).await.json();
+        assert!(said["filename"].as_str().unwrap().starts_with(stem), "{said}");
+        let [image] = &images(&site).await[..] else { panic!("one picture") };
+        assert_eq!(image.facts.push.clone().unwrap().own_name.as_deref(), own);
+    }
+}
+
+#[tokio::test]
 async fn what_was_refused_is_listed_saved_as_bytes_and_deleted_by_people_and_programs_with_the_right_to() {
     let pairs = [("INGEST_1_ADDRESS", "127.0.0.1"), ("INGEST_1_NAME", "door")];
     let (parsed, _) = Config::parse(&Env::from_pairs(pairs)).unwrap();

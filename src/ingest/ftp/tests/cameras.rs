@@ -172,6 +172,15 @@ async fn date_folders_of_hikvision_and_axis_leave_only_the_own_name() {
 }
 
 #[tokio::test]
+async fn where_names_are_not_kept_a_picture_is_known_by_its_arrival_alone() {
+    let rig = Rig::with(&[("INGEST_1_KEEP_NAME", "false")], PATIENT).await;
+    let mut camera = rig.device().await;
+    assert!(camera.store("STOR secret-address-7.jpg", &jpeg_of(1)).await.starts_with("226 stored as photo_"));
+    camera.ask("SIZE secret-address-7.jpg", "213 ").await;
+    assert_eq!(rig.own_names().await, [""]);
+}
+
+#[tokio::test]
 async fn what_is_appended_is_a_whole_picture_or_none() {
     let rig = Rig::new().await;
     let mut camera = rig.device().await;
