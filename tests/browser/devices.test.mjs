@@ -106,7 +106,7 @@ test("what was refused is listed with its reason, saved as it came and deleted",
   const list = page.locator("#devices details").first();
   await list.locator("summary", { hasText: "1 refused picture" }).waitFor({ timeout: 20_000 });
   await list.locator("summary").click();
-  assert.match(await list.locator("li").innerText(), /^door, .+ B: .+/);
+  assert.match(await list.locator("li").innerText(), /^door, .+ B: .+ Save/);
   await page.clean("refused pictures");
   await shots(page, "refused");
   const saving = page.waitForEvent("download");

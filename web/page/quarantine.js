@@ -27,11 +27,11 @@ function row({ key }) {
   const save = make("a", { href: urlOf(key), download: key, textContent: "Save" });
   const button = make("button", { type: "button", textContent: "Delete" });
   button.addEventListener("click", () => press(button, () => remove(key), complain));
-  return make("li", {}, make("span", { className: "hint" }), save, button);
+  return make("li", {}, make("p", { className: "hint" }, make("span"), " ", save), button);
 }
 
 function fill(item, { text }) {
-  const [words, save, button] = item.children;
+  const [words, save, button] = item.querySelectorAll("span, a, button");
   words.textContent = text;
   save.setAttribute("aria-label", `Save: ${text}`);
   button.setAttribute("aria-label", `Delete: ${text}`);
