@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::watch;
 
 use super::{CaptureError, Captures, LiveFrame};
 use crate::capture::workers::Workers;
@@ -13,7 +13,7 @@ use crate::media::gop::Codec;
 use crate::media::jpeg;
 use crate::model::CameraKey;
 pub use crate::source::LatencyOrigin;
-use crate::source::{Arrival, Latency, Watch};
+use crate::source::{Arrival, Latency, UnitWatcher, Watch};
 use crate::store::{Store, StoreError};
 
 /// A look at one frame.
@@ -30,7 +30,7 @@ pub struct Looks {
     workers: Workers,
     latency: Latency,
     frames: watch::Receiver<Option<Arc<LiveFrame>>>,
-    units: broadcast::Receiver<Arrival>,
+    units: UnitWatcher,
 }
 
 impl Captures {

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{OnceCell, broadcast, watch};
+use tokio::sync::{OnceCell, watch};
 
 use super::{CaptureError, Captures, LiveFrame};
 use crate::capture::workers::Workers;
@@ -18,7 +18,7 @@ use crate::media::gop::Codec;
 use crate::media::jpeg;
 use crate::model::CameraKey;
 
-pub use crate::source::{Arrival, Watch};
+pub use crate::source::{Arrival, UnitWatcher, Watch};
 
 /// Encoded pictures kept for other viewers: the two newest ones in two sizes each.
 const ENCODED_MAX: usize = 4;
@@ -54,7 +54,7 @@ pub struct LivePictures {
     studio: Arc<JpegCache>,
     workers: Workers,
     frames: watch::Receiver<Option<Arc<LiveFrame>>>,
-    units: broadcast::Receiver<Arrival>,
+    units: UnitWatcher,
     /// The newest picture of a camera that sends JPEG, before any arrives.
     first: Option<Bytes>,
     /// The share of a second of the last picture.
@@ -73,7 +73,7 @@ impl Captures {
             workers: self.workers.clone(),
             frames,
             units,
-            first: newest.map(|unit| Bytes::copy_from_slice(&unit.data)),
+            first: newest.map(|unit| Bytes::from_owner(unit.data)),
             last: None,
         })
     }
@@ -96,7 +96,7 @@ impl LivePictures {
                     Ok(Arrival { codec: Codec::Jpeg, unit }) => {
                         // Of pictures that stand alone the newest is enough.
                         if self.units.is_empty() && self.is_due(unit.instant, wish.fps) {
-                            return Some(Bytes::copy_from_slice(&unit.data));
+                            return Some(Bytes::from_owner(unit.data));
                         }
                         continue;
                     }

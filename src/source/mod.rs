@@ -5,6 +5,7 @@ pub mod body;
 mod camera_clock;
 mod certificate;
 mod failure;
+mod feed;
 mod freshness;
 pub mod front;
 mod lag;
@@ -21,7 +22,7 @@ mod snapshot_shown;
 
 use std::time::{Duration, Instant};
 
-use tokio::sync::{broadcast, oneshot};
+use tokio::sync::oneshot;
 
 use crate::config::{CameraConfig, SourceConfig};
 use crate::media::gop::{AccessUnit, Codec, DecodeRun, UnitRange};
@@ -29,6 +30,7 @@ use crate::media::shelf::Shelf;
 use crate::model::CameraFault;
 use crate::status::Status;
 
+pub use feed::UnitWatcher;
 pub use latency::{Latency, LatencyOrigin};
 pub use requests::Requests;
 pub use slot::{SetupError, SlotPictures, StreamAddress, StreamSlot};
@@ -86,9 +88,9 @@ pub struct StretchRequest {
 pub struct Watch {
     /// The current group so far.
     pub begin: Option<UnitRange>,
-    /// Every unit after that. A reader that lags behind by more than [`WATCHED`] misses some and goes on with the next
-    /// IDR.
-    pub units: broadcast::Receiver<Arrival>,
+    /// Every unit after that. A reader that lags behind by more than [`WATCHED`] or [`WATCHED_BYTES`] misses some, is told
+    /// so, and goes on with the next IDR.
+    pub units: UnitWatcher,
 }
 
 /// A unit that has just come.
@@ -103,7 +105,7 @@ pub struct Arrival {
 /// Units a watcher may lag behind: five seconds at 25 frames a second.
 pub const WATCHED: usize = 128;
 
-/// Bytes watchers may lag behind, five seconds at 25 Mbit/s; after that all of them go on with the next IDR.
+/// Bytes a watcher may lag behind, five seconds at 25 Mbit/s.
 pub const WATCHED_BYTES: usize = 16 << 20;
 
 /// There is no frame of the wanted instant; the text says why, for people.

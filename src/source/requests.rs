@@ -1,11 +1,11 @@
 //! Requests that wait for a frame, across broken sessions.
 
-use std::collections::VecDeque;
 use std::time::Instant;
 
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::mpsc;
 
-use super::{Arrival, FrameRequest, NoFrame, Request, StretchRequest, WATCHED, WATCHED_BYTES, Watch};
+use super::feed::Feed;
+use super::{Arrival, FrameRequest, NoFrame, Request, StretchRequest, Watch};
 use crate::media::gop::{AccessUnit, Codec, DecodeRun, Gops};
 
 /// The requests of one camera: the channel they come from, those that still wait, and whoever watches the stream.
@@ -13,11 +13,7 @@ use crate::media::gop::{AccessUnit, Codec, DecodeRun, Gops};
 pub struct Requests {
     channel: mpsc::Receiver<Request>,
     waiting: Vec<Waiting>,
-    watched: broadcast::Sender<Arrival>,
-    /// Bytes of what was shown last, as long as some watcher has not taken it.
-    untaken: VecDeque<usize>,
-    /// Watchers are shown nothing before the next IDR.
-    is_held_up: bool,
+    feed: Feed,
 }
 
 #[derive(Debug)]
@@ -72,13 +68,7 @@ impl Waiting {
 impl Requests {
     /// Requests from a channel.
     pub fn new(channel: mpsc::Receiver<Request>) -> Self {
-        Self {
-            channel,
-            waiting: Vec::new(),
-            watched: broadcast::Sender::new(WATCHED),
-            untaken: VecDeque::new(),
-            is_held_up: false,
-        }
+        Self { channel, waiting: Vec::new(), feed: Feed::new() }
     }
 
     /// Waits for the next request or for the deadline of one that waits; what can be answered at once is, from `gops`.
@@ -133,7 +123,7 @@ impl Requests {
             }
             Request::Watch { reply } => {
                 let begin = gops.and_then(|gops| gops.current());
-                let _ = reply.send(Watch { begin, units: self.watched.subscribe() });
+                let _ = reply.send(Watch { begin, units: self.feed.watcher() });
                 false
             }
         }
@@ -214,30 +204,12 @@ impl Requests {
 
     /// Whether somebody watches.
     pub fn is_watched(&self) -> bool {
-        self.watched.receiver_count() > 0
+        self.feed.is_watched()
     }
 
     /// Shows a picture that belongs to no group to whoever watches.
     pub fn show_alone(&mut self, codec: Codec, unit: &AccessUnit) {
-        if self.watched.receiver_count() == 0 {
-            self.untaken.clear();
-            self.is_held_up = false;
-            return;
-        }
-        let taken = self.untaken.len().saturating_sub(self.watched.len());
-        self.untaken.drain(..taken);
-        let bytes = self.untaken.iter().sum::<usize>() + unit.data.len();
-        if bytes > WATCHED_BYTES && !self.untaken.is_empty() {
-            self.is_held_up = true;
-            return;
-        }
-        if self.is_held_up && !unit.is_start() {
-            return;
-        }
-        self.is_held_up = false;
-        self.untaken.push_back(unit.data.len());
-        // Nobody may watch.
-        let _ = self.watched.send(Arrival { codec, unit: unit.clone() });
+        self.feed.show(Arrival { codec, unit: unit.clone() });
     }
 }
 

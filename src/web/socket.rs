@@ -156,9 +156,7 @@ impl Supply {
                 let pieces = match arrival {
                     // Of pictures that stand alone the newest is enough.
                     Ok(Arrival { codec: Codec::Jpeg, .. }) if !watch.units.is_empty() => continue,
-                    Ok(Arrival { codec: Codec::Jpeg, unit }) => {
-                        picture(size, Bytes::copy_from_slice(&unit.data))
-                    }
+                    Ok(Arrival { codec: Codec::Jpeg, unit }) => picture(size, Bytes::from_owner(unit.data)),
                     Ok(Arrival { codec, unit }) => {
                         *size = (0, 0);
                         muxer.push(codec, &unit).into_iter().flat_map(piece).collect()
