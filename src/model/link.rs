@@ -11,15 +11,15 @@ use super::Medium;
 /// Random bytes of a token: 128 bits, as many as nobody guesses.
 const BYTES: usize = 16;
 
-/// Where public links are served.
-const PLACE: &str = "/s/";
-
 /// 128 random bits, written as 22 characters that need no escape in an address. It is shown to whoever made the link and
 /// kept nowhere.
 #[derive(Clone, PartialEq, Eq)]
 pub struct LinkToken([u8; BYTES]);
 
 impl LinkToken {
+    /// Where public links are served.
+    pub const PLACE: &str = "/s/";
+
     /// A fresh one; `None` while the machine has no random numbers. There is no substitute for them: everything hangs on
     /// them.
     pub fn random() -> Option<Self> {
@@ -45,7 +45,7 @@ impl LinkToken {
 
     /// Where the link is served, on whatever host.
     pub fn path(&self, medium: Medium) -> String {
-        format!("{PLACE}{}{}", self.reveal(), medium.extension())
+        format!("{}{}{}", Self::PLACE, self.reveal(), medium.extension())
     }
 }
 

@@ -21,7 +21,7 @@ use super::who::{Bringer, Principal, connection, peer};
 use super::{State, assets, ingest, tokens};
 use crate::config::{Secret, WebAccess};
 use crate::ingest::{Introduction, NotAdmitted};
-use crate::model::foreign;
+use crate::model::{LinkToken, foreign};
 
 /// Name of the session's cookie.
 pub(super) const COOKIE: &str = "session";
@@ -254,8 +254,9 @@ fn foreign_origin(request: &HttpRequest) -> ApiError {
     ApiError::new(ErrorCode::ForeignOrigin, "the request comes from a page of another site")
 }
 
-/// Notes a refusal in the security log; `what` is in the visitor's words.
+/// Notes a refusal in the security log; `what` is in the visitor's words. The address of a public link is a secret.
 fn write_down(request: &HttpRequest, refusal: Refused, what: &str) {
+    let what = if what.contains(LinkToken::PLACE) { LinkToken::PLACE } else { what };
     if let Some(state) = request.app_data::<web::Data<State>>() {
         state.auth.log().refused(refusal, peer(request), what);
     }

@@ -8,9 +8,10 @@ use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use actix_web::http::StatusCode;
-use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, web};
+use url::Url;
 
 use super::body::OptionalJson;
 use super::code::ErrorCode;
@@ -19,7 +20,7 @@ use super::query::{Query, filename_of, no_image};
 use super::security_log::{Deed, GateRefusal};
 use super::throttle::{Records, exact};
 use super::view::link::{LinkList, LinkView, LinkWish, MadeLink};
-use super::who::peer;
+use super::who::{is_https, peer};
 use super::{State, files, images, parameters};
 use crate::clock;
 use crate::config::LINK_HOURS_MAX;
@@ -118,6 +119,21 @@ pub(super) async fn open_clip(
     open(&request, &state, Medium::Mp4).await
 }
 
+/// What chats ask before they show a link. What is answered to a `HEAD` has no body (RFC 9110 section 9.3.2).
+pub(super) async fn head_of_picture(
+    request: HttpRequest,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
+    open(&request, &state, Medium::Jpeg).await
+}
+
+pub(super) async fn head_of_clip(
+    request: HttpRequest,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
+    open(&request, &state, Medium::Mp4).await
+}
+
 async fn open(request: &HttpRequest, state: &State, medium: Medium) -> Result<HttpResponse, ApiError> {
     let (visitor, now) = (peer(request), Instant::now());
     state.links.may(visitor, now).map_err(|wait| {
@@ -144,12 +160,19 @@ async fn open(request: &HttpRequest, state: &State, medium: Medium) -> Result<Ht
         // The log says what is wrong with it, and where it lies.
         images::sent(request, state, image, &etag).await.map_err(|_| no_link())?
     };
-    if !answer.status().is_client_error() {
+    if is_open(request, &answer) {
         write_down(state, state.links.opened(link, now)).await;
     }
     let (name, value) = EMBEDDABLE;
     answer.headers_mut().insert(name, value);
     Ok(answer)
+}
+
+/// Whether an answer gives the picture out. A player fetches a clip in many parts: the one with its begin counts.
+fn is_open(request: &HttpRequest, answer: &HttpResponse) -> bool {
+    let range = answer.headers().get(header::CONTENT_RANGE).and_then(|range| range.to_str().ok());
+    let is_begin = range.is_none_or(|range| range.starts_with("bytes 0-"));
+    request.method() != Method::HEAD && is_begin && !answer.status().is_client_error()
 }
 
 /// A count that cannot be written is no reason to show nothing.
@@ -205,8 +228,18 @@ async fn made(
         };
     state.note(request, Deed::LinkMade, format_args!("{} to {what}", link.id));
     let path = token.path(medium);
-    let url = state.config.web.links.address(&path);
+    let url = state.config.web.links.address(&path).or_else(|| own_address(request, &path));
     Ok(HttpResponse::Created().json(MadeLink { about: LinkView::from(link), path, url }))
+}
+
+/// The address by which this machine was asked, which the gate has found to be one of its own. A browser says by itself
+/// whether it speaks TLS, which a proxy may forget.
+fn own_address(request: &HttpRequest, path: &str) -> Option<String> {
+    let text = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
+    let host = text(header::HOST)?;
+    let is_of_browser = text(header::ORIGIN).is_some_and(|origin| origin == format!("https://{host}"));
+    let scheme = if is_of_browser || is_https(request) { "https" } else { "http" };
+    Some(Url::parse(&format!("{scheme}://{host}/")).ok()?.join(path).ok()?.into())
 }
 
 /// How long a link shall hold; `None` is for ever.

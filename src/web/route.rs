@@ -142,7 +142,7 @@ impl Route {
 
     /// Whether it changes something.
     pub(super) fn is_change(&self) -> bool {
-        self.method != Method::GET
+        !matches!(self.method, Method::GET | Method::HEAD)
     }
 }
 

@@ -215,8 +215,18 @@ pub const ROUTES: &[Route] = &[
         .path(OF_PUBLIC)
         .gives(PUBLIC_PICTURE)
         .refuses(&[NotFound, TooManyRequests, StoreFailed]),
+    route!(HEAD "/s/{token}.jpg" Link - links::head_of_picture)
+        .says("what the picture of a public link is, without it; not counted")
+        .path(OF_PUBLIC)
+        .gives(PUBLIC_PICTURE)
+        .refuses(&[NotFound, TooManyRequests, StoreFailed]),
     route!(GET "/s/{token}.mp4" Link - links::open_clip)
         .says("the clip of a public link")
+        .path(OF_PUBLIC)
+        .gives(PUBLIC_CLIP)
+        .refuses(&[NotFound, TooManyRequests, StoreFailed]),
+    route!(HEAD "/s/{token}.mp4" Link - links::head_of_clip)
+        .says("what the clip of a public link is, without it; not counted")
         .path(OF_PUBLIC)
         .gives(PUBLIC_CLIP)
         .refuses(&[NotFound, TooManyRequests, StoreFailed]),
@@ -487,7 +497,7 @@ mod tests {
     fn whoever_has_its_address_gets_a_link_and_nothing_else() {
         let links: Vec<_> =
             ROUTES.iter().filter(|route| route.access == Access::Link).map(|route| route.path).collect();
-        assert_eq!(links, ["/s/{token}.jpg", "/s/{token}.mp4"]);
+        assert_eq!(links, ["/s/{token}.jpg", "/s/{token}.jpg", "/s/{token}.mp4", "/s/{token}.mp4"]);
         assert!(!OLDER.iter().any(|path| links.contains(path)));
     }
 
@@ -506,8 +516,7 @@ mod tests {
         for route in ROUTES {
             let takes_tokens = matches!(route.access, Access::Page | Access::Session | Access::Stream);
             assert_eq!(route.scope.is_some(), takes_tokens, "{} {}", route.method, route.path);
-            let changes_something = route.method != Method::GET;
-            assert!(!changes_something || route.scope != Some(Scope::Read), "{}", route.path);
+            assert!(!route.is_change() || route.scope != Some(Scope::Read), "{}", route.path);
         }
     }
 }

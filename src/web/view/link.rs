@@ -76,7 +76,7 @@ pub(in crate::web) struct MadeLink {
     /// Where it is served on this machine; shown this once.
     #[schema(example = "/s/3q2-7wEjRWeJq83vASNFZw.jpg")]
     pub(in crate::web) path: String,
-    /// The whole address; null without `PUBLIC_URL`.
+    /// The whole address: `PUBLIC_URL`, or the address by which this machine was asked now; null where neither is known.
     #[schema(example = "https://gate.example.org/s/3q2-7wEjRWeJq83vASNFZw.jpg")]
     pub(in crate::web) url: Option<String>,
 }

@@ -37,8 +37,16 @@ async fn a_link_shows_a_stranger_its_picture_and_nothing_else() {
     let browser = site.browser().await;
     let (image, other) = (site.record("r1", EDGE).await, site.record("r1", EDGE.plus_ms(1000)).await);
     let made = link(&browser, &image.filename.to_string(), r#"{"hours":24}"#).await;
-    assert_eq!(made["url"], Value::Null, "without PUBLIC_URL the box does not know its address");
     let path = made["path"].as_str().unwrap();
+    assert_eq!(made["url"], format!("http://{}{path}", site.addr), "without PUBLIC_URL as it was asked");
+    let bearer = format!("Bearer {}", browser.token("operate").await);
+    let own = format!("https://{}", site.addr);
+    for (origin, begin) in [(own.as_str(), "https://127."), ("https://evil.example", "http://127.")] {
+        let headers = [("authorization", bearer.as_str()), ("origin", origin)];
+        let answer =
+            site.send(Method::POST, &format!("/api/images/{}/link", other.filename), &headers, "").await;
+        assert!(answer.json()["url"].as_str().unwrap().starts_with(begin), "{answer:?}");
+    }
     assert!(path.starts_with("/s/") && path.len() == "/s/".len() + 22 + ".jpg".len(), "{path}");
     let whole = open(&site, path).await;
     assert_eq!((whole.status, whole.header("content-type")), (200, "image/jpeg"));
@@ -201,6 +209,37 @@ async fn opens_are_counted_and_links_listed_without_their_addresses() {
         assert_eq!((answer.status, answer.code().as_str()), (400, "bad_request"), "{wrong}");
     }
     assert_eq!(browser.post("/api/images/r1_1.jpg/link", "{}").await.status, 404);
+}
+
+/// S1.8: a chat asks for the head first, a player fetches parts, and each person is counted once.
+#[tokio::test]
+async fn a_head_has_no_body_and_neither_it_nor_the_rest_of_a_clip_counts_as_another_open() {
+    let site = dashboard().await;
+    let browser = site.browser().await;
+    let image = site.record("r1", EDGE).await;
+    let clip = site.record_clip("r1", EDGE, b"").await;
+    for filename in [image.filename.to_string(), clip.filename.to_string()] {
+        let made = link(&browser, &filename, "{}").await;
+        let path = made["path"].as_str().unwrap();
+        let whole = open(&site, path).await;
+        let head = site.send(Method::HEAD, path, &[], "").await;
+        assert_eq!((head.status, head.body.len()), (200, 0), "{head:?}");
+        for name in ["content-type", "content-length", "etag", "x-robots-tag"] {
+            assert_eq!(head.header(name), whole.header(name), "{name}");
+        }
+        for range in ["bytes=2-5", "bytes=6-", "bytes=-3"] {
+            assert_eq!(site.send(Method::GET, path, &[("range", range)], "").await.status, 206);
+        }
+        let opens = async || {
+            let listed = browser.get(&format!("/api/images/{filename}/links")).await.json();
+            listed["links"][0]["opens"].as_u64().unwrap()
+        };
+        assert_eq!(opens().await, 1);
+        site.send(Method::GET, path, &[("range", "bytes=0-1")], "").await;
+        assert_eq!(opens().await, 2);
+        browser.change(Method::DELETE, &format!("/api/links/{}", made["id"]), "").await;
+        assert_eq!(site.send(Method::HEAD, path, &[], "").await.status, 404);
+    }
 }
 
 #[tokio::test]
