@@ -70,5 +70,7 @@ coded! {
         "contact_noisy" => ContactNoisy { label: String, most: u64 },
         /// Triggers have no picture.
         "trigger_failed" => TriggerFailed { label: String, count: u64, reason: Option<String> },
+        /// A text of the watch list was read.
+        "text_watched" => TextWatched { label: String, text: String, read: String, count: u64 },
     }
 }

@@ -107,6 +107,8 @@ pub enum AlarmKind {
     ContactNoisy(CameraKey),
     /// Triggers without a picture that nobody has seen.
     TriggerFailed,
+    /// Texts of the watch list that were read and nobody has seen.
+    TextWatched,
 }
 
 impl AlarmKind {
@@ -138,6 +140,7 @@ impl AlarmKind {
             Self::ContactStuck(_) => "contact_stuck",
             Self::ContactNoisy(_) => "contact_noisy",
             Self::TriggerFailed => "trigger_failed",
+            Self::TextWatched => "text_watched",
         }
     }
 
@@ -168,7 +171,8 @@ impl AlarmKind {
             | Self::PicturesUnreadable(_)
             | Self::ContactStuck(_)
             | Self::ContactNoisy(_)
-            | Self::TriggerFailed => self.code(),
+            | Self::TriggerFailed
+            | Self::TextWatched => self.code(),
         }
     }
 
@@ -187,7 +191,8 @@ impl AlarmKind {
             | Self::DescriptorsShort
             | Self::PicturesRefused(_)
             | Self::ContactStuck(_)
-            | Self::ContactNoisy(_) => Severity::Warning,
+            | Self::ContactNoisy(_)
+            | Self::TextWatched => Severity::Warning,
             Self::ContactsUnwatched
             | Self::ContactFlickers
             | Self::LedgerLate
@@ -244,6 +249,7 @@ impl AlarmKind {
                 ("check_wiring", "Check its wiring, and GPIO_ACTIVE in the settings", "#contacts-title")
             }
             Self::TriggerFailed => ("see_failures", "Look at it and mark it as seen", "#failures"),
+            Self::TextWatched => ("see_watched", "Look at it and mark it as seen", "#plates-title"),
         };
         Action { code, text, link: (!link.is_empty()).then(|| link.to_owned()) }
     }
@@ -291,7 +297,7 @@ impl AlarmKind {
             | Self::BackupFailed
             | Self::ConnectionsTaken
             | Self::DescriptorsShort => json!({"part": self.part()}),
-            Self::TriggerFailed => json!({}),
+            Self::TriggerFailed | Self::TextWatched => json!({}),
         };
         args.as_object().cloned().unwrap_or_default()
     }

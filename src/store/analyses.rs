@@ -420,7 +420,7 @@ fn kept_answer(answer: &str) -> String {
     crate::model::foreign::line(answer, ANSWER_MAX)
 }
 
-fn newest(c: &Connection, sql: &str, limit: u32) -> Result<Vec<Image>, StoreError> {
+pub(super) fn newest(c: &Connection, sql: &str, limit: u32) -> Result<Vec<Image>, StoreError> {
     let tx = c.unchecked_transaction()?;
     let mut rows = tx
         .prepare_cached(sql)?

@@ -140,7 +140,7 @@ const NOTE_SQL: &str = "
         select told('image', new.image_id, null);
     end;
 
-    create temp trigger tell_reading_update after update of checked_at on main.readings
+    create temp trigger tell_reading_update after update of checked_at, seen_at on main.readings
     begin
         select told('image', new.image_id, null);
     end;

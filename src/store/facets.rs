@@ -17,7 +17,7 @@ use super::{
     Deletable, Deletion, Disk, DiskRoom, Doubtful, DueUpload, Entered, Former, GoneCount, Held, Image,
     ImageQuery, Kept, LaneTurn, LedgerEntry, LedgerQuery, Link, LinkMade, Linked, NewImage, NewLink, Newest,
     Page, PictureUsage, Reconciled, Saved, Settlement, Stats, Stop, Store, StoreError, Strangers, TakenOver,
-    Takeover, TextCorrection, TriggerId, Unseen, Wake, Wakes, Waking, Witness,
+    Takeover, TextCorrection, TriggerId, Unseen, Wake, Wakes, Waking, WatchedNews, Witness,
 };
 use crate::model::{CameraKey, FileName, ImageId, LinkToken, NoPicture, Outcome, TargetId, Trigger, UnixMs};
 
@@ -300,6 +300,9 @@ impl StoreCatalog {
         correct_reading(name: &FileName, reading: i64, correction: TextCorrection) -> Result<Option<Image>, StoreError>;
         dead_analyses(limit: u32) -> Result<Vec<Image>, StoreError>;
         unsure_readings(limit: u32) -> Result<Vec<Image>, StoreError>;
+        watched_news() -> Result<WatchedNews, StoreError>;
+        watched_images(limit: u32) -> Result<Vec<Image>, StoreError>;
+        see_watched(up_to: i64, now: UnixMs) -> Result<usize, StoreError>;
         retry_analyses() -> Result<u64, StoreError>;
         ping() -> Result<(), StoreError>;
     }

@@ -27,6 +27,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0014_causes.sql"),
     include_str!("../../migrations/0015_analyses.sql"),
     include_str!("../../migrations/0016_answers.sql"),
+    include_str!("../../migrations/0017_watched.sql"),
 ];
 
 /// Refuses a file that another program made or a newer version of this one, before anything is written to it.

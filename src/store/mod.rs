@@ -68,6 +68,7 @@ mod tokens;
 mod told;
 mod unwritten;
 mod wake;
+mod watched;
 mod words;
 mod written;
 
@@ -168,6 +169,7 @@ pub use text_search::TEXTS_FOUND_MAX;
 pub use time::{Doubtful, STEP_MS};
 pub use tokens::{NewToken, Scope, Token};
 pub use wake::{Wake, Wakes, Waking};
+pub use watched::{WATCHED_NEWS_MAX, WatchedNews, WatchedText};
 
 use ballast::{Ballast, Ballasted};
 use db::Db;

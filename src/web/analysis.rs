@@ -8,7 +8,10 @@ use super::code::ErrorCode;
 use super::error::ApiError;
 use super::query::{filename_of, no_image};
 use super::security_log::Deed;
-use super::view::analyses::{AnalysesOwed, AnalysesView, AnalysisAnswerView, CorrectionWish, WatchedView};
+use super::view::analyses::{
+    AnalysesOwed, AnalysesView, AnalysisAnswerView, CorrectionWish, WatchedSeen, WatchedSeenCount,
+    WatchedView,
+};
 use super::view::analysis::words_of_server;
 use super::view::image::ImageView;
 use super::view::time::Time;
@@ -27,6 +30,7 @@ const TEXT_CHARS_MAX: usize = 64;
 /// How everything stands.
 pub(super) async fn overview(state: web::Data<State>) -> Result<HttpResponse, ApiError> {
     let counts = state.store.analysis_counts().await?;
+    let news = state.store.watched_news().await?;
     let status = state.status.analysis();
     let (config, spent) = match &state.analysis {
         Some(handle) => (Some(handle.config()), handle.spent().await?),
@@ -49,7 +53,22 @@ pub(super) async fn overview(state: web::Data<State>) -> Result<HttpResponse, Ap
         to_check: views(state.store.unsure_readings(LISTED_MAX).await?),
         put_aside: views(state.store.dead_analyses(LISTED_MAX).await?),
         watch: config.map(|config| config.watch.iter().map(WatchedView::from).collect()).unwrap_or_default(),
+        watched_unseen: news.count,
+        watched_up_to: news.newest.map(|newest| newest.reading),
+        watched: views(state.store.watched_images(LISTED_MAX).await?),
     }))
+}
+
+/// A person has seen which texts of the watch list were read, up to one that was shown.
+pub(super) async fn see(
+    request: HttpRequest,
+    state: web::Data<State>,
+    Json(body): Json<WatchedSeen>,
+) -> Result<HttpResponse, ApiError> {
+    let seen = state.store.see_watched(body.up_to, clock::now()).await?;
+    let unseen = state.store.watched_news().await?.count;
+    state.note(&request, Deed::WatchedSeen, seen);
+    Ok(HttpResponse::Ok().json(WatchedSeenCount { seen, unseen }))
 }
 
 /// Everything that was put aside is asked about again.

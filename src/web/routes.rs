@@ -14,7 +14,9 @@ use super::view::account::{
     AskerView, ChangePassword, LogIn, MadeToken, SessionList, SessionsEnded, SetUp, TokenList, TokenWish,
     WelcomeView,
 };
-use super::view::analyses::{AnalysesOwed, AnalysesView, AnalysisAnswerView, CorrectionWish};
+use super::view::analyses::{
+    AnalysesOwed, AnalysesView, AnalysisAnswerView, CorrectionWish, WatchedSeen, WatchedSeenCount,
+};
 use super::view::contact::{GpioView, SimulatedView};
 use super::view::event::{EventPage, SeenCount, SeenWish};
 use super::view::health::{Healthy, Unhealthy};
@@ -255,6 +257,10 @@ pub const ROUTES: &[Route] = &[
         .says("ask again about everything that was put aside")
         .gives(&[json::<AnalysesOwed>(200, "how many pictures are asked about again")])
         .refuses(&[AnalysisOff]),
+    route!(POST "/api/analysis/seen" Session Operate analysis::see)
+        .says("texts of the watch list that were read were seen by a person, up to this one; ends their alarm")
+        .takes::<WatchedSeen>()
+        .gives(&[json::<WatchedSeenCount>(200, "how many of them were news, and how many are still unseen")]),
     route!(GET "/api/uploads/dead" Session Read uploads::dead)
         .says("uploads that were put aside, newest picture first")
         .more("They stay until they are sent again and taken, or their picture is deleted by hand.")

@@ -95,6 +95,7 @@ pub(super) enum Deed {
     Analysed,
     AnalysesRetried,
     ReadingChecked,
+    WatchedSeen,
     BeganLooking,
     EndedLooking,
 }
@@ -123,6 +124,7 @@ impl Deed {
             Self::Analysed => "analysis of a picture asked for",
             Self::AnalysesRetried => "analyses that were put aside asked for again",
             Self::ReadingChecked => "text read in a picture confirmed or corrected",
+            Self::WatchedSeen => "watched texts marked as seen",
             Self::BeganLooking => "live view begun",
             Self::EndedLooking => "live view ended",
         }

@@ -71,6 +71,12 @@ test("a plate that was read is in the list and beside its picture, is found thou
   assert.match(await card(), /1 reading to be confirmed/);
   assert.ok(!(await page.content()).includes(SECRET), "no token is on the page");
 
+  const alarms = () => page.locator("#alarms").innerText();
+  await until("what is watched for is said", async () => /XY99ZZ, which is watched for, was read/.test(await alarms()));
+  await shots(page, "plates-watched", "#alarms");
+  await page.locator("#plates-seen").click();
+  await until("until it was seen", async () => !/watched for/.test(await alarms()) && !/Mark as seen/.test(await card()));
+
   await page.locator("input[name=text]").first().fill("AB12CD");
   await page.keyboard.press("Enter");
   // Two look-alikes at once: near all the same.

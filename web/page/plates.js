@@ -152,7 +152,9 @@ function drawCard() {
   chip($("plates-state"), serverState(server));
   $("plates-words").textContent = serverWords(server);
   const todo = (what, images) => images.map((image) => ({ key: `${what} ${image.filename}`, what, image }));
-  const items = [...todo("Confirm", server.to_check), ...todo("Put aside", server.put_aside)];
+  const items = [
+    ...todo("Watched for", server.watched), ...todo("Confirm", server.to_check), ...todo("Put aside", server.put_aside),
+  ];
   showList($("plates-todo"), items, {
     make: () => make("li", {}, make("button", { type: "button", className: "quiet" })),
     fill(item, { what, image }) {
@@ -162,6 +164,7 @@ function drawCard() {
       button.onclick = () => openPicture(image).catch(complain);
     },
   });
+  $("plates-seen").hidden = server.watched_unseen === 0;
   $("plates-again").hidden = server.dead === 0;
   $("plates-watch").hidden = server.watch.length === 0;
   const rows = server.watch.map(({ text, misreads }) => make("li", {}, make("strong", {}, text),
@@ -195,6 +198,10 @@ export function begin() {
   $("filter-text").hidden = false;
   $("plates-again").addEventListener("click", () => press($("plates-again"), async () => {
     await api("/api/analysis/retry", "POST");
+    await read();
+  }, complain));
+  $("plates-seen").addEventListener("click", () => press($("plates-seen"), async () => {
+    await api("/api/analysis/seen", "POST", { up_to: server.watched_up_to });
     await read();
   }, complain));
   watch(["images", "status"], soon);

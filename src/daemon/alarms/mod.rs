@@ -12,7 +12,7 @@ use tracing::warn;
 use crate::clock;
 use crate::model::{TargetId, UploadState};
 use crate::status::Status;
-use crate::store::Store;
+use crate::store::{Store, WatchedNews};
 use rule::{AlarmFacts, FailureCounts, Rule};
 
 /// How late an alarm may be.
@@ -33,6 +33,7 @@ pub struct Alarms {
 struct Counts {
     refused: Vec<(TargetId, u64)>,
     failures: FailureCounts,
+    watched: WatchedNews,
 }
 
 impl Alarms {
@@ -80,7 +81,7 @@ impl Alarms {
                 (entry.id.get(), entry.camera, entry.edge_at, entry.reason.map(|reason| reason.to_string()))
             }),
         };
-        Ok(Counts { refused, failures })
+        Ok(Counts { refused, failures, watched: self.store.watched_news().await? })
     }
 
     fn look(&mut self, counts: &Counts) {
@@ -91,6 +92,7 @@ impl Alarms {
             lines: &gpio.lines,
             refused: &counts.refused,
             failures: &counts.failures,
+            watched: &counts.watched,
         };
         let found = self.rule.judge(Instant::now(), clock::now(), &facts);
         self.status.show_found(found);

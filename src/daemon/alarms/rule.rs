@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::config::words_of;
-use crate::model::{AlarmText, Because, CameraKey, TargetId, UnixMs};
+use crate::model::{AlarmText, Because, CameraKey, PlateText, TargetId, UnixMs};
 use crate::status::{Alarm, AlarmKind, CameraState, CameraStatus, LineState, TargetStatus};
+use crate::store::WatchedNews;
 
 /// A camera or target may be away for so long: it restarts, or the network does.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -37,6 +38,7 @@ pub(super) struct AlarmFacts<'a> {
     /// How many pictures each target has refused for good.
     pub(super) refused: &'a [(TargetId, u64)],
     pub(super) failures: &'a FailureCounts,
+    pub(super) watched: &'a WatchedNews,
 }
 
 /// Failed triggers that nobody has seen and that are not over.
@@ -93,6 +95,7 @@ impl Rule {
             }
         }
         conditions.extend(failed(facts.failures, facts.cameras));
+        conditions.extend(watched(facts.watched, facts.cameras));
         let found = conditions.into_iter().filter_map(|condition| self.alarm(now, wall, condition)).collect();
         self.spells.retain(|_, spell| now.saturating_duration_since(spell.last) < CALM);
         found
@@ -210,6 +213,28 @@ fn failed(failures: &FailureCounts, cameras: &[CameraStatus]) -> Option<Conditio
         text,
         args: json!({
             "count": failures.unseen, "id": id, "camera": camera, "edge_at": edge_at.rfc3339(), "reason": reason,
+        }),
+    })
+}
+
+fn watched(news: &WatchedNews, cameras: &[CameraStatus]) -> Option<Condition> {
+    let newest = news.newest.as_ref()?;
+    // How it is written, with blanks and in small letters, is not news.
+    let is_same = PlateText::of_reading(&newest.read).is_some_and(|read| read.as_str() == newest.watched);
+    let read = if is_same { &newest.watched } else { &newest.read };
+    let text = AlarmText::TextWatched {
+        label: label(&newest.camera, cameras),
+        text: newest.watched.clone(),
+        read: read.clone(),
+        count: news.count,
+    };
+    Some(Condition {
+        kind: AlarmKind::TextWatched,
+        patience: Duration::ZERO,
+        text,
+        args: json!({
+            "reading": newest.reading, "filename": newest.filename, "camera": newest.camera,
+            "taken_at": newest.taken_at.rfc3339(),
         }),
     })
 }

@@ -2,7 +2,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::config::{Config, Env};
+use crate::model::FileName;
 use crate::status::Status;
+use crate::store::WatchedText;
 
 const WALL: UnixMs = UnixMs(1_795_132_800_000);
 
@@ -14,6 +16,7 @@ struct Site {
     lines: Vec<LineState>,
     refused: Vec<(TargetId, u64)>,
     failures: FailureCounts,
+    watched: WatchedNews,
 }
 
 impl Site {
@@ -34,7 +37,14 @@ impl Site {
             edges: 0,
             bounces: 0,
         };
-        Self { cameras, targets, lines: vec![line], refused: Vec::new(), failures: FailureCounts::default() }
+        Self {
+            cameras,
+            targets,
+            lines: vec![line],
+            refused: Vec::new(),
+            failures: FailureCounts::default(),
+            watched: WatchedNews::default(),
+        }
     }
 
     fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
@@ -49,6 +59,7 @@ impl Site {
             lines: &self.lines,
             refused: &self.refused,
             failures: &self.failures,
+            watched: &self.watched,
         }
     }
 }
@@ -94,6 +105,7 @@ fn each_condition_is_an_alarm_after_its_patience_with_a_next_step() {
     });
     let denied =
         Site::new().with(|site| site.targets[0].denied = Some((2, "a.jpg belongs to root (user 0)".into())));
+    let watched = Site::new().with(|site| site.watched = watched_news(site, 1));
     let connecting = Site::new().with(|site| site.cameras[0].state = CameraState::Connecting);
     for (site, code, after) in [
         (away(), "camera_away", 60),
@@ -104,6 +116,7 @@ fn each_condition_is_an_alarm_after_its_patience_with_a_next_step() {
         (stuck, "contact_stuck", 600),
         (failed, "trigger_failed", 0),
         (denied, "pictures_unreadable", 0),
+        (watched, "text_watched", 0),
     ] {
         assert_eq!(first(&[(after as u64 + 1, site.clone())], code), Some(after), "{code}");
         let mut rule = Rule::default();
@@ -115,6 +128,39 @@ fn each_condition_is_an_alarm_after_its_patience_with_a_next_step() {
         assert_eq!(alarm.since, WALL, "{code} began when it was first seen");
         assert!(!alarm.args.is_empty() && alarm.kind.action().link.is_some());
     }
+}
+
+fn watched_news(site: &Site, count: u64) -> WatchedNews {
+    let newest = WatchedText {
+        reading: 17,
+        watched: "AB12CD".to_owned(),
+        read: "a812cd".to_owned(),
+        camera: site.cameras[0].key.clone(),
+        filename: FileName::parse("r1_1795132800.jpg").unwrap(),
+        taken_at: WALL,
+    };
+    WatchedNews { count, newest: Some(newest) }
+}
+
+#[test]
+fn a_watched_text_is_an_alarm_in_words_at_once_and_over_when_it_was_seen() {
+    let watched = Site::new().with(|site| site.watched = watched_news(site, 3));
+    let mut rule = Rule::default();
+    let alarms = rule.judge(Instant::now(), WALL, &watched.facts());
+    let [alarm] = &alarms[..] else { panic!("{alarms:?}") };
+    assert_eq!(
+        alarm.message,
+        "AB12CD, which is watched for, was read in a picture of Entry (read as a812cd); 2 more that nobody has seen"
+    );
+    assert_eq!((&alarm.args["reading"], &alarm.args["filename"]), (&json!(17), &json!("r1_1795132800.jpg")));
+    assert!(rule.judge(Instant::now(), WALL, &Site::new().facts()).is_empty());
+    let mut news = watched_news(&watched, 1);
+    if let Some(newest) = &mut news.newest {
+        newest.read = "ab-12 cd".to_owned();
+    }
+    let same = Site::new().with(|site| site.watched = news);
+    let alarms = rule.judge(Instant::now(), WALL, &same.facts());
+    assert_eq!(alarms[0].message, "AB12CD, which is watched for, was read in a picture of Entry");
 }
 
 #[test]

@@ -109,6 +109,14 @@ impl fmt::Display for AlarmText {
             Self::ContactNoisy { label, most } => {
                 write!(f, "the contact of {label} bounces without end, more than {most} times in a minute")
             }
+            Self::TextWatched { label, text, read, count } => {
+                let read = if read == text { String::new() } else { format!(" (read as {read})") };
+                let others = match count {
+                    0 | 1 => String::new(),
+                    many => format!("; {} more that nobody has seen", many - 1),
+                };
+                write!(f, "{text}, which is watched for, was read in a picture of {label}{read}{others}")
+            }
             Self::TriggerFailed { label, count, reason } => {
                 let reason = reason.as_deref().unwrap_or("no reason is known");
                 match count {

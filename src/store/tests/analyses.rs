@@ -254,6 +254,48 @@ async fn a_list_of_what_a_person_has_to_look_at_ends_when_somebody_did() {
     assert_eq!(store.analysis_counts().await.unwrap().unsure, 0);
 }
 
+#[tokio::test]
+async fn a_watched_text_is_news_until_it_is_seen_checked_or_gone_and_old_ones_are_none() {
+    let place = Place::new();
+    let store = analysing(&place);
+    let mut names = Vec::new();
+    for (second, text) in [(0, "AB12"), (1, "A812"), (2, "AB12"), (3, "XY99")] {
+        let image = take(&store, "r1", T0 + second * 1000).await;
+        let due = next(&store, i64::MAX).await.unwrap();
+        let watched = (text != "XY99").then(|| "AB12".to_owned());
+        let readings = vec![NewReading { watched, ..read(text, 0.9) }];
+        let outcome = AnalysisOutcome::Read { readings, answer: String::new(), at: UnixMs(T0) };
+        store.analyses().settle(&due, outcome, Vec::new(), None).await.unwrap();
+        names.push(image.filename);
+    }
+    let news = async || store.watched_news().await.unwrap();
+    let listed = async || {
+        let images = store.watched_images(9).await.unwrap();
+        images.into_iter().map(|image| image.filename).collect::<Vec<_>>()
+    };
+    let (all, newest) = (news().await, news().await.newest.unwrap());
+    assert_eq!((all.count, &newest.filename, newest.camera.as_str()), (3, &names[2], "r1"));
+    assert_eq!((newest.watched.as_str(), newest.taken_at), ("AB12", UnixMs(T0 + 2000)));
+    assert_eq!(listed().await, [names[2].clone(), names[1].clone(), names[0].clone()]);
+    // Checked by a person, who has seen it then.
+    let correction = TextCorrection {
+        text: "AB12".to_owned(),
+        by: "x".to_owned(),
+        at: UnixMs(T0),
+        watched: Some("AB12".to_owned()),
+    };
+    store.correct_reading(&names[2], newest.reading, correction).await.unwrap().unwrap();
+    assert_eq!(news().await.newest.unwrap().read, "A812");
+    assert!(matches!(store.delete_image(&names[1], true).await.unwrap(), Deletion::Deleted));
+    let last = news().await;
+    assert_eq!((last.count, listed().await), (1, vec![names[0].clone()]));
+    let up_to = last.newest.unwrap().reading;
+    assert_eq!(store.see_watched(up_to - 1, UnixMs(T0)).await.unwrap(), 0, "it was not shown");
+    assert_eq!(store.see_watched(up_to, UnixMs(T0)).await.unwrap(), 1);
+    assert_eq!(news().await, WatchedNews::default());
+    assert_eq!(store.see_watched(i64::MAX, UnixMs(T0)).await.unwrap(), 0);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
     #[test]

@@ -67,6 +67,7 @@ fn statements() -> Vec<(&'static str, String)> {
         ("failures nobody has seen", seen::NEWEST_SQL.to_owned()),
         ("failures that stand", seen::STANDING_SQL.to_owned()),
         ("failures that were seen", seen::SEE_SQL.to_owned()),
+        ("watched texts that were seen", watched::SEE_SQL.to_owned()),
         ("lost uploads", compare::LOST_SQL.to_owned()),
         ("rows of a folder", compare::FOLDER_SQL.to_owned()),
         ("rows in doubt", time::DOUBTFUL_SQL.to_owned()),
@@ -118,7 +119,8 @@ fn every_frequent_statement_uses_an_index_and_sorts_nothing() {
     // What is scanned there is a few keys, and a few texts are told apart.
     let near = plan(&c, text_search::NEAR_SQL);
     assert!(near.contains(&"SEARCH reading_keys USING PRIMARY KEY (key=?)".to_owned()), "{near:#?}");
-    for sql in [analyses::dead_sql(), analyses::unsure_sql()] {
+    let watched = [watched::COUNT_SQL.to_owned(), watched::NEWEST_SQL.to_owned(), watched::images_sql()];
+    for sql in [analyses::dead_sql(), analyses::unsure_sql()].into_iter().chain(watched) {
         let plan = plan(&c, &sql);
         let is_whole = |line: &String| line.starts_with("SCAN") && !line.contains("USING");
         assert!(!plan.iter().any(is_whole), "few rows, by their index: {plan:#?}");

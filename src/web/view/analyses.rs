@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::image::ImageView;
+use super::number::whole;
 use super::time::Time;
 use crate::model::PlateText;
 use crate::status::AnalysisPause;
@@ -70,6 +71,35 @@ pub(in crate::web) struct AnalysesView {
     pub(in crate::web) put_aside: Vec<ImageView>,
     /// What is watched for.
     pub(in crate::web) watch: Vec<WatchedView>,
+    /// Texts of it that were read and nobody has seen, at most 1000.
+    #[schema(example = 1)]
+    pub(in crate::web) watched_unseen: u64,
+    /// The number of the newest of them, for `/api/analysis/seen`.
+    #[schema(example = 17)]
+    pub(in crate::web) watched_up_to: Option<i64>,
+    /// The newest pictures with such a text, at most 20.
+    pub(in crate::web) watched: Vec<ImageView>,
+}
+
+/// Up to which reading watched texts were seen.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::web) struct WatchedSeen {
+    /// Number of the newest reading that was shown: `watched_up_to`.
+    #[serde(deserialize_with = "whole")]
+    #[schema(example = 17)]
+    pub(in crate::web) up_to: i64,
+}
+
+/// What came of that.
+#[derive(Serialize, ToSchema)]
+pub(in crate::web) struct WatchedSeenCount {
+    /// How many of them were news.
+    #[schema(example = 1)]
+    pub(in crate::web) seen: usize,
+    /// How many there still are.
+    #[schema(example = 0)]
+    pub(in crate::web) unseen: u64,
 }
 
 /// A text that is watched for.

@@ -112,8 +112,8 @@ impl From<&ClockStatus> for ClockView {
 #[schema(as = Alarm)]
 pub(in crate::web) struct AlarmView {
     /// What is wrong, stable: camera_away, target_away, target_refusing, pictures_refused, contact_stuck, contact_noisy,
-    /// trigger_failed (until seen, or until a picture was stored after one that could not be), contacts_unwatched,
-    /// contact_flickers, ledger_late, disk_short, pictures_unstored, pictures_gone, pictures_unreadable,
+    /// trigger_failed (until seen, or until a picture was stored after one that could not be), text_watched (until seen),
+    /// contacts_unwatched, contact_flickers, ledger_late, disk_short, pictures_unstored, pictures_gone, pictures_unreadable,
     /// takeover_incomplete, folder_not_followed, database_damaged, database_replaced, away (the picture directory),
     /// retention_failed, backup_failed, upload_stuck, task_restarted, connections (all are taken), descriptors (open files
     /// run short); there may be more. Of a code there is one alarm for each camera, target or task.

@@ -123,6 +123,35 @@ async fn a_picture_is_asked_about_on_demand_and_what_was_put_aside_once_more() {
 }
 
 #[tokio::test]
+async fn a_watched_text_is_listed_until_somebody_says_it_was_seen() {
+    let dashboard = reading().await;
+    let image = dashboard.record("r1", clock::now()).await;
+    let queue = dashboard.store.analyses();
+    let due = queue.claim(clock::now()).await.unwrap().unwrap();
+    let read = TextRead { text: "a812cd".to_owned(), score: Some(0.9), place: None };
+    let readings = vec![NewReading { read, is_unsure: false, watched: Some("AB12CD".to_owned()) }];
+    let outcome = AnalysisOutcome::Read { readings, answer: "{}".to_owned(), at: clock::now() };
+    queue.settle(&due, outcome, Vec::new(), None).await.unwrap();
+    let browser = dashboard.browser().await;
+    let state = browser.get("/api/analysis").await.json();
+    assert_eq!((&state["watched_unseen"], state["watched"].as_array().unwrap().len()), (&json!(1), 1));
+    assert_eq!(state["watched"][0]["filename"], image.filename.to_string());
+    let seen = json!({"up_to": state["watched_up_to"]}).to_string();
+    let bearer = format!("Bearer {}", browser.token("read").await);
+    let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+    let refused = dashboard.send(Method::POST, "/api/analysis/seen", &headers, &seen).await;
+    assert_eq!(refused.status, 403, "a program that may only read ends no alarm");
+    let answer = browser.post("/api/analysis/seen", &seen).await.json();
+    assert_eq!(answer, json!({"seen": 1, "unseen": 0}));
+    let state = browser.get("/api/analysis").await.json();
+    assert_eq!(
+        (&state["watched_unseen"], &state["watched_up_to"], &state["watched"]),
+        (&json!(0), &json!(null), &json!([]))
+    );
+    assert_eq!(browser.post("/api/analysis/seen", "{}").await.status, 400);
+}
+
+#[tokio::test]
 async fn without_a_server_nothing_is_asked_and_that_is_said() {
     let dashboard = dashboard().await;
     let image = dashboard.record("r1", clock::now()).await;
