@@ -75,6 +75,7 @@ test("a camera says its stream and how old its newest picture is", () => {
   assert.equal(streamWords({ codec: "JPEG", width: 640, height: 360, fps: null }), "JPEG, 640×360");
   assert.match(newestWords({ last_image: { taken_at_ms: NOW - 61_000 }, enabled: true }, NOW), / · 1 min ago$/);
   assert.equal(newestWords({ last_image: null, enabled: true }, NOW), "Waits for its first picture");
+  assert.match(newestWords({ last_image: { taken_at_ms: NOW }, enabled: true, state: "disabled" }, NOW), /setup-camera$/);
   assert.equal(newestWords({ last_image: null, enabled: false }, NOW), "Switched off in the configuration");
 });
 

@@ -72,6 +72,7 @@ test("failed triggers have a place of their own beside the alarms", () => {
 test("a camera that is being connected is no fault yet", () => {
   assert.deepEqual(judge({ cameras: [{ ...camera, state: "connecting" }] }).kind, "info");
   assert.deepEqual(judge({ cameras: [{ ...camera, enabled: false, state: "disabled" }] }).kind, "ok");
+  assert.deepEqual(judge({ cameras: [{ ...camera, state: "disabled" }] }).kind, "ok", "it is still to be set up");
 });
 
 test("the summary of a quiet box", () => {

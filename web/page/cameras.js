@@ -9,7 +9,7 @@ import { elementOf, showList } from "./lists.js";
 import { complain } from "./load.js";
 import { known, label, now, watch } from "./state.js";
 import { ago, when } from "./time.js";
-import { CAMERA, sentence } from "./words.js";
+import { cameraState, sentence } from "./words.js";
 
 /** What the camera is like, and what to change, in sentences. */
 export function aboutCamera({ facts, changes }) {
@@ -30,7 +30,8 @@ export function streamWords(stream) {
 }
 
 /** When the newest picture was taken; it grows older without any event. */
-export function newestWords({ last_image: last, enabled }, at) {
+export function newestWords({ last_image: last, enabled, state }, at) {
+  if (enabled && state === "disabled") return "Its address comes by POST /streaming/setup-camera";
   if (last) return `${when(last.taken_at_ms)} · ${ago(last.taken_at_ms, at)}`;
   return enabled ? "Waits for its first picture" : "Switched off in the configuration";
 }
@@ -93,7 +94,7 @@ function fillCard(card, { camera, line, simulated }) {
   card.classList.toggle("is-off", !camera.enabled);
   find(".camera-label").textContent = camera.label;
   find(".camera-key").textContent = camera.key;
-  chip(find(".camera-state"), CAMERA[camera.state]);
+  chip(find(".camera-state"), cameraState(camera));
   find(".camera-state").title = streamWords(camera.stream);
   say(find(".camera-error"), isOff ? "" : sentence(camera.last_error ?? ""));
   fillAbout(find(".camera-about"), camera.about);
@@ -101,7 +102,7 @@ function fillCard(card, { camera, line, simulated }) {
   fillLatency(find(".camera-latency"), camera);
   find(".lamp").hidden = !line;
   drawLamp(find(".lamp"), line, "Contact: ");
-  find(".capture").hidden = find(".watch").hidden = !camera.enabled;
+  find(".capture").hidden = find(".watch").hidden = isOff;
   find(".watch").setAttribute("aria-label", `Live picture of ${camera.label}`);
   find(".capture").setAttribute("aria-label", `Capture ${camera.label}`);
   find(".simulate").hidden = !(simulated && line && camera.enabled);

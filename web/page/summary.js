@@ -8,6 +8,9 @@ export const MARKS = { ok: "✓", info: "…", warn: "!", bad: "✕" };
 /** Failed triggers have a place of their own. */
 export const shownAlarms = (status) => status.alarms.filter((alarm) => alarm.code !== "trigger_failed");
 
+/** Those that should give pictures; one that is still to be set up need not. */
+const inUse = (cameras) => cameras.filter((one) => one.enabled && one.state !== "disabled");
+
 /** What hinders deliveries, for each target that does not take them. */
 function hindered(targets) {
   const words = (one) => (one.reachable ? "takes no pictures" : "cannot be reached");
@@ -39,7 +42,7 @@ function problems(status) {
   const isSaid = (code) => alarms.some((one) => one.code.startsWith(code));
   const targets = hindered(status.targets).map((words) =>
     ({ kind: "bad", text: `${words}; pictures stay in the queue.`, link: "#delivery-title", how: "See why" }));
-  const cameras = status.cameras.filter((one) => one.enabled && one.state !== "connected").map(away);
+  const cameras = inUse(status.cameras).filter((one) => one.state !== "connected").map(away);
   return [
     ...failures(status.failures),
     ...alarms.map(alarm),
@@ -89,7 +92,7 @@ export function strip(status) {
   const { uploads, storage } = status;
   const dead = { key: "dead", text: `${uploads.dead.toLocaleString()} failed permanently`, kind: "bad" };
   return [
-    cameras(status.cameras.filter((camera) => camera.enabled)),
+    cameras(inUse(status.cameras)),
     ...deliveries(status),
     queued(uploads),
     ...(uploads.dead > 0 ? [dead] : []),

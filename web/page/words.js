@@ -9,12 +9,15 @@ export const UPLOAD = {
   skipped: ["Not sent", ""],
   lost: ["Lost", "bad"],
 };
-export const CAMERA = {
+const CAMERA = {
   connected: ["Connected", "ok"],
   connecting: ["Connecting", "info"],
   degraded: ["Offline", "bad"],
   disabled: ["Switched off", ""],
 };
+/** What a camera's state is called. One that is in use and off has no address yet, which is no fault. */
+export const cameraState = ({ enabled, state }) =>
+  (enabled && state === "disabled" ? ["Not set up", ""] : CAMERA[state]);
 export const SEVERITY = { critical: "bad", warning: "warn", info: "info" };
 export const OUTCOME = {
   captured: ["Captured", "ok"],
