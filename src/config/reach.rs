@@ -60,12 +60,14 @@ enum Kind {
 /// Ranges that are no usual addresses of hosts (IANA special-purpose registries, RFC 6890), and services of clouds that
 /// give out secrets. The first that fits counts.
 const RANGES: &[(&str, Kind)] = &[
-    // Metadata: AWS, Azure, Google and others; ECS; Alibaba; Oracle; AWS over IPv6.
+    // Metadata: AWS, Azure, Google and others; ECS; Alibaba; Oracle; Azure's own; AWS and Google over IPv6.
     ("169.254.169.254", Kind::Never),
     ("169.254.170.2", Kind::Never),
     ("100.100.100.200", Kind::Never),
     ("192.0.0.192", Kind::Never),
+    ("168.63.129.16", Kind::Never),
     ("fd00:ec2::/32", Kind::Never),
+    ("fd20:ce::254", Kind::Never),
     // Unspecified, "this network": Linux takes 0.0.0.0 for itself.
     ("0.0.0.0/8", Kind::Never),
     ("::", Kind::Never),
@@ -78,8 +80,9 @@ const RANGES: &[(&str, Kind)] = &[
     ("::1", Kind::Special),
     ("169.254.0.0/16", Kind::Special),
     ("fe80::/10", Kind::Special),
-    // IPv4 in another dress: compatible, NAT64, 6to4, Teredo. (`::ffff:` is undressed before.)
+    // IPv4 in another dress: compatible, translated, NAT64, 6to4, Teredo. (`::ffff:` is undressed before.)
     ("::/96", Kind::Never),
+    ("::ffff:0:0:0/96", Kind::Never),
     ("64:ff9b::/96", Kind::Never),
     ("64:ff9b:1::/48", Kind::Never),
     ("2002::/16", Kind::Never),
@@ -236,7 +239,12 @@ mod tests {
             ("0.1.2.3", Never),
             ("::", Never),
             ("::7f00:1", Never),
+            ("::ffff:0:127.0.0.1", Never),
+            ("::ffff:0:a9fe:a9fe", Never),
             ("64:ff9b::7f00:1", Never),
+            ("64:ff9b:1::7f00:1", Never),
+            ("2001:0:7f00:1::", Never),
+            ("fd20:ce::254", Never),
             ("2002:7f00:1::", Never),
             ("224.0.0.1", Never),
             ("239.255.255.250", Never),
@@ -279,6 +287,7 @@ mod tests {
         assert_eq!(said(all, "127.0.0.1", 80, false), Special);
         assert_eq!(said(all, "fe80::1", 80, false), Special);
         assert_eq!(said(all, "169.254.169.254", 80, false), Never);
+        assert_eq!(said(all, "168.63.129.16", 80, false), Never);
         assert_eq!(said("127.0.0.0/8", "127.0.0.1", 80, false), Yes);
         assert_eq!(said("127.0.0.1", "127.0.0.1", 80, false), Yes);
         assert_eq!(said("127.0.0.1", "127.0.0.2", 80, false), Special);
