@@ -47,7 +47,7 @@ mod security_log;
 mod serving;
 mod sessions;
 mod socket;
-mod streaming;
+pub mod streaming;
 mod throttle;
 mod tokens;
 mod tryout;

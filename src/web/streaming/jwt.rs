@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Map, Value};
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 
 use crate::store::Scope;
 
@@ -17,18 +17,21 @@ const TOKEN_MAX: usize = 8192;
 /// Clocks of two machines may differ by this, seconds.
 const LEEWAY_S: f64 = 60.0;
 
+/// What SHA-256 works on at a time, bytes.
+const BLOCK: usize = 64;
+
 /// What a token says.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct JwtClaims {
+pub struct JwtClaims {
     /// What its owner may do.
-    pub(super) scope: Scope,
+    pub scope: Scope,
     /// Until when it counts, leeway included, seconds since 1970.
-    pub(super) until_s: i64,
+    pub until_s: i64,
 }
 
 /// Why a token does not count. Whoever sent it is not told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum JwtRefusal {
+pub enum JwtRefusal {
     /// Not three parts of base64url.
     Malformed,
     /// Signed with another secret, in another way, or not at all.
@@ -44,18 +47,13 @@ pub(super) enum JwtRefusal {
 }
 
 /// Whether a text looks like a token of this kind and not like one of ours.
-pub(super) fn is_one(text: &str) -> bool {
+pub fn is_one(text: &str) -> bool {
     text.bytes().filter(|byte| *byte == b'.').count() == 2
 }
 
 /// What a token says, if it is signed with `secret` and counts at `now_s`. One without a claim `scope` has the scope
 /// `otherwise`.
-pub(super) fn verify(
-    token: &str,
-    secret: &[u8],
-    otherwise: Scope,
-    now_s: i64,
-) -> Result<JwtClaims, JwtRefusal> {
+pub fn verify(token: &str, secret: &[u8], otherwise: Scope, now_s: i64) -> Result<JwtClaims, JwtRefusal> {
     if token.len() > TOKEN_MAX {
         return Err(JwtRefusal::Malformed);
     }
@@ -79,9 +77,21 @@ pub(super) fn verify(
     Ok(JwtClaims { scope: scope(&claims, otherwise)?, until_s: until.min(i64::MAX as f64) as i64 })
 }
 
-/// HMAC-SHA-256 with a secret of any length (RFC 2104).
+/// HMAC-SHA-256 with a secret of any length: one that is longer than a block is hashed, a shorter one filled with zeros
+/// (RFC 2104 section 2).
 pub(super) fn mac(secret: &[u8]) -> Hmac<Sha256> {
-    Hmac::new_from_slice(secret).expect("a key of HMAC may have any length")
+    let hashed: [u8; 32];
+    let secret = if secret.len() > BLOCK {
+        hashed = Sha256::digest(secret).into();
+        &hashed
+    } else {
+        secret
+    };
+    let mut key = [0; BLOCK];
+    for (place, byte) in key.iter_mut().zip(secret) {
+        *place = *byte;
+    }
+    Hmac::new(&key.into())
 }
 
 fn object(part: &str) -> Result<Map<String, Value>, JwtRefusal> {
@@ -148,6 +158,32 @@ mod tests {
         assert_eq!(at(1_300_819_379), Ok(JwtClaims { scope: Scope::Read, until_s: 1_300_819_440 }));
         assert_eq!(at(1_300_819_439).map(|claims| claims.scope), Ok(Scope::Read));
         assert_eq!(at(1_300_819_440), Err(JwtRefusal::Untimely));
+    }
+
+    /// RFC 4231, test cases 1, 2 and 6: a key shorter and one longer than a block.
+    #[test]
+    fn keys_of_any_length_sign_as_the_standard_says() {
+        for (key, text, starts) in [
+            (vec![0x0b; 20], "Hi There", [0xb0, 0x34, 0x4c, 0x61]),
+            (b"Jefe".to_vec(), "what do ya want for nothing?", [0x5b, 0xdc, 0xc1, 0x46]),
+            (
+                vec![0xaa; 131],
+                "Test Using Larger Than Block-Size Key - Hash Key First",
+                [0x60, 0xe4, 0x31, 0x59],
+            ),
+        ] {
+            let mut mac = mac(&key);
+            mac.update(text.as_bytes());
+            let signature: [u8; 32] = mac.finalize().into_bytes().into();
+            assert_eq!(signature[..4], starts, "{text}");
+        }
+        for length in [0, 1, 63, 64, 65, 1024] {
+            let key = vec![7; length];
+            let (mut own, mut other) = (mac(&key), Hmac::<Sha256>::new_from_slice(&key).unwrap());
+            own.update(b"text");
+            other.update(b"text");
+            assert_eq!(own.finalize().into_bytes(), other.finalize().into_bytes(), "{length}");
+        }
     }
 
     /// S2.12

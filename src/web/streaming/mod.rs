@@ -6,7 +6,7 @@
 
 mod admission;
 pub(super) mod cors;
-mod jwt;
+pub mod jwt;
 mod mjpeg;
 mod rate;
 mod socket;
