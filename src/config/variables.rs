@@ -389,8 +389,8 @@ pub const VARIABLES: &[Variable] = &[
     secret("JWT_SECRET", "secret of tokens that another program signs with HS256, at least 32 characters"),
     open(
         "STREAM_JWT_SCOPE",
-        Fallback::Text("read"),
-        "what such a token may do that has no claim scope: read, operate (set a camera up, too), full",
+        Fallback::Text("operate"),
+        "what such a token may do that has no claim scope, under /streaming alone: read, operate (set a camera up, too), full",
     ),
     open("STREAM_REQUESTS_PER_MINUTE", Fallback::Text("600"), "requests a minute of one client to /streaming"),
     open("BIND_IP", Fallback::Text("0.0.0.0"), "address the dashboard listens on"),

@@ -93,7 +93,10 @@ impl AnalysisHandle {
             self.queue.spend(now).await?;
         }
         let AnalysisAnswer { texts, raw } = asked?;
-        Ok(AnalysedNow { readings: judged(&self.config, texts), raw })
+        let mut readings = judged(&self.config, texts);
+        let score = |reading: &NewReading| reading.read.score.unwrap_or(0.0);
+        readings.sort_by(|a, b| score(b).total_cmp(&score(a)));
+        Ok(AnalysedNow { readings, raw })
     }
 }
 

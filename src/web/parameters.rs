@@ -191,8 +191,11 @@ pub(super) const LIVE: &[Parameter] = &[RATE, SIZE];
 
 const SIG: Parameter = parameter("sig", "a ticket of /streaming/links, where no header can be sent", text);
 
+/// Older pages add one to an address so that their browser asks anew.
+const ANEW: Parameter = parameter("t", "not looked at; a page may change it to be asked anew", text);
+
 /// Of what is streamed.
-pub(super) const TICKET: &[Parameter] = &[SIG];
+pub(super) const TICKET: &[Parameter] = &[SIG, ANEW];
 
 /// Of what is streamed over a WebSocket.
 pub(super) const STREAM_SOCKET: &[Parameter] = &[
@@ -202,6 +205,12 @@ pub(super) const STREAM_SOCKET: &[Parameter] = &[
         || json!({ "type": "string", "enum": ["text", "binary"], "default": "text" }),
     ),
     SIG,
+    ANEW,
+    parameter(
+        "token",
+        "a token of ours or of another program, where no header can be sent; judged alone",
+        text,
+    ),
 ];
 
 /// Of a live picture over a WebSocket.

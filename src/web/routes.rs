@@ -434,7 +434,11 @@ pub const ROUTES: &[Route] = &[
         .refuses(&[WebsocketOnly, NoSlot, NoCamera, TooManyViewers]),
     route!(POST "/streaming/analyze-stream" Stream Operate streaming::analyze)
         .says("take a picture of that camera and look at it")
-        .gives(&[json::<FrameSeen>(200, "its size")])
+        .more(
+            "Where ANALYSE_URL is set, the server that reads number plates is asked about it at once, within the same limits of \
+             cost; the picture is not stored.",
+        )
+        .gives(&[json::<FrameSeen>(200, "its size, and what was read in it")])
         .refuses(&[NoSlot, NoCamera, Stopping, NoFrame]),
     route!(DELETE "/streaming/disconnect-camera" Stream Operate streaming::disconnect)
         .says("forget the camera; also where there is none")

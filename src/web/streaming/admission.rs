@@ -1,4 +1,7 @@
-//! Who asks for what is streamed: a token of ours or of another program, a ticket, or the session of a browser.
+//! Who asks for what is streamed: a token of ours or of another program, a ticket, or the session of a browser. What stands
+//! in an address is written down nowhere.
+
+use std::borrow::Cow;
 
 use actix_web::http::Method;
 use actix_web::http::header;
@@ -10,6 +13,9 @@ use crate::store::Scope;
 use crate::web::State;
 use crate::web::error::ApiError;
 use crate::web::who::Principal;
+
+/// Where pictures are, as browsers ask for them without a header.
+const SHOWN: &[&str] = &["/streaming/snapshot", "/streaming/stream", "/streaming/ws-stream"];
 
 /// What a request shows of who asks.
 pub(in crate::web) enum StreamPass {
@@ -28,16 +34,20 @@ pub(in crate::web) async fn shown(request: &HttpRequest) -> Result<StreamPass, A
         let token = bearer(request).filter(|token| jwt::is_one(token));
         return Ok(token.map_or(StreamPass::Usual, |token| StreamPass::Owner(by_jwt(state, token))));
     }
-    if let Some(ticket) = ticket(request) {
+    if let Some(ticket) = of_query(request, "sig") {
         return Ok(StreamPass::Owner(by_ticket(state, &ticket).await?));
     }
-    let Some(token) = protocol(request).filter(|_| headers.contains_key(header::UPGRADE)) else {
+    // Elsewhere an address with a token would stay behind: in the history of a browser, and as what was followed.
+    if !headers.contains_key(header::UPGRADE) {
+        return Ok(StreamPass::Usual);
+    }
+    let Some(token) = protocol(request).or_else(|| of_query(request, "token")) else {
         return Ok(StreamPass::Usual);
     };
-    Ok(StreamPass::Owner(if jwt::is_one(token) {
-        by_jwt(state, token)
+    Ok(StreamPass::Owner(if jwt::is_one(&token) {
+        by_jwt(state, &token)
     } else {
-        state.auth.by_token(token).await.map_err(|error| ApiError::of_store_for_strangers(&error))?
+        state.auth.by_token(&token).await.map_err(|error| ApiError::of_store_for_strangers(&error))?
     }))
 }
 
@@ -56,19 +66,20 @@ fn bearer(request: &HttpRequest) -> Option<&str> {
 }
 
 /// The token of `new WebSocket(url, ["bearer", token])`.
-fn protocol(request: &HttpRequest) -> Option<&str> {
+fn protocol(request: &HttpRequest) -> Option<Cow<'_, str>> {
     let said = request.headers().get(header::SEC_WEBSOCKET_PROTOCOL)?.to_str().ok()?;
     let (kind, token) = said.split_once(',')?;
-    (kind.trim() == super::socket::PROTOCOL).then(|| token.trim())
+    (kind.trim() == super::socket::PROTOCOL).then(|| token.trim().into())
 }
 
-/// `?sig=`, with which nothing can be changed.
-fn ticket(request: &HttpRequest) -> Option<String> {
-    if request.method() != Method::GET {
+/// What stands in the address, where something is shown and nothing else happens: with a ticket nothing is changed, and no
+/// other ticket is had, or one would last for ever.
+fn of_query<'a>(request: &'a HttpRequest, wanted: &str) -> Option<Cow<'a, str>> {
+    if request.method() != Method::GET || !SHOWN.contains(&request.path()) {
         return None;
     }
     let mut pairs = url::form_urlencoded::parse(request.query_string().as_bytes());
-    pairs.find(|(name, _)| name == "sig").map(|(_, ticket)| ticket.into_owned())
+    pairs.find(|(name, _)| name == wanted).map(|(_, said)| said)
 }
 
 fn now_s() -> i64 {

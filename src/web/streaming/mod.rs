@@ -16,13 +16,15 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use tracing::info;
+use tracing::{info, warn};
 
 use super::body::Json;
 use super::code::ErrorCode;
 use super::error::ApiError;
 use super::security_log::Deed;
-use super::view::streaming::{CameraSetUp, CameraStanding, Disconnected, FrameSeen, Links, SetUpCamera};
+use super::view::streaming::{
+    CameraSetUp, CameraStanding, Disconnected, FrameAnalysis, FrameSeen, Links, SetUpCamera,
+};
 use super::view::time::Time;
 use super::visit::Places;
 use super::who::{admitted, peer};
@@ -31,8 +33,10 @@ use crate::capture::{SetupError, StreamAddress, StreamSlot};
 use crate::clock;
 use crate::config::StreamingConfig;
 use crate::media::jpeg as pictures;
-use crate::model::UnixMs;
+use crate::model::{CameraKey, UnixMs};
 use crate::status::CameraState;
+use crate::targets::AnalysisFacts;
+use crate::upload::AnalysisHandle;
 use rate::ClientRates;
 use ticket::TicketPrinter;
 
@@ -54,6 +58,8 @@ pub(super) struct Streaming {
     printer: TicketPrinter,
     rates: Mutex<ClientRates>,
     places: Places,
+    /// Held while the address changes, so that two clients leave the same one on the disk and in use.
+    changing: tokio::sync::Mutex<()>,
 }
 
 impl Streaming {
@@ -66,6 +72,7 @@ impl Streaming {
             printer: TicketPrinter::new(secret),
             rates: Mutex::new(ClientRates::new(config.per_minute)),
             places: Places::new(VIEWERS_MAX),
+            changing: tokio::sync::Mutex::new(()),
         })
     }
 
@@ -123,6 +130,7 @@ pub(super) async fn set_up(
     state.streaming.take(&request, SETUP_COUNT)?;
     let address = StreamAddress::new(&body.ip_address, body.port.unwrap_or(80)).map_err(SetupError::from)?;
     slot.try_out(&address).await?;
+    let _turn = state.streaming.changing.lock().await;
     // On the disk first, so that what holds now holds after a restart.
     state.store.set_stream_address(slot.camera(), Some(address.to_string())).await?;
     slot.put(Some(address.clone()));
@@ -160,6 +168,7 @@ pub(super) async fn disconnect(
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     let slot = slot(&state)?;
+    let _turn = state.streaming.changing.lock().await;
     state.store.set_stream_address(slot.camera(), None).await?;
     let had_one = slot.address().is_some();
     slot.put(None);
@@ -182,11 +191,10 @@ pub(super) async fn snapshot(
     Ok(HttpResponse::Ok().content_type("image/jpeg").body(jpeg))
 }
 
-/// A picture of now, and its size.
+/// A picture of now, its size, and what is read in it where a server does that.
 pub(super) async fn analyze(state: web::Data<State>) -> Result<HttpResponse, ApiError> {
     let (slot, address) = camera(&state)?;
     let jpeg = state.captures.snapshot(slot.camera()).await?;
-    // Whoever analyses pictures is given this one here: the bytes, and `slot.camera()`.
     let (width, height) = pictures::inspect(&jpeg).map_err(|error| {
         ApiError::new(ErrorCode::NoFrame, format!("the camera's picture is none: {error}"))
     })?;
@@ -197,7 +205,28 @@ pub(super) async fn analyze(state: web::Data<State>) -> Result<HttpResponse, Api
         frame_size: [height, width, 3],
         image_bytes_length: jpeg.len(),
         camera_url: address.url(),
+        analysis: match &state.analysis {
+            Some(handle) => Some(read_now(handle, slot.camera(), jpeg).await),
+            None => None,
+        },
     }))
+}
+
+/// What is read in a picture of now. A server that fails takes nothing from the rest of the answer.
+async fn read_now(handle: &AnalysisHandle, camera: &CameraKey, jpeg: Vec<u8>) -> FrameAnalysis {
+    let taken_at = clock::now();
+    let facts = AnalysisFacts {
+        filename: format!("{camera}_{}.jpg", taken_at.0.div_euclid(1000)),
+        camera: Some(camera.to_string()),
+        taken_at: Some(taken_at),
+    };
+    let asked = handle.analyse_now(&facts, jpeg.into()).await;
+    if let Ok(read) = &asked {
+        for text in read.readings.iter().filter_map(|reading| reading.watched.as_ref()) {
+            warn!(%camera, %text, "a text of the watch list was read");
+        }
+    }
+    asked.into()
 }
 
 /// Addresses with a ticket for where no header can be sent.

@@ -40,7 +40,8 @@ pub(in crate::web) const ABOUT: &str = "Each text message is a picture, data:ima
                                           binary message is one. After each comes a ping; a viewer who leaves two \
                                           unanswered misses what comes meanwhile, one who is silent for 15 s is dropped. \
                                           Close codes: 1008 the session has ended, 1001 the camera was disconnected or the \
-                                          program ends. A token may also come as new WebSocket(url, ['bearer', token]).";
+                                          program ends. A token may also come as new WebSocket(url, ['bearer', token]), or as \
+                                          ?token=.";
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Format {

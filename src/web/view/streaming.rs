@@ -3,8 +3,11 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::analysis::{BoxView, words_of_server};
 use super::number::whole_or_null;
 use super::time::Time;
+use crate::store::NewReading;
+use crate::upload::{AnalysedNow, NotAnalysed};
 
 /// Where a camera is. Further fields are not looked at.
 #[derive(Deserialize, ToSchema)]
@@ -79,6 +82,55 @@ pub(in crate::web) struct FrameSeen {
     pub(in crate::web) image_bytes_length: usize,
     #[schema(example = "http://192.168.1.100:80")]
     pub(in crate::web) camera_url: String,
+    /// What was read in it; null without `ANALYSE_URL`. What older clients know stands before it.
+    pub(in crate::web) analysis: Option<FrameAnalysis>,
+}
+
+/// What the server that reads number plates said of a picture that is not stored.
+#[derive(Serialize, ToSchema)]
+pub(in crate::web) struct FrameAnalysis {
+    /// What was read, the best first.
+    pub(in crate::web) readings: Vec<FrameReading>,
+    /// Why nothing was read: the limit of questions is reached, or the server fails; null when it answered.
+    #[schema(example = json!(null))]
+    pub(in crate::web) error: Option<String>,
+}
+
+impl From<Result<AnalysedNow, NotAnalysed>> for FrameAnalysis {
+    fn from(asked: Result<AnalysedNow, NotAnalysed>) -> Self {
+        match asked {
+            Ok(read) => {
+                Self { readings: read.readings.into_iter().map(FrameReading::from).collect(), error: None }
+            }
+            Err(error) => Self { readings: Vec::new(), error: Some(words_of_server(&error.to_string())) },
+        }
+    }
+}
+
+/// One text in such a picture.
+#[derive(Serialize, ToSchema)]
+pub(in crate::web) struct FrameReading {
+    /// As it was read.
+    #[schema(example = "ab12cd")]
+    pub(in crate::web) text: String,
+    /// How sure the server was, from 0 to 1; null if it did not say.
+    #[schema(example = 0.91)]
+    pub(in crate::web) score: Option<f64>,
+    /// Where it stands; null if the server did not say.
+    #[serde(rename = "box")]
+    pub(in crate::web) place: Option<BoxView>,
+    /// Whether the score is below `ANALYSE_MIN_SCORE`.
+    pub(in crate::web) unsure: bool,
+    /// The text of the watch list that it is taken for.
+    #[schema(example = json!(null))]
+    pub(in crate::web) watched: Option<String>,
+}
+
+impl From<NewReading> for FrameReading {
+    fn from(NewReading { read, is_unsure, watched }: NewReading) -> Self {
+        let place = read.place.map(BoxView::from);
+        Self { text: read.text, score: read.score, place, unsure: is_unsure, watched }
+    }
 }
 
 /// Addresses that need no header for five minutes. A stream that was begun in time goes on.

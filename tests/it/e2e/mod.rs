@@ -43,6 +43,7 @@ mod snapshot_odd;
 mod stamps;
 mod startup;
 mod storage;
+mod streaming;
 mod torture;
 mod tryout;
 mod words;

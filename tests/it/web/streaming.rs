@@ -15,6 +15,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 use super::harness::{Answer, Browser, Dashboard, grey, key, password_hash, start_configured};
 use crate::support::stream_camera::{StreamCamera, StreamModel};
+use crate::targets::server::{Act, Server, answer};
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
@@ -121,6 +122,7 @@ async fn a_camera_is_set_up_looked_at_and_disconnected_in_the_words_of_its_clien
     assert_eq!(seen_json["message"], "Frame captured successfully");
     assert_eq!(seen_json["camera_url"], url.as_str());
     assert_eq!(seen_json["image_bytes_length"].as_u64(), Some(picture.body.len() as u64));
+    assert_eq!(seen_json["analysis"], Value::Null, "nothing analyses here");
 
     // A camera like any other: it has a card, and a picture of it is stored.
     let status = browser.get("/api/status").await.json();
@@ -211,7 +213,7 @@ async fn without_a_place_for_a_camera_none_is_set_up_and_none_is_there() {
     assert!(said(&answer).contains("CAMERA_n_STREAMING"), "{answer:?}");
 }
 
-fn jwt(claims: &Value, secret: &str) -> String {
+pub(crate) fn jwt(claims: &Value, secret: &str) -> String {
     let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
     let signed = format!("{}.{}", encode(&json!({"alg": "HS256", "typ": "JWT"})), encode(claims));
     let mut mac = Hmac::<sha2::Sha256>::new_from_slice(secret.as_bytes()).unwrap();
@@ -219,15 +221,139 @@ fn jwt(claims: &Value, secret: &str) -> String {
     format!("{signed}.{}", URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes()))
 }
 
-fn soon() -> i64 {
+pub(crate) fn soon() -> i64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     i64::try_from(now.as_secs()).unwrap() + 600
+}
+
+/// The worse one first.
+const TEXTS: &str = r#"{"texts":[{"text":"x1","score":0.2},
+    {"text":"a812cd","score":0.9,"box":{"xmin":1,"ymin":2,"xmax":3,"ymax":4}}]}"#;
+
+/// S2.10: the hook of `analyze-stream`. What was read comes behind what older clients know, and a server that fails takes
+/// nothing from it.
+#[tokio::test]
+async fn the_frame_of_analyze_stream_is_read_where_a_server_reads() {
+    let server = Server::start(|turn, request| {
+        let is_frame = request.header("content-type") == Some("image/jpeg")
+            && request.line.contains("filename=stream_")
+            && request.line.contains("camera_id=stream");
+        match (turn, is_frame) {
+            (0, true) => Act::Then(|request| {
+                let is_whole = jpeg::inspect(&request.body) == Ok((64, 48));
+                Box::new(if is_whole { answer(200, "", TEXTS) } else { answer(400, "", "no frame") })
+            }),
+            (_, true) => answer(503, "", "tired"),
+            (_, false) => answer(400, "", "no frame"),
+        }
+    })
+    .await;
+    let analysis = settings(&[
+        ("ANALYSE_URL", &server.url()),
+        ("ANALYSE_FORMAT", "json"),
+        ("ANALYSE_WATCH", "AB12CD"),
+        ("ANALYSE_PER_DAY", "2"),
+    ])
+    .analysis;
+    let site = site_with(&[], |config| config.analysis = analysis).await;
+    let camera = camera(false).await;
+    let token = set_up(&site, &camera).await;
+    let analyze = || with_token(&site, Method::POST, "/streaming/analyze-stream", &token, "");
+    let first = analyze().await;
+    let exact = format!(
+        r#"{{"success":true,"message":"Frame captured successfully","frame_size":[48,64,3],"image_bytes_length":{},"camera_url":"http://{}","analysis":"#,
+        first.json()["image_bytes_length"],
+        camera.address,
+    );
+    assert!(said(&first).starts_with(&exact), "{first:?}");
+    assert_eq!(
+        first.json()["analysis"],
+        json!({"readings": [
+            {"text": "a812cd", "score": 0.9, "box": {"xmin": 1, "ymin": 2, "xmax": 3, "ymax": 4}, "unsure": false,
+             "watched": "AB12CD"},
+            {"text": "x1", "score": 0.2, "box": null, "unsure": true, "watched": null},
+        ], "error": null})
+    );
+    for why in ["503", "ANALYSE_PER_DAY"] {
+        let failed = analyze().await.json();
+        assert_eq!((&failed["success"], &failed["frame_size"]), (&json!(true), &json!([48, 64, 3])));
+        assert_eq!(failed["analysis"]["readings"], json!([]));
+        let words = failed["analysis"]["error"].as_str().unwrap();
+        assert!(words.contains(why), "{why}: {words}");
+    }
+    assert_eq!(server.seen().len(), 2, "no more than may be asked on a day");
+}
+
+/// S2.12: the old client's tokens say nothing of a scope. With one it does all that it did, and nothing outside.
+#[tokio::test]
+async fn a_token_without_a_scope_uses_every_route_of_streaming_and_nothing_else() {
+    let (site, camera) = (site().await, camera(true).await);
+    let token = jwt(&json!({"sub": "user@example.org", "exp": soon()}), SECRET);
+    let ask = |method, path: &'static str, body: String| {
+        let (site, token) = (&site, &token);
+        async move { with_token(site, method, path, token, &body).await }
+    };
+    let bearer = bearer(&token);
+    assert_eq!(ask(Method::POST, "/streaming/setup-camera", wish(&camera)).await.status, 200);
+    assert_eq!(
+        ask(Method::GET, "/streaming/camera-status", String::new()).await.json()["is_connected"],
+        true
+    );
+    assert_eq!(ask(Method::GET, "/streaming/snapshot", String::new()).await.status, 200);
+    let stream = format!("http://{}/streaming/stream", site.addr);
+    number(&Parts::open(&stream, &[("authorization", &bearer)]).await.next().await);
+    let ws = format!("ws://{}/streaming/ws-stream", site.addr);
+    assert!(socket(&ws, &[("authorization", &bearer)]).await.is_ok());
+    assert_eq!(ask(Method::POST, "/streaming/analyze-stream", String::new()).await.status, 200);
+    assert_eq!(ask(Method::DELETE, "/streaming/disconnect-camera", String::new()).await.status, 200);
+    for (method, path) in [
+        (Method::GET, "/"),
+        (Method::GET, "/api/status"),
+        (Method::GET, "/api/images"),
+        (Method::POST, "/api/capture/stream"),
+        (Method::GET, "/api/snapshot/stream"),
+        (Method::GET, "/api/live/stream.mjpeg"),
+        (Method::POST, "/trigger"),
+        (Method::POST, "/upload"),
+        (Method::GET, "/list"),
+        (Method::GET, "/metrics"),
+        (Method::GET, "/api/tokens"),
+        (Method::GET, "/streaming/%2e%2e/api/status"),
+    ] {
+        assert_eq!(ask(method.clone(), path, String::new()).await.status, 401, "{method} {path}");
+    }
+}
+
+/// S2.9: what a page can say where it can send no header. It counts for a WebSocket and nowhere else.
+#[tokio::test]
+async fn a_websocket_takes_a_token_in_its_address_and_nothing_else_does() {
+    let (site, camera) = (site().await, camera(true).await);
+    let own = set_up(&site, &camera).await;
+    let foreign = jwt(&json!({"sub": "u", "exp": soon()}), SECRET);
+    let ws = format!("ws://{}/streaming/ws-stream", site.addr);
+    for token in [&own, &foreign] {
+        let mut open = socket(&format!("{ws}?token={token}"), &[("origin", "null")]).await.unwrap();
+        assert!(matches!(message(&mut open).await, Message::Text(_)));
+        let binary = format!("{ws}?format=binary&token={token}");
+        assert!(matches!(message(&mut socket(&binary, &[]).await.unwrap()).await, Message::Binary(_)));
+        // A page of another site that is not named may not, whatever it knows.
+        let elsewhere = socket(&format!("{ws}?token={token}"), &[("origin", "http://evil.example")]).await;
+        assert_eq!(elsewhere.err(), Some(403));
+        for path in ["snapshot", "stream", "camera-status", "links"] {
+            let path = format!("/streaming/{path}?token={token}");
+            assert_eq!(site.send(Method::GET, &path, &[], "").await.status, 401, "{path}");
+        }
+    }
+    let late = jwt(&json!({"sub": "u", "exp": soon() - 600 - 120}), SECRET);
+    for wrong in ["", "cc_wrong", "a.b.c", &late] {
+        assert_eq!(socket(&format!("{ws}?token={wrong}"), &[]).await.err(), Some(401), "{wrong}");
+    }
 }
 
 /// S2.12: the claim is the scope, and such a token opens nothing but what is streamed.
 #[tokio::test]
 async fn a_token_of_another_program_opens_what_its_scope_says_and_only_streaming() {
-    let (site, camera) = (site().await, camera(false).await);
+    let (site, camera) = (site_with(&[("STREAM_JWT_SCOPE", "read")], |_| {}).await, camera(false).await);
     let ask = |method, path: &'static str, token: String| {
         let (site, body) = (&site, wish(&camera));
         async move { with_token(site, method, path, &token, &body).await }
@@ -273,6 +399,13 @@ async fn a_ticket_stands_for_its_owner_looks_only_and_ends_with_them() {
     assert_eq!(site.send(Method::DELETE, &delete, &[], "").await.status, 401);
     assert_eq!(site.send(Method::GET, &format!("/api/status?sig={sig}"), &[], "").await.status, 401);
     assert_eq!(site.send(Method::GET, "/streaming/snapshot?sig=AAAA", &[], "").await.status, 401);
+    // Nor is another ticket had with it, or five minutes would be for ever.
+    for path in ["links", "camera-status"] {
+        let path = format!("/streaming/{path}?sig={sig}");
+        assert_eq!(site.send(Method::GET, &path, &[], "").await.status, 401, "{path}");
+    }
+    // A page that adds something so that its browser asks anew is served.
+    assert_eq!(site.send(Method::GET, &format!("{snapshot}&t=1"), &[], "").await.status, 200);
     let tokens = browser.get("/api/tokens").await.json();
     for token in tokens["items"].as_array().or(tokens["tokens"].as_array()).unwrap() {
         let gone = browser.change(Method::DELETE, &format!("/api/tokens/{}", token["id"]), "").await;
