@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -37,6 +38,25 @@ pub struct AnalysisHandle {
     analyser: Arc<Analyser>,
     queue: AnalysisQueue,
     config: AnalysisConfig,
+    /// Questions that are being asked and not written down yet; they count among those that may be asked.
+    under_way: Arc<AtomicU64>,
+}
+
+/// A question that is being asked.
+struct UnderWay(Arc<AtomicU64>);
+
+impl UnderWay {
+    /// Begins one; also says how many others there are.
+    fn begin(count: &Arc<AtomicU64>) -> (Self, u64) {
+        let others = count.fetch_add(1, Ordering::SeqCst);
+        (Self(Arc::clone(count)), others)
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 /// Why a picture was not analysed at once.
@@ -54,6 +74,9 @@ pub enum NotAnalysed {
     /// It could not be written down that it was asked.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// What asked is no more.
+    #[error("the question was not brought to its end; the log says why")]
+    Ended,
 }
 
 /// A picture that was analysed at once, and is not stored.
@@ -68,7 +91,7 @@ pub struct AnalysedNow {
 impl AnalysisHandle {
     /// The handle of a server as configured; nothing is contacted.
     pub fn new(analyser: Analyser, config: &AnalysisConfig, queue: AnalysisQueue) -> Self {
-        Self { analyser: Arc::new(analyser), queue, config: config.clone() }
+        Self { analyser: Arc::new(analyser), queue, config: config.clone(), under_way: Arc::default() }
     }
 
     /// As configured.
@@ -82,10 +105,21 @@ impl AnalysisHandle {
     }
 
     /// Analyses this JPEG now, whoever it is of, and stores nothing but that it was asked. It takes as long as the server
-    /// does, at most as `ANALYSE_TIMEOUT` says; dropping the future ends it.
+    /// does, at most as `ANALYSE_TIMEOUT` says. A question whose answer nobody waits for any more is brought to its end all
+    /// the same, because it counts.
     pub async fn analyse_now(&self, facts: &AnalysisFacts, jpeg: Bytes) -> Result<AnalysedNow, NotAnalysed> {
+        let (this, facts) = (self.clone(), facts.clone());
+        let asked = tokio::spawn(async move { this.ask_now(&facts, jpeg).await });
+        asked.await.unwrap_or(Err(NotAnalysed::Ended))
+    }
+
+    async fn ask_now(&self, facts: &AnalysisFacts, jpeg: Bytes) -> Result<AnalysedNow, NotAnalysed> {
         let now = clock::now();
-        if let Some(until) = spent_until(&self.config, self.queue.spent(now).await?, now) {
+        // Held until it is written down.
+        let (_under_way, others) = UnderWay::begin(&self.under_way);
+        let Spending { day, month } = self.queue.spent(now).await?;
+        let spent = Spending { day: day.saturating_add(others), month: month.saturating_add(others) };
+        if let Some(until) = spent_until(&self.config, spent, now) {
             return Err(NotAnalysed::Spent { until });
         }
         let asked = self.analyser.analyse(facts, jpeg).await;
@@ -168,6 +202,7 @@ impl AnalysisLane {
         let limit = longest(due.picture.bytes, self.handle.config.timeout)
             + SLACK
             + Duration::from_secs(due.picture.bytes / SLOWEST);
+        let (_under_way, _) = UnderWay::begin(&self.handle.under_way);
         let asked = tokio::time::timeout(limit, self.handle.analyser.analyse_stored(&due.picture)).await;
         asked.unwrap_or_else(|_| {
             let (file, target) = (due.picture.filename.to_string(), "ANALYSE_URL".to_owned());

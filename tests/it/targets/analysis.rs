@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::server::{Act, Request, Server, answer};
+use super::server::{Act, Request, Server, answer, answer_text};
 use super::{Rig, SECRET, silent_port};
 
 /// Whatever is waited for comes sooner; only a failing test waits so long.
@@ -309,6 +309,38 @@ async fn any_picture_can_be_analysed_at_once_and_is_not_stored() {
     let now = reading.handle.analyse_now(&facts, b"a picture".as_slice().into()).await.unwrap();
     assert_eq!((now.readings[0].read.text.as_str(), now.raw.as_str()), ("ab12cd", READ));
     assert_eq!(reading.handle.spent().await.unwrap().day, 1);
+}
+
+#[tokio::test]
+async fn questions_at_once_keep_to_the_limit_and_one_that_nobody_waits_for_counts() {
+    let go = Arc::new(Notify::new());
+    let say = Arc::clone(&go);
+    let text = answer_text(201, "Content-Type: application/json\r\n", READ);
+    let mut server = Server::start(move |_, _| Act::SayWhen(Arc::clone(&say), text.clone())).await;
+    let reading = AnalysisRun::new(&plate_reader(&server), &[("ANALYSE_PER_DAY", "2")]);
+    let ask = || {
+        let handle = reading.handle.clone();
+        let facts = AnalysisFacts::default();
+        tokio::spawn(async move { handle.analyse_now(&facts, b"a picture".as_slice().into()).await })
+    };
+    let first = ask();
+    server.arrival().await;
+    let left = ask();
+    server.arrival().await;
+    assert!(matches!(ask().await.unwrap(), Err(NotAnalysed::Spent { .. })), "two are under way");
+    left.abort();
+    for n in 1..=2 {
+        go.notify_one();
+        let counted = async {
+            while reading.handle.spent().await.unwrap().day < n {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(LIMIT, counted).await.unwrap();
+    }
+    assert_eq!(first.await.unwrap().unwrap().readings.len(), 1);
+    assert!(matches!(ask().await.unwrap(), Err(NotAnalysed::Spent { .. })), "both counted");
+    assert_eq!(server.seen().len(), 2);
 }
 
 #[tokio::test]
