@@ -87,7 +87,7 @@ async fn a_picture_is_listed_with_everything_the_contract_names() {
         "protected": false,
         "uploads": [
             {"target": "api", "label": "HTTP API", "state": "pending", "attempts": 0, "last_error": null, "last_error_code": null,
-             "last_error_params": null, "delivered_at": null, "next_attempt_at": null},
+             "last_error_params": null, "answer": null, "delivered_at": null, "next_attempt_at": null},
         ],
     });
     let list =

@@ -16,7 +16,7 @@ use camera_capture::model::{
     UploadFault,
 };
 use camera_capture::status::{AlarmKind, Status};
-use camera_capture::store::{LaneTurn, Settlement, Store};
+use camera_capture::store::{AttemptEnd, LaneTurn, Settlement, Store};
 use camera_capture::web::{Parts, bind};
 
 use reqwest::Method;
@@ -119,16 +119,19 @@ async fn a_second_dashboard_hears_what_another_does_and_how_a_delivery_went() {
     let now = clock::now();
     let due = dashboard.store.queue(TargetId::API).claim(now, 1, LaneTurn::default()).await.unwrap().uploads;
     let later = UnixMs(now.0 + 60_000);
-    let settle = async |settlement| {
-        assert!(dashboard.store.queue(due[0].target).settle(&due[0], settlement).await.unwrap())
+    let settle = async |settlement, answer: &str| {
+        let end = AttemptEnd { row: due[0].row(), settlement, answer: Some(answer.to_owned()) };
+        let settled = dashboard.store.queue(due[0].target).settle_all(vec![end]).await.unwrap();
+        assert_eq!(settled, [true]);
     };
     let busy = UploadFault::Answered { status: 429, words: "busy".to_owned() };
-    settle(Settlement::Retry { not_before: later, error: busy }).await;
+    settle(Settlement::Retry { not_before: later, error: busy }, "429: busy").await;
     let expected = |state: &str, attempts: u32| {
         json!({
             "filename": image.filename, "target": "api", "label": "HTTP API", "state": state, "attempts": attempts,
             "error": "answered 429: busy", "last_error": "answered 429: busy", "last_error_code": "answered",
-            "last_error_params": {"status": 429, "words": "busy"}, "delivered_at": null, "next_attempt_at": null,
+            "last_error_params": {"status": 429, "words": "busy"}, "answer": "429: busy", "delivered_at": null,
+            "next_attempt_at": null,
         })
     };
     let mut waits = expected("pending", 1);
@@ -136,10 +139,11 @@ async fn a_second_dashboard_hears_what_another_does_and_how_a_delivery_went() {
     assert_eq!(events.next("upload").await, waits);
     assert_eq!(browser.post(&format!("{path}/retry"), "").await.status, 200);
     assert_eq!(events.next("upload").await, expected("pending", 1), "asked for again, and no attempt");
-    settle(Settlement::Delivered { at: AT }).await;
+    settle(Settlement::Delivered { at: AT }, "200: stored").await;
     let mut delivered = expected("delivered", 2);
     delivered["delivered_at"] = json!(AT.rfc3339());
     delivered["error"] = Value::Null;
+    delivered["answer"] = json!("200: stored");
     assert_eq!(events.next("upload").await, delivered, "the instant is the server's");
     let shown = browser.get("/api/images").await.json()["images"][0]["uploads"][0].clone();
     assert!(shown.as_object().unwrap().iter().all(|(name, value)| delivered[name] == *value), "{shown}");
