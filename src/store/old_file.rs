@@ -165,3 +165,19 @@ pub(super) fn remove_parts(root: &Path) -> io::Result<()> {
 pub(super) fn is_same(one: &Path, other: &Path) -> bool {
     one.canonicalize().is_ok_and(|one| other.canonicalize().is_ok_and(|other| one == other))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_file_of_the_same_name_and_length_is_not_taken_for_the_copy() {
+        let dir = tempfile::tempdir().unwrap();
+        let copy = |bytes: &[u8]| {
+            copy_into(dir.path(), "r1_1698765432.jpg", bytes, &dir.path().join("gone")).unwrap()
+        };
+        assert!(copy(b"one") && copy(b"one"), "the copy of a run that was cut off");
+        assert!(!copy(b"two") && !copy(b"longer"));
+        assert_eq!(std::fs::read(dir.path().join("r1_1698765432.jpg")).unwrap(), b"one");
+    }
+}

@@ -180,4 +180,14 @@ mod tests {
         assert!(told.is_unsure("b.jpg") && !told.is_unsure("a.jpg"));
         assert_eq!(done.damaged, ["sent_files.json"]);
     }
+
+    /// S3.7
+    #[test]
+    fn of_a_list_in_another_encoding_nothing_counts_as_not_sent() {
+        let read = Ok(b"[\"\xc0\xd4\xb1\xb8_1.jpg\"]".to_vec());
+        let list = List { kind: ListKind::Sent, path: "sent_files.json".into(), read, is_done: false };
+        let mut done = TakenOver::default();
+        assert_eq!(Told::of(vec![list], &mut done).deliveries("b.jpg", STATES), []);
+        assert_eq!(done.damaged, ["sent_files.json"]);
+    }
 }

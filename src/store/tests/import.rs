@@ -148,6 +148,7 @@ async fn pictures_are_copied_under_their_names_and_each_list_says_what_is_owed_a
     let gone = FileName::parse("r1_1698765432.jpg").unwrap();
     store.delete_image(&gone, true).await.unwrap();
     list(&place, "sent_files.json", r#"["r1_1698765432.jpg"]"#);
+    list(&place, "pending_uploads.json", r#"["r1_1698765432.jpg"]"#);
     let again = import_all(&place, &store).await.done;
     assert_eq!((again.adopted, again.copies, again.owed, again.sent), (0, 4, 0, 0));
     let mut wanted = wanted;
