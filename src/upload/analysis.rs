@@ -109,6 +109,7 @@ impl AnalysisHandle {
     /// the same, because it counts.
     pub async fn analyse_now(&self, facts: &AnalysisFacts, jpeg: Bytes) -> Result<AnalysedNow, NotAnalysed> {
         let (this, facts) = (self.clone(), facts.clone());
+        #[expect(clippy::disallowed_methods, reason = "it ends by itself, with ANALYSE_TIMEOUT")]
         let asked = tokio::spawn(async move { this.ask_now(&facts, jpeg).await });
         asked.await.unwrap_or(Err(NotAnalysed::Ended))
     }
