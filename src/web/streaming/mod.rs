@@ -2,7 +2,7 @@
 //! written for the server before this one.
 //!
 //! Whoever looks shares one connection to the camera (`source/slot_camera.rs`). Who may: our own tokens, tokens of another
-//! program ([`jwt`]), the session of a browser, and whoever has a [`ticket`].
+//! program ([`jwt`]), the session of a browser, and whoever has a ticket.
 
 mod admission;
 pub(super) mod cors;
