@@ -15,6 +15,9 @@ use super::routes::ROUTES;
 use super::view::failure::FailureView;
 use crate::store::Scope;
 
+/// Fields that are not there where nothing is to be said, because the clients of an older server know the answer without.
+const LEFT_OUT: &[(&str, &str)] = &[("FrameSeen", "analysis")];
+
 /// Above everything.
 const ABOUT: &str = "Errors are {\"error\":{\"code\",\"message\"}} with a fitting status. Times are RFC 3339 UTC. \
                      Mutations with a session cookie carry its token in X-CSRF-Token. Without a password \
@@ -48,6 +51,10 @@ impl Schemas {
             if !self.taken.contains(name) {
                 require_all(schema);
             }
+        }
+        for (name, left_out) in LEFT_OUT {
+            let required = self.all.get_mut(*name).and_then(|schema| schema["required"].as_array_mut());
+            required.into_iter().for_each(|required| required.retain(|field| field != left_out));
         }
     }
 }

@@ -82,7 +82,8 @@ pub(in crate::web) struct FrameSeen {
     pub(in crate::web) image_bytes_length: usize,
     #[schema(example = "http://192.168.1.100:80")]
     pub(in crate::web) camera_url: String,
-    /// What was read in it; null without `ANALYSE_URL`. What older clients know stands before it.
+    /// What was read in it; there only with `ANALYSE_URL`, so that without it the answer is just what older clients know.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::web) analysis: Option<FrameAnalysis>,
 }
 

@@ -118,11 +118,14 @@ async fn a_camera_is_set_up_looked_at_and_disconnected_in_the_words_of_its_clien
     assert_eq!(jpeg::inspect(&picture.body), Ok((64, 48)));
     let seen = with_token(&site, Method::POST, "/streaming/analyze-stream", &token, "").await;
     let seen_json = seen.json();
-    assert_eq!(seen_json["frame_size"], json!([48, 64, 3]), "{seen:?}");
-    assert_eq!(seen_json["message"], "Frame captured successfully");
-    assert_eq!(seen_json["camera_url"], url.as_str());
-    assert_eq!(seen_json["image_bytes_length"].as_u64(), Some(picture.body.len() as u64));
-    assert_eq!(seen_json["analysis"], Value::Null, "nothing analyses here");
+    let answer = json!({
+        "success": true,
+        "message": "Frame captured successfully",
+        "frame_size": [48, 64, 3],
+        "image_bytes_length": picture.body.len(),
+        "camera_url": url,
+    });
+    assert_eq!(seen_json, answer, "nothing analyses here, and nothing is told of it");
 
     // A camera like any other: it has a card, and a picture of it is stored.
     let status = browser.get("/api/status").await.json();
