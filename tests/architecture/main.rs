@@ -27,7 +27,16 @@ const LINES_MAX: usize = 500;
 const WORDS: &[(&str, &[&str], &str)] = &[
     (
         "disallowed_methods",
-        &["lib.rs", "clock/mod.rs", "config/env.rs", "cli/demo.rs", "daemon/mod.rs", "model/foreign.rs"],
+        &[
+            "lib.rs",
+            "clock/mod.rs",
+            "config/env.rs",
+            "cli/demo.rs",
+            "daemon/mod.rs",
+            "model/foreign.rs",
+            // a question that counts is brought to its end, though nobody waits for its answer any more
+            "upload/analysis.rs",
+        ],
         "clippy.toml says which place may do it",
     ),
     ("unsafe_code", &["media/native/", "system/"], "C libraries are wrapped in one place"),

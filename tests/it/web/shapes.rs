@@ -27,6 +27,13 @@ pub(crate) fn faults(method: &str, path: &str, answer: &Answer) -> Vec<String> {
             faults.push(format!("the header {name} is missing"));
         }
     }
+    if method == "HEAD" {
+        // RFC 9110 section 9.3.2: what is said of the body is said, and there is none.
+        if !answer.body.is_empty() {
+            faults.push("a body, and HEAD has none".to_owned());
+        }
+        return faults;
+    }
     if let Some(codes) = described["x-codes"].as_array()
         && !codes.contains(&answer.json()["error"]["code"])
     {
