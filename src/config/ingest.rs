@@ -176,11 +176,11 @@ impl IngestConfig {
     }
 
     /// The keys under which a camera's own device may bring what the camera is asked for: the camera's, and those of the
-    /// devices at its address.
+    /// devices at its address alone: of a network others may bring pictures, too.
     pub fn keys_of(&self, camera: &CameraConfig) -> Vec<&CameraKey> {
         let address = camera.source.as_ref().and_then(SourceConfig::address);
         let is_own = |device: &&DeviceConfig| {
-            let is_there = |network: &Network| address.is_some_and(|address| network.contains(address));
+            let is_there = |network: &Network| address.is_some_and(|address| network.is_only(address));
             *device.key() == camera.key || device.addresses.iter().any(is_there)
         };
         self.devices.iter().filter(is_own).map(DeviceConfig::key).collect()
@@ -404,7 +404,8 @@ mod tests {
             config.ingest.keys_of(&config.cameras[0]).iter().map(ToString::to_string).collect::<Vec<_>>()
         };
         assert_eq!(keys("192.0.2.7"), ["device1"]);
-        assert_eq!(keys("192.0.2.0/24"), ["device1"]);
+        assert_eq!(keys("192.0.2.9, 192.0.2.7/32"), ["device1"]);
+        assert!(keys("192.0.2.0/24").is_empty() && keys("0.0.0.0/0").is_empty(), "those of others");
         assert!(keys("192.0.2.8").is_empty());
     }
 

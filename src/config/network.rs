@@ -23,6 +23,12 @@ impl Network {
         }
     }
 
+    /// Whether it is this address and no other.
+    pub fn is_only(&self, address: IpAddr) -> bool {
+        let bits = if self.address.is_ipv4() { 32 } else { 128 };
+        self.prefix == bits && self.contains(address)
+    }
+
     /// Whether all of it belongs to another.
     pub fn is_within(&self, other: &Self) -> bool {
         self.prefix >= other.prefix && other.contains(self.address)
